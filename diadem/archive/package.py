@@ -276,13 +276,15 @@ class Package:
             _CONSISTENT.add(self.id)
         return report
 
-    def restore(self, folder: str | Path, *, listener: Listener = silent) -> Restored:
+    def restore(self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = silent) -> Restored:
         """Give the payload back: original names, folders, times and write permission, every leaf proven.
 
         Parameters
         ----------
         folder : path
             A new or empty folder.
+        only : str or sequence of str
+            These files alone, with the companions of their datasets: ``"HAADF*"``; see `diadem.Node.restore`.
         listener : callable
             Told of progress.
 
@@ -290,10 +292,12 @@ class Package:
         ------
         Refused
             If the folder has content.
+        NotFound
+            If nothing is called as `only` says; names those that come close.
         DigestMismatch
             If a file is damaged; nothing is left behind.
         """
-        return restore(self, Path(folder), listener=listener)
+        return restore(self, Path(folder), only=only, listener=listener)
 
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as HyperSpy signal whose bytes are proven.

@@ -205,40 +205,41 @@ def _touched(data: Any, slices: Sequence[slice]) -> float:
 
 def _map(data: Any, outer: Sequence[_Axis], inner: int, size: int, told: list[str]) -> Picture:
     """The sum of what stands at each place of a scan, of so many places and channels as the budget allows."""
-    steps = [*(max(1, axis.size // (2 * size)) for axis in outer), *([1] * inner)]
-    start = tuple(steps)
-
-    def slices(steps: Sequence[int]) -> tuple[slice, ...]:
-        return tuple(slice(None, None, step) for step in steps)
-
-    cost = _touched(data, slices(steps))
-    while cost > BUDGET:
-        coarser = [2 * step for step in steps[:2]] + steps[2:]
-        fewer = steps[:2] + [2 * step for step in steps[2:]]
-        ways = []
-        if min(axis.size / step for axis, step in zip(outer, coarser, strict=False)) >= _FEWEST:
-            ways.append((_touched(data, slices(coarser)), coarser))
-        if all(n / step >= 1 for n, step in zip(data.shape[2:], fewer[2:], strict=True)):
-            ways.append((_touched(data, slices(fewer)), fewer))
-        if not ways or (best := min(ways, key=lambda way: way[0]))[0] >= cost and len(ways) < 2:
-            break
-        cost, steps = best
-    part = data[slices(steps)]
-    values = _numbers(part.sum(axis=tuple(range(2, 2 + inner)))) if inner else _numbers(part)
+    usual = max(1, max(axis.size for axis in outer) // (2 * size))
+    places, channels = _steps(data, usual)
+    slices = tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))
+    part = data[slices]
+    values = _numbers(part.sum(axis=tuple(range(2, 2 + inner))) if inner else part)
     told.append("sum at each place" if inner else "map")
-    if tuple(steps[:2]) != start[:2]:
-        told.append(f"of every {' × '.join(map(str, steps[:2]))}th place")
-    if tuple(steps[2:]) != start[2:]:
-        told.append(f"of every {steps[-1]}th channel")
+    if places > usual:
+        told.append(f"1 of {places} places in each direction")
+    if channels > 1:
+        told.append(f"1 of {channels} channels")
     return _image(values, outer, size, told, pattern=False)
+
+
+def _steps(data: Any, usual: int) -> tuple[int, int]:
+    """Steps between places and between channels, the smallest with which the chunks that are read hold the budget.
+
+    Which of the two helps depends on how the array lies in its file: place by place, or channel by channel.
+    """
+    inner, least = data.ndim - 2, min(data.shape[:2])
+    ways = []
+    for doubled in range(32):
+        places = usual << doubled
+        if doubled and least // places < _FEWEST:
+            break
+        for channels in [1 << power for power in range(32) if inner and (1 << power) <= min(data.shape[2:])] or [1]:
+            cost = _touched(data, [slice(None, None, step) for step in (places, places, *([channels] * inner))])
+            lost = places**2 * channels**inner
+            ways.append((max(cost, BUDGET), lost, places, channels))
+    return min(ways)[2:]
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------
 
 
-def _image(
-    values: NDArray[Any], axes: Sequence[_Axis], size: int, told: list[str], *, pattern: bool
-) -> Picture:
+def _image(values: NDArray[Any], axes: Sequence[_Axis], size: int, told: list[str], *, pattern: bool) -> Picture:
     """An image of two axes, in its true proportions, with a scale bar where lengths are known."""
     picture = _colours(values) if values.dtype.names else Image.fromarray(_grey(values, pattern=pattern))
     down, across = axes
@@ -377,7 +378,7 @@ def _handy(value: float, unit: str) -> tuple[str, float]:
 
 
 def _text_width(text: str, letters: int) -> int:
-    return math.ceil(_font(letters).getlength(text.replace("µ", "u")))
+    return math.ceil(float(_font(letters).getlength(text.replace("µ", "u"))))
 
 
 def _text(pen: Any, place: tuple[float, float], text: str, letters: int, ink: tuple[int, int, int] = _INK) -> None:

@@ -201,8 +201,13 @@ class Datasets(Sequence[Dataset]):
     """
 
     def __init__(self, datasets: Sequence[Dataset], holder: Holder | None = None) -> None:
-        self._datasets = datasets._datasets if isinstance(datasets, Datasets) else datasets
+        self._datasets: Sequence[Dataset] = datasets.loose if isinstance(datasets, Datasets) else datasets
         self._holder = holder
+
+    @property
+    def loose(self) -> Sequence[Dataset]:
+        """The same without the package."""
+        return self._datasets
 
     def __repr__(self) -> str:
         """How many."""
@@ -340,11 +345,6 @@ class Record:
     continues: str = ""
     sealed: bool = True
     unknown: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Take any sequence of datasets."""
-        if not isinstance(self.datasets, Datasets):
-            object.__setattr__(self, "datasets", Datasets(self.datasets))
 
     def held_by(self, holder: Holder) -> Self:
         """The same, of datasets that lead on to their package."""
