@@ -151,7 +151,8 @@ def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[
     size = f"{count_text(document['file_count'], 'file')}, {size_text(document['bytes'])}"
     yield f"{count_text(count, 'dataset')}, {size}"
     if document["omitted"]:
-        yield f"  left out   {count_text(len(document['omitted']), 'thing')} of the source: diadem show {what} --json says which"
+        left = count_text(len(document["omitted"]), "thing")
+        yield f"  left out   {left} of the source: diadem show {what} --json says which"
     said = [{value["key"]: value["text"] for value in one["values"]} for one in datasets]
     shared = {key: text for key, text in said[0].items() if all(one.get(key) == text for one in said)} if said else {}
     shared = shared if len(said) > 1 else {}
@@ -256,9 +257,8 @@ def _next(document: Mapping[str, Any], short: str) -> Iterator[str]:
 def dataset_text(table: Mapping[str, Any]) -> str:
     """Every value of one dataset, and below each what says so."""
     lines = [f"{table['id']}  {_one(table['path'])}"]
-    for one in table["files"]:
-        if one["path"] != table["path"]:
-            lines.append(_one(f"  {one['role']:10} {one['path']}, {size_text(one['bytes'])}"))
+    others = [one for one in table["files"] if one["path"] != table["path"]]
+    lines += [_one(f"  {one['role']:10} {one['path']}, {size_text(one['bytes'])}") for one in others]
     lines += [_one(f"  {'signal ' + one['id']:10} {one['text']}") for one in table["signals"]]
     key = ""
     for one in table["values"]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BUDGET: Final = 256 << 20
 LEAST, MOST = 64, 4096
 #: Places along the shorter side of a map below which no more are left out.
-_FEWEST: Final = 32
+_FEWEST: Final = 16
 #: What is drawn where nobody says which signal: images before what is a map, spectra last.
 _RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
 #: Signals that are tried.
@@ -133,8 +133,12 @@ def _drawn(signal: Any, size: int, at: tuple[int, ...] | None, where: str) -> Pi
     data = signal.data
     if not data.size or (data.dtype.kind not in "biufc" and not _is_colour(data.dtype)):
         return None
-    outer = [_Axis.of(axis) for axis in signal.axes_manager._axes if axis.navigate]
-    inner = [_Axis.of(axis) for axis in signal.axes_manager._axes if not axis.navigate]
+    manager = signal.axes_manager
+    axes = sorted((*manager.navigation_axes, *manager.signal_axes), key=lambda axis: axis.index_in_array)
+    order = sorted(range(len(axes)), key=lambda place: not axes[place].navigate)  # places of the scan first
+    data = data if order == sorted(order) else data.transpose(order)
+    outer = [_Axis.of(axes[place]) for place in order if axes[place].navigate]
+    inner = [_Axis.of(axes[place]) for place in order if not axes[place].navigate]
     if not inner or len(inner) > 2:  # a plain array, or a volume
         inner, outer = [*outer, *inner][-2:], [*outer, *inner][:-2]
     title = str(signal.metadata.get_item("General.title", default="") or "") or where.rpartition("/")[2]
@@ -155,9 +159,8 @@ def _drawn(signal: Any, size: int, at: tuple[int, ...] | None, where: str) -> Pi
     if len(outer) == 1 and len(inner) == 2:
         told.append(f"frame {outer[0].size // 2} of {outer[0].size:,}")
         data, outer = data[outer[0].size // 2], []
-    axes = [*outer, *inner]  # two: an image, or a line of spectra
-    pattern = pattern or axes[-1].unit in ("1/m", "rad")
-    return _image(_thinned(data, size), axes, size, told, pattern=pattern)
+    pattern = pattern or inner[-1].unit in ("1/m", "rad")
+    return _image(_thinned(data, size), [*outer, *inner], size, told, pattern=pattern)  # or a line of spectra
 
 
 def _place(at: tuple[int, ...], outer: Sequence[_Axis], where: str) -> tuple[int, ...]:
@@ -186,8 +189,9 @@ def _numbers(data: Any) -> NDArray[Any]:
 
 
 def _thinned(data: Any, size: int) -> NDArray[Any]:
-    """Rows and columns as many as a picture can show twice."""
-    steps = tuple(slice(None, None, max(1, n // (2 * size))) for n in data.shape)
+    """Rows and columns as many as a picture can show twice; of a large array as many as it has."""
+    wanted = size if data.size * data.dtype.itemsize > BUDGET // 4 else 2 * size
+    steps = tuple(slice(None, None, max(1, n // wanted)) for n in data.shape)
     return _numbers(data[steps])
 
 
@@ -221,7 +225,8 @@ def _map(data: Any, outer: Sequence[_Axis], inner: int, size: int, told: list[st
 def _steps(data: Any, usual: int) -> tuple[int, int]:
     """Steps between places and between channels, the smallest with which the chunks that are read hold the budget.
 
-    Which of the two helps depends on how the array lies in its file: place by place, or channel by channel.
+    Which of the two helps depends on how the array lies in its file: place by place, or channel by channel. Where
+    neither does enough, what touches the least: to leave out parts of a chunk saves nothing, for it is proven whole.
     """
     inner, least = data.ndim - 2, min(data.shape[:2])
     ways = []
@@ -231,9 +236,8 @@ def _steps(data: Any, usual: int) -> tuple[int, int]:
             break
         for channels in [1 << power for power in range(32) if inner and (1 << power) <= min(data.shape[2:])] or [1]:
             cost = _touched(data, [slice(None, None, step) for step in (places, places, *([channels] * inner))])
-            lost = places**2 * channels**inner
-            ways.append((max(cost, BUDGET), lost, places, channels))
-    return min(ways)[2:]
+            ways.append((cost, places, channels))
+    return min(ways, key=lambda way: (max(way[0], BUDGET), way[1] ** 2 * way[2] ** inner))[1:]
 
 
 # -- drawing -------------------------------------------------------------------------------------------------------
@@ -250,12 +254,14 @@ def _image(values: NDArray[Any], axes: Sequence[_Axis], size: int, told: list[st
     if tall == 1.0 and factor > 1:
         factor = math.floor(factor)
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if across.unit != down.unit:  # a line of spectra, or a sequence of them: there are no true proportions
+        target = (target[0], max(target[1], size // 3))
     enlarged = target[0] >= picture.width and target[1] >= picture.height
     picture = picture.resize(target, Image.Resampling.NEAREST if enlarged else Image.Resampling.BOX)
     picture = picture.convert("RGB")
-    if across.unit and (same or down.unit == ""):
+    if same:
         told.append(_scale_bar(picture, abs(across.scale) * across.size, across.unit))
-    elif across.unit and across.unit != down.unit:  # a line of spectra: its axes differ
+    elif across.unit:
         told.append(f"{across.name or 'x'} {_range(across)} across, {down.name or 'y'} downwards")
     return _png(picture, told)
 
@@ -329,7 +335,11 @@ def _spectrum(values: NDArray[Any], axis: _Axis, size: int, told: list[str]) -> 
     if power:
         _text(pen, (frame[0], 0), f"x 10^{power}", letters)
     unit, factor = _handy(max(map(abs, ends)), axis.unit)
-    for value, text in _ticks(min(ends), max(ends), 6, factor):
+    for most in (6, 4, 2):
+        ticks = _ticks(min(ends), max(ends), most, factor)
+        if sum(_text_width(f"{text}  ", letters) for _, text in ticks) <= frame[2] - frame[0]:
+            break
+    for value, text in ticks:
         pen.line((across(value), frame[3], across(value), frame[3] + letters // 3), fill=_FRAME, width=2)
         _text(pen, (across(value) - _text_width(text, letters) / 2, frame[3] + 0.4 * letters), text, letters)
     name = axis.name if axis.name.isascii() and axis.name.isprintable() else ""
@@ -370,7 +380,7 @@ def _round_below(value: float) -> float:
 
 def _handy(value: float, unit: str) -> tuple[str, float]:
     """A unit with the prefix that suits a value, and what it is worth: ``keV``, 1000."""
-    if not unit or not value:
+    if not unit or not value or (unit == "s" and value >= 1):
         return unit, 1.0
     written = quantity_text(_round_below(value), unit).split(" ")[-1]
     _, factor = to_si(written)

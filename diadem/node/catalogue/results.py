@@ -244,7 +244,8 @@ class PackageRow:
 #: Columns of tables for people, in their order.
 COLUMNS = (
     "id", "date", "until", "title", "instrument", "sample", "operator", "formats", "datasets", "matching", "files",
-    "bytes", "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id", "quality", "warnings",
+    "bytes", "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id", "quality",
+    "warnings",
 )  # fmt: skip
 
 
