@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diadem.archive.plain import quantity_text
-from diadem.model.plain_text import count_text, date_text, printable, quoted, size_text, value_text
+from diadem.model.plain_text import count_text, printable, quoted, size_text, value_text
 
 WIDTH: Final = 110
 #: Characters of the name of a dataset.
@@ -76,7 +76,7 @@ def _row(name: str, text: str) -> Iterator[str]:
 
 def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
     """When, who, what, with what; what was corrected has its old value behind it."""
-    days, archived = document["days"], date_text(str(document["archived"])[:10])
+    days, archived = document["days"], str(document["archived"])[:10]
     when = days["first"] or ""
     if when and days["last"] != when:
         when += f" to {days['last']}"
@@ -152,23 +152,24 @@ def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[
     yield f"{count_text(count, 'dataset')}, {size}"
     if document["omitted"]:
         left = count_text(len(document["omitted"]), "thing")
-        yield f"  left out   {left} of the source: diadem show {what} --json says which"
+        yield f"  left out   {left} of the source; which: diadem show {what} --json"
     said = [{value["key"]: value["text"] for value in one["values"]} for one in datasets]
     shared = {key: text for key, text in said[0].items() if all(one.get(key) == text for one in said)} if said else {}
     shared = shared if len(said) > 1 else {}
     if shared:
-        yield _cut(f"  each       {_joined(_values(shared))}")
+        yield _fitting("  each ", _values(shared))
     shown = datasets[: most.datasets]
     width = min(_NAME, max((len(_name(one)) for one in shown), default=0))
     for one, values in zip(shown, said, strict=False):
         shapes = one["shapes"]
         form = shapes[0] if len(shapes) == 1 else count_text(len(shapes), "signal") if shapes else ""
         own = _values({key: text for key, text in values.items() if key not in shared})
-        told = (
-            _joined([form, *own]) if form or own else f"{one['format'] or 'unknown'} format, {size_text(one['bytes'])}"
-        )
-        marks = "  ! " + one["issues"][0] if one["issues"] else ""
-        yield _cut(f"  {one['id']:4} {_name(one):{width}}  {told}{marks}")
+        if not form and not own:
+            own = [f"{one['format'] or 'unknown'} format, {size_text(one['bytes'])}"]
+        yield _fitting(f"  {one['id']:4} {_name(one):{width}}  ", [form, *own])
+        more = f" and {len(one['issues']) - 1} more" if len(one["issues"]) > 1 else ""
+        if one["issues"]:
+            yield _cut(f"       ! {one['issues'][0]}{more}")
     if count > len(shown):  # of more than a thousand, a record has the rest
         how = "--all" if len(datasets) > len(shown) else "--files"
         yield f"  and {count - len(shown):,} more: diadem show {what} {how}"
@@ -187,8 +188,14 @@ def _name(one: Mapping[str, Any]) -> str:
     return name if len(name) <= _NAME else "…" + name[1 - _NAME :]
 
 
-def _joined(texts: Any) -> str:
-    return " · ".join(text for text in texts if text)
+def _fitting(line: str, texts: Sequence[str]) -> str:
+    """A line with as many texts as it holds, none of them cut."""
+    mark = ""
+    for text in filter(None, map(_one, texts)):
+        if len(line) + len(mark) + len(text) > WIDTH:
+            return f"{line} …"
+        line, mark = f"{line}{mark}{text}", " · "
+    return line.rstrip()
 
 
 def _cut(line: str) -> str:
@@ -206,11 +213,13 @@ def _copies(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[st
     yield f"{count_text(len([one for one in copies if one['state'] == 'present']), 'copy', 'copies')}"
     for one in copies[: most.others]:
         away = f"; cannot be seen now: {one['away']}" if one["away"] else ""
-        proof = f"proven whole on {date_text(one['proven_at'][:10])}" if one["proven_at"] else "never proven"
-        state = "" if one["state"] == "present" else f"{_STATES.get(one['state'], one['state'])}; last "
+        proof = f"proven whole on {one['proven_at'][:10]}" if one["proven_at"] else "never read whole"
+        if one["state"] != "present":
+            last = f"; last {proof}" if one["proven_at"] else ""
+            proof = f"{_STATES.get(one['state'], one['state'])}{last}"
         adopted = ", people's own folder" if one["adopted"] else ""
         yield _one(f"  {one['store']:8} {one['place']}")
-        yield _one(f"  {'':8} {state}{proof}{adopted}{away}")
+        yield _one(f"  {'':8} {proof}{adopted}{away}")
     if len(copies) > most.others:
         yield f"  and {len(copies) - most.others:,} more: diadem show {short} --all"
 
@@ -246,12 +255,14 @@ def _said(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]
 
 
 def _next(document: Mapping[str, Any], short: str) -> Iterator[str]:
+    what = short if document["at_node"] else quoted(document["url"])
     if document["page"]:
         yield f"page        {_one(document['page'])}"
-    ways = [f"diadem open {short}: the page in a browser"] if document["page"] and document["at_node"] else []
+        yield f"            in a browser: diadem open {_one(what)}"
     if document["datasets"]:
-        ways.append(f"--dataset {quoted(document['datasets'][0]['path'])}: every value of one")
-    yield _one(f"more        {'; '.join([*ways, '--files', '--json'])}")
+        named = quoted(document["datasets"][0]["path"])
+        asked = f"diadem show {_one(what)} --dataset {_one(named)}"
+        yield f"more        {asked}  (every value of one; also --files, --json)"
 
 
 def dataset_text(table: Mapping[str, Any]) -> str:

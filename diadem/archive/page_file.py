@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import NotFound
 from diadem.model.manifest import PAGE_PATH
+from diadem.model.plain_text import quoted
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -44,7 +45,9 @@ def page_file(package: Package) -> PageFile:
         The page is not what was sealed; nothing is shown.
     """
     if PAGE_PATH not in package.manifest:
-        raise NotFound("the package has no page", where=package.url, next="See diadem show for what it holds.")
+        raise NotFound(
+            "the package has no page", where=package.url, next=f"Its values: diadem show {quoted(package.url)}"
+        )
     data = package.read_derived(PAGE_PATH)
     if (folder := package.path) is not None:
         return PageFile(folder.joinpath(*PAGE_PATH.split("/")), fetched=False, origin=package.url)

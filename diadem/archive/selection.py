@@ -65,10 +65,11 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
         text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
         if not text:
             raise UsageError("an empty name means no file", next='Example: --only "HAADF*"')
-        found = [name for name, spelled in names.items() if any(_means(text, one) for one in spelled)]
-        if not found:
-            inside = text.removeprefix("data/")
-            found = [name for name, spelled in names.items() if any(_means(inside, one) for one in spelled)]
+        # A name with brackets means itself before it means a pattern; a folder of the session may be called data.
+        ways = [(one, means) for one in dict.fromkeys((text, text.removeprefix("data/"))) for means in (_is, _fits)]
+        found: list[str] = []
+        for one, means in ways:
+            found = found or [name for name, spelled in names.items() if any(means(one, each) for each in spelled)]
         found = found or [primary for id_, (primary, *_) in groups if id_ == text and primary in names]
         if not found:
             raise NotFound(f"no file is called '{pattern}'", next=_hint(text, names))
@@ -99,12 +100,15 @@ def _original(entry: FileEntry) -> str:
     return entry.original_name.decode("utf-8", "replace")
 
 
-def _means(pattern: str, path: str) -> bool:
-    """Whether a pattern is a path, the end of one, or a folder in it; a name that has brackets means itself first."""
+def _is(text: str, path: str) -> bool:
+    """Whether a text is a path, the end of one, or a folder in it."""
     whole = f"/{path}"
-    if whole.endswith(f"/{pattern}") or f"/{pattern}/" in whole:
-        return True
-    return fnmatchcase(whole, f"*/{pattern}")
+    return whole.endswith(f"/{text}") or f"/{text}/" in whole
+
+
+def _fits(pattern: str, path: str) -> bool:
+    """Whether a pattern fits a path, or the end of one."""
+    return fnmatchcase(f"/{path}", f"*/{pattern}")
 
 
 def _hint(text: str, names: dict[str, tuple[str, ...]]) -> str:

@@ -51,6 +51,12 @@ class Dataset:
     source: VendorSource | None = field(default=None, repr=False, compare=False)
     holder: Holder | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """Id, path, and how much is in it."""
+        shapes = [" × ".join(map(str, signal.shape)) for signal in self.signals]
+        what = shapes[0] if len(shapes) == 1 else f"{len(shapes)} signals"
+        return f"<Dataset {self.id} {self.path}: {what}, {len(self.document.get('fields', {}))} fields>"
+
     def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
         """Without the package: it has files open."""
         return Dataset, (self.document, self.known, self.source)

@@ -177,6 +177,11 @@ class PackageRow:
     until: Day | None = None
     opener: Callable[[str], Package] | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """Id, days, title and size in short; `to_dict` has everything."""
+        days = f"{self.date}{f' to {self.until}' if self.until else ''}" if self.date else "date unknown"
+        return f"<PackageRow {self.id[7:19]} {days} {self.title!r}, {self.matching} of {self.datasets} datasets>"
+
     @property
     def copies(self) -> int:
         """Copies that are present, each store counted as one."""
