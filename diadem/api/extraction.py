@@ -70,7 +70,7 @@ def _of_file(
     from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
     from diadem.extract.survey import dataset_of
     from diadem.model.names import stored_names
-    from diadem.model.record import Dataset, Record
+    from diadem.model.record import Dataset, Datasets, Record
     from diadem.serialization.migrations import SCHEMA
     from diadem.serialization.record_json import build_record, validate_metadata
     from diadem.terms.fields import field_keys
@@ -90,7 +90,7 @@ def _of_file(
     listener(Progress("read", 1, 1, plan.primary.path, "datasets"))
     if known:
         return build_record([document], metadata=known, sealed=False, vendor=blocks)
-    return Record(SCHEMA, (Dataset(document, field_keys(), blocks),), field_keys(), sealed=False)
+    return Record(SCHEMA, Datasets((Dataset(document, field_keys(), blocks),)), field_keys(), sealed=False)
 
 
 def _of_folder(

@@ -152,7 +152,7 @@ _CATALOGUES: weakref.WeakKeyDictionary[Package, _Catalogue] = weakref.WeakKeyDic
 def _recorded(package: Package) -> Sequence[Dataset]:
     """What the record says of the datasets; nothing where the package has no record."""
     try:
-        return package.record.datasets
+        return package.record.datasets.loose  # these do not hold the package, which would then outlive everybody
     except NotFound:
         return ()
 

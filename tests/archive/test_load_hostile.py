@@ -20,7 +20,7 @@ from diadem.archive.package import Package
 from diadem.errors import ReaderError
 from diadem.extract.pool import Extractor
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.record import Dataset
+from diadem.model.record import Dataset, Datasets
 from tests.archive.load_sources import Payload, offer
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -85,8 +85,8 @@ def believed(package: Package, name: str, format_: str) -> Package:
         told["files"] = [{**one, "format": format_} if one["path"] == name else one for one in told["files"]]
         return replace(dataset, document=told)
 
-    package.amended_by = lambda record: replace(record, datasets=tuple(map(read, record.datasets)))
-    package.__dict__.pop("record", None)
+    package.amended_by = lambda record: replace(record, datasets=Datasets(list(map(read, record.datasets))))
+    package.__dict__.pop("_record", None)
     return package
 
 
