@@ -171,8 +171,8 @@ def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[
         if one["issues"]:
             yield _cut(f"       ! {one['issues'][0]}{more}")
     if count > len(shown):  # of more than a thousand, a record has the rest
-        how = "--all" if len(datasets) > len(shown) else "--files"
-        yield f"  and {count - len(shown):,} more: diadem show {what} {how}"
+        how = f"diadem show {what} --all" if len(datasets) > len(shown) else f"diadem show {what} --files"
+        yield f"  and {count - len(shown):,} more: {how}"
 
 
 def _values(values: Mapping[str, str]) -> list[str]:
@@ -204,7 +204,7 @@ def _cut(line: str) -> str:
 
 
 def _copies(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]:
-    if not document["at_node"]:
+    if not document["copies"]:  # no node was asked, or from elsewhere, where it does not tell
         yield ""
         yield f"copy read   {_one(document['url'])}"
         return

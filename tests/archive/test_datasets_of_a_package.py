@@ -39,7 +39,7 @@ def test_a_dataset_has_names(corpus: Package, name: str) -> None:
     assert found.path == "dm/EELS_SI.dm4"
     assert corpus.record.datasets[name] == corpus[found.id] == found
     assert name in corpus
-    assert name in corpus.record.datasets
+    assert corpus.record.datasets.__contains__(name)
     assert found in corpus
 
 
