@@ -77,7 +77,7 @@ class Overview:
         "" for what is not known.
     session, sample, instrument : mapping
         What a person said, as corrected.
-    instruments, operators : sequence
+    instruments, operators, samples : sequence
         What the datasets state.
     people : sequence of mapping
         Who took part.
@@ -115,6 +115,7 @@ class Overview:
     instrument: Mapping[str, Any] = field(default_factory=dict)
     instruments: Sequence[Mapping[str, Any]] = ()
     operators: Sequence[str] = ()
+    samples: Sequence[str] = ()
     people: Sequence[Mapping[str, Any]] = ()
     datasets: Sequence[Mapping[str, Any]] = ()
     dataset_count: int = 0
@@ -188,6 +189,7 @@ def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: 
             "instrument": dict(record.instrument) if record is not None else {},
             "instruments": tuple(facts.instruments),
             "operators": tuple(facts.operators),
+            "samples": tuple(dict.fromkeys(_texts(datasets, "sample.identifier", "sample.name"))),
             "people": tuple(record.people) if record is not None else (),
             "datasets": tuple(map(_summary, datasets)),
             "dataset_count": facts.dataset_count,
@@ -248,6 +250,14 @@ def session_span(
         source = CORRECTED if corrected else STATED
     last = ends[1] or last
     return SessionDays(first, last if first and last and last > first else None, source)
+
+
+def _texts(datasets: Iterable[Dataset], *keys: str) -> Iterator[str]:
+    """What datasets state of some fields; what merely somebody says is none of it."""
+    for dataset in datasets:
+        for key in keys:
+            if (said := dataset.assertion(key)) is not None:
+                yield str(said.value)
 
 
 def _day(text: str) -> datetime.date | None:

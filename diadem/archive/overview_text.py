@@ -12,6 +12,8 @@ from diadem.archive.plain import quantity_text
 from diadem.model.plain_text import count_text, printable, quoted, size_text, value_text
 
 WIDTH: Final = 110
+#: People, samples, instruments that are named.
+_NAMED: Final = 4
 #: Characters of the name of a dataset.
 _NAME: Final = 36
 _SOURCES: Final = {
@@ -92,7 +94,7 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         yield from _row("continued", f"by {', '.join(one[7:19] for one in document['continued_by'])}")
     people = [_person(one) for one in document["people"]] or list(document["operators"])
     if people:
-        yield from _row("people", "; ".join(people) + _before(document, "person.operator"))
+        yield from _row("people", _some(people, "; ") + _before(document, "person.operator"))
     if sample := _sample(document):
         yield from _row("sample", sample)
     if instrument := _instruments(document):
@@ -104,6 +106,13 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         yield from list(_row("about", document["description"]))[:3]
     if document["licence"]:
         yield from _row("licence", document["licence"])
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    """The first names of several, each once."""
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
+    return between.join(each[:_NAMED]) + more
 
 
 def _before(document: Mapping[str, Any], *fields: str) -> str:
@@ -121,18 +130,10 @@ def _sample(document: Mapping[str, Any]) -> str:
     """The sample as it is called now."""
     sample = document["sample"]
     names = [str(sample[key]) for key in ("identifier", "name") if sample.get(key)]
-    if not names:
-        names = list(
-            dict.fromkeys(
-                value["text"]
-                for dataset in document["datasets"]
-                for value in dataset["values"]
-                if value["key"] in ("sample.identifier", "sample.name")
-            )
-        )
+    names = names or list(document["samples"])
     about = [str(sample["description"])] if sample.get("description") else []
     fields = [f"sample.{key}" for key in ("identifier", "name", "description")]
-    return ", ".join(dict.fromkeys([*names, *about])) + _before(document, *fields) if names or about else ""
+    return _some([*names, *about]) + _before(document, *fields) if names or about else ""
 
 
 def _instruments(document: Mapping[str, Any]) -> str:
@@ -140,8 +141,7 @@ def _instruments(document: Mapping[str, Any]) -> str:
     if name := said.get("name") or said.get("model"):
         model = f" ({said['model']})" if said.get("model") and said["model"] != name else ""
         return f"{name}{model}"
-    found = dict.fromkeys(str(one.get("name") or one.get("model")) for one in document["instruments"])
-    return ", ".join(found)
+    return _some([str(one.get("name") or one.get("model")) for one in document["instruments"]])
 
 
 def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]:
@@ -171,8 +171,8 @@ def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[
         if one["issues"]:
             yield _cut(f"       ! {one['issues'][0]}{more}")
     if count > len(shown):  # of more than a thousand, a record has the rest
-        how = "--all" if len(datasets) > len(shown) else "--files"
-        yield f"  and {count - len(shown):,} more: diadem show {what} {how}"
+        how = f"diadem show {what} --all" if len(datasets) > len(shown) else f"diadem show {what} --files"
+        yield f"  and {count - len(shown):,} more: {how}"
 
 
 def _values(values: Mapping[str, str]) -> list[str]:
@@ -204,7 +204,7 @@ def _cut(line: str) -> str:
 
 
 def _copies(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]:
-    if not document["at_node"]:
+    if not document["copies"]:  # no node was asked, or from elsewhere, where it does not tell
         yield ""
         yield f"copy read   {_one(document['url'])}"
         return

@@ -39,7 +39,7 @@ def test_a_dataset_has_names(corpus: Package, name: str) -> None:
     assert found.path == "dm/EELS_SI.dm4"
     assert corpus.record.datasets[name] == corpus[found.id] == found
     assert name in corpus
-    assert name in corpus.record.datasets
+    assert corpus.record.datasets.__contains__(name)
     assert found in corpus
 
 
@@ -125,3 +125,16 @@ def test_a_package_goes_when_nobody_holds_it(tmp_path: Path, shared_data: Path) 
     del package
     gc.collect()
     assert held() is None
+
+
+def test_a_package_of_everything_is_one_screen_too(corpus: Package) -> None:
+    seen = corpus.show()
+    lines = str(seen).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines[: lines.index("")])) <= 110
+    assert "XX_XXXXXX_XX" in seen.samples
+    assert f"{len(corpus)} datasets, " in str(seen)
+    assert f"and {len(corpus) - 12} more: diadem show" in str(seen)
+    assert repr(seen) == str(seen)
+    assert [one["id"] for one in seen.to_dict()["datasets"]] == [one.id for one in corpus]
+    assert repr(corpus["dm/test_STEM_image.dm3"]).startswith("<Dataset ")
