@@ -21,9 +21,9 @@ from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
-from diadem.extract.hdf5_walk import walk_all
 from diadem.extract.lazyarray import CHUNK_BYTES
 from diadem.extract.opening import LocalFile, array_of, open_dataset
+from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import RangeReader

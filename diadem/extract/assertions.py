@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.extract.axes import number
+from diadem.extract.axes import describe_axes, number
 from diadem.extract.extraction import issue
 
 #: Characters of a text that a record keeps.
@@ -38,14 +38,11 @@ class Leaf:
         Path in the tree that it was read from.
     raw : object
         The value at that path.
-    mapped : bool
-        Whether the value came through a reader's mapping.
     """
 
     value: Any
     locator: str
     raw: Any
-    mapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +118,26 @@ def plain(value: Any) -> Any:
     if as_number is not None:
         return int(as_number) if hasattr(value, "dtype") and value.dtype.kind in "iu" else as_number
     return str(value)[:LONGEST_TEXT]
+
+
+def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Iterator[Value]:
+    """Pixel sizes of images, from their last two axes, and of maps; of a length beside a time or wavelength, none."""
+    described = describe_axes(axes, shape)
+    if kind == "spectrum_image":
+        pixels = [axis for axis in described if axis.get("unit") == "m"]
+    else:
+        pixels = described[-2:] if kind in ("image", "image_stack") else []
+    if len(pixels) != 2 or any(axis.get("unit") not in ("m", "1/m") for axis in pixels):
+        return
+    for direction, axis in zip("yx", pixels, strict=True):
+        scale, unit = axis.get("scale"), axis.get("unit")
+        if not scale or unit not in ("m", "1/m") or (unit == "m" and abs(scale) > 1e-2):
+            continue
+        field = f"image.pixel_size_{direction}" if unit == "m" else f"image.reciprocal_pixel_size_{direction}"
+        stored = axis.get("scale_as_stored", scale)
+        leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
+        status = "stated" if stored == scale else "converted"
+        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), FROM_AXES)
 
 
 def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +16,7 @@ from diadem.extract.makers import maker
 from diadem.extract.tables import Outcome, apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
+from diadem.hooks.formats import CutShort
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
@@ -44,12 +45,12 @@ class Cut:
         Vendor blocks.
     trees : list of Block
         What the reader calls `original_metadata`, one for each signal.
-    whole : bool
-        Whether tables say all that these blocks state, so that the reader's own normalised values are not asked for.
     extensions : list of dict
         ``namespace, version, data, by`` each.
     issues : list of dict
         Plugins that failed.
+    short : list of CutShort
+        Files that ended before their blocks did.
     outcomes : list of (str, Block, Outcome)
         What became of each rule that `statements` has applied, behind its table's name and its block.
     tell : callable
@@ -61,9 +62,9 @@ class Cut:
     offers: Sequence[Mapping[str, Any]]
     blocks: list[Block] = field(default_factory=list)
     trees: list[Block] = field(default_factory=list)
-    whole: bool = False
     extensions: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    short: list[CutShort] = field(default_factory=list)
     outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
     tell: Callable[[str, str], None] = lambda _kind, _name: None
     names: frozenset[str] = frozenset()
@@ -72,7 +73,6 @@ class Cut:
         """Keep a reader's own tree of one signal."""
         if isinstance(tree, Mapping) and tree:
             self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
-            self.whole = self.whole or any(offer["whole"] and READER_TREE in offer["tables"] for offer in self.offers)
 
     def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
         """Apply every table to the blocks of its kind.
@@ -146,36 +146,36 @@ def cut(
     names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
     found = Cut(offers, tell=tell, names=names)
     own = next((offer for offer in job.get("offers", ()) if offer["name"] == format_), {"name": format_, "by": {}})
-    try:
-        _take(opened, own, found)
-    except Exception as error:  # a damaged file, or the plugin's own fault
-        found.issues.append(_fault(own, error))
-    kinds = {block.kind for block in found.blocks}
-    found.whole = any(offer["whole"] and kinds & set(offer["tables"]) for offer in offers)
+    _take(opened, own, found)
     for offer in offers:
-        before = len(found.blocks)
         if offer["blocks"]:
             tell("fields", offer["name"])
-            try:
-                _take(target(offer["blocks"])(path, files), offer, found)
-            except Exception as error:  # blocks of a damaged file, or a plugin's own fault
-                found.issues.append(_fault(offer, error))
-        found.whole = found.whole or (offer["whole"] and len(found.blocks) > before)
+            _take(_cut_by(offer["blocks"], path, files), offer, found)
     return found
 
 
+def _cut_by(dotted: str, path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    yield from target(dotted)(path, files)
+
+
 def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: Cut) -> None:
-    for number, item in enumerate(items):
-        if number >= MAX_COUNT:
-            found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
-            return
-        if is_sound(item):
-            found.blocks.append(item)
-            continue
-        try:
-            found.extensions.append(plain_extension(item, offer["by"], found.extensions))
-        except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
-            found.issues.append(_fault(offer, error))
+    """Take what somebody cuts out of a file, until that fails."""
+    try:
+        for number, item in enumerate(items):
+            if number >= MAX_COUNT:
+                found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
+                return
+            if is_sound(item):
+                found.blocks.append(item)
+                continue
+            try:
+                found.extensions.append(plain_extension(item, offer["by"], found.extensions))
+            except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
+                found.issues.append(_fault(offer, error))
+    except CutShort as short:
+        found.short.append(short)
+    except Exception as error:  # a damaged file, or the plugin's own fault
+        found.issues.append(_fault(offer, error))
 
 
 def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
 None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
-ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; HDF5 file format specification
-3.0, II.A; NPY (NumPy enhancement proposal 1); Blockfile, SFS and MIB as RosettaSciIO reads them.
+ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; NPY (NumPy enhancement
+proposal 1); Blockfile, SFS and MIB as RosettaSciIO reads them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ _MRC_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
 _SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
 #: Bytes in a value by TIFF type.
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 #: What the dictionary in an NPY head says, as NumPy writes it. It is a Python literal; nothing of it is evaluated.
 _NPY_DESCR = re.compile(rb"""['"]descr['"]:\s*['"][<>|=]?[a-zA-Z](\d{1,9})""")
 _NPY_SHAPE = re.compile(rb"""['"]shape['"]:\s*\(([\d,\s]*)\)""")
@@ -75,22 +74,6 @@ def bcf(head: bytes, read: Read) -> int | None:  # noqa: ARG001
         return None
     chunk = struct.unpack_from("<I", head, 0x128)[0]
     return int(0x118 + chunk * struct.unpack_from("<I", head, 0x148)[0])
-
-
-def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """The superblock's end of file."""
-    start = next((place for place in (0, 512, 1024, 2048) if head[place : place + 8] == _HDF5), None)
-    if start is None:
-        return None
-    version = head[start + 8]
-    width = head[start + (13 if version < 2 else 9)]
-    if width not in (2, 4, 8):
-        return None
-    first = {0: 24, 1: 28}.get(version, 12)
-    field = start + first + 2 * width
-    end = int.from_bytes(head[field : field + width], "little")
-    base = int.from_bytes(head[start + first : start + first + width], "little")
-    return end + (start if base == 0 else 0)
 
 
 def numpy(head: bytes, read: Read) -> int | None:  # noqa: ARG001

@@ -88,6 +88,12 @@ def truncated(path: str, file: str, why: str) -> dict[str, Any]:
     return issue("truncated", f"'{path}' is not whole: {why}", file=file, next=advice)
 
 
+def too_short(path: str, file: str, promised: int, size: int) -> dict[str, Any]:
+    """The same, where the file says how long it is."""
+    many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
+    return truncated(path, file, f"its header promises {many}, {size} are there")
+
+
 def unread(
     format_: str = UNKNOWN,
     evidence: Sequence[str] = (),

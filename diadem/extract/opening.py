@@ -124,6 +124,8 @@ class LocalFiles(Files):
 
     Attributes
     ----------
+    lazy_only : bool
+        The same; it may still be known before signals are asked for.
     mode : str
         How the reader has read: ``lazy`` or ``eager``.
     """
@@ -137,7 +139,7 @@ class LocalFiles(Files):
         self._names = dict.fromkeys(names)
         self._offer = offer
         self._size = size
-        self._lazy_only = lazy_only or size > MAX_EAGER
+        self.lazy_only = lazy_only or size > MAX_EAGER
         self._open: dict[str, LocalFile] = {}
 
     def __getitem__(self, name: str) -> RangeReader:
@@ -185,7 +187,7 @@ class LocalFiles(Files):
             except (ImportError, MemoryError, RecursionError):
                 raise
             except Exception:
-                if self._lazy_only or not options["lazy"]:
+                if self.lazy_only or not options["lazy"]:
                     raise
                 signals = function(self.path(), **{**options, "lazy": False})
                 self.mode = "eager"

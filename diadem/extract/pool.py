@@ -14,7 +14,6 @@ from diadem.extract.extensions import judge
 from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.pictures import encoded
-from diadem.extract.preflight import preflight
 from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
 from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
 from diadem.extract.survey import DatasetPlan, missing_parts
@@ -132,6 +131,7 @@ class Extractor:
         heads: Mapping[str, bytes] | None = None,
         preview: bool = True,
         quick: bool = True,
+        sizes_only: bool = False,
     ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
@@ -147,6 +147,8 @@ class Extractor:
             Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
         quick : bool
             Whether what a reader's offer has for describing its files may stand for the reader itself.
+        sizes_only : bool
+            Whether nothing is asked but what is wrong before a reader runs: files that are shorter than they say.
 
         Returns
         -------
@@ -165,20 +167,17 @@ class Extractor:
         try:
             head = self._head(plan, root, heads)
             names, evidence, doubts = rank(plan, head, self._readers)
-            checked = preflight(plan, root, names, head)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
             return unread("unknown", (), [*issues, found])
-        issues += [*doubts, *checked.issues]
+        issues += doubts
         if not names:
             return unread("unknown", (), issues)
-        if not checked.may_read:
-            return unread(names[0], evidence, issues)
-        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick}
+        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick, "sizes_only": sizes_only}
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
-        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True
+        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True, sizes_only: bool = False
     ) -> Iterator[tuple[DatasetPlan, Extraction]]:
         """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller.
 
@@ -188,7 +187,8 @@ class Extractor:
         threads = ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract")
         try:
             for plan in plans:
-                waiting.append((plan, threads.submit(self.extract, plan, root, preview=preview)))
+                reading = threads.submit(self.extract, plan, root, preview=preview, sizes_only=sizes_only)
+                waiting.append((plan, reading))
                 if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -224,7 +224,6 @@ class Extractor:
             "size": size,
             "ids": {file.path: file.id for file in plan.files},
             **self._offered.of(names),
-            "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
             "explain": self._explain,
@@ -298,8 +297,6 @@ class Extractor:
             how["reader"] = about["reader"]
         if answer.get("mode") in ("lazy", "eager"):
             how["lazy"] = answer["mode"] == "lazy"
-        if answer.get("values"):
-            how["values"] = answer["values"]
         enforced = answer.get("enforced", {})
         python = "Python's own refused" if enforced else "unknown"
         how["isolation"] = {

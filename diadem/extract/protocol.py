@@ -106,7 +106,7 @@ class Offered:
         package = _package(offer.blocks or next(iter(offer.tables.values()), ""))
         ours = {"plugin": offer.name, "version": version_of(_OURS)}
         by = ours if package == "diadem" else self._foreign("fields", offer.name, package)
-        return {**_named(offer), "blocks": offer.blocks, "whole": offer.whole, "tables": dict(offer.tables), "by": by}
+        return {**_named(offer), "blocks": offer.blocks, "tables": dict(offer.tables), "by": by}
 
     def _by(self, kind: str, offer: PreviewOffer | CheckOffer) -> dict[str, str]:
         known = self._origins.get((f"diadem_{kind}", offer.name))

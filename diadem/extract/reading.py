@@ -10,16 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.assertions import Statement, clean, merge
+from diadem.extract.assertions import Statement, clean, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
-from diadem.extract.extraction import issue, truncated
+from diadem.extract.extraction import issue, too_short
 from diadem.extract.fault_text import fault_text
-from diadem.extract.mapping import leaves
-from diadem.extract.normalise import pixel_sizes, values_of
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
+from diadem.extract.refusals import Walk, look_through
 from diadem.hooks.formats import CutShort, Opened, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
@@ -48,10 +47,11 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     Parameters
     ----------
     job : mapping
-        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``,
-        ``issues`` (known already), and what plugins offer: ``offers`` (name, load, probe, describe, options, by),
-        ``fields`` (name, formats, blocks, tables, whole, by), ``previews`` (name, formats, draw, by), ``checks``
-        (name, formats, check, when, by). ``by`` is plugin and version.
+        ``root``, ``entry``, ``files`` (paths, the primary one first), ``ids`` (path to file id), ``size``, ``preview``,
+        ``issues`` (known already), ``sizes_only`` (whether only files that are cut short are asked for), and what
+        plugins offer: ``offers`` (name, open, load, probe, describe, options, by), ``fields`` (name, formats, blocks,
+        tables, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, when, by). ``by`` is
+        plugin and version.
     tell : callable
         Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
 
@@ -59,25 +59,35 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (pixels or null),
-        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
-        is ``unproven`` where some are as the reader normalised them.
+        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
-    if _leads_away(job):
+    if any((Path(job["root"]) / name).is_symlink() for name in job["files"]):
         result["issues"].append(issue("symlink", "a file of the dataset is a symbolic link; it was not read"))
         return result
-    if not _walked(job, result):
-        result["format"] = job["offers"][0]["name"]
+    walked = Walk(issues=result["issues"])
+    names = [offer["name"] for offer in job["offers"]]
+    try:
+        look_through(walked, Path(job["root"]), job["entry"], job["files"], names, job.get("ids", {}))
+    except Exception as error:  # the HDF5 library's own errors have no common class
+        walked.refused = True
+        result["issues"].append(_failure(error, names[0]))
+    if walked.refused:
+        result["format"] = names[0]
         return result
+    if walked.missing:
+        message = f"the data file '{walked.missing[0]}' is not beside '{job['entry']}'"
+        advice = "Archive the files of one dataset together."
+        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
     offer = _choose(path, job["offers"], result)
     if offer is None:
         return result
     result["format"] = offer["name"]
-    lazy_only = job.get("lazy_only") or result.pop("lazy_only", False)
+    lazy_only = walked.huge or any(found["code"] == "truncated" for found in result["issues"])
     format_ = ReaderOffer(suffixes=(), **{key: offer[key] for key in _OFFERED if key in offer})
     with LocalFiles(Path(job["root"]), job["entry"], job["files"], format_, job["size"], lazy_only) as files:
-        _read(files, format_, offer["by"], job, result, tell)
+        _read(files, format_, offer["by"], job, result, tell, incomplete=bool(walked.missing))
     tell("reader", offer["name"])  # what is left to do is nobody else's fault
     return result
 
@@ -89,40 +99,46 @@ def _read(
     job: Mapping[str, Any],
     result: dict[str, Any],
     tell: Tell,
+    *,
+    incomplete: bool,
 ) -> None:
     """Blocks and signals of a dataset, and what comes of them."""
     path, paths = files.path(), [str(Path(job["root"]) / name) for name in files]
     checks = _meant(job, "checks", offer.name)
     looked_at = any(check.get("when") == ASSESS for check in checks)
     quick = job.get("quick", True) and not looked_at
-    incomplete = result.pop("incomplete", False)
     tell("reader", offer.name)
     try:
-        opened = Opened(()) if incomplete else open_dataset(files, offer, quick=quick)
+        opened = Opened() if incomplete else open_dataset(files, offer, quick=quick)
     except Exception as error:  # the format's own, or an import
         opened = Opened(_raises(error))
+        if isinstance(error, CutShort):
+            _note_short(error, job, result)
+    if offer.open and files.entry in files and opened.size > (size := files[files.entry].size):
+        _note_short(CutShort(files.entry, opened.size, size), job, result)
+        files.lazy_only = True
+    if job.get("sizes_only"):
+        return
     blocks = cut(path, job, offer.name, tell, opened.blocks)
+    for short in blocks.short:
+        _note_short(short, job, result)
     result["issues"] += blocks.issues
     result["extensions"] = blocks.extensions
     tell("reader", offer.name)
     signals: list[Signal] = []
-    promised = opened.size
     try:
         signals += opened.signals
         for signal in signals if not quick else ():
             with suppress(Exception):  # axes and array are known without it
                 _ = signal.reader and signal.reader()
         result["mode"] = files.mode
+    except CutShort as short:
+        _note_short(short, job, result)
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
-        promised = error.needed if isinstance(error, CutShort) and not promised else promised
         result["issues"].append(_failure(error, offer.name))
     else:
         if not incomplete:
             _require_signals(signals, offer, result)
-    known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
-    if promised and not known_short and promised > (size := files[files.entry].size):
-        why = f"its header promises {promised} bytes, {size} are there"
-        result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
     _describe(signals, offer, by, job, blocks, result)
     if job.get("preview") and signals:
         dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]
@@ -135,6 +151,13 @@ def _read(
     result["issues"] += examine(path, paths, known, checks, tell, arrays)
 
 
+def _note_short(short: CutShort, job: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Tell once of a file that it is shorter than it says, whoever has noticed it."""
+    file = job.get("ids", {}).get(short.name, "f1")
+    if not any(found["code"] == "truncated" and found.get("file") == file for found in result["issues"]):
+        result["issues"].append(too_short(short.name, file, short.needed, short.size))
+
+
 def _raises(error: Exception) -> Iterator[Signal]:
     """Signals that cannot be told."""
     yield from ()
@@ -144,32 +167,6 @@ def _raises(error: Exception) -> Iterator[Signal]:
 def _meant(job: Mapping[str, Any], kind: str, format_: str) -> list[Mapping[str, Any]]:
     """Offers of one kind that are for a format."""
     return [offer for offer in job.get(kind, ()) if {"*", format_} & set(offer["formats"])]
-
-
-def _leads_away(job: Mapping[str, Any]) -> bool:
-    """Whether a file is a symbolic link."""
-    return any((Path(job["root"]) / name).is_symlink() for name in job["files"])
-
-
-def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
-    """Walk through the HDF5 files of the dataset; false where one of them may not be read."""
-    from diadem.extract.hdf5_walk import walk_all
-
-    root = Path(job["root"])
-    sizes = {name: (root / name).stat().st_size for name in job["files"]}
-    try:
-        found = walk_all(job["entry"], sizes, lambda name: (root / name).open("rb"))
-    except Exception as error:  # the library's own errors have no common class
-        result["issues"].append(_failure(error, job["offers"][0]["name"]))
-        return False
-    result["issues"] += found.issues
-    if found.missing and not found.refused:
-        result["incomplete"] = True
-        message = f"the data file '{found.missing[0]}' is not beside '{job['entry']}'"
-        advice = "Archive the files of one dataset together."
-        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
-    result["lazy_only"] = found.huge
-    return not found.refused
 
 
 def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -218,23 +215,24 @@ def _describe(
 ) -> None:
     """Signals, fields and vendor blocks of what was found."""
     names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
-    generic: list[Statement] = []
+    sizes: list[Statement] = []
     for name, signal in zip(names, signals, strict=False):
         result["issues"] += signal.issues
-        found = leaves(signal.dictionary(None))
-        described, kind, axes = _signal(name, signal, found)
-        result["signals"].append(described)
-        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(generic))
-        stated = [] if blocks.whole else [*values_of(_module(offer), found)]
-        if stated:
-            result["values"] = "unproven"
-        generic.append(Statement((name,), by, [*stated, *pixel_sizes(kind, axes, described["shape"])]))
+        axes, shape = in_order(signal.axes), list(signal.shape)
+        kind = kind_of(axes, shape, signal.metadata)
+        general = signal.metadata.get("General")
+        title = clean(general.get("title")) if isinstance(general, Mapping) else ""
+        described = {"id": name, "title": title, "kind": kind, "shape": shape, "dtype": _dtype(signal.dtype)}
+        described["axes"] = describe_axes(axes, shape)
+        result["signals"].append({key: value for key, value in described.items() if value != ""})
+        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(sizes))
+        sizes.append(Statement((name,), by, [*pixel_sizes(kind, axes, shape)]))
     statements, issues = blocks.statements(names)
     if job.get("explain"):
         result["outcomes"] = blocks.told()
     ids = {"": "f1", **job.get("ids", {})}
     ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
-    merged = merge([*statements, *generic], ids)
+    merged = merge([*statements, *sizes], ids)
     result["fields"] = merged.fields
     result["issues"] += [*issues, *merged.issues]
     if job.get("keep", True):
@@ -246,19 +244,6 @@ def _module(offer: ReaderOffer) -> str:
     """Name of the reader's module."""
     reader = offer.load.partition(":")[0].rpartition(".")[2]
     return reader if reader not in ("", "reader") else offer.name
-
-
-def _signal(
-    name: str, signal: Signal, found: Mapping[str, Any]
-) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
-    """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    axes, shape = in_order(signal.axes), list(signal.shape)
-    kind = kind_of(axes, shape, signal.metadata)
-    title = found.get("General.title")
-    described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
-    described["dtype"] = _dtype(signal.dtype)
-    described["axes"] = describe_axes(axes, shape)
-    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind, axes
 
 
 def _dtype(dtype: Any) -> str:

@@ -33,7 +33,7 @@ from diadem.model.vendor import TREE
 #: Jobs between two collections of cycles, which hold files open, among everything.
 _COLLECT_EVERY = 32
 #: What readers import late, and takes long: of these a child tells by number which it has.
-_OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile", "diadem.extract.hdf5_walk")
+_OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile")
 #: Modules of readers, blocks and pictures in a job, but for those of foreign plugins.
 _OURS = re.compile(rb'"((?:diadem|rsciio)\.[\w.]+):\w+"')
 

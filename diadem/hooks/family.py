@@ -102,7 +102,7 @@ def _metadata(found: Document, said: Mapping[str, Any]) -> FieldsOffer:
     own = {kind: f"{found.package}/{kind}" for kind in kinds}
     tables = {kind: found.absolute(address) for kind, address in said.get("tables", own).items()}
     blocks = found.absolute(said["blocks"]) if "blocks" in said else ""
-    return FieldsOffer(said["name"], tuple(said["formats"]), tables, blocks, said.get("whole", False))
+    return FieldsOffer(said["name"], tuple(said["formats"]), tables, blocks)
 
 
 def _schema(found: Document, said: Mapping[str, Any]) -> SchemaOffer:

@@ -41,7 +41,7 @@ class CutShort(ReaderError):
             where=name,
             next="Copy it again from the instrument, if it is still there.",
         )
-        self.needed = needed
+        self.name, self.needed, self.size = name, needed, size
 
 
 class Files(Mapping[str, RangeReader]):

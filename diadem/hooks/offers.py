@@ -152,16 +152,12 @@ class FieldsOffer:
         ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
         with the path of the primary file and those of all files, and returning `Block` objects. "" where the tables are
         for blocks of others.
-    whole : bool
-        Whether the tables say all that can be said: where a block is found, the values that the reader has normalised
-        itself are not asked for.
     """
 
     name: str
     formats: Sequence[str]
     tables: Mapping[str, str]
     blocks: str = ""
-    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""

@@ -36,7 +36,7 @@ def diadem_readers():
 @hookimpl
 def diadem_fields():
     tables = {"kit-header": "MODULE:TABLE"}
-    yield FieldsOffer(name="kit", formats=("kit",), blocks="MODULE:blocks", tables=tables, whole=True)
+    yield FieldsOffer(name="kit", formats=("kit",), blocks="MODULE:blocks", tables=tables)
 
 
 @hookimpl

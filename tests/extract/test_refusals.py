@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from diadem.extract.hdf5_walk import Walk, walk
+from diadem.extract.refusals import Walk, walk
 
 
 def look(path: Path, *members: str) -> Walk:

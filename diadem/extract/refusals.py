@@ -1,22 +1,38 @@
-"""A look through the HDF5 files of a dataset before any reader follows their links: what leads out, loops, or lies.
+"""What is refused, or doubted, before any reader runs: archives that would fill the memory, streams for whose end a
+reader would wait for ever, HDF5 files that lead out of the dataset, in circles, or are shorter than they say.
 
-The walk follows hard links and references to objects only, and reads through Python files, so that the library opens
-nothing by a name that a file gives. Workers walk under their limits, because the library itself may be attacked; `load`
-walks the same way.
+All of it runs in the worker, under its limits, because parsers and the HDF5 library itself may be attacked; `load`
+walks through HDF5 files the same way. The walk follows hard links and references to objects only, and reads through
+Python files, so that the library opens nothing by a name that a file gives.
 """
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
-from diadem.extract.extraction import issue
+from diadem.extract.declared import RULES
+from diadem.extract.extraction import issue, too_short, truncated
+from diadem.serialization.zip_list import open_zip
+
+#: An archive may not hold more than this many times its own bytes …
+MAX_RATIO = 200
+#: … unless all of it is smaller than this.
+SMALL_ENOUGH = 64 << 20
+#: Members that an archive may have.
+MAX_MEMBERS = 200_000
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+#: The mark at the end of a bzip2 stream, at any bit; a checksum of 32 bits follows.
+_BZIP2_END, _BZIP2_MASK = 0x177245385090, (1 << 48) - 1
 
 #: Objects, depth and seconds that a walk may take; real files have some thousands of objects at a depth below 15.
 MAX_OBJECTS = 50_000
@@ -31,10 +47,10 @@ _HUGE = 1 << 30
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found.
+    """What was found.
 
-    `refused` means that no reader may open the file; `missing` are parts of a master that should lie beside it, so that
-    what it says itself may be read and nothing else.
+    `refused` means that no reader may open the file; `huge`, that none may read all of it; `missing` are parts of a
+    master that should lie beside it, so that what it says itself may be read and nothing else.
     """
 
     issues: list[dict[str, Any]] = field(default_factory=list)
@@ -42,11 +58,129 @@ class Walk:
     huge: bool = False
     missing: list[str] = field(default_factory=list)
 
-    def refuse(self, code: str, message: str) -> None:
+    def refuse(self, code: str, message: str, what: str = "the file") -> None:
         """Note a reason not to read, once for each code."""
         self.refused = True
         if not any(found["code"] == code for found in self.issues):
-            self.issues.append(issue(code, message + "; the file was not read", file="f1"))
+            self.issues.append(issue(code, f"{message}; {what} was not read", file="f1"))
+
+    def add(self, other: Walk) -> None:
+        """Note what was found elsewhere, too."""
+        self.issues += [issue for issue in other.issues if issue not in self.issues]
+        self.refused, self.huge = self.refused or other.refused, self.huge or other.huge
+        self.missing += other.missing
+
+
+def look_through(
+    found: Walk, root: Path, entry: str, names: Sequence[str], formats: Sequence[str], ids: Mapping[str, str]
+) -> None:
+    """Look at the files of a dataset before any reader does.
+
+    Parameters
+    ----------
+    found : Walk
+        Filled in; what stands there when an exception is raised was found before. A file that is cut short may still
+        be read, for its metadata, but not whole.
+    root : Path
+        Folder of the files.
+    entry : str
+        What the reader is given: the primary file, or a folder.
+    names : sequence of str
+        The files, relative to `root`, the primary one first.
+    formats : sequence of str
+        Readers that may be tried, best first.
+    ids : mapping of str to str
+        What the record calls the files.
+
+    Raises
+    ------
+    Exception
+        A file cannot be opened, or the HDF5 library cannot read it.
+    """
+    sizes = {name: (root / name).stat().st_size for name in names}
+    for name in names:
+        with (root / name).open("rb") as stream:
+            if begins_at(stream, sizes[name]) is not None:
+                if (end := _end_of_hdf5(stream, sizes[name])) > sizes[name]:
+                    found.issues.append(too_short(name, ids.get(name, "f1"), end, sizes[name]))
+            elif name == names[0] == entry:
+                stream.seek(0)
+                _look_at_entry(found, stream, name, sizes[name], formats)
+    if not found.refused:
+        found.add(walk_all(entry, sizes, lambda name: (root / name).open("rb")))
+
+
+def _look_at_entry(found: Walk, stream: BinaryIO, name: str, size: int, formats: Sequence[str]) -> None:
+    """Look at the file that a reader is given."""
+    if stream.read(4) in _ZIP:
+        _archive(found, stream, name, size)
+    elif formats[:1] == ["phenom"]:
+        if not _bzip2_ends(stream, size):
+            found.issues.append(truncated(name, "f1", "the end of its compressed stream is missing; it was not read"))
+            found.refused = True
+    else:
+        found.issues += _promised_by_head(stream, name, size, formats)
+
+
+def _promised_by_head(stream: BinaryIO, name: str, size: int, formats: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What the head of a file says of its size, for formats that have no `open` that tells it."""
+    rule = next((RULES[one] for one in formats if one in RULES), None)
+    if rule is None:
+        return
+    stream.seek(0)
+    head, left = stream.read(4096), 64 << 20  # bytes: lists of strips may be named again and again
+
+    def read(offset: int, length: int) -> bytes:
+        nonlocal left
+        left -= max(0, min(length, size - offset))
+        if offset > size or left < 0:  # a rule knows the least size without what it does not get
+            return b""
+        stream.seek(offset)
+        return stream.read(length)
+
+    try:
+        promised = rule(head, read)
+    except (struct.error, IndexError) as error:  # it ends within its header
+        yield truncated(name, "f1", f"its header cannot be understood ({type(error).__name__})")
+    except Exception as error:  # parsers of foreign bytes raise whatever those bytes make them raise
+        message = f"the header of '{name}' cannot be understood ({type(error).__name__})"
+        yield issue("odd-header", message, file="f1")
+    else:
+        if promised is not None and promised > size:
+            yield too_short(name, "f1", promised, size)
+        elif promised and "quantumdetector" in formats and size % promised:
+            yield truncated(name, "f1", f"its frames have {promised} bytes each, the last has {size % promised}")
+
+
+def _archive(found: Walk, stream: BinaryIO, name: str, size: int) -> None:
+    """Refuse an archive that would fill the memory."""
+    try:
+        with open_zip(stream) as archive:
+            members = archive.infolist()
+    except zipfile.LargeZipFile as error:
+        found.refuse("expands-too-much", f"'{name}' would fill the memory: {error}", "it")
+    except zipfile.BadZipFile as error:
+        why = f"its list of members is missing or damaged ({type(error).__name__})"
+        found.issues.append(truncated(name, "f1", why))
+    except Exception as error:  # the file may be whole: what it says of itself is odd
+        message = f"the header of '{name}' cannot be understood ({type(error).__name__})"
+        found.issues.append(issue("odd-header", message, file="f1"))
+    else:
+        whole = sum(member.file_size for member in members)
+        if len(members) > MAX_MEMBERS or (whole > SMALL_ENOUGH and whole > MAX_RATIO * size):
+            message = f"'{name}' has {size} bytes and says it holds {whole} in {len(members)} members"
+            found.refuse("expands-too-much", message, "it")
+
+
+def _bzip2_ends(stream: BinaryIO, size: int) -> bool:
+    """Whether a stream has its end, for which RosettaSciIO 0.15's Phenom reader waits for ever."""
+    stream.seek(max(0, size - 64))
+    tail = stream.read(64)
+    bits = int.from_bytes(tail, "big")
+    return any((bits >> shift) & _BZIP2_MASK == _BZIP2_END for shift in range(32, 8 * len(tail) - 47))
+
+
+# -- HDF5 ----------------------------------------------------------------------------------------------------------
 
 
 def begins_at(stream: BinaryIO, size: int) -> int | None:
@@ -58,6 +192,22 @@ def begins_at(stream: BinaryIO, size: int) -> int | None:
             return place
         place = 2 * place or 512
     return None
+
+
+def _end_of_hdf5(stream: BinaryIO, size: int) -> int:
+    """The end of the file by its superblock (HDF5 file format specification 3.0, II.A); 0 where it says nothing."""
+    start = begins_at(stream, size)
+    if start is None:
+        return 0
+    stream.seek(start)
+    block = stream.read(96).ljust(96, b"\0")
+    version = block[8]
+    width = block[13 if version < 2 else 9]
+    if width not in (2, 4, 8):
+        return 0
+    first = {0: 24, 1: 28}.get(version, 12)
+    base, end = (int.from_bytes(block[at : at + width], "little") for at in (first, first + 2 * width))
+    return end + (start if base == 0 else 0)
 
 
 def walk_all(
@@ -89,10 +239,7 @@ def walk_all(
         with open_file(name) as stream:
             if begins_at(stream, sizes[name]) is None:
                 continue
-            one = walk(stream, name, sizes[name], beside if name == entry else ())
-        found.issues += [issue for issue in one.issues if issue not in found.issues]
-        found.refused, found.huge = found.refused or one.refused, found.huge or one.huge
-        found.missing += one.missing
+            found.add(walk(stream, name, sizes[name], beside if name == entry else ()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What names and first bytes tell, and what headers promise."""
+"""What names and first bytes tell, what headers promise, and which archives are not unpacked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from diadem.extract.preflight import Preflight, preflight
+import diadem
 from diadem.extract.sniff import rank
 from diadem.extract.survey import survey
 from diadem.hooks.manager import collect
@@ -67,17 +67,14 @@ def test_a_shared_suffix_keeps_all_that_may_read_it() -> None:
     assert codes == []
 
 
-def check(path: Path) -> Preflight:
-    """Pre-flight of a file on the disk."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    plan = survey([(path.name, path.stat().st_size)], READERS)[0]
-    return preflight(plan, path.parent, rank(plan, head, READERS)[0], head)
+#: What the readers of a damaged file say of its content.
+OF_READERS = {"reader-failed", "metadata-unread", "no-signal", "memory-limit"}
 
 
-def codes(found: Preflight) -> list[str]:
-    """Codes of the issues."""
-    return [issue["code"] for issue in found.issues]
+def codes(path: Path) -> list[str]:
+    """Codes of the issues of a file, but for those of its readers."""
+    (dataset,) = diadem.extract(path).datasets
+    return [issue["code"] for issue in dataset.issues if issue["code"] not in OF_READERS]
 
 
 def mrc(shape: tuple[int, int, int], mode: int, pixels: int) -> bytes:
@@ -131,12 +128,10 @@ def test_whole_files_pass_and_cut_ones_do_not(tmp_path: Path, name: str, write: 
     assert callable(write)
     write(path)
     whole = path.read_bytes()
-    assert codes(check(path)) == []
+    assert codes(path) == []
     for kept in (len(whole) - 40, len(whole) // 2 + 1):  # tifffile ends its files with bytes that nothing refers to
         path.write_bytes(whole[:kept])
-        found = check(path)
-        assert codes(found) == ["truncated"], kept
-        assert found.may_read
+        assert codes(path) == ["truncated"], kept
 
 
 @pytest.mark.parametrize("behind", [4, 8])
@@ -145,30 +140,31 @@ def test_a_dm4_file_of_either_writer_is_whole(tmp_path: Path, behind: int) -> No
     path = tmp_path / "a.dm4"
     root = bytes(2) + struct.pack(">Q", 0) + bytes(500)
     path.write_bytes(struct.pack(">IQI", 4, len(root), 1) + root + bytes(behind))
-    assert codes(check(path)) == []
+    assert codes(path) == []
     path.write_bytes(path.read_bytes()[:-20])
-    assert codes(check(path)) == ["truncated"]
+    assert codes(path) == ["truncated"]
 
 
 def test_a_header_that_promises_the_moon(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc((2_000_000, 2_000_000, 100), 2, 100))
-    assert codes(check(path)) == ["truncated"]
+    assert codes(path) == ["truncated"]
 
 
 def test_an_archive_that_expands_too_far(tmp_path: Path) -> None:
     path = tmp_path / "a.prz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data.npy", bytes(80 << 20))
-    found = check(path)
-    assert codes(found) == ["expands-too-much"]
-    assert not found.may_read
+    (dataset,) = diadem.extract(path).datasets
+    assert [issue["code"] for issue in dataset.issues] == ["expands-too-much"]
+    assert dataset.issues[0]["message"].endswith("; it was not read")
+    assert (dataset.primary.format, dataset.signals) == ("pantarhei", ())
 
 
 def test_an_archive_without_its_list(tmp_path: Path) -> None:
     path = tmp_path / "a.prz"
     path.write_bytes(b"PK\x03\x04" + bytes(200))
-    assert codes(check(path)) == ["truncated"]
+    assert codes(path) == ["truncated"]
 
 
 @pytest.mark.parametrize(("at", "byte"), [(46, b"\xe5"), (6, b"\xff")], ids=["name", "version"])
@@ -177,13 +173,13 @@ def test_an_archive_with_an_odd_list_is_not_called_cut_short(tmp_path: Path, at:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("\u00fcber.npy", b"x")
     overwrite(path, path.read_bytes().rindex(b"PK\1\2") + at, byte)
-    assert codes(check(path)) == ["odd-header"]
+    assert codes(path) == ["odd-header"]
 
 
 def test_a_loop_of_tiff_images_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(b"II*\x00" + struct.pack("<IHI", 8, 0, 8))
-    assert codes(check(path)) == []
+    assert codes(path) == []
 
 
 def test_a_list_that_is_named_again_and_again_is_not_read_again_and_again(tmp_path: Path) -> None:
@@ -192,7 +188,7 @@ def test_a_list_that_is_named_again_and_again_is_not_read_again_and_again(tmp_pa
     path = tmp_path / "a.tif"
     path.write_bytes(b"II*\x00" + struct.pack("<I", 8) + image + bytes(4_000_000))
     started = time.monotonic()
-    assert codes(check(path)) == []
+    assert codes(path) == []
     assert time.monotonic() - started < 5
 
 
@@ -203,17 +199,16 @@ def test_a_list_of_members_that_fills_the_memory_is_not_read(tmp_path: Path) -> 
         file.write(b"PK\x03\x04")
         file.seek(size)
         file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, size - 4, 4, 0))
-    found = check(path)
-    assert codes(found) == ["expands-too-much"]
-    assert not found.may_read
+    (dataset,) = diadem.extract(path).datasets
+    assert [issue["code"] for issue in dataset.issues] == ["expands-too-much"]
+    assert dataset.issues[0]["message"].endswith("; it was not read")
+    assert (dataset.primary.format, dataset.signals) == ("pantarhei", ())
 
 
-def test_what_is_no_header_is_an_issue_and_is_read_by_the_worker_alone(tmp_path: Path) -> None:
+def test_what_is_no_header_is_an_issue(tmp_path: Path) -> None:
     path = tmp_path / "a.mib"
     path.write_bytes(b"MQ1,000001,003x4,01,0016,0016,U16,".ljust(384, b" "))
-    found = check(path)
-    assert codes(found) == ["odd-header"]
-    assert found.may_read
+    assert {issue["code"] for issue in diadem.extract(path).datasets[0].issues} & {"odd-header", "reader-failed"}
 
 
 @pytest.mark.parametrize("name", ["a.mrc", "a.ser", "a.dm3", "a.blo", "a.npy", "a.mib", "a.tif", "a.bcf"])
@@ -223,4 +218,4 @@ def test_short_heads_are_no_accident(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     for length in (0, 1, 5, 40):
         path.write_bytes(starts.get(name, b"") + b"\xff" * length)
-        assert set(codes(check(path))) <= {"truncated", "odd-header"}
+        assert set(codes(path)) <= {"empty", "truncated", "odd-header", "wrong-type"}
