@@ -57,6 +57,8 @@ def _extracted(
 ) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own
+    if root.is_symlink():  # who names a link means what it leads to; within a dataset none is followed
+        root = root.resolve()
     return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener, metadata)
 
 
@@ -64,10 +66,8 @@ def _of_file(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of one dataset, kept as it is."""
-    from diadem.extract.companions import dataset_of
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
+    from diadem.extract.survey import dataset_of
     from diadem.model.names import stored_names
     from diadem.model.record import Dataset, Record
     from diadem.serialization.migrations import SCHEMA
@@ -96,9 +96,7 @@ def _of_folder(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of many datasets, what repeats in them kept once."""
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
     from diadem.serialization.record_json import build_record
 
     planned = planned_with(at_hand, path, metadata=metadata)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
@@ -106,20 +106,20 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            try:
-                opened = open_dataset(files, offer, layouts=files.by_leaves)
-                if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
-                    raise CutShort(files.entry, opened.size, size)
-                signals = list(opened.signals)
-            except ReaderError:
-                if files.lazy or offer.open:
-                    raise
-                signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
+            signals = enumerate(_signals(files, offer))
+            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
         except DiademError:
             raise
         except Exception as error:
             raise unreadable(offer, source.entry, error) from error
+
+
+def _signals(files: PackageFiles, offer: ReaderOffer) -> list[Signal]:
+    """What the format opens; of a file that is shorter than it says no array may stay in it (`CutShort`)."""
+    opened = open_dataset(files, offer)
+    if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
+        raise CutShort(files.entry, opened.size, size)
+    return list(opened.signals)
 
 
 def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
@@ -167,6 +167,8 @@ class PackageFiles(Files):
         self._trial = trial
         self._names = dict.fromkeys((source.path, *source.sidecars))
         self._open: dict[str, RangeReader] = {}
+        self._tried: set[Path] = set()
+        self._headers: dict[str, Path] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
@@ -214,16 +216,18 @@ class PackageFiles(Files):
         with lifted():
             place = None
             if parts is not None and self.by_leaves:
-                try:
-                    place = self._copies.enter_context(header_copy(self, self.entry, parts))
-                except TooLarge:
-                    place = None
+                key = repr(sorted((name, tuple(ranges)) for name, ranges in parts.items()))
+                with suppress(TooLarge):
+                    if key not in self._headers:
+                        self._headers[key] = self._copies.enter_context(header_copy(self, self.entry, parts))
+                    place = self._headers[key]
             whole = place is None
             if place is None:
                 place = self._here or self._source.prove()
                 self.proof = "never" if self._here else "proven-file"
-            if self._trial is not None:
+            if self._trial is not None and place not in self._tried:
                 self._trial(*self._folder(place))
+                self._tried.add(place)
             places = {name: self._place(name, place) for name in self}
             if whole:
                 sizes = {name: found.stat().st_size for name, found in places.items()}

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from diadem.archive.loading import Trial, Verify, load
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
-from diadem.extract.sniff import HEAD_SIZE, rank
-from diadem.extract.survey import DatasetPlan, survey
+from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset

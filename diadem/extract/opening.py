@@ -12,12 +12,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, ReaderError
 from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
@@ -28,59 +28,43 @@ from diadem.model.ports import RangeReader
 MAX_EAGER = 256 << 20
 #: Bytes of a chunk of an array that is read for a preview: little is read of it.
 _CHUNK = 4 << 20
+#: The variable that Dask takes the size of its chunks from when it is imported, and its own default.
+_DASK_SETTING, _DASK_DEFAULT = "DASK_ARRAY__CHUNK_SIZE", "128MiB"
 
 
-def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
-    """Open a dataset.
-
-    Parameters
-    ----------
-    files : Files
-        Its files.
-    offer : ReaderOffer
-        The format.
-    quick : bool
-        Whether what signals there are is enough: then an offer's `describe` is asked before its `load`.
-    layouts : bool
-        Whether an offer's `layout` is asked where the arrays lie.
-    """
+def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
+    """Open a dataset: by its format's `open`, else by the reader that the offer names."""
     if offer.open:
         opened: Opened = target(offer.open)(files)
         return opened
-    return Opened(_by_reader(files, offer, quick, layouts))
+    return Opened(_by_reader(files, offer))
 
 
-def _by_reader(files: Files, offer: ReaderOffer, quick: bool, layouts: bool) -> Iterator[Signal]:
-    """Signals of a format without an `open`."""
-    if quick and offer.describe:
-        try:
-            described = list(target(offer.describe)(files.path()))
-        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
-            logging.getLogger(__name__).debug("description of %s: %r", offer.name, error)
-        else:
-            yield from map(Signal.from_reader, described)
+def _by_reader(files: Files, offer: ReaderOffer) -> Iterator[Signal]:
+    """Signals of a format without an `open`; where no offer has `describe` and `layout`, the last line is all of it."""
+    layout: FileLayout | FileObject | None = None
+    try:
+        if offer.describe and getattr(files, "quick", False):
+            yield from map(Signal.from_reader, list(target(offer.describe)(files.path())))
             return
-    layout = _layout(files, offer) if layouts and offer.layout else None
+        if offer.layout and getattr(files, "by_leaves", False):
+            layout = target(offer.layout)(files, files.entry)
+    except DiademError as error:
+        if getattr(files, "lazy", True) or not isinstance(error, ReaderError):
+            raise  # else: of a file cut short the reader may still make something
+    except Exception as error:  # a quick look that fails is no verdict: the reader is asked
+        logging.getLogger(__name__).debug("%s: %r", offer.name, error)
     if isinstance(layout, FileLayout) and (signals := laid_out(files.read(layout.header), layout.arrays)):
         yield from signals
         return
     yield from map(Signal.from_reader, files.read(hdf5=isinstance(layout, FileObject)))
 
 
-def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
-    """Where the arrays lie; None where that is not certain."""
-    try:
-        found: FileLayout | FileObject | None = target(offer.layout)(files, files.entry)
-    except DiademError:
-        raise
-    except Exception as error:  # a layout that fails tells nothing of the file
-        logging.getLogger(__name__).debug("layout of %s: %r", offer.name, error)
-        return None
-    return found
-
-
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
     """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
+
+    What is not to stay in the file is read here, by the thread that calls: it may be the only one that is kept from
+    other files.
 
     Parameters
     ----------
@@ -95,10 +79,15 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
     chunk : int
         Bytes that a chunk aims at.
     """
+    import numpy as np
+
     from diadem.extract.lazyarray import LeafArray, as_dask
 
     if (array := signal.array) is None:
-        return signal.data
+        data = signal.data
+        if lazy or hasattr(data, "todense") or isinstance(data, np.ndarray):
+            return data
+        return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data[...]
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
@@ -121,6 +110,8 @@ class LocalFiles(Files):
         Bytes of all files together.
     lazy_only : bool
         Whether a reader that cannot be lazy may not read at all.
+    quick : bool
+        Whether a look at the files may stand for the reader.
 
     Attributes
     ----------
@@ -131,9 +122,18 @@ class LocalFiles(Files):
     """
 
     def __init__(
-        self, root: Path, entry: str, names: Sequence[str], offer: ReaderOffer, size: int = 0, lazy_only: bool = False
-    ):
+        self,
+        root: Path,
+        entry: str,
+        names: Sequence[str],
+        offer: ReaderOffer,
+        size: int = 0,
+        *,
+        lazy_only: bool = False,
+        quick: bool = False,
+    ) -> None:
         self.entry = entry
+        self.quick = quick
         self.mode = "lazy"
         self._root = root
         self._names = dict.fromkeys(names)
@@ -194,16 +194,25 @@ class LocalFiles(Files):
         return list(signals)
 
 
-def _small_chunks(size: int) -> AbstractContextManager[Any]:
+@contextmanager
+def _small_chunks(size: int) -> Iterator[None]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
     wanted = max(4 << 20, size // 4096)
-    if "dask" not in sys.modules:
-        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
-        return nullcontext()
-    import dask.config
+    if "dask" in sys.modules:
+        import dask.config
 
-    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
-    return manager
+        with dask.config.set({"array.chunk-size": wanted}):
+            yield
+        return
+    os.environ[_DASK_SETTING] = str(wanted)  # for a reader that imports it, which takes a second
+    try:
+        yield
+    finally:
+        del os.environ[_DASK_SETTING]
+        if "dask" in sys.modules:  # it goes on with what it found: the next dataset has a size of its own
+            import dask.config
+
+            dask.config.set({"array.chunk-size": _DASK_DEFAULT})
 
 
 class LocalFile:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from diadem.extract.extensions import judge
-from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
+from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, unread
 from diadem.extract.parent import Crew, WorkerStopped
-from diadem.extract.pictures import encoded
-from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
-from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
-from diadem.extract.survey import DatasetPlan, missing_parts
+from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
 from diadem.serialization.extensions import ExtensionSchemas
 
@@ -27,6 +26,13 @@ BYTES_A_SECOND = 20e6
 WALL_FACTOR = 3.0
 #: Datasets for which a worker is worth its start.
 WORTH_A_WORKER = 40
+#: Hook and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
+Origins = Mapping[tuple[str, str], Mapping[str, str]]
+_OURS: Final = "diadem-em"
+#: Packages that a worker finds as it finds itself.
+_BUNDLED: Final = frozenset({"diadem", "rsciio"})
+#: Kind of part to its name for people.
+_WORDS: Final = {"fields": "metadata reader", "previews": "preview", "checks": "check"}
 
 
 class Extractor:
@@ -160,7 +166,9 @@ class Extractor:
         UsageError
             The extractor is closed.
         """
-        issues = empty_files(plan)
+        issues = [
+            issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size
+        ]
         if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
@@ -324,3 +332,142 @@ def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -
         if item["code"] not in codes and key not in seen:
             seen.add(key)
             yield item
+
+
+# -- what plugins offer, as a worker is told ------------------------------------------------------------------------
+
+
+class Offered:
+    """What plugins offer, as JSON and by the formats that it is for.
+
+    Parameters
+    ----------
+    readers, fields, previews, checks : sequence
+        What the plugins offer.
+    origins : mapping
+        Who makes foreign offers.
+    """
+
+    def __init__(
+        self,
+        readers: Sequence[ReaderOffer],
+        fields: Sequence[FieldsOffer],
+        previews: Sequence[PreviewOffer],
+        checks: Sequence[CheckOffer],
+        origins: Origins,
+    ) -> None:
+        self.readers: Mapping[str, ReaderOffer] = {offer.name: offer for offer in readers}
+        self._fields = tuple(fields)
+        self._previews = sorted(previews, key=lambda offer: -offer.priority)
+        self._checks = tuple(checks)
+        self._origins = origins
+
+    def of(self, names: Sequence[str]) -> dict[str, Any]:
+        """What concerns datasets of these formats: ``offers, fields, previews, checks``."""
+        meant = {"*", *names}
+        return {
+            "offers": [self._reader(self.readers[name]) for name in names],
+            "fields": [self._field(offer) for offer in self._fields if meant & set(offer.formats)],
+            "previews": [
+                {**_named(offer), "draw": offer.draw, "by": self._by("previews", offer)}
+                for offer in self._previews
+                if meant & set(offer.formats)
+            ],
+            "checks": [
+                {**_named(offer), "check": offer.check, "when": offer.when, "by": self._by("checks", offer)}
+                for offer in self._checks
+                if meant & set(offer.formats)
+            ],
+        }
+
+    def targets(self) -> Iterator[str]:
+        """Every dotted name that a worker may be asked to import."""
+        for reader in self.readers.values():
+            yield from (reader.open, reader.load, reader.probe, reader.describe)
+        for offer in self._fields:
+            yield from (offer.blocks, *offer.tables.values())
+        yield from (offer.draw for offer in self._previews)
+        yield from (offer.check for offer in self._checks)
+
+    def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
+        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe, "describe": offer.describe}
+        package = _package(offer.open or offer.load)
+        if package in _BUNDLED:
+            by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
+            by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
+        else:
+            by = {**self._foreign("readers", offer.name, package), "reader": offer.name}
+        return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
+
+    def _field(self, offer: FieldsOffer) -> dict[str, Any]:
+        package = _package(offer.blocks or next(iter(offer.tables.values()), ""))
+        ours = {"plugin": offer.name, "version": version_of(_OURS)}
+        by = ours if package == "diadem" else self._foreign("fields", offer.name, package)
+        return {**_named(offer), "blocks": offer.blocks, "tables": dict(offer.tables), "by": by}
+
+    def _by(self, kind: str, offer: PreviewOffer | CheckOffer) -> dict[str, str]:
+        known = self._origins.get((f"diadem_{kind}", offer.name))
+        return dict(known or {"plugin": offer.name, "version": version_of(_OURS)})
+
+    def _foreign(self, kind: str, name: str, package: str) -> dict[str, str]:
+        known = self._origins.get((f"diadem_{kind}", name))
+        return dict(known or {"plugin": package, "version": version_of(package)})
+
+
+def _named(offer: FieldsOffer | PreviewOffer | CheckOffer) -> dict[str, Any]:
+    return {"name": offer.name, "formats": list(offer.formats)}
+
+
+def _package(target: str) -> str:
+    return target.partition(":")[0].partition(".")[0]
+
+
+@cache
+def version_of(distribution: str) -> str:
+    """Version of an installed distribution, or ``unknown``."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def without(job: Mapping[str, Any], part: tuple[str, str]) -> dict[str, Any] | None:
+    """The job without the part that stopped the worker; None where there is no dataset without it.
+
+    Parameters
+    ----------
+    job : mapping
+        See `diadem.extract.reading.read_dataset`.
+    part : (str, str)
+        Kind and name, as the worker has told them.
+    """
+    kind, name = part
+    if kind == "previews" and not name:
+        return {**job, "preview": False} if job.get("preview") else None
+    kept = [offer for offer in job[kind] if offer["name"] != name] if kind in _WORDS else []
+    return {**job, kind: kept} if kind in _WORDS and len(kept) < len(job[kind]) else None
+
+
+def part_text(part: tuple[str, str]) -> str:
+    """A part of a job as a person would call it."""
+    kind, name = part
+    return f"the {_WORDS[kind]} '{name}'" if name else "the drawing of a preview"
+
+
+def locate(targets: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Where the top-level packages of dotted targets are; what is not in plain files is left to the search path."""
+    names = {_package(target) for target in targets} - _BUNDLED - {""}
+    found = {name: _place(name) for name in sorted(names)}
+    return {name: place for name, place in found.items() if place}
+
+
+def _place(name: str) -> dict[str, Any]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception:  # a module without a spec, or a finder of somebody's that fails
+        return {}
+    if spec is None:
+        return {}
+    origin = spec.origin if spec.has_location and spec.origin and Path(spec.origin).is_file() else ""
+    places = [str(place) for place in spec.submodule_search_locations or () if Path(place).is_dir()]
+    return {"origin": origin, "places": places} if origin or places else {}

@@ -26,8 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Never
 
-from diadem.extract import confinement, protocol, sandbox
-from diadem.extract.protocol import LARGE_MODULES, MAX_ANSWER
+from diadem.extract import confinement, sandbox
+from diadem.extract.extraction import LARGE_MODULES, MAX_ANSWER
 from diadem.model.vendor import TREE
 
 #: Jobs between two collections of cycles, which hold files open, among everything.
@@ -44,8 +44,8 @@ def main() -> None:
     source, sink = _take_pipes()
     settings = json.loads(source.readline() or b"{}")
     foreign = settings.get("packages", {})
-    protocol.install(foreign)
-    code = protocol.readable(foreign)
+    sandbox.install(foreign)
+    code = sandbox.readable(foreign)
     guard = sandbox.Guard(sandbox.scratch_folder(), code)
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
     sandbox.forbid_pickled_codecs()

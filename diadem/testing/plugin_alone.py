@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.parent import environment
-from diadem.extract.protocol import Offered, locate
+from diadem.extract.pool import Offered, locate
 from diadem.terms.units import to_si
 from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diadem.extract.companions import with_companions
-from diadem.extract.survey import DatasetPlan, survey
+from diadem.extract.survey import DatasetPlan, survey, with_companions
 from diadem.hooks.offers import ReaderOffer
 from diadem.testing.plugin_report import Notes
 from diadem.testing.spoiling import spoiled

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from diadem import api
-from diadem.extract.pool import Extractor
-from diadem.extract.protocol import Offered
+from diadem.extract.pool import Extractor, Offered
 from diadem.hooks.gathering import names_of
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.testing.plugin_alone import read_alone

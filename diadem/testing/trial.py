@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract import protocol, sandbox
-from diadem.extract.blocks import cut
+from diadem.extract import sandbox
+from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
-from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES
+from diadem.extract.tables import cut
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
 from diadem.serialization import typed_json
@@ -35,7 +35,7 @@ _LOCALES = ("de_DE.UTF-8", "fr_FR.UTF-8", "pl_PL.UTF-8", "German_Germany.1252")
 def main() -> None:
     """Answer the job."""
     job = json.loads(sys.stdin.buffer.read())
-    protocol.install(job["packages"])
+    sandbox.install(job["packages"])
     chosen = _foreign_locale() if job["foreign_locale"] else ""
     print(json.dumps({"locale": chosen, **run(job)}, default=str))  # noqa: T201 - the answer
 
@@ -66,7 +66,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     noted: list[tuple[str, str]] = []
     places = [job["root"], str(Path(job["root"]).resolve())]
     guard = sandbox.Guard(
-        sandbox.scratch_folder(), protocol.readable(job["packages"]), lambda what, where: noted.append((what, where))
+        sandbox.scratch_folder(), sandbox.readable(job["packages"]), lambda what, where: noted.append((what, where))
     )
     for name in (*COMMON_MODULES, (job["offer"]["open"] or job["offer"]["load"]).partition(":")[0]):
         with contextlib.suppress(ImportError):

@@ -235,6 +235,45 @@ def test_a_reader_that_hangs_or_dies_does_so_in_a_worker(folder: Path, tmp_path:
         sys.path.remove(str(tmp_path))
 
 
+LATE = """
+import dask.array, numpy
+
+
+def read(path, lazy=False):
+    array = dask.array.from_delayed(dask.delayed(take)({secret!r}), (64,), "u1")
+    axes = [{{"name": "x", "size": 64, "scale": 1.0, "offset": 0.0, "units": "", "navigate": False}}]
+    return [{{"data": array, "axes": axes, "metadata": {{"General": {{}}, "Signal": {{}}}}}}]
+
+
+def take(path):
+    with open(path, "rb") as file:
+        return numpy.frombuffer(file.read(), "u1")
+"""
+
+
+def test_an_array_that_is_not_to_stay_in_the_file_is_read_before_the_reader_is_let_go(
+    folder: Path, tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reader_late.py").write_text(LATE.format(secret=str(secret)))
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "x.late").write_bytes(b"late")
+    late = ReaderOffer(name="late", suffixes=(".late",), load="reader_late:read")
+    with pytest.raises(ReaderError, match="outside the dataset"):
+        load(Payload(folder).source("x.late"), offer=late, lazy=False)
+
+
+def test_a_file_is_tried_once_by_a_worker(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "def read(path, lazy=False):\n    raise ValueError('lazy' if lazy else 'eager')\n"
+    (tmp_path / "reader_failing.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "x.failing").write_bytes(b"x")
+    failing = ReaderOffer(name="failing", suffixes=(".failing",), load="reader_failing:read")
+    tried: list[tuple[Any, Any]] = []
+    with pytest.raises(ReaderError, match="eager"):
+        load(Payload(folder).source("x.failing"), offer=failing, trial=lambda *where: tried.append(where))
+    assert len(tried) == 1
+
+
 def test_what_the_file_is_goes_before_what_the_record_says(folder: Path) -> None:
     hyperspy_file(folder / "a.h5", lambda group: group.create_dataset("data", data=np.eye(8, dtype="u1")))
     (folder / "a.h5").rename(folder / "a.hdf5")

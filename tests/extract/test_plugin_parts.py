@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from diadem.extract.extraction import Extraction
-from diadem.extract.pictures import MAX_PNG, encoded
+from diadem.extract.extraction import MAX_PNG, Extraction, encoded
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import survey
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer

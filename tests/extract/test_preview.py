@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diadem.extract.pictures import MAX_PNG, encoded, packed
-from diadem.extract.preview import BUDGET, TooLarge, preview
+from diadem.extract.extraction import MAX_PNG, encoded
+from diadem.extract.preview import BUDGET, TooLarge, packed, preview
 
 
 def signal(data: Any, navigating: int) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import pytest
 import tifffile
 
 import diadem
-from diadem.extract.sniff import rank
-from diadem.extract.survey import survey
+from diadem.extract.survey import rank, survey
 from diadem.hooks.manager import collect
 from diadem.testing.faults import overwrite
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 from diadem.archive.plain import signal_text
 from diadem.extract.assertions import Leaf, Statement, Value, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, kind_of
-from diadem.extract.fault_text import fault_text
+from diadem.extract.extraction import fault_text
 from diadem.terms.units import to_si
 
 BY = {"plugin": "p", "version": "1", "reader": "r"}
@@ -107,3 +110,22 @@ def test_a_reader_that_met_the_end_of_the_file_says_so() -> None:
 
 def test_a_signal_without_a_title_is_named_in_words() -> None:
     assert signal_text({"id": "s1", "kind": "spectrum_image", "shape": [4, 5]}) == "spectrum image, 4 × 5"
+
+
+def test_the_size_of_chunks_is_that_of_one_dataset(tmp_path: Path) -> None:
+    """Dask takes it from the environment where a reader imports it only then."""
+    (tmp_path / "reader_of_dask.py").write_text(
+        "def read(path, lazy=True):\n    import dask, dask.array\n"
+        "    return [{'metadata': {'General': {'title': str(dask.config.get('array.chunk-size'))}}}]\n"
+    )
+    program = (
+        "import os, sys; from pathlib import Path; from diadem.extract.opening import LocalFiles\n"
+        "from diadem.hooks.offers import ReaderOffer\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "offer = ReaderOffer('d', (), load='reader_of_dask:read')\n"
+        "titles = [LocalFiles(Path(sys.argv[1]), 'a', ['a'], offer, size).read()[0]['metadata']['General']['title']\n"
+        "          for size in (64 << 30, 32 << 30)]\n"
+        "import dask; print(*titles, dask.config.get('array.chunk-size'), 'DASK_ARRAY__CHUNK_SIZE' in os.environ)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(16 << 20), str(8 << 20), "128MiB", "False"]

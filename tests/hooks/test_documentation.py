@@ -130,9 +130,8 @@ def test_the_example_keeps_every_promise(module: str, files: Path, tmp_path: Pat
 
 
 def test_what_the_text_promises_of_limits_is_true() -> None:
-    from diadem.extract.extensions import MAX_BYTES
-    from diadem.extract.pictures import MAX_PNG
-    from diadem.extract.protocol import SIDE
+    from diadem.extract.extraction import MAX_PNG, SIDE
+    from diadem.extract.tables import MAX_EXTENSION as MAX_BYTES
     from diadem.hooks.vetting import REACH
 
     assert f"at most {MAX_BYTES >> 10} KiB" in TEXT

@@ -24,6 +24,8 @@ SPELLINGS = (
     ("eV", "eV", 1.0), ("KeV", "eV", 1e3), ("kev", "eV", 1e3), ("meV", "eV", 1e-3), ("MeV", "eV", 1e6),
     ("msec", "s", 1e-3), ("Secs", "s", 1.0), ("us", "s", 1e-6), ("uSec", "s", 1e-6),
     ("pA", "A", 1e-12), ("nA", "A", 1e-9), ("mPa", "Pa", 1e-3), ("MPa", "Pa", 1e6), ("mbar", "Pa", 1e2),
+    ("MBAR", "Pa", 1e2), ("min", "s", 60.0), ("MIN", "s", 60.0), ("Minutes", "s", 60.0), ("hour", "s", 3600.0),
+    ("px", "px", 1.0), ("PX", "px", 1.0), ("Pixels", "px", 1.0),
 )  # fmt: skip
 
 
@@ -31,6 +33,12 @@ SPELLINGS = (
 def test_a_spelling_means_the_same_in_a_field_and_on_an_axis(written: str, unit: str, factor: float) -> None:
     assert convert(1.0, written, unit) == factor
     assert to_si(written) == (unit, factor)
+
+
+def test_a_rate_is_of_fields_alone() -> None:
+    rates = {"Hz": 1.0, "HZ": 1.0, "kHz": 1e3, "KHZ": 1e3, "MHz": 1e6, "mHz": 1e-3, "1/s": 1.0, "s-1": 1.0}
+    assert {written: convert(1.0, written, "1/s") for written in rates} == rates
+    assert {to_si(written) for written in rates} == {("", 1.0)}
 
 
 def test_the_quantity_decides_what_a_capital_a_is() -> None:
@@ -61,6 +69,10 @@ def test_an_energy_of_electrons_is_their_voltage_and_degrees_are_radians() -> No
         ("MS", "s"),
         ("M", "m"),
         ("Mv", "V"),
+        ("mv", "V"),
+        ("mev", "eV"),
+        ("mhz", "1/s"),
+        ("Mbar", "Pa"),
         ("V", "eV"),
         ("nm", "s"),
         ("", "m"),
@@ -70,7 +82,9 @@ def test_what_is_not_certain_has_no_number(written: str, wanted: str) -> None:
     assert convert(1.0, written, wanted) is None
 
 
-@pytest.mark.parametrize("written", ["", "furlong", "Mm", "S", "M", "1", "x", "%", "°C", None, 3])
+@pytest.mark.parametrize(
+    "written", ["", "furlong", "Mm", "S", "M", "1", "x", "%", "°C", None, 3, "a", "1/a", "pa", "mv", "mev", "Mbar"]
+)
 def test_what_is_no_unit_of_an_axis_has_none(written: object) -> None:
     assert to_si(written) == ("", 1.0)
 
