@@ -434,7 +434,7 @@ def _text_of(value: Any) -> Any:
 #: A maker named in the text of a model: ``FEI Titan``, ``Nvision40 Carl Zeiss``. JEM, JSM and JXA are JEOL's letters.
 _IN_MODEL: Final[Mapping[str, str]] = {
     "FEI|Thermo Fisher": "Thermo Fisher Scientific (FEI)",
-    "JEOL|(JEM|JSM|JXA)-[0-9A-Z]+": "JEOL",
+    "JEOL|(JEM|JSM|JXA)(-[0-9A-Z]+| ?[0-9]{3,4}[A-Z]*)": "JEOL",
     "Zeiss": "Carl Zeiss",
     "Hitachi": "Hitachi",
     "TESCAN": "TESCAN",
