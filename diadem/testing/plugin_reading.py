@@ -1,4 +1,4 @@
-"""A plugin's examples in the worker: read as promised, alike under another name, harmless when spoiled; then archived."""
+"""A plugin's examples in the worker: read as promised, alike under another name, harmless when spoiled; archived."""
 
 from __future__ import annotations
 
