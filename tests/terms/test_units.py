@@ -53,6 +53,21 @@ def test_a_magnification_is_written_with_an_x_or_without(written: str) -> None:
     assert [convert(50, more, "1") for more in ("K X", "kX", "KX", "kx")] == [50e3] * 4
 
 
+#: Units that no axis of the corpus has: of a value 2, its size in the unit of the record, reckoned by hand.
+OTHERS = (
+    ("0.1 V", "V", 0.2), ("0.1 us", "s", 2e-7), ("0.1 mm", "m", 2e-4), ("0.01 deg", "deg", 0.02), ("min", "s", 120.0),
+    ("h", "s", 7200.0), ("mbar", "Pa", 200.0), ("Torr", "Pa", 266.644736842), ("hPa", "Pa", 200.0), ("K", "K", 2.0),
+    ("°C", "K", 275.15), ("1/s", "1/s", 2.0), ("Hz", "1/s", 2.0), ("bit", "bit", 2.0), ("px", "px", 2.0),
+    ("kx", "1", 2000.0), ("%", "1", 0.02), ("cm", "m", 0.02), ("fm", "m", 2e-15), ("urad", "rad", 2e-6),
+    ("uA", "A", 2e-6), ("mA", "A", 2e-3), ("ns", "s", 2e-9), ("kPa", "Pa", 2000.0), ("1/cm", "1/m", 200.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "unit", "value"), OTHERS)
+def test_the_size_of_each_other_unit(written: str, unit: str, value: float) -> None:
+    assert convert(2.0, written, unit) == pytest.approx(value, rel=1e-11)
+
+
 def test_an_energy_of_electrons_is_their_voltage_and_degrees_are_radians() -> None:
     assert convert(200, "keV", "V") == 200e3
     assert convert(180, "deg", "rad") == pytest.approx(3.141592653589793)

@@ -196,7 +196,8 @@ def test_hexagonal_maps_are_no_pictures(tmp_path: Path, grid: str, rows: int, co
     """Rows are shifted and may have different numbers of points: points follow each other, and X and Y say where."""
     header = {"nColumns": columns, "nRows": rows, "Step X": 0.5, "Step Y": 0.433, "Grid Type": grid}
     x = np.array([0, 0.5, 1, 0.25, 0.75, 1.25], np.float32)
-    data = {"IQ": BC, "X Position": x, "Y Position": np.repeat(np.float32([0, 0.433]), 3), "Pattern": PATTERNS}
+    y = np.array([0, 0, 0, 0.433, 0.433, 0.433], np.float32)
+    data = {"IQ": BC, "X Position": x, "Y Position": y, "Pattern": PATTERNS}
     path = write(
         tmp_path / "a.oh5",
         Manufacturer="EDAX",

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.api import extract
+from diadem.api import extract, pack
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
@@ -165,6 +165,26 @@ def test_a_map_with_its_spectrum_and_image(spectrum: Path, tmp_path: Path, named
     files = {file.id: file.path for file in found.files}
     assert files[found.assertions("eds.live_time")[0].source["file"]] == "map.spc"
     assert files[found.assertions("optics.magnification")[0].source["file"]] == named
+
+
+def test_counts_are_read_from_where_they_lie(spectrum: Path, tmp_path: Path) -> None:
+    """Of a map, a line and a spectrum; a header that promises more is told."""
+    counts = np.arange(6 * 8, dtype="<u2")
+    for name, rows, columns in (("map.spd", 2, 3), ("line.lsd", 1, 6)):
+        header = struct.pack("<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 6, columns, rows, 8, 2, 1100, 1, b"")
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(header.ljust(1100, b"\0") + counts.tobytes())
+    (tmp_path / "in" / "point.spc").write_bytes(spectrum.read_bytes())
+    package = pack(tmp_path / "in", tmp_path / "out")
+    for name, shape in (("map.spd", (2, 3, 8)), ("line.lsd", (6, 8))):
+        signal = package.load(name)
+        assert signal.metadata.General.diadem.verify == "leaves"
+        assert np.array_equal(signal.data.compute(), counts.reshape(shape))
+    found = package.load("point.spc", lazy=False).data
+    assert np.array_equal(found, np.frombuffer(spectrum.read_bytes(), "<u4", 4096, 3840))
+    (tmp_path / "in" / "map.spd").write_bytes((tmp_path / "in" / "map.spd").read_bytes()[:-1])
+    (short,) = extract(tmp_path / "in" / "map.spd").datasets
+    assert "truncated" in {one["code"] for one in short.issues}
 
 
 def test_a_line_with_its_spectrum(spectrum: Path, tmp_path: Path) -> None:
