@@ -144,12 +144,12 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def get(self, package: str | Named) -> Package:
+    def get(self, package_id: str | Named) -> Package:
         """A package, in the best of its copies; its ``record`` is the effective one.
 
         Parameters
         ----------
-        package : str, PackageRow or Package
+        package_id : str, PackageRow or Package
             ``diadem:<64 hex>``, or the first 8 or more of its hex digits; a row of a search; a package.
 
         Raises
@@ -160,7 +160,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         from diadem.node.amending import effective
         from diadem.node.placing import best_package
 
-        found, _ = best_package(self.context, self.context.catalogue.get(id_of(package)).id)
+        found, _ = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
         found.told_by = self.custody
         found.amended_by = partial(effective, self.context, found.id)
         found.warned_by = self.warnings

@@ -153,12 +153,12 @@ class RemoteNode:
         with _as_here():
             return read_result(self._client.post_json("search", asked), self.url)
 
-    def get(self, package: str | Named) -> RemotePackage:
+    def get(self, package_id: str | Named) -> RemotePackage:
         """A package; its bytes come when they are read, and are proven here. Its ``record`` is the effective one.
 
         Parameters
         ----------
-        package : str, PackageRow or Package
+        package_id : str, PackageRow or Package
             ``diadem:<64 hex>``, or the first 8 or more of its hex digits; a row of a search; a package.
 
         Raises
@@ -168,7 +168,7 @@ class RemoteNode:
         IntegrityError
             The node gives something else.
         """
-        found = self._whole(id_of(package))
+        found = self._whole(id_of(package_id))
         return self._opened(found, self._facts(found))
 
     def show(self, package: str | Named) -> Overview:
