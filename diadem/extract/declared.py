@@ -1,9 +1,8 @@
 """How many bytes a file's own header says it has, by format: what tells a truncated file that still "reads".
 
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
-None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
-ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; NPY (NumPy enhancement
-proposal 1); Blockfile, SFS and MIB as RosettaSciIO reads them.
+None where it promises nothing. Layouts: TIFF 6.0 and BigTIFF; NPY (NumPy enhancement proposal 1); Blockfile, SFS and
+MIB as RosettaSciIO reads them.
 """
 
 from __future__ import annotations
@@ -15,50 +14,11 @@ from math import prod
 
 Read = Callable[[int, int], bytes]
 
-#: Bytes in a pixel by MRC mode; 101 packs two pixels in a byte.
-_MRC_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
-#: Bytes in an element by TIA data type.
-_SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
 #: Bytes in a value by TIFF type.
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 #: What the dictionary in an NPY head says, as NumPy writes it. It is a Python literal; nothing of it is evaluated.
 _NPY_DESCR = re.compile(rb"""['"]descr['"]:\s*['"][<>|=]?[a-zA-Z](\d{1,9})""")
 _NPY_SHAPE = re.compile(rb"""['"]shape['"]:\s*\(([\d,\s]*)\)""")
-
-
-def mrc(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """Header, extended header and pixels."""
-    columns, rows, sections, mode = struct.unpack_from("<4I", head)
-    if mode not in _MRC_BYTES:
-        return None
-    return 1024 + int(struct.unpack_from("<I", head, 92)[0]) + int(columns * rows * sections * _MRC_BYTES[mode])
-
-
-def ser(head: bytes, read: Read) -> int | None:
-    """The table of offsets, and the end of the last valid element."""
-    version, kind, _, total, valid = struct.unpack_from("<HIIII", head, 4)
-    width, code = (8, "<Q") if version >= 0x220 else (4, "<I")
-    table = struct.unpack_from(code, head, 22)[0]
-    least = int(table + 2 * width * total)
-    cell = read(table + width * (valid - 1), width) if valid else b""
-    if len(cell) < width:
-        return least
-    last = struct.unpack(code, cell)[0]
-    header = read(last, 50)
-    if kind == 0x4120 and len(header) >= 26:
-        element, count = struct.unpack_from("<HI", header, 20)
-        return int(max(least, last + 26 + count * _SER_BYTES.get(element, 1)))
-    if kind == 0x4122 and len(header) >= 50:
-        element, columns, rows = struct.unpack_from("<HII", header, 40)
-        return int(max(least, last + 50 + columns * rows * _SER_BYTES.get(element, 1)))
-    return int(max(least, last + 26))
-
-
-def digitalmicrograph(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """Header and root; the zeros behind them are eight in DM4 files of Gatan, four in those of Nion Swift."""
-    if struct.unpack_from(">I", head)[0] == 4:
-        return int(struct.unpack_from(">Q", head, 4)[0]) + 16
-    return int(struct.unpack_from(">I", head, 4)[0]) + 12
 
 
 def blockfile(head: bytes, read: Read) -> int | None:  # noqa: ARG001
@@ -163,9 +123,6 @@ def _tiff_values(order: str, big: bool, entry: bytes, read: Read) -> list[int]:
 
 #: Rule by reader of RosettaSciIO, or by kind of container.
 RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
-    "mrc": mrc,
-    "tia-ser": ser,
-    "digitalmicrograph": digitalmicrograph,
     "blockfile": blockfile,
     "bruker": bcf,
     "numpy": numpy,

@@ -115,10 +115,7 @@ class _Found:
         """Head of a series; raises what reading it raised."""
         if name not in self._heads:
             try:
-                self._heads[name] = read_series(self.files[name], PurePosixPath(name).name)
-            except CutShort as error:  # said as such of the file that names the dataset only
-                own = name == self.files.entry
-                self._heads[name] = error if own else ReaderError(error.message, where=name, next=error.next)
+                self._heads[name] = read_series(self.files[name], name)
             except (NoElements, ReaderError) as error:
                 self._heads[name] = error
         head = self._heads[name]
