@@ -377,14 +377,14 @@ class Offered:
     def targets(self) -> Iterator[str]:
         """Every dotted name that a worker may be asked to import."""
         for reader in self.readers.values():
-            yield from (reader.open, reader.load, reader.probe, reader.describe)
+            yield from (reader.open, reader.load, reader.probe)
         for offer in self._fields:
             yield from (offer.blocks, *offer.tables.values())
         yield from (offer.draw for offer in self._previews)
         yield from (offer.check for offer in self._checks)
 
     def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
-        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe, "describe": offer.describe}
+        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe}
         package = _package(offer.open or offer.load)
         if package in _BUNDLED:
             by = {"plugin": "rosettasciio", "version": version_of(_OURS)}

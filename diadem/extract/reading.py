@@ -43,7 +43,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     job : mapping
         ``root``, ``entry``, ``files`` (paths, the primary one first), ``ids`` (path to file id), ``size``, ``preview``,
         ``issues`` (known already), ``sizes_only`` (whether only files that are cut short are asked for), and what
-        plugins offer: ``offers`` (name, open, load, probe, describe, options, by), ``fields`` (name, formats, blocks,
+        plugins offer: ``offers`` (name, open, load, probe, options, by), ``fields`` (name, formats, blocks,
         tables, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, when, by). ``by`` is
         plugin and version.
     tell : callable
@@ -80,7 +80,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     result["format"] = offer["name"]
     checks = [check for check in job.get("checks", ()) if {"*", offer["name"]} & set(check["formats"])]
     looked_at = any(check.get("when") == _ASSESS for check in checks)
-    said = {key: offer[key] for key in ("name", "open", "load", "describe", "options") if key in offer}
+    said = {key: offer[key] for key in ("name", "open", "load", "options") if key in offer}
     with LocalFiles(
         root,
         job["entry"],

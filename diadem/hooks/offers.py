@@ -109,8 +109,6 @@ class ReaderOffer:
         to tell them apart; ``b""``: the suffix must fit.
     sidecars : sequence of str
         Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``, wildcards as in fnmatch.
-    layout : str
-        ``module:function`` that tells where the array's bytes are, or "" (see `diadem.archive.loading`).
     options : mapping
         Keyword arguments for the reader; JSON values.
     groups : sequence of Group
@@ -122,14 +120,10 @@ class ReaderOffer:
         ``function(path)`` before the reader; false means "not mine". "" where suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
-    describe : str
-        ``module:function`` that says what signals the file holds without decoding them, called like `load` when only
-        metadata is wanted; `data` may be anything with `shape` and `dtype`. Where it fails, `load` is called. "" where
-        `load` is quick.
     open : str
         ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
-        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load`, `describe`, `layout`, and of
-        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
+        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load` and of `FieldsOffer.blocks`;
+        `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
         plugin, are put into the axes of pictures afterwards: an `open` leaves those without a unit that it does not
         know.
     """
@@ -140,20 +134,18 @@ class ReaderOffer:
     magic: Sequence[Magic] = ()
     signature: bytes | None = None
     sidecars: Sequence[str] = ()
-    layout: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 0
     groups: Sequence[Group] = ()
     folders: Sequence[str] = ()
     probe: str = ""
-    describe: str = ""
     open: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         if not self.open:
             _require_target(f"reader offer '{self.name}': load", self.load)
-        for what in ("open", "load", "probe", "layout", "describe"):
+        for what in ("open", "load", "probe"):
             if target := getattr(self, what):
                 _require_target(f"reader offer '{self.name}': {what}", target)
         try:

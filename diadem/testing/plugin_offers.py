@@ -66,11 +66,8 @@ def _targets(mine: Offers) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], di
             yield f"{where}: open", reader.open, (({},), {})
         if reader.load:
             yield f"{where}: load", reader.load, ((path,), {"lazy": True, **reader.options})
-        for name in ("probe", "describe"):
-            if dotted := getattr(reader, name):
-                yield f"{where}: {name}", dotted, ((path,), {})
-        if reader.layout:
-            yield f"{where}: layout", reader.layout, (({}, path), {})
+        if reader.probe:
+            yield f"{where}: probe", reader.probe, ((path,), {})
     for offer in mine.of(FieldsOffer):
         if ":" in offer.blocks:
             yield f"fields '{offer.name}': blocks", offer.blocks, ((path, files), {})

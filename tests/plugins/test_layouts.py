@@ -17,7 +17,7 @@ from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
 from diadem.hooks.formats import Files, Opened
-from diadem.model.layout import FileLayout
+from diadem.model.layout import ArrayLayout
 from diadem.plugins.gatan import tags as dm_tags
 from diadem.plugins.gatan.files import layouts
 from diadem.plugins.gatan.tags import read_directory
@@ -29,28 +29,28 @@ from tests.plugins.nanomegas.test_blockfile import written
 from tests.plugins.opened import Bytes, Held
 
 
-def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def dm_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the arrays of a DM file lie."""
     found = layouts(read_directory(files[name], name), name, files[name].size)
-    return FileLayout(found, {}) if found else None
+    return found or None
 
 
-def blo_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def blo_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the patterns of a block file lie; None where the reader is asked."""
     return _layout_of(blockfile.open, files, name)
 
 
-def mib_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def mib_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the frames of a MIB file lie; None where the reader is asked."""
     return _layout_of(merlin.open, files, name)
 
 
-def mrc_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def mrc_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the sections of an MRC file lie; None where the reader is asked."""
     return _layout_of(mrc.open, files, name)
 
 
-def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """The arrays that a format's `open` finds, and no reader; the bytes that it read are counted."""
     held = Held({name: b""})
     held.held[name] = files[name]
@@ -58,13 +58,13 @@ def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], nam
         signals = list(open_(held).signals)
     except OSError:
         return None
-    return FileLayout([signal.array for signal in signals if signal.array], {})
+    return [signal.array for signal in signals if signal.array]
 
 
-def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
+def _array(content: bytes, found: list[ArrayLayout] | None, number: int = 0) -> Any:
     """The array that a layout describes."""
     assert found is not None
-    return LeafArray(Bytes(content), found.arrays[number], token="t")[...]
+    return LeafArray(Bytes(content), found[number], token="t")[...]
 
 
 # -- MRC -----------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_dm(gatan: Gatan) -> None:
     for number, array in enumerate((image, cube, wave)):
         assert np.array_equal(_array(content, found, number), array)
     assert found is not None
-    assert len(found.arrays) == 3
+    assert len(found) == 3
 
 
 def test_dm_that_is_not_certain(gatan: Gatan) -> None:
@@ -274,7 +274,7 @@ def test_changed_headers_never_lead_out_of_the_file(name: str, data: st.DataObje
     except ReaderError:
         return
     assert reader.read <= 4 * len(cut) + 10_000
-    for array in found.arrays if found else ():
+    for array in found if found else ():
         assert LeafArray(reader, array, token="t")[...].shape == array.shape
 
 
@@ -287,7 +287,7 @@ def test_any_bytes(content: bytes, name: str) -> None:
     except ReaderError:
         return
     assert reader.read <= 4 * len(content) + 10_000
-    for array in found.arrays if found else ():
+    for array in found if found else ():
         assert 0 <= array.offset <= len(content)
         assert LeafArray(reader, array, token="t")[...].shape == array.shape
 

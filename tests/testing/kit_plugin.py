@@ -28,7 +28,7 @@ def diadem_formats():
     group = Group("{stem}.kit", sidecars=("{stem}.kitlog",))
     yield ReaderOffer(
         name="kit", suffixes=(".kit",), magic=(Magic(0, b'{"kit"'),), groups=(group,),
-        load="MODULE:read", describe="MODULE:describe",
+        load="MODULE:read",
     )
     tables = {"kit-header": "MODULE:TABLE"}
     yield FieldsOffer(name="kit", formats=("kit",), blocks="MODULE:blocks", tables=tables)
@@ -68,10 +68,6 @@ def pixels(path):
 
 def read(path, lazy=True):
     # READ
-    return described(path, pixels(path))
-
-
-def describe(path):
     return described(path, pixels(path))
 
 
