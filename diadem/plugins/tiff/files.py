@@ -101,9 +101,6 @@ def _pieces(array: ArrayLayout) -> list[ByteRange]:
 
 def _besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
     """All bytes but the arrays'."""
-    edges = [
-        0,
-        *(edge for piece in sorted(piece for array in arrays for piece in _pieces(array)) for edge in piece),
-        size,
-    ]
+    pieces = sorted(piece for array in arrays for piece in _pieces(array))
+    edges = [0, *(edge for piece in pieces for edge in piece), size]
     return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
