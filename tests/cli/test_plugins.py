@@ -63,7 +63,7 @@ def test_json_lists_every_plugin(site: Path) -> None:
     plugins = listed(site, code=1)
     assert [name for name, plugin in plugins.items() if plugin["bundled"]] == list(BUNDLED)
     assert plugins["diadem.plugins.rosettasciio"]["version"] == diadem.__version__
-    assert "digitalmicrograph" in plugins["diadem.plugins.rosettasciio"]["formats"]
+    assert "digitalmicrograph" in plugins["diadem.plugins.gatan"]["formats"]
     assert plugins["honest_1"] == {
         "name": "honest_1",
         "module": "honest_1",
