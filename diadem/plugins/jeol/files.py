@@ -21,7 +21,7 @@ from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, cut_short
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
-from diadem.plugins.jeol.headers import COUNTS, Damaged, Header, NotJeol, members, read_header
+from diadem.plugins.jeol.headers import COUNTS, Damaged, Header, NotJeol, Outside, members, read_header
 
 #: Channels of a map, whatever its detector has.
 _CHANNELS = 4096
@@ -99,6 +99,8 @@ class _Found:
         issues: list[Mapping[str, Any]] = []
         try:
             signals = [self._signal(name, number) for number, name in enumerate(self.names())]
+        except Outside:
+            raise
         except (ReaderError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             logging.getLogger(__name__).debug("%s: %r", self.files.entry, error)
             try:

@@ -80,6 +80,10 @@ class NotJeol(ReaderError):
     """The file is of another kind than its name says."""
 
 
+class Outside(ReaderError):
+    """A project lists a file that does not lie below its folder: its reader would open it."""
+
+
 class Damaged(ReaderError):
     """The bytes are no such header."""
 
@@ -174,7 +178,7 @@ def members(project: Tree) -> Iterator[tuple[str, ...]]:
 
     Raises
     ------
-    NotJeol
+    Outside
         One leads out of the folder.
     """
     for sample in _inside(project, "SampleInfo").values():
@@ -182,7 +186,7 @@ def members(project: Tree) -> Iterator[tuple[str, ...]]:
             for item in _inside(view, "ViewData").values():
                 parts = tuple(part for part in str(item["Filename"]).split("\\") if part not in ("", "."))
                 if not parts or any(part == ".." or "/" in part or ":" in part for part in parts):
-                    raise NotJeol("a file that the project lists lies elsewhere")
+                    raise Outside("a file that the project lists lies outside the dataset")
                 yield parts
 
 

@@ -19,7 +19,7 @@ from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.hooks.formats import Signal
 from diadem.hooks.manager import collect
 from diadem.plugins.jeol.files import counted, draw
-from diadem.plugins.jeol.headers import NotJeol, members
+from diadem.plugins.jeol.headers import NotJeol, Outside, members
 
 JEOL = next(offer for offer in collect().readers if offer.name == "jeol")
 
@@ -183,5 +183,5 @@ def test_another_kind_of_file_is_left_to_the_reader(spectrum: Path, tmp_path: Pa
 @pytest.mark.parametrize("name", ["..\\..\\secret.img", "C:\\secret.img", "a/../../secret.img", ""])
 def test_a_project_leads_nowhere_else(name: str) -> None:
     project = {"SampleInfo": {"0": {"ViewInfo": {"0": {"ViewData": {"0": {"Filename": name}}}}}}}
-    with pytest.raises(NotJeol):
+    with pytest.raises(Outside):
         list(members(project))
