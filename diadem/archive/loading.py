@@ -164,7 +164,7 @@ class PackageFiles(Files):
         self.lazy = lazy
         self._source = source
         self._offer = offer
-        self._trial = trial
+        self._trial, self._tried = trial, set[Path]()
         self._names = dict.fromkeys((source.path, *source.sidecars))
         self._open: dict[str, RangeReader] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
@@ -222,8 +222,9 @@ class PackageFiles(Files):
             if place is None:
                 place = self._here or self._source.prove()
                 self.proof = "never" if self._here else "proven-file"
-            if self._trial is not None:
+            if self._trial is not None and place not in self._tried:
                 self._trial(*self._folder(place))
+                self._tried.add(place)
             places = {name: self._place(name, place) for name in self}
             if whole:
                 sizes = {name: found.stat().st_size for name, found in places.items()}

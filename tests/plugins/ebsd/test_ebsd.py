@@ -326,12 +326,13 @@ def test_records_of_channel_5_lie_beside_their_project(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "a.cpr"
     path.write_text(
-        "[General]\nVersion=5.0\n[Job]\nkV=20\nTiltAngle=70\nGridDistX=0.5\nGridDistY=0.5\nxCells=3\nyCells=2\n"
+        "[General]\nVersion=5.0\n[Job]\nkV=20\nTiltAngle=70\nGridDistX=0.5\nGridDistY=0.25\nxCells=3\nyCells=2\n"
         "[Fields]\nCount=6\nField1=3\nField2=4\nField3=5\nField4=6\nField5=7\nField6=8\n"
     )
     (tmp_path / "a" / "a.crc").write_bytes(b"".join(records))
     dataset = only(path.parent)
     assert [file.path.rpartition("/")[2] for file in dataset.files] == ["a.cpr", "a.crc"]
+    assert [axis.scale for axis in dataset.signals[0].axes] == pytest.approx([0.25e-6, 0.5e-6])
     assert not dataset.issues
     package = diadem.pack(path.parent, tmp_path / "out")
     found = {one.metadata.General.title: one.data for one in package.load("a.cpr", lazy=False)}
