@@ -89,7 +89,14 @@ def test_real_files(shared_data: Path, name: str, format_: str, shape: tuple[int
 def test_a_real_project_without_its_points(shared_data: Path) -> None:
     dataset = only(shared_data / "more" / "ebsd" / "testDataEBSD.cpr")
     assert dataset.value("time.acquired_start") == "2017-12-12T18:14:46"
-    assert dataset.value("stage.z") == pytest.approx(13.99985e-3)
+    said = {
+        "stage.x": 0.18012e-3,
+        "stage.y": 6.2405e-3,
+        "stage.z": 13.99985e-3,
+        "stage.rotation": 47.01,
+        "stage.tilt": 70,
+    }
+    assert {key: dataset.value(key) for key in said} == pytest.approx(said, rel=1e-6)
     assert "testDataEBSD.crc" in dataset.issues[0]["message"]
     assert not dataset.signals
 
@@ -167,6 +174,20 @@ def test_an_odd_grid_costs_neither_signals_nor_what_the_header_says(tmp_path: Pa
     dataset = only(path)
     assert dataset.value("beam.acceleration_voltage") == 20e3
     assert dataset.signals[0].shape == PATTERNS.shape
+
+
+def test_kikuchipy_counts_in_seconds(tmp_path: Path) -> None:
+    header = {"n_columns": 3, "n_rows": 2, "step_x": 1.5, "step_y": 1.5, "exposure_time": 0.0035, "frame_rate": 202.0}
+    path = write(
+        tmp_path / "a.h5",
+        manufacturer="kikuchipy",
+        **{f"Scan 1/EBSD/Header/{name}": value for name, value in header.items()},
+        **{"Scan 1/EBSD/Data/patterns": PATTERNS},
+    )
+    dataset = only(path)
+    said = {"camera.exposure": 0.0035, "camera.frame_rate": 202}
+    assert (dataset.primary.format, {key: dataset.value(key) for key in said}) == ("kikuchipy", said)
+    assert dataset.signals[0].axes[0].scale == pytest.approx(1.5e-6)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".oh5", ".dat"])
@@ -326,12 +347,13 @@ def test_records_of_channel_5_lie_beside_their_project(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "a.cpr"
     path.write_text(
-        "[General]\nVersion=5.0\n[Job]\nkV=20\nTiltAngle=70\nGridDistX=0.5\nGridDistY=0.5\nxCells=3\nyCells=2\n"
+        "[General]\nVersion=5.0\n[Job]\nkV=20\nTiltAngle=70\nGridDistX=0.5\nGridDistY=0.25\nxCells=3\nyCells=2\n"
         "[Fields]\nCount=6\nField1=3\nField2=4\nField3=5\nField4=6\nField5=7\nField6=8\n"
     )
     (tmp_path / "a" / "a.crc").write_bytes(b"".join(records))
     dataset = only(path.parent)
     assert [file.path.rpartition("/")[2] for file in dataset.files] == ["a.cpr", "a.crc"]
+    assert [axis.scale for axis in dataset.signals[0].axes] == pytest.approx([0.25e-6, 0.5e-6])
     assert not dataset.issues
     package = diadem.pack(path.parent, tmp_path / "out")
     found = {one.metadata.General.title: one.data for one in package.load("a.cpr", lazy=False)}
