@@ -390,7 +390,7 @@ class Offered:
             by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
             by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
         else:
-            known = self._origins.get(("diadem_readers", offer.name))
+            known = self._origins.get(("formats", offer.name))
             by = {**(known or {"plugin": package, "version": version_of(package)}), "reader": offer.name}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
 
@@ -400,7 +400,7 @@ class Offered:
         if kind == "fields":
             package = _package(more["blocks"] or next(iter(more["tables"].values()), ""))
         ours = {"plugin": offer.name, "version": version_of(_OURS)}
-        theirs = ours if package == "diadem" else {"plugin": package, "version": version_of(package)}
+        theirs = {"plugin": package, "version": version_of(package)} if package not in ("", "diadem") else ours
         by = dict(self._origins.get((kind, offer.name)) or theirs)
         return {"name": offer.name, "formats": list(offer.formats), **more, "by": by}
 
