@@ -52,6 +52,8 @@ _MAPPED: Mapping[str, tuple[str, ...]] = {
 }
 #: Values that are zero where nobody measured; an azimuth may be zero.
 _MAY_BE_ZERO = frozenset({"Detector/EDS/azimuth_angle"})
+#: Values that eXSpy's classes put into every spectrum; what a program has from a file is seldom just that.
+_SUPPOSED = frozenset({"Detector/EDS/energy_resolution_MnKa"})
 _TECHNIQUES = (("EDS", "EDS"), ("EELS", "EELS"), ("CL", "CL"), ("EBSD", "EBSD"), ("hologram", "holography"))
 _QUANTITIES_OF_DATA = (("count", "counts"), ("electron", "electrons"), ("intensity", "intensity"))
 
@@ -107,6 +109,8 @@ def _quantities(tree: Tree) -> Iterator[Found]:
         if value == 0 and (path not in _MAY_BE_ZERO or not look_up(instrument, "Detector/EDS/elevation_angle")):
             continue
         assumed = leaf.place.default is not None and value == leaf.place.default
+        if assumed and path in _SUPPOSED:
+            continue
         yield Found(leaf.field.key, float(value), key, value, unit, "assumed" if assumed else "")
 
 
