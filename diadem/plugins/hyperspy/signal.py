@@ -196,7 +196,7 @@ _TOPS = (
 #: A value that may be zero where it was measured, and what tells that it was.
 _ZERO = ("Detector/EDS/azimuth_angle", "Detector/EDS/elevation_angle")
 #: What eXSpy's classes put into every spectrum; what a program has from a file is seldom just that.
-_SUPPOSED: Final = "Detector/EDS/energy_resolution_MnKa"
+_SUPPOSED = "Detector/EDS/energy_resolution_MnKa"
 
 
 def _leaves(tree: Tree) -> Iterator[tuple[Leaf, str, str, Tree]]:
