@@ -35,7 +35,7 @@ from tables import workplace, write
 import diadem
 from diadem.archive.scan_plan import read_plan
 from diadem.archive.table_reading import read_table
-from diadem.errors import DiademError
+from diadem.errors import DiademError, ReaderError
 from diadem.extract.extraction import encoded
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.sandbox import peak_memory
@@ -165,7 +165,12 @@ def heads(work: Path, files: Sequence[Path]) -> Iterator[tuple[str, Target]]:
             (plan,) = survey([(path.name, len(data))], readers)
             head = data[:HEAD_SIZE]
             names = rank(plan, head, readers)[0]
-            return look_through(Walk(), path.parent, path.name, [path.name], names, {})
+            try:
+                return look_through(Walk(), path.parent, path.name, [path.name], names, {})
+            except Exception as error:
+                if traceback.extract_tb(error.__traceback__)[-1].filename.startswith("h5py"):
+                    raise ReaderError(str(error)) from error  # the library's own, which its caller takes
+                raise
 
         yield f"head {suffix}", Target(samples, parse)
 
