@@ -27,21 +27,18 @@ _UNITS = frozenset(
 )
 #: Keywords that the standard lets go on over several lines.
 _SEVERAL = ("TITLE", "COMMENT")
-_MOST_POINTS = 1 << 32
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a spectrum: its numbers are text, which the reader reads.
 
-    The block is all that stands before the data. A digit and a blank for each point are the least that the file has.
+    The block is all that stands before the data.
     """
     content = files[files.entry].read_at(0, _LONGEST)
     end = _end(content)
     tree = parse(decode(content[:end]))
     blocks = [Block("msa-header", tree, content[:end], "text/plain", byte_range=(0, end))] if tree else []
-    match = re.fullmatch(r"(\d{1,10})\.?0*", tree.get("NPOINTS", ""))
-    points = int(match[1]) if match else 0
-    return Opened(_signals(files), blocks, end + 2 * points - 1 if 0 < points < _MOST_POINTS else 0)
+    return Opened(_signals(files), blocks)
 
 
 def _signals(files: Files) -> Iterator[Signal]:

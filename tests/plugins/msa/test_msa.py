@@ -246,17 +246,6 @@ def test_only_the_keywords_are_the_block(tmp_path: Path) -> None:
     assert blocks(OPEN, path) == []
 
 
-def test_a_spectrum_that_cannot_have_its_points_was_cut_short(shared_data: Path, tmp_path: Path) -> None:
-    text = (shared_data / "msa" / "example1.msa").read_bytes()
-    for name, content in (
-        ("whole.msa", text),
-        ("short.msa", text.replace(b"#NPOINTS     : 20", b"#NPOINTS     : 2000")),
-    ):
-        (tmp_path / name).write_bytes(content)
-    codes = {one.path: [issue["code"] for issue in one.issues] for one in diadem.extract(tmp_path).datasets}
-    assert codes == {"whole.msa": [], "short.msa": ["truncated"]}
-
-
 @given(st.text(alphabet="#BEAMKVMGC -:.,0123456789\r\nµéE", max_size=300))
 def test_any_text_ends_quietly(text: str) -> None:
     apply(HEADER, Block("msa-header", parse(text)), "msa")
