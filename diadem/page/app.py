@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +19,8 @@ from starlette.staticfiles import StaticFiles
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
 from diadem.page import finding, session
 from diadem.page.guard import Guard, Keys
-from diadem.page.html import error_page
 from diadem.page.house import House
+from diadem.page.html import error_page
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -51,7 +53,11 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
     house = House(node, read_only=read_only)
     routes = [Route(path, partial(_answer, house, view), name=view.__name__) for path, view in VIEWS]
     static = Mount("/static", StaticFiles(packages=[("diadem.page", "static")]))
-    return Starlette(routes=[*routes, static], middleware=[Middleware(Guard, keys=keys, read_only=read_only)])
+    return Starlette(
+        routes=[*routes, static],
+        middleware=[Middleware(Guard, keys=keys, read_only=read_only)],
+        exception_handlers={HTTPException: _unknown},
+    )
 
 
 async def _answer(house: House, view: View, request: Request) -> Response:
@@ -60,6 +66,15 @@ async def _answer(house: House, view: View, request: Request) -> Response:
         return await run_in_threadpool(view, house, request)
     except DiademError as error:
         return error_page(_status(error), error.message, error.next or "", where=error.where or "")
+    except Exception:  # a fault of ours: whoever looks after the node finds it in the terminal
+        logging.getLogger(__name__).exception("%s", request.url.path)
+        return error_page(500, "This page has a fault.", "What went wrong stands in the terminal of diadem page.")
+
+
+async def _unknown(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """An address that nothing answers, or a method that it does not take."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return error_page(status, "There is no such page." if status == 404 else "This cannot be done here.")
 
 
 def _status(error: DiademError) -> int:

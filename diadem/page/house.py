@@ -56,7 +56,7 @@ class House:
     def page(self, template: str, **values: Any) -> HTMLResponse:
         """A page with what stands on all of them."""
         common = {"node": self.node, "light": self.light(), "read_only": self.read_only, "query": "", "focus": False}
-        return page(template, **common | values)
+        return page(template, common | values)
 
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""

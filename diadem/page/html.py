@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,7 +13,6 @@ from starlette.responses import HTMLResponse
 
 from diadem.archive.plain import quantity_text
 from diadem.model.plain_text import count_text, date_text, marked, size_text
-
 
 #: Characters of one text that a page shows.
 _LONGEST: Final = 20_000
@@ -45,12 +45,12 @@ def link(path: str, **query: object) -> str:
     return f"{path}?{said}" if said else path
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page from a template."""
-    text = environment().get_template(template).render(**values)
+def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
+    """A page from a template and what stands in it."""
+    text = environment().get_template(template).render(values)
     return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
 
 
 def error_page(status: int, message: str, advice: str = "", *, where: str = "") -> HTMLResponse:
     """A page that says what is wrong, where, and what to do now."""
-    return page("error.html", status, message=message, where=where, advice=advice)
+    return page("error.html", {"message": message, "where": where, "advice": advice}, status=status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -60,7 +61,8 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
         )
         server = uvicorn.Server(settings)
         told(keys.new_address())
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+            server.run(sockets=[listener])
 
 
 def _listening(port: int) -> socket.socket:
@@ -71,6 +73,8 @@ def _listening(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise Refused(
-            f"port {port} cannot be used: {error.strerror}", where=HOST, next="Choose another: --port 0 takes a free one."
+            f"port {port} cannot be used: {error.strerror}",
+            where=HOST,
+            next="Choose another: --port 0 takes a free one.",
         ) from error
     return listener
