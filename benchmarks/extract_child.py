@@ -32,9 +32,10 @@ def ours(folder: str) -> None:
 def workers(folder: str, count: str) -> None:
     """The extractor alone, so that nothing but workers differs."""
     from diadem.extract.pool import Extractor
+    from diadem.hooks.offers import FieldsOffer
 
     offers, plans = _plans(Path(folder))
-    with Extractor(offers.readers, offers.fields, workers=int(count)) as extractor:
+    with Extractor(offers.readers, offers.of(FieldsOffer), workers=int(count)) as extractor:
         extractor.expect(len(plans))
         read = sum(bool(found.signals) for _, found in extractor.extract_many(plans, Path(folder)))
     if read != len(plans):
@@ -50,11 +51,12 @@ def theirs(listed: str, folder: str) -> None:
 def apart(listed: str, folder: str, note: str) -> None:
     """Both, one after the other, file by file."""
     from diadem.extract.pool import Extractor
+    from diadem.hooks.offers import FieldsOffer
 
     offers, plans = _plans(Path(folder))
     readers = {path: reader for reader, path in _listed(listed)}
     seconds: dict[str, tuple[str, float, float | None]] = {}
-    with Extractor(offers.readers, offers.fields) as extractor:
+    with Extractor(offers.readers, offers.of(FieldsOffer)) as extractor:
         for plan in plans[:1]:
             extractor.extract(plan, Path(folder))  # the worker has started
         for plan in plans:

@@ -36,11 +36,10 @@ import diadem
 from diadem.archive.scan_plan import read_plan
 from diadem.archive.table_reading import read_table
 from diadem.errors import DiademError
-from diadem.extract.pictures import encoded
-from diadem.extract.preflight import preflight
+from diadem.extract.extraction import encoded
+from diadem.extract.refusals import Walk, look_through
 from diadem.extract.sandbox import peak_memory
-from diadem.extract.sniff import HEAD_SIZE, rank
-from diadem.extract.survey import survey
+from diadem.extract.survey import HEAD_SIZE, rank, survey
 from diadem.hooks.manager import collect
 from diadem.node.watch.plan import read_watch_plan
 from diadem.package.vendor import member
@@ -165,7 +164,8 @@ def heads(work: Path, files: Sequence[Path]) -> Iterator[tuple[str, Target]]:
             path.write_bytes(data)
             (plan,) = survey([(path.name, len(data))], readers)
             head = data[:HEAD_SIZE]
-            return preflight(plan, path.parent, rank(plan, head, readers)[0], head)
+            names = rank(plan, head, readers)[0]
+            return look_through(Walk(), path.parent, path.name, [path.name], names, {})
 
         yield f"head {suffix}", Target(samples, parse)
 

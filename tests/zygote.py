@@ -37,7 +37,7 @@ _MODULES = (
     "diadem.transfer.peer_verbs",
     "diadem.transfer.client",
     "diadem.transfer.handlers.windows",
-    "diadem.hooks.gathering",
+    "diadem.hooks.manager",
     "diadem.node.closing",
     "diadem.node.exporting_run",
     "diadem.node.mending",

@@ -62,8 +62,7 @@ def explain(path: StrPath) -> Explanation:
 
 def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
     """The dataset that begins with a file, or is a folder."""
-    from diadem.extract.companions import dataset_of
-    from diadem.extract.survey import survey
+    from diadem.extract.survey import dataset_of, survey
 
     if not root.exists():
         raise UsageError(f"there is no file '{root}'", next="Name one instrument file.")

@@ -33,7 +33,8 @@ def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listene
     Parameters
     ----------
     path : path
-        One instrument file (what belongs to its dataset is found beside it), or a folder.
+        One instrument file (what belongs to its dataset is found beside it), or a folder. A symbolic link is what it
+        leads to.
     metadata : mapping, optional
         As for `pack`: what is known of session, sample, people and instruments.
 
@@ -57,6 +58,8 @@ def _extracted(
 ) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own
+    if root.is_symlink():  # who names a link means what it leads to; within a dataset none is followed
+        root = root.resolve()
     return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener, metadata)
 
 
@@ -64,12 +67,10 @@ def _of_file(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of one dataset, kept as it is."""
-    from diadem.extract.companions import dataset_of
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
+    from diadem.extract.survey import dataset_of
     from diadem.model.names import stored_names
-    from diadem.model.record import Dataset, Record
+    from diadem.model.record import Dataset, Datasets, Record
     from diadem.serialization.migrations import SCHEMA
     from diadem.serialization.record_json import build_record, validate_metadata
     from diadem.terms.fields import field_keys
@@ -89,16 +90,14 @@ def _of_file(
     listener(Progress("read", 1, 1, plan.primary.path, "datasets"))
     if known:
         return build_record([document], metadata=known, sealed=False, vendor=blocks)
-    return Record(SCHEMA, (Dataset(document, field_keys(), blocks),), field_keys(), sealed=False)
+    return Record(SCHEMA, Datasets((Dataset(document, field_keys(), blocks),)), field_keys(), sealed=False)
 
 
 def _of_folder(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of many datasets, what repeats in them kept once."""
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
     from diadem.serialization.record_json import build_record
 
     planned = planned_with(at_hand, path, metadata=metadata)

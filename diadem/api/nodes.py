@@ -329,6 +329,7 @@ def tools_of_now() -> Callable[[], NodeTools]:
 
 def node_tools() -> NodeTools:
     """Readers, workers and scan, as a node gets them."""
+    from diadem.hooks.offers import CarrierOffer, CheckOffer
     from diadem.node.context import NodeTools
 
     given = tools()
@@ -339,10 +340,10 @@ def node_tools() -> NodeTools:
         given.software,
         partial(scan),
         judge=judge,
-        checks=given.offers.checks,
+        checks=given.offers.of(CheckOffer),
         work=work,
         identity=given.identity,
-        transports=given.offers.transports,
+        transports=given.offers.of(CarrierOffer),
     )
 
 

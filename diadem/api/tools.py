@@ -85,12 +85,13 @@ class Tools:
             Processes at most; default one for each core, four at most.
         """
         from diadem.extract.pool import Extractor
+        from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer
 
         return Extractor(
             self.offers.readers,
-            self.offers.fields,
-            previewers=self.offers.previews,
-            checks=[check for check in self.offers.checks if assess or check.when == "extract"],
+            self.offers.of(FieldsOffer),
+            previewers=self.offers.of(PreviewOffer),
+            checks=[check for check in self.offers.of(CheckOffer) if assess or check.when == "extract"],
             schemas=self.offers.schema_table,
             origins=self.offers.foreign,
             workers=workers or max(1, min(4, os.cpu_count() or 1)),
@@ -150,7 +151,7 @@ def trying(*modules: str) -> Iterator[Offers]:
     Parameters
     ----------
     modules : str
-        Importable modules with `@hookimpl` functions.
+        Importable packages with a `formats.toml`, or modules with the hook `diadem_formats`.
 
     Yields
     ------
@@ -189,7 +190,7 @@ def plugins() -> list[PluginSummary]:
 
 def unnamed_plugins() -> Sequence[str]:
     """Distributions with plugins that no service loads: nobody named them (see `only_named_plugins`)."""
-    from diadem.hooks.discovery import unnamed
+    from diadem.hooks.manager import unnamed
 
     return unnamed()
 
@@ -205,7 +206,7 @@ def only_named_plugins() -> Iterator[Sequence[str]]:
     sequence of str
         The distributions that are left out.
     """
-    from diadem.hooks.discovery import SELECTION
+    from diadem.hooks.manager import SELECTION
 
     before, left_out = os.environ.get(SELECTION, ""), unnamed_plugins()
     os.environ[SELECTION] = before.strip() or "off"

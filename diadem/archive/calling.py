@@ -21,8 +21,7 @@ from typing import Any
 
 from diadem.archive.neutralising import detached
 from diadem.errors import ReaderError
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 
 #: Signal dictionaries as RosettaSciIO defines them.
 Dictionaries = list[dict[str, Any]]

@@ -11,9 +11,7 @@ from typing import Any, BinaryIO
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.archive.scan_names import leading_date, session_days
-from diadem.extract.dataset import dataset_document
-from diadem.extract.plausible import Siblings
-from diadem.extract.site import Site
+from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import time
 from typing import Any
@@ -29,6 +29,37 @@ _PATTERN_TYPES = ("diffraction", "electron_diffraction")
 _SCANNING_KINDS = frozenset({"sem", "fib", "him"})
 
 
+def leaves(metadata: Mapping[str, Any]) -> frozenset[str]:
+    """Paths of what metadata say of the instrument."""
+    return frozenset(_leaves(metadata.get("Acquisition_instrument"), "Acquisition_instrument"))
+
+
+def _leaves(tree: Any, path: str) -> Iterator[str]:
+    if not isinstance(tree, Mapping):
+        yield path
+        return
+    for name, inner in tree.items():
+        yield from _leaves(inner, f"{path}.{name}")
+
+
+def take_defaults(signal: Any, before: frozenset[str]) -> dict[str, Any]:
+    """Take numbers of the instrument out of a signal that were not there before it had its class, and give them.
+
+    eXSpy's classes of spectra suppose a resolution of 130 eV and angles of 35 and 0 degrees where nothing is said;
+    HyperSpy's own suppose nothing.
+    """
+    taken: dict[str, Any] = {}
+    if type(signal).__module__.startswith("hyperspy."):
+        return taken
+    for path in sorted(leaves(signal.metadata.as_dictionary()) - before):
+        value = signal.metadata.get_item(path)
+        if isinstance(value, int | float):
+            taken[path] = value
+            parent, _, leaf = path.rpartition(".")
+            delattr(signal.metadata.get_item(parent), leaf)
+    return taken
+
+
 class Tree:
     """The metadata of one signal, and what of it is replaced.
 
@@ -40,6 +71,11 @@ class Tree:
         What the record says.
     name : str or None
         Id of the signal in the record; None where it is not certain: then what is said of the whole dataset counts.
+
+    Attributes
+    ----------
+    assumed : dict
+        What the class that `fill` gives the signal supposes of the instrument, by its path; it is not in the tree.
     """
 
     def __init__(self, signal: Any, dataset: Dataset, name: str | None) -> None:
@@ -48,6 +84,7 @@ class Tree:
         self._dataset = dataset
         self._name = name
         self.replaced: list[str] = []
+        self.assumed: dict[str, Any] = {}
 
     def fill(self) -> list[str]:
         """Write all that the record states, and give the leaves whose values were others: ``path: old → new``."""
@@ -187,8 +224,10 @@ class Tree:
         old = str(self._signal.metadata.get_item("Signal.signal_type", default=""))
         if old == wanted:
             return
+        before = leaves(self._metadata.as_dictionary())
         with suppress(ImportError):  # a package that is there, and lacks one of its own
             self._signal.set_signal_type(wanted)
+            self.assumed = take_defaults(self._signal, before)
             if old:
                 self.replaced.append(f"Signal.signal_type: {old} → {wanted}")
 

@@ -10,8 +10,9 @@ The format is opened as for the record (`diadem.extract.opening`), on files that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
@@ -21,9 +22,11 @@ from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
-from diadem.extract.hdf5_walk import walk_all
+from diadem.extract.assertions import calibrated
+from diadem.extract.axes import describe_axes, in_order
 from diadem.extract.lazyarray import CHUNK_BYTES
 from diadem.extract.opening import LocalFile, array_of, open_dataset
+from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import RangeReader
@@ -84,7 +87,7 @@ def load(
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
     with PackageFiles(source, offer, lazy, verify, trial) as files:
         try:
-            read = _read(files, offer, source)
+            read = _read(files, offer, source, dataset)
         except ReaderError as error:
             error.where = error.where or source.entry
             raise
@@ -100,26 +103,36 @@ def load(
     return found
 
 
-def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictionaries:
-    """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens."""
+def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
+    """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
+
+    What tables have stated of pixel sizes when the record was made, or its owner has corrected since, calibrates them.
+    """
+    fields = {} if dataset is None else dataset.document.get("fields", {})
     with confined(()):
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            try:
-                opened = open_dataset(files, offer, layouts=files.by_leaves)
-                if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
-                    raise CutShort(files.entry, opened.size, size)
-                signals = list(opened.signals)
-            except ReaderError:
-                if files.lazy or offer.open:
-                    raise
-                signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
+            signals = enumerate(_signals(files, offer, fields))
+            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
         except DiademError:
             raise
         except Exception as error:
             raise unreadable(offer, source.entry, error) from error
+
+
+def _signals(files: PackageFiles, offer: ReaderOffer, fields: Mapping[str, Any]) -> list[Signal]:
+    """What the format opens; of a file that is shorter than it says no array may stay in it (`CutShort`)."""
+    opened = open_dataset(files, offer)
+    if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
+        raise CutShort(files.entry, opened.size, size)
+    signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
+    return [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
+
+
+def _is_undecodable(issue: Mapping[str, Any]) -> bool:
+    """Whether a signal's array cannot be made here; the other signals' notes tell that it is left out."""
+    return issue.get("code") == "reader-missing"
 
 
 def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
@@ -134,7 +147,22 @@ def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
     except Exception as error:  # axes and array are known without it
         logging.getLogger(__name__).warning("%s: the reader's metadata are left out: %s", files.entry, brief(error))
         return made
-    return {**told, "data": made["data"], "axes": made["axes"]}
+    return {**told, "data": made["data"], "axes": _axes(signal, told.get("axes") or [])}
+
+
+def _axes(signal: Signal, readers: Sequence[Dictionary]) -> Sequence[Mapping[str, Any]]:
+    """The axes; in the reader's units, which people know from HyperSpy, where it says the same of them."""
+    ours, theirs = (describe_axes(axes, signal.shape) for axes in (signal.axes, readers))
+    same = len(ours) == len(theirs) == len(readers) and all(map(_alike, ours, theirs))
+    return in_order(readers) if same else [dict(axis) for axis in signal.axes]
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two axes are the same in SI units."""
+    close = math.isclose(one.get("scale", 1.0), other.get("scale", 1.0), rel_tol=1e-9)
+    offsets = one.get("offset", 0.0), other.get("offset", 0.0)
+    close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(one.get("scale", 1.0)))
+    return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
 
 
 class PackageFiles(Files):
@@ -160,13 +188,13 @@ class PackageFiles(Files):
     """
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
-        self.entry = source.entry
+        super().__init__(source.entry, (source.path, *source.sidecars))
         self.lazy = lazy
         self._source = source
         self._offer = offer
         self._trial = trial
-        self._names = dict.fromkeys((source.path, *source.sidecars))
-        self._open: dict[str, RangeReader] = {}
+        self._tried: set[Path] = set()
+        self._headers: dict[str, Path] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
@@ -178,27 +206,11 @@ class PackageFiles(Files):
         """Whether arrays are read through the package, piece by piece."""
         return self._here is None and self.entry == self._source.path
 
-    def __getitem__(self, name: str) -> RangeReader:
+    def open_file(self, name: str) -> RangeReader:
         """Random access to a file, proven unless nothing is to be."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            with lifted():
-                opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
-                self._open[name] = _Lifted(self._stack.enter_context(opened))
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Stored paths, the primary first."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
+        with lifted():
+            opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
+            return _Lifted(self._stack.enter_context(opened))
 
     def __exit__(self, *error: object) -> None:
         """Close what is open, and remove copies of headers."""
@@ -214,16 +226,18 @@ class PackageFiles(Files):
         with lifted():
             place = None
             if parts is not None and self.by_leaves:
-                try:
-                    place = self._copies.enter_context(header_copy(self, self.entry, parts))
-                except TooLarge:
-                    place = None
+                key = repr(sorted((name, tuple(ranges)) for name, ranges in parts.items()))
+                with suppress(TooLarge):
+                    if key not in self._headers:
+                        self._headers[key] = self._copies.enter_context(header_copy(self, self.entry, parts))
+                    place = self._headers[key]
             whole = place is None
             if place is None:
                 place = self._here or self._source.prove()
                 self.proof = "never" if self._here else "proven-file"
-            if self._trial is not None:
+            if self._trial is not None and place not in self._tried:
                 self._trial(*self._folder(place))
+                self._tried.add(place)
             places = {name: self._place(name, place) for name in self}
             if whole:
                 sizes = {name: found.stat().st_size for name, found in places.items()}

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from diadem.archive.loading import Trial, Verify, load
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
-from diadem.extract.sniff import HEAD_SIZE, rank
-from diadem.extract.survey import DatasetPlan, survey
+from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
@@ -153,7 +152,7 @@ _CATALOGUES: weakref.WeakKeyDictionary[Package, _Catalogue] = weakref.WeakKeyDic
 def _recorded(package: Package) -> Sequence[Dataset]:
     """What the record says of the datasets; nothing where the package has no record."""
     try:
-        return package.record.datasets
+        return package.record.datasets.loose  # these do not hold the package, which would then outlive everybody
     except NotFound:
         return ()
 

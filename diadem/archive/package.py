@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,19 @@ from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.record import Record
+from diadem.model.record import Dataset, Record
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
+from diadem.store.bundle import LocalBundle
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.outcome import Outcome
+    from diadem.archive.overview import Overview
+    from diadem.archive.picture import Picture
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.differences import Reextraction
@@ -87,6 +90,35 @@ class Package:
         """Id and size in short."""
         return f"<Package {self.id[:19]}… {len(self.files)} files, {self.url}>"
 
+    def __len__(self) -> int:
+        """How many datasets its record has."""
+        return len(self._record.datasets)
+
+    def __bool__(self) -> bool:
+        """True, also where it has no dataset."""
+        return True
+
+    def __iter__(self) -> Iterator[Dataset]:
+        """Its datasets, in the order of the record; its files are `files`."""
+        return iter(self.record.datasets)
+
+    def __getitem__(self, name: int | str) -> Dataset:
+        """One dataset, by its place or its name: ``package["scan.dm4"]``; see `Datasets.find`.
+
+        Raises
+        ------
+        NotFound
+            None is called so; names those that come close.
+        """
+        return self.record.datasets[name]
+
+    def __contains__(self, wanted: object) -> bool:
+        """Whether a dataset is of it, or one is called so."""
+        return wanted in self.record.datasets
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [dataset.path for dataset in self._record.datasets]
+
     @property
     def id(self) -> PackageId:
         """``diadem:<64 hex>``: SHA-256 of the tag manifest, which pins every byte."""
@@ -108,6 +140,11 @@ class Package:
         return self._bundle.url
 
     @property
+    def path(self) -> Path | None:
+        """The package's folder on this machine; None where it lies elsewhere, in a ZIP, or where people keep it."""
+        return Path(self.url) if isinstance(self._bundle, LocalBundle) else None
+
+    @property
     def bundle(self) -> Bundle:
         """The files of the bag."""
         return self._bundle
@@ -122,9 +159,14 @@ class Package:
         """The payload: one entry a file."""
         return self.manifest.payload
 
-    @cached_property
+    @property
     def record(self) -> Record:
         """What is known of the data: the sealed record, and of a package from a node as its owner has amended it."""
+        return self._record.held_by(self)
+
+    @cached_property
+    def _record(self) -> Record:
+        """The same, of datasets that do not hold the package: whoever keeps them beside it makes no ring."""
         return self.sealed_record if self.amended_by is None else self.amended_by(self.sealed_record)
 
     @cached_property
@@ -234,13 +276,15 @@ class Package:
             _CONSISTENT.add(self.id)
         return report
 
-    def restore(self, folder: str | Path, *, listener: Listener = silent) -> Restored:
+    def restore(self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = silent) -> Restored:
         """Give the payload back: original names, folders, times and write permission, every leaf proven.
 
         Parameters
         ----------
         folder : path
             A new or empty folder.
+        only : str or sequence of str
+            These files alone, with the companions of their datasets: ``"HAADF*"``; see `diadem.Node.restore`.
         listener : callable
             Told of progress.
 
@@ -248,10 +292,12 @@ class Package:
         ------
         Refused
             If the folder has content.
+        NotFound
+            If nothing is called as `only` says; names those that come close.
         DigestMismatch
             If a file is damaged; nothing is left behind.
         """
-        return restore(self, Path(folder), listener=listener)
+        return restore(self, Path(folder), only=only, listener=listener)
 
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as HyperSpy signal whose bytes are proven.
@@ -289,6 +335,51 @@ class Package:
         from diadem.archive.loading_package import load_from_package
 
         return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
+
+    def picture(
+        self, path: str, *, signal: int | str | None = None, size: int = 512, at: int | Sequence[int] | None = None
+    ) -> Picture:
+        """Draw a dataset: an image with a scale bar, a spectrum with axes, of 4D data the map or one pattern.
+
+        Of an array that is larger than memory only a part is read, evenly spread, and the picture says so.
+
+        Parameters
+        ----------
+        path : str
+            The dataset, as `load` takes it.
+        signal : int or str, optional
+            Which signal, as for `load`; default the first image, else the first that can be drawn.
+        size : int
+            Pixels of the longer side, 64 to 4096. What has fewer is enlarged by whole pixels.
+        at : int or sequence of int, optional
+            A place of the scan, or a frame of the stack: ``(row, column)``, as NumPy counts them. Its pattern, frame
+            or spectrum is drawn in place of the map.
+
+        Returns
+        -------
+        Picture
+            A notebook shows it; ``png`` has its bytes, ``save(path)`` writes them.
+
+        Raises
+        ------
+        NotFound
+            There is no such dataset or signal.
+        UsageError
+            The size or the place is none that there is.
+        ReaderError
+            It cannot be read, or holds nothing that can be drawn.
+        DigestMismatch
+            What was read is damaged.
+        """
+        from diadem.archive.picture import picture_of
+
+        return picture_of(self, path, signal=signal, size=size, at=at)
+
+    def show(self) -> Overview:
+        """What it is, on one screen: ``print`` it, or ``to_dict()``. A node's `show` says more: copies, judgements."""
+        from diadem.archive.overview import overview
+
+        return overview(self)
 
     def reextract(self, *, listener: Listener = silent) -> Reextraction:
         """Read the payload again with the readers that are installed now. The package is not changed.

@@ -17,8 +17,8 @@ from diadem.archive.ingest import Ingested
 from diadem.archive.loading_package import source_of
 from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
+from diadem.extract.dataset import sealed_profiles
 from diadem.extract.extraction import unread
-from diadem.extract.site import sealed_profiles
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress

@@ -13,11 +13,12 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from diadem.archive.selection import Selection, select
 from diadem.errors import Interrupted, Refused
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, twin_key
@@ -41,13 +42,15 @@ _FOLDS_CASE = sys.platform in ("win32", "darwin")
 class Restored:
     """What was given back: the folder, the number of files and bytes, and the files that kept their stored name.
 
-    A name that this system cannot hold stays as stored; `renamed` lists the stored paths.
+    A name that this system cannot hold stays as stored; `renamed` lists the stored paths. `selection` says what was
+    chosen where not all was wanted.
     """
 
     folder: Path
     files: int
     bytes: int
     renamed: Sequence[str]
+    selection: Selection | None = None
 
 
 class Readable(Protocol):
@@ -65,10 +68,16 @@ class Piece:
     open: Callable[[], AbstractContextManager[Readable]]
 
 
-def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
+def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), listener: Listener) -> Restored:
     """See `Package.restore`."""
-    pieces = [Piece(entry, partial(package.open, entry.name)) for entry in package.files]
-    return restore_pieces(pieces, lambda: package.record.empty_dirs, folder, listener=listener)
+    chosen = select(package.files, only, [package.record]) if only else None
+    pieces = [
+        Piece(entry, partial(package.open, entry.name))
+        for entry in package.files
+        if chosen is None or entry.name in chosen.names
+    ]
+    empty = (lambda: package.record.empty_dirs) if chosen is None else tuple
+    return replace(restore_pieces(pieces, empty, folder, listener=listener), selection=chosen)
 
 
 def restore_pieces(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from diadem.extract.grouping import STEM, groups_of
-from diadem.extract.survey import DatasetPlan, missing_parts
+from diadem.extract.survey import STEM, DatasetPlan, groups_of, missing_parts
 from diadem.hooks.offers import ReaderOffer
 
 #: Endings that many programs write: such a file alone is nobody's lost side file.

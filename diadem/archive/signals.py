@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from diadem.archive.hyperspy_tree import Tree
+from diadem.archive.hyperspy_tree import Tree, leaves, take_defaults
 from diadem.archive.neutralising import Neutraliser
 from diadem.errors import NotFound, ReaderError
 from diadem.model.record import Dataset
@@ -33,25 +33,40 @@ def build(
         Becomes ``metadata.General.diadem``: package, path, verify, reader.
     dataset : Dataset, optional
         What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
-        replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``.
+        replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``, and
+        what only the signal's class supposes, which needs a number, in ``….assumed``.
 
     Returns
     -------
     list of HyperSpy signals
         They know their title but no folder: ``save()`` without a name never writes into a package.
     """
-    signals = [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
+    made = [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
+    signals, defaults = [signal for signal, _ in made], [supposed for _, supposed in made]
     if dataset is not None:
         same = _same_in_record(dataset.signals, signals)
         missing = [one for number, one in enumerate(dataset.signals) if number not in same.values()]
         for number, signal in enumerate(signals):
             told = dataset.signals[same[number]] if number in same else None
-            replaced = Tree(signal, dataset, told.id if told else None).fill()
+            tree = Tree(signal, dataset, told.id if told else None)
+            replaced = tree.fill()
+            defaults[number] |= tree.assumed
             notes = [*signal.metadata.get_item("General.diadem.notes", default=()), *_notes(signal, told, missing)]
             for name, texts in (("replaced", replaced), ("notes", notes)):
                 if texts:
                     signal.metadata.set_item(f"General.diadem.{name}", texts)
+    for signal, supposed in zip(signals, defaults, strict=True):
+        _suppose(signal, supposed)
     return signals
+
+
+def _suppose(signal: Any, supposed: Mapping[str, Any]) -> None:
+    """Set what the class of a signal supposes where nobody knows better, and say so."""
+    left = {path: value for path, value in supposed.items() if not signal.metadata.has_item(path)}
+    for path, value in left.items():
+        signal.metadata.set_item(path, value)
+    if left:
+        signal.metadata.set_item("General.diadem.assumed", [f"{path}: {value:g}" for path, value in left.items()])
 
 
 def _same_in_record(told: Sequence[Recorded], signals: Sequence[Any]) -> dict[int, int]:
@@ -98,7 +113,8 @@ def _by(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> Any:
+def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """A signal, and what its class has supposed of the instrument, which is taken out again."""
     from hyperspy.io import dict2signal
 
     neutraliser = Neutraliser()
@@ -108,12 +124,15 @@ def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> 
         safe["attributes"]["_lazy"] = lazy
     if not lazy:
         safe["data"] = _in_memory(safe["data"])
+    said = leaves(safe["metadata"])  # before HyperSpy adds to it
     signal = dict2signal(safe, lazy=lazy)
+    mapped = {to[0] for key, to in safe.get("mapping", {}).items() if signal.original_metadata.has_item(key)}
+    supposed = take_defaults(signal, said | mapped)
     _move_binned(signal)
     for note in neutraliser.notes:
         _LOG.warning("%s: %s", origin["path"], note)
     _describe(signal, {**origin, **({"notes": neutraliser.notes} if neutraliser.notes else {})})
-    return signal
+    return signal, supposed
 
 
 def _in_memory(data: Any) -> Any:

@@ -137,8 +137,8 @@ def _show(document: dict[str, Any]) -> None:
             f"{row['id'][7:19]}  {row.get('date') or '(archived)'}  {row['title'][:40]:40}  "
             f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}".rstrip()
         )
-        if (until := row.get("until")) and until[:7] != (row["date"] or "")[:7]:
-            print(f"{'':14}recorded until {until}")
+        if row.get("until"):
+            print(f"{'':14}recorded until {row['until']}")
         if row["quality"]:
             print(f"{'':14}judged: {', '.join(row['quality'])}")
         for text in row["warnings"][:_NAMED]:

@@ -14,6 +14,7 @@ from diadem.errors import UsageError
 FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "verify", "send", "inbox")
 #: The others.
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
+    "One package": ("show", "open"),
     "Copies": ("pack", "store", "scrub", "repair", "drop", "delete", "rescan", "reindex", "export", "import"),
     "People": (
         "user",

@@ -39,6 +39,7 @@ from diadem.cli import (
     scan_command,
     serve_command,
     setup_commands,
+    show_commands,
     transfer_commands,
     watch_commands,
 )
@@ -68,6 +69,7 @@ scan_command.register(app)
 setup_commands.register(app)
 archive_commands.register(app)
 find_commands.register(app)
+show_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)

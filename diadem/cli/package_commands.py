@@ -14,6 +14,8 @@ from diadem.model.plain_text import count_text, quoted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+#: Files that are named of those that were given back.
+_NAMED = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -117,6 +119,10 @@ def verify(
 def get(
     package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help='Only these files, with what belongs to them: "HAADF*". May be repeated.'),
+    ] = None,
     only_this: Annotated[
         bool, typer.Option("--only-this", help="This package alone, not the whole session that it belongs to.")
     ] = False,
@@ -125,9 +131,11 @@ def get(
     quiet: Quiet = False,
 ) -> int:
     """Give the files back: original names, folders and times, every byte proven."""
-    document = _from_node(package, folder, node, only_this, quiet or json) if is_id(package) else None
-    if document is None:
-        document = _from_package(package, folder, quiet or json)
+    wanted = only or []
+    if is_id(package):
+        document = _from_node(package, folder, node, wanted, only_this, quiet or json)
+    else:
+        document = _from_package(package, folder, wanted, quiet or json)
     if json:
         print_json(document)
     else:
@@ -135,19 +143,22 @@ def get(
     return 1 if document["lacking"] else 0
 
 
-def _from_node(package: str, folder: Path, node: str | None, only_this: bool, quiet: bool) -> dict[str, Any]:
+def _from_node(
+    package: str, folder: Path, node: str | None, only: list[str], only_this: bool, quiet: bool
+) -> dict[str, Any]:
     with opened(node) as found, progress(quiet=quiet) as listener:
-        document = found.restore(package, folder, chain=not only_this, listener=listener).to_dict()
+        document = found.restore(package, folder, chain=not only_this, only=only, listener=listener).to_dict()
         doubts = [one.sentence for given in document["packages"] for one in found.warnings(given)]
     return {**document, "warnings": list(dict.fromkeys(doubts))}
 
 
-def _from_package(package: str, folder: Path, quiet: bool) -> dict[str, Any]:
+def _from_package(package: str, folder: Path, only: list[str], quiet: bool) -> dict[str, Any]:
     import diadem
 
     with progress(quiet=quiet) as listener:
         found = diadem.open(package)
-        restored = found.restore(folder, listener=listener)
+        restored = found.restore(folder, only=only, listener=listener)
+    chosen = restored.selection
     return {
         "path": str(restored.folder),
         "files": restored.files,
@@ -156,12 +167,19 @@ def _from_package(package: str, folder: Path, quiet: bool) -> dict[str, Any]:
         "renamed": list(restored.renamed),
         "lacking": [],
         "continues": next((value for label, value in found.bag_info if label == "Diadem-Continues"), None),
+        **({} if chosen is None else {"matched": list(chosen.matched), "companions": list(chosen.companions)}),
     }
 
 
 def _show_restored(document: dict[str, Any]) -> None:
     files, size = count_text(document["files"], "file"), count_text(document["bytes"], "byte")
     print(f"{files}, {size}, each proven, in {document['path']}")
+    for key, what in (("matched", "as named"), ("companions", "belongs to it")):
+        names = document.get(key, ())
+        for name in names[:_NAMED]:
+            tell(f"  {what:14} {name}")
+        if len(names) > _NAMED:
+            print(f"  {what:14} and {len(names) - _NAMED:,} more")
     if len(document["packages"]) > 1:
         print(f"  of {len(document['packages'])} packages of one session, each file in its newest version")
     for text in document.get("warnings", ()):

@@ -23,7 +23,7 @@ _KINDS: Mapping[str, str] = {
     "schemas": "extensions",
     "previews": "previews",
     "checks": "checks",
-    "transports": "carriers",
+    "carriers": "carriers",
 }
 
 

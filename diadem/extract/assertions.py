@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diadem.extract.axes import number
+from diadem.extract.axes import describe_axes, in_order, kind_of, number, tidy
 from diadem.extract.extraction import issue
+from diadem.hooks.formats import Signal
+from diadem.terms.units import to_si
 
 #: Characters of a text that a record keeps.
 LONGEST_TEXT = 2000
@@ -38,14 +41,11 @@ class Leaf:
         Path in the tree that it was read from.
     raw : object
         The value at that path.
-    mapped : bool
-        Whether the value came through a reader's mapping.
     """
 
     value: Any
     locator: str
     raw: Any
-    mapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,26 @@ def plain(value: Any) -> Any:
     if as_number is not None:
         return int(as_number) if hasattr(value, "dtype") and value.dtype.kind in "iu" else as_number
     return str(value)[:LONGEST_TEXT]
+
+
+def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Iterator[Value]:
+    """Pixel sizes of images, from their last two axes, and of maps; of a length beside a time or wavelength, none."""
+    described = describe_axes(axes, shape)
+    if kind == "spectrum_image":
+        pixels = [axis for axis in described if axis.get("unit") == "m"]
+    else:
+        pixels = described[-2:] if kind in ("image", "image_stack") else []
+    if len(pixels) != 2 or any(axis.get("unit") not in ("m", "1/m") for axis in pixels):
+        return
+    for direction, axis in zip("yx", pixels, strict=True):
+        scale, unit = axis.get("scale"), axis.get("unit")
+        if not scale or unit not in ("m", "1/m") or (unit == "m" and abs(scale) > 1e-2):
+            continue
+        field = f"image.pixel_size_{direction}" if unit == "m" else f"image.reciprocal_pixel_size_{direction}"
+        stored = axis.get("scale_as_stored", scale)
+        leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
+        status = "stated" if stored == scale else "converted"
+        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), FROM_AXES)
 
 
 def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merged:
@@ -224,3 +244,55 @@ def _assertion(entry: _Entry, file_ids: Mapping[str, str], *, preferred: bool) -
     if preferred:
         assertion["preferred"] = True
     return assertion
+
+
+def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> Signal:
+    """A picture, or a stack of them, whose axes have the pixel sizes that tables state.
+
+    So the record's axes and those of the signal that is loaded come from the same statements.
+
+    Parameters
+    ----------
+    signal : Signal
+        As its format opens it.
+    name : str
+        Its id in the record.
+    fields : mapping of str to sequence of mapping
+        Assertions by field, as the record has them.
+    """
+    axes = list(in_order(signal.axes))
+    if kind_of(axes, signal.shape, signal.metadata) not in ("image", "image_stack"):
+        return signal
+    names = [axis.get("name") for axis in axes]
+    rows, columns = (names.index("height"), names.index("width")) if {"height", "width"} <= {*names} else (-2, -1)
+    for prefix, unit in (("", "m"), ("reciprocal_", "1/m")):
+        height, width = (_stated(fields.get(f"image.{prefix}pixel_size_{direction}", ()), name) for direction in "yx")
+        if height is None or width is None:
+            continue
+        for place, size in ((rows, height), (columns, width)):
+            axis = axes[place]
+            if "scale" in axis and (signal.tables_first or to_si(axis.get("units"))[0] in ("", "px")):
+                axes[place] = {**axis, **_with_size(axis, size, unit)}
+        return replace(signal, axes=axes)
+    return signal
+
+
+def _stated(assertions: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """What a table states of a signal, before what one states of the whole dataset; not what others merely say."""
+    meant = {
+        bool(one.get("applies_to")): one["value"]
+        for one in reversed(assertions)
+        if one["by"].get("rule", FROM_AXES) != FROM_AXES
+        and name in (one.get("applies_to") or (name,))
+        and (one.get("preferred") or "statement" not in one.get("source", ()))
+    }
+    return meant.get(True, meant.get(False))
+
+
+def _with_size(axis: Mapping[str, Any], size: float, unit: str) -> dict[str, Any]:
+    """Scale and unit of an axis; its own unit where that is of the same kind."""
+    kind, factor = to_si(axis.get("units"))
+    own = axis.get("units") if kind == unit else unit
+    factor = factor if kind == unit else 1.0
+    same = kind == unit and math.isclose(axis["scale"] * factor, size, rel_tol=1e-6)
+    return {"units": own, "scale": axis["scale"] if same else tidy(size / factor)}

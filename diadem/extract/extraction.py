@@ -1,12 +1,36 @@
-"""What is known of one dataset after extraction, as the JSON that a record holds."""
+"""What is known of one dataset after extraction, as the JSON that a record holds; what worker and parent agree on.
+
+A worker may be taken over by what it reads: so the parent judges extensions itself, and takes nothing of what a worker
+says for an encoded picture, only bytes for pixels, as many as there are to be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from diadem.extract.survey import DatasetPlan
+from diadem.hooks.formats import cut_short
+
+if TYPE_CHECKING:
+    from diadem.serialization.extensions import ExtensionSchemas
+
+#: Bytes that one answer may have.
+MAX_ANSWER: Final = 8 << 20
+#: What nearly every reader imports.
+COMMON_MODULES: Final = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
+#: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
+LARGE_MODULES: Final = ("dask.array",)
+#: Pixels along the longer side of a picture, and bytes of its PNG.
+SIDE: Final = 160
+MAX_PNG: Final = 12_000
+#: Levels of grey, or colours, that are tried where all of them would make too large a file.
+_LEVELS: Final = (16, 8, 4)
+#: Characters of an exception that are told.
+_LONGEST: Final = 300
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
@@ -62,7 +86,7 @@ class Extraction:
     extensions : dict
         Metadata of communities by namespace, judged.
     outcomes : list of dict
-        What became of each rule of the tables, where that was asked for; see `diadem.extract.blocks.Cut.told`.
+        What became of each rule of the tables, where that was asked for; see `diadem.extract.tables.Cut.told`.
     """
 
     format: str
@@ -82,10 +106,22 @@ def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"code": code, "message": message, **{key: value for key, value in more.items() if value}}
 
 
+def fault_text(error: Exception) -> str:
+    """One line: name and words of the exception, and before them what they mean where a file simply ends too early."""
+    told = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    ends = isinstance(error, EOFError) or (isinstance(error, struct.error) and "requires a buffer" in str(error))
+    return f"it ends earlier than it should, or is damaged ({told})" if ends else told
+
+
 def truncated(path: str, file: str, why: str) -> dict[str, Any]:
     """The issue of a file that is shorter than it says."""
-    advice = "Copy it again from the instrument, if it is still there."
-    return issue("truncated", f"'{path}' is not whole: {why}", file=file, next=advice)
+    return {**cut_short(path, why), "file": file}
+
+
+def too_short(path: str, file: str, promised: int, size: int) -> dict[str, Any]:
+    """The same, where the file says how long it is."""
+    many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
+    return truncated(path, file, f"its header promises {many}, {size} are there")
 
 
 def unread(
@@ -100,6 +136,85 @@ def unread(
     )
 
 
-def empty_files(plan: DatasetPlan) -> list[dict[str, Any]]:
-    """One issue for each file of zero length."""
-    return [issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size]
+# -- what a worker says --------------------------------------------------------------------------------------------
+
+
+def judge(
+    found: Iterable[Mapping[str, Any]], schemas: ExtensionSchemas
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Judge a dataset's extensions.
+
+    Parameters
+    ----------
+    found : iterable of mapping
+        ``namespace, version, data, by`` each, as a worker gives them.
+    schemas : ExtensionSchemas
+        Those at hand.
+
+    Returns
+    -------
+    extensions : dict
+        By namespace, as they stand in the record: what no schema is known for is kept, unjudged.
+    issues : list of dict
+        One for each that breaks its schema, and is left out, with path and rule.
+    """
+    extensions: dict[str, dict[str, Any]] = {}
+    issues: list[dict[str, Any]] = []
+    for item in filter(_has_form, found):
+        name, version = item["namespace"], item["version"]
+        verdict = schemas.judge(name, version, item["data"])
+        if verdict.faults:
+            message = f"the extension '{name}' breaks version {version} of its schema: {'; '.join(verdict.faults)}"
+            issues.append(issue("extension-invalid", message, by=item["by"]))
+            continue
+        if verdict.broken:
+            message = f"version {version} of the schema of '{name}' cannot be used: {verdict.broken}"
+            issues.append(issue("extension-unjudged", message, severity="info", by=item["by"]))
+        kept = {"version": version, "data": item["data"], "validated": verdict.validated, "by": item["by"]}
+        extensions[name] = {**kept, **({"schema": verdict.schema} if verdict.schema else {})}
+    return extensions, issues
+
+
+def _has_form(item: Any) -> bool:
+    """Whether a worker's words have the form that ours have; a reader may have taken the worker over."""
+    return (
+        isinstance(item, Mapping)
+        and isinstance(item.get("by"), Mapping)
+        and all(isinstance(item.get(key), str) for key in ("namespace", "version"))
+        and "data" in item
+    )
+
+
+def encoded(said: Any) -> bytes | None:
+    """The PNG of pixels that a worker has sent, within `MAX_PNG`; None where they are none."""
+    if not isinstance(said, Mapping):
+        return None
+    try:
+        rows, columns, colours = (said[key] for key in ("rows", "columns", "colours"))
+        pixels = base64.b64decode(said["pixels"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return None
+    if any(type(size) is not int or not 0 < size <= SIDE for size in (rows, columns)) or colours not in (1, 3):
+        return None
+    if len(pixels) != rows * columns * colours:
+        return None
+    from PIL import Image
+
+    picture = Image.frombytes("L" if colours == 1 else "RGB", (columns, rows), pixels)
+    data = _png(picture)
+    for levels in _LEVELS:
+        if len(data) <= MAX_PNG:
+            break
+        if colours == 1:
+            few = picture.point([grey * levels // 256 for grey in range(256)])
+            few.putpalette([level * 255 // (levels - 1) for level in range(levels) for _ in "rgb"])
+        else:
+            few = picture.quantize(levels)
+        data = _png(few, bits=4)
+    return data
+
+
+def _png(picture: Any, **options: int) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG", optimize=False, compress_level=6, **options)
+    return sink.getvalue()

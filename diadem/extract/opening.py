@@ -6,81 +6,47 @@ For the record the files lie in a folder of this machine (`LocalFiles`); `diadem
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import DiademError
-from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
-from diadem.model.layout import FileLayout, FileObject
+from diadem.hooks.formats import Dictionary, Files, Later, Opened, Parts, Signal
+from diadem.hooks.offers import ReaderOffer, target
 from diadem.model.ports import RangeReader
 
 #: A reader that cannot be lazy may read a file of at most this size.
 MAX_EAGER = 256 << 20
 #: Bytes of a chunk of an array that is read for a preview: little is read of it.
 _CHUNK = 4 << 20
+#: The variable that Dask takes the size of its chunks from when it is imported, and its own default.
+_DASK_SETTING, _DASK_DEFAULT = "DASK_ARRAY__CHUNK_SIZE", "128MiB"
+#: Chunks of one array at most, whatever a header promises: each costs memory.
+_MOST_CHUNKS = 1 << 16
 
 
-def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
-    """Open a dataset.
-
-    Parameters
-    ----------
-    files : Files
-        Its files.
-    offer : ReaderOffer
-        The format.
-    quick : bool
-        Whether what signals there are is enough: then an offer's `describe` is asked before its `load`.
-    layouts : bool
-        Whether an offer's `layout` is asked where the arrays lie.
-    """
-    if offer.open:
-        opened: Opened = target(offer.open)(files)
-        return opened
-    return Opened(_by_reader(files, offer, quick, layouts))
+def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
+    """Open a dataset: by its format's `open`, else by the reader that the offer names."""
+    opened: Opened = target(offer.open)(files) if offer.open else Opened(_by_reader(files))
+    return opened
 
 
-def _by_reader(files: Files, offer: ReaderOffer, quick: bool, layouts: bool) -> Iterator[Signal]:
-    """Signals of a format without an `open`."""
-    if quick and offer.describe:
-        try:
-            described = list(target(offer.describe)(files.path()))
-        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
-            logging.getLogger(__name__).debug("description of %s: %r", offer.name, error)
-        else:
-            yield from map(Signal.from_reader, described)
-            return
-    layout = _layout(files, offer) if layouts and offer.layout else None
-    if isinstance(layout, FileLayout) and (signals := laid_out(files.read(layout.header), layout.arrays)):
-        yield from signals
-        return
-    yield from map(Signal.from_reader, files.read(hdf5=isinstance(layout, FileObject)))
-
-
-def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
-    """Where the arrays lie; None where that is not certain."""
-    try:
-        found: FileLayout | FileObject | None = target(offer.layout)(files, files.entry)
-    except DiademError:
-        raise
-    except Exception as error:  # a layout that fails tells nothing of the file
-        logging.getLogger(__name__).debug("layout of %s: %r", offer.name, error)
-        return None
-    return found
+def _by_reader(files: Files) -> Iterator[Signal]:
+    """What a reader of RosettaSciIO's form gives, once it is asked for."""
+    yield from map(Signal.from_reader, files.read())
 
 
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
     """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
+
+    What is not to stay in the file is read here, by the thread that calls: it may be the only one that is kept from
+    other files.
 
     Parameters
     ----------
@@ -95,12 +61,18 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
     chunk : int
         Bytes that a chunk aims at.
     """
+    import numpy as np
+
     from diadem.extract.lazyarray import LeafArray, as_dask
 
     if (array := signal.array) is None:
-        return signal.data
+        data = signal.data.make() if isinstance(signal.data, Later) else signal.data
+        if lazy or hasattr(data, "todense") or isinstance(data, np.ndarray):
+            return data
+        return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data[...]
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
+    chunk = max(chunk, (prod(array.shape) * leaves.dtype.itemsize) // _MOST_CHUNKS)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
 
 
@@ -121,49 +93,39 @@ class LocalFiles(Files):
         Bytes of all files together.
     lazy_only : bool
         Whether a reader that cannot be lazy may not read at all.
+    quick : bool
+        Whether a look at the files may stand for the reader.
 
     Attributes
     ----------
+    lazy_only : bool
+        The same; it may still be known before signals are asked for.
     mode : str
         How the reader has read: ``lazy`` or ``eager``.
     """
 
     def __init__(
-        self, root: Path, entry: str, names: Sequence[str], offer: ReaderOffer, size: int = 0, lazy_only: bool = False
-    ):
-        self.entry = entry
+        self,
+        root: Path,
+        entry: str,
+        names: Sequence[str],
+        offer: ReaderOffer,
+        size: int = 0,
+        *,
+        lazy_only: bool = False,
+        quick: bool = False,
+    ) -> None:
+        super().__init__(entry, names)
+        self.quick = quick
         self.mode = "lazy"
         self._root = root
-        self._names = dict.fromkeys(names)
         self._offer = offer
         self._size = size
-        self._lazy_only = lazy_only or size > MAX_EAGER
-        self._open: dict[str, LocalFile] = {}
+        self.lazy_only = lazy_only or size > MAX_EAGER
 
-    def __getitem__(self, name: str) -> RangeReader:
-        """A file; `KeyError` for one that is not of the dataset."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            self._open[name] = LocalFile(self._root / name)
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Names."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close what is open."""
-        for file in self._open.values():
-            file.close()
+    def open_file(self, name: str) -> RangeReader:
+        """A file of the folder."""
+        return LocalFile(self._root / name)
 
     def path(self, parts: Parts | None = None) -> str:  # noqa: ARG002 - the whole file is here
         """The entry."""
@@ -185,23 +147,32 @@ class LocalFiles(Files):
             except (ImportError, MemoryError, RecursionError):
                 raise
             except Exception:
-                if self._lazy_only or not options["lazy"]:
+                if self.lazy_only or not options["lazy"]:
                     raise
                 signals = function(self.path(), **{**options, "lazy": False})
                 self.mode = "eager"
         return list(signals)
 
 
-def _small_chunks(size: int) -> AbstractContextManager[Any]:
+@contextmanager
+def _small_chunks(size: int) -> Iterator[None]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
     wanted = max(4 << 20, size // 4096)
-    if "dask" not in sys.modules:
-        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
-        return nullcontext()
-    import dask.config
+    if "dask" in sys.modules:
+        import dask.config
 
-    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
-    return manager
+        with dask.config.set({"array.chunk-size": wanted}):
+            yield
+        return
+    os.environ[_DASK_SETTING] = str(wanted)  # for a reader that imports it, which takes a second
+    try:
+        yield
+    finally:
+        del os.environ[_DASK_SETTING]
+        if "dask" in sys.modules:  # it goes on with what it found: the next dataset has a size of its own
+            import dask.config
+
+            dask.config.set({"array.chunk-size": _DASK_DEFAULT})
 
 
 class LocalFile:

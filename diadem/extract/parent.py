@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import UsageError
-from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES, MAX_ANSWER, Places
+from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES, MAX_ANSWER
 
 #: Seconds that a worker may take to start on a slow disk.
 START_SECONDS = 120.0
@@ -48,6 +48,8 @@ _PASSED_ON = (
     "DIADEM_PLUGINS",
 )
 _ERROR_LINES = 20
+#: Where the code of foreign plugins lies, see `diadem.extract.pool.locate`.
+Places = Mapping[str, Mapping[str, Any]]
 #: Bytes that a worker may say of one dataset before its answer: all blocks that are kept have less.
 _MOST_HEARD = 256 << 20
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from diadem.extract.extensions import judge
-from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
+from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, unread
 from diadem.extract.parent import Crew, WorkerStopped
-from diadem.extract.pictures import encoded
-from diadem.extract.preflight import preflight
-from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
-from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
-from diadem.extract.survey import DatasetPlan, missing_parts
+from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
 from diadem.serialization.extensions import ExtensionSchemas
 
@@ -28,6 +27,13 @@ BYTES_A_SECOND = 20e6
 WALL_FACTOR = 3.0
 #: Datasets for which a worker is worth its start.
 WORTH_A_WORKER = 40
+#: Kind and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
+Origins = Mapping[tuple[str, str], Mapping[str, str]]
+_OURS: Final = "diadem-em"
+#: Packages that a worker finds as it finds itself.
+_BUNDLED: Final = frozenset({"diadem", "rsciio"})
+#: Kind of part to its name for people.
+_WORDS: Final = {"fields": "metadata reader", "previews": "preview", "checks": "check"}
 
 
 class Extractor:
@@ -46,7 +52,7 @@ class Extractor:
     schemas : mapping
         Extension namespace to version to JSON Schema.
     origins : mapping of (str, str) to mapping
-        Hook and name of a foreign offer to its plugin and version.
+        Kind and name of a foreign offer to its plugin and version.
     workers : int
         Processes at most.
     timeout : float
@@ -132,6 +138,7 @@ class Extractor:
         heads: Mapping[str, bytes] | None = None,
         preview: bool = True,
         quick: bool = True,
+        sizes_only: bool = False,
     ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
@@ -147,6 +154,8 @@ class Extractor:
             Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
         quick : bool
             Whether what a reader's offer has for describing its files may stand for the reader itself.
+        sizes_only : bool
+            Whether nothing is asked but what is wrong before a reader runs: files that are shorter than they say.
 
         Returns
         -------
@@ -158,27 +167,26 @@ class Extractor:
         UsageError
             The extractor is closed.
         """
-        issues = empty_files(plan)
+        issues = [
+            issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size
+        ]
         if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:
             head = self._head(plan, root, heads)
             names, evidence, doubts = rank(plan, head, self._readers)
-            checked = preflight(plan, root, names, head)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
             return unread("unknown", (), [*issues, found])
-        issues += [*doubts, *checked.issues]
+        issues += doubts
         if not names:
             return unread("unknown", (), issues)
-        if not checked.may_read:
-            return unread(names[0], evidence, issues)
-        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick}
+        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick, "sizes_only": sizes_only}
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
-        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True
+        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True, sizes_only: bool = False
     ) -> Iterator[tuple[DatasetPlan, Extraction]]:
         """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller.
 
@@ -188,7 +196,8 @@ class Extractor:
         threads = ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract")
         try:
             for plan in plans:
-                waiting.append((plan, threads.submit(self.extract, plan, root, preview=preview)))
+                reading = threads.submit(self.extract, plan, root, preview=preview, sizes_only=sizes_only)
+                waiting.append((plan, reading))
                 if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -224,7 +233,6 @@ class Extractor:
             "size": size,
             "ids": {file.path: file.id for file in plan.files},
             **self._offered.of(names),
-            "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
             "explain": self._explain,
@@ -235,12 +243,24 @@ class Extractor:
     def _read(
         self, plan: DatasetPlan, job: Mapping[str, Any], name: str, evidence: list[str], issues: list[dict[str, Any]]
     ) -> Extraction:
-        """Have a worker read the dataset, and put together what came of it."""
-        try:
-            answer, about = self._answer(job, issues)
-        except WorkerStopped as stopped:
-            issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
-            return unread(name, evidence, issues, self._how({}, {}))
+        """Have a worker read the dataset, and put together what came of it.
+
+        A plugin's part that stops the worker costs an issue, and the rest is read without it.
+        """
+        while True:
+            try:
+                answer, about = self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
+                break
+            except WorkerStopped as stopped:
+                kind, part = stopped.part
+                lesser = without(job, kind, part)
+                if lesser is None:
+                    issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
+                    return unread(name, evidence, issues, self._how({}, {}))
+                what = f"the {_WORDS[kind]} '{part}'" if part else "the drawing of a preview"
+                code = "plugin-stopped" if part else stopped.code
+                issues.append(issue(code, f"{what} was left out: {stopped.message}", reader=part))
+                job = lesser
         if "failed" not in answer:
             try:
                 return self._assembled(plan, answer, about, evidence, issues)
@@ -248,20 +268,6 @@ class Extractor:
                 answer = {"failed": type(error).__name__}
         issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
         return unread(name, evidence, issues, self._how(answer, about))
-
-    def _answer(self, job: Mapping[str, Any], issues: list[dict[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """A worker's answer; a plugin's part that stops the worker costs an issue, and the rest is read without it."""
-        while True:
-            try:
-                return self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
-            except WorkerStopped as stopped:
-                lesser = without(job, stopped.part)
-                if lesser is None:
-                    raise
-                message = f"{part_text(stopped.part)} was left out: {stopped.message}"
-                code = "plugin-stopped" if stopped.part[1] else stopped.code
-                issues.append(issue(code, message, reader=stopped.part[1]))
-                job = lesser
 
     def _assembled(
         self,
@@ -298,8 +304,6 @@ class Extractor:
             how["reader"] = about["reader"]
         if answer.get("mode") in ("lazy", "eager"):
             how["lazy"] = answer["mode"] == "lazy"
-        if answer.get("values"):
-            how["values"] = answer["values"]
         enforced = answer.get("enforced", {})
         python = "Python's own refused" if enforced else "unknown"
         how["isolation"] = {
@@ -319,7 +323,7 @@ class Extractor:
 
 
 def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Issues whose code is not among those that pre-flight has named already, and that add something to them."""
+    """Issues whose code is not among those that are known already, each once."""
     codes = {item["code"] for item in known}
     seen: set[tuple[str, str]] = set()
     for item in found:
@@ -327,3 +331,113 @@ def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -
         if item["code"] not in codes and key not in seen:
             seen.add(key)
             yield item
+
+
+# -- what plugins offer, as a worker is told ------------------------------------------------------------------------
+
+
+class Offered:
+    """What plugins offer, as JSON and by the formats that it is for.
+
+    Parameters
+    ----------
+    readers, fields, previews, checks : sequence
+        What the plugins offer.
+    origins : mapping
+        Who makes foreign offers.
+    """
+
+    def __init__(
+        self,
+        readers: Sequence[ReaderOffer],
+        fields: Sequence[FieldsOffer],
+        previews: Sequence[PreviewOffer],
+        checks: Sequence[CheckOffer],
+        origins: Origins,
+    ) -> None:
+        self.readers: Mapping[str, ReaderOffer] = {offer.name: offer for offer in readers}
+        self._fields = tuple(fields)
+        self._previews = sorted(previews, key=lambda offer: -offer.priority)
+        self._checks = tuple(checks)
+        self._origins = origins
+
+    def of(self, names: Sequence[str]) -> dict[str, Any]:
+        """What concerns datasets of these formats: ``offers, fields, previews, checks``."""
+        meant = {"*", *names}
+        fields = [one for one in self._fields if meant & set(one.formats)]
+        previews = [one for one in self._previews if meant & set(one.formats)]
+        checks = [one for one in self._checks if meant & set(one.formats)]
+        return {
+            "offers": [self._reader(self.readers[name]) for name in names],
+            "fields": [self._told("fields", one, blocks=one.blocks, tables=dict(one.tables)) for one in fields],
+            "previews": [self._told("previews", one, draw=one.draw) for one in previews],
+            "checks": [self._told("checks", one, check=one.check, when=one.when) for one in checks],
+        }
+
+    def targets(self) -> Iterator[str]:
+        """Every dotted name that a worker may be asked to import."""
+        for reader in self.readers.values():
+            yield from (reader.open, reader.load, reader.probe)
+        for offer in self._fields:
+            yield from (offer.blocks, *offer.tables.values())
+        yield from (offer.draw for offer in self._previews)
+        yield from (offer.check for offer in self._checks)
+
+    def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
+        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe}
+        package = _package(offer.open or offer.load)
+        if package in _BUNDLED:
+            by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
+            by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
+        else:
+            known = self._origins.get(("formats", offer.name))
+            by = {**(known or {"plugin": package, "version": version_of(package)}), "reader": offer.name}
+        return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
+
+    def _told(self, kind: str, offer: FieldsOffer | PreviewOffer | CheckOffer, **more: Any) -> dict[str, Any]:
+        """An offer for some formats, and whose it is."""
+        package = "diadem"
+        if kind == "fields":
+            package = _package(more["blocks"] or next(iter(more["tables"].values()), ""))
+        ours = {"plugin": offer.name, "version": version_of(_OURS)}
+        theirs = {"plugin": package, "version": version_of(package)} if package not in ("", "diadem") else ours
+        by = dict(self._origins.get((kind, offer.name)) or theirs)
+        return {"name": offer.name, "formats": list(offer.formats), **more, "by": by}
+
+
+def _package(address: str) -> str:
+    """The top-level package of ``module:name`` or ``package/kind``."""
+    return re.split(r"[.:/]", address, maxsplit=1)[0]
+
+
+@cache
+def version_of(distribution: str) -> str:
+    """Version of an installed distribution, or ``unknown``."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def without(job: Mapping[str, Any], kind: str, name: str) -> dict[str, Any] | None:
+    """The job without the part that stopped the worker; None where there is no dataset without it."""
+    if kind == "previews" and not name:
+        return {**job, "preview": False} if job.get("preview") else None
+    kept = [offer for offer in job[kind] if offer["name"] != name] if kind in _WORDS else []
+    return {**job, kind: kept} if kind in _WORDS and len(kept) < len(job[kind]) else None
+
+
+def locate(targets: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Where the top-level packages of addresses are; what is not in plain files is left to the search path."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted({_package(target) for target in targets} - _BUNDLED - {""}):
+        try:
+            spec = importlib.util.find_spec(name)
+        except Exception:  # noqa: S112 - a module without a spec, or a finder of somebody's that fails
+            continue
+        if spec is not None:
+            origin = spec.origin if spec.has_location and spec.origin and Path(spec.origin).is_file() else ""
+            places = [str(place) for place in spec.submodule_search_locations or () if Path(place).is_dir()]
+            if origin or places:
+                found[name] = {"origin": origin, "places": places}
+    return found

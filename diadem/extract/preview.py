@@ -1,12 +1,14 @@
 """A small picture of a dataset, from a bounded part of its data: never a full read.
 
-Images are thinned by strides, spectrum images and 4D data are shown as the sum over a few channels or as the mean of a
-few frames, spectra are drawn as lines.
+Plugins are asked first, in the worker. Else images are thinned by strides, spectrum images and 4D data are shown as the
+sum over a few channels or as the mean of a few frames, spectra are drawn as lines. Pixels go to the parent, which makes
+the PNG (`diadem.extract.extraction.encoded`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of
-from diadem.extract.protocol import SIDE
+from diadem.extract.extraction import SIDE, issue
+from diadem.hooks.offers import target
 from diadem.terms.units import to_si
 
 #: Bytes of data that one preview may read.
@@ -206,3 +209,56 @@ def _line(values: NDArray[Any]) -> NDArray[np.uint8]:
 def _extremes(column: NDArray[Any]) -> tuple[float, ...]:
     """Least and greatest value of a column of channels, so that no peak is lost."""
     return (float(column[0]),) if column.size == 1 else (float(column.min()), float(column.max()))
+
+
+def draw(
+    path: str,
+    files: Sequence[str],
+    signals: Sequence[Mapping[str, Any]],
+    offers: Sequence[Mapping[str, Any]],
+    tell: Callable[[str, str], None],
+) -> tuple[NDArray[np.uint8] | None, str, list[dict[str, Any]]]:
+    """Ask plugins for a picture until one is drawn.
+
+    Parameters
+    ----------
+    path : str
+        Of the file or folder that names the dataset.
+    files : sequence of str
+        All files of the dataset.
+    signals : sequence of mapping
+        Signal dictionaries of the reader.
+    offers : sequence of mapping
+        ``name, draw, by`` each, the best first.
+    tell : callable
+        Told of kind and name of what runs now.
+
+    Returns
+    -------
+    picture : ndarray or None
+        As `pixels_of` gives it; None where none of them drew one.
+    by : str
+        Whose it is.
+    issues : list of dict
+        Plugins that failed, or drew what cannot be shown.
+    """
+    issues: list[dict[str, Any]] = []
+    for offer in offers:
+        tell("previews", offer["name"])
+        try:
+            picture = target(offer["draw"])(path, files, [dict(signal) for signal in signals])
+            if picture is not None:
+                by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
+                return pixels_of(picture), by, issues
+        except Exception as error:  # a plugin that fails costs its picture only
+            text = " ".join(str(error).split())[:200]
+            message = f"the preview '{offer['name']}' cannot be shown: {type(error).__name__}: {text}"
+            issues.append(issue("preview-refused", message, severity="info", by=offer["by"]))
+    return None, "", issues
+
+
+def packed(pixels: NDArray[Any]) -> dict[str, Any]:
+    """Pixels as a worker sends them: ``rows, columns, colours``, and the bytes in base64."""
+    rows, columns, *colours = pixels.shape
+    about = {"rows": rows, "columns": columns, "colours": colours[0] if colours else 1}
+    return {**about, "pixels": base64.b64encode(pixels.tobytes()).decode("ascii")}

@@ -1,57 +1,51 @@
-"""One dataset read in the worker: probes, the HDF5 walk, the reader, and what comes of its signals."""
+"""One dataset read in the worker: what is refused, who reads it, what its format gives, what plugins draw and doubt."""
 
 from __future__ import annotations
 
+import copy
 import logging
-import time
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args, get_type_hints
 
-from diadem.extract.assertions import Statement, clean, merge
+from diadem.extract.assertions import Statement, calibrated, clean, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, in_order, kind_of
-from diadem.extract.blocks import Cut, cut, to_keep
-from diadem.extract.extraction import issue, truncated
-from diadem.extract.fault_text import fault_text
-from diadem.extract.mapping import leaves
-from diadem.extract.normalise import pixel_sizes, values_of
+from diadem.extract.extraction import fault_text, issue, too_short
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
-from diadem.extract.pictures import draw, packed
-from diadem.extract.quality import ASSESS, examine
+from diadem.extract.refusals import Walk, look_through
+from diadem.extract.tables import Cut, cut, to_keep
 from diadem.hooks.formats import CutShort, Opened, Signal
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import Described, Issue, ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256
-
-#: What a job says of a reader.
-_OFFERED = ("name", "open", "load", "describe", "options")
-
+#: Issues of one check that are kept, and characters of a message.
+MOST_ISSUES: Final = 20
+LONGEST: Final = 1000
+#: When a check may look at the data.
+_ASSESS: Final = "assess"
+_CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_SEVERITIES: Final = get_args(get_type_hints(Issue)["severity"])
 #: Told of kind and name of what runs now.
 Tell = Callable[[str, str], None]
 
 
-class Declined(Exception):
-    """No probe recognised the file."""
-
-
-def _silent(_kind: str, _name: str) -> None:
-    """Tell nobody."""
-
-
-def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]:
+def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """Read one dataset.
 
     Parameters
     ----------
     job : mapping
-        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``,
-        ``issues`` (known already), and what plugins offer: ``offers`` (name, load, probe, describe, options, by),
-        ``fields`` (name, formats, blocks, tables, whole, by), ``previews`` (name, formats, draw, by), ``checks``
-        (name, formats, check, when, by). ``by`` is plugin and version.
+        ``root``, ``entry``, ``files`` (paths, the primary one first), ``ids`` (path to file id), ``size``, ``preview``,
+        ``issues`` (known already), ``sizes_only`` (whether only files that are cut short are asked for), and what
+        plugins offer: ``offers`` (name, open, load, probe, options, by), ``fields`` (name, formats, blocks,
+        tables, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, when, by). ``by`` is
+        plugin and version.
     tell : callable
         Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
 
@@ -59,117 +53,54 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (pixels or null),
-        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
-        is ``unproven`` where some are as the reader normalised them.
+        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``.
     """
-    path = str(Path(job["root"]) / job["entry"])
+    root = Path(job["root"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
-    if _leads_away(job):
+    if any((root / name).is_symlink() for name in job["files"]):
         result["issues"].append(issue("symlink", "a file of the dataset is a symbolic link; it was not read"))
         return result
-    if not _walked(job, result):
-        result["format"] = job["offers"][0]["name"]
+    walked = Walk(issues=result["issues"])
+    names = [offer["name"] for offer in job["offers"]]
+    try:
+        look_through(walked, root, job["entry"], job["files"], names, job.get("ids", {}))
+    except Exception as error:  # the HDF5 library's own errors have no common class
+        walked.refused = True
+        result["issues"].append(_failure(error, names[0]))
+    if walked.refused:
+        result["format"] = names[0]
         return result
-    offer = _choose(path, job["offers"], result)
+    if walked.missing:
+        message = f"the data file '{walked.missing[0]}' is not beside '{job['entry']}'"
+        advice = "Archive the files of one dataset together."
+        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
+    offer = _choose(str(root / job["entry"]), job["offers"], result)
     if offer is None:
         return result
     result["format"] = offer["name"]
-    lazy_only = job.get("lazy_only") or result.pop("lazy_only", False)
-    format_ = ReaderOffer(suffixes=(), **{key: offer[key] for key in _OFFERED if key in offer})
-    with LocalFiles(Path(job["root"]), job["entry"], job["files"], format_, job["size"], lazy_only) as files:
-        _read(files, format_, offer["by"], job, result, tell)
+    checks = [check for check in job.get("checks", ()) if {"*", offer["name"]} & set(check["formats"])]
+    looked_at = any(check.get("when") == _ASSESS for check in checks)
+    said = {key: offer[key] for key in ("name", "open", "load", "options") if key in offer}
+    with LocalFiles(
+        root,
+        job["entry"],
+        job["files"],
+        format_ := ReaderOffer(suffixes=(), **said),
+        job["size"],
+        lazy_only=walked.huge or any(found["code"] == "truncated" for found in result["issues"]),
+        quick=job.get("quick", True) and not looked_at,
+    ) as files:
+        reading = _Reading(files, format_, job, result, tell)
+        opened = Opened() if walked.missing else reading.open()
+        if not job.get("sizes_only"):
+            signals = reading.read(opened, offer["by"], complete=not walked.missing)
+            if job.get("preview") and signals:
+                reading.draw(signals)
+            arrays = reading.arrays(signals) if looked_at else {}
+            known = {**result, "issues": [*job.get("issues", ()), *result["issues"]]}
+            result["issues"] += _examine(files.path(), reading.paths, known, checks, tell, arrays)
     tell("reader", offer["name"])  # what is left to do is nobody else's fault
     return result
-
-
-def _read(
-    files: LocalFiles,
-    offer: ReaderOffer,
-    by: Mapping[str, str],
-    job: Mapping[str, Any],
-    result: dict[str, Any],
-    tell: Tell,
-) -> None:
-    """Blocks and signals of a dataset, and what comes of them."""
-    path, paths = files.path(), [str(Path(job["root"]) / name) for name in files]
-    checks = _meant(job, "checks", offer.name)
-    looked_at = any(check.get("when") == ASSESS for check in checks)
-    quick = job.get("quick", True) and not looked_at
-    incomplete = result.pop("incomplete", False)
-    tell("reader", offer.name)
-    try:
-        opened = Opened(()) if incomplete else open_dataset(files, offer, quick=quick)
-    except Exception as error:  # the format's own, or an import
-        opened = Opened(_raises(error))
-    blocks = cut(path, job, offer.name, tell, opened.blocks)
-    result["issues"] += blocks.issues
-    result["extensions"] = blocks.extensions
-    tell("reader", offer.name)
-    signals: list[Signal] = []
-    promised = opened.size
-    try:
-        signals += opened.signals
-        for signal in signals if not quick else ():
-            with suppress(Exception):  # axes and array are known without it
-                _ = signal.reader and signal.reader()
-        result["mode"] = files.mode
-    except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
-        promised = error.needed if isinstance(error, CutShort) and not promised else promised
-        result["issues"].append(_failure(error, offer.name))
-    else:
-        if not incomplete:
-            _require_signals(signals, offer, result)
-    known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
-    if promised and not known_short and promised > (size := files[files.entry].size):
-        why = f"its header promises {promised} bytes, {size} are there"
-        result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
-    _describe(signals, offer, by, job, blocks, result)
-    if job.get("preview") and signals:
-        dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]
-        _preview(path, paths, dictionaries, job, result, tell)
-    known = {**result, "issues": [*job.get("issues", ()), *result["issues"]]}
-    arrays = {}
-    if looked_at:
-        described = zip(result["signals"], signals, strict=False)
-        arrays = {one["id"]: array_of(signal, files, path) for one, signal in described}
-    result["issues"] += examine(path, paths, known, checks, tell, arrays)
-
-
-def _raises(error: Exception) -> Iterator[Signal]:
-    """Signals that cannot be told."""
-    yield from ()
-    raise error
-
-
-def _meant(job: Mapping[str, Any], kind: str, format_: str) -> list[Mapping[str, Any]]:
-    """Offers of one kind that are for a format."""
-    return [offer for offer in job.get(kind, ()) if {"*", format_} & set(offer["formats"])]
-
-
-def _leads_away(job: Mapping[str, Any]) -> bool:
-    """Whether a file is a symbolic link."""
-    return any((Path(job["root"]) / name).is_symlink() for name in job["files"])
-
-
-def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
-    """Walk through the HDF5 files of the dataset; false where one of them may not be read."""
-    from diadem.extract.hdf5_walk import walk_all
-
-    root = Path(job["root"])
-    sizes = {name: (root / name).stat().st_size for name in job["files"]}
-    try:
-        found = walk_all(job["entry"], sizes, lambda name: (root / name).open("rb"))
-    except Exception as error:  # the library's own errors have no common class
-        result["issues"].append(_failure(error, job["offers"][0]["name"]))
-        return False
-    result["issues"] += found.issues
-    if found.missing and not found.refused:
-        result["incomplete"] = True
-        message = f"the data file '{found.missing[0]}' is not beside '{job['entry']}'"
-        advice = "Archive the files of one dataset together."
-        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
-    result["lazy_only"] = found.huge
-    return not found.refused
 
 
 def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -186,79 +117,142 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
     return None
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A dataset that its format opens: what comes of it stands in `result`."""
+
+    files: LocalFiles
+    offer: ReaderOffer
+    job: Mapping[str, Any]
+    result: dict[str, Any]
+    tell: Tell
+
+    @property
+    def paths(self) -> list[str]:
+        """Of all files."""
+        return [str(Path(self.job["root"]) / name) for name in self.files]
+
+    def open(self) -> Opened:
+        """What the format gives; what it raises, its signals raise when they are asked for."""
+        self.tell("reader", self.offer.name)
+        try:
+            opened = open_dataset(self.files, self.offer)
+        except Exception as error:  # the format's own, or an import
+            if isinstance(error, CutShort):
+                self._note_short(error)
+            return Opened(_raises(error))
+        if opened.size and (name := self.files.entry) in self.files and opened.size > self.files[name].size:
+            self._note_short(CutShort(name, opened.size, self.files[name].size))
+            self.files.lazy_only = True
+        return opened
+
+    def read(self, opened: Opened, by: Mapping[str, str], *, complete: bool) -> list[Signal]:
+        """Signals, fields and vendor blocks."""
+        blocks = cut(self.files.path(), self.job, self.offer.name, self.tell, opened.blocks)
+        for short in blocks.short:
+            self._note_short(short)
+        self.result["issues"] += blocks.issues
+        self.result["extensions"] = blocks.extensions
+        self.tell("reader", self.offer.name)
+        signals: list[Signal] = []
+        try:
+            signals += opened.signals
+            for signal in signals if not self.files.quick else ():
+                with suppress(Exception):  # axes and array are known without it
+                    _ = signal.reader and signal.reader()
+            self.result["mode"] = self.files.mode
+        except CutShort as short:
+            self._note_short(short)
+        except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
+            self.result["issues"].append(_failure(error, self.offer.name))
+        else:
+            if not signals and complete:
+                message = f"the reader '{self.offer.name}' found no signal in this file"
+                self.result["issues"].append(issue("no-signal", message))
+            if len(signals) > MAX_SIGNALS:
+                message = f"{len(signals)} signals, the first {MAX_SIGNALS} are described"
+                self.result["issues"].append(issue("many-signals", message))
+        self._describe(signals, by, blocks)
+        return signals
+
+    def _note_short(self, short: CutShort) -> None:
+        """Tell once of a file that it is shorter than it says, whoever has noticed it."""
+        file, issues = self.job.get("ids", {}).get(short.name, "f1"), self.result["issues"]
+        if not any(found["code"] == "truncated" and found.get("file") == file for found in issues):
+            issues.append(too_short(short.name, file, short.needed, short.size))
+
+    def _describe(self, signals: list[Signal], by: Mapping[str, str], blocks: Cut) -> None:
+        """Signals and blocks as the record has them; the signals' axes get the pixel sizes that tables state."""
+        ids = self.job.get("ids", {})
+        ids = {"": "f1", **ids, **{str(Path(self.job["root"]) / path): id_ for path, id_ in ids.items()}}
+        names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
+        module = self.offer.load.partition(":")[0]
+        reader = module.rpartition(".")[2] if module.startswith("rsciio.") else self.offer.name
+        for number, signal in enumerate(signals[:MAX_SIGNALS]):
+            self.result["issues"] += signal.issues
+            blocks.add_tree(signal.more.get("original_metadata"), reader, number)
+        statements, issues = blocks.statements(names)
+        by_tables = merge(statements, ids).fields
+        sizes: list[Statement] = []
+        for number, name in enumerate(names):
+            signals[number] = signal = calibrated(signals[number], name, by_tables)
+            axes, shape = in_order(signal.axes), list(signal.shape)
+            kind = kind_of(axes, shape, signal.metadata)
+            general = signal.metadata.get("General")
+            title = clean(general.get("title")) if isinstance(general, Mapping) else ""
+            described = {"id": name, "title": title, "kind": kind, "shape": shape, "dtype": _dtype(signal.dtype)}
+            described["axes"] = describe_axes(axes, shape)
+            self.result["signals"].append({key: value for key, value in described.items() if value != ""})
+            sizes.append(Statement((name,), by, [*pixel_sizes(kind, axes, shape)]))
+        if self.job.get("explain"):
+            self.result["outcomes"] = blocks.told()
+        merged = merge([*statements, *sizes], ids)
+        self.result["fields"] = merged.fields
+        self.result["issues"] += [*issues, *merged.issues]
+        if self.job.get("keep", True):
+            self.result["blocks"], too_large = to_keep(blocks, ids)
+            self.result["issues"] += too_large
+
+    def arrays(self, signals: Sequence[Signal]) -> dict[str, Any]:
+        """The data by the id of a signal."""
+        described = zip(self.result["signals"], signals, strict=False)
+        return {one["id"]: array_of(signal, self.files, self.files.path()) for one, signal in described}
+
+    def draw(self, signals: Sequence[Signal]) -> None:
+        """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
+        from diadem.extract.preview import draw, packed, preview
+
+        path = self.files.path()
+        dictionaries = [signal.dictionary(array_of(signal, self.files, path)) for signal in signals]
+        offers = [one for one in self.job.get("previews", ()) if {"*", self.offer.name} & set(one["formats"])]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture, self.result["preview_by"], issues = draw(path, self.paths, dictionaries, offers, self.tell)
+            self.result["issues"] += issues
+            self.tell("previews", "")
+            try:
+                picture = preview(dictionaries) if picture is None else picture
+            except Exception as error:  # data that cannot be read shows only here, and the record says so
+                self.result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                return
+        self.result["preview"] = None if picture is None else packed(picture)
+
+
+def _raises(error: Exception) -> Iterator[Signal]:
+    """Signals that cannot be told."""
+    yield from ()
+    raise error
+
+
 def _failure(error: Exception, reader: str) -> dict[str, Any]:
     """A reader's exception as an issue."""
-    name = type(error).__name__
     if isinstance(error, ImportError):
-        missing = getattr(error, "name", None) or str(error)
-        message = f"the reader '{reader}' needs a package that is not installed: {missing}"
-        return issue(
-            "reader-missing", message, reader=reader, next=f"Install it: pip install {error.name}" if error.name else ""
-        )
+        message = f"the reader '{reader}' needs a package that is not installed: {error.name or error}"
+        advice = f"Install it: pip install {error.name}" if error.name else ""
+        return issue("reader-missing", message, reader=reader, next=advice)
     code = "memory-limit" if isinstance(error, MemoryError) else "reader-failed"
     message = f"the reader '{reader}' cannot read this file: {fault_text(error)}"
-    return issue(code, message, reader=reader, exception=name)
-
-
-def _require_signals(signals: Sequence[Signal], offer: ReaderOffer, result: dict[str, Any]) -> None:
-    """Say where there is none, or more than are described."""
-    if not signals:
-        result["issues"].append(issue("no-signal", f"the reader '{offer.name}' found no signal in this file"))
-    if len(signals) > MAX_SIGNALS:
-        result["issues"].append(issue("many-signals", f"{len(signals)} signals, the first {MAX_SIGNALS} are described"))
-
-
-def _describe(
-    signals: Sequence[Signal],
-    offer: ReaderOffer,
-    by: Mapping[str, str],
-    job: Mapping[str, Any],
-    blocks: Cut,
-    result: dict[str, Any],
-) -> None:
-    """Signals, fields and vendor blocks of what was found."""
-    names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
-    generic: list[Statement] = []
-    for name, signal in zip(names, signals, strict=False):
-        result["issues"] += signal.issues
-        found = leaves(signal.dictionary(None))
-        described, kind, axes = _signal(name, signal, found)
-        result["signals"].append(described)
-        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(generic))
-        stated = [] if blocks.whole else [*values_of(_module(offer), found)]
-        if stated:
-            result["values"] = "unproven"
-        generic.append(Statement((name,), by, [*stated, *pixel_sizes(kind, axes, described["shape"])]))
-    statements, issues = blocks.statements(names)
-    if job.get("explain"):
-        result["outcomes"] = blocks.told()
-    ids = {"": "f1", **job.get("ids", {})}
-    ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
-    merged = merge([*statements, *generic], ids)
-    result["fields"] = merged.fields
-    result["issues"] += [*issues, *merged.issues]
-    if job.get("keep", True):
-        result["blocks"], too_large = to_keep(blocks, ids)
-        result["issues"] += too_large
-
-
-def _module(offer: ReaderOffer) -> str:
-    """Name of the reader's module."""
-    reader = offer.load.partition(":")[0].rpartition(".")[2]
-    return reader if reader not in ("", "reader") else offer.name
-
-
-def _signal(
-    name: str, signal: Signal, found: Mapping[str, Any]
-) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
-    """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    axes, shape = in_order(signal.axes), list(signal.shape)
-    kind = kind_of(axes, shape, signal.metadata)
-    title = found.get("General.title")
-    described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
-    described["dtype"] = _dtype(signal.dtype)
-    described["axes"] = describe_axes(axes, shape)
-    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind, axes
+    return issue(code, message, reader=reader, exception=type(error).__name__)
 
 
 def _dtype(dtype: Any) -> str:
@@ -272,28 +266,79 @@ def _dtype(dtype: Any) -> str:
     return str(dtype.str)
 
 
-def _preview(
+# -- checks of plugins: each on its own; what they find are issues under their names -------------------------------
+
+
+def _examine(
     path: str,
     files: Sequence[str],
-    signals: Sequence[dict[str, Any]],
-    job: Mapping[str, Any],
-    result: dict[str, Any],
-    tell: Tell,
-) -> None:
-    """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
-    from diadem.extract.preview import preview
+    result: Mapping[str, Any],
+    offers: Sequence[Mapping[str, Any]],
+    tell: Callable[[str, str], None],
+    arrays: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Run every check on a dataset.
 
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        drawn = draw(path, files, signals, _meant(job, "previews", result["format"]), tell)
-        result["issues"] += drawn.issues
-        tell("previews", "")
+    Parameters
+    ----------
+    path : str
+        Of the file or folder that names the dataset.
+    files : sequence of str
+        All files of the dataset.
+    result : mapping
+        What is known of it: ``format, signals, fields, extensions, issues``.
+    offers : sequence of mapping
+        ``name, check, when, by`` each.
+    tell : callable
+        Told of kind and name of what runs now.
+    arrays : mapping of str to array, optional
+        The data by the id of a signal, for checks that are there to look at them.
+
+    Yields
+    ------
+    dict
+        Issues; a check that fails is one, and hides no other.
+    """
+    for offer in offers:
+        tell("checks", offer["name"])
         try:
-            picture = preview(signals) if drawn.picture is None else drawn.picture
-        except Exception as error:  # data that cannot be read shows only here, and the record says so
-            result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            return
-    result["preview"] = None if picture is None else packed(picture)
-    result["preview_by"] = drawn.by
-    result["preview_ms"] = round(1e3 * (time.perf_counter() - started), 1)
+            looked_at = (arrays or {}) if offer.get("when") == _ASSESS else {}
+            yield from _found(target(offer["check"])(path, files, _known(result, looked_at)), offer)
+        except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
+            text = " ".join(str(error).split())[:300]
+            message = f"the check '{offer['name']}' failed: {type(error).__name__}: {text}"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+
+
+def _known(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Described:
+    """A copy for each check, so that none changes what the next one sees."""
+    known = {key: copy.deepcopy(result[key]) for key in ("signals", "fields")}
+    extensions = {item["namespace"]: copy.deepcopy(item["data"]) for item in result.get("extensions", ())}
+    issues = copy.deepcopy(list(result.get("issues", ())))
+    return Described(result["format"], **known, extensions=extensions, issues=issues, arrays=arrays)
+
+
+def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for number, item in enumerate(islice(issues or (), MOST_ISSUES + 1)):
+        if number == MOST_ISSUES:
+            message = f"the check '{offer['name']}' finds more than {MOST_ISSUES} things; the first are listed"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+        elif fault := _fault_of(item):
+            message = f"the check '{offer['name']}' returns what is no issue: {fault}"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+        else:
+            more = {"severity": item.severity, "next": item.next[:LONGEST], "by": offer["by"]}
+            yield issue(f"{offer['name']}-{item.code}", item.message[:LONGEST], **more)
+
+
+def _fault_of(item: Any) -> str:
+    """What is wrong with an issue, or ""."""
+    if not isinstance(item, Issue):
+        return f"{repr(item)[:80]} is no Issue"
+    if not isinstance(item.code, str) or not _CODE.match(item.code):
+        return f"the code {item.code!r} is not lower case with dashes"
+    if not isinstance(item.message, str) or not item.message.strip():
+        return f"'{item.code}' has no message"
+    if item.severity not in _SEVERITIES or not isinstance(item.next, str):
+        return f"'{item.code}' has the severity {item.severity!r}, which is none of {', '.join(_SEVERITIES)}"
+    return ""

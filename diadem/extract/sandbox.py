@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -250,6 +251,43 @@ class _FreeFinder(MetaPathFinder):
 
         spec.loader.exec_module = run_freely  # type: ignore[method-assign]
         return spec
+
+
+#: By name of a top-level package: ``origin``, the file that is run, or ""; ``places``, its folders, none for a module.
+Places = Mapping[str, Mapping[str, Any]]
+
+
+def readable(packages: Places) -> Sequence[str]:
+    """Files and folders that must be readable for the packages to be imported."""
+    return [place for about in packages.values() for place in (*about["places"], about["origin"]) if place]
+
+
+def install(packages: Places) -> None:
+    """Have this process find the packages where its parent has found them."""
+    if packages:
+        sys.meta_path.insert(0, _Finder(packages))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a few top-level packages by name."""
+
+    def __init__(self, packages: Places) -> None:
+        self._packages = packages
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """The spec of one of the packages; submodules are found in its places by the usual way."""
+        about = self._packages.get(fullname)
+        if about is None:
+            return None
+        if about["origin"]:
+            places = about["places"] or None
+            return importlib.util.spec_from_file_location(fullname, about["origin"], submodule_search_locations=places)
+        return PathFinder.find_spec(fullname, [str(Path(place).parent) for place in about["places"]])
 
 
 def own_places() -> Iterable[str]:

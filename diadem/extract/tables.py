@@ -1,18 +1,285 @@
-"""Applying tables to blocks: keys looked up, units changed, what is no measurement dropped, evidence noted."""
+"""A dataset's vendor blocks: cut by those who know the format, read through tables, kept whole.
+
+Tables are applied so: keys looked up, units changed, what is no measurement dropped, evidence noted.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeGuard
 
-from diadem.extract.assertions import Leaf, Value, clean, number_of
+from diadem.errors import DiademError
+from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
 from diadem.extract.axes import tidy
-from diadem.extract.extraction import issue
-from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
+from diadem.extract.extraction import fault_text, issue
+from diadem.hooks.cuts import cutter
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table, stated
+from diadem.hooks.formats import CutShort
+from diadem.hooks.manifest import document, several
+from diadem.hooks.offers import NAMESPACE
+from diadem.hooks.tables import table
+from diadem.model.vendor import TREE
+from diadem.serialization import typed_json
+from diadem.serialization.strict_json import compact, depth_exceeds, parse
 from diadem.terms import fields
 from diadem.terms.units import convert
+
+#: Kind of the blocks that hold what a reader of RosettaSciIO calls `original_metadata`.
+READER_TREE = "rosettasciio"
+#: Bytes of one block, and of all blocks of a dataset, that are kept; the file itself has the rest.
+MAX_BLOCK = 8 << 20
+MAX_BLOCKS = 64 << 20
+#: Blocks of a dataset that are looked at.
+MAX_COUNT = 4096
+#: Rules of which it is told what became of them.
+MOST_OUTCOMES = 20_000
+#: Bytes of JSON that one extension may have; namespaces of a dataset; levels of objects and lists in one another.
+MAX_EXTENSION: Final = 256 << 10
+_MOST_EXTENSIONS: Final = 16
+_DEEPEST: Final = 32
+
+
+@dataclass(slots=True)
+class Cut:
+    """The blocks of a dataset, and what became of cutting them.
+
+    Attributes
+    ----------
+    offers : sequence of mapping
+        Blocks and tables that plugins offer for the format.
+    blocks : list of Block
+        Vendor blocks.
+    trees : list of Block
+        What the reader calls `original_metadata`, one for each signal.
+    extensions : list of dict
+        ``namespace, version, data, by`` each.
+    issues : list of dict
+        Plugins that failed.
+    short : list of CutShort
+        Files that ended before their blocks did.
+    outcomes : list of (str, Block, Outcome)
+        What became of each rule that `statements` has applied, behind its table's name and its block.
+    tell : callable
+        Told of kind and name of what runs now.
+    names : frozenset of str
+        What the dataset's files are called, with and without their endings, in lower case.
+    """
+
+    offers: Sequence[Mapping[str, Any]]
+    blocks: list[Block] = field(default_factory=list)
+    trees: list[Block] = field(default_factory=list)
+    extensions: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    short: list[CutShort] = field(default_factory=list)
+    outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
+    tell: Callable[[str, str], None] = lambda _kind, _name: None
+    names: frozenset[str] = frozenset()
+
+    def add_tree(self, tree: Any, reader: str, signal: int) -> None:
+        """Keep a reader's own tree of one signal."""
+        if isinstance(tree, Mapping) and tree:
+            self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
+
+    def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
+        """Apply every table to the blocks of its kind.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Ids of the signals, in the order of the reader.
+        """
+        statements: list[_Applied] = []
+        issues: list[dict[str, Any]] = []
+        for offer in self.offers:
+            self.tell("fields", offer["name"])
+            for block in [*self.blocks, *self.trees]:
+                dotted = offer["tables"].get(block.kind)
+                if dotted is None or not block.tree:  # bytes alone say nothing
+                    continue
+                kind = block.place if block.kind == READER_TREE else block.kind
+                try:
+                    applied, made_by = apply(table(dotted), block, offer["name"]), _maker_of(dotted, kind)
+                except Exception as error:  # a plugin that cannot be imported, or whose table is none
+                    issues.append(_fault(offer, error))
+                    break
+                issues += [found for found in applied.issues if found not in issues]
+                self.outcomes += [(offer["name"], block, outcome) for outcome in applied.outcomes]
+                values = [one for one in applied.values if not self._is_own_name(one)]
+                signals = tuple(names[number] for number in block.signals if 0 <= number < len(names))
+                statements.append(_Applied(kind, made_by, Statement(signals, offer["by"], values)))
+        return [*(one.statement for one in statements), *_makers(statements)], issues
+
+    def _is_own_name(self, value: Value) -> bool:
+        """Whether a sample is called as its file: then a program has filled the field in."""
+        return value.field == "sample.name" and str(value.leaf.value).strip().casefold() in self.names
+
+    def told(self) -> list[dict[str, str]]:
+        """The outcomes as JSON: ``table, block, place, rule, keys, verdict, why`` each."""
+        return [
+            {"table": name, "block": block.kind, "place": block.place, **asdict(outcome), "why": outcome.why[:500]}
+            for name, block, outcome in self.outcomes[:MOST_OUTCOMES]
+        ]
+
+
+def cut(
+    path: str,
+    job: Mapping[str, Any],
+    format_: str,
+    tell: Callable[[str, str], None],
+    opened: Iterable[Block | Extension] = (),
+) -> Cut:
+    """Take the blocks that the format itself gives, and have every plugin that knows it cut more.
+
+    Parameters
+    ----------
+    path : str
+        Of the file or folder that names the dataset.
+    job : mapping
+        See `diadem.extract.reading.read_dataset`.
+    format_ : str
+        Name of the reader.
+    tell : callable
+        Told of kind and name of what runs now.
+    opened : iterable of Block or Extension
+        What the format's `open` gives.
+
+    Returns
+    -------
+    Cut
+        A plugin that fails is an issue; the blocks that it has cut until then are kept.
+    """
+    offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
+    files = [f"{job['root']}/{name}" for name in job["files"]]
+    names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
+    found = Cut(offers, tell=tell, names=names)
+    own = next((offer for offer in job.get("offers", ()) if offer["name"] == format_), {"name": format_, "by": {}})
+    _take(opened, own, found)
+    for offer in offers:
+        if offer["blocks"]:
+            tell("fields", offer["name"])
+            _take(_cut_by(offer["blocks"], path, files), offer, found)
+    return found
+
+
+def _cut_by(dotted: str, path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    yield from cutter(dotted)(path, files)
+
+
+def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: Cut) -> None:
+    """Take what somebody cuts out of a file, until that fails."""
+    try:
+        for number, item in enumerate(items):
+            if number >= MAX_COUNT:
+                found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
+                return
+            if _is_sound(item):
+                found.blocks.append(item)
+                continue
+            try:
+                found.extensions.append(_plain_extension(item, offer["by"], found.extensions))
+            except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
+                found.issues.append(_fault(offer, error))
+    except CutShort as short:
+        found.short.append(short)
+    except Exception as error:  # a damaged file, or the plugin's own fault
+        found.issues.append(_fault(offer, error))
+
+
+def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    message = f"the metadata reader '{offer['name']}' cannot read this file: {fault_text(error)}"
+    return issue("metadata-unread", message, reader=offer["name"], exception=type(error).__name__)
+
+
+def _is_sound(block: object) -> TypeGuard[Block]:
+    """Whether a block's parts are of the types that they should be."""
+    return (
+        isinstance(block, Block)
+        and isinstance(block.tree, Mapping)
+        and isinstance(block.data, bytes | bytearray | memoryview)
+        and all(isinstance(text, str) for text in (block.kind, block.media_type, block.place, block.file))
+        and bool(block.media_type)
+        and all(isinstance(number, int) for number in block.signals)
+    )
+
+
+def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """An extension as plain JSON.
+
+    Parameters
+    ----------
+    item : object
+        What a plugin yields, an `Extension` if all is well.
+    by : mapping
+        The plugin and its version.
+    others : sequence of mapping
+        Those that the dataset has already.
+
+    Returns
+    -------
+    dict
+        ``namespace, version, data, by``.
+
+    Raises
+    ------
+    ValueError, DocumentError
+        It cannot stand in a record; says why.
+    """
+    if not isinstance(item, Extension):
+        raise ValueError(f"{repr(item)[:80]} is neither a Block of sound parts nor an Extension")  # noqa: TRY004
+    if not isinstance(item.namespace, str) or not NAMESPACE.fullmatch(item.namespace):
+        raise ValueError(f"{item.namespace!r} is no namespace of an extension; write it as org.example.cl")
+    if not isinstance(item.version, str) or not item.version.strip() or len(item.version) > 64:
+        raise ValueError(f"the extension '{item.namespace}' has no version")
+    if any(other["namespace"] == item.namespace for other in others):
+        raise ValueError(f"the dataset has an extension '{item.namespace}' already")
+    if len(others) >= _MOST_EXTENSIONS:
+        raise ValueError(f"a dataset has at most {_MOST_EXTENSIONS} extensions")
+    written = compact(item.data, where=item.namespace)
+    if len(written) > MAX_EXTENSION:
+        raise ValueError(f"the extension '{item.namespace}' has {len(written)} bytes; {MAX_EXTENSION} are the most")
+    data = parse(written, where=item.namespace, next="")
+    if depth_exceeds(data, _DEEPEST):
+        raise ValueError(f"the extension '{item.namespace}' is nested more than {_DEEPEST} deep")
+    return {"namespace": item.namespace, "version": item.version, "data": data, "by": dict(by)}
+
+
+def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is kept: bytes of blocks, and their trees as typed JSON; without blocks the reader's trees.
+
+    Returns
+    -------
+    blocks, issues : list of dict
+        ``path, media_type, data, file, byte_range`` each; an issue for each block that is too large.
+    """
+    kept: list[dict[str, Any]] = []
+    issues: list[dict[str, Any]] = []
+    total = 0
+    for block in found.blocks or found.trees:
+        for part in _parts(block, ids):
+            total += len(part["data"])
+            if len(part["data"]) > MAX_BLOCK or total > MAX_BLOCKS:
+                message = f"'{part['path']}' has {len(part['data'])} bytes; it is kept in the file only"
+                issues.append(issue("large-block", message, severity="info"))
+                total -= len(part["data"])
+                continue
+            kept.append(part)
+    return kept, issues
+
+
+def _parts(block: Block, ids: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    path = block.place or block.kind
+    common = {"file": ids.get(block.file, "f1")}
+    if block.data:
+        part = {"path": path, "media_type": block.media_type, "data": bytes(block.data), **common}
+        yield {**part, "byte_range": list(block.byte_range)} if block.byte_range else part
+    if block.tree:
+        yield {"path": path, "media_type": TREE, "data": typed_json.encode(block.tree), **common}
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +426,58 @@ def _text_of(value: Any) -> Any:
     return str(int(plain)) if plain == int(plain) else str(plain)
 
 
-def for_signals(block: Block, names: Sequence[str]) -> tuple[str, ...]:
-    """Ids of the signals that a block describes; empty for the whole dataset."""
-    return tuple(names[number] for number in block.signals if 0 <= number < len(names))
+# -- who made the instrument ---------------------------------------------------------------------------------------
+#
+# Nothing is guessed: a format of a camera, of a detector or of a program that runs on anybody's microscope (Gatan,
+# EDAX, Bruker, TVIPS, Delmic, NanoMEGAS, SerialEM …) says nothing of it, and what a file states goes before.
+
+#: A maker named in the text of a model: ``FEI Titan``, ``Nvision40 Carl Zeiss``. JEM, JSM and JXA are JEOL's letters.
+_IN_MODEL: Final[Mapping[str, str]] = {
+    "FEI|Thermo Fisher": "Thermo Fisher Scientific (FEI)",
+    "JEOL|(JEM|JSM|JXA)(-[0-9A-Z]+| ?[0-9]{3,4}[A-Z]*)": "JEOL",
+    "Zeiss": "Carl Zeiss",
+    "Hitachi": "Hitachi",
+    "TESCAN": "TESCAN",
+    "Philips": "Philips",
+    "Nion": "Nion",
+}
+_BY: Final = {"plugin": "makers", "version": "1"}
+
+
+class _Applied(NamedTuple):
+    """What a table says of blocks of a kind, or of a reader; `maker` is what the table's family says of theirs."""
+
+    kind: str
+    maker: Mapping[str, Any]
+    statement: Statement
+
+
+def _maker_of(dotted: str, kind: str) -> Mapping[str, Any]:
+    """The `[[maker]]` of a table's family for blocks of a kind, or for those that the table was made for."""
+    package, _, own = dotted.partition("/")
+    family = document(package.partition(":")[0].rpartition(".")[0] if ":" in package else package)
+    makers = () if family is None else family.content.get("maker", ())
+    return next((one for one in makers if {kind, own} & set(several(one["blocks"]))), {})
+
+
+def _makers(applied: Sequence[_Applied]) -> Iterator[Statement]:
+    """`instrument.vendor`, derived, where no table states it but the format or the model's own name tells."""
+    values = [(one, value) for one in applied for value in one.statement.values]
+    if any(value.field == "instrument.vendor" for _, value in values):
+        return
+    for one, value in values:
+        vendor, signals = str(one.maker.get("vendor", "")), one.statement.signals
+        if vendor and not one.maker.get("with_model"):
+            leaf, rule, signals = Leaf(vendor, one.kind, one.kind), "maker-of-format", ()
+        elif value.field == "instrument.model" and (vendor := _named(str(value.value)) or vendor):
+            leaf, rule = Leaf(vendor, value.leaf.locator, value.leaf.raw), "maker-of-model"
+        else:
+            continue
+        yield Statement(signals, _BY, [Value("instrument.vendor", vendor, "derived", leaf, rule=rule, file=value.file)])
+        if not signals:
+            return
+
+
+def _named(model: str) -> str:
+    matches = (found for words, found in _IN_MODEL.items() if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model))
+    return next(matches, "")

@@ -26,14 +26,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Never
 
-from diadem.extract import confinement, protocol, sandbox
-from diadem.extract.protocol import LARGE_MODULES, MAX_ANSWER
+from diadem.extract import confinement, sandbox
+from diadem.extract.extraction import LARGE_MODULES, MAX_ANSWER
 from diadem.model.vendor import TREE
 
 #: Jobs between two collections of cycles, which hold files open, among everything.
 _COLLECT_EVERY = 32
 #: What readers import late, and takes long: of these a child tells by number which it has.
-_OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile", "diadem.extract.hdf5_walk")
+_OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile")
 #: Modules of readers, blocks and pictures in a job, but for those of foreign plugins.
 _OURS = re.compile(rb'"((?:diadem|rsciio)\.[\w.]+):\w+"')
 
@@ -44,8 +44,8 @@ def main() -> None:
     source, sink = _take_pipes()
     settings = json.loads(source.readline() or b"{}")
     foreign = settings.get("packages", {})
-    protocol.install(foreign)
-    code = protocol.readable(foreign)
+    sandbox.install(foreign)
+    code = sandbox.readable(foreign)
     guard = sandbox.Guard(sandbox.scratch_folder(), code)
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
     sandbox.forbid_pickled_codecs()

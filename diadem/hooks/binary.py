@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 from diadem.errors import ReaderError
 from diadem.hooks.formats import CutShort
@@ -57,6 +59,40 @@ class Cursor:
         return struct.unpack(form, self.take(struct.calcsize(form)))
 
 
+class InMemory:
+    """A `RangeReader` of bytes that are there already.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`."""
+        return self._data[offset : offset + max(length, 0)]
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`."""
+        piece = self.read_at(offset, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is open."""
+
+
 def too_short(name: str, needed: int, size: int) -> ReaderError:
     """The error for a file that declares more than it has."""
     return CutShort(name, needed, size)
@@ -69,3 +105,42 @@ def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[A
     if len(data) < length:
         raise too_short(name, offset + length, reader.size)
     return struct.unpack(form, data)
+
+
+def stream_of(reader: RangeReader) -> BinaryIO:
+    """A file for libraries that take files; closing it does not close the reader."""
+    return io.BufferedReader(_Stream(reader), _WINDOW)
+
+
+class _Stream(io.RawIOBase):
+    def __init__(self, reader: RangeReader) -> None:
+        super().__init__()
+        self._reader = reader
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, also behind the end."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._reader.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"a place before the file: {base + offset}")
+        self._place = base + offset
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; the bytes read, none at the end."""
+        view = memoryview(buffer).cast("B")
+        count = self._reader.readinto_at(self._place, view) if self._place < self._reader.size else 0
+        self._place += count
+        return count

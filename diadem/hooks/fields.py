@@ -6,6 +6,7 @@ A *block* is a piece of a vendor's metadata: its bytes as they are, and the same
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,8 @@ from diadem.hooks.text import quantity
 #: A rule's unit where number and unit stand in one text: ``8100 um``.
 IN_TEXT: Final = "in the text"
 
+#: A part of a key that stands for several places.
+WILD: Final = re.compile(r"(?:^|(?<=/))\*(?=/|$)|\[\](?=/|$)")
 #: Status of a text that may mean several times: nothing is stated, and the record says so.
 AMBIGUOUS = "ambiguous"
 #: A block's tree: nested mappings and lists of plain values.
@@ -54,6 +57,28 @@ class Block:
     file: str = ""
     signals: Sequence[int] = ()
     byte_range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Metadata of a dataset that no field holds, under a name that a community owns; it is yielded beside blocks.
+
+    Whoever offers a JSON Schema for the namespace and version (`SchemaOffer`) has it judged by the core: what is valid
+    is marked so, what breaks its schema is left out and named in an issue. Without a schema it is kept, unjudged.
+
+    Attributes
+    ----------
+    namespace : str
+        In reverse domain order, lower case: ``org.example.cl``.
+    version : str
+        Of the schema: ``1.0.0``.
+    data : object
+        Plain JSON: mappings, lists, texts, finite numbers, true, false, null. What is unknown is left out.
+    """
+
+    namespace: str
+    version: str
+    data: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +240,21 @@ def look_up(tree: Any, key: str) -> Any:
                 return found
         end = key.find("/", end + 1)
     return None
+
+
+def places_of(tree: Tree, key: str) -> Iterator[str]:
+    """Keys without ``*`` and ``[]``: each section or item of what is there; each item of a list, or the one thing."""
+    wild = WILD.search(key)
+    if wild is None:
+        yield key
+        return
+    before, behind = key[: wild.start()], key[wild.end() :]
+    there = look_up(tree, before.rstrip("/"))
+    if wild[0] == "[]" and isinstance(there, Mapping):
+        yield from places_of(tree, before + behind)
+        return
+    inner = before if wild[0] == "*" else f"{before}/"
+    items: Iterable[tuple[Any, Any]] = there.items() if isinstance(there, Mapping) else ()
+    for name, item in enumerate(there) if isinstance(there, list) else items:
+        if isinstance(item, (Mapping, list)):
+            yield from places_of(tree, f"{inner}{name}{behind}")

@@ -7,14 +7,13 @@ and so is the signal that `Package.load` returns: what one says of axes and arra
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 from diadem.errors import ReaderError
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Extension
 from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
 
@@ -22,6 +21,7 @@ from diadem.model.ports import RangeReader
 Parts = Mapping[str, Sequence[ByteRange]]
 #: What RosettaSciIO's readers return for a signal.
 Dictionary = dict[str, Any]
+_COPY_AGAIN = "Copy it again from the instrument, if it is still there."
 
 
 class CutShort(ReaderError):
@@ -39,9 +39,14 @@ class CutShort(ReaderError):
         super().__init__(
             f"the header promises at least {needed:,} bytes, the file has {size:,}",
             where=name,
-            next="Copy it again from the instrument, if it is still there.",
+            next=_COPY_AGAIN,
         )
-        self.needed = needed
+        self.name, self.needed, self.size = name, needed, size
+
+
+def cut_short(name: str, why: str) -> dict[str, Any]:
+    """What `Signal.issues` says of a file that has fewer bytes than it says, where some of it can be read."""
+    return {"code": "truncated", "message": f"'{name}' is not whole: {why}", "next": _COPY_AGAIN}
 
 
 class Files(Mapping[str, RangeReader]):
@@ -50,13 +55,52 @@ class Files(Mapping[str, RangeReader]):
     They lie in a folder of this machine while a record is made, and in a package, perhaps far away, when a signal is
     loaded; there every byte that is read is proven.
 
-    Attributes
+    Parameters
     ----------
     entry : str
         What names the dataset: the primary file, or the folder that is the dataset.
+    names : iterable of str
+        Its files; of those that are named twice the first counts.
+
+    Attributes
+    ----------
+    entry : str
+        As given.
     """
 
-    entry: str
+    def __init__(self, entry: str, names: Iterable[str]) -> None:
+        self.entry = entry
+        self._names = dict.fromkeys(names)
+        self._open: dict[str, RangeReader] = {}
+
+    def __getitem__(self, name: str) -> RangeReader:
+        """A file, opened when it is first asked for; `KeyError` for one that is not of the dataset."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._open:
+            self._open[name] = self.open_file(name)
+        return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, the primary first."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._names)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close what is open."""
+        for file in self._open.values():
+            file.close()
+
+    @abstractmethod
+    def open_file(self, name: str) -> RangeReader:
+        """Open one of the files."""
 
     @abstractmethod
     def path(self, parts: Parts | None = None) -> str:
@@ -85,6 +129,29 @@ class Files(Mapping[str, RangeReader]):
             Whether the reader is given what `hdf5` gives, in place of a path.
         """
 
+    def signals(self, *, hdf5: bool = False) -> Iterator[Signal]:
+        """The signals that `read` gives, which is called when the first of them is asked for."""
+        yield from map(Signal.from_reader, self.read(hdf5=hdf5))
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An array that is made when it is asked for; whoever describes a signal needs its shape and type alone.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : NumPy type
+        Of its elements.
+    make : callable
+        Gives the array: in memory, or one of Dask's.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    make: Callable[[], Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -95,7 +162,7 @@ class Signal:
     axes : sequence of mapping
         In the order of the array, slow to fast: ``name, size, scale, offset, units, navigate``, or ``axis`` (values)
         for an uneven one, as HyperSpy has them. The unit may be any that `diadem.terms.units` knows; "" is none.
-    data : array
+    data : array or Later
         Anything with `shape` and `dtype` that reads what is asked for; None where `array` says all.
     array : ArrayLayout, optional
         Where the bytes lie, in the shape of `axes`: the array is then read from there, piece by piece.
@@ -108,6 +175,9 @@ class Signal:
     reader : callable, optional
         Gives what RosettaSciIO's reader says of the signal. Asked only when it is loaded, for people who know its
         metadata; axes and array stay these.
+    tables_first : bool
+        Whether pixel sizes that a table of any family states of a picture go before those of its axes. Of axes without
+        a unit, or in pixels, they always do; an `open` leaves such axes as they are.
     """
 
     axes: Sequence[Mapping[str, Any]]
@@ -117,6 +187,7 @@ class Signal:
     more: Mapping[str, Any] = field(default_factory=dict)
     issues: Sequence[Mapping[str, Any]] = ()
     reader: Callable[[], Mapping[str, Any]] | None = None
+    tables_first: bool = False
 
     @classmethod
     def from_reader(cls, dictionary: Any, array: ArrayLayout | None = None) -> Signal:
@@ -164,6 +235,57 @@ class Opened:
     signals: Iterable[Signal] = ()
     blocks: Iterable[Block | Extension] = ()
     size: int = 0
+
+
+class _Pieces:
+    """Equal pieces one after the other, each read when it is asked for."""
+
+    def __init__(self, read: Callable[[int], Any], shape: tuple[int, ...], dtype: Any) -> None:
+        self._read, self.shape, self.dtype, self.ndim = read, shape, dtype, len(shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Some pieces, or parts of them: slices and numbers, as Dask asks."""
+        import numpy as np
+
+        some, *inner = key if isinstance(key, tuple) else (key,)
+        if not isinstance(some, slice):
+            return np.asarray(self._read(int(some)), self.dtype)[tuple(inner)]
+        read = [self._read(number) for number in range(*some.indices(self.shape[0]))]
+        return np.array(read, self.dtype).reshape(-1, *self.shape[1:])[(slice(None), *inner)]
+
+
+def pieces(read: Callable[[int], Any], shape: Sequence[int], dtype: Any, *, at_once: int = 16 << 20) -> Any:
+    """A Dask array of frames or patterns that do not lie flat in one file.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the piece of a number, from 0, as an array.
+    shape : sequence of int
+        How many there are, and the shape of each.
+    dtype : dtype
+        Of all of them.
+    at_once : int
+        Bytes that a chunk aims at.
+    """
+    import dask.array
+    import numpy as np
+
+    da: Any = dask.array
+    kind = np.dtype(dtype)
+    many = max(1, at_once // max(1, prod(shape[1:]) * kind.itemsize))
+    stored, meta = _Pieces(read, tuple(shape), kind), np.empty((0,) * len(shape), kind)
+    return da.from_array(stored, chunks=(many, *shape[1:]), name=False, fancy=False, meta=meta)
+
+
+def by_reader(files: Files, *, hdf5: bool = False) -> Iterator[Signal]:
+    """The signals as the reader gives them, which is asked when the first is wanted."""
+    yield from map(Signal.from_reader, files.read(hdf5=hdf5))
+
+
+def open_hdf5(files: Files) -> Opened:
+    """Open an HDF5 file by the reader alone, from an open file: where chunks lie, and how, is the library's to know."""
+    return Opened(by_reader(files, hdf5=True))
 
 
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:

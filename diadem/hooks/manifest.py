@@ -1,4 +1,4 @@
-"""A family's `formats.toml`: found and judged without importing the family's code."""
+"""A plugin's `formats.toml`: found, judged by its JSON Schema and turned into offers without importing the plugin."""
 
 from __future__ import annotations
 
@@ -14,21 +14,42 @@ from importlib import resources
 from typing import Any, Final
 
 from diadem.errors import PluginError
-from diadem.hooks.targets import target
+from diadem.hooks.offers import (
+    CarrierOffer,
+    CheckOffer,
+    FieldsOffer,
+    Group,
+    Magic,
+    PreviewOffer,
+    ReaderOffer,
+    SchemaOffer,
+    target,
+)
 
 FILE: Final = "formats.toml"
 #: Where a fault lies in a document: keys and places in lists.
 Path = Sequence[str | int]
+Said = Mapping[str, Any]
+
+#: Magic numbers of what many formats are kept in. HDF5 allows a user block of 0, 512, 1024 … bytes before its own.
+CONTAINERS: Final[Mapping[str, Sequence[Magic]]] = {
+    "hdf5": tuple(Magic(offset, b"\x89HDF\r\n\x1a\n") for offset in (0, 512, 1024, 2048)),
+    "tiff": tuple(Magic(0, data) for data in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "zip": (Magic(0, b"PK\x03\x04"), Magic(0, b"PK\x05\x06")),
+}
+_ADVICE: Final = "docs/plugins.md says how the file is written"
+#: Keys of a format that name functions.
+_FUNCTIONS: Final = frozenset({"open", "load", "probe"})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a family says of itself.
+    """What a plugin says of itself.
 
     Attributes
     ----------
     package : str
-        Of the family: ``diadem.plugins.zeiss``.
+        Of the plugin: ``diadem.plugins.zeiss``.
     place : str
         Of the file, for messages.
     text : str
@@ -42,7 +63,7 @@ class Document:
     package: str
     place: str
     text: str
-    content: Mapping[str, Any]
+    content: Said
     read: Callable[[str], bytes]
 
     def beside(self, name: str) -> bytes:
@@ -50,7 +71,7 @@ class Document:
         return self.read(os.path.join(os.path.dirname(self.place), *name.split("/")))  # noqa: PTH118, PTH120
 
     def absolute(self, dotted: str) -> str:
-        """``module:name`` or ``package/kind``; ``.blocks:read`` and ``/kind`` are in the family's package."""
+        """``module:name`` or ``package/kind``; ``.blocks:read`` and ``/kind`` are in the plugin's package."""
         return f"{self.package}{dotted}" if dotted.startswith((".", ":", "/")) else dotted
 
     def named(self, dotted: str, path: Path) -> Any:
@@ -75,7 +96,7 @@ class Document:
 
 @cache
 def document(package: str) -> Document | None:
-    """The document of a family's package; None where it has none.
+    """The document of a package; None where it has none.
 
     Parameters
     ----------
@@ -87,7 +108,13 @@ def document(package: str) -> Document | None:
     PluginError
         The document is no TOML, or not in its language; the message names file, line and rule.
     """
-    for place, read in _found(package):
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    read: Any = getattr(spec.loader, "get_data", None) if spec is not None else None
+    for folder in (spec.submodule_search_locations or ()) if spec is not None and read is not None else ():
+        place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
         try:
             text = read(place).decode("utf-8")
             content = tomllib.loads(text)
@@ -101,26 +128,13 @@ def document(package: str) -> Document | None:
     return None
 
 
-def _found(package: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
-    """Where the file would be in each folder of the package, and what reads it there."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return
-    read: Any = getattr(spec.loader, "get_data", None) if spec is not None else None
-    for folder in (spec.submodule_search_locations or ()) if spec is not None and read is not None else ():
-        yield os.path.join(folder, FILE), read  # noqa: PTH118 - a place inside an archive is no path
-
-
 @cache
-def schema() -> Mapping[str, Any]:
+def schema() -> Said:
     """The JSON Schema of the language: inside the package in an installed wheel, beside it in a checkout."""
     package = resources.files("diadem")
     inside = package / "schemas"
     folder = inside if inside.is_dir() else package / ".." / "schemas"
-    found: Mapping[str, Any] = json.loads(
-        folder.joinpath("formats", "1.0.0", "formats.schema.json").read_text(encoding="utf-8")
-    )
+    found: Said = json.loads(folder.joinpath("formats", "1.0.0", "formats.schema.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -132,6 +146,7 @@ def _compiled() -> Any:
 
 
 def _require_valid(found: Document) -> None:
+    """Judge a document by the compiled schema; what it refuses, by the validator whose messages name path and rule."""
     try:
         if _compiled().is_valid(found.content):
             return
@@ -141,13 +156,12 @@ def _require_valid(found: Document) -> None:
 
     errors = list(jsonschema.Draft202012Validator(schema()).iter_errors(found.content))
     error = min((_deepest(one) for one in errors), key=lambda one: _line(found.text, list(one.absolute_path)))
-    advice = "docs/plugins.md says how the file is written"
     path = list(error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
         unknown = next(key for key in error.instance if key not in error.schema.get("properties", ()))
         known = ", ".join(sorted(error.schema.get("properties", ())))
-        raise found.fault([*path, unknown], f"there is no such key; there are {known}", next=advice)
-    raise found.fault(path, error.message[:300], next=advice)
+        raise found.fault([*path, unknown], f"there is no such key; there are {known}", next=_ADVICE)
+    raise found.fault(path, error.message[:300], next=_ADVICE)
 
 
 def _deepest(error: Any) -> Any:
@@ -177,3 +191,73 @@ def _line(text: str, path: Path) -> int:
 def several(said: Any) -> Sequence[Any]:
     """What may stand alone or in a list, as a list."""
     return said if isinstance(said, list) else [said]
+
+
+# -- what it offers ------------------------------------------------------------------------------------------------
+
+
+def offering(package: str) -> Document | None:
+    """The document of a package that offers something by it; None where it does not."""
+    found = document(package)
+    return found if found is not None and any(key in found.content for key in (*_MAKERS, "python")) else None
+
+
+def offers(found: Document) -> Iterator[Any]:
+    """What a document offers, and a `PluginError` that names file and line for each offer that is none."""
+    for section, make in _MAKERS.items():
+        for place, said in enumerate(found.content.get(section, ())):
+            try:
+                yield make(found, said)
+            except (PluginError, OSError, ValueError) as error:
+                yield found.fault((section, place), getattr(error, "message", str(error)))
+
+
+def fields_of(package: str) -> Sequence[FieldsOffer]:
+    """What a package's document offers of metadata."""
+    found = document(package)
+    return [offer for offer in offers(found) if isinstance(offer, FieldsOffer)] if found is not None else []
+
+
+def _format(found: Document, said: Said) -> ReaderOffer:
+    made = _tuples(said)
+    made |= {name: found.absolute(said[name]) for name in _FUNCTIONS & said.keys()}
+    container = CONTAINERS.get(made.pop("container", ""), ())
+    made["magic"] = (*map(_magic, said.get("magic", ())), *container)
+    if "signature" in said:
+        made["signature"] = said["signature"].encode("latin-1")
+    made["groups"] = tuple(Group(**_tuples(group)) for group in said.get("groups", ()))
+    return ReaderOffer(**{"suffixes": (), **made})
+
+
+def _tuples(said: Said) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+
+
+def _magic(said: Any) -> Magic:
+    if isinstance(said, str):
+        return Magic(0, said.encode("latin-1"))
+    return Magic(said.get("at", 0), bytes.fromhex(said["hex"]) if "hex" in said else said["text"].encode("latin-1"))
+
+
+def _metadata(found: Document, said: Said) -> FieldsOffer:
+    kinds = (kind for one in found.content.get("table", ()) for kind in several(one["block"]))
+    own = {kind: f"{found.package}/{kind}" for kind in kinds}
+    tables = {kind: found.absolute(address) for kind, address in said.get("tables", own).items()}
+    blocks = f"{found.package}/{said['name']}" if "cut" in said else found.absolute(said.get("blocks", ""))
+    return FieldsOffer(said["name"], tuple(said["formats"]), tables, blocks)
+
+
+def _schema(found: Document, said: Said) -> SchemaOffer:
+    versions = {name: json.loads(found.beside(file)) for name, file in said["versions"].items()}
+    return SchemaOffer(said["namespace"], versions)
+
+
+#: Sections of a document that offer something.
+_MAKERS: Final[Mapping[str, Callable[[Document, Said], Any]]] = {
+    "format": _format,
+    "fields": _metadata,
+    "schema": _schema,
+    "preview": lambda found, said: PreviewOffer(**{**_tuples(said), "draw": found.absolute(said["draw"])}),
+    "check": lambda found, said: CheckOffer(**{**_tuples(said), "check": found.absolute(said["check"])}),
+    "carrier": lambda found, said: CarrierOffer(said["scheme"], found.absolute(said["connect"])),
+}

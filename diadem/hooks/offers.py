@@ -1,13 +1,25 @@
-"""What plugins offer: frozen, typed descriptors. Nothing live is handed to a plugin."""
+"""What plugins offer: frozen, typed descriptors; and the hook by which a program offers them.
+
+A plugin is a package with a `formats.toml` (see `diadem.hooks.manifest`), or a module with the hook `diadem_formats`,
+named in the entry-point group ``diadem`` of its distribution. Nothing live is handed to it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
+
+import pluggy
 
 from diadem.errors import PluginError
+
+#: Of the entry points, and of the hook.
+GROUP: Final = "diadem"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
 
 _TABLE = re.compile(r"[A-Za-z_][\w.]*/[a-z0-9]+(-[a-z0-9]+)*\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -16,6 +28,28 @@ CHECKED = ("extract", "assess")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: Names of extensions, as the record's schema has them.
 NAMESPACE = re.compile(r"[a-z0-9]+(\.[a-z0-9_-]+)+")
+
+
+@hookspec
+def diadem_formats() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Offer what a `formats.toml` cannot: anything of `KINDS`, in any order.
+
+    Each plugin is asked on its own, in every process of DIADEM, at its start: offer, and import nothing heavy.
+
+    Returns
+    -------
+    iterable of offers
+        What comes before a failure counts.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_formats():
+            yield ReaderOffer(name="my-format", suffixes=(".myf",), open="my_plugin.files:open")
+            yield CheckOffer(name="my-format", formats=("my-format",), check="my_plugin.quality:check")
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +109,6 @@ class ReaderOffer:
         to tell them apart; ``b""``: the suffix must fit.
     sidecars : sequence of str
         Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``, wildcards as in fnmatch.
-    layout : str
-        ``module:function`` that tells where the array's bytes are, or "" (see `diadem.archive.loading`).
     options : mapping
         Keyword arguments for the reader; JSON values.
     groups : sequence of Group
@@ -88,14 +120,12 @@ class ReaderOffer:
         ``function(path)`` before the reader; false means "not mine". "" where suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
-    describe : str
-        ``module:function`` that says what signals the file holds without decoding them, called like `load` when only
-        metadata is wanted; `data` may be anything with `shape` and `dtype`. Where it fails, `load` is called. "" where
-        `load` is quick.
     open : str
         ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
-        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load`, `describe`, `layout`, and of
-        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls.
+        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load` and of `FieldsOffer.blocks`;
+        `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
+        plugin, are put into the axes of pictures afterwards: an `open` leaves those without a unit that it does not
+        know.
     """
 
     name: str
@@ -104,20 +134,18 @@ class ReaderOffer:
     magic: Sequence[Magic] = ()
     signature: bytes | None = None
     sidecars: Sequence[str] = ()
-    layout: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 0
     groups: Sequence[Group] = ()
     folders: Sequence[str] = ()
     probe: str = ""
-    describe: str = ""
     open: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         if not self.open:
             _require_target(f"reader offer '{self.name}': load", self.load)
-        for what in ("open", "load", "probe", "layout", "describe"):
+        for what in ("open", "load", "probe"):
             if target := getattr(self, what):
                 _require_target(f"reader offer '{self.name}': {what}", target)
         try:
@@ -150,31 +178,27 @@ class FieldsOffer:
         RosettaSciIO's readers (`original_metadata`) are blocks of the kind ``rosettasciio``.
     blocks : str
         ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
-        with the path of the primary file and those of all files, and returning `Block` objects. "" where the tables are
-        for blocks of others.
-    whole : bool
-        Whether the tables say all that can be said: where a block is found, the values that the reader has normalised
-        itself are not asked for.
+        with the path of the primary file and those of all files, and returning `Block` objects; or ``package/name`` of
+        offers in a package's `formats.toml` that say what to `cut`. "" where the tables are for blocks of others.
     """
 
     name: str
     formats: Sequence[str]
     tables: Mapping[str, str]
     blocks: str = ""
-    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         for kind, target in self.tables.items():
             if not _TABLE.match(target):
                 _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
-        if self.blocks:
+        if self.blocks and not _TABLE.match(self.blocks):
             _require_target(f"fields offer '{self.name}': blocks", self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaOffer:
-    """JSON Schemas of an extension namespace (see `diadem.hooks.extensions`).
+    """JSON Schemas of an extension namespace (see `diadem.hooks.fields.Extension`).
 
     Schemas may refer to each other, to those of other plugins and to DIADEM's own by ``$id``. Nothing is fetched.
 
@@ -240,8 +264,8 @@ class CheckOffer:
         Names of the readers' formats that it looks at; ``*`` is all.
     check : str
         ``module:function``, called in the worker as ``function(path, files, dataset)`` with the path of the primary
-        file, those of all files, and what is known of the dataset (`diadem.hooks.checks.Described`). It returns, or
-        yields, `diadem.hooks.checks.Issue` objects.
+        file, those of all files, and what is known of the dataset (`Described`). It returns, or
+        yields, `Issue` objects.
     when : str
         ``extract``: whenever a dataset is read, for the record; ``assess``: only where somebody has the data judged
         (``diadem assess ID --machine``), and then it may look at some of the data (`Described.arrays`).
@@ -261,7 +285,62 @@ class CheckOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class TransportOffer:
+class Described:
+    """A dataset as it will stand in the record. Not to be changed.
+
+    Attributes
+    ----------
+    format : str
+        Name of the reader that recognised it.
+    signals : sequence of mapping
+        ``{id, title, kind, shape, dtype, axes}`` each, lengths and energies in SI units; empty where the reader failed.
+    fields : mapping of str to sequence of mapping
+        Assertions by field key, as in the record; the preferred one first.
+    extensions : mapping of str to object
+        Data by namespace, not yet judged by their schemas.
+    issues : sequence of mapping
+        ``{code, message, …}`` each: what was found amiss already.
+    arrays : mapping of str to array
+        By the id of a signal, NumPy's or Dask's: read little of them. Empty for checks that run at every extraction.
+    """
+
+    format: str
+    signals: Sequence[Mapping[str, Any]] = ()
+    fields: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    issues: Sequence[Mapping[str, Any]] = ()
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, key: str) -> Any:
+        """The first value stated for a field, in the field's unit; None where nothing is stated."""
+        stated = self.fields.get(key, ())
+        return stated[0]["value"] if stated else None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that a careful colleague would point at.
+
+    Attributes
+    ----------
+    code : str
+        Short and stable, in lower case with dashes: ``drift``. The record has it behind the check's name: ``cl-drift``.
+    message : str
+        What was found, in plain words, with numbers and units.
+    severity : {"error", "warning", "info"}
+        Whether the data are wrong, doubtful, or merely worth a look.
+    next : str
+        What a person can do now, or "".
+    """
+
+    code: str
+    message: str
+    severity: Literal["error", "warning", "info"] = "warning"
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierOffer:
     """A carrier: what takes sealed objects from one node to another that is not there at the same time.
 
     It moves bytes and nothing else: sealing, proof, custody and receipts stay in the core, which believes nothing that
@@ -273,7 +352,7 @@ class TransportOffer:
         How its addresses begin, in lower case: ``drop`` for ``drop:///mnt/group``.
     connect : str
         ``module:function``, called in the node's process as ``function(url)`` with the address that people wrote into
-        `node.toml`. It returns a `diadem.hooks.carriers.Carrier`; where it has a method `close`, that is called at the
+        `node.toml`. It returns a `diadem.model.carriers.Carrier`; where it has a method `close`, that is called at the
         end. It raises `diadem.errors.UsageError` for an address that leads nowhere, `Unreachable` where nothing
         answers.
     """
@@ -288,8 +367,8 @@ class TransportOffer:
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
-        _require_name("transport offer", self.scheme)
-        _require_target(f"transport offer '{self.scheme}': connect", self.connect)
+        _require_name("carrier offer", self.scheme)
+        _require_target(f"carrier offer '{self.scheme}': connect", self.connect)
 
 
 def _require_name(what: str, name: str) -> None:
@@ -300,3 +379,32 @@ def _require_name(what: str, name: str) -> None:
 def _require_target(what: str, target: str) -> None:
     if not _TARGET.match(target):
         raise PluginError(f"{what} must be 'module:name', not '{target}'")
+
+
+#: What may be offered, by the name of its kind.
+KINDS: Final[Mapping[str, type[Any]]] = {
+    "formats": ReaderOffer,
+    "fields": FieldsOffer,
+    "schemas": SchemaOffer,
+    "previews": PreviewOffer,
+    "checks": CheckOffer,
+    "carriers": CarrierOffer,
+}
+
+
+def kind_of(offer: Any) -> str:
+    """The kind of an offer; "" for what is none."""
+    return next((kind for kind, type_ in KINDS.items() if isinstance(offer, type_)), "")
+
+
+def names_of(offer: Any) -> list[str]:
+    """What an offer is known by: its name; namespace and version of each schema."""
+    if isinstance(offer, SchemaOffer):
+        return [f"{offer.namespace} {version}" for version in offer.versions]
+    return [offer.name]
+
+
+def target(dotted: str) -> Any:
+    """What ``module:name`` names, imported now. Raises whatever the import raises, and `AttributeError`."""
+    module, _, name = dotted.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,6 +1,6 @@
 """Tables as TOML: what the values of a vendor's blocks mean, as a person of the field can read, check and mend it.
 
-Each ``[[table]]`` of a family's `formats.toml` is for blocks of a kind. Its groups have in common what they say; each
+Each ``[[table]]`` of a plugin's `formats.toml` is for blocks of a kind. Its groups have in common what they say; each
 of their fields names a key, or says more in a table of its own. Out come `Rule` and `Derived` objects.
 """
 
@@ -13,15 +13,15 @@ from functools import cache, partial
 from typing import Any, Final
 
 from diadem.errors import PluginError
-from diadem.hooks import forms
-from diadem.hooks.fields import Derived, Dropped, Found, Rule, Table, Tree, look_up
-from diadem.hooks.forms import WILD, condition, pattern_of, places_of, word_of
-from diadem.hooks.manifest import FILE, Document, Path, document, several
-from diadem.hooks.targets import target
+from diadem.hooks.fields import WILD, Derived, Dropped, Found, Rule, Table, Tree, look_up, places_of, stated
+from diadem.hooks.manifest import FILE, Document, Path, Said, document, several
+from diadem.hooks.offers import target
 from diadem.hooks.text import number, positive
+from diadem.hooks.times import PARTS, written
 
-Said = Mapping[str, Any]
-
+Condition = Callable[[Tree], bool]
+#: Letters of a text that a pattern is tried on: on 20,000 one with two stars takes minutes.
+LONGEST: Final = 4096
 #: Words for `read`.
 _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "number": number,
@@ -30,8 +30,6 @@ _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "absolute": lambda raw: None if (found := number(raw)) is None else abs(found),
     "text": lambda raw: None if isinstance(raw, (Mapping, list)) else " ".join(str(raw).split()),
 }
-#: What a statement of a time is made of.
-_TIMES: Final = ("iso", "exif", "date", "clock", "ole", "epoch", "filetime")
 
 
 def table(address: str) -> Table:
@@ -61,120 +59,196 @@ def table(address: str) -> Table:
 @cache
 def tables(package: str) -> Mapping[str, Table]:
     """All tables of a package's `formats.toml` by the kind of block; several of one kind follow one another."""
-    family = document(package)
-    if family is None:
+    if (found := document(package)) is None:
         raise PluginError(f"the package {package} has no {FILE}")
-    found: dict[str, list[Rule | Derived]] = {}
-    for place, one in enumerate(family.content.get("table", ())):
-        common = {key: said for key, said in one.items() if key not in ("block", "group")}
-        rules = [
-            rule
-            for number, group in enumerate(one["group"])
-            for rule in _group(family, common, group, ("table", place, "group", number))
-        ]
-        for kind in several(one["block"]):
-            found.setdefault(kind, []).extend(rules)
-    return found
+    made: dict[str, list[Rule | Derived]] = {}
+    for kind, field, said, path in statements(found):
+        made.setdefault(kind, []).extend(rules(found, field, said, path))
+    return made
 
 
-def _group(family: Document, common: Said, group: Said, path: Path) -> Iterator[Rule | Derived]:
-    if "python" in group:
-        yield _function(family, {"proof": common.get("proof", ""), **group}, path)
-    for field, statements in group.get("fields", {}).items():
-        for one in several(statements):
-            own = {**common, **group, **({"key": one} if isinstance(one, str) else one)}
-            for base in several(own.get("base", "")):
-                yield _placed(family, field, own, base, (*path, "fields", field))
+def statements(of: Document) -> Iterator[tuple[str, str, Said, Path]]:
+    """Kind of block, field ("" for a function), all that is said of it with what table and group say, and where."""
+    for place, one in enumerate(of.content.get("table", ())):
+        for at, group in enumerate(one["group"]):
+            path: Path = ("table", place, "group", at)
+            common = {key: said for key, said in {**one, **group}.items() if key not in ("block", "group", "fields")}
+            # A function finds its own keys: of the table it is told the proof alone.
+            own: list[tuple[str, Said, Path]] = (
+                [("", {"proof": common.get("proof"), **group}, path)] if "python" in group else []
+            )
+            for field, said in group.get("fields", {}).items():
+                own += [(field, _merged(common, single), (*path, "fields", field)) for single in several(said)]
+            yield from ((kind, *each) for kind in several(one["block"]) for each in own)
 
 
-def _function(family: Document, said: Said, path: Path) -> Derived:
-    """A function for what is not data: it gets what lies at the group's base, and names keys from there."""
-    function = family.named(said["python"], (*path, "python"))
+def _merged(common: Said, one: Any) -> Said:
+    return {**common, **({"key": one} if isinstance(one, str) else one)}
 
-    def read(tree: Tree) -> Iterator[Found]:
-        for base in several(said.get("base", "")):
+
+def rules(of: Document, field: str, said: Said, path: Path) -> Iterator[Rule | Derived]:
+    """The rules of a statement, one for each base; one that looks when it is asked where a base stands for several.
+
+    Raises
+    ------
+    PluginError
+        The statement has a fault.
+    """
+    for base in several(said.get("base", "")):
+        rule = _Statement(of, field, said, base, path).rule()
+        if not WILD.search(base):
+            yield rule
+            continue
+
+        def read(tree: Tree, base: str = base) -> Iterator[Found]:
             for place in places_of(tree, base):
-                below, when = look_up(tree, place.rstrip("/")), condition(family, said.get("when"), place, path)
-                if below is None or (when is not None and not when(tree)):
+                try:
+                    yield from _found(_Statement(of, field, said, place, path).rule(), tree)
+                except Dropped:
                     continue
-                for found in function(below):
-                    keys = [part[1:] if part.startswith("/") else place + part for part in found.key.split(" + ")]
-                    yield replace(found, key=" + ".join(keys))
 
-    name = said.get("name") or said["python"].partition(":")[2].replace("_", "-")
-    return Derived(name, read, _proof(family, said, path))
+        yield Derived(_name(rule), read, rule.cite, _keys(rule))
 
 
-def _placed(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
-    """A statement at its base; at every place that the base stands for."""
-    plain = _statement(family, field, said, base, path)
-    if not WILD.search(base):
-        return plain
+def _name(rule: Rule | Derived) -> str:
+    return rule.field if isinstance(rule, Rule) else rule.name
 
-    def read(tree: Tree) -> Iterator[Found]:
-        for place in places_of(tree, base):
+
+def _keys(rule: Rule | Derived) -> list[str]:
+    return [rule.key] if isinstance(rule, Rule) else list(rule.keys)
+
+
+def _found(rule: Rule | Derived, tree: Tree) -> Iterator[Found]:
+    yield from stated(rule, tree) if isinstance(rule, Rule) else rule.read(tree)
+
+
+class _Statement:
+    """One statement of a field at a base, in whichever of its forms it is written."""
+
+    def __init__(self, of: Document, field: str, said: Said, base: str, path: Path) -> None:
+        if not said.get("proof"):
+            raise of.fault(path, "nothing says how it is known", next="Add proof = '…' to it or to its group.")
+        self.of, self.field, self.said, self.base, self.path = of, field, said, base, path
+        self.proof, self.unit, self.status = str(said["proof"]), said.get("unit", ""), said.get("status", "")
+        self.when = condition(of, said["when"], base, (*path, "when")) if "when" in said else None
+
+    def rule(self) -> Rule | Derived:
+        """The statement as the core applies it."""
+        said, found = self.said, None
+        if "python" in said:
+            name = said.get("name") or said["python"].partition(":")[2].replace("_", "-")
+            return Derived(
+                name, partial(self._python, self.of.named(said["python"], (*self.path, "python"))), self.proof
+            )
+        if "first" in said:
+            common = {key: value for key, value in said.items() if key != "first"}
+            own = [_Statement(self.of, self.field, _merged(common, one), self.base, self.path) for one in said["first"]]
+            several_ = [one.rule() for one in own]
+            keys = [" + ".join(_keys(rule)) for rule in several_]
+            found = partial(self._first, several_)
+        elif places := {name: self._key(said[name]) for name in PARTS if name in said}:
+            keys, found = list(dict.fromkeys(places.values())), partial(self._time, places)
+        elif "join" in said or "equal" in said:
+            keys = [self._key(key) for key in several(said.get("join", said.get("equal")))]
+            found = partial(self._join if "join" in said else self._equal, keys)
+        elif "key" in said:
+            keys = [self._key(said["key"])]
+            found = partial(self._constant, keys[0]) if "constant" in said else None
+        else:
+            raise self.of.fault(
+                self.path, "nothing says where the value is: key, first, join, equal, or those of a time"
+            )
+        if found is not None:
+            return Derived(self.field, found, self.proof, keys)
+        beside = said["key"] + said["unit_at"] if "unit_at" in said else said.get("unit_key", "")
+        unit_key = beside[1:] if beside.startswith("/") else f"{self.base}{beside}" if beside else ""
+        read, drop = _reader(self.of, said, self.path), tuple(said.get("drop", ()))
+        return Rule(self.field, keys[0], self.unit, read, drop, self.when, unit_key, self.proof, self.status)
+
+    def _key(self, key: str) -> str:
+        return key[1:] if key.startswith("/") else f"{self.base}{key}{self.said.get('value', '')}"
+
+    def _require(self, tree: Tree) -> None:
+        if self.when is not None and not self.when(tree):
+            raise Dropped("its condition is not met")
+
+    def _python(self, function: Callable[[Any], Any], tree: Tree) -> Iterator[Found]:
+        """What a function finds, for what is not data: it gets what lies at the base, and names keys from there."""
+        if (below := look_up(tree, self.base.rstrip("/"))) is not None:
+            self._require(tree)
+            for found in function(below):
+                keys = [part[1:] if part.startswith("/") else self.base + part for part in found.key.split(" + ")]
+                yield replace(found, key=" + ".join(keys))
+
+    def _first(self, rules: list[Rule | Derived], tree: Tree) -> Iterator[Found]:
+        """What the first of several rules finds; an empty text is nothing, zero is the last choice."""
+        reasons: list[str] = []
+        zeros: list[Found] = []
+        for rule in rules:
             try:
-                yield from forms.found(_statement(family, field, said, place, path), tree)
-            except Dropped:
+                values = [one for one in _found(rule, tree) if str(one.value).strip()]
+            except Dropped as why:
+                reasons.append(str(why))
                 continue
+            if any(number(one.value) != 0 for one in values):
+                yield from values
+                return
+            zeros = zeros or values
+        yield from zeros
+        if reasons and not zeros:
+            raise Dropped("; ".join(reasons))
 
-    return Derived(field, read, plain.cite, [plain.key] if isinstance(plain, Rule) else plain.keys)
+    def _time(self, places: Mapping[str, str], tree: Tree) -> Iterator[Found]:
+        raw = {name: there for name, key in places.items() if (there := look_up(tree, key)) not in (None, "")}
+        if raw.keys() - {"same"}:
+            self._require(tree)
+            times = list(written(self.field, places, raw))
+            if not times:
+                raise Dropped(f"{' '.join(map(str, raw.values()))!r} is no time")
+            yield from times
+
+    def _constant(self, key: str, tree: Tree) -> Iterator[Found]:
+        """A value that follows from a key's being there."""
+        if (raw := look_up(tree, key)) is not None:
+            self._require(tree)
+            seen = key.rpartition("/")[2] if isinstance(raw, (Mapping, list)) else raw
+            yield Found(self.field, self.said["constant"], key, seen, self.unit, self.status or "derived")
+
+    def _join(self, keys: list[str], tree: Tree) -> Iterator[Found]:
+        """Texts put together; none without the first of them."""
+        raw = [look_up(tree, key) for key in keys]
+        if raw[0] not in (None, ""):
+            self._require(tree)
+            texts = [text for one in raw if (text := str("" if one is None else one).strip())]
+            value = self.said.get("with", " ").join(texts)
+            yield Found(self.field, value, " + ".join(keys), raw, status=self.status or "stated")
+
+    def _equal(self, keys: list[str], tree: Tree) -> Iterator[Found]:
+        """A number that stands at two keys, or twice at one: ``2,2``."""
+        raw = [look_up(tree, key) for key in keys]
+        if any(one is None for one in raw):
+            return
+        self._require(tree)
+        one = raw[0]
+        pair = raw if len(raw) > 1 else one if isinstance(one, (list, tuple)) else re.split(r"[^\d.]+", str(one))
+        numbers = [number(each) for each in pair]
+        if len(numbers) < 2 or None in numbers or len(set(numbers)) > 1:
+            raise Dropped(f"{raw!r} are not the same")
+        yield Found(self.field, numbers[0], keys[0], one, self.unit, self.status)
 
 
-def _statement(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
-    """One statement of a field, in whichever of its forms it is written."""
-
-    def key_of(key: str) -> str:
-        return key[1:] if key.startswith("/") else f"{base}{key}{said.get('value', '')}"
-
-    proof, when = _proof(family, said, path), condition(family, said.get("when"), base, path)
-    unit, status = said.get("unit", ""), said.get("status", "")
-    if "first" in said:
-        common = {key: value for key, value in said.items() if key != "first"}
-        own = [{**common, **({"key": one} if isinstance(one, str) else one)} for one in said["first"]]
-        rules = [_statement(family, field, one, base, path) for one in own]
-        keys = [rule.key if isinstance(rule, Rule) else " + ".join(rule.keys) for rule in rules]
-        return Derived(field, partial(forms.first, rules), proof, keys)
-    if places := {name: key_of(said[name]) for name in (*_TIMES, "same") if name in said}:
-        return Derived(field, partial(forms.time, field, places, when), proof, list(dict.fromkeys(places.values())))
-    if "join" in said:
-        keys = [key_of(key) for key in said["join"]]
-        joined = partial(forms.joined, field, keys, said.get("with", " "), status, when)
-        return Derived(field, joined, proof, keys)
-    if "equal" in said:
-        keys = [key_of(key) for key in several(said["equal"])]
-        return Derived(field, partial(forms.equal, field, keys, unit, status, when), proof, keys)
-    if "key" not in said:
-        raise family.fault(path, "nothing says where the value is: key, first, join, equal, or those of a time")
-    key = key_of(said["key"])
-    if "constant" in said:
-        constant = partial(forms.constant, field, said["constant"], key, unit, status or "derived", when)
-        return Derived(field, constant, proof, [key])
-    beside = said["key"] + said["unit_at"] if "unit_at" in said else said.get("unit_key", "")
-    unit_key = beside[1:] if beside.startswith("/") else f"{base}{beside}" if beside else ""
-    read = _reader(family, said, path)
-    return Rule(field, key, unit, read, tuple(said.get("drop", ())), when, unit_key, proof, status)
-
-
-def _proof(family: Document, said: Said, path: Path) -> str:
-    if not said.get("proof"):
-        raise family.fault(path, "nothing says how it is known", next="Add proof = '…' to it or to its group.")
-    return str(said["proof"])
-
-
-def _reader(family: Document, said: Said, path: Path) -> Callable[[Any], Any] | None:
+def _reader(of: Document, said: Said, path: Path) -> Callable[[Any], Any] | None:
     """What is made of a raw value: part of it, the word that it means, a number, one that can be."""
     steps: list[Callable[[Any], Any]] = []
     if "part" in said:
-        steps.append(partial(_part, pattern_of(family, said["part"], (*path, "part"))))
+        part = pattern_of(of, said["part"], (*path, "part"))
+        steps.append(lambda raw: match[1].strip() if (match := part.fullmatch(_short(str(raw).strip()))) else None)
     if "means" in said:
-        words = [
-            (re.compile(re.escape(word_of(word)).replace(r"\*", ".*"), re.DOTALL), to)
-            for word, to in said["means"].items()
-        ]
-        steps.append(lambda raw: next((to for word, to in words if word.fullmatch(word_of(raw))), None))
+        words = [re.escape(word_of(word)).replace(r"\*", ".*") for word in said["means"]]
+        means = [(re.compile(word, re.DOTALL), to) for word, to in zip(words, said["means"].values(), strict=True)]
+        steps.append(lambda raw: next((to for word, to in means if word.fullmatch(_short(word_of(raw)))), None))
     if "read" in said:
-        steps.append(_READS.get(said["read"]) or family.named(said["read"], (*path, "read")))
+        steps.append(_READS.get(said["read"]) or of.named(said["read"], (*path, "read")))
     if "within" in said:
         low, high = said["within"]
         steps.append(lambda value: value if (size := number(value)) is not None and low <= abs(size) <= high else None)
@@ -187,6 +261,77 @@ def _reader(family: Document, said: Said, path: Path) -> Callable[[Any], Any] | 
     return read if steps else None
 
 
-def _part(pattern: re.Pattern[str], raw: Any) -> str | None:
-    match = pattern.fullmatch(str(raw).strip())
-    return match[1].strip() if match else None
+def condition(of: Document, said: Any, base: str, path: Path) -> Condition:
+    """When a statement counts; keys are from its base.
+
+    Raises
+    ------
+    PluginError
+        There is no such condition or function, or a pattern is none.
+    """
+    if isinstance(said, list):
+        parts = [condition(of, one, base, path) for one in said]
+        return lambda tree: all(part(tree) for part in parts)
+    if isinstance(said, str):
+        if said.startswith("not "):
+            inner = condition(of, said[4:].strip(), base, path)
+            return lambda tree: not inner(tree)
+        if ":" in said:
+            function: Condition = of.named(said, path)
+            return function
+        if said not in (known := of.content.get("when", {})):
+            raise of.fault(path, f"there is no condition '{said}'; [when] has {', '.join(known) or 'none'}")
+        try:
+            return condition(of, known[said], "", ("when", said))
+        except RecursionError:
+            raise of.fault(("when", said), "the condition refers to itself") from None
+
+    def at(tree: Tree, key: str) -> Any:
+        return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
+
+    if "all_same" in said:
+        places = said["all_same"][1:] if said["all_same"].startswith("/") else f"{base}{said['all_same']}"
+        return lambda tree: len({str(look_up(tree, place)) for place in places_of(tree, places)}) == 1
+    if "nonzero" in said:
+        return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
+    tests = tests_of(of, said, path)
+    return lambda tree: all(test(at(tree, said["key"])) for test in tests)
+
+
+def tests_of(of: Document, said: Said, path: Path) -> list[Callable[[Any], bool]]:
+    """What a condition asks of the value at its key."""
+    words, others = ({word_of(one) for one in several(said.get(name, []))} for name in ("is", "is_not"))
+    tests: list[Callable[[Any], bool]] = []
+    if "exists" in said:
+        tests.append(lambda raw: (raw is not None) is said["exists"])
+    if words:
+        tests.append(lambda raw: raw is not None and word_of(raw) in words)
+    if others:
+        tests.append(lambda raw: raw is None or word_of(raw) not in others)
+    if "matches" in said:
+        pattern = pattern_of(of, said["matches"], (*path, "matches"))
+        tests.append(lambda raw: raw is not None and pattern.search(str(raw)[:LONGEST]) is not None)
+    if "above" in said:
+        tests.append(lambda raw: (size := number(raw)) is not None and size > said["above"])
+    return tests
+
+
+def pattern_of(of: Document, text: str, path: Path) -> re.Pattern[str]:
+    """A regular expression as it is written."""
+    try:
+        return re.compile(text, re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise of.fault(path, f"{text!r} is no regular expression: {error}") from error
+
+
+def word_of(raw: Any) -> str:
+    """A value as it is compared: without regard to large letters, whole numbers without a point."""
+    whole = isinstance(raw, float) and raw.is_integer()
+    return str(int(raw) if whole else raw).strip().casefold()
+
+
+def _short(text: str) -> str:
+    """A text that a pattern must match whole; of a longer one a part would be another text."""
+    if len(text) > LONGEST:
+        raise Dropped(f"the text has {len(text):,} letters, and patterns are tried on {LONGEST:,} at most")
+    return text

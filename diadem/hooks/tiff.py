@@ -1,4 +1,4 @@
-"""Tags of a TIFF file as bytes, with their places, without a pixel; for all families whose metadata is in tags.
+"""Tags of a TIFF file as bytes, with their places, without a pixel, and the blocks that families cut out of them.
 
 TIFF revision 6.0 (Adobe, 1992) and BigTIFF. Directories are followed once each, at most `MAX_PAGES`; a value is read
 only where it lies within the file.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from diadem.hooks.fields import Block
 from diadem.hooks.text import decode
 
 #: Pages whose tags are looked at; a stack's further frames are in the file only.
@@ -25,6 +26,10 @@ MAX_ENTRIES = 4096
 MAX_VALUE = 8 << 20
 #: Numbers of one tag that are decoded.
 MAX_NUMBERS = 4096
+#: Bytes of a vendor's tags in one file; frames beyond keep theirs in the file only.
+MAX_TOTAL = 64 << 20
+#: Bytes of lists of strips and tiles that are looked through for the end of the file.
+_MAX_LISTS = 64 << 20
 
 #: Type of a value to its length in bytes and `struct` letter; the letters of rationals are for one half.
 _TYPES: Mapping[int, tuple[int, str]] = {
@@ -41,6 +46,10 @@ NAMES: Mapping[int, str] = {
     34683: "FEI_TITAN", 37706: "TVIPS", 37708: "TVIPS2", 50431: "TESCAN", 51023: "FibicsXML", 65000: "ImageTags",
     65027: "DMTags",
 }  # fmt: skip
+#: Where strips, or tiles, begin, and how many bytes they have.
+_PIECES = ((273, 279), (324, 325))
+#: Codes from here on are vendors' own: what looks like an offset may be none.
+_PRIVATE = 32768
 #: Tags whose plain values help to read a vendor's: size of the image, who wrote it, when.
 _PLAIN = (256, 257, 270, 271, 272, 282, 283, 296, 305, 306, 315)
 
@@ -102,6 +111,7 @@ class Tiff:
         self._stream = stream
         self._base = base
         self._size = stream.seek(0, os.SEEK_END) - base
+        self._needed = 8
         header = self._read(0, 16)
         self._order = {b"II": "<", b"MM": ">"}.get(header[:2], "")
         version = int.from_bytes(header[2:4], "little" if self._order == "<" else "big")
@@ -146,6 +156,26 @@ class Tiff:
         found = self._directory(0, offset)
         return None if found is None else found[0]
 
+    def promised(self, pages: Iterable[Page]) -> int:
+        """Bytes that the file must have for the directories read until now, their values, and the pages' pixels."""
+        furthest, left = self._needed, _MAX_LISTS
+        for page in pages:
+            for codes in _PIECES:
+                lists = [page.tags[code] for code in codes if code in page.tags]
+                left -= sum(tag.end - tag.start for tag in lists)
+                if len(lists) < 2 or left < 0:
+                    continue
+                starts, sizes = (self._whole(tag) for tag in lists)
+                ends = (start + size for start, size in zip(starts, sizes, strict=False) if size)
+                furthest = max(furthest, max(ends, default=0))
+        return furthest
+
+    def _whole(self, tag: Tag) -> tuple[int, ...]:
+        """All integers of a value."""
+        letter, data = _TYPES[tag.type][1], self.data(tag)
+        whole = letter in "HIQ" and tag.type not in _RATIONALS and data
+        return struct.unpack(f"{self._order}{tag.count}{letter}", data) if whole else ()
+
     def data(self, tag: Tag) -> bytes:
         """The value's bytes; none where it is longer than `MAX_VALUE`."""
         return self._read(tag.start - self._base, tag.end - tag.start) if tag.end - tag.start <= MAX_VALUE else b""
@@ -186,11 +216,13 @@ class Tiff:
     def _directory(self, number: int, offset: int) -> tuple[Page, int] | None:
         """A directory and the offset of the next; None where it does not lie within the file."""
         counter, entry, pointer = ("Q", 20, "Q") if self._big else ("H", 12, "I")
-        head = self._read(offset, struct.calcsize(counter))
-        if offset < 0 or len(head) < struct.calcsize(counter):
+        start = offset + struct.calcsize(counter)
+        head = self._read(offset, start - offset)
+        self._needed = max(self._needed, start)
+        if offset < 0 or len(head) < start - offset:
             return None
         count = self._unpack(counter, head)
-        start = offset + len(head)
+        self._needed = max(self._needed, start + count * entry + struct.calcsize(pointer))
         raw = self._read(start, min(count, MAX_ENTRIES) * entry)
         tags: dict[int, Tag] = {}
         for place in range(0, len(raw) - entry + 1, entry):
@@ -211,6 +243,7 @@ class Tiff:
         start = place + len(raw) - room
         if length > room:
             start = self._unpack("Q" if self._big else "I", raw[-room:])
+            self._needed = max(self._needed, start + length if code < _PRIVATE else 0)
         if length == 0 or start + length > self._size:
             return None
         return Tag(code, kind, count, start + self._base, start + length + self._base)
@@ -247,7 +280,7 @@ def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
         return tuple(file.pages())
 
 
-def signals_of(path: str, pages: int) -> dict[int, int]:
+def signals_of(path: str, pages: int) -> Mapping[int, int]:
     """Which pages begin signals: offset of the directory to the number of the signal.
 
     RosettaSciIO makes one signal of each series that tifffile sees, and describes it by its first page.
@@ -261,13 +294,152 @@ def signals_of(path: str, pages: int) -> dict[int, int]:
 
     Returns
     -------
-    dict of int to int
+    mapping of int to int
         Empty for one page: it describes the whole dataset.
     """
     if pages < 2:
         return {}
+    found = Path(path).stat()
+    return _signals(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _signals(path: str, size: int, changed: int) -> Mapping[int, int]:
+    del size, changed
     import tifffile
 
     with tifffile.TiffFile(path) as file:
         firsts = [series.pages[0] for series in file.series]
     return {page.offset: number for number, page in reversed(list(enumerate(firsts))) if page is not None}
+
+
+# -- blocks --------------------------------------------------------------------------------------------------------
+
+#: From a tag's bytes to its tree; None is "not mine".
+Parse = Callable[[bytes], Any]
+#: Given the file, a page, and a tree to fill: the blocks of bytes that a vendor has there.
+Look = Callable[[Tiff, Page, dict[str, Any]], Iterable[Block]]
+
+
+def in_tags(kind: str, parse: Mapping[int, Parse], media_type: str = "application/octet-stream") -> Look:
+    """How `cut` looks for a vendor's tags.
+
+    Parameters
+    ----------
+    kind : str
+        Of the blocks.
+    parse : mapping of int to callable
+        Code of each of the vendor's tags, and what makes a tree of its bytes.
+    media_type : str
+        Of the tags' bytes.
+    """
+
+    def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+        failed: list[Exception] = []
+        for code, read in parse.items():
+            tag = page.tags.get(code)
+            data = b"" if tag is None else file.data(tag)
+            if tag is None or not data:
+                continue
+            try:
+                parsed = read(data)
+            except Exception as error:  # the bytes are kept whatever becomes of them
+                failed.append(error)
+                parsed = {}
+            if parsed is None:
+                continue
+            if parsed:
+                tree[NAMES.get(code, str(code))] = parsed
+            yield piece(kind, page, NAMES.get(code, str(code)), data, tag.start, media_type)
+        if failed:
+            raise failed[0]
+
+    return look
+
+
+def piece(
+    kind: str, page: Page, name: str, data: bytes, start: int, media_type: str = "application/octet-stream"
+) -> Block:
+    """A block of a page's bytes that stand in the file from `start` on."""
+    place = f"page {page.number + 1}/{name}"
+    return Block(kind, {}, data, media_type, place, byte_range=(start, start + len(data)))
+
+
+def cut(path: str, kind: str, look: Look) -> Iterator[Block]:
+    """Blocks of a vendor in a TIFF file; none where it has none of the vendor's tags.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    kind : str
+        Of the blocks.
+    look : callable
+        Looks at a page; see `in_tags`.
+
+    Yields
+    ------
+    Block
+        What `look` gives, on every page; and a tree of what it has filled in and the plain tags for each page that
+        begins a signal, or, where none of those has one, for the first page with one.
+
+    Raises
+    ------
+    Exception
+        What `look` raises, after the bytes of all pages.
+    """
+    try:
+        file = Tiff.open(path)
+    except NotTiff:
+        return
+    with file:
+        pages = pages_of(path)
+        found: list[tuple[Page, dict[str, Any]]] = []
+        failed: list[Exception] = []
+        left = MAX_TOTAL
+        for page in pages:
+            tree: dict[str, Any] = {}
+            try:
+                for block in look(file, page, tree):
+                    left -= len(block.data)
+                    if left < 0:
+                        break
+                    yield block
+            except Exception as error:  # of the other pages, bytes and trees are none the worse
+                failed.append(error)
+            if left < 0:
+                break
+            if tree:
+                found.append((page, tree))
+        yield from trees(path, file, len(pages), found, kind)
+    if failed:
+        raise failed[0]
+
+
+def trees(
+    path: str, file: Tiff, pages: int, found: Sequence[tuple[Page, Mapping[str, Any]]], kind: str
+) -> Iterator[Block]:
+    """Trees of the pages that describe signals, with the plain tags of these pages.
+
+    Parameters
+    ----------
+    path, file
+        The file.
+    pages : int
+        How many it has.
+    found : sequence of (Page, mapping)
+        Pages with tags of the vendor, and what these say.
+    kind : str
+        Of the blocks.
+    """
+    if not found:
+        return
+    try:
+        numbers = signals_of(path, pages)
+    except Exception:  # tifffile sees no series in a damaged file; the tags are what they are
+        numbers = {}
+    firsts = [item for item in found if item[0].offset in numbers] or found[:1]
+    for page, tree in firsts:
+        number = numbers.get(page.offset)
+        signals = () if number is None or len(set(numbers.values())) < 2 else (number,)
+        yield Block(kind, {**file.plain(page), **tree}, place=f"page {page.number + 1}", signals=signals)

@@ -7,13 +7,32 @@ A file that states an offset is *known*; one with an instant (epoch, FILETIME) b
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from diadem.hooks.fields import AMBIGUOUS, Found
-from diadem.terms.dates import YEARS, decided, offset_of, text_of
+from diadem.hooks.text import number
+from diadem.terms.dates import (
+    YEARS,
+    decided,
+    exif,
+    from_epoch,
+    from_filetime,
+    from_ole,
+    iso,
+    moments_of,
+    offset_of,
+    text_of,
+)
 
 _QUARTER = dt.timedelta(minutes=15)
+_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
+_INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "epoch": lambda raw: None if (seconds := number(raw)) is None else from_epoch(seconds),
+    "filetime": lambda raw: from_filetime(int(raw)) if str(raw).strip().isdecimal() else None,
+}
+#: What a statement of a time in a `formats.toml` is made of.
+PARTS: Final = (*_LOCAL, "date", "clock", *_INSTANT, "same")
 
 
 def moments(
@@ -59,6 +78,31 @@ def moments(
             yield Found(field, text_of(instant), key, raw, status="stated", offset_status="known")
     elif instant is not None and instant.year in YEARS:
         yield Found(field, text_of(instant), key, raw, status="stated", offset_status="known")
+
+
+def written(field: str, places: Mapping[str, str], raw: Mapping[str, Any]) -> Iterator[Found]:
+    """A time as it is written at several keys: local, or an instant, or both, of which the offset follows.
+
+    Parameters
+    ----------
+    field : str
+        As in `moments`.
+    places : mapping of str to str
+        Keys by what stands there, one of `PARTS`; `same` is a time like `exif` of the same event.
+    raw : mapping of str to object
+        What stands there, at least one of them besides `same`.
+    """
+    local, instant = (
+        next((moment for name, read in reads.items() if name in raw and (moment := read(raw[name]))), None)
+        for reads in (_LOCAL, _INSTANT)
+    )
+    if local is None and "date" in raw:
+        date, clock = str(raw["date"]), str(raw.get("clock", ""))
+        local = moments_of(*((date, clock) if "clock" in places else date.strip().partition(" ")[::2]))
+    used = [name for name in places if name in raw and name != "same"]
+    keys = list(dict.fromkeys(places[name] for name in used))
+    shown = raw[used[0]] if len(keys) == 1 else " ".join(str(raw[name]) for name in used)
+    return moments(field, " + ".join(keys), shown, local=local, instant=instant, same=exif(raw.get("same")))
 
 
 def _with_offset(field: str, key: str, raw: Any, local: dt.datetime, status: str) -> Iterator[Found]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, overload
 
 from diadem.model.amendments import Amendment, Change, Corrections, Decision, Stated
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.terms.fields import all_fields
 
 #: What is corrected so, and is no field of a dataset: the title of the session, its first day and its last.
@@ -43,7 +43,7 @@ def effective_record(record: Record, corrections: Corrections) -> Record:
             head[section].pop(name, None)
             if chosen.change.value is not None:
                 head[section][name] = chosen.change.value
-    amended = _Amended(record.datasets, corrections)
+    amended = Datasets(_Amended(record.datasets, corrections))
     return replace(
         record, datasets=amended, session=head["session"], sample=head["sample"], instrument=head["instrument"]
     )

@@ -1,21 +1,8 @@
-"""Where the bytes of a signal lie in its file: what a format's *layout* function returns.
-
-A layout function is named by `ReaderOffer.layout` and called as ``layout(files, name)``: `files` maps the name of every
-file of the dataset to a `RangeReader`, `name` is the primary file's. It reads headers and returns
-
-- a `FileLayout`: the arrays lie flat in the file, here; the reader needs these header bytes and no others;
-- a `FileObject`: the reader itself can read from an open binary file (HDF5);
-- None: not certain, so the whole dataset has to be proven before a reader sees it.
-
-It raises `ReaderError` where the file is shorter than it declares.
-"""
+"""Where the bytes of an array lie in a file, as far as a format tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from diadem.model.ports import RangeReader
+from dataclasses import dataclass
 
 #: First byte and end (exclusive) of a region.
 ByteRange = tuple[int, int]
@@ -50,28 +37,3 @@ class ArrayLayout:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FileLayout:
-    """Where all arrays of a dataset lie, in the order in which the reader returns its signals.
-
-    Attributes
-    ----------
-    arrays : sequence of ArrayLayout
-        One a signal.
-    header : mapping of str to sequence of ByteRange
-        File name to the regions from which the reader takes everything that is not the array.
-        A file that is not named is needed whole.
-    """
-
-    arrays: Sequence[ArrayLayout]
-    header: Mapping[str, Sequence[ByteRange]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class FileObject:
-    """The reader takes an open binary file in place of a path, and reads from it only what it needs."""
-
-
-LayoutFunction = Callable[[Mapping[str, RangeReader], str], FileLayout | FileObject | None]

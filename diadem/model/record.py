@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self, overload
 
 from diadem.errors import AmbiguousValue, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
@@ -12,10 +12,22 @@ from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
 from diadem.terms.fields import require_known
 
-__all__ = ["Assertion", "Axis", "Dataset", "Quantity", "Record", "RecordFile", "Signal"]
+__all__ = ["Assertion", "Axis", "Dataset", "Datasets", "Quantity", "Record", "RecordFile", "Signal"]
 
 #: Datasets that an `AmbiguousValue` names for each of the values.
 _NAMED = 3
+
+
+class Holder(Protocol):
+    """What holds the files of a record: a package."""
+
+    def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
+        """A dataset as HyperSpy signal, proven."""
+
+    def picture(
+        self, path: str, *, signal: int | str | None = None, size: int = 512, at: int | Sequence[int] | None = None
+    ) -> Any:
+        """A dataset as it can be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +42,24 @@ class Dataset:
         The closed list of field keys.
     source : VendorSource or None
         Where the vendor's blocks are kept.
+    holder : Holder or None
+        The package of which it is; None for what was read without one.
     """
 
     document: Mapping[str, Any]
     known: frozenset[str] = field(repr=False)
     source: VendorSource | None = field(default=None, repr=False, compare=False)
+    holder: Holder | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Id, path, and how much is in it."""
+        shapes = [" × ".join(map(str, signal.shape)) for signal in self.signals]
+        what = shapes[0] if len(shapes) == 1 else f"{len(shapes)} signals"
+        return f"<Dataset {self.id} {self.path}: {what}, {len(self.document.get('fields', {}))} fields>"
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
+        """Without the package: it has files open."""
+        return Dataset, (self.document, self.known, self.source)
 
     @property
     def id(self) -> str:
@@ -107,13 +132,40 @@ class Dataset:
             )
         return tuple(blocks_of(self.raw, self.source))
 
+    @property
+    def package(self) -> Any:
+        """The package of which it is.
+
+        Raises
+        ------
+        UsageError
+            The record was read without its package.
+        """
+        if self.holder is None:
+            raise UsageError(
+                "this dataset is of no package",
+                where=self.path,
+                next="Take it from one: diadem.open(…).record.datasets, or archive its files first.",
+            )
+        return self.holder
+
+    def load(self, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
+        """Load it as HyperSpy signal whose bytes are proven; parameters and errors as of `diadem.Package.load`."""
+        return self.package.load(self.path, lazy=lazy, signal=signal, verify=verify)
+
+    def picture(
+        self, signal: int | str | None = None, size: int = 512, *, at: int | Sequence[int] | None = None
+    ) -> Any:
+        """Draw it; parameters and errors as of `diadem.Package.picture`."""
+        return self.package.picture(self.path, signal=signal, size=size, at=at)
+
     def assertions(self, key: str) -> tuple[Assertion, ...]:
         """All that is stated for a field; empty where nothing is.
 
         Raises
         ------
         UnknownField
-            There is no such field; names those that come close. Also a `KeyError`.
+            There is no such field; names those that come close.
         """
         stated: Mapping[str, Any] = self.document.get("fields", {})
         if key not in stated:
@@ -143,6 +195,119 @@ class Dataset:
         return None if chosen is None else Quantity(chosen.value, chosen.unit)
 
 
+class Datasets(Sequence[Dataset]):
+    """The datasets of a record, by their place or by name: ``record.datasets[0]``, ``record.datasets["scan.dm4"]``.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        Parsed when they are asked for.
+    holder : Holder, optional
+        The package of which they are.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], holder: Holder | None = None) -> None:
+        self._datasets: Sequence[Dataset] = datasets.loose if isinstance(datasets, Datasets) else datasets
+        self._holder = holder
+
+    @property
+    def loose(self) -> Sequence[Dataset]:
+        """The same without the package."""
+        return self._datasets
+
+    def __repr__(self) -> str:
+        """How many."""
+        return f"<{len(self)} dataset{'' if len(self) == 1 else 's'}>"
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._datasets)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same."""
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __iter__(self) -> Iterator[Dataset]:
+        """One after the other."""
+        return map(self._held, self._datasets)
+
+    @overload
+    def __getitem__(self, index: int | str) -> Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Dataset, ...]: ...
+    def __getitem__(self, index: int | str | slice) -> Dataset | tuple[Dataset, ...]:
+        """One by its place, or by a name as `find` takes it; several by a slice."""
+        if isinstance(index, str):
+            return self.find(index)
+        if isinstance(index, slice):
+            return tuple(map(self._held, self._datasets[index]))
+        return self._held(self._datasets[index])
+
+    def find(self, name: str) -> Dataset:
+        """The dataset that a name means.
+
+        Parameters
+        ----------
+        name : str
+            The path of its primary file, with or without ``data/`` before it; its id, ``d1``; the end of its path, as
+            in ``scan.dm4``; or any of these of another file of it.
+
+        Raises
+        ------
+        NotFound
+            None is called so, or several are; names those that come close.
+        """
+        path = name.replace("\\", "/").removeprefix("data/").rstrip("/")
+        ends: list[Dataset] = []
+        others: list[Dataset] = []
+        for dataset in self:
+            if name in (dataset.id, dataset.path) or path == dataset.path:
+                return dataset
+            if dataset.path.endswith(f"/{path}"):
+                ends.append(dataset)
+            elif any(path == one.path or f"/{one.path}".endswith(f"/{path}") for one in dataset.files):
+                others.append(dataset)
+        found = ends or others
+        if len(found) == 1:
+            return found[0]
+        if found:
+            named = ", ".join(one.path for one in found[:_NAMED])
+            raise NotFound(f"several datasets are called '{name}'", next=f"Write more of the path: {named}")
+        raise NotFound(f"the record has no dataset '{name}'", next=self._hint(path))
+
+    def _hint(self, path: str) -> str:
+        from difflib import get_close_matches
+
+        names = {dataset.path.rpartition("/")[2]: dataset.path for dataset in self}
+        near = get_close_matches(path.rpartition("/")[2], names, _NAMED, 0.5)
+        if near:
+            return f"Did you mean {' or '.join(names[name] for name in near)}?"
+        return f"It has: {', '.join(list(names.values())[:_NAMED]) or 'none'}{', …' if len(names) > _NAMED else ''}"
+
+    def _held(self, dataset: Dataset) -> Dataset:
+        return dataset if self._holder is None else replace(dataset, holder=self._holder)
+
+    def __contains__(self, wanted: object) -> bool:
+        """Whether a dataset is one of them, or one is called so."""
+        if not isinstance(wanted, str):
+            return any(dataset == wanted for dataset in self)
+        try:
+            return bool(self.find(wanted))
+        except NotFound:
+            return False
+
+    def __reduce__(self) -> tuple[type[Datasets], tuple[Sequence[Dataset]]]:
+        """Without the package: it has files open."""
+        return Datasets, (self._datasets,)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [dataset.path for dataset in self]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The extended metadata of a package.
@@ -155,8 +320,8 @@ class Record:
         What a person said, as in the metadata document.
     people : sequence of mapping
         Who took part: name, orcid, role …
-    datasets : sequence of Dataset
-        Parsed when they are asked for.
+    datasets : Datasets
+        Parsed when they are asked for, by place or by name.
     omitted : sequence of mapping
         What the folder held and the package does not: path, kind, reason.
     empty_dirs : sequence of str
@@ -174,7 +339,7 @@ class Record:
     """
 
     schema: str
-    datasets: Sequence[Dataset]
+    datasets: Datasets
     known: frozenset[str] = field(repr=False)
     session: Mapping[str, Any] = field(default_factory=dict)
     sample: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +351,10 @@ class Record:
     continues: str = ""
     sealed: bool = True
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def held_by(self, holder: Holder) -> Self:
+        """The same, of datasets that lead on to their package."""
+        return replace(self, datasets=Datasets(self.datasets, holder))
 
     def value(self, key: str) -> Any:
         """The value on which all datasets that state it agree; None where none does.
@@ -221,12 +390,9 @@ class Record:
         """
         if isinstance(dataset, Dataset):
             return dataset.vendor()
-        if isinstance(dataset, int) and -len(self.datasets) <= dataset < len(self.datasets):
-            return self.datasets[dataset].vendor()
-        for found in self.datasets:
-            if dataset in (found.id, found.path, f"data/{found.path}"):
-                return found.vendor()
-        raise NotFound(f"the record has no dataset '{dataset}'", next="See .datasets for what it holds.")
+        if isinstance(dataset, int) and not -len(self.datasets) <= dataset < len(self.datasets):
+            raise NotFound(f"the record has no dataset '{dataset}'", next=f"It has {len(self.datasets)}.")
+        return self.datasets[dataset].vendor()
 
     def to_dict(self) -> dict[str, Any]:
         """The whole record as plain JSON values, references resolved. Shares nothing with the record."""

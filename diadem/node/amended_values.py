@@ -35,7 +35,18 @@ def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
     """
     if not values:
         raise UsageError("nothing is to be amended", next='Example: {"sample.identifier": "S-12"}')
-    return tuple(change_of(field, value, dataset) for field, value in values.items())
+    return tuple(change for field, value in values.items() for change in _changes(field, value, dataset))
+
+
+def _changes(field: str, value: Any, dataset: str) -> tuple[Change, ...]:
+    """The change of a field; of a session's date that is a span of days, ``2016-08-08/2019-01-02``, two."""
+    first, divided, last = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if field not in (DATES[0], "date") or not divided:
+        return (change_of(field, value, dataset),)
+    days = change_of(DATES[0], first, dataset), change_of(DATES[1], last, dataset)
+    if days[1].value < days[0].value:
+        raise UsageError(f"the session would end before it begins: {value}", where=DATES[0])
+    return days
 
 
 def change_of(field: str, value: Any, dataset: str = "") -> Change:
@@ -80,7 +91,9 @@ def _date(field: str, value: Any, dataset: str) -> Change:
         return Change(field, "", datetime.date.fromisoformat(str(value).strip()).isoformat())
     except ValueError:
         raise UsageError(
-            f"{field} cannot be {value!r}", where=field, next="Write year, month and day: 2026-03-14"
+            f"{field} cannot be {value!r}",
+            where=field,
+            next="Write year, month and day: 2026-03-14; or two days: 2026-03-14/2026-03-16",
         ) from None
 
 

@@ -33,7 +33,7 @@ from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
-    from diadem.hooks.offers import CheckOffer, ReaderOffer, TransportOffer
+    from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
     from diadem.node.tasks import Answer, Task
@@ -78,7 +78,7 @@ class NodeTools:
         Does a task in another process, where it is found by its name.
     identity : str
         What extraction depends on, with versions: workers must have the same.
-    transports : sequence of TransportOffer
+    transports : sequence of CarrierOffer
         Who can connect to carriers.
     """
 
@@ -90,7 +90,7 @@ class NodeTools:
     checks: Sequence[CheckOffer] = ()
     work: Callable[[Task], Answer] | None = None
     identity: str = ""
-    transports: Sequence[TransportOffer] = ()
+    transports: Sequence[CarrierOffer] = ()
 
 
 Gather = Callable[[], NodeTools]

@@ -12,10 +12,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import Derivation, Source
 from diadem.model.ports import Listener, silent
+from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.amending import effective
 from diadem.node.archived import Archived, Wishes
@@ -190,8 +192,8 @@ def making_of(
     context : Context
         The node.
     from_ : iterable
-        Ids (``406f3245b359``, ``406f3245b359:scan.dm4``), packages, rows of a search, pairs of id and path, or signals
-        that were loaded from packages; or one of them alone.
+        Ids (``406f3245b359``, ``406f3245b359:scan.dm4``), packages, their datasets, rows of a search, pairs of id and
+        path, or signals that were loaded from packages; or one of them alone.
     software : mapping of str to str, optional
         Version by name; default what this process works with.
     parameters : mapping, optional
@@ -216,12 +218,15 @@ def making_of(
 
 def _is_one(given: Any) -> bool:
     """Whether a program gives one source and not several."""
-    return isinstance(given, str) or not isinstance(given, Iterable) or hasattr(given, "axes_manager")
+    one = isinstance(given, str | Package) or hasattr(given, "axes_manager")
+    return one or not isinstance(given, Iterable)
 
 
 def _source(context: Context, given: Any) -> Source:
     if (origin := _origin(given)) is not None:
         given = origin
+    if isinstance(given, Dataset):
+        given = (given.package.id, given.path)
     if isinstance(given, tuple) and len(given) == 2:
         package, path = str(given[0]), str(given[1] or "")
     elif isinstance(given, str):

@@ -11,7 +11,7 @@ from diadem.archive.package import Package
 from diadem.errors import DiademError, DocumentError
 from diadem.model.manifest import CRATE_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle
-from diadem.model.record import Record
+from diadem.model.record import Datasets, Record
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
 from diadem.node.catalogue.traces import of_package
@@ -85,7 +85,7 @@ def entry_from_log(package_id: str, said: Mapping[str, Any], tags: Mapping[str, 
         ingested_at=_time(said.get("time")),
         predecessor=said.get("predecessor"),
         omitted=int(said.get("omitted", 0)),
-        record=Record("", (), field_keys()),
+        record=Record("", Datasets(()), field_keys()),
         tag_files=tags,
         traces=of_package(files, str(said.get("source", ""))),
     )

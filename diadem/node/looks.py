@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from diadem.errors import NotFound
-from diadem.extract.preflight import preflight
-from diadem.extract.sniff import HEAD_SIZE, rank
-from diadem.extract.survey import DatasetPlan, survey
+from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.node.unfinished_names import at_work, only_browsing
 from diadem.store.places import is_network_folder
@@ -228,24 +226,19 @@ class _Walker:
 
 
 def examined(seen: Look, readers: Sequence[ReaderOffer]) -> Look:
-    """The look with the files that are shorter than their headers promise. Opens the files of known formats."""
-    plans = survey(((name, one.size) for name, one in seen.files.items()), readers)
-    return replace(
-        seen, short={plan.primary.path: words for plan in plans if (words := _short(plan, seen.root, readers))}
-    )
+    """The look with the files that are shorter than they say. A worker opens the files of known formats."""
+    from diadem.extract.pool import Extractor
 
-
-def _short(plan: DatasetPlan, root: Path, readers: Sequence[ReaderOffer]) -> str:
-    """What a file's header says against its size; "" where it says nothing."""
-    if not plan.offers:
-        return ""
-    try:
-        with Path(long_path(root / plan.primary.path)).open("rb") as file:
-            head = file.read(HEAD_SIZE)
-        found = preflight(plan, Path(long_path(root)), rank(plan, head, readers)[0], head)
-    except OSError:
-        return ""
-    return next((str(issue["message"]) for issue in found.issues if issue["code"] == "truncated"), "")
+    plans = [plan for plan in survey(((name, one.size) for name, one in seen.files.items()), readers) if plan.offers]
+    if not plans:
+        return seen
+    short: dict[str, str] = {}
+    with Extractor(readers, lasting=os.name != "nt") as extractor:
+        for plan, found in extractor.extract_many(plans, Path(long_path(seen.root)), preview=False, sizes_only=True):
+            told = (str(issue["message"]) for issue in found.issues if issue["code"] == "truncated")
+            if words := next(told, ""):
+                short[plan.primary.path] = words
+    return replace(seen, short=short)
 
 
 if sys.platform == "win32":

@@ -14,6 +14,7 @@ from diadem.errors import Refused
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
+from diadem.node.catalogue.results import Named, id_of
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.instruments import read_instruments
@@ -26,6 +27,7 @@ from diadem.node.taking_verbs import TakingVerbs
 from diadem.node.user_verbs import UserVerbs
 
 if TYPE_CHECKING:
+    from diadem.archive.overview import Overview
     from diadem.archive.package import Package
     from diadem.node.catalogue import Facets, SearchResult
     from diadem.node.custody.report import CustodyReport
@@ -142,13 +144,13 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def get(self, package_id: str) -> Package:
+    def get(self, package_id: str | Named) -> Package:
         """A package, in the best of its copies; its ``record`` is the effective one.
 
         Parameters
         ----------
-        package_id : str
-            ``diadem:<64 hex>``, or the first 8 or more of its hex digits.
+        package_id : str, PackageRow or Package
+            ``diadem:<64 hex>``, or the first 8 or more of its hex digits; a row of a search; a package.
 
         Raises
         ------
@@ -158,11 +160,28 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         from diadem.node.amending import effective
         from diadem.node.placing import best_package
 
-        package, _ = best_package(self.context, self.context.catalogue.get(package_id).id)
-        package.told_by = self.custody
-        package.amended_by = partial(effective, self.context, package.id)
-        package.warned_by = self.warnings
-        return package
+        found, _ = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
+        found.told_by = self.custody
+        found.amended_by = partial(effective, self.context, found.id)
+        found.warned_by = self.warnings
+        return found
+
+    def show(self, package: str | Named) -> Overview:
+        """A package at a glance: when and by whom, its datasets, its copies, judgements, corrections. ``print`` it.
+
+        Parameters
+        ----------
+        package : str, PackageRow or Package
+            As for `get`.
+
+        Raises
+        ------
+        NotFound
+            The node does not have it, or no store that has it answers.
+        """
+        from diadem.node.overview import node_overview
+
+        return node_overview(self.context, self.get(package))
 
     def previews(self, package: str) -> Mapping[str, bytes]:
         """The small pictures of a package's datasets that its page shows.
@@ -190,7 +209,13 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         return previews_of(self.context, self.context.catalogue.get(package).id)
 
     def restore(
-        self, package: str, folder: StrPath, *, chain: bool = True, listener: Listener = silent
+        self,
+        package: str | Named,
+        folder: StrPath,
+        *,
+        chain: bool = True,
+        only: Sequence[str] | str = (),
+        listener: Listener = silent,
     ) -> RestoredSession:
         """Give a session back: original names, folders, times and write permission, every byte proven.
 
@@ -202,20 +227,23 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
             A new or empty folder.
         chain : bool
             The whole session, each file in its newest version; False: what this package holds alone.
+        only : str or sequence of str
+            These files alone: names, paths or ends of paths, folders, ids of datasets, with ``*`` for any letters, in
+            upper or lower case: ``"HAADF*"``. The other files of a dataset come along.
         listener : Listener
             Told of progress.
 
         Raises
         ------
         NotFound
-            It was deleted, or no store that has one of its packages answers.
+            It was deleted, or no store that has one of its packages answers; or no file is called as `only` says.
         IntegrityError
             A file is damaged in every copy; nothing is left behind.
         """
         from diadem.node.restoring import restore_session
 
-        found = self.context.catalogue.get(package).id
-        return restore_session(self.context, found, Path(folder), chain=chain, listener=listener)
+        found = self.context.catalogue.get(id_of(package)).id
+        return restore_session(self.context, found, Path(folder), chain=chain, only=only, listener=listener)
 
     def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
         """Find packages by words and by values with units.
@@ -235,7 +263,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         from diadem.node.result_source import ResultSource
 
         found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        return replace(found, source=ResultSource(self.context))
+        return replace(found, source=ResultSource(self.context)).opened_by(self.get)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.

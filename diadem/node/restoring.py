@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.restoring import Piece, restore_pieces
+from diadem.archive.selection import Selection, select
 from diadem.errors import DocumentError, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
+from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
 from diadem.node.session import Lacking, Session, session_of
@@ -37,6 +40,8 @@ class RestoredSession:
         Packages of the session that were not asked for.
     damaged : sequence of str
         Stores whose copy turned out to be damaged; the bytes came from another.
+    selection : Selection or None
+        What was chosen, where not all files were wanted.
     """
 
     folder: Path
@@ -47,6 +52,7 @@ class RestoredSession:
     lacking: Sequence[Lacking] = ()
     others: int = 0
     damaged: Sequence[str] = ()
+    selection: Selection | None = None
 
     @property
     def ok(self) -> bool:
@@ -54,7 +60,8 @@ class RestoredSession:
         return not self.lacking
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
+        """A JSON object; ``matched`` and ``companions`` only where not all files were wanted."""
+        chosen = self.selection
         return {
             "path": str(self.folder),
             "files": self.files,
@@ -64,18 +71,25 @@ class RestoredSession:
             "lacking": [one.to_dict() for one in self.lacking],
             "others": self.others,
             "damaged": list(self.damaged),
+            **({} if chosen is None else {"matched": list(chosen.matched), "companions": list(chosen.companions)}),
         }
 
 
 def restore_session(
-    context: Context, package: str, folder: Path, *, chain: bool = True, listener: Listener = silent
+    context: Context,
+    package: str,
+    folder: Path,
+    *,
+    chain: bool = True,
+    only: Sequence[str] | str = (),
+    listener: Listener = silent,
 ) -> RestoredSession:
-    """Give back the session of a package, or the package alone.
+    """Give back the session of a package, or the package alone; with `only` those files of it.
 
     Raises
     ------
     NotFound
-        It was deleted, or no copy of one of its packages can be read now.
+        It was deleted, or no copy of one of its packages can be read now; or no file is called as `only` says.
     Refused
         The folder has content.
     IntegrityError
@@ -84,9 +98,14 @@ def restore_session(
     session = session_of(context, package)
     chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
     copies = _copies(context, chosen)
-    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in chosen.files()]
-    names = {file.entry.name for file in chosen.files()}
-    restored = restore_pieces(pieces, lambda: _empty_folders(copies, names), folder, listener=listener)
+    files = chosen.files()
+    names = {file.entry.name for file in files}
+    selection = select([file.entry for file in files], only, _records(copies)) if only else None
+    if selection is not None:
+        files = [file for file in files if file.entry.name in selection.names]
+    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in files]
+    empty = (lambda: _empty_folders(copies, names)) if selection is None else tuple
+    restored = restore_pieces(pieces, empty, folder, listener=listener)
     return RestoredSession(
         restored.folder,
         restored.files,
@@ -96,7 +115,14 @@ def restore_session(
         chosen.lacking,
         len(session.packages) - len(chosen.packages),
         sorted({store for one in copies.values() for store in one.damaged}),
+        selection,
     )
+
+
+def _records(copies: dict[PackageId, Copies]) -> Iterator[Record]:
+    for one in copies.values():
+        with suppress(DocumentError):  # the record of a later version: then only what is named comes
+            yield one.record()
 
 
 def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:

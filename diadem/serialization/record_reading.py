@@ -10,7 +10,7 @@ from typing import Any, Final, overload
 
 from diadem.errors import DocumentError
 from diadem.model.manifest import RECORD_PATH
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.model.vendor import VendorSource
 from diadem.serialization.migrations import MIGRATIONS, Migration, migrated_dataset, migrated_head, steps_from
 from diadem.serialization.sharing import resolved
@@ -172,7 +172,7 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], or
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
     told = ("omitted", "empty_dirs", "extensions", "continues", "sealed")
     tail = {key: rest.pop(key) for key in told if key in rest}
-    datasets = _Datasets(count, load, shared, origin, steps)
+    datasets = Datasets(_Datasets(count, load, shared, origin, steps))
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 
 

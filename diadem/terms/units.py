@@ -21,7 +21,7 @@ class Meaning(NamedTuple):
 
 
 #: The International System of Units, 9th edition, table 7; and the u that stands for µ.
-_PREFIXES: Final = {"": 0, "f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "c": -2, "h": 2, "k": 3, "M": 6}
+_PREFIXES: Final = {"": 0, "f": -15, "p": -12, "n": -9, "u": -6, "m": -3, "c": -2, "h": 2, "k": 3, "M": 6, "G": 9}
 #: Units of the record, and the prefixes that files write before them.
 _PREFIXED: Final[Mapping[str, tuple[str, ...]]] = {
     "m": ("", "c", "m", "u", "n", "p", "f"),
@@ -51,7 +51,7 @@ _OTHERS: Final[Mapping[str, Meaning]] = {
     "K": Meaning("K", Fraction(1)),
     "°C": Meaning("K", Fraction(1), Fraction(27315, 100)),
     "1/s": Meaning("1/s", Fraction(1)),
-    "Hz": Meaning("1/s", Fraction(1)),
+    **{f"{prefix}Hz": Meaning("1/s", Fraction(10) ** _PREFIXES[prefix]) for prefix in ("", "m", "k", "M", "G")},
     "bit": Meaning("bit", Fraction(1)),
     "px": Meaning("px", Fraction(1)),
     "1": Meaning("1", Fraction(1)),
@@ -63,7 +63,7 @@ _OTHERS: Final[Mapping[str, Meaning]] = {
 _WORDS: Final[Mapping[str, str]] = {
     "volt": "V", "volts": "V", "picoamps": "pA", "torr": "Torr",
     "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "usec": "us",
-    "mins": "min", "hours": "h", "kelvin": "K",
+    "mins": "min", "minute": "min", "minutes": "min", "hour": "h", "hours": "h", "kelvin": "K",
     "degree": "deg", "degrees": "deg", "dg": "deg", "radian": "rad", "radians": "rad",
     "meter": "m", "meters": "m", "metre": "m", "metres": "m", "millimeters": "mm",
     "micron": "um", "microns": "um", "micrometer": "um", "micrometers": "um", "nanometer": "nm", "nanometers": "nm",
@@ -72,7 +72,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _SYMBOLS: Final[Mapping[str, str]] = {
     "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "MR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s",
-    "a": "A", "X": "x", "": "1",
+    "MIN": "min", "Min": "min", "MBAR": "mbar", "PX": "px", "Px": "px", "a": "A", "X": "x", "": "1",
 }  # fmt: skip
 #: µ and Å exist twice in Unicode.
 _SAME_LETTERS: Final = str.maketrans(
@@ -82,6 +82,7 @@ _RECIPROCAL: Final = re.compile(r"1\s*/\s*\(?(.+?)\)?\Z|(.+?)\s*\^?\(?-1\)?\Z")
 #: Units that an axis of the record can have, of those that differ from another by a factor alone.
 _OF_AXES: Final = ("m", "1/m", "eV", "s", "rad", "deg", "V", "A", "Pa", "px")
 _DEGREE: Final = pi / 180
+_ANGSTROMS: Final = (Meaning("m", Fraction(1, 10**10)), Meaning("1/m", Fraction(10**10)))
 
 
 def _table() -> Iterator[tuple[str, Meaning]]:
@@ -175,9 +176,12 @@ def to_si(written: Any) -> tuple[str, float]:
     Returns
     -------
     (str, float)
-        ``("m", 1e-9)``; ``A`` is an ångström. ``("", 1.0)`` where there is none or it is not understood.
+        ``("m", 1e-9)``; ``A`` is an ångström. ``("", 1.0)`` where there is none, or it is not understood: no quantity
+        is asked for that would tell ``mv`` and ``pa`` apart, a siemens from a second, an ampere from a year.
     """
-    if not isinstance(written, str) or written.strip() == "S":  # a siemens, where no second is asked for
+    if not isinstance(written, str) or written.strip().removeprefix("1/") in ("S", "a"):
         return "", 1.0
     found = [meaning for meaning in meanings(written) if meaning.unit in _OF_AXES]
-    return (found[0].unit, float(found[0].factor)) if found else ("", 1.0)
+    if not found or (len(found) > 1 and found[0] not in _ANGSTROMS):
+        return "", 1.0
+    return found[0].unit, float(found[0].factor)

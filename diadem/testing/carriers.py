@@ -1,4 +1,4 @@
-"""For those who write carriers: a kit that tries every promise of `diadem.hooks.carriers.Carrier`.
+"""For those who write carriers: a kit that tries every promise of `diadem.model.carriers.Carrier`.
 
 >>> from diadem.plugins.drop.folder import connect
 >>> from diadem.testing.carriers import check_carrier
@@ -116,7 +116,7 @@ CHECKS: Final[Mapping[str, Callable[[Connect, str], None]]] = {
 
 
 def check_carrier(connect: Connect) -> StoreReport:
-    """Try every promise of `diadem.hooks.carriers.Carrier`.
+    """Try every promise of `diadem.model.carriers.Carrier`.
 
     Parameters
     ----------

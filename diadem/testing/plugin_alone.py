@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.parent import environment
-from diadem.extract.protocol import Offered, locate
+from diadem.extract.pool import Offered, locate
 from diadem.terms.units import to_si
-from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example
+from diadem.testing.plugin_reading import difference
 from diadem.testing.plugin_report import Notes
 
 #: Time zones in the form that every system understands: UTC, and one far away with summer time.
@@ -56,10 +56,6 @@ def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, 
         notes.error("zone-or-locale", example.name, f"in another time zone or locale it says: {changed}", advice)
     if before != _listing(example.root):
         notes.error("not-alone", example.name, "files beside the example were changed or added")
-    if first["described"] is not None and not first["error"]:
-        read = [{key: signal[key] for key in ("shape", "dtype", "axes")} for signal in first["signals"]]
-        if changed := difference(read, first["described"]):
-            notes.error("describe", example.name, f"`load` and `describe` differ: {changed}")
     for kind in first["kinds"]:
         notes.kinds.add(kind)
     notes.outcomes += first["outcomes"]
@@ -136,4 +132,4 @@ def _run(job: Mapping[str, Any], surroundings: Mapping[str, str], folder: Path) 
 
 
 def _nothing(error: str) -> dict[str, Any]:
-    return {"error": error, "described": None, **{key: [] for key in _LISTS}}
+    return {"error": error, **{key: [] for key in _LISTS}}

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diadem.extract.companions import with_companions
-from diadem.extract.survey import DatasetPlan, survey
+from diadem.extract.survey import DatasetPlan, survey, with_companions
 from diadem.hooks.offers import ReaderOffer
 from diadem.testing.plugin_report import Notes
-from diadem.testing.spoiling import spoiled
 
 #: Bytes of an example's files in all; larger ones make slow tests.
 MAX_EXAMPLE = 64 << 20
 #: When a renamed copy says that it was written: in 2001.
 _LONG_AGO = 1_000_000_000
 _NEW_STEM = "renamed_copy"
+#: Bytes at the beginning in which headers lie.
+_HEAD = 4096
+_DIGITS = re.compile(rb"\d+")
+#: Changes of the head by chance.
+_BY_CHANCE = 12
 #: How other files than the primary are spoiled.
 _SIDE_FAULTS = frozenset({"empty", "cut in half", "random bytes"})
 
@@ -153,3 +158,70 @@ def _with(example: Example, root: Path, changes: Mapping[str, bytes | None]) -> 
             path.write_bytes(data)
         files.append(replace(file, size=path.stat().st_size))
     return Example(example.name, root, replace(example.plan, files=tuple(files)))
+
+
+# -- as disks, cables, other programs and enemies leave a file ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """One spoiled copy.
+
+    Attributes
+    ----------
+    name : str
+        What was done, in words.
+    data : bytes
+        What is left.
+    incomplete : bool
+        Whether so much is missing that a reader should notice.
+    """
+
+    name: str
+    data: bytes
+    incomplete: bool = False
+
+
+def spoiled(data: bytes, seed: int = 0) -> Iterator[Spoiled]:
+    """Spoil a file in some thirty ways, the same ones for the same seed.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, at least one byte.
+    seed : int
+        Of what happens by chance.
+    """
+    random_ = random.Random(seed)  # noqa: S311 - faults, not secrets
+    size = len(data)
+    yield Spoiled("empty", b"", incomplete=True)
+    for name, kept in (("cut to an eighth", size // 8), ("cut in half", size // 2)):
+        yield Spoiled(name, data[:kept], incomplete=True)
+    for name, kept in (("cut to its first 16 bytes", 16), ("cut by one byte", size - 1)):
+        yield Spoiled(name, data[:kept])
+    yield Spoiled("random bytes", random_.randbytes(size))
+    yield Spoiled("random bytes after the first 32", data[:32] + random_.randbytes(max(0, size - 32)))
+    yield Spoiled("zeros in its second half", data[: size // 2] + bytes(size - size // 2))
+    yield Spoiled("zeros from the first 64 bytes on", data[:64] + bytes(max(0, size - 64)))
+    yield Spoiled("written twice over", data + data)
+    yield from _numbers(data)
+    for number in range(_BY_CHANCE):
+        yield Spoiled(f"bytes of the head changed by chance ({number + 1})", _changed(data, random_))
+
+
+def _numbers(data: bytes) -> Iterator[Spoiled]:
+    """Every number at the beginning huge, or negative, or none: as texts, and as binary words."""
+    head, rest = data[:_HEAD], data[_HEAD:]
+    for text in (b"999999999999", b"-1", b"0", b"1e308", b"nan"):
+        yield Spoiled(f"every number of the head is {text.decode()}", _DIGITS.sub(text, head) + rest)
+    for word, name in ((b"\xff\xff\xff\x7f", "the largest"), (b"\xff\xff\xff\xff", "-1"), (b"\0\0\0\0", "0")):
+        for start in (4, 16, 64):
+            spoilt = head[:start] + word * ((len(head[start:256]) + 3) // 4) + head[256:]
+            yield Spoiled(f"every binary number from byte {start} on is {name}", spoilt + rest)
+
+
+def _changed(data: bytes, random_: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(8):
+        changed[random_.randrange(min(_HEAD, len(data)))] = random_.randrange(256)
+    return bytes(changed)

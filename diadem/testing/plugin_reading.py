@@ -1,21 +1,28 @@
-"""A plugin's examples in the worker: read as promised, the same under another name, and harmless when spoiled."""
+"""A plugin's examples in the worker: read as promised, alike under another name, harmless when spoiled."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from diadem import api
+from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
-from diadem.hooks.offers import ReaderOffer
+from diadem.extract.survey import DatasetPlan
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
 from diadem.serialization.admission import require_admissible
-from diadem.testing.comparing import dataset_of, difference, stated_by
+from diadem.serialization.record_json import validate_record
 from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
-from diadem.testing.plugin_offers import Mine
 from diadem.testing.plugin_report import Notes
+from diadem.testing.trial import digest
+
+if TYPE_CHECKING:
+    from diadem.hooks.manager import Offers
 
 #: Seconds beyond which a small example is read slowly.
 _SLOW = 10.0
@@ -27,14 +34,14 @@ _MOST_DEATHS = 3
 _OWN_FAULTS = frozenset({"check-failed", "preview-refused", "extension-unjudged"})
 
 
-def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes) -> Extraction:
+def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Notes) -> Extraction:
     """Read an example as it is: recognised, without complaint, with fields, extensions and picture as promised.
 
     Parameters
     ----------
     example : Example
         The dataset.
-    mine : Mine
+    mine : Offers
         What the plugin offers.
     extractor : Extractor
         With all plugins, and short limits.
@@ -47,7 +54,7 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
         notes.hint("slow", example.name, f"reading it took {seconds:.0f} s, a worker's start included")
     _recognised(example, found, mine, notes)
     for issue in found.issues:
-        own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.checks)
+        own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.of(CheckOffer))
         mild = own or (issue.get("severity") == "info" and issue["code"] not in _OWN_FAULTS)
         note = notes.hint if mild else notes.error
         note("example-issue", example.name, f"{issue['code']}: {issue['message']}")
@@ -61,10 +68,11 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
     return found
 
 
-def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+def _recognised(example: Example, found: Extraction, mine: Offers, notes: Notes) -> None:
     """That it is read by whom it should be, for the reasons that the offer names."""
     offers = {offer.name: offer for offer in mine.readers}
-    formats = [offer.formats for kind in (mine.fields, mine.previews, mine.checks) for offer in kind]
+    fields, previews, checks = mine.of(FieldsOffer), mine.of(PreviewOffer), mine.of(CheckOffer)
+    formats = [*(one.formats for one in fields), *(one.formats for one in previews), *(one.formats for one in checks)]
     wanted = {name for names in formats for name in names} | set(offers)
     if wanted and not {found.format, "*"} & wanted:
         expected = " or ".join(f"'{name}'" for name in sorted(wanted))
@@ -74,22 +82,22 @@ def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -
         notes.error("magic", example.name, "it begins with none of the magic numbers of the offer")
 
 
-def _promised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+def _promised(example: Example, found: Extraction, mine: Offers, notes: Notes) -> None:
     """Fields, extensions and a picture, where the plugin offers them for the format."""
     asked = {found.format, "*"}
-    rules = tuple(f"{offer.name}/" for offer in mine.fields if offer.tables and asked & set(offer.formats))
+    rules = tuple(f"{offer.name}/" for offer in mine.of(FieldsOffer) if offer.tables and asked & set(offer.formats))
     stated = [item for items in found.fields.values() for item in items if item["by"]["rule"].startswith(rules)]
     notes.checked["fields"] += len(stated)
     if rules and not stated:
         notes.error("no-field", example.name, "the plugin's tables make no field of it")
-    known = {offer.namespace for offer in mine.schemas}
+    known = {offer.namespace for offer in mine.of(SchemaOffer)}
     for namespace, extension in found.extensions.items():
         notes.checked["extensions"] += 1
         if not extension["validated"]:
             note = notes.error if namespace in known else notes.hint
             message = f"nobody offers a schema for version {extension['version']} of '{namespace}'"
             note("extension-unjudged", example.name, message)
-    previews = [offer.name for offer in mine.previews if asked & set(offer.formats)]
+    previews = [offer.name for offer in mine.of(PreviewOffer) if asked & set(offer.formats)]
     drawn = str(found.extraction.get("preview", ""))
     if previews and not any(drawn.startswith(f"drawn by {name} of") for name in previews):
         notes.error(
@@ -121,7 +129,7 @@ def read_elsewhere(
 
 
 def read_spoiled(
-    example: Example, found: Extraction, mine: Mine, root: Path, extractor: Extractor, notes: Notes
+    example: Example, found: Extraction, mine: Offers, root: Path, extractor: Extractor, notes: Notes
 ) -> None:
     """That no spoiled copy hangs or kills the worker, and that the plugin's reader notices what is incomplete."""
     shapes = [signal["shape"] for signal in found.signals]
@@ -139,7 +147,12 @@ def read_spoiled(
         if deaths >= _MOST_DEATHS:
             notes.hint("not-all-tried", example.name, f"after {deaths} dead workers no more spoiled copies were tried")
             return
-        if copy.incomplete and found.format in mine.formats and read.signals and not read.issues:
+        if (
+            copy.incomplete
+            and found.format in {offer.name for offer in mine.readers}
+            and read.signals
+            and not read.issues
+        ):
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
             note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")
@@ -151,3 +164,102 @@ def _death(issue: Mapping[str, Any]) -> str:
         return "memory"
     late = "no answer" in issue["message"] or "processor time" in issue["message"]
     return "hang" if late else "crash"
+
+
+def archive(
+    example: Example, found: Extraction, signals: Sequence[Mapping[str, Any]], store: Path, notes: Notes
+) -> None:
+    """Pack an example, and compare what the package says and gives with what was read before.
+
+    Parameters
+    ----------
+    example : Example
+        The dataset.
+    found : Extraction
+        What was read of it.
+    signals : sequence of mapping
+        What its reader returned; see `diadem.testing.trial.signature`.
+    store : Path
+        A folder for the package.
+    notes : Notes
+        Takes what is found.
+    """
+    notes.checked["packages"] += 1
+    try:
+        packed = api.pack(example.root, store)
+        opened = api.open(packed.url)
+        document = opened.record.to_dict()
+        validate_record(document)
+    except DiademError as error:
+        notes.error("package", example.name, f"no package can be made of it: {error}")
+        return
+    if changed := difference(packed.record.to_dict(), document):
+        notes.error("package", example.name, f"the package says something else when it is opened again: {changed}")
+    if not opened.verify().ok:
+        notes.error("package", example.name, "the package is not intact")
+    sealed: Mapping[str, Any] = next(
+        (item for item in document["datasets"] if item["files"][0]["path"] == example.files[0]), {}
+    )
+    kept = {key: sealed.get(key, {}) for key in ("signals", "fields", "extensions")}
+    if changed := difference(stated_by(found), kept):
+        notes.error("package", example.name, f"the record in the package is another: {changed}")
+    for lazy in (True, False):
+        _load(example, opened, signals, notes, lazy=lazy)
+
+
+def _load(
+    example: Example, package: Package, signals: Sequence[Mapping[str, Any]], notes: Notes, *, lazy: bool
+) -> None:
+    """Load the dataset as HyperSpy signals, and compare their arrays with the reader's."""
+    how = "lazily" if lazy else "whole"
+    try:
+        loaded = package.load(example.files[0], lazy=lazy)
+        arrays = [item.data for item in (loaded if isinstance(loaded, list) else [loaded])]
+        digests = [digest(array) for array in arrays]
+    except Exception as error:  # the reader's own, or HyperSpy's on what the reader returned
+        notes.error("load", example.name, f"loaded {how}, it fails: {type(error).__name__}: {error}")
+        return
+    notes.checked["signals loaded"] += len(digests)
+    read = [(signal["shape"], signal["sha256"]) for signal in signals]
+    given = [(list(array.shape), text) for array, text in zip(arrays, digests, strict=True)]
+    if signals and read != given:
+        notes.error("load", example.name, f"loaded {how}, the arrays are not those that the reader returns")
+
+
+# -- what two readings have in common -------------------------------------------------------------------------------
+
+
+def stated_by(found: Extraction) -> dict[str, Any]:
+    """What an extraction says of the content: signals, fields, extensions."""
+    return {"signals": found.signals, "fields": found.fields, "extensions": found.extensions}
+
+
+def dataset_of(plan: DatasetPlan, found: Extraction) -> dict[str, Any]:
+    """The dataset as a record would hold it, its bytes left aside."""
+    files: list[dict[str, Any]] = [
+        {"id": file.id, "path": file.path, "role": file.role, "bytes": file.size, "sha256": "0" * 64}
+        for file in plan.files
+    ]
+    files[0].update(format=found.format, format_evidence=list(found.evidence))
+    about = {"id": plan.id, "files": files, "raw": [], "issues": found.issues, "extraction": found.extraction}
+    return {**about, **stated_by(found)}
+
+
+def difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two JSON values first differ, and how; "" where they do not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in (*one, *(key for key in other if key not in one)):
+            if key not in one or key not in other:
+                return f"{path}/{key} is there only {'at first' if key in one else 'then'}"
+            if found := difference(one[key], other[key], f"{path}/{key}"):
+                return found
+        return ""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return next(filter(None, (difference(a, b, f"{path}/{place}") for place, (a, b) in pairs)), "")
+    return "" if one == other else f"{path or 'it'} is {_brief(one)}, then {_brief(other)}"
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}…"

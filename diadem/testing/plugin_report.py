@@ -116,7 +116,7 @@ class Notes:
     kinds : set of str
         Kinds of blocks that examples have.
     outcomes : list of mapping
-        What became of each rule in each block of the examples; see `diadem.extract.blocks.Cut.told`.
+        What became of each rule in each block of the examples; see `diadem.extract.tables.Cut.told`.
     """
 
     findings: list[PluginFinding] = field(default_factory=list)

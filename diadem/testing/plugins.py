@@ -8,26 +8,21 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from diadem import api
-from diadem.extract.pool import Extractor
-from diadem.extract.protocol import Offered
-from diadem.hooks.gathering import names_of
+from diadem.extract.pool import Extractor, Offered
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.testing.plugin_alone import read_alone
-from diadem.testing.plugin_archiving import archive
 from diadem.testing.plugin_copies import Example, prepare
-from diadem.testing.plugin_offers import Mine, examine_offers
-from diadem.testing.plugin_reading import read_elsewhere, read_spoiled, read_whole
+from diadem.testing.plugin_offers import examine_offers
+from diadem.testing.plugin_reading import archive, read_elsewhere, read_spoiled, read_whole
 from diadem.testing.plugin_report import Notes, PluginReport
-
-T = TypeVar("T")
 
 if TYPE_CHECKING:
     from diadem.extract.extraction import Extraction
-    from diadem.hooks.discovery import Plugin
-    from diadem.hooks.manager import Offers
+    from diadem.hooks.manager import Offers, Plugin
 
 
 def check_plugin(
@@ -72,8 +67,8 @@ def check_plugin(
     notes = Notes()
     with _loaded(plugin, notes) as (offers, found):
         if found:
-            mine = _offers_of(found, offers)
-            examine_offers(mine, ExtensionSchemas(offers.schema_table), notes)
+            mine = offers.made_by(found)
+            examine_offers(mine, offers, ExtensionSchemas(offers.schema_table), notes)
             _try_examples([Path(path) for path in examples], mine, offers, notes, seconds)
     report = notes.report(plugin)
     if strict:
@@ -114,25 +109,7 @@ def _note_failures(found: Sequence[Plugin], offers: Offers, notes: Notes) -> Non
             notes.error("plugin-failed", str(failure.where), failure.message)
 
 
-def _offers_of(found: Sequence[Plugin], offers: Offers) -> Mine:
-    """What these plugins offer."""
-
-    def mine(hook: str, items: Sequence[T]) -> list[T]:
-        return [item for item in items if any(offers.origins.get((hook, name)) in found for name in names_of(item))]
-
-    readers = mine("diadem_readers", offers.readers)
-    return Mine(
-        readers=readers,
-        fields=mine("diadem_fields", offers.fields),
-        schemas=mine("diadem_schemas", offers.schemas),
-        previews=mine("diadem_previews", offers.previews),
-        checks=mine("diadem_checks", offers.checks),
-        transports=mine("diadem_transports", offers.transports),
-        others=[reader for reader in offers.readers if reader not in readers],
-    )
-
-
-def _try_examples(examples: Sequence[Path], mine: Mine, offers: Offers, notes: Notes, seconds: float) -> None:
+def _try_examples(examples: Sequence[Path], mine: Offers, offers: Offers, notes: Notes, seconds: float) -> None:
     """Try each example, and say where none was given or what no example has tried."""
     if not examples:
         advice = "Give check_plugin a small, honest file of each kind."
@@ -146,10 +123,10 @@ def _try_examples(examples: Sequence[Path], mine: Mine, offers: Offers, notes: N
                     read.append((place / str(number), *found))
         for work, example, extraction in read:  # with the worker that has read them
             _archive(example, extraction, work, offers, notes)
-    for offer in mine.fields:
+    for offer in mine.of(FieldsOffer):
         for kind in set(offer.tables) - notes.kinds:
             notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
-    _examine_outcomes({offer.name for offer in mine.fields}, notes)
+    _examine_outcomes({offer.name for offer in mine.of(FieldsOffer)}, notes)
 
 
 def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
@@ -170,7 +147,7 @@ def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
 
 
 def _try(
-    path: Path, work: Path, mine: Mine, offers: Offers, extractor: Extractor, notes: Notes
+    path: Path, work: Path, mine: Offers, offers: Offers, extractor: Extractor, notes: Notes
 ) -> tuple[Example, Extraction] | None:
     """Have workers read an example, its renamed and its spoiled copies; None where it is not recognised."""
     example = prepare(path, work / "whole", offers.readers, notes)
@@ -187,7 +164,8 @@ def _try(
 
 def _archive(example: Example, found: Extraction, work: Path, offers: Offers, notes: Notes) -> None:
     """Run an example's reader alone, and through a package."""
-    offered = Offered(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
+    kinds = offers.of(FieldsOffer), offers.of(PreviewOffer), offers.of(CheckOffer)
+    offered = Offered(offers.readers, *kinds, offers.foreign)
     signals = read_alone(example, found.format, offered, work / "scratch", notes)
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)
@@ -197,15 +175,15 @@ def _archive(example: Example, found: Extraction, work: Path, offers: Offers, no
 
 def _is_foreign(check: str, offers: Offers) -> bool:
     """Whether a check is of a plugin that is being tried: it runs whenever it is to run."""
-    return ("diadem_checks", check) in offers.foreign
+    return ("checks", check) in offers.foreign
 
 
 def _extractor(offers: Offers, seconds: float) -> Extractor:
     return Extractor(
         offers.readers,
-        offers.fields,
-        previewers=offers.previews,
-        checks=[check for check in offers.checks if check.when == "extract" or _is_foreign(check.name, offers)],
+        offers.of(FieldsOffer),
+        previewers=offers.of(PreviewOffer),
+        checks=[check for check in offers.of(CheckOffer) if check.when == "extract" or _is_foreign(check.name, offers)],
         schemas=offers.schema_table,
         origins=offers.foreign,
         timeout=seconds,

@@ -18,12 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract import protocol, sandbox
-from diadem.extract.blocks import cut
+from diadem.extract import sandbox
+from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
-from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES
+from diadem.extract.tables import cut
 from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
 from diadem.serialization import typed_json
 
 #: Bytes of an array that is read whole to be compared.
@@ -35,7 +34,7 @@ _LOCALES = ("de_DE.UTF-8", "fr_FR.UTF-8", "pl_PL.UTF-8", "German_Germany.1252")
 def main() -> None:
     """Answer the job."""
     job = json.loads(sys.stdin.buffer.read())
-    protocol.install(job["packages"])
+    sandbox.install(job["packages"])
     chosen = _foreign_locale() if job["foreign_locale"] else ""
     print(json.dumps({"locale": chosen, **run(job)}, default=str))  # noqa: T201 - the answer
 
@@ -58,7 +57,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``signals`` (shape, type, digest, axes, metadata), ``described`` (the same from `describe`, without digest),
+        ``signals`` (shape, type, digest, axes, metadata),
         ``kinds`` of blocks, ``values`` of tables, ``outcomes`` of their rules, ``extensions``,
         ``noted`` (what a worker would have refused),
         ``unclosed`` and ``left_open`` (files), ``error`` ("" if all went well).
@@ -66,7 +65,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     noted: list[tuple[str, str]] = []
     places = [job["root"], str(Path(job["root"]).resolve())]
     guard = sandbox.Guard(
-        sandbox.scratch_folder(), protocol.readable(job["packages"]), lambda what, where: noted.append((what, where))
+        sandbox.scratch_folder(), sandbox.readable(job["packages"]), lambda what, where: noted.append((what, where))
     )
     for name in (*COMMON_MODULES, (job["offer"]["open"] or job["offer"]["load"]).partition(":")[0]):
         with contextlib.suppress(ImportError):
@@ -76,7 +75,6 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     guard.install()
     answer: dict[str, Any] = {
         "signals": [],
-        "described": None,
         "kinds": [],
         "values": [],
         "outcomes": [],
@@ -103,7 +101,7 @@ def _is_of(message: str, places: Sequence[str]) -> bool:
 
 
 def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
-    """Have reader, description, blocks and tables at work; nothing of them is kept when this returns."""
+    """Have reader, blocks and tables at work; nothing of them is kept when this returns."""
     offer, root = job["offer"], Path(job["root"])
     format_ = ReaderOffer(suffixes=(), **{key: offer[key] for key in ("name", "open", "load", "options")})
     with LocalFiles(root, Path(job["path"]).relative_to(root).as_posix(), job["files"], format_) as files:
@@ -111,9 +109,6 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
         found = cut(job["path"], job, offer["name"], lambda _kind, _name: None, opened.blocks)
         signals = [signal.dictionary(array_of(signal, files, job["path"])) for signal in opened.signals]
         answer["signals"] = [signature(signal) for signal in signals]
-    if offer["describe"]:
-        described = target(offer["describe"])(job["path"])
-        answer["described"] = [signature(signal, data=False) for signal in described]
     for number, signal in enumerate(signals):
         found.add_tree(signal.get("original_metadata"), offer["name"], number)
     statements, _ = found.statements([f"s{number}" for number in range(1, len(signals) + 1)])
@@ -127,16 +122,16 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
     answer["kinds"] = sorted({block.kind for block in (*found.blocks, *found.trees)})
 
 
-def signature(signal: Mapping[str, Any], *, data: bool = True) -> dict[str, Any]:
+#: What of a signal is compared beside its array, and what stands where it says nothing.
+_COMPARED: Mapping[str, Any] = {"axes": [], "metadata": {}, "original_metadata": {}}
+
+
+def signature(signal: Mapping[str, Any]) -> dict[str, Any]:
     """What can be compared of a signal: shape, type and digest of the array, axes and metadata as typed JSON."""
     array = signal["data"]
     about: dict[str, Any] = {"shape": [int(size) for size in array.shape], "dtype": str(array.dtype)}
-    about["axes"] = _plain(signal.get("axes") or [])
-    if data:
-        about["metadata"] = _plain(signal.get("metadata") or {})
-        about["original_metadata"] = _plain(signal.get("original_metadata") or {})
-        about["sha256"] = digest(array)
-    return about
+    about |= {key: _plain(signal.get(key) or empty) for key, empty in _COMPARED.items()}
+    return about | {"sha256": digest(array)}
 
 
 def _plain(value: Any) -> Any:

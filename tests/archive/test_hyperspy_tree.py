@@ -394,6 +394,39 @@ def test_spectra_are_of_exspys_types(loaded: Mapping[str, list[Any]]) -> None:
     assert type(loaded["dm/EELS_SI.dm4"][0]).__name__ == "LazyEELSSpectrum"
 
 
+@pytest.mark.skipif(importlib.util.find_spec("exspy") is None, reason="eXSpy is not installed")
+def test_defaults_of_exspy_are_told_from_what_the_file_says(loaded: Mapping[str, list[Any]], tmp_path: Path) -> None:
+    """It gives every X-ray spectrum a resolution of 130 eV and a tilt of 0, whatever the file says."""
+    signal = loaded["bruker/test_TEM.bcf"][1]
+    detector = "Acquisition_instrument.TEM.Detector.EDS."
+    assert signal.metadata.get_item(f"{detector}energy_resolution_MnKa") == 130  # eXSpy's methods need one
+    said = signal.metadata.General.diadem.assumed
+    assert sorted(said) == [f"{detector}energy_resolution_MnKa: 130", "Acquisition_instrument.TEM.Stage.tilt_alpha: 0"]
+    assert "assumed" not in loaded["bruker/test_TEM.bcf"][0].metadata.General.diadem
+    spectrum = signal.inav[:2, :2]
+    spectrum.compute()
+    spectrum.save(tmp_path / "again.hspy")
+    again = diadem.extract(tmp_path).datasets[0]
+    assert again.value("detector.elevation") == 18
+    assert "eds.resolution" not in again.fields
+
+
+@pytest.mark.skipif(importlib.util.find_spec("exspy") is None, reason="eXSpy is not installed")
+def test_what_the_record_knows_goes_before_a_default_of_exspy() -> None:
+    told = dataset_of(
+        eds__resolution=[assertion(125.0, "eV")],
+        signal__technique=[assertion("EDS")],
+        instrument__kind=[assertion("sem")],
+    )
+    axes = [{"name": "E", "size": 8, "scale": 0.01, "units": "keV", "offset": 0.0, "navigate": False}]
+    signal = {"data": np.zeros(8), "axes": axes, "metadata": {"Signal": {"signal_type": "EDS_SEM"}}}
+    (found,) = build([signal], False, {"path": "a"}, told)
+    detector = found.metadata.Acquisition_instrument.SEM.Detector.EDS
+    assert (detector.energy_resolution_MnKa, detector.elevation_angle) == (125, 35)
+    assert len(found.metadata.General.diadem.assumed) == 3
+    assert replaced(found) == []
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pyxem") is None, reason="pyxem is not installed")
 def test_patterns_are_of_pyxems_type(loaded: Mapping[str, list[Any]]) -> None:
     (signal,) = loaded["blo/test1.blo"]

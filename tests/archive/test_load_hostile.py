@@ -20,7 +20,7 @@ from diadem.archive.package import Package
 from diadem.errors import ReaderError
 from diadem.extract.pool import Extractor
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.record import Dataset
+from diadem.model.record import Dataset, Datasets
 from tests.archive.load_sources import Payload, offer
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -85,8 +85,8 @@ def believed(package: Package, name: str, format_: str) -> Package:
         told["files"] = [{**one, "format": format_} if one["path"] == name else one for one in told["files"]]
         return replace(dataset, document=told)
 
-    package.amended_by = lambda record: replace(record, datasets=tuple(map(read, record.datasets)))
-    package.__dict__.pop("record", None)
+    package.amended_by = lambda record: replace(record, datasets=Datasets(list(map(read, record.datasets))))
+    package.__dict__.pop("_record", None)
     return package
 
 
@@ -164,7 +164,7 @@ def test_a_document_names_no_file_that_is_not_of_its_dataset(folder: Path, lazy:
         (folder / "scan.xml").write_text(EMPAD.format(inside))
         package = believed(diadem.pack(folder, folder.with_name("store2")), "scan.xml", "empad")
     for verify in ("proof", "always", "never"):
-        with pytest.raises(ReaderError, match="outside"):
+        with pytest.raises(ReaderError, match="not beside it"):
             package.load("scan.xml", lazy=lazy, verify=verify)
 
 
@@ -173,7 +173,7 @@ def test_a_document_names_its_own_raw_file(folder: Path, lazy: bool) -> None:
     (folder / "scan.xml").write_text(EMPAD.format("scan.raw"))
     (folder / "scan.raw").write_bytes(b"\1" * 2 * FRAME)
     found = packed(folder).load("scan.xml", lazy=lazy)
-    assert found.metadata.General.diadem.verify == "proven-file"
+    assert found.metadata.General.diadem.verify == "leaves"
     assert np.asarray(found.data).tobytes() == b"\1" * (2 * 128 * 128 * 4)
 
 
@@ -233,6 +233,45 @@ def test_a_reader_that_hangs_or_dies_does_so_in_a_worker(folder: Path, tmp_path:
             package.load("x.bad")
     finally:
         sys.path.remove(str(tmp_path))
+
+
+LATE = """
+import dask.array, numpy
+
+
+def read(path, lazy=False):
+    array = dask.array.from_delayed(dask.delayed(take)({secret!r}), (64,), "u1")
+    axes = [{{"name": "x", "size": 64, "scale": 1.0, "offset": 0.0, "units": "", "navigate": False}}]
+    return [{{"data": array, "axes": axes, "metadata": {{"General": {{}}, "Signal": {{}}}}}}]
+
+
+def take(path):
+    with open(path, "rb") as file:
+        return numpy.frombuffer(file.read(), "u1")
+"""
+
+
+def test_an_array_that_is_not_to_stay_in_the_file_is_read_before_the_reader_is_let_go(
+    folder: Path, tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reader_late.py").write_text(LATE.format(secret=str(secret)))
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "x.late").write_bytes(b"late")
+    late = ReaderOffer(name="late", suffixes=(".late",), load="reader_late:read")
+    with pytest.raises(ReaderError, match="outside the dataset"):
+        load(Payload(folder).source("x.late"), offer=late, lazy=False)
+
+
+def test_a_file_is_tried_once_by_a_worker(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "def read(path, lazy=False):\n    raise ValueError('lazy' if lazy else 'eager')\n"
+    (tmp_path / "reader_failing.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    (folder / "x.failing").write_bytes(b"x")
+    failing = ReaderOffer(name="failing", suffixes=(".failing",), load="reader_failing:read")
+    tried: list[tuple[Any, Any]] = []
+    with pytest.raises(ReaderError, match="eager"):
+        load(Payload(folder).source("x.failing"), offer=failing, trial=lambda *where: tried.append(where))
+    assert len(tried) == 1
 
 
 def test_what_the_file_is_goes_before_what_the_record_says(folder: Path) -> None:

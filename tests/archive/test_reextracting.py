@@ -17,7 +17,7 @@ from diadem.api import trying
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch
 from diadem.model.differences import differences
-from diadem.model.record import Record
+from diadem.model.record import Datasets, Record
 from diadem.testing.faults import flip_byte
 from tests.hooks.distributions import IMPORTS
 from tests.services import S3Server
@@ -27,7 +27,7 @@ FILES = ("msa/example1.msa", "mib/002_4x2_6bit_roi128.mib", "mib/002_4x2_6bit_ro
 #: A plugin of an early day: it took a dwell time in milliseconds for an exposure in seconds.
 EARLY = """
 @hookimpl
-def diadem_fields():
+def diadem_formats():
     yield FieldsOffer(name="early", formats=("msa",), tables={"rosettasciio": "early_tables:TABLE"})
 
 from diadem.hooks.fields import Rule
@@ -146,5 +146,5 @@ def with_other(record: Record, key: str, change: object) -> Record:
         if dataset.path == "example1.msa":
             fields = {**dataset.document["fields"], key: change(dataset.document["fields"][key])}  # type: ignore[operator]
             datasets[place] = replace(dataset, document={**dataset.document, "fields": fields})
-            return replace(record, datasets=datasets)
+            return replace(record, datasets=Datasets(datasets))
     raise AssertionError(key)

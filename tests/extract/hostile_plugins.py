@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.hooks.checks import Described, Issue
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block, Rule
+from diadem.hooks.fields import Block, Extension, Rule
+from diadem.hooks.offers import Described, Issue
 
 CL = "org.example.cl"
 TABLE = (Rule("beam.acceleration_voltage", "High tension", "kV", cite="these tests"),)

@@ -7,11 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import CutShort, Files, Opened, Signal
 
 
 def signal(title: str = "", **more: Any) -> dict[str, Any]:
@@ -163,3 +166,42 @@ def unpickle(path: str, lazy: bool = True) -> list[dict[str, Any]]:
 
     numcodecs.get_codec({"id": "zlib"})
     return [signal(repr(numcodecs.get_codec({"id": "pickle"})))]
+
+
+# -- formats opened that end too early -----------------------------------------------------------------------------
+
+
+def short_size(files: Files) -> Opened:
+    """The head says how long the file is; then the reader fails."""
+    return Opened(_failing(ValueError("no such pixels")), _blocks(files), size=1000)
+
+
+def short_signals(files: Files) -> Opened:
+    """It is noticed where the signals are read, and was said before."""
+    return Opened(_failing(CutShort(files.entry, 1000, files[files.entry].size)), _blocks(files), size=1000)
+
+
+def short_blocks(files: Files) -> Opened:
+    """It is noticed where the blocks are cut, and the signals are there."""
+    return Opened([Signal.from_reader(signal("whole"))], _blocks(files), size=0)
+
+
+def short_at_once(files: Files) -> Opened:
+    """It is noticed at once."""
+    raise CutShort(files.entry, 1000, files[files.entry].size)
+
+
+def short_part(files: Files) -> Opened:
+    """Another file of the dataset ends too early."""
+    part = next(name for name in files if name != files.entry)
+    return Opened(_failing(CutShort(part, 1000, files[part].size)))
+
+
+def _failing(error: Exception) -> Iterator[Signal]:
+    yield from ()
+    raise error
+
+
+def _blocks(files: Files) -> Iterator[Block]:
+    yield Block("head", {"a": 1})
+    raise CutShort(files.entry, 1000, files[files.entry].size)

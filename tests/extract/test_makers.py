@@ -18,6 +18,7 @@ import diadem
         ("tia/64x64_TEM_images_acquire.emi", "Thermo Fisher Scientific (FEI)", "maker-of-model"),
         ("dm/test_STEM_image.dm3", "Thermo Fisher Scientific (FEI)", "maker-of-model"),
         ("jeol_single/met03.EDS", "JEOL", "maker-of-model"),
+        ("dm/JEOL3010_TEM_diffraction_dataZeroed.dm3", "JEOL", "maker-of-model"),  # JEM3010 UHR
     ],
 )
 def test_a_format_of_one_maker_and_a_model_that_names_it(

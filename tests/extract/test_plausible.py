@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from diadem.api import extract
-from diadem.extract.plausible import Siblings, doubts
+from diadem.extract.dataset import Siblings, doubts
 from diadem.terms.fields import Field, all_fields
 
 NOW = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)

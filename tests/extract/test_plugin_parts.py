@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from diadem.extract.extraction import Extraction
-from diadem.extract.pictures import MAX_PNG, encoded
+from diadem.extract.extraction import MAX_PNG, Extraction, encoded
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import survey
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -58,7 +57,7 @@ def read(
     checks: tuple[CheckOffer, ...] = (),
 ) -> Extraction:
     """Read the file with these parts of a plugin."""
-    origins = {(f"diadem_{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
+    origins = {(f"{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
     plan = survey([("a.honest", 10)], [READER])[0]
     with Extractor(
         [READER],
@@ -369,3 +368,16 @@ def test_pixels_become_the_picture() -> None:
 )
 def test_what_a_worker_says_that_is_no_picture_is_none(answer: Any) -> None:
     assert encoded(answer) is None
+
+
+def test_tables_without_code_are_their_package_s(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package := tmp_path / "only_tables").mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "formats.toml").write_text(
+        "[[table]]\nblock = 'header'\nproof = 'made up'\n[[table.group]]\nfields.\"beam.spot_index\" = 'High tension'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    cutter = FieldsOffer("cutter", ("honest",), {}, "hostile_plugins:honest_blocks")
+    found = read(folder, fields=(cutter, FieldsOffer("tables", ("honest",), {"header": "only_tables/header"})))
+    (assertion,) = found.fields["beam.spot_index"]
+    assert assertion["by"]["plugin"] == "only_tables"

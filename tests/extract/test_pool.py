@@ -21,7 +21,7 @@ from diadem.extract.extraction import Extraction
 from diadem.extract.parent import PATIENCE
 from diadem.extract.pool import WORTH_A_WORKER, Extractor
 from diadem.extract.survey import survey
-from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.offers import Group, ReaderOffer
 
 NAMES = (
     *("honest", "hang", "sleep", "die", "print_much", "eat_memory", "talk_too_much", "snoop", "environment"),
@@ -93,6 +93,36 @@ def test_an_honest_reader(extractor: Extractor, folder: Path) -> None:
     assert found.preview is not None
     assert found.preview.startswith(b"\x89PNG")
     assert found.fields["image.pixel_size_x"][0]["value"] == 2e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("size", ["reader-failed"]), ("signals", []), ("blocks", []), ("at_once", [])],
+)
+def test_a_file_that_is_shorter_than_it_says_is_told_of_once(tmp_path: Path, name: str, others: list[str]) -> None:
+    (tmp_path / "a.short").write_bytes(b"some bytes")
+    readers = [ReaderOffer(name="short", suffixes=(".short",), open=f"hostile_readers:short_{name}")]
+    plan = survey([("a.short", 10)], readers)[0]
+    with Extractor(readers, lasting=True) as extractor:
+        found = extractor.extract(plan, tmp_path)
+        alone = extractor.extract(plan, tmp_path, sizes_only=True)
+    (told,) = (one for one in found.issues if one["code"] == "truncated")
+    assert (told["file"], told["message"]) == (
+        "f1", "'a.short' is not whole: its header promises 1000 bytes, 10 are there",
+    )  # fmt: skip
+    assert [code for code in codes(found) if code != "truncated"] == others
+    assert [one["message"] for one in alone.issues] == ([] if name == "blocks" else [told["message"]])
+    assert (alone.signals, alone.fields) == ([], {})
+
+
+def test_a_part_that_is_shorter_than_it_says_is_named(tmp_path: Path) -> None:
+    for suffix in ("short", "part"):
+        (tmp_path / f"a.{suffix}").write_bytes(b"some bytes")
+    group = Group("{stem}.short", ("{stem}.part",))
+    readers = [ReaderOffer(name="short", suffixes=(".short",), open="hostile_readers:short_part", groups=(group,))]
+    with Extractor(readers, lasting=True) as extractor:
+        found = extractor.extract(survey([("a.short", 10), ("a.part", 10)], readers)[0], tmp_path)
+    assert [(one["code"], one["file"]) for one in found.issues] == [("truncated", "f2")]
 
 
 @pytest.mark.parametrize("name", ["hang", "sleep"])

@@ -13,8 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diadem.extract.pictures import MAX_PNG, encoded, packed
-from diadem.extract.preview import BUDGET, TooLarge, preview
+from diadem.extract.extraction import MAX_PNG, encoded
+from diadem.extract.opening import array_of
+from diadem.extract.preview import BUDGET, TooLarge, packed, preview
+from diadem.hooks.formats import Signal
+from diadem.model.layout import ArrayLayout
+from tests.plugins.opened import Held
+
+
+def test_a_header_that_promises_very_much_costs_nothing() -> None:
+    """The chunks of an array are few, whatever its shape."""
+    side = (1 << 32) - 1
+    files = Held({"a": bytes(20)})
+    array = array_of(Signal([], array=ArrayLayout("a", 16, "|u1", (side, side), (side, 1))), files, "a")
+    assert array.shape == (side, side)
+    assert array.npartitions <= 1 << 17
 
 
 def signal(data: Any, navigating: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.hooks.manager import collect
+from diadem.hooks.offers import FieldsOffer
 from diadem.serialization.validation import validate_dataset
 
 OFFERS = collect()
@@ -68,7 +69,7 @@ def real(unpacked_data: Path) -> tuple[list[DatasetPlan], dict[str, Extraction],
     """Extractions of all real files by the path of the primary, and the seconds they took."""
     plans = plans_of(unpacked_data)
     started = time.monotonic()
-    with Extractor(READERS, OFFERS.fields, workers=2) as extractor:
+    with Extractor(READERS, OFFERS.of(FieldsOffer), workers=2) as extractor:
         found = {plan.entry: extraction for plan, extraction in extractor.extract_many(plans, unpacked_data)}
     return plans, found, time.monotonic() - started
 
@@ -81,7 +82,7 @@ def bad(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         if path.name != "INDEX.tsv":
             shutil.copy(path, folder)
     started = time.monotonic()
-    with Extractor(READERS, OFFERS.fields, workers=2) as extractor:
+    with Extractor(READERS, OFFERS.of(FieldsOffer), workers=2) as extractor:
         found = {plan.entry: result for plan, result in extractor.extract_many(plans_of(folder), folder)}
     yield found, time.monotonic() - started
     assert sorted(path.name for path in folder.iterdir()) == sorted(found)

@@ -34,6 +34,21 @@ def test_a_local_time_gets_the_offset_of_the_site(tmp_path: Path) -> None:
     assert read(tmp_path, "2019-01-01T10:00:00", BERLIN).value("time.utc_offset") == "+01:00"
 
 
+@pytest.mark.parametrize(
+    ("zone", "moment", "offset"),
+    [
+        ("Asia/Kolkata", "2019-07-01T10:00:00", "+05:30"),
+        ("America/St_Johns", "2019-01-01T10:00:00", "-03:30"),
+        ("America/New_York", "2019-07-01T23:30:00", "-04:00"),
+    ],
+)
+def test_offsets_have_minutes_and_signs(tmp_path: Path, zone: str, moment: str, offset: str) -> None:
+    found = read(tmp_path, moment, {"instrument": {"time_zone": zone}})
+    assert found.value("time.utc_offset") == offset
+    assumed = [one.value for one in found.assertions("time.acquired_start") if one.status == "assumed"]
+    assert assumed == [moment + offset]
+
+
 @pytest.mark.parametrize("moment", ["2019-03-31T02:30:00", "2019-10-27T02:30:00"])
 def test_an_hour_that_came_twice_or_never_stays_unknown(tmp_path: Path, moment: str) -> None:
     found = read(tmp_path, moment, BERLIN)

@@ -44,9 +44,8 @@ def install(
 #: What a module of a plugin begins with.
 IMPORTS = """
 from diadem.hooks.offers import (
-    CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
+    CarrierOffer, CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer, hookimpl
 )
-from diadem.hooks.specs import hookimpl
 """
 
 #: A plugin that offers one of everything.
@@ -54,27 +53,12 @@ HONEST = (
     IMPORTS
     + """
 @hookimpl
-def diadem_readers():
+def diadem_formats():
     yield ReaderOffer(name="honest-{n}", suffixes=(".honest{n}",), load="honest_{n}:read")
-
-@hookimpl
-def diadem_fields():
     yield FieldsOffer(name="honest-{n}", formats=("honest-{n}",), tables={{"header": "honest_{n}:TABLE"}})
-
-@hookimpl
-def diadem_schemas():
     yield SchemaOffer("org.example.honest{n}", {{"1.0.0": {{"type": "object"}}}})
-
-@hookimpl
-def diadem_previews():
     yield PreviewOffer(name="honest-{n}", formats=("honest-{n}",), draw="honest_{n}:draw")
-
-@hookimpl
-def diadem_checks():
     yield CheckOffer(name="honest-{n}", formats=("honest-{n}",), check="honest_{n}:check")
-
-@hookimpl
-def diadem_transports():
-    yield TransportOffer(scheme="honest-{n}", connect="honest_{n}:connect")
+    yield CarrierOffer(scheme="honest-{n}", connect="honest_{n}:connect")
 """
 )

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from diadem.hooks.family import fields_of
-from diadem.hooks.gathering import HOOKS
 from diadem.hooks.inventory import PluginSummary, summaries
-from diadem.hooks.manager import BUNDLED, Offers, collect
-from diadem.hooks.offers import Group, Magic
+from diadem.hooks.manager import Offers, bundled, collect
+from diadem.hooks.manifest import fields_of
+from diadem.hooks.offers import KINDS, CheckOffer, FieldsOffer, Group, Magic
 from tests.hooks.distributions import install
 
 EVERYTHING = """
@@ -91,16 +90,16 @@ def test_all_that_can_be_offered_is_read_without_importing_the_family(site: Path
     offers = collect()
     assert "family_of_all" not in sys.modules
     assert not [failure for failure in offers.failures if failure.where == "family_of_all"]
-    assert {hook for (hook, _), origin in offers.origins.items() if origin.name == "family_of_all"} == set(HOOKS)
+    assert {kind for (kind, _), origin in offers.origins.items() if origin.name == "family_of_all"} == set(KINDS)
     reader = next(offer for offer in offers.readers if offer.name == "made-up")
     assert reader.load == "family_of_all.code:read"
     assert reader.magic == (Magic(0, b"MUP1"), Magic(208, b"MAP "), Magic(2, b"\xd0\xcf"))
     assert reader.groups == (Group("{stem}.mup", sidecars=("{stem}.txt",), required=True),)
     assert (dict(reader.options), reader.priority) == ({"fast": True}, 3)
-    fields = next(offer for offer in offers.fields if offer.name == "made-up")
+    fields = next(offer for offer in offers.of(FieldsOffer) if offer.name == "made-up")
     assert dict(fields.tables) == {"a": "family_of_all/a", "b": "family_of_all/b"}
     assert offers.schema_table["org.example.made-up"] == {"1": {"type": "object"}}
-    assert next(offer for offer in offers.checks if offer.name == "made-up").when == "assess"
+    assert next(offer for offer in offers.of(CheckOffer) if offer.name == "made-up").when == "assess"
 
 
 def test_an_honest_family_has_no_failures(site: Path) -> None:
@@ -113,7 +112,7 @@ def test_an_honest_family_has_no_failures(site: Path) -> None:
     [
         ('".code:read"', '".code:reed"', "line 7: format[0].load: there is no 'reed' in 'family_{n}.code'"),
         ('".code:blocks"', '".cod:blocks"', "line 14: fields[0].blocks: there is no module 'family_{n}.cod'"),
-        ('["made-up", "tiff"]', '["tif"]', "diadem_fields: made-up: nobody reads the format 'tif'"),
+        ('["made-up", "tiff"]', '["tif"]', "line 13: fields[0].formats: nobody reads the format 'tif'"),
         ('"schemas/one.json"', '"schemas/two.json"', "line 27: schema[0]"),
         ('suffixes = [".mup"]', 'suffixes = ["mup"]', "suffixes are lower case and start with a dot"),
         ('suffixes = [".mup"]', "suffixes = [.mup]", "is no TOML"),
@@ -136,20 +135,78 @@ def test_a_lie_is_named_and_hides_no_other_family(
     assert not [item for item in summaries(offers) if item.bundled and item.failures]
 
 
+def statement(text: str) -> tuple[str, str]:
+    """What stands in place of the one statement."""
+    return 'fields."instrument.model" = "Model"', f"fields.{text}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            *statement('"instrument.modle" = "Model"'),
+            "the record has no field 'instrument.modle'; did you mean instrum",
+        ),
+        (*statement('"stage.x" = { key = "X", unit = "furlong" }'), "nobody knows the unit 'furlong'"),
+        (*statement('"stage.x" = { key = "X", unit = "kV" }'), "'kV', which is nothing in the field's unit, m"),
+        (*statement('"stage.x" = "X"'), "the statement says no unit, which is nothing in the field's unit, m"),
+        (*statement('"stage.x".first = ["X", { key = "Y", unit = "um" }]'), "the statement says no unit"),
+        (
+            *statement('"sample.name" = { key = "X", unit = "um" }'),
+            "the field has no unit, and the statement says 'um'",
+        ),
+        (*statement('"sample.name" = { key = "X", part = "(" }'), "no regular expression"),
+        (*statement('"sample.name" = { key = "X", part = "S/N.*" }'), "the pattern has one group, ( )"),
+        (*statement('"stage.x" = { key = "X", unit = "m", within = [2, 1] }'), "no number is within these bounds"),
+        (*statement('"sample.name" = { key = "X", read = ".code:nothing" }'), "there is no 'nothing' in 'judged_"),
+        (*statement('"sample.name" = { key = "X", when = "noon" }'), "there is no condition 'noon'"),
+        (
+            *statement('"sample.name" = { key = "X", when = ["midnight", "not midnight"] }'),
+            "nothing meets both 'midnight'",
+        ),
+        (
+            *statement('"sample.name" = { key = "X", when = ["midnight", { key = "Clock", is = "12:00" }] }'),
+            "no value at 'Clock' can meet it",
+        ),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", is = ["a", 1], is_not = ["A", 1.0] }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", exists = false, matches = "." }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", is = 3, above = 3 }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", matches = "(" }', "no regular expression"),
+        ('{ key = "Clock", is = "00:00" }', '["midnight"]', "the condition refers to itself"),
+        ('proof = "p"', 'base = ""', "nothing says how it is known"),
+        ('formats = ["made-up", "tiff"]', 'formats = ["made-upp"]', "nobody reads the format 'made-upp'; did you mean"),
+        ('formats = ["*"]', 'formats = ["tif"]', "nobody reads the format 'tif'"),
+        ('blocks = ".code:blocks"', 'tables = { a = "/c" }', "there is no [[table]] for blocks 'c'"),
+    ],
+)
+def test_what_a_table_says_and_cannot_be_is_named(
+    site: Path, old: str, new: str, told: str, request: pytest.FixtureRequest
+) -> None:
+    """With file, line and rule, of a foreign plugin as of a bundled one; nothing of it is imported."""
+    name = f"judged_{abs(hash(request.node.name)) % 10**9}"
+    assert EVERYTHING.count(old) == 1
+    made(site, name, EVERYTHING.replace(old, new), code=f"{CODE}\nraise RuntimeError('imported')")
+    message = next(text for text in summary(collect(), name).failures if told in text)
+    line = EVERYTHING[: EVERYTHING.index(old)].count("\n") + 1
+    assert f"{name}/formats.toml, line {line}: " in message or old == 'proof = "p"', message
+    assert f"{name}.code" not in sys.modules
+
+
 def test_functions_for_what_only_a_program_can_tell(site: Path) -> None:
     code = (
-        "from diadem.hooks.offers import ReaderOffer\nfrom diadem.hooks.specs import hookimpl\n"
-        "@hookimpl\ndef diadem_readers():\n    return [ReaderOffer('told', ('.told',), 'family_both.code:read')]\n"
+        "from diadem.hooks.offers import ReaderOffer, hookimpl\n"
+        "@hookimpl\ndef diadem_formats():\n    return [ReaderOffer('told', ('.told',), 'family_both.code:read')]\n"
     )
     made(site, "family_both", 'python = ".code"\n' + EVERYTHING, code=CODE + code)
     offers = collect()
-    assert summary(offers, "family_both").formats == ("made-up", "told")
+    assert summary(offers, "family_both").offers["formats"] == ["made-up", "told"]
     sys.modules.pop("family_both.code")
     sys.modules.pop("family_both")
 
 
 def test_bundled_families_do_not_lie() -> None:
-    assert {item.module: item.failures for item in summaries(collect()) if item.bundled} == dict.fromkeys(BUNDLED, ())
+    ours = [plugin.module for plugin in bundled()]
+    assert {item.module: item.failures for item in summaries(collect()) if item.bundled} == dict.fromkeys(ours, ())
     assert [offer.name for offer in fields_of("diadem.plugins.zeiss")] == ["zeiss"]
     assert [offer.name for offer in fields_of("diadem.plugins.tescan")] == ["tescan"]
 
@@ -161,4 +218,4 @@ def test_a_family_in_an_archive(site: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.syspath_prepend(packed)
     offers = collect(["family_zipped"])
     assert summary(offers, "family_zipped").failures == ()
-    assert summary(offers, "family_zipped").schemas == ("org.example.made-up 1",)
+    assert summary(offers, "family_zipped").offers["schemas"] == ["org.example.made-up 1"]

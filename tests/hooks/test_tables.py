@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_conditions(family: Family, condition: str, met: bool) -> None:
     assert bool(found(family, f"fields.'instrument.model' = {{key='Model', when={condition}}}", head=head)) is met
 
 
+@pytest.mark.parametrize("form", ["part = '(.*)a.*b'", "means = { '*a*b' = 'x' }", "when = 'slow'"])
+def test_a_pattern_is_tried_on_short_texts_alone(family: Family, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """On a long one it would take minutes; of a part of it nobody knows what the whole says."""
+    monkeypatch.setitem(TREE["SEM"], "Long", "a" * 200_000)
+    head = "[when]\nslow = { key = 'SEM/Long', matches = 'a.*b' }"
+    started = time.process_time()
+    assert found(family, f"fields.'sample.name' = {{ key = 'Long', {form} }}", head=head) == []
+    assert time.process_time() - started < 10
+
+
 def test_several_statements_of_a_field_count_in_their_order(family: Family) -> None:
     several = found(family, "fields.'instrument.model' = ['Program', 'Nobody', {key='Model', status='derived'}]")
     assert [(value, status) for _, value, _, status in several] == [("Viewer", "stated"), ("JSM-7000F", "derived")]
@@ -274,7 +285,7 @@ def test_a_family_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_documented_example(family: Family) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text("utf-8")
-    section = text.partition("## What values mean: `formats.toml`")[2].partition("\n## ")[0]
+    section = text.partition("## What values mean: tables")[2].partition("\n## ")[0]
     said = section.partition("```toml\n")[2].partition("```")[0]
     tree = {
         "Scan": {"On": True},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diadem.model.amendments import Amendment, Change, Corrections
 from diadem.model.effective import effective_record
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.serialization.validation import validate_dataset
 
 PROPERTY = settings(max_examples=100, derandomize=True, deadline=None)
@@ -118,7 +118,7 @@ def test_the_effective_record_says_what_is_decided(found: list[Amendment]) -> No
     rest: dict[str, Any] = {"signals": [], "raw": [], "issues": [], "extraction": {}}
     documents = [{"id": one, "files": [file], "fields": {FIELDS[0]: [stated]}, **rest} for one in ("d1", "d2", "d3")]
     known = frozenset(FIELDS)
-    sealed = Record("diadem-record/1.0.0", [Dataset(one, known) for one in documents], known)
+    sealed = Record("diadem-record/1.0.0", Datasets([Dataset(one, known) for one in documents]), known)
     corrections = Corrections(found, OWNER)
     record = effective_record(sealed, corrections)
     assert [one.id for one in record.datasets[:2]] == ["d1", "d2"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import AmbiguousValue
-from diadem.model.record import Axis, Dataset, Quantity, Record
+from diadem.model.record import Axis, Dataset, Datasets, Quantity, Record
 from diadem.terms.fields import UnknownField
 
 KNOWN = frozenset({"beam.acceleration_voltage", "beam.current", "detector.name", "sample.elements", "stage.x"})
@@ -45,7 +45,7 @@ def dataset(name: str = "d1", **fields: list[dict[str, Any]]) -> Dataset:
 
 def record(*datasets: Dataset) -> Record:
     """A record of these datasets."""
-    return Record(schema="diadem-record/1.0.0", datasets=datasets, known=KNOWN)
+    return Record(schema="diadem-record/1.0.0", datasets=Datasets(datasets), known=KNOWN)
 
 
 def test_the_parts_of_a_dataset() -> None:
@@ -119,7 +119,9 @@ def test_datasets_that_do_not_agree_are_named() -> None:
 
 
 def test_the_dictionary_keeps_what_is_unknown_and_shares_nothing() -> None:
-    whole = Record(schema="diadem-record/1.2.0", datasets=[dataset()], known=KNOWN, unknown={"later": [1]}).to_dict()
+    whole = Record(
+        schema="diadem-record/1.2.0", datasets=Datasets([dataset()]), known=KNOWN, unknown={"later": [1]}
+    ).to_dict()
     assert whole["later"] == [1]
     assert whole["datasets"][0]["novelty"] == 1
     assert whole["datasets"][0] is not dataset().document

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from diadem.extract.opening import LocalFiles, array_of
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 
 
 class Bytes:
@@ -50,17 +49,11 @@ class Held(Files):
     """Files in memory; the first names the dataset."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.entry = next(iter(files))
+        super().__init__(next(iter(files)), files)
         self.held = {name: Bytes(data) for name, data in files.items()}
 
-    def __getitem__(self, name: str) -> Bytes:
+    def open_file(self, name: str) -> Bytes:
         return self.held[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.held)
-
-    def __len__(self) -> int:
-        return len(self.held)
 
     def path(self, parts: Any = None) -> str:  # noqa: ARG002
         raise OSError("these files have no path")
@@ -72,16 +65,16 @@ class Held(Files):
         raise OSError("these files have no reader")
 
 
-def opened(open_: str, path: Path) -> tuple[Opened, LocalFiles]:
-    """A file with all that lies beside it."""
+def opened(open_: str, path: Path, load: str = "") -> tuple[Opened, LocalFiles]:
+    """A file with all that lies beside it; `load` is the reader that it may ask."""
     names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
-    files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), open=open_))
+    files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), load, open=open_))
     return target(open_)(files), files
 
 
-def dictionaries(open_: str, path: Path) -> list[dict[str, Any]]:
+def dictionaries(open_: str, path: Path, load: str = "") -> list[dict[str, Any]]:
     """Its signals as RosettaSciIO would return them."""
-    found, files = opened(open_, path)
+    found, files = opened(open_, path, load)
     return [signal.dictionary(array_of(signal, files, str(path))) for signal in found.signals]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +16,55 @@ from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
-from diadem.model.layout import FileLayout, FileObject
-from diadem.plugins.gatan import walk
-from diadem.plugins.gatan.files import layout as layout_of_tags
+from diadem.hooks.formats import Files, Opened
+from diadem.model.layout import ArrayLayout
+from diadem.plugins.gatan import tags as dm_tags
+from diadem.plugins.gatan.files import layouts
 from diadem.plugins.gatan.tags import read_directory
+from diadem.plugins.merlin import files as merlin
 from diadem.plugins.mrc import files as mrc
-from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
+from diadem.plugins.nanomegas import blockfile
+from tests.plugins.merlin.test_merlin import frame
+from tests.plugins.nanomegas.test_blockfile import written
 from tests.plugins.opened import Bytes, Held
 
 
-def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def dm_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the arrays of a DM file lie."""
-    return layout_of_tags(read_directory(files[name], name), name, files[name].size)
+    found = layouts(read_directory(files[name], name), name, files[name].size)
+    return found or None
 
 
-def mrc_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+def blo_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
+    """Where the patterns of a block file lie; None where the reader is asked."""
+    return _layout_of(blockfile.open, files, name)
+
+
+def mib_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
+    """Where the frames of a MIB file lie; None where the reader is asked."""
+    return _layout_of(merlin.open, files, name)
+
+
+def mrc_layout(files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
     """Where the sections of an MRC file lie; None where the reader is asked."""
+    return _layout_of(mrc.open, files, name)
+
+
+def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], name: str) -> list[ArrayLayout] | None:
+    """The arrays that a format's `open` finds, and no reader; the bytes that it read are counted."""
+    held = Held({name: b""})
+    held.held[name] = files[name]
     try:
-        signals = list(mrc.open(Held({name: files[name].data})).signals)
+        signals = list(open_(held).signals)
     except OSError:
         return None
-    return FileLayout([signal.array for signal in signals if signal.array], {})
+    return [signal.array for signal in signals if signal.array]
 
 
-def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
+def _array(content: bytes, found: list[ArrayLayout] | None, number: int = 0) -> Any:
     """The array that a layout describes."""
     assert found is not None
-    return LeafArray(Bytes(content), found.arrays[number], token="t")[...]
+    return LeafArray(Bytes(content), found[number], token="t")[...]
 
 
 # -- MRC -----------------------------------------------------------------------------------------------------------
@@ -79,67 +101,15 @@ def test_mrc_that_is_not_certain_or_not_whole() -> None:
     swapped = bytearray(_mrc(data, 0))
     swapped[:12], swapped[212:214] = struct.pack(">3I", 5, 4, 3), b"\x11\x11"
     assert asks_the_reader({"a.mrc": bytes(swapped)})
+    assert mrc.open(Held({"a.mrc": bytes(swapped)})).size == len(swapped)
+    packed = Held({"a.mrc": _mrc(np.zeros((3, 4, 5), np.uint8), 101)})
+    assert mrc.open(packed).size == 1054
     short = Held({"a.mrc": _mrc(data, 0)[:-1]})
     assert mrc.open(short).size == 1084
     assert asks_the_reader({"a.mrc": _mrc(data, 0)[:-1]})
     with pytest.raises(ReaderError, match="promises at least 1,024 bytes, the file has 5"):
         list(mrc.open(Held({"a.mrc": b"short"})).signals)
     assert asks_the_reader({"1_2_movie.mrc": _mrc(data, 0), "1_2_scan_coordinates.csv": b"0,0"})
-
-
-# -- Blockfile -----------------------------------------------------------------------------------------------------
-
-
-def _blo(data: Any, marker: int = 0x55AA) -> bytes:
-    rows, columns, edge, _ = data.shape
-    patterns = 0x200 + rows * columns
-    header = bytearray(patterns)
-    struct.pack_into("<6sHIII", header, 0, b"IMGBLO", 0x0102, 0x200, patterns, 0)
-    struct.pack_into("<4H", header, 20, edge, 0, columns, rows)
-    frames = data.reshape(-1, edge, edge)
-    return bytes(header) + b"".join(struct.pack("<HI", marker, n) + frame.tobytes() for n, frame in enumerate(frames))
-
-
-def test_blo() -> None:
-    data = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 8)).astype(np.uint8)
-    content = _blo(data)
-    found = blo.layout({"a.blo": Bytes(content)}, "a.blo")
-    assert np.array_equal(_array(content, found), data)
-    assert blo.layout({"a.blo": Bytes(_blo(data, 0x1234))}, "a.blo") is None
-    assert blo.layout({"a.blo": Bytes(b"OTHER!" + content[6:])}, "a.blo") is None
-    with pytest.raises(ReaderError, match="promises"):
-        blo.layout({"a.blo": Bytes(content[:-1])}, "a.blo")
-
-
-# -- MIB -----------------------------------------------------------------------------------------------------------
-
-
-def _mib(data: Any, code: str, header: int = 384, kind: str = "MQ1") -> bytes:
-    frames, rows, columns = data.shape
-    content = b""
-    for number in range(frames):
-        text = f"{kind},{number:06d},{header:05d},01,{columns:04d},{rows:04d},{code},   1x1,01,"
-        content += text.encode().ljust(header, b" ") + data[number].tobytes()
-    return content
-
-
-@pytest.mark.parametrize(("code", "dtype"), [("U08", "u1"), ("U16", ">u2"), ("U32", ">u4")])
-@pytest.mark.parametrize("header", [384, 768])
-def test_mib(code: str, dtype: str, header: int) -> None:
-    data = np.random.default_rng(0).integers(0, 255, (5, 6, 7)).astype(dtype)
-    content = _mib(data, code, header)
-    found = mib.layout({"a.mib": Bytes(content + b"part of a frame")}, "a.mib")
-    assert np.array_equal(_array(content, found), data[:, ::-1])
-    assert found is not None
-    assert len(found.header["a.mib"]) == 5
-
-
-@pytest.mark.parametrize("content", [b"", b"MQ1,", b"MQ1" + b",x" * 20, b"\xff" * 384])
-def test_mib_that_is_not_certain(content: bytes) -> None:
-    data = np.zeros((1, 4, 4), np.uint8)
-    assert mib.layout({"a.mib": Bytes(content)}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "R64"))}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "U08", 1024))}, "a.mib") is None
 
 
 # -- DigitalMicrograph ---------------------------------------------------------------------------------------------
@@ -208,11 +178,7 @@ def test_dm(gatan: Gatan) -> None:
     for number, array in enumerate((image, cube, wave)):
         assert np.array_equal(_array(content, found, number), array)
     assert found is not None
-    assert len(found.arrays) == 3
-    data = {byte for array in found.arrays for byte in range(array.offset, array.offset + 1)}
-    header = {byte for start, stop in found.header["a.dm"] for byte in range(start, stop)}
-    assert not data & header
-    assert len(header) == len(content) - image.nbytes - cube.nbytes - wave.nbytes
+    assert len(found) == 3
 
 
 def test_dm_that_is_not_certain(gatan: Gatan) -> None:
@@ -243,16 +209,16 @@ def test_dm_with_lengths_that_lie(version: int, info: list[int], match: str) -> 
     gatan = Gatan(version)
     content = gatan.file([gatan.data("Lie", info, b"")])
     with pytest.raises(ReaderError, match=match):
-        walk.walk_tags(Bytes(content), "a.dm", lambda _path, _value: None)
+        read_directory(Bytes(content), "a.dm")
 
 
 def test_dm_that_is_too_deep_or_endless(gatan: Gatan, monkeypatch: pytest.MonkeyPatch) -> None:
     nested = b""
-    for _ in range(walk.MAX_DEPTH + 2):
+    for _ in range(dm_tags.MAX_DEPTH + 2):
         nested = gatan.group("g", [nested] if nested else [])
     with pytest.raises(ReaderError, match="deep"):
         dm_layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
-    monkeypatch.setattr(walk, "MAX_TAGS", 10)
+    monkeypatch.setattr(dm_tags, "MAX_TAGS", 10)
     with pytest.raises(ReaderError, match="more than 10 tags"):
         dm_layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
     endless = gatan.file([])[: 16 if gatan.version == 3 else 20] + b"\1\0" + gatan.number(2**31 - 1)
@@ -278,8 +244,8 @@ _EXAMPLES = {
         mrc_layout,
         _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64),
     ),
-    "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
-    "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
+    "a.blo": (blo_layout, written(np.zeros((2, 2, 4, 4), np.uint8))),
+    "a.mib": (mib_layout, frame("U08") + frame("U08", number=2)),
     "a.dm3": (
         dm_layout,
         Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
@@ -308,7 +274,7 @@ def test_changed_headers_never_lead_out_of_the_file(name: str, data: st.DataObje
     except ReaderError:
         return
     assert reader.read <= 4 * len(cut) + 10_000
-    for array in found.arrays if found else ():
+    for array in found if found else ():
         assert LeafArray(reader, array, token="t")[...].shape == array.shape
 
 
@@ -321,18 +287,12 @@ def test_any_bytes(content: bytes, name: str) -> None:
     except ReaderError:
         return
     assert reader.read <= 4 * len(content) + 10_000
-    for array in found.arrays if found else ():
+    for array in found if found else ():
         assert 0 <= array.offset <= len(content)
         assert LeafArray(reader, array, token="t")[...].shape == array.shape
 
 
 # -- the rest ------------------------------------------------------------------------------------------------------
-
-
-def test_hdf5_is_read_from_a_file_of_its_own() -> None:
-    one = Bytes(b"")
-    assert hdf5.layout({"a.emd": one}, "a.emd") == FileObject()
-    assert hdf5.layout({"a.emd": one, "b.h5": one}, "a.emd") is None
 
 
 def test_a_cursor_stops_at_the_end() -> None:
@@ -348,7 +308,7 @@ def test_a_cursor_stops_at_the_end() -> None:
 
 def test_real_headers_are_small(unpacked_data: Path) -> None:
     """A layout of a real file reads little of it: the leaves of the data stay untouched."""
-    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo.layout)):
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo_layout)):
         reader = Bytes((unpacked_data / path).read_bytes())
         assert layout({path: reader}, path) is not None
         assert reader.read < reader.size / 2

@@ -32,7 +32,6 @@ MENDS = {
     "mrc": ("mrc/20241021_00405_movie.mrc", "pixels have the sizes of the settings"),
     "mrcz": ("mrcz/haadf_public.mrcz", "numbers without a unit have none"),
     "tia": ("tia/64x64_TEM_images_acquire.emi", "offsets have the unit of the scales"),
-    "tiff": ("tif-fei/FEI-Helios-navcam.tif", "width and height are not exchanged"),
     "topspin": ("app5/topspin_test_A.app5", "rows and columns are not exchanged, angles are in mrad"),
 }
 

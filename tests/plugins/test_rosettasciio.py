@@ -13,7 +13,7 @@ import pytest
 from rsciio import IO_PLUGINS
 
 from diadem.hooks.manager import collect
-from diadem.plugins.rosettasciio import probes
+from diadem.hooks.offers import target
 
 OFFERS = {offer.name: offer for offer in collect().readers}
 
@@ -45,45 +45,46 @@ def test_asking_imports_no_reader() -> None:
 
 @pytest.mark.parametrize("name", sorted(OFFERS))
 def test_targets_exist(name: str) -> None:
-    for target in filter(None, (OFFERS[name].load, OFFERS[name].probe)):
-        module, _, function = target.partition(":")
+    for dotted in filter(None, (OFFERS[name].open, OFFERS[name].load, OFFERS[name].probe)):
+        module, _, function = dotted.partition(":")
         try:
             assert callable(getattr(importlib.import_module(module), function))
         except ImportError as error:
             pytest.skip(f"an optional package of RosettaSciIO is not there: {error.name}")
 
 
-PROBES = [
-    "is_hspy", "is_emd", "is_delmic", "is_tofwerk", "is_usid", "is_arina", "is_empad", "is_jobinyvon", "is_protochips",
-    "is_impulse", "is_mrcz",
-]  # fmt: skip
+HDF5 = ["arina", "delmic", "emd", "hspy", "tofwerk", "usid"]
+TEXTS = ["empad", "impulse", "jobinyvon", "mrcz", "protochips"]
+
+
+def probed(name: str, path: Path) -> bool:
+    """What the probe of a format says of a file."""
+    return bool(target(OFFERS[name].probe)(str(path)))
 
 
 @pytest.mark.parametrize(
-    ("pattern", "probe"),
+    ("pattern", "name"),
     [
-        ("hspy/*.h*5", "is_hspy"),
-        ("emd-*/*", "is_emd"),
-        ("de5/*.de5", "is_emd"),
-        ("delmic/*.h5", "is_delmic"),
-        ("tofwerk/*.h5", "is_tofwerk"),
-        ("usid/*.h5", "is_usid"),
-        ("arina/*_master.h5", "is_arina"),
-        ("empad/*.xml", "is_empad"),
-        ("jobinyvon/*.xml", "is_jobinyvon"),
-        ("protochips/*.csv", "is_protochips"),
-        ("impulse/*.csv", "is_impulse"),
-        ("mrcz/*.mrcz", "is_mrcz"),
+        ("hspy/*.h*5", "hspy"),
+        ("emd-*/*", "emd"),
+        ("de5/*.de5", "emd"),
+        ("delmic/*.h5", "delmic"),
+        ("tofwerk/*.h5", "tofwerk"),
+        ("usid/*.h5", "usid"),
+        ("arina/*_master.h5", "arina"),
+        ("empad/*.xml", "empad"),
+        ("jobinyvon/*.xml", "jobinyvon"),
+        ("protochips/*.csv", "protochips"),
+        ("impulse/*.csv", "impulse"),
+        ("mrcz/*.mrcz", "mrcz"),
     ],
 )
-def test_a_probe_knows_its_own_and_no_other(unpacked_data: Path, pattern: str, probe: str) -> None:
+def test_a_probe_knows_its_own_and_no_other(unpacked_data: Path, pattern: str, name: str) -> None:
     files = sorted(path for path in unpacked_data.glob(pattern) if path.is_file())
     assert files
     for path in files:
-        is_hdf5 = path.read_bytes()[:4] == b"\x89HDF"
-        for other in PROBES:
-            if is_hdf5 == (other in PROBES[:6]):
-                assert getattr(probes, other)(str(path)) == (other == probe), (path.name, other)
+        for other in HDF5 if path.read_bytes()[:4] == b"\x89HDF" else TEXTS:
+            assert probed(other, path) == (other == name), (path.name, other)
 
 
 def test_probes_know_strangers(tmp_path: Path) -> None:
@@ -92,5 +93,5 @@ def test_probes_know_strangers(tmp_path: Path) -> None:
         file["spectra"] = np.zeros(4)
     text = tmp_path / "a.csv"
     text.write_text("Name,Value\na,1\n")
-    assert not any(getattr(probes, probe)(str(path)) for probe in PROBES[:6])
-    assert not any(getattr(probes, probe)(str(text)) for probe in PROBES[6:])
+    assert not any(probed(name, path) for name in HDF5)
+    assert not any(probed(name, text) for name in TEXTS)

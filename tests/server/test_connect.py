@@ -135,6 +135,12 @@ def test_what_is_granted_is_found_read_and_given_back(laptop: Laptop, tmp_path: 
             node.get(tio[7:19])
         with pytest.raises(UsageError, match="no package id"):
             node.get("zno")
+        assert row.package.id == node.get(row).id == row.dataset.package.id == zno
+        shown = str(node.show(row))
+        assert "by alice@hu-berlin" in shown
+        assert "sample      zno" in shown
+        assert f"diadem open {zno[7:19]}" in shown
+        assert node.restore(zno, tmp_path / "some", only="LARGE*").files == 1
         assert node.restore(zno, tmp_path / "back").files == 3
         assert (tmp_path / "back" / "large.bin").read_bytes() == data
         laptop.node.amend(zno, {"sample.name": "ZnO nanorods"})

@@ -24,6 +24,8 @@ SPELLINGS = (
     ("eV", "eV", 1.0), ("KeV", "eV", 1e3), ("kev", "eV", 1e3), ("meV", "eV", 1e-3), ("MeV", "eV", 1e6),
     ("msec", "s", 1e-3), ("Secs", "s", 1.0), ("us", "s", 1e-6), ("uSec", "s", 1e-6),
     ("pA", "A", 1e-12), ("nA", "A", 1e-9), ("mPa", "Pa", 1e-3), ("MPa", "Pa", 1e6), ("mbar", "Pa", 1e2),
+    ("MBAR", "Pa", 1e2), ("min", "s", 60.0), ("MIN", "s", 60.0), ("Minutes", "s", 60.0), ("hour", "s", 3600.0),
+    ("px", "px", 1.0), ("PX", "px", 1.0), ("Pixels", "px", 1.0),
 )  # fmt: skip
 
 
@@ -31,6 +33,12 @@ SPELLINGS = (
 def test_a_spelling_means_the_same_in_a_field_and_on_an_axis(written: str, unit: str, factor: float) -> None:
     assert convert(1.0, written, unit) == factor
     assert to_si(written) == (unit, factor)
+
+
+def test_a_rate_is_of_fields_alone() -> None:
+    rates = {"Hz": 1.0, "HZ": 1.0, "kHz": 1e3, "KHZ": 1e3, "MHz": 1e6, "mHz": 1e-3, "1/s": 1.0, "s-1": 1.0}
+    assert {written: convert(1.0, written, "1/s") for written in rates} == rates
+    assert {to_si(written) for written in rates} == {("", 1.0)}
 
 
 def test_the_quantity_decides_what_a_capital_a_is() -> None:
@@ -43,6 +51,21 @@ def test_the_quantity_decides_what_a_capital_a_is() -> None:
 def test_a_magnification_is_written_with_an_x_or_without(written: str) -> None:
     assert convert(250, written, "1") == 250
     assert [convert(50, more, "1") for more in ("K X", "kX", "KX", "kx")] == [50e3] * 4
+
+
+#: Units that no axis of the corpus has: of a value 2, its size in the unit of the record, reckoned by hand.
+OTHERS = (
+    ("0.1 V", "V", 0.2), ("0.1 us", "s", 2e-7), ("0.1 mm", "m", 2e-4), ("0.01 deg", "deg", 0.02), ("min", "s", 120.0),
+    ("h", "s", 7200.0), ("mbar", "Pa", 200.0), ("Torr", "Pa", 266.644736842), ("hPa", "Pa", 200.0), ("K", "K", 2.0),
+    ("°C", "K", 275.15), ("1/s", "1/s", 2.0), ("Hz", "1/s", 2.0), ("bit", "bit", 2.0), ("px", "px", 2.0),
+    ("kx", "1", 2000.0), ("%", "1", 0.02), ("cm", "m", 0.02), ("fm", "m", 2e-15), ("urad", "rad", 2e-6),
+    ("uA", "A", 2e-6), ("mA", "A", 2e-3), ("ns", "s", 2e-9), ("kPa", "Pa", 2000.0), ("1/cm", "1/m", 200.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "unit", "value"), OTHERS)
+def test_the_size_of_each_other_unit(written: str, unit: str, value: float) -> None:
+    assert convert(2.0, written, unit) == pytest.approx(value, rel=1e-11)
 
 
 def test_an_energy_of_electrons_is_their_voltage_and_degrees_are_radians() -> None:
@@ -61,6 +84,10 @@ def test_an_energy_of_electrons_is_their_voltage_and_degrees_are_radians() -> No
         ("MS", "s"),
         ("M", "m"),
         ("Mv", "V"),
+        ("mv", "V"),
+        ("mev", "eV"),
+        ("mhz", "1/s"),
+        ("Mbar", "Pa"),
         ("V", "eV"),
         ("nm", "s"),
         ("", "m"),
@@ -70,7 +97,9 @@ def test_what_is_not_certain_has_no_number(written: str, wanted: str) -> None:
     assert convert(1.0, written, wanted) is None
 
 
-@pytest.mark.parametrize("written", ["", "furlong", "Mm", "S", "M", "1", "x", "%", "°C", None, 3])
+@pytest.mark.parametrize(
+    "written", ["", "furlong", "Mm", "S", "M", "1", "x", "%", "°C", None, 3, "a", "1/a", "pa", "mv", "mev", "Mbar"]
+)
 def test_what_is_no_unit_of_an_axis_has_none(written: object) -> None:
     assert to_si(written) == ("", 1.0)
 

@@ -15,43 +15,26 @@ from pathlib import Path
 
 import numpy as np
 
-from diadem.hooks.checks import Issue
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block, Derived, Found, Rule
-from diadem.hooks.offers import CheckOffer, FieldsOffer, Group, Magic, PreviewOffer, ReaderOffer, SchemaOffer
-from diadem.hooks.specs import hookimpl
+from diadem.hooks.fields import Block, Derived, Extension, Found, Rule
+from diadem.hooks.offers import (
+    CheckOffer, FieldsOffer, Group, Issue, Magic, PreviewOffer, ReaderOffer, SchemaOffer, hookimpl
+)
 from diadem.hooks.times import moments
 from diadem.terms.dates import from_epoch
 
 
 @hookimpl
-def diadem_readers():
+def diadem_formats():
     group = Group("{stem}.kit", sidecars=("{stem}.kitlog",))
     yield ReaderOffer(
         name="kit", suffixes=(".kit",), magic=(Magic(0, b'{"kit"'),), groups=(group,),
-        load="MODULE:read", describe="MODULE:describe",
+        load="MODULE:read",
     )
-
-
-@hookimpl
-def diadem_fields():
     tables = {"kit-header": "MODULE:TABLE"}
-    yield FieldsOffer(name="kit", formats=("kit",), blocks="MODULE:blocks", tables=tables, whole=True)
-
-
-@hookimpl
-def diadem_schemas():
+    yield FieldsOffer(name="kit", formats=("kit",), blocks="MODULE:blocks", tables=tables)
     schema = {"$id": "https://example.org/kit/1", "properties": {"mirror": {"type": "string"}}}
     yield SchemaOffer("org.example.kit", {"1": schema})
-
-
-@hookimpl
-def diadem_previews():
     yield PreviewOffer(name="kit", formats=("kit",), draw="MODULE:draw")
-
-
-@hookimpl
-def diadem_checks():
     yield CheckOffer(name="kit", formats=("kit",), check="MODULE:check")
 
 
@@ -85,10 +68,6 @@ def pixels(path):
 
 def read(path, lazy=True):
     # READ
-    return described(path, pixels(path))
-
-
-def describe(path):
     return described(path, pixels(path))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from diadem.testing import PluginFault, check_plugin
-from diadem.testing.comparing import difference
-from diadem.testing.spoiling import spoiled
+from diadem.testing.plugin_copies import spoiled
+from diadem.testing.plugin_reading import difference
 from tests.hooks.distributions import install
 from tests.testing.kit_plugin import SOURCE, write, write_example
 
@@ -84,7 +84,7 @@ STATIC = {
     "table-cite 2": ('started, cite="this text"', "started"),
     "table-rule": ("TABLE = (", "TABLE = (3,"),
     "schema-unusable": ('"type": "string"', '"type": "nonsense"'),
-    "unknown-format": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
+    "untrue": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
 }
 
 
@@ -117,7 +117,6 @@ DYNAMIC = {
         'instant=from_epoch(tree["epoch"])',
         'local=datetime.fromtimestamp(tree["epoch"])',
     ),
-    "describe": ("def describe(path):\n", "def describe(path):\n    return described(path, pixels(path)[:5])\n"),
     "not-alone": ("# READ", 'Path(path + ".cache").write_text("x")'),
     "not-alone 2": ("# READ", 'import socket; socket.socket().connect_ex(("127.0.0.1", 9))'),
     "not-alone 3": ("# READ", 'os.system("exit")'),
@@ -135,7 +134,7 @@ DYNAMIC = {
     ),
     "load": ("    # READ", "    if 'store' in path: raise ValueError"),
     "rule-raised": ("def started(tree):\n", "def started(tree):\n    raise KeyError('mine')\n"),
-    "form": ("    return described(path, pixels(path))\n\n\ndef describe", "    return [3]\n\n\ndef describe"),
+    "form": ("    return described(path, pixels(path))", "    return [3]"),
 }
 
 
@@ -151,8 +150,6 @@ def test_a_fault_in_the_work_is_named(site: Path, module: str, example: Path, fa
     if code == "no-field":
         changes.append(('Rule("beam.acceleration_voltage", "voltage"', 'Rule("beam.acceleration_voltage", "volts"'))
         changes.append(('yield from moments("time', 'return\n    yield from moments("time'))
-    if code in ("form", "hang", "reader-failed"):  # a quick description would hide the reader
-        changes.append((f', describe="{module}:describe"', ""))
     report = check_plugin(write(site, module, *changes), examples=[example], seconds=3.0, strict=False)
     assert code in [finding.code for finding in report.findings if finding.severity == "error"], str(report)
     assert not report.ok
@@ -163,6 +160,20 @@ def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None
     (finding,) = [finding for finding in report.findings if finding.code == "rule-untried"]
     assert "beam.acceleration_voltage" in finding.where
     assert "nothing is at 'votlage'" in finding.message
+
+
+def test_a_foreign_table_is_judged_with_file_and_line(site: Path, module: str) -> None:
+    name = f"{module}_toml"
+    install(site, name, "")
+    (site / f"{name}.py").unlink()
+    (site / name).mkdir()
+    (site / name / "__init__.py").touch()
+    table = '[[table]]\nblock = "b"\nproof = "p"\n[[table.group]]\nfields."stage.xx" = "X"\n'
+    (site / name / "formats.toml").write_text(f'[[fields]]\nname = "{name}"\nformats = ["msa"]\n{table}')
+    with pytest.raises(
+        PluginFault, match=r"error: untrue: .*formats.toml, line 8: table\[0\].* has no field 'stage.xx'"
+    ):
+        check_plugin(name)
 
 
 def test_examples_that_are_none_are_named(site: Path, module: str, example: Path) -> None:

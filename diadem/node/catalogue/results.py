@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, Final, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from diadem.archive.scan_sheets import harmless
-from diadem.errors import UsageError
+from diadem.errors import NotFound, UsageError
 from diadem.model.times import time_text
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+    from diadem.model.record import Dataset
 
 #: A day; rows have an attribute of the name `date`.
 Day = date
@@ -24,6 +29,22 @@ class DatasetRow:
 
     id: str
     path: str
+    row: PackageRow | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset itself, of its opened package; errors as of `PackageRow.package`."""
+        if self.row is None:
+            raise UsageError("this row is of no search", where=self.path, next="Search with a node: node.search(…).")
+        return self.row.package.record.datasets[self.id]
+
+    def load(self, **options: Any) -> Any:
+        """Load it as HyperSpy signal; see `diadem.Package.load`."""
+        return self.dataset.load(**options)
+
+    def picture(self, *arguments: Any, **options: Any) -> Any:
+        """Draw it; see `diadem.Package.picture`."""
+        return self.dataset.picture(*arguments, **options)
 
     def to_dict(self) -> dict[str, str]:
         """A JSON object with every attribute."""
@@ -53,6 +74,19 @@ class StatedDataset:
     path: str
     number: int
     values: Mapping[str, tuple[Value, ...]]
+
+
+class Named(Protocol):
+    """Whatever has the id of a package: a row of a search, an opened package."""
+
+    @property
+    def id(self) -> str:
+        """``diadem:<64 hex>``."""
+
+
+def id_of(package: str | Named) -> str:
+    """The id that is meant, whole or its beginning."""
+    return package if isinstance(package, str) else str(package.id)
 
 
 class Source(Protocol):
@@ -141,15 +175,62 @@ class PackageRow:
     quality: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     until: Day | None = None
+    opener: Callable[[str], Package] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Id, days, title and size in short; `to_dict` has everything."""
+        days = f"{self.date}{f' to {self.until}' if self.until else ''}" if self.date else "date unknown"
+        return f"<PackageRow {self.id[7:19]} {days} {self.title!r}, {self.matching} of {self.datasets} datasets>"
 
     @property
     def copies(self) -> int:
         """Copies that are present, each store counted as one."""
         return len(self.stores)
 
+    @property
+    def package(self) -> Package:
+        """The package, opened when it is first asked for: the same object for all rows of one search.
+
+        Raises
+        ------
+        UsageError
+            The row was not found by a node.
+        NotFound, Unreachable
+            No copy of it can be read now.
+        """
+        if self.opener is None:
+            raise UsageError("this row is of no search", where=self.id, next="Search with a node: node.search(…).")
+        return self.opener(self.id)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The first dataset that matches, whose picture a notebook shows; errors as of `package`.
+
+        Raises
+        ------
+        NotFound
+            No dataset of it matches, or it has none.
+        """
+        if not self.matched:
+            raise NotFound("the package has no dataset", where=self.id, next="See .package.files for what it holds.")
+        return self.package.record.datasets[self.matched[0].id]
+
+    def load(self, **options: Any) -> Any:
+        """Load the first dataset that matches as HyperSpy signal; see `diadem.Package.load`."""
+        return self.dataset.load(**options)
+
+    def picture(self, *arguments: Any, **options: Any) -> Any:
+        """Draw the first dataset that matches; see `diadem.Package.picture`."""
+        return self.dataset.picture(*arguments, **options)
+
+    def opened_by(self, opener: Callable[[str], Package]) -> PackageRow:
+        """The same row, which leads on to its package."""
+        row = replace(self, opener=opener)
+        return replace(row, matched=tuple(replace(one, row=row) for one in self.matched))
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute, and ``copies``."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "opener"}
         return plain | {
             "date": self.date.isoformat() if self.date else None,
             "until": self.until.isoformat() if self.until else None,
@@ -167,8 +248,9 @@ class PackageRow:
 
 #: Columns of tables for people, in their order.
 COLUMNS = (
-    "id", "date", "title", "instrument", "sample", "operator", "formats", "datasets", "matching", "files", "bytes",
-    "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id", "quality", "warnings",
+    "id", "date", "until", "title", "instrument", "sample", "operator", "formats", "datasets", "matching", "files",
+    "bytes", "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id", "quality",
+    "warnings",
 )  # fmt: skip
 
 
@@ -240,6 +322,22 @@ class SearchResult:
         """Its rows."""
         return iter(self.rows)
 
+    @overload
+    def __getitem__(self, index: int) -> PackageRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> SearchResult: ...
+    def __getitem__(self, index: int | slice) -> PackageRow | SearchResult:
+        """One row of this page: ``found[0]``; or a result of several: ``found[:3]``."""
+        if not isinstance(index, slice):
+            return self.rows[index]
+        rows = self.rows[index]
+        return replace(self, rows=rows, offset=self.offset + (index.indices(len(self.rows))[0] if rows else 0))
+
+    def opened_by(self, opener: Callable[[str], Package]) -> SearchResult:
+        """The same result, whose rows lead on to their packages; each is opened once."""
+        opened = cache(opener)
+        return replace(self, rows=tuple(row.opened_by(opened) for row in self.rows))
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
         rows = [row.to_dict() for row in self.rows]
@@ -264,7 +362,7 @@ class SearchResult:
         return text.getvalue().encode("utf-8-sig")
 
     def to_dataframe(self, *, fields: Sequence[str] = (), datasets: bool = False) -> Any:
-        """The rows as a pandas DataFrame; `date` and `ingested_at` are times, counts and sizes whole numbers.
+        """The rows as a pandas DataFrame; `date`, `until` and `ingested_at` are times, counts and sizes whole numbers.
 
         Parameters
         ----------
@@ -315,7 +413,8 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
         body = [[*row, *_cells(together.get(id_, {}), fields, units)] for id_, row in rows.items()]
     frame = pandas.DataFrame(body, columns=[*COLUMNS, *head, *fields])
     frame = frame.loc[:, ~frame.columns.duplicated(keep="last")].copy()
-    frame["date"] = pandas.to_datetime(frame["date"])
+    for name in ("date", "until"):
+        frame[name] = pandas.to_datetime(frame[name])
     frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)
     whole = [name for name in ("datasets", "matching", "files", "bytes", "copies") if name not in fields]
     frame = frame.astype(

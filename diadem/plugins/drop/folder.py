@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from diadem.errors import NotFound, Refused, Unreachable, UsageError
-from diadem.hooks.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 
 _SUFFIX: Final = ".age"
 _PART: Final = ".part"
@@ -62,7 +62,7 @@ def connect(url: str) -> Folder:
 
 
 class Folder:
-    """Implements `diadem.hooks.carriers.Carrier` on a folder.
+    """Implements `diadem.model.carriers.Carrier` on a folder.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.text import number
+from diadem.plugins.ebsd.maps import axis, signal, told_uneven
 
 if TYPE_CHECKING:
     import h5py
@@ -35,6 +36,8 @@ _STEPS = (("Y Step", "YSTEP", "Step Y", "step_y"), ("X Step", "XSTEP", "Step X",
 _SQUARE = ("", "isometric", "SqrGrid", "square")
 #: What the axes say.
 _PLACES = frozenset({"X", "Y", "X Position", "Y Position"})
+#: Kinds of blocks by who wrote the file.
+_KINDS = {"oxford": "h5oina", "bruker": "bruker-ebsd", "edax": "edax-ebsd", "kikuchipy": "kikuchipy"}
 #: The map that looks like a picture of the sample; it goes before the others.
 _PICTURES = frozenset({"Band Contrast", "IQ", "RadonQuality"})
 
@@ -79,26 +82,6 @@ def is_emsoft(path: str) -> bool:
         return {"EMData", "EMheader"} <= set(root)
 
 
-def open_h5oina(files: Files) -> Opened:
-    """Open a file of Oxford Instruments."""
-    return _opened(files, "h5oina")
-
-
-def open_bruker(files: Files) -> Opened:
-    """Open a file of Bruker's ESPRIT."""
-    return _opened(files, "bruker-ebsd")
-
-
-def open_edax(files: Files) -> Opened:
-    """Open a file of EDAX."""
-    return _opened(files, "edax-ebsd")
-
-
-def open_kikuchipy(files: Files) -> Opened:
-    """Open a file of kikuchipy."""
-    return _opened(files, "kikuchipy")
-
-
 def open_emsoft(files: Files) -> Opened:
     """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
     import h5py
@@ -107,19 +90,25 @@ def open_emsoft(files: Files) -> Opened:
     return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], [_VALUES]), place="EMheader")])
 
 
-def _opened(files: Files, kind: str) -> Opened:
-    """Signals and headers of each scan; what a program says beside the patterns it says of all of the scan."""
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open scans of a camera's maker, or kikuchipy's: signals, and headers of each technique.
+
+    What a program says beside the patterns it says of all of the scan; only Oxford has a header for each technique.
+    """
     import h5py
 
     root = h5py.File(files.hdf5(), "r")
     told = _file(root)
+    maker = str(told.get("Manufacturer", "")).lower()
+    kind = next((kind for name, kind in _KINDS.items() if name in maker), "h5oina")
     signals: list[Signal] = []
-    blocks, failed = [], []
+    blocks, failed, uneven = [], [], False
     scans = list(itertools.islice(_scans(root), _SCANS + 1))
     for place, scan in scans[:_SCANS]:
         first, own = len(signals), []
         for technique in _techniques(scan):
             part, before = _Part(place, scan, technique, told), len(signals)
+            uneven = uneven or part.uneven
             try:
                 signals += part.signals()
             except Exception as error:  # one odd array costs neither the others nor what the headers say
@@ -131,9 +120,10 @@ def _opened(files: Files, kind: str) -> Opened:
             blocks.append(Block(kind, tree, place=f"{place}/{part.technique}/Header", signals=tuple(meant)))
     if len(scans) > _SCANS:
         failed.append(f"the file has more than {_SCANS} scans; the first are described")
+    signals = list(told_uneven(signals)) if uneven else signals
     if failed and signals:
         issues = [{"code": "not-described", "message": message[:300]} for message in failed[:_FAILURES]]
-        signals[0] = replace(signals[0], issues=issues)
+        signals[0] = replace(signals[0], issues=[*signals[0].issues, *issues])
     return Opened(signals if signals or not failed else _unreadable(files.entry, failed[0]), blocks)
 
 
@@ -233,6 +223,7 @@ class _Grid:
     shape: tuple[int, int] | None = None
     steps: tuple[float, float] = (0.0, 0.0)
     order: Any = None
+    uneven: bool = False
 
 
 class _Part:
@@ -243,6 +234,7 @@ class _Part:
         self._scan, self._data = scan, scan[technique].get("Data")
         self._title = "" if place == str(told.get("Index", "")) else f"{place}: "
         self.header = _tree(scan[technique]["Header"], [_VALUES])
+        self.uneven = str(self.header.get("Grid Type", "")) not in _SQUARE
 
     def signals(self) -> Iterator[Signal]:
         """Patterns first, then what is known of each point."""
@@ -261,15 +253,15 @@ class _Part:
             for below, array in inside:
                 if not isinstance(array, h5py.Dataset) or not array.ndim or array.dtype.kind not in "iufb":
                     continue
-                if name not in _PLACES and array.shape[0] > 1 and _kept_here(array):
+                if (self.uneven or name not in _PLACES) and array.shape[0] > 1 and _kept_here(array):
                     yield f"{name} {below}".strip(), array
 
     def _grid(self, size: int) -> _Grid:
         """How the points lie."""
         columns, rows = (int(min(self._first(names) or 0, _POINTS)) for names in (_COLUMNS, _ROWS))
         y, x = (float(self._first(names) or 0) for names in _STEPS)
-        if str(self.header.get("Grid Type", "")) not in _SQUARE:
-            return _Grid(size)
+        if self.uneven:
+            return _Grid(size, uneven=True)
         if rows > 0 and columns > 0 and rows * columns == size:
             return _Grid(size, (rows, columns), (y, x))
         return self._region(size, (y, x))
@@ -307,17 +299,17 @@ def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> I
     if not rest or (len(rest) == 1 and rest[0] <= 4):
         for column in range(rest[0]) if rest else (None,):
             named = title if column is None or rest == [1] else f"{title} {column + 1}"
-            yield _signal(named, data if column is None else data[..., column], _points(grid, navigate=False))
+            yield signal(named, _points(grid, navigate=False), data if column is None else data[..., column])
         return
-    if len(rest) == 1 and grid.shape is None:  # a picture beside the map
-        yield _signal(title, data, [_axis("y", array.shape[0]), _axis("x", rest[0])])
+    if len(rest) == 1 and grid.shape is None and not grid.uneven:  # a picture beside the map
+        yield signal(title, [axis("y", array.shape[0]), axis("x", rest[0])], data)
         return
     if len(rest) == 1:
         width, start = (number(header.get(name, "")) for name in ("Channel Width", "Start Channel"))
-        axes = [_axis("Energy" if width else "", rest[0], width or 1.0, start or 0.0, "eV" if width else "")]
+        axes = [axis("Energy" if width else "", rest[0], width or 1.0, start or 0.0, "eV" if width else "")]
     else:
-        axes = [_axis(name, size) for name, size in zip(("z", "dy", "dx")[-len(rest) :], rest, strict=False)]
-    yield _signal(title, data, [*_points(grid, navigate=True), *axes])
+        axes = [axis(name, size) for name, size in zip(("z", "dy", "dx")[-len(rest) :], rest, strict=False)]
+    yield signal(title, [*_points(grid, navigate=True), *axes], data)
 
 
 def _lazy(array: Any, grid: _Grid) -> Any:
@@ -342,19 +334,11 @@ def _shape(grid: _Grid) -> tuple[int, ...]:
 
 
 def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
+    if grid.uneven:
+        return [axis("point", grid.size)]
     steps = zip(("y", "x"), grid.shape or (1, grid.size), grid.steps, strict=True)
-    axes = [_axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
+    axes = [axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
     return axes[-len(_shape(grid)) :]
-
-
-def _axis(
-    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
-) -> dict[str, Any]:
-    return {"name": name, "size": size, "scale": scale, "offset": offset, "units": units, "navigate": navigate}
-
-
-def _signal(title: str, data: Any, axes: list[dict[str, Any]]) -> Signal:
-    return Signal(axes, data, metadata={"General": {"title": title}, "Signal": {"signal_type": ""}})
 
 
 def _simulated(root: Any) -> Iterator[Signal]:
@@ -366,8 +350,8 @@ def _simulated(root: Any) -> Iterator[Signal]:
         for name, array in _hard(group):
             if isinstance(array, h5py.Dataset) and array.ndim > 2 and array.dtype.kind in "iuf" and _kept_here(array):
                 grid = _Grid(array.shape[0])
-                axes = [_axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
-                yield _signal(f"{program}: {name}", _lazy(array, grid).reshape(array.shape), axes[::-1])
+                axes = [axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
+                yield signal(f"{program}: {name}", axes[::-1], _lazy(array, grid).reshape(array.shape))
                 found += 1
     if not found:
         raise ReaderError("there are no patterns below EMData", where="EMData")

@@ -1,7 +1,7 @@
-"""Maps of EBSD as text and as Oxford's CHANNEL 5 has them: ``.ctf``, ``.ang``, and ``.cpr`` with ``.crc``.
+"""Maps and patterns of EBSD outside HDF5: ``.ctf``, ``.ang``, ``.cpr`` with ``.crc``, and ``.up1``, ``.up2``.
 
-Each has a head of names and values, and a row of numbers for each point of the map, row by row. The numbers of
-texts are read when they are asked for: their rows have no fixed length.
+Each has a head, and a row of numbers, or a pattern, for each point of the map, row by row. The numbers of texts are
+read when they are asked for: their rows have no fixed length.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -40,7 +42,35 @@ _CRC: Mapping[int, tuple[str, str]] = {
     11: ("Error", "|u1"), 12: ("Reliability", "<f4"),
 }  # fmt: skip
 
+#: Heads of patterns: version, width, height, the first pattern's byte; columns, rows, 1 for a hexagonal grid, steps.
+_UP, _UP_GRID = struct.Struct("<4I"), struct.Struct("<x2IB2d")
+#: Pixels along a side; a step above a metre is none: what stands there was not written, or is infinite.
+_WIDEST, _LONGEST_STEP = 16384, 1e6
+
 Shape = tuple[int, ...]
+
+
+def axis(
+    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
+) -> dict[str, Any]:
+    """An axis as readers of RosettaSciIO give it; "point" where points follow each other, and lie anywhere."""
+    said = {"name": name, "size": size, "scale": scale, "offset": offset, "units": units}
+    return {**said, "navigate": navigate or name == "point"}
+
+
+def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: ArrayLayout | None = None) -> Signal:
+    """A signal of a map."""
+    return Signal(axes, data, array, {"General": {"title": title}, "Signal": {"signal_type": ""}})
+
+
+def told_uneven(signals: Iterable[Signal]) -> Iterator[Signal]:
+    """Signals of a hexagonal map, the first of which says that there is one."""
+    message = (
+        "the grid is hexagonal: its points follow each other row by row, and no picture is made of them; "
+        "where they lie is said by the signals of their places, if there are any"
+    )
+    for number_, one in enumerate(signals):
+        yield one if number_ else replace(one, issues=[{"code": "uneven-grid", "message": message}])
 
 
 # -- HKL, Oxford: Channel Text File ----------------------------------------------------------------------------------
@@ -95,14 +125,14 @@ def open_ang(files: Files) -> Opened:
     tree = ang(_lines(head))
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
     shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
-    if "hex" in tree.get("GRID", "").lower():  # rows are shifted, and every other one may have one point less
-        shape, steps = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even), (None, None)
+    if uneven := "hex" in tree.get("GRID", "").lower():  # rows are shifted; every other one may have one point less
+        shape = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
     listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
     acom = is_acom(tree)
     known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
     names = [*known, *(f"Column {place}" for place in range(len(known) + 1, _MOST_COLUMNS))]
-    signals = _texts(files, len(head), names, shape, steps, "nm" if acom else "um")
-    return Opened(signals, [_block("ang-head", tree, head)])
+    signals = _texts(files, len(head), names, shape, None if uneven else steps, "nm" if acom else "um")
+    return Opened(told_uneven(signals) if uneven else signals, [_block("ang-head", tree, head)])
 
 
 def is_acom(tree: Mapping[str, str]) -> bool:
@@ -166,10 +196,78 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
         strides = (shape[-1] * record, record)[-len(shape) :]
         layout = ArrayLayout(name, offset, kind, shape, strides)
         if title.lower() not in _PLACES:
-            yield Signal(
-                _axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout, metadata=_titled(title)
-            )
+            yield signal(title, _axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
         offset += int(kind[-1])
+
+
+# -- EDAX: .up1 of bytes, .up2 of two bytes a pixel --------------------------------------------------------------------
+
+
+def is_up(path: str) -> bool:
+    """There is no magic number; the head must be one."""
+    with Path(path).open("rb") as stream:
+        return bool(up_head(stream.read(_UP.size + _UP_GRID.size)))
+
+
+def up_head(data: bytes) -> dict[str, Any]:
+    """Numbers of the head by name; none where it is not one.
+
+    All numbers are little-endian; columns, rows, grid and steps in um are there from version 3 on. PyEBSDIndex, in the
+    public domain, reads them so.
+
+    Parameters
+    ----------
+    data : bytes
+        The beginning of a file.
+    """
+    if len(data) < _UP.size:
+        return {}
+    version, width, height, offset = _UP.unpack_from(data)
+    if version not in (1, 3, 4, 5) or not (0 < width <= _WIDEST and 0 < height <= _WIDEST):
+        return {}
+    found = {
+        "Version": version, "Pattern Width": width, "Pattern Height": height, "Offset": offset, "Hexagonal": 0
+    }  # fmt: skip
+    if version == 1:
+        return found if offset == _UP.size else {}
+    if len(data) < _UP.size + _UP_GRID.size or offset < _UP.size + _UP_GRID.size:
+        return {}
+    columns, rows, hexagonal, x, y = _UP_GRID.unpack_from(data, _UP.size)
+    return {**found, "Columns": columns, "Rows": rows, "Hexagonal": hexagonal, "Step X": x, "Step Y": y}
+
+
+def open_up(files: Files) -> Opened:
+    """Open a file of patterns."""
+    data = files[files.entry].read_at(0, _UP.size + _UP_GRID.size)
+    tree = up_head(data)
+    if not tree:
+        raise ReaderError("its head is none of version 1 or 3", where=files.entry)
+    used = data[: tree["Offset"]]
+    block = Block("edax-patterns", tree, used, place="head", byte_range=(0, len(used)))
+    signals = _patterns(files, tree)
+    return Opened(told_uneven(signals) if tree["Hexagonal"] else signals, [block])
+
+
+def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
+    """One signal; of a hexagonal grid, or one that is not named, the patterns follow each other."""
+    kind, size = "|u1" if files.entry.lower().endswith("1") else "<u2", files[files.entry].size
+    height, width = tree["Pattern Height"], tree["Pattern Width"]
+    frame = height * width * int(kind[-1])
+    rows, columns = (0, 0) if tree["Hexagonal"] else (tree.get(name, 0) for name in ("Rows", "Columns"))
+    needed = tree["Offset"] + frame * (columns * rows or 1)
+    if size < needed:
+        raise CutShort(files.entry, needed, size)
+    places = [axis("point" if tree["Hexagonal"] else "x", (size - tree["Offset"]) // frame, navigate=True)]
+    if columns and rows:
+        steps = [step if 0 < (step := tree[f"Step {name}"]) < _LONGEST_STEP else 0.0 for name in "YX"]
+        places = [
+            axis(name, length, step or 1.0, 0.0, "um" if step else "", navigate=True)
+            for name, length, step in zip("yx", (rows, columns), steps, strict=True)
+        ][-(1 + (rows > 1)) :]
+    axes = [*places, axis("dy", height), axis("dx", width)]
+    shape = tuple(one["size"] for one in axes)
+    strides = tuple(int(kind[-1]) * prod(shape[place + 1 :]) for place in range(len(shape)))
+    yield signal("Patterns", axes, array=ArrayLayout(files.entry, tree["Offset"], kind, shape, strides))
 
 
 # -- what they have in common ------------------------------------------------------------------------------------------
@@ -212,9 +310,9 @@ def _grid(rows: Any, columns: Any) -> Shape:
 
 
 def _texts(
-    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any], unit: str = "um"
+    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um"
 ) -> Iterator[Signal]:
-    """A signal for each column but the places."""
+    """A signal for each column, but those of the places where the axes say them."""
     import dask.array as da
     import numpy as np
     from dask.delayed import delayed
@@ -244,21 +342,13 @@ def _texts(
     made = cast("Callable[..., Any]", delayed)(read, pure=False)()
     table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
     for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
-        if name.lower() not in _PLACES:
-            yield Signal(_axes(shape, steps, unit), table[:, place].reshape(shape), metadata=_titled(name))
+        if steps is None or name.lower() not in _PLACES:
+            yield signal(name, _axes(shape, steps, unit), table[:, place].reshape(shape))
 
 
-def _axes(shape: Shape, steps: tuple[Any, Any], unit: str = "um") -> list[dict[str, Any]]:
-    """Axes of a map; of a hexagonal one or a line the points follow each other."""
-    found = []
-    for name, size, step in list(zip(("y", "x"), (1, *shape)[-2:], steps, strict=True))[-len(shape) :]:
-        scale = number(step or 0)
-        units = unit if scale else ""
-        found.append(
-            {"name": name, "size": size, "scale": scale or 1.0, "offset": 0.0, "units": units, "navigate": False}
-        )
-    return found
-
-
-def _titled(title: str) -> dict[str, Any]:
-    return {"General": {"title": title}, "Signal": {"signal_type": ""}}
+def _axes(shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um") -> list[dict[str, Any]]:
+    """Axes of a map or a line; of points that lie anywhere, one."""
+    if steps is None:
+        return [axis("point", shape[0])]
+    known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], steps, strict=True)]
+    return [axis(name, size, step or 1.0, 0.0, unit if step else "") for name, size, step in known[-len(shape) :]]

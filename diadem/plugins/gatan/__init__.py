@@ -1,1 +1,1 @@
-"""Gatan DigitalMicrograph (dm3, dm4): the whole tag directory kept, and what its tags state."""
+"""Gatan DigitalMicrograph: dm3, dm4 and dm5 files, and the TIFF files that it exports."""

@@ -1,53 +1,52 @@
-"""A DM3 or DM4 file opened: its tags are read once, and RosettaSciIO makes signals of them.
+"""DigitalMicrograph's files opened: dm3 and dm4, and dm5, which has the same tags in the groups of an HDF5 file.
 
-By the rules of RosettaSciIO, which it follows in what is an image, but for one: the energy of an EELS spectrum image is
-the signal here at once, not by what HyperSpy does to a signal once it is made.
+By the rules of RosettaSciIO, which is asked for images that are packed, coloured or cut short, and for the metadata
+that HyperSpy knows. But the energy of a spectrum image is the signal here at once, not by what HyperSpy does to a
+signal once it is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from math import prod
-from typing import Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block, look_up
-from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out
-from diadem.model.layout import ArrayLayout, ByteRange, FileLayout
+from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.text import number
+from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.plugins.gatan.tags import Directory, read_directory
-from diadem.plugins.gatan.walk import Block as Place
-from diadem.plugins.gatan.walk import Tags
 
-#: Where StackBuilder puts the tags of the images that it has stacked.
-STACKED = "ImageTags/source/Tags at creation"
+if TYPE_CHECKING:
+    import h5py
+
 #: NumPy's type by the code in `ImageData.DataType`; packed Fourier transforms and colours are left to the reader.
 _TYPES = {
-    1: "<i2",
-    2: "<f4",
-    3: "<c8",
-    6: "|u1",
-    7: "<i4",
-    9: "|i1",
-    10: "<u2",
-    11: "<u4",
-    12: "<f8",
-    13: "<c16",
-    14: "|b1",
-}
+    1: "<i2", 2: "<f4", 3: "<c8", 6: "|u1", 7: "<i4", 9: "|i1", 10: "<u2", 11: "<u4", 12: "<f8", 13: "<c16", 14: "|b1",
+}  # fmt: skip
+#: Names of the axis that is no place, by HyperSpy's type of the signal, and its unit.
+_SPECTRAL = {"EELS": ("Energy loss", "eV"), "CL": ("Wavelength", "nm")}
+#: A member of a list in dm5.
+_LISTED = re.compile(r"\[(\d+)\]\Z")
+#: Groups inside one another, and tags of one image, that are looked at in dm5.
+_DEEPEST, _MOST = 40, 100_000
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
-    """Open a file of DigitalMicrograph; of one without readable tags the reader is asked all the same."""
+    """Open a dm3 or dm4 file; of one without readable tags the reader is asked all the same."""
     name = files.entry
     try:
         directory = read_directory(files[name], name)
     except ReaderError as error:
-        size = error.needed if isinstance(error, CutShort) else 0
-        return Opened(_signals(files, None), _unread(error), size)
-    return Opened(_signals(files, directory), _blocks(directory))
+        return Opened(_by_reader(files), _unread(error), error.needed if isinstance(error, CutShort) else 0)
+    return Opened(_signals(files, directory), _blocks(directory), directory.promised)
 
 
 def _unread(error: ReaderError) -> Iterator[Block]:
@@ -55,73 +54,142 @@ def _unread(error: ReaderError) -> Iterator[Block]:
     raise error
 
 
-def _signals(files: Files, directory: Directory | None) -> Iterator[Signal]:
+def _signals(files: Files, directory: Directory) -> Iterator[Signal]:
+    """One for each image but the thumbnails, by its tags; by the reader where one of them is not certain."""
     name = files.entry
-    found = None if directory is None else layout(directory, name, files[name].size)
-    if found is not None and (signals := laid_out(files.read(found.header), found.arrays)):
-        yield from map(_spectral, signals)
+    arrays = layouts(directory, name, files[name].size)
+    if not arrays:
+        yield from _by_reader(files)
         return
-    yield from (_spectral(Signal.from_reader(one)) for one in files.read())
+    rest, place = list[ByteRange](), 0  # everything between the arrays: all tags
+    for array in sorted(arrays, key=lambda array: array.offset):
+        rest.append((place, array.offset))
+        place = _end(array)
+    rest.append((place, files[name].size))
+    read = cache(lambda: files.read({name: rest}))
+    for place_, ((_, image), array) in enumerate(zip(images(directory.tree), arrays, strict=True)):
+        yield _signal(image, array, name, partial(lambda number: read()[number], place_))
 
 
-def _spectral(signal: Signal) -> Signal:
-    """The energy as the signal of a spectrum image, which the reader makes a stack of pictures with a step to come."""
-    steps = signal.more.get("post_process") or ()
-    energy = sum(axis.get("navigate") is True for axis in signal.axes) - 1  # HyperSpy takes the fastest outer axis
-    if len(steps) < 2 or energy < 0:
-        return signal
-    order = [*(place for place in range(len(signal.axes)) if place != energy), energy]
-    axes = [{**signal.axes[place], "navigate": place != energy, "index_in_array": at} for at, place in enumerate(order)]
-    data, array = signal.data, signal.array
-    if array is not None:
-        shape, strides = (tuple(of[place] for place in order) for of in (array.shape, array.strides))
-        array = replace(array, shape=shape, strides=strides)
-    else:
-        data = data.transpose(order)
-    return replace(signal, axes=axes, data=data, array=array, more={**signal.more, "post_process": steps[-1:]})
+def _by_reader(files: Files) -> Iterator[Signal]:
+    """RosettaSciIO's signals; a spectrum image is a stack of pictures there, with a step to come."""
+    for signal in map(Signal.from_reader, files.read()):
+        steps = signal.more.get("post_process") or ()
+        energy = sum(axis.get("navigate") is True for axis in signal.axes) - 1  # HyperSpy takes the fastest outer axis
+        if len(steps) < 2 or energy < 0:
+            yield signal
+            continue
+        order = _last(energy, len(signal.axes))
+        axes = [{**signal.axes[of], "navigate": of != energy, "index_in_array": at} for at, of in enumerate(order)]
+        more = {**signal.more, "post_process": steps[-1:]}
+        yield replace(signal, axes=axes, data=signal.data.transpose(order), more=more)
 
 
-def layout(directory: Directory, name: str, size: int) -> FileLayout | None:
-    """Where the arrays of all images but the thumbnails lie, and all between them.
+def _last(place: int, count: int) -> list[int]:
+    """The order of axes in which one of them is the last."""
+    return [*(other for other in range(count) if other != place), place]
+
+
+def layouts(directory: Directory, name: str, size: int) -> list[ArrayLayout]:
+    """Where the arrays of all images but the thumbnails lie, slowest axis first.
 
     None where one is packed, coloured, not of the length that its axes give, or not whole.
     """
-    tags = directory.places
-    if not directory.whole or not tags.little_endian or tags.ambiguous:
-        return None
-    found = [_array(tags, number, name) for number in tags.images()]
+    found = [_layout(image, name) for _, image in images(directory.tree)]
     arrays = [array for array in found if array is not None]
-    if not arrays or len(arrays) < len(found) or max(_extent(array)[1] for array in arrays) > size:
-        return None
-    return FileLayout(arrays, {name: _rest(arrays, size)})
+    certain = directory.whole and directory.little_endian and len(arrays) == len(found)
+    return arrays if certain and all(_end(array) <= size for array in arrays) else []
 
 
-def _array(tags: Tags, number: str, name: str) -> ArrayLayout | None:
-    """The array of one image, slowest axis first."""
-    code = tags.value("ImageList", number, "ImageData", "DataType")
-    block = tags.block("ImageList", number, "ImageData", "Data")
-    lengths = tags.values("ImageList", number, "ImageData", "Dimensions")
-    if block is None or code not in _TYPES or not lengths or any(n < 1 for n in lengths):
+def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
+    code = look_up(image, "ImageData/DataType")
+    dtype = _TYPES.get(code) if isinstance(code, int) else None
+    data, listed = look_up(image, "ImageData/Data"), look_up(image, "ImageData/Dimensions")
+    lengths = [n for n in listed.values() if isinstance(n, int)] if isinstance(listed, Mapping) else []
+    if dtype is None or not isinstance(data, Mapping) or not lengths or min(lengths) < 1:
         return None
-    item = np.dtype(_TYPES[code]).itemsize
-    if block != Place(block.offset, prod(lengths), item):
+    item = np.dtype(dtype).itemsize
+    if data.get("bytes") != item * prod(lengths):
         return None
     strides = [item * prod(lengths[:axis]) for axis in range(len(lengths))]
-    return ArrayLayout(name, block.offset, _TYPES[code], tuple(lengths[::-1]), tuple(strides[::-1]))
+    return ArrayLayout(name, data["offset"], dtype, tuple(lengths[::-1]), tuple(strides[::-1]))
 
 
-def _extent(array: ArrayLayout) -> ByteRange:
-    """First byte and end of an array without gaps."""
-    return array.offset, array.offset + array.shape[0] * array.strides[0]
+def _end(array: ArrayLayout) -> int:
+    """The byte after an array without gaps."""
+    return array.offset + array.shape[0] * array.strides[0]
 
 
-def _rest(arrays: list[ArrayLayout], size: int) -> list[ByteRange]:
-    """Everything between the arrays: all tags."""
-    ranges, place = [], 0
-    for start, stop in sorted(map(_extent, arrays)):
-        ranges.append((place, start))
-        place = stop
-    return [*ranges, (place, size)]
+def _signal(
+    image: Mapping[str, Any], data: Any, name: str, reader: Callable[[], Mapping[str, Any]] | None = None
+) -> Signal:
+    """A signal by the tags of its image.
+
+    Parameters
+    ----------
+    image : mapping
+        One entry of ``ImageList``.
+    data : ArrayLayout or array
+        Its values, slowest axis first. DigitalMicrograph counts its dimensions from the fastest.
+    name : str
+        Of the file.
+    reader : callable, optional
+        As in `Signal`.
+    """
+    shape, tags = tuple(int(n) for n in data.shape), look_up(image, "ImageTags")
+    kind, format_ = look_up(tags, "Meta Data/Signal"), look_up(tags, "Meta Data/Format")
+    mapped = format_ == "Spectrum image" or look_up(tags, "spim") is not None  # the second is Orsay Physics'
+    if kind == "CL" or look_up(tags, "Acquisition/Monarc Spectrometer") is not None:
+        type_ = "CL"
+    elif kind == "X-ray":
+        type_ = "EDS_TEM"
+    else:
+        type_ = "EELS" if kind == "EELS" or look_up(tags, "spim/eels") is not None else ""
+    axes = _axes(look_up(image, "ImageData/Calibrations/Dimension"), shape, type_)
+    spectra = len(shape) == 1 or (len(shape) == 2 and (mapped or format_ == "Spectrum"))
+    inner = list(range(len(shape)))[-1 if spectra else -2 :]
+    order = list(range(len(shape)))
+    if mapped and len(shape) > 2:  # the picture is the fastest, before it come the energies
+        order, inner = _last(len(shape) - 3, len(shape)), [len(shape) - 3]
+    kept = [place for place in order if shape[place] != 1] or order[-1:]  # HyperSpy drops axes of one element
+    if isinstance(data, ArrayLayout):
+        array = replace(data, shape=tuple(shape[of] for of in kept), strides=tuple(data.strides[of] for of in kept))
+        data = None
+    else:
+        array, data = None, data.transpose(order).reshape([shape[of] for of in kept])
+    title = look_up(image, "Name")
+    named = title if isinstance(title, str) and title.strip("/") else ""
+    return Signal(
+        [{**axes[of], "navigate": of not in inner, "index_in_array": at} for at, of in enumerate(kept)],
+        data,
+        array,
+        {"General": {"title": named, "original_filename": PurePosixPath(name).name}, "Signal": {"signal_type": type_}},
+        reader=reader,
+    )
+
+
+def _axes(calibrations: Any, shape: Sequence[int], type_: str) -> list[dict[str, Any]]:
+    """Axes as the array has them; DigitalMicrograph counts its dimensions from the fastest, its origins in pixels."""
+    said = [one for _, one in _groups(calibrations)]
+    axes: list[dict[str, Any]] = []
+    for place, size in enumerate(shape):
+        at = len(shape) - 1 - place
+        one = said[at] if at < len(said) else {}  # plug-ins stack images and leave their calibrations
+        scale, unit = number(one.get("Scale")), one.get("Units")
+        scale = 1.0 if scale is None else scale
+        offset = -1 * (number(one.get("Origin")) or 0.0) * scale
+        units = unit if isinstance(unit, str) else ""
+        axes.append({"name": None, "size": size, "scale": scale, "offset": offset, "units": units})
+    name, wanted = _SPECTRAL.get(type_, ("", ""))
+    spectral = next((axis for axis in axes if name and axis["units"] == wanted), None)
+    if spectral is not None:
+        spectral["name"] = name
+    for axis, letter in zip((axis for axis in axes[::-1] if axis is not spectral), "xyz", strict=False):
+        axis["name"] = letter
+    return axes
+
+
+# -- blocks of dm3 and dm4 -----------------------------------------------------------------------------------------
 
 
 def _blocks(directory: Directory) -> Iterator[Block]:
@@ -130,26 +198,19 @@ def _blocks(directory: Directory) -> Iterator[Block]:
     Of a file that was cut off, in which thumbnails cannot be told from images, tags are read only where one image has
     any.
     """
-    yield _directory_block(directory)
-    found = images(directory.tree)
-    certain = directory.whole or sum("ImageTags" in image for _, image in found) == 1
-    for number, (name, image) in enumerate(found):
-        kind = "gatan-stack" if isinstance(look_up(image, STACKED), Mapping) else "gatan-image"
-        signals = (number,) if directory.whole else ()
-        yield Block(kind if certain else "gatan-unsure", image, place=f"ImageList/{name}", signals=signals)
-
-
-def _directory_block(directory: Directory) -> Block:
-    """The bytes of the directory; the tree says which bytes of the file are not among them."""
-    head = directory.head
-    tree = {
-        "version": head.version,
-        "little_endian": head.little_endian,
+    told = {
+        "version": directory.version,
+        "little_endian": directory.little_endian,
         "whole": directory.whole,
         "left out": [{"tag": one.tag, "offset": one.offset, "bytes": one.length} for one in directory.left_out],
     }
     place = "tag directory (the file without the arrays that are listed as left out)"
-    return Block("gatan-directory", tree, directory.data, "application/x-gatan-dm", place)
+    yield Block("gatan-directory", told, directory.data, "application/x-gatan-dm", place)
+    found = images(directory.tree)
+    certain = directory.whole or sum("ImageTags" in image for _, image in found) == 1
+    for place_, (name, image) in enumerate(found):
+        signals = (place_,) if directory.whole else ()
+        yield Block("gatan-image" if certain else "gatan-unsure", image, place=f"ImageList/{name}", signals=signals)
 
 
 def images(tree: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -160,20 +221,91 @@ def images(tree: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     tree : mapping
         All tags.
     """
-    listed = tree.get("ImageList")
-    thumbnails = tree.get("Thumbnails")
-    small = [item.get("ImageIndex") for item in _groups(thumbnails).values()]
-    return [(name, image) for name, image in _groups(listed).items() if _number(name) not in small]
+    small = {f"TagGroup{item.get('ImageIndex')}" for _, item in _groups(tree.get("Thumbnails"))}
+    return [(name, image) for name, image in _groups(tree.get("ImageList")) if name not in small]
 
 
-def _groups(tree: Any) -> dict[str, Mapping[str, Any]]:
+def _groups(tree: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The groups directly below a group."""
-    if not isinstance(tree, Mapping):
+    for name, item in tree.items() if isinstance(tree, Mapping) else ():
+        if isinstance(item, Mapping):
+            yield name, item
+
+
+# -- dm5: groups of tags are HDF5 groups, tags attributes, ``[0]`` is the first of a list -----------------------------
+
+
+def is_dm5(path: str) -> bool:
+    """DigitalMicrograph keeps a list of images, and one of what its window shows."""
+    import h5py
+
+    with h5py.File(path, "r") as root:
+        return {"ImageList", "DocumentObjectList"} <= set(root)
+
+
+def open_dm5(files: Files) -> Opened:
+    """Open a dm5 file; arrays that lie flat in it are read there, others by HDF5."""
+    import h5py
+
+    root = h5py.File(files.hdf5(), "r")
+    groups = {
+        _named(name): (name, group) for name, group in _below(root.get("ImageList")).items() if _LISTED.match(name)
+    }
+    listed = sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
+    small = _tree(root.get("Thumbnails"), [_MOST])
+    tree = {"Thumbnails": small, "ImageList": {name: _tree(groups[name][1], [_MOST]) for name in listed}}
+    arrays = {name: groups[name][1].get("ImageData/Data") for name in listed}
+    found = [(groups[name][0], image, arrays[name]) for name, image in images(tree) if _is_array(arrays[name])]
+    return Opened(
+        (_signal(image, _flat(data, files.entry), files.entry) for _, image, data in found),
+        [
+            Block("gatan-image", image, place=f"ImageList/{name}", signals=(place,))
+            for place, (name, image, _) in enumerate(found)
+        ],
+    )
+
+
+def _below(group: Any) -> dict[str, h5py.Group]:
+    """Groups below a group by hard links, which lead nowhere else."""
+    import h5py
+
+    if not isinstance(group, h5py.Group):
         return {}
-    return {name: item for name, item in tree.items() if isinstance(item, Mapping)}
+    hard = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
+    return {name: group[name] for name in hard if isinstance(group[name], h5py.Group)}
 
 
-def _number(name: str) -> int:
-    """The number of an unnamed group: ``TagGroup1``; -1 for others."""
-    digits = name.removeprefix("TagGroup")
-    return int(digits) if digits.isdecimal() else -1
+def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
+    """Attributes and groups, named as those of dm4 are; `left` counts the tags that may still be read."""
+    found: dict[str, Any] = {}
+    for name, value in group.attrs.items() if group is not None else ():
+        left[0] -= 1
+        if left[0] < 0:
+            break
+        plain = value.tolist() if hasattr(value, "tolist") else value
+        found[_named(name)] = plain.decode("utf-8", "replace") if isinstance(plain, bytes) else plain
+    for name, inner in _below(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+        found[_named(name)] = _tree(inner, left, depth + 1)
+    return found
+
+
+def _named(name: str) -> str:
+    """``[0]`` as dm4 names it."""
+    return _LISTED.sub(r"TagGroup\1", name)
+
+
+def _is_array(data: Any) -> bool:
+    import h5py
+
+    return isinstance(data, h5py.Dataset) and bool(data.shape)
+
+
+def _flat(data: h5py.Dataset, name: str) -> Any:
+    """Where an array lies, or a Dask array of one that is compressed, in pieces or elsewhere."""
+    offset = data.id.get_offset() if data.chunks is None and not data.external else None
+    if offset is None or data.dtype.kind not in "iuf":
+        from dask.array import from_array
+
+        return cast("Callable[..., Any]", from_array)(data)
+    strides = [data.dtype.itemsize * prod(data.shape[axis + 1 :]) for axis in range(data.ndim)]
+    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), tuple(strides))

@@ -1,4 +1,4 @@
-"""Groups of a Zarr store, a folder or an archive: JSON texts, read without the library; versions 2 and 3.
+"""Zarr stores, folders or archives, of versions 2 and 3: groups are JSON texts, read without the library.
 
 A store names the code that decodes its arrays, and one of the names is ``pickle``, which runs what a stranger wrote: so
 every name is looked at before the library is called.
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.plugins.hyperspy.tree import LONGEST_LIST, Group
 
+#: Items of an array that are values; longer ones are data.
+LONGEST_LIST = 4096
 #: Bytes of one JSON text.
 _LONGEST = 16 << 20
 #: Members of a store.
@@ -77,6 +78,12 @@ class Store:
     def children(self, path: str) -> list[str]:
         """Names in a group, in the order of the library."""
         return sorted(self._children.get(path, ()))
+
+    def experiments(self) -> Iterator[tuple[str, ZarrGroup]]:
+        """Signals in the order of the reader: groups in `Experiments` that have data."""
+        for name in self.children("Experiments"):
+            if "data" in self.children(f"Experiments/{name}"):
+                yield name, ZarrGroup(self, f"Experiments/{name}")
 
     def document(self, path: str, name: str) -> Mapping[str, Any]:
         """One JSON text; empty where there is none."""
@@ -192,15 +199,8 @@ class ZarrGroup:
             if name.startswith(("_list_", "_tuple_")) and self._is_array(name):
                 yield name, self._store.array(f"{self._path}/{name}")
 
-    def groups(self) -> Iterator[tuple[str, Group]]:
+    def groups(self) -> Iterator[tuple[str, ZarrGroup]]:
         """Groups in it by name."""
         for name in self._names():
             if not self._is_array(name):
                 yield name, ZarrGroup(self._store, f"{self._path}/{name}")
-
-
-def experiments(store: Store) -> Iterator[tuple[str, ZarrGroup]]:
-    """Signals in the order of the reader: groups in `Experiments` that have data."""
-    for name in store.children("Experiments"):
-        if "data" in store.children(f"Experiments/{name}"):
-            yield name, ZarrGroup(store, f"Experiments/{name}")

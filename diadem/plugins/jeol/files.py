@@ -1,133 +1,303 @@
-"""The four kinds of file of JEOL's Analysis Station: their headers, and where their pixels and events are.
+"""JEOL's Analysis Station opened: projects (.asw), images (.img, .map), maps of events (.pts) and spectra (.eds).
 
-Layouts as RosettaSciIO's JEOL reader has found them out.
+RosettaSciIO decodes a map's events to tell its shape; here it is asked for them when they are wanted.
 """
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from diadem.plugins.jeol.spectrum import COUNTS, read_spectrum
-from diadem.plugins.jeol.tree import DamagedTree, read_tree, text_of
-from diadem.terms.dates import from_ole
+import numpy as np
+from numpy.typing import NDArray
 
-#: First four bytes, by kind of file.
-_IMAGE, _MAP, _PROJECT = 52, 304, 0
-#: Where events begin at this byte, not at 16384, the word that tells their length tells that of the whole file.
-_LONG_HEAD = 32768
-#: A tree begins this far behind the place that a header names.
-_LEAD = 12
-#: Bytes of a file that is read as a whole.
-_LARGEST_SPECTRUM = 1 << 22
+from diadem.errors import ReaderError
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, cut_short
+from diadem.model.layout import ArrayLayout
+from diadem.model.ports import RangeReader
+from diadem.plugins.jeol.headers import COUNTS, Damaged, Header, NotJeol, Outside, members, read_header
 
-
-class NotJeol(ValueError):
-    """The file is of another kind than its name says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What one file says of itself.
-
-    Attributes
-    ----------
-    kind : str
-        ``image`` (``.img``, ``.map``), ``map`` (``.pts``), ``spectrum`` (``.eds``) or ``project`` (``.asw``).
-    tree : dict
-        The parsed header; a map's has its date as ``Date`` and a spectrum's is ``Header`` and ``Footer``.
-    pieces : tuple of (int, int)
-        First byte, and the one after the last, of what is not data.
-    """
-
-    kind: str
-    tree: dict[str, Any]
-    pieces: tuple[tuple[int, int], ...] = ()
+#: Channels of a map, whatever its detector has.
+_CHANNELS = 4096
+#: Type of its counts, as the reader gives them when it is lazy.
+_COUNTED = "<u2"
+#: Acceleration voltage in kV up to which RosettaSciIO takes an instrument for a scanning one.
+_SCANNING = 30.0
+#: Suffixes that RosettaSciIO reads in a project; it passes over others.
+_READ = frozenset({".img", ".map", ".pts", ".eds"})
+#: Bytes of a map that are decoded at once.
+_CHUNK = 32 << 20
+#: Words of events that are looked at for a picture: 8 MB, some frames of 512 x 512 pixels.
+_WORDS = 4 << 20
+#: Upper four bits of a word, and what the lower twelve are then: a column, a row, the channel of an X-ray. Columns and
+#: rows count in 4096ths of the field, as RosettaSciIO's JEOL reader has found out.
+_KIND, _VALUE = 0xF000, 0x0FFF
+_COLUMN, _ROW, _XRAY = 0x8000, 0x9000, 0xB000
+_FIELD = 4096
 
 
-def read_header(path: str) -> Header:
-    """Read what a file says of itself, without its data.
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a file, or a project and the files that it lists; what cannot be understood the reader is asked for."""
+    found = _Found(files)
+    return Opened(found.signals(), found.blocks())
+
+
+class _Found:
+    """What the files hold; each header is parsed once."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self._headers: dict[str, Header | ReaderError] = {}
+
+    def header(self, name: str) -> Header:
+        """What a file says of itself; raises what reading it raised."""
+        if name not in self._headers:
+            try:
+                self._headers[name] = read_header(self._reader(name), name)
+            except ReaderError as error:
+                self._headers[name] = error
+        found = self._headers[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _reader(self, name: str) -> RangeReader:
+        """A file; one that the project lists may be a dataset of its own, where a folder has several projects."""
+        if name in self.files:
+            return self.files[name]
+        from diadem.extract.opening import LocalFile
+
+        place = self._beside(name)
+        if not place.is_file():
+            raise ReaderError(f"'{name}', which the project lists, is not there", where=self.files.entry)
+        return LocalFile(place)
+
+    def _beside(self, name: str) -> Path:
+        return Path(self.files.path()).parent / PurePosixPath(name).relative_to(PurePosixPath(self.files.entry).parent)
+
+    def names(self) -> list[str]:
+        """Files that hold signals: the one that was opened, or those of the project in its order."""
+        entry = self.files.entry
+        header = self.header(entry)
+        if header.kind != "project":
+            return [entry]
+        known = {name.casefold(): name for name in self.files}
+        listed = (parts for parts in members(header.tree) if PurePosixPath(parts[-1]).suffix.lower() in _READ)
+        names = (str(PurePosixPath(entry).parent.joinpath(*parts)) for parts in listed)
+        return [known.get(name.casefold(), name) for name in names]
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    def signals(self) -> Iterator[Signal]:
+        """One for each file; by the reader alone where one of them cannot be understood."""
+        issues: list[Mapping[str, Any]] = []
+        try:
+            signals = [self._signal(name, number) for number, name in enumerate(self.names())]
+        except Outside:
+            raise
+        except (ReaderError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            logging.getLogger(__name__).debug("%s: %r", self.files.entry, error)
+            try:
+                signals = [Signal.from_reader(one) for one in self.files.read()]
+            except Exception:
+                raise error from None
+            if isinstance(error, CutShort):
+                issues.append(cut_short(error.where or self.files.entry, error.message))
+        for signal in signals:
+            yield replace(signal, issues=[*signal.issues, *issues])
+            issues = []
+
+    def _signal(self, name: str, number: int) -> Signal:
+        header = self.header(name)
+        made = {"image": _image, "map": _map, "spectrum": _spectrum}[header.kind](header.tree, name)
+        issues = _missing_events(name, header.tree, self._reader(name).size) if header.kind == "map" else []
+        if made.array is None or name not in self.files:
+            shape = tuple(int(axis["size"]) for axis in made.axes)
+            dtype = made.array.dtype if made.array else _COUNTED
+            made = replace(made, array=None, data=_decoded(shape, dtype, lambda: self._read[number]["data"]))
+        return replace(made, issues=issues, reader=lambda: self._read[number])
+
+    @cached_property
+    def _read(self) -> Sequence[Dictionary]:
+        """What RosettaSciIO says of the files; of images and spectra it needs what is not the array."""
+        headers = {name: self.header(name) for name in self.names()}
+        if any(header.kind == "map" or name not in self.files for name, header in headers.items()):
+            return self.files.read()
+        return self.files.read({name: header.pieces for name, header in headers.items()})
+
+    # -- blocks ----------------------------------------------------------------------------------------------------
+
+    def blocks(self) -> Iterator[Block]:
+        """``jeol-project``, ``jeol-image``, ``jeol-map``, ``jeol-spectrum``: all but pixels, counts and events.
+
+        The bytes before the data with the tree, and those behind the data. Of a file that is a dataset of its own only
+        what it states: the bytes are kept there.
+        """
+        try:
+            header = self.header(self.files.entry)
+        except NotJeol:
+            return
+        if header.kind == "project":
+            yield Block("jeol-project", header.tree, place="project")
+        for number, name in enumerate(self.names()):
+            within = f"{PurePosixPath(name).name}/" if header.kind == "project" else ""
+            if name in self.files:
+                yield from self._pieces(name, within, number)
+            elif self._beside(name).is_file():
+                other = self.header(name)
+                yield Block(f"jeol-{other.kind}", other.tree, place=f"{within}header", signals=(number,))
+
+    def _pieces(self, name: str, within: str, signal: int) -> Iterator[Block]:
+        """One header, in the pieces that it stands in."""
+        header = self.header(name)
+        for number, (start, end) in enumerate(header.pieces):
+            data = self.files[name].read_at(start, end - start)
+            tree, place = ({}, "footer") if number else (header.tree, "header")
+            file = name if within else ""
+            yield Block(
+                f"jeol-{header.kind}",
+                tree,
+                data,
+                place=within + place,
+                file=file,
+                signals=(signal,),
+                byte_range=(start, end),
+            )
+
+
+def _image(tree: Mapping[str, Any], name: str) -> Signal:
+    """An image or an element's map."""
+    width, height = (int(length) for length in tree["Image"]["Size"])
+    bits = tree["Image"]["Bits"]
+    if bits["count"] != width * height or min(width, height) < 1:
+        raise Damaged("its pixels are not as many as its size says", where=name)
+    field, item = tree["Instrument"]["ScanSize"] / tree["Instrument"]["Mag"] * 1e3, int(bits["dtype"][2:])
+    return Signal(
+        [_length("y", height, field, navigate=False), _length("x", width, field, navigate=False)],
+        array=ArrayLayout(name, bits["offset"], bits["dtype"], (height, width), (width * item, item)),
+        metadata=_metadata(name, str(tree["Image"]["Title"])),
+    )
+
+
+def _map(tree: Mapping[str, Any], name: str) -> Signal:
+    """A map of events, as the sum of its frames, which is in no file."""
+    measured = tree["PTTD Data"]["AnalyzableMap MeasData"]
+    document = measured["Doc"]
+    width, height = (int(length) for length in measured["Meas Cond"]["Pixels"].split("x"))
+    field = tree["PTTD Param"]["Params"]["PARAMPAGE0_SEM"]["ScanSize"] / measured["MeasCond"]["Mag"] * 1e3
+    zero = tree["PTTD Param"]["Params"]["PARAMPAGE1_EDXRF"]["Tpl"][measured["Meas Cond"]["Tpl"]]["DigZ"]
+    scale = document["CoefA"]
+    return Signal(
+        [
+            _length("y", height, field, navigate=True),
+            _length("x", width, field, navigate=True),
+            _energy(_CHANNELS, document["CoefB"] - scale * zero, scale),
+        ],
+        metadata=_metadata(name, f"EDS extracted from {PurePosixPath(name).name}", measured["MeasCond"]["AccKV"]),
+    )
+
+
+def _spectrum(tree: Mapping[str, Any], name: str) -> Signal:
+    """A single spectrum."""
+    header = tree["Header"]
+    return Signal(
+        [_energy(header["NumCH"], header["CoefB"], header["CoefA"])],
+        array=ArrayLayout(name, COUNTS, "<i4", (header["NumCH"],), (4,)),
+        metadata=_metadata(name, "EDX", tree["Footer"]["Parameters"]["AccKV"]),
+    )
+
+
+def _length(name: str, size: int, field: float, *, navigate: bool) -> dict[str, Any]:
+    return {"name": name, "size": size, "offset": 0, "scale": field / size, "units": "µm", "navigate": navigate}
+
+
+def _energy(size: int, offset: float, scale: float) -> dict[str, Any]:
+    return {"name": "Energy", "size": size, "offset": offset, "scale": scale, "units": "keV", "navigate": False}
+
+
+def _metadata(name: str, title: str, kilovolts: float | None = None) -> dict[str, Any]:
+    """Title and, of spectra, type of signal."""
+    signal = {}
+    if kilovolts is not None:
+        kind = "EDS_SEM" if kilovolts <= _SCANNING else "EDS_TEM"
+        signal = {"quantity": "X-rays (Counts)", "signal_type": kind}
+    return {"General": {"original_filename": PurePosixPath(name).name, "title": title}, "Signal": signal}
+
+
+def _missing_events(name: str, tree: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
+    """Where events are missing; a map without a whole frame, to which the reader gives another type, is left to it."""
+    data, there = tree["Data"], size - tree["Data"]["offset"]
+    if there < 2 or tree["PTTD Data"]["AnalyzableMap MeasData"]["Doc"]["Sweep"] < 1:
+        raise Damaged("it has no whole frame of events", where=name)
+    why = f"{data['bytes']} bytes of events are promised, {there} there"
+    return [cut_short(name, why)] if there < data["bytes"] else []
+
+
+class _Decoded:
+    """An array of which the reader is asked when a part of it is wanted."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, read: Callable[[], Any]) -> None:
+        self.shape, self.dtype, self.ndim = shape, np.dtype(dtype), len(shape)
+        self._read = read
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """The elements at a place."""
+        part = self._read()[key]
+        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+
+
+def _decoded(shape: tuple[int, ...], dtype: str, read: Callable[[], Any]) -> Any:
+    """A Dask array of what the reader gives, some rows of a map at once."""
+    import dask.array
+
+    da: Any = dask.array
+    stored = _Decoded(shape, dtype, read)
+    rows = max(1, _CHUNK // max(1, prod(shape[1:]) * stored.dtype.itemsize))
+    return da.from_array(stored, chunks=(rows, *shape[1:]), name=False, meta=np.empty((0,) * stored.ndim, stored.dtype))
+
+
+# -- pictures ------------------------------------------------------------------------------------------------------
+
+
+def draw(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ARG001
+    """Draw a map of events that stands alone: how many X-rays came from each place; a project has pictures of its own.
 
     Parameters
     ----------
     path : str
-        A file ending in ``.asw``, ``.img``, ``.map``, ``.pts`` or ``.eds``, in any case.
+        The primary file.
+    files : sequence of str
+        Not needed.
+    signals : sequence of mapping
+        Of which the first tells the size of the map.
 
-    Raises
-    ------
-    NotJeol
-        Its first bytes, or its name, are another kind's.
-    ValueError, struct.error
-        It is damaged.
+    Returns
+    -------
+    ndarray or None
+        X-rays by place; None for other kinds of file.
     """
-    suffix = Path(path).suffix.lower()
-    with Path(path).open("rb") as stream:
-        if suffix == ".eds":
-            return _spectrum(stream)
-        magic = int.from_bytes(stream.read(4), "little") if os.fstat(stream.fileno()).st_size >= 4 else -1
-        if (suffix, magic) == (".asw", _PROJECT):
-            stream.seek(_LEAD)
-            return Header("project", read_tree(stream))
-        if suffix in (".img", ".map") and magic == _IMAGE:
-            return _image(stream)
-        if (suffix, magic) == (".pts", _MAP):
-            return _map(stream)
-    raise NotJeol(f"no {suffix or 'such'} file of JEOL")
+    if Path(path).suffix.lower() != ".pts" or not signals:
+        return None
+    rows, columns = signals[0]["data"].shape[:2]
+    (offset,) = np.fromfile(path, "<u4", 1, offset=28)
+    counts = counted(path, int(offset), rows, columns)
+    return counts if counts.any() else None
 
 
-def _spectrum(stream: BinaryIO) -> Header:
-    size = os.fstat(stream.fileno()).st_size
-    if size > _LARGEST_SPECTRUM:
-        raise NotJeol("too large for a spectrum of JEOL")
-    tree = read_spectrum(stream.read())
-    if from_ole(tree["Header"]["filedate"]) is None:
-        raise NotJeol("no date where a spectrum of JEOL has one")
-    return Header("spectrum", tree, ((0, COUNTS), (COUNTS + 4 * tree["Header"]["NumCH"], size)))
-
-
-def _image(stream: BinaryIO) -> Header:
-    """An image or an element's map: a summary with a thumbnail, then the tree with the pixels."""
-    stream.seek(44)
-    (start,) = struct.unpack("<I", stream.read(4))
-    stream.seek(start + _LEAD)
-    tree = read_tree(stream)
-    bits = tree["Image"]["Bits"]
-    if not isinstance(bits, Mapping):
-        raise DamagedTree("its pixels are of no known type")
-    end = bits["offset"] + bits["count"] * int(bits["dtype"][2:])
-    return Header("image", tree, ((0, bits["offset"]), (end, os.fstat(stream.fileno()).st_size)))
-
-
-def _map(stream: BinaryIO) -> Header:
-    """A map of events: a short header, the tree, then the events."""
-    stream.seek(20)
-    start, length, data, data_length = struct.unpack("<4I", stream.read(16))
-    if data == _LONG_HEAD:
-        data_length = max(0, data_length - data)
-    group, memo = (text_of(stream.read(size).partition(b"\0")[0]) for size in (128, 132))
-    (date,) = struct.unpack("<d", stream.read(8))
-    stream.seek(start + _LEAD)
-    tree = read_tree(stream)
-    about = {"GroupName": group, "Memo": memo, "Date": date, "Data": {"offset": data, "bytes": data_length}}
-    return Header("map", {**about, **tree}, ((0, max(start + length, stream.tell())),))
-
-
-def members(project: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Paths of the files that a project lists, in its order, as parts below the project's folder.
-
-    Raises
-    ------
-    NotJeol
-        One leads out of the folder.
-    """
-    for sample in (project.get("SampleInfo") or {}).values():
-        for view in (sample.get("ViewInfo") or {}).values() if isinstance(sample, Mapping) else ():
-            for item in (view.get("ViewData") or {}).values() if isinstance(view, Mapping) else ():
-                parts = tuple(part for part in str(item["Filename"]).split("\\") if part not in ("", "."))
-                if not parts or any(part == ".." or "/" in part or ":" in part for part in parts):
-                    raise NotJeol("a file that the project lists lies elsewhere")
-                yield parts
+def counted(path: str, offset: int, rows: int, columns: int) -> Any:
+    """X-rays by place, in the first frames."""
+    words = np.fromfile(path, "<u2", _WORDS, offset=offset)
+    kinds, values = words & _KIND, (words & _VALUE).astype(np.int64)
+    order = np.arange(len(words))
+    x, y = (
+        values[np.maximum.accumulate(np.where(kinds == kind, order, 0))] * size // _FIELD
+        for kind, size in ((_COLUMN, columns), (_ROW, rows))
+    )
+    seen = kinds == _XRAY
+    return np.bincount(y[seen] * columns + x[seen], minlength=rows * columns).reshape(rows, columns)

@@ -5,21 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from diadem.hooks import times
 from diadem.hooks.fields import Found, Tree
+from diadem.hooks.text import quantity
 from diadem.terms.dates import YEARS, clock, text_of
 
 _EXPOSURE = "Acquisition Shutter Time (ns)"
-
-
-def _nanoseconds(text: Any) -> float:
-    """``100000000ns`` as a number."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*ns", str(text).strip())
-    if match is None:
-        raise ValueError(text)
-    return float(match[1])
 
 
 def _instant(tree: Tree) -> dt.datetime | None:
@@ -56,12 +48,13 @@ def end(tree: Tree) -> Iterator[Found]:
     moment, key = (instant, "Time Stamp Extended") if instant is not None else (local, "Time Stamp")
     if moment is None or moment.year not in YEARS:
         return
-    seconds = _nanoseconds(tree[_EXPOSURE]) / 1e9 if _EXPOSURE in tree else float(tree["Acquisition Shutter Time"])
-    end = moment + dt.timedelta(seconds=seconds)
-    key, shutter = f"{key} + ", _EXPOSURE if _EXPOSURE in tree else "Acquisition Shutter Time"
-    raw = f"{tree[key.removesuffix(' + ')]}, {tree[shutter]}"
+    shutter, factor = (_EXPOSURE, 1e-9) if _EXPOSURE in tree else ("Acquisition Shutter Time", 1.0)
+    open_for, unit = quantity(str(tree[shutter])) or (0.0, "")
+    if unit != ("ns" if shutter == _EXPOSURE else ""):
+        return
+    end, raw = moment + dt.timedelta(seconds=open_for * factor), f"{tree[key]}, {tree[shutter]}"
     known = "known" if instant is not None else "unknown"
-    yield Found("time.acquired_end", text_of(end), key + shutter, raw, status="derived", offset_status=known)
+    yield Found("time.acquired_end", text_of(end), f"{key} + {shutter}", raw, status="derived", offset_status=known)
 
 
 def written(tree: Tree) -> Iterator[Found]:

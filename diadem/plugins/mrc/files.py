@@ -1,25 +1,34 @@
-"""MRC files opened: a header of 1024 bytes, an extended header, then the sections one after the other.
+"""MRC and MRCZ files opened: a header of 1024 bytes, an extended header, then the sections one after the other.
 
-Source: MRC2014 (Cheng et al., doi 10.1016/j.jsb.2015.04.002), read with the type codes of RosettaSciIO. Movies of
-Direct Electron's cameras, whose shape and sizes stand beside them, are left to RosettaSciIO.
+Source: MRC2014 (Cheng et al., doi 10.1016/j.jsb.2015.04.002), read with the type codes of RosettaSciIO. It is asked for
+movies of Direct Electron's cameras, whose shape and sizes stand beside them, and for MRCZ: MRC with a voltage in its
+header and JSON after it, which HyperSpy fills with its metadata tree (``mrcz`` 0.5, ``ioMRC.py``).
 """
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, laid_out
 from diadem.model.layout import ArrayLayout
-from diadem.plugins.mrc import direct_electron
-from diadem.plugins.mrc.blocks import HEADER, header
+from diadem.plugins.mrc import extended, sidecars
 
+#: Bytes of the header.
+HEADER = 1024
+#: Bytes of an extended header, and of MRCZ's JSON, that are read.
+_LONGEST, _LONGEST_JSON = 16 << 20, 8 << 20
+_LABELS, _LABEL = 10, 80
 _TYPES = {0: "|u1", 1: "<i2", 2: "<f4", 4: "<c8", 6: "<u2", 12: "<f2"}
+#: Bytes of a pixel by its mode; 101 packs two pixels into a byte.
+_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
 #: Machine stamp of files whose numbers have the highest byte first, which the reader does not know.
 _HIGHEST_FIRST = 0x1111
 #: Bytes of FEI's first extended header, 1024 records of 128: that alone says the size of a pixel, in m.
@@ -33,15 +42,71 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     name = files.entry
     head = files[name].read_at(0, HEADER)
     if len(head) < HEADER:
-        return Opened(_failed(CutShort(name, HEADER, len(head))), size=HEADER)
+        return Opened(_failed(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
     array = layout(files, name, head)
-    end = array.offset + array.shape[0] * array.strides[0] if array else 0
-    return Opened(_signals(files, head, array if end <= files[name].size else None), size=end)
+    promised = _promised(head)
+    whole = promised <= files[name].size
+    return Opened(_signals(files, head, array if whole else None), _blocks(files, head), promised)
 
 
-def open_list(files: Files) -> Opened:  # noqa: ARG001 - every format is opened so
-    """No signals: the stack of a list is a file of its own."""
-    return Opened()
+def _promised(head: bytes) -> int:
+    """Bytes of headers and pixels; 0 where the mode is not known."""
+    order = ">" if struct.unpack_from("<H", head, 212)[0] == _HIGHEST_FIRST else "<"
+    columns, rows, sections, mode = struct.unpack_from(f"{order}4I", head)
+    (between,) = struct.unpack_from(f"{order}I", head, 92)
+    size = _BYTES.get(mode)
+    return 0 if size is None else HEADER + int(between) + int(columns * rows * sections * size)
+
+
+def _blocks(files: Files, head: bytes) -> Iterator[Block]:
+    """Texts beside a stack, then ``mrc-header``; of FEI's extended header ``fei-extended-header`` with the tree of its
+    first record and ``fei-last-record``, or ``fei-early-header``; others.
+    """
+    yield from sidecars.blocks(files)
+    tree = header(head)
+    if not tree:
+        return
+    yield Block("mrc-header", tree, head, place="header", byte_range=(0, HEADER))
+    data = files[files.entry].read_at(HEADER, min(tree["NSYMBT"], _LONGEST))
+    if not data:
+        return
+    kind, trees = extended.parse(data, tree)
+    place, end = "extended header", HEADER + len(data)
+    yield Block(kind, trees[0] if trees else {}, data, place=place, byte_range=(HEADER, end))
+    if len(trees) > 1:
+        yield Block("fei-last-record", trees[-1], place=f"{place}/record {tree['NZ']}")
+
+
+def header(data: bytes) -> dict[str, Any]:
+    """Members of the header by the names of MRC2014; none where it is no header.
+
+    Parameters
+    ----------
+    data : bytes
+        The first 1024 bytes.
+    """
+    if len(data) < HEADER:
+        return {}
+    order = "<" if 0 <= struct.unpack_from("<i", data, 12)[0] < 1 << 16 else ">"
+    size = struct.unpack_from(f"{order}4i", data)
+    counts = struct.unpack_from(f"{order}3i", data, 28)
+    cell = struct.unpack_from(f"{order}6f", data, 40)
+    extended = struct.unpack_from(f"{order}i", data, 92)[0]
+    if min(size[:3]) < 1 or not 0 <= size[3] < 200 or extended < 0:
+        return {}
+    labels = min(max(struct.unpack_from(f"{order}i", data, 220)[0], 0), _LABELS)
+    texts = [data[224 + _LABEL * number :][:_LABEL] for number in range(labels)]
+    return {
+        **dict(zip(("NX", "NY", "NZ", "MODE"), size, strict=True)),
+        **dict(zip(("MX", "MY", "MZ"), counts, strict=True)),
+        "CELLA": list(cell[:3]),
+        "CELLB": list(cell[3:]),
+        "NSYMBT": extended,
+        "EXTTYPE": data[104:108].rstrip(b"\0 ").decode("ascii", "replace"),
+        **dict(zip(("NINT", "NREAL"), struct.unpack_from(f"{order}2h", data, 128), strict=True)),
+        "byte order": order,
+        "LABEL": [text.split(b"\0", 1)[0].decode("latin-1").strip() for text in texts],
+    }
 
 
 def _failed(error: ReaderError) -> Iterator[Signal]:
@@ -55,7 +120,7 @@ def layout(files: Mapping[str, Any], name: str, head: bytes) -> ArrayLayout | No
     None for a mode that NumPy has no type for, and for a movie whose frames were not taken in the order of a raster.
     """
     columns, rows, sections, mode = struct.unpack_from("<4I", head)
-    (extended,) = struct.unpack_from("<I", head, 92)
+    (between,) = struct.unpack_from("<I", head, 92)
     (stamp,) = struct.unpack_from("<H", head, 212)
     dtype = _TYPES.get(mode)
     if dtype is None or 0 in (columns, rows, sections) or stamp == _HIGHEST_FIRST:
@@ -64,7 +129,7 @@ def layout(files: Mapping[str, Any], name: str, head: bytes) -> ArrayLayout | No
         return None
     item = np.dtype(dtype).itemsize
     strides = (columns * rows * item, columns * item, item)
-    return ArrayLayout(name, HEADER + extended, dtype, (sections, rows, columns), strides)
+    return ArrayLayout(name, HEADER + between, dtype, (sections, rows, columns), strides)
 
 
 def _is_movie(name: str) -> bool:
@@ -133,7 +198,7 @@ def _mended(read: Dictionary, head: bytes) -> Dictionary:
         return read
     settings = told.get("de_metadata")
     stated = {} if settings is None else {name: str(value) for name, value in settings.items()}
-    known = _cell(head) if settings is None else direct_electron.sizes(stated)
+    known = _cell(head) if settings is None else sidecars.pixel_sizes(stated)
     for axis in read["axes"]:
         if axis["name"] in known:
             if settings is not None:
@@ -141,3 +206,50 @@ def _mended(read: Dictionary, head: bytes) -> Dictionary:
         elif axis["name"] in ("x", "y", "kx", "ky"):
             axis.update(scale=1.0, units=None)
     return read
+
+
+# -- MRCZ ----------------------------------------------------------------------------------------------------------
+
+
+def is_mrcz(path: str) -> bool:
+    """MRCZ adds 1000 times the compressor's number to MRC's mode; its own suffix also marks uncompressed files."""
+    with Path(path).open("rb") as stream:
+        mode = int.from_bytes(stream.read(16)[12:], "little")
+    return path.lower().endswith(".mrcz") or 1000 <= mode < 4000
+
+
+def open_mrcz(files: Files) -> Opened:
+    """Open an MRCZ file, which RosettaSciIO reads.
+
+    RosettaSciIO 0.15 writes the numbers of the axes and names them nanometres, also where they were micrometres: a file
+    that HyperSpy has saved states no unit.
+    """
+    return Opened(map(Signal.from_reader, _without_units(files)), _mrcz_blocks(files))
+
+
+def _without_units(files: Files) -> Iterator[Dictionary]:
+    for signal in files.read():
+        if "General" in (signal.get("metadata") or {}):
+            for axis in signal.get("axes") or []:
+                axis["units"] = None
+        yield signal
+
+
+def _mrcz_blocks(files: Files) -> Iterator[Block]:
+    """The header; HyperSpy's tree, where the JSON is one."""
+    file = files[files.entry]
+    head = file.read_at(0, HEADER)
+    if len(head) < HEADER:
+        return
+    order = "<" if int.from_bytes(head[:4], "little") < 1 << 24 else ">"
+    length = struct.unpack_from(f"{order}i", head, 92)[0]
+    is_json = head[104:108] == b"json" and length > 0
+    data = file.read_at(HEADER, min(length, _LONGEST_JSON)) if is_json else b""
+    # Other programs that write MRC have numbers of their own in this place.
+    if is_json or head[224:].startswith(b"MRCZ"):
+        tree = {"voltage": struct.unpack_from(f"{order}f", head, 132)[0]}
+        yield Block("mrcz-header", tree, head, place="header", byte_range=(0, HEADER))
+    found: Any = json.loads(data) if data else None
+    if isinstance(found, Mapping):
+        told, where = {"metadata": found, "read by": "mrcz"}, (HEADER, HEADER + len(data))
+        yield Block("hyperspy-signal", told, data, "application/json", "extended header", byte_range=where)

@@ -1,13 +1,20 @@
-"""The keywords of an EMSA/MAS file: everything before the line ``#SPECTRUM``."""
+"""EMSA/MAS files opened, and what keywords mean that is no table.
+
+Keywords stand before the line ``#SPECTRUM``, with the units of the standard or with one of their own: ``#BEAMKV -kV``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import AMBIGUOUS, Block, Found, Tree
+from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.text import decode
+from diadem.hooks.times import moments
+from diadem.terms.dates import clock, dates, moments_of
+from diadem.terms.matter import symbols_of
 
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20
@@ -20,29 +27,25 @@ _UNITS = frozenset(
 )
 #: Keywords that the standard lets go on over several lines.
 _SEVERAL = ("TITLE", "COMMENT")
+_MOST_POINTS = 1 << 32
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
-    """Cut the keywords out of a file.
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a spectrum: its numbers are text, which the reader reads.
 
-    Parameters
-    ----------
-    path : str
-        The .msa file.
-    files : sequence of str
-        All files of the dataset: this one.
-
-    Yields
-    ------
-    Block
-        One, where the file has keywords; see `parse` for its tree.
+    The block is all that stands before the data. A digit and a blank for each point are the least that the file has.
     """
-    with Path(path).open("rb") as stream:
-        content = stream.read(_LONGEST)
+    content = files[files.entry].read_at(0, _LONGEST)
     end = _end(content)
-    header = content[:end]
-    if tree := parse(_text(header)):
-        yield Block("msa-header", tree, header, "text/plain", byte_range=(0, end))
+    tree = parse(decode(content[:end]))
+    blocks = [Block("msa-header", tree, content[:end], "text/plain", byte_range=(0, end))] if tree else []
+    match = re.fullmatch(r"(\d{1,10})\.?0*", tree.get("NPOINTS", ""))
+    points = int(match[1]) if match else 0
+    return Opened(_signals(files), blocks, end + 2 * points - 1 if 0 < points < _MOST_POINTS else 0)
+
+
+def _signals(files: Files) -> Iterator[Signal]:
+    yield from map(Signal.from_reader, files.read())
 
 
 def _end(content: bytes) -> int:
@@ -56,14 +59,6 @@ def _end(content: bytes) -> int:
         if line.startswith(b"#SPECTRUM") or (line and not line.startswith(b"#")):
             return place if line.startswith(b"#") else match.start()
     return len(content)
-
-
-def _text(content: bytes) -> str:
-    """UTF-8 where it can be, else one byte a character."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -96,3 +91,55 @@ def parse(text: str) -> dict[str, Any]:
         before = tree.get(name)
         tree[name] = f"{before}\n{value}" if name in _SEVERAL and before else value
     return {**tree, "units": units} if units else tree
+
+
+# -- what keywords mean ------------------------------------------------------------------------------------------------
+
+
+def number(raw: Any) -> float:
+    """A number as writers put it: ``50.``, ``2.0 E-06``, ``1,5``.
+
+    Raises
+    ------
+    ValueError
+        There is no number, or more than one; ``1,000`` may be one or a thousand.
+    """
+    text = re.sub(r"\s+(?=[Ee][+-]?\d)", "", str(raw).strip())
+    if re.fullmatch(r"[+-]?\d+,(\d{1,2}|\d{4,})", text):
+        text = text.replace(",", ".")
+    return float(text)
+
+
+def measured(raw: Any) -> float | None:
+    """A number above zero."""
+    value = number(raw)
+    return value if value > 0 else None
+
+
+def elements(raw: Any) -> list[str]:
+    """Symbols from atomic numbers: ``8,27,16``."""
+    numbers = [int(part) for part in str(raw).replace(";", ",").split(",") if part.strip()]
+    symbols = symbols_of(numbers, last=100)
+    if numbers and not symbols:
+        raise ValueError(raw)
+    return symbols
+
+
+def dispersion(tree: Tree) -> Iterator[Found]:
+    """XPERCHAN of a loss spectrum, whose unit may stand in brackets; energies may be counted downwards."""
+    units = re.search(r"\b(k?eV)\b", str(tree.get("XUNITS", "")), re.IGNORECASE)
+    if units is not None:
+        unit = "keV" if units[1].lower() == "kev" else "eV"
+        yield Found("eels.dispersion", abs(number(tree["XPERCHAN"])), "XPERCHAN", tree["XPERCHAN"], unit)
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """DATE and TIME, by the clock of the computer; a day alone where there is no time."""
+    day, hour = str(tree.get("DATE", "")), str(tree.get("TIME", ""))
+    if clock(hour) is not None:
+        yield from moments("time.acquired_start", "DATE + TIME", f"{day} {hour}", local=moments_of(day, hour))
+        return
+    possible = [found.isoformat() for found in dates(day)]
+    status = AMBIGUOUS if len(possible) > 1 else "stated"
+    if possible:
+        yield Found("time.acquired_start", " or ".join(possible), "DATE", day, status=status, offset_status="unknown")

@@ -1,17 +1,18 @@
-"""The header of a block file: 240 bytes, then a note, up to the virtual image.
+"""Block files of ASTAR (.blo) opened: a header, a note, a virtual image, then square patterns of bytes.
 
 Places and factors: RosettaSciIO, ``blockfile/_api.py`` (found on files by the authors of HyperSpy, confirmed by
-NanoMEGAS' own ASTAR reading what it writes).
+NanoMEGAS' own ASTAR reading what it writes). The header has 240 bytes; each pattern stands after six.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Tree
+from diadem.hooks.formats import Files, Opened, Signal, by_reader
+from diadem.model.layout import ArrayLayout
 
 _NAMES = (
     "ID", "MAGIC", "Data_offset_1", "Data_offset_2", "UNKNOWN1", "DP_SZ", "DP_rotation", "NX", "NY", "Scan_rotation",
@@ -20,32 +21,38 @@ _NAMES = (
 _FORM = struct.Struct("<6sHIII5HddIHId")
 #: Eight numbers that centre the patterns and fourteen that undo their distortion.
 _CORRECTIONS = struct.Struct("<8d14d")
+_SIZE = _FORM.size + _CORRECTIONS.size
 _MAGIC = 0x0102
+#: Before each pattern: this mark and the number of the pattern.
+_MARK, _BEFORE = b"\xaa\x55", 6
 #: Bytes of header and note; the virtual image begins at 4096 in every file that is known.
 _LONGEST = 1 << 16
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
-    """Cut the header out of a block file.
-
-    Parameters
-    ----------
-    path : str
-        The .blo file.
-    files : sequence of str
-        All files of the dataset: this one.
-
-    Yields
-    ------
-    Block
-        Header and note; nothing where the file is no block file.
-    """
-    with Path(path).open("rb") as stream:
-        head = stream.read(_LONGEST)
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a block file; one that is not whole, or not as usual, the reader is asked for."""
+    reader = files[files.entry]
+    head = reader.read_at(0, _SIZE)
     tree = parse(head)
-    if tree is not None:
-        end = min(tree["Data_offset_1"], len(head))
-        yield Block("blockfile-header", tree, head[:end], byte_range=(0, end))
+    if tree is None:
+        return Opened(by_reader(files), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
+    head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
+    block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
+    array = _layout(tree, files.entry)
+    size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
+    flat = 0 not in array.shape and size <= reader.size
+    if not flat or reader.read_at(tree["Data_offset_2"], len(_MARK)) != _MARK:
+        return Opened(by_reader(files), [block], size)
+    signal = Signal(
+        _axes(tree, array.shape),
+        array=array,
+        metadata={
+            "General": {"original_filename": PurePosixPath(files.entry).name},
+            "Signal": {"signal_type": "diffraction"},
+        },
+        reader=lambda: files.read({files.entry: [(0, tree["Data_offset_1"])]})[0],
+    )
+    return Opened([signal], [block], size)
 
 
 def parse(head: bytes) -> dict[str, Any] | None:
@@ -56,20 +63,42 @@ def parse(head: bytes) -> dict[str, Any] | None:
     head : bytes
         The beginning of the file.
     """
-    size = _FORM.size + _CORRECTIONS.size
-    if len(head) < size:
+    if len(head) < _SIZE:
         return None
     tree: dict[str, Any] = dict(zip(_NAMES, _FORM.unpack_from(head), strict=True))
-    if tree["ID"] != b"IMGBLO" or tree["MAGIC"] != _MAGIC or tree["Data_offset_1"] < size:
+    if tree["ID"] != b"IMGBLO" or tree["MAGIC"] != _MAGIC or tree["Data_offset_1"] < _SIZE:
         return None
     tree["ID"] = "IMGBLO"
     corrections = _CORRECTIONS.unpack_from(head, _FORM.size)
     tree["Centering"], tree["Distortion"] = list(corrections[:8]), list(corrections[8:])
-    note = head[size : tree["Data_offset_1"]].partition(b"\0")[0].decode("latin-1")
+    note = head[_SIZE : tree["Data_offset_1"]].partition(b"\0")[0].decode("latin-1")
     tree["Note"] = note
     lines = (line.partition(":") for line in note.splitlines())
     tree["Notes"] = {name.strip(): value.strip() for name, _, value in lines if value.strip()}
     return tree
+
+
+def _layout(tree: Tree, name: str) -> ArrayLayout:
+    """All patterns as (rows, columns, height, width)."""
+    edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
+    step = _BEFORE + edge * edge
+    strides = (columns * step, step, edge, 1)
+    return ArrayLayout(name, tree["Data_offset_2"] + _BEFORE, "|u1", (rows, columns, edge, edge), strides)
+
+
+def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Steps of the scan in nm; pixels of the camera in cm, of which SDP says a hundred times how many there are.
+
+    RosettaSciIO gives these units to what is not known, too.
+    """
+    steps = {"y": tree["SY"], "x": tree["SX"]} if has_scale(tree) else {}
+    pixels = dict.fromkeys(("dy", "dx"), 100.0 / tree["SDP"]) if tree["SDP"] else {}
+    axes = []
+    for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True):
+        scale, unit = (steps[name], "nm") if name in steps else (pixels.get(name, 1.0), "cm" if name in pixels else "")
+        navigate = name in ("y", "x")
+        axes.append({"name": name, "size": size, "scale": scale, "offset": 0.0, "units": unit, "navigate": navigate})
+    return axes
 
 
 def has_scale(tree: Tree) -> bool:

@@ -1,13 +1,25 @@
-"""TopSpin's documents: XML texts in an HDF5 file, one for each session."""
+"""TopSpin's sessions (.app5) opened: HDF5 with an XML document for each, its pictures, and its patterns one by one.
+
+RosettaSciIO 0.15 reads the patterns into memory all at once, takes every calibration of a picture for nanometres, names
+that of a pattern "Angle", and gives X to the rows. The type beside the numbers decides, in SI units: 55 um of a Merlin
+chip at 2.8 m are the 2.1e-5 of its angle.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from diadem.hooks.fields import Block
+from diadem.hooks import times
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.formats import Dictionary, Files, Opened, Signal, pieces
+from diadem.model.layout import ArrayLayout
+from diadem.terms.dates import clock, from_epoch, offset_of
 
 if TYPE_CHECKING:
     import h5py
@@ -19,34 +31,115 @@ _LONGEST = 8 << 20
 WRITTEN = "HDF5 object times"
 #: Levels of a document that are read.
 _DEEPEST = 40
+#: Type of a calibration: the unit that is shown, and its factor from SI.
+_TYPES = {"Position": ("nm", 1e9), "Angle": ("mrad", 1e3)}
+#: Series are not longer than this.
+_LONGEST_SERIES = dt.timedelta(days=3)
+#: An object is written within so much of the moment that the document names.
+_AT_ONCE = dt.timedelta(seconds=5)
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
-    """Cut TopSpin's documents out of a file.
-
-    Parameters
-    ----------
-    path : str
-        The .app5 file.
-    files : sequence of str
-        All files of the dataset: this one.
-
-    Yields
-    ------
-    Block
-        One for each session, with the numbers of its signals.
-    """
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open all sessions of a file, in the order of RosettaSciIO."""
     import h5py
 
-    with h5py.File(path, "r") as file:
-        before = 0
-        for place, names in sessions(file):
-            numbers = range(before, before + len(names))
-            before += len(names)
-            yield from _session(file, place, numbers)
+    file = h5py.File(files.hdf5(), "r")  # open as long as an array needs it
+    return Opened(_signals(files, file), _blocks(file))
 
 
-def sessions(file: h5py.File) -> Iterator[tuple[str, list[str]]]:
+def _signals(files: Files, file: h5py.File) -> Iterator[Signal]:
+    for place, names in _sessions(file):
+        text = _text(file[place])
+        for name in names:
+            yield _signal(files, file, text, name)
+
+
+def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
+    """A series of patterns, or a picture."""
+    import h5py
+
+    item, array, data = file[name], None, None
+    scanned = isinstance(item, h5py.Group)
+    if scanned:
+        from rsciio.topspin import _api
+
+        axes = _api._get_4D_axes(item)  # noqa: SLF001 - where the beam stood is told pattern by pattern
+        first = item[next(iter(item))]
+        _calibrate(axes[-2:], element(first["Metadata"][()]).find("Calibration"))
+        axes = [axis for axis in axes if axis["size"] != 1 or not axis["navigate"]]
+        shape, each = tuple(int(axis["size"]) for axis in axes), first["Data"]
+        stored = pieces(lambda number: item[f"{number}/Data"][()], (prod(shape[:-2]), *each.shape), each.dtype)
+        data = stored.reshape(shape)
+    else:
+        axes = [{"name": axis, "size": size, "navigate": False} for axis, size in zip("yx", item.shape, strict=True)]
+        values = element(text).iterfind(".//Value[@Serializer='ImageDataSerializer']")
+        own = (value for value in values if value.findtext("Id") == name.rpartition("/")[2])
+        _calibrate(axes, next((value.find("Calibration") for value in own), None))
+        array = _layout(item, files.entry)
+        data = None if array else pieces(lambda number: item[number], item.shape, item.dtype)
+    general = {"original_filename": PurePosixPath(files.entry).name, "title": document(text).get("Title", "")}
+    signal = {"signal_type": "electron_diffraction" if scanned else ""}
+    for number, axis in enumerate(axes):
+        axis["index_in_array"] = number
+
+    def told() -> Dictionary:
+        from rsciio.topspin import _api
+
+        tree = _api._parse_app5_xml(text.decode())  # noqa: SLF001 - all but the patterns, which its reader takes as well
+        more = _api._parse_hspy_meta(tree, files.entry)  # noqa: SLF001
+        more["General"] |= general
+        return {"metadata": {**more, "Signal": signal}, "original_metadata": tree, "mapping": {}}
+
+    return Signal(axes, data, array, {"General": general, "Signal": signal}, reader=told)
+
+
+def _layout(dataset: h5py.Dataset, name: str) -> ArrayLayout | None:
+    """Where a picture lies that is stored in one piece."""
+    offset = dataset.id.get_offset()
+    if offset is None or dataset.external:
+        return None
+    item = dataset.dtype.itemsize
+    strides = tuple(item * prod(dataset.shape[axis + 1 :]) for axis in range(len(dataset.shape)))
+    return ArrayLayout(name, offset, dataset.dtype.str, dataset.shape, strides)
+
+
+def _calibrate(axes: list[dict[str, Any]], calibration: ET.Element | None) -> None:
+    """Give the axes y and x their scale, offset and unit; none where the type is not known."""
+    for axis, name in zip(axes, "YX", strict=True):
+        found = None if calibration is None else calibration.find(name)
+        unit, factor = _TYPES.get("" if found is None else found.findtext("Type/Text") or "", ("", 0.0))
+        axis.update(units=unit, scale=1.0, offset=0.0)
+        if found is not None and factor:
+            axis["scale"], axis["offset"] = (
+                float(found.findtext(key) or "nan") * factor for key in ("Scale", "Offset")
+            )
+
+
+# -- blocks --------------------------------------------------------------------------------------------------------
+
+
+def _blocks(file: h5py.File) -> Iterator[Block]:
+    """The sessions' documents, with the numbers of their signals."""
+    before = 0
+    for place, names in _sessions(file):
+        signals = range(before, before + len(names))
+        before += len(names)
+        dataset = file[place]
+        if dataset.shape != () or dataset.id.get_storage_size() > _LONGEST:
+            continue
+        data = _text(dataset)
+        tree = document(data)
+        if tree:
+            tree[WRITTEN] = _written(file, place.removesuffix("Metadata"))
+            yield Block("topspin-session", tree, data, "application/xml", place, signals=tuple(signals))
+
+
+def _text(dataset: h5py.Dataset) -> bytes:
+    text = dataset[()]
+    return text if isinstance(text, bytes) else str(text).encode()
+
+
+def _sessions(file: h5py.File) -> Iterator[tuple[str, list[str]]]:
     """Sessions in the order of the reader.
 
     Yields
@@ -62,18 +155,6 @@ def sessions(file: h5py.File) -> Iterator[tuple[str, list[str]]]:
     for top in file:
         if _GUID.match(top) and isinstance(file[top], h5py.Group) and "Metadata" in file[top]:
             yield f"{top}/Metadata", [f"{top}/{name}" for name in file[top] if _GUID.match(name)]
-
-
-def _session(file: h5py.File, place: str, signals: range) -> Iterator[Block]:
-    dataset = file[place]
-    if dataset.shape != () or dataset.id.get_storage_size() > _LONGEST:
-        return
-    text = dataset[()]
-    data = text if isinstance(text, bytes) else str(text).encode()
-    tree = document(data)
-    if tree:
-        tree[WRITTEN] = _written(file, place.removesuffix("Metadata"))
-        yield Block("topspin-session", tree, data, "application/xml", place, signals=tuple(signals))
 
 
 def _written(file: h5py.File, folder: str) -> dict[str, int]:
@@ -121,3 +202,75 @@ def _value(element: ET.Element, depth: int) -> Any:
             name, value = named, held
         inside.setdefault(name, _value(value, depth + 1))
     return inside
+
+
+# -- times ---------------------------------------------------------------------------------------------------------
+
+
+def _readings(tree: Tree, keys: Sequence[str]) -> list[dict[str, dt.datetime]]:
+    """The times of a document, read month first and day first, as far as all of them can be."""
+    found: list[dict[str, dt.datetime]] = []
+    for order in (0, 1):
+        reading: dict[str, dt.datetime] = {}
+        for key in keys:
+            day, _, written = str(tree[key]).partition(" ")
+            hour, possible = clock(written), _in_order(day, order)
+            if hour is None or possible is None:
+                break
+            reading[key] = dt.datetime.combine(possible, hour)
+        else:
+            found.append(reading)
+    return found
+
+
+def _in_order(day: str, order: int) -> dt.date | None:
+    """A date read month first (0) or day first (1)."""
+    numbers = [int(part) for part in day.split("/")]
+    month, date = numbers[order], numbers[1 - order]
+    try:
+        return dt.date(numbers[2], month, date)
+    except ValueError:
+        return None
+
+
+def _can_be(moments: Sequence[dt.datetime]) -> bool:
+    """Whether a session started, ended and was saved in this order, and did not last for weeks."""
+    return list(moments) == sorted(moments) and moments[-1] - moments[0] <= _LONGEST_SERIES
+
+
+def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | None:
+    """Offset from UTC, where TopSpin wrote the session while it ran: its first object at the start, the picture last.
+
+    A file into which sessions were gathered later has later times, which agree with none of the document's.
+    """
+    written = tree.get(WRITTEN) or {}
+    offsets = set()
+    for key, name in (("StartDateTime", "Version"), ("CreatedDateTime", "Thumbnail")):
+        instant = from_epoch(written.get(name, 0))
+        if instant is None or key not in reading:
+            return None
+        offset = offset_of(reading[key], instant)
+        if offset is None or abs(reading[key].replace(tzinfo=dt.UTC) - instant - offset) > _AT_ONCE:
+            return None
+        offsets.add(offset)
+    return offsets.pop() if len(offsets) == 1 else None
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Start and end, where only one order of day and month can be, by themselves or by the file's own instants."""
+    keys = [key for key in ("StartDateTime", "EndDateTime", "CreatedDateTime") if tree.get(key)]
+    possible = {tuple(reading.items()) for reading in _readings(tree, keys) if _can_be(list(reading.values()))}
+    proven = {reading for reading in possible if _offset(tree, dict(reading)) is not None}
+    possible = proven or possible
+    if len(possible) != 1:
+        key = keys[0] if keys else ""
+        readings = sorted({dict(reading)[key] for reading in possible})
+        yield from times.moments("time.acquired_start", key, tree.get(key), local=readings)
+        return
+    reading = possible.pop()
+    offset = _offset(tree, dict(reading))
+    for key, local in reading:
+        field = {"StartDateTime": "time.acquired_start", "EndDateTime": "time.acquired_end"}.get(key)
+        if field:
+            instant = None if offset is None else (local - offset).replace(tzinfo=dt.UTC)
+            yield from times.moments(field, key, tree[key], local=local, instant=instant)

@@ -1,22 +1,34 @@
-"""Names of attributes as people and programs write them, and the unit that stands with a name or a value.
+"""What attributes of EMD's groups state: numbers with the unit that stands with a name or a value, and names.
 
-There is no fixed vocabulary: EMD leaves the attributes of `microscope` to the writer. A number counts only where its
-unit stands in the name (``BeamVoltage[eV]``, ``camera_length_mm``), beside it (``voltage_units``) or in the value
-(``300kV``), or where the writer is known.
+`names.toml` says what people and programs call them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any
 
+from diadem.hooks.fields import Found, Tree
+from diadem.hooks.text import quantity
+from diadem.terms.fields import all_fields
 from diadem.terms.units import convert
 
 _IN_BRACKETS = re.compile(r"(.*\S)\s*[\[(]\s*([^\])]*?)\s*[\])]\Z")
 _AT_THE_END = re.compile(r"(.+)(?:[ _](kV|keV|eV|mm|cm|um|nm|mrad|rad|deg|degrees|ms|us|nA|pA|uA)|_(V|m|s))\Z")
-_NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([^\s\d.,;].*)?\Z")
+_GROUPS = ("microscope", "user", "sample")
+#: Below this a high tension without a unit is no number of volts.
+_LEAST_VOLTS = 1000
+_MOST_SPOTS = 11
+
+
+@cache
+def _names() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads(resources.files(__package__).joinpath("names.toml").read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,26 @@ class Attribute:
     value: Any
     raw: Any
 
+    def number(self, wanted: str, default: str = "") -> tuple[float, str] | None:
+        """Number and unit.
+
+        Parameters
+        ----------
+        wanted : str
+            Unit of the field.
+        default : str
+            Unit where none is written; "" for none.
+
+        Returns
+        -------
+        (float, str) or None
+            None where it is no number, or has no unit that can be changed into that of the field.
+        """
+        unit = self.unit or default or ("1" if wanted == "1" else "")
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not unit:
+            return None
+        return (float(self.value), unit) if convert(1.0, unit, wanted) is not None else None
+
 
 def attributes(group: Mapping[str, Any]) -> Iterator[Attribute]:
     """Attributes of a group, each with its unit.
@@ -53,51 +85,67 @@ def attributes(group: Mapping[str, Any]) -> Iterator[Attribute]:
         Attributes by name.
     """
     for key, raw in group.items():
-        name, unit = _parted(key)
+        match = next((found for form in (_IN_BRACKETS, _AT_THE_END) if (found := form.match(key.strip()[:200]))), None)
+        name = match[1] if match else key
+        unit = next(filter(None, match.groups()[1:]), "") if match else ""
         for companion in (f"{key}_units", f"{key}_unit", f"{key} units", f"{key} unit"):
             unit = unit or str(group.get(companion) or "").strip("[] ")
         value = raw
-        if isinstance(raw, str) and (match := _NUMBER_AND_UNIT.match(raw.strip())) and len(raw) < 100:
-            value, unit = float(match[1]), unit or (match[2] or "").strip()
-        yield Attribute(key, _plain(name), unit, value, raw)
+        if isinstance(raw, str) and len(raw) < 100 and (written := quantity(raw)) is not None:
+            value, unit = written[0], unit or written[1]
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)  # BeamVoltage
+        yield Attribute(key, " ".join(re.split(r"[\s_\-.]+", spaced)).strip().lower(), unit, value, raw)
 
 
-def _parted(key: str) -> tuple[str, str]:
-    """A key's name and unit."""
-    for pattern in (_IN_BRACKETS, _AT_THE_END):
-        match = pattern.match(key.strip()[:200])
-        if match is not None:
-            return match[1], next((unit for unit in match.groups()[1:] if unit), "")
-    return key, ""
+def _named(found: Sequence[Attribute], names: Sequence[str]) -> Iterator[Attribute]:
+    """Attributes of these names, those of the first name first."""
+    for name in names:
+        yield from (attribute for attribute in found if attribute.name == name)
 
 
-def _plain(name: str) -> str:
-    """``BeamVoltage`` and ``beam_voltage`` as ``beam voltage``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return " ".join(re.split(r"[\s_\-.]+", spaced)).strip().lower()
+def quantities(tree: Tree) -> Iterator[Found]:
+    """Numbers of the groups `microscope`, `sample` and `calibration`."""
+    for group in ("microscope", "sample", "calibration"):
+        if isinstance(content := tree.get(group), Mapping):
+            yield from _quantities(content, f"{group}/")
 
 
-def quantity(attribute: Attribute, wanted: str, default: str = "") -> tuple[float, str] | None:
-    """Number and unit of an attribute.
+def dictionary(tree: Tree) -> Iterator[Found]:
+    """Numbers of a dictionary of py4DSTEM whose names have their units."""
+    yield from _quantities(tree, "")
 
-    Parameters
-    ----------
-    attribute : Attribute
-        The attribute.
-    wanted : str
-        Unit of the field.
-    default : str
-        Unit where none is written; "" for none.
 
-    Returns
-    -------
-    (float, str) or None
-        None where it is no number, or there is no unit that can be changed into that of the field.
-    """
-    value = attribute.value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    unit = attribute.unit or default
-    if not unit and wanted != "1":
-        return None
-    return (float(value), unit or "1") if convert(1.0, unit or "1", wanted) is not None else None
+def _quantities(content: Mapping[str, Any], prefix: str) -> Iterator[Found]:
+    """Numbers of one group."""
+    found = list(attributes(content))
+    bare = {attribute.name: attribute.value for attribute in found if attribute.unit == ""}
+    tension = bare.get("high tension")
+    # Both together stand in the groups that NCEM's acquisition programs write.
+    known = isinstance(tension, (int, float)) and tension >= _LEAST_VOLTS and "spot size" in bare
+    for field, said in _names()["numbers"].items():
+        wanted = all_fields()[field].unit
+        for attribute in _named(found, said["names"]):
+            number = attribute.number(wanted, said.get("ncem", "") if known else "")
+            if number is not None and _is_measured(field, wanted, number[0], attribute):
+                yield Found(field, number[0], prefix + attribute.key, attribute.raw, number[1])
+                break
+
+
+def _is_measured(field: str, unit: str, value: float, attribute: Attribute) -> bool:
+    """Whether a number is none that stands where nobody has measured."""
+    if field == "beam.spot_index":
+        return not attribute.unit and 1 <= value <= _MOST_SPOTS
+    return value > 0 if unit == "1" else value != 0 or field.startswith("stage.")
+
+
+def texts(tree: Tree) -> Iterator[Found]:
+    """Names of the microscope, of people and samples."""
+    for group in _GROUPS:
+        if not isinstance(content := tree.get(group), Mapping):
+            continue
+        found = list(attributes(content))
+        for field, names in _names()[group].items():
+            for attribute in _named(found, names):
+                if isinstance(attribute.raw, str) and attribute.raw.strip():
+                    yield Found(field, attribute.raw, f"{group}/{attribute.key}", attribute.raw)
+                    break

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from diadem.hooks.checks import Described, Issue
+from diadem.hooks.offers import Described, Issue
 
 #: Bytes that are read of one signal, and signals that are looked at.
 BUDGET: Final = 64 << 20

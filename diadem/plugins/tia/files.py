@@ -1,25 +1,46 @@
-"""TIA's files opened: an .emi file with the series that lie beside it, or a series alone."""
+"""TIA's files opened: an .emi file with the series that lie beside it, or a series alone.
+
+An .emi file is TIA's own binary form. It has one XML document, ``ObjectInfo``, for each image or spectrum. An object
+that is recorded as a series has the path of its .ser file in the field before its document; an object without one is
+shown only, such as the survey image of a map.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.hooks.fields import Block, look_up
+from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal
-from diadem.plugins.tia.emi import ObjectInfo, objects, parse
-from diadem.plugins.tia.series import NoElements, Series, axes, layout, read_series, scattered
+from diadem.hooks.times import moments
+from diadem.model.ports import RangeReader
+from diadem.plugins.tia.series import SPECTRA, NoElements, Series, axes, layout, read_series, scattered
+from diadem.terms.dates import c_time, from_epoch, offset_of
 
 #: Elements whose own heads and tags are kept in a block; of longer series they stay in the file.
 _MOST_ELEMENTS = 4096
 #: Bytes of a series before its first array that are kept.
 _LONGEST_HEAD = 1 << 20
+_BEGIN, _END = b"<ObjectInfo>", b"</ObjectInfo>"
+#: Objects that are looked at, and bytes of one document; real ones have 7 kB.
+MAX_OBJECTS = 1024
+MAX_DOCUMENT = 1 << 20
+#: Bytes that are searched at once.
+_WINDOW = 8 << 20
+#: The end of a path, then a field of two bytes and the length of the document.
+_PATH = re.compile(rb"_(\d{1,3})\.ser.{0,24}\Z", re.DOTALL | re.IGNORECASE)
+_BACK = 64
+#: Elements inside one another; real documents have five.
+_DEEPEST = 32
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -94,7 +115,7 @@ class _Found:
         """Head of a series; raises what reading it raised."""
         if name not in self._heads:
             try:
-                self._heads[name] = read_series(self.files[name], PurePosixPath(name).name)
+                self._heads[name] = read_series(self.files[name], name)
             except (NoElements, ReaderError) as error:
                 self._heads[name] = error
         head = self._heads[name]
@@ -133,14 +154,13 @@ class _Found:
             signal += 1
 
     def promised(self) -> int:
-        """Bytes that a series must have which is shorter than it says; 0 for others."""
+        """Bytes that a series must have; an .emi file says nothing of it."""
         try:
-            self._head(self.files.entry)
-        except CutShort as error:
+            return 0 if self.described else self._head(self.files.entry).end
+        except (CutShort, NoElements) as error:
             return error.needed
-        except (NoElements, ReaderError):
-            pass
-        return 0
+        except ReaderError:
+            return 0
 
     # -- signals ---------------------------------------------------------------------------------------------------
 
@@ -280,3 +300,167 @@ def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted:
     """Whether all documents but the wanted last ones are copies of other images: surveys."""
     extra = places[: len(places) - wanted] if wanted else []
     return bool(extra) and all("OriginalImageUuid" in trees[place] for place in extra)
+
+
+# -- documents of an .emi file -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One document.
+
+    Attributes
+    ----------
+    start : int
+        First byte in the file.
+    data : bytes
+        As it stands there.
+    series : int
+        Number of its .ser file; -1 where none stands before it.
+    """
+
+    start: int
+    data: bytes
+    series: int
+
+    @property
+    def end(self) -> int:
+        """The byte after the last."""
+        return self.start + len(self.data)
+
+
+def objects(reader: RangeReader) -> list[ObjectInfo]:
+    """All documents of an .emi file, in its order; pixels between them are passed over."""
+    looked_at = islice(_documents(reader), MAX_OBJECTS)
+    return [one for one in looked_at if one is not None]
+
+
+def _documents(reader: RangeReader) -> Iterator[ObjectInfo | None]:
+    """Documents by where they begin; None for one without an end."""
+    for window in range(0, reader.size, _WINDOW):
+        before = min(window, _BACK)
+        content = reader.read_at(window - before, before + _WINDOW + MAX_DOCUMENT)
+        place = content.find(_BEGIN, before)
+        while 0 <= place < before + _WINDOW:
+            end = content.find(_END, place, place + MAX_DOCUMENT)
+            if end < 0:
+                yield None
+            else:
+                match = _PATH.search(content[max(0, place - _BACK) : place])
+                start = window - before + place
+                yield ObjectInfo(start, content[place : end + len(_END)], int(match[1]) if match else -1)
+            place = content.find(_BEGIN, place + 1)
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """A document as a tree: ``{"ObjectInfo": {…}}``.
+
+    Texts stand by their element's name, those of the description by their label as ``{"Value": …, "Unit": …}``. Of
+    elements of one name the first stands.
+
+    Raises
+    ------
+    ElementTree.ParseError
+        It is no XML. Entities of its own are refused.
+    """
+    if b"<!" in data:
+        raise ET.ParseError("documents of TIA declare nothing")
+    try:
+        root = ET.fromstring(data)  # noqa: S314 - without a DOCTYPE there are no entities to expand
+    except ET.ParseError:
+        root = ET.fromstring(data.decode("cp1252", "replace"))  # noqa: S314
+    return {root.tag: _element(root, 0)}
+
+
+def _element(element: ET.Element, depth: int) -> Any:
+    if depth > _DEEPEST:
+        raise ET.ParseError("elements too deep inside one another")
+    if element.tag == "ExperimentalDescription":
+        return _description(element)
+    if not len(element):
+        return element.text or ""
+    tree: dict[str, Any] = {}
+    for child in element:
+        tree.setdefault(child.tag, _element(child, depth + 1))
+    return tree
+
+
+def _description(element: ET.Element) -> dict[str, Any]:
+    """Labels, values and units."""
+    described: dict[str, Any] = {}
+    for data in element.iter("Data"):
+        label = (data.findtext("Label") or "").strip()
+        if label:
+            value, unit = (data.findtext(name) or "" for name in ("Value", "Unit"))
+            described.setdefault(label, {"Value": value.strip(), "Unit": unit.strip()})
+    return described
+
+
+# -- what of them is no data ---------------------------------------------------------------------------------------
+
+#: Relative difference of a scale and a number with two digits behind the point.
+_SAME_SCALE = 1e-2
+
+
+def energy_loss(tree: Tree) -> bool:
+    """Whether it is a spectrum of the filter: its scale is the dispersion that is selected."""
+    selected = look_up(tree, "ExperimentalDescription/Filter selected dispersion/Value")
+    scale = look_up(tree, "ser/CalibrationDelta")
+    if selected is None or scale is None or look_up(tree, "ser/DataTypeID") != SPECTRA:
+        return False
+    return abs(float(scale) - float(selected)) <= _SAME_SCALE * abs(float(scale))
+
+
+def spectra(tree: Tree) -> bool:
+    """Whether it describes spectra: by its series, or where none is joined to it by what only spectra have."""
+    kind = look_up(tree, "ser/DataTypeID")
+    if kind is not None:
+        return bool(kind == SPECTRA)
+    return any(look_up(tree, key) is not None for key in ("AcquireInfo/ShapingTime", "DetectorRange/Start"))
+
+
+def energy_loss_spectrum(tree: Tree) -> Iterator[Found]:
+    """The technique of such a spectrum, by what both places say."""
+    key = "ExperimentalDescription/Filter selected dispersion/Value"
+    yield Found("signal.technique", "EELS", f"{key} + ser/CalibrationDelta", look_up(tree, key), status="derived")
+
+
+def stepped(tree: Tree) -> Iterator[Found]:
+    """Dwell time of a camera that takes one picture at each place."""
+    if exposure := look_up(tree, "AcquireInfo/DwellTimePath"):
+        yield Found("scan.dwell_time", exposure, "AcquireInfo/DwellTimePath", exposure, "s", status="derived")
+
+
+def _local(tree: Tree) -> tuple[dt.datetime | None, str]:
+    date = look_up(tree, "AcquireDate")
+    return (c_time(date), date) if isinstance(date, str) else (None, "")
+
+
+def surveyed(tree: Tree) -> Iterator[Found]:
+    """When an image was acquired that no series holds."""
+    local, raw = _local(tree)
+    yield from moments("time.acquired_start", "AcquireDate", raw, local=local)
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Start by both clocks, end by that of the series."""
+    local, raw = _local(tree)
+    first, last = (from_epoch(look_up(tree, f"ser/{key}") or 0) for key in ("Time", "Time of the last element"))
+    if local is not None and first is not None:
+        both = f"{raw} + {look_up(tree, 'ser/Time')}"
+        yield from moments("time.acquired_start", "AcquireDate + ser/Time", both, local=local, instant=first)
+    elif local is not None:
+        yield from moments("time.acquired_start", "AcquireDate", raw, local=local)
+    elif first is not None:
+        yield from moments("time.acquired_start", "ser/Time", look_up(tree, "ser/Time"), instant=first)
+    if first is not None and last is not None and last > first:
+        offset = offset_of(local, first) if local is not None else None
+        wall = None if offset is None else (last + offset).replace(tzinfo=None)
+        key = "ser/Time of the last element"
+        yield from moments("time.acquired_end", key, look_up(tree, key), local=wall, instant=last)
+
+
+def acquired_alone(tree: Tree) -> Iterator[Found]:
+    """The same of a series without its .emi file."""
+    for found in acquired({"ser": tree}):
+        yield replace(found, key=found.key.removeprefix("ser/"))

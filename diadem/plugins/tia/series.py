@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,17 @@ Axis = dict[str, Any]
 
 
 class NoElements(OSError):
-    """Nothing was recorded: the values of a single spectrum may stand in the .emi file."""
+    """Nothing was recorded: the values of a single spectrum may stand in the .emi file.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes of the head, with room for the places of what was to be recorded.
+    """
+
+    def __init__(self, needed: int) -> None:
+        super().__init__("the series has no element")
+        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +160,14 @@ class Series:
         """Bytes of the tag behind an element's array."""
         return _PLACED_TAG if self.tag == PLACED else _TAG
 
+    @property
+    def end(self) -> int:
+        """The byte after the last element's tag."""
+        return max(self.starts) + self.before + self.length + self.tail
+
     def headers(self, size: int) -> list[ByteRange]:
         """All of a file of this size but the arrays."""
-        ranges = [(0, self.starts[0] + self.before), (max(self.starts) + self.before + self.length, size)]
+        ranges = [(0, self.starts[0] + self.before), (self.end - self.tail, size)]
         for start in self.starts:
             behind = start + self.before + self.length
             ranges += [(start, start + self.before), (behind, behind + self.tail)]
@@ -175,7 +190,7 @@ def read_series(reader: RangeReader, name: str) -> Series:
     place = "Q" if version >= _WIDE_VERSION else "I"
     table, count = unpack_at(reader, name, 22, f"<{place}I")
     if not valid:
-        raise NoElements("the series has no element")
+        raise NoElements(table + 2 * total * struct.calcsize("<" + place))
     if valid > MAX_ELEMENTS or count > _MAX_DIMENSIONS:
         raise ReaderError(f"{valid:,} elements in {count:,} dimensions", where=name)
     described = 22 + struct.calcsize(f"<{place}I")
@@ -184,10 +199,9 @@ def read_series(reader: RangeReader, name: str) -> Series:
     dtype, shape, calibrations = _element(reader, name, kind, starts[0])
     found = Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, ())
     ends = [start + found.before + found.length for start in (*starts[:2], starts[-1])]
-    if (end := max(starts) + found.before + found.length + found.tail) > reader.size:
-        raise too_short(name, end, reader.size)
-    stamps = [_stamp(reader, name, tag, end) for end in ends]
-    return Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, stamps)
+    if found.end > reader.size:
+        raise too_short(name, found.end, reader.size)
+    return replace(found, stamps=[_stamp(reader, name, tag, end) for end in ends])
 
 
 def _dimensions(reader: RangeReader, name: str, described: int, count: int) -> list[Dimension]:

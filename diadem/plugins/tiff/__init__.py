@@ -1,1 +1,1 @@
-"""TIFF files read by RosettaSciIO, with the pixel sizes that the vendors' tags state."""
+"""TIFF files: pages, and where their pixels lie."""

@@ -12,17 +12,17 @@ from diadem.hooks.fields import Block
 from diadem.plugins.velox.container import (
     Item,
     Json,
+    Order,
     document,
     frame_text,
     frames_of,
-    is_velox,
     items,
+    order_of,
     parsed,
     settings,
     text_of,
 )
-from diadem.plugins.velox.moments import start
-from diadem.plugins.velox.order import Order, order_of
+from diadem.plugins.velox.fields import start
 
 _KINDS = {"Image": "velox-image", "Spectrum": "velox-spectrum", "EelsSpectrumImage": "velox-eels"}
 _OTHERS = ("EelsSpectrumImage", "SpectrumImage", "SpectrumStream")
@@ -39,15 +39,13 @@ _MOST_OF_ALL = 48 << 20
 _SEPARATOR = b"\x1e"
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001  the format has one file
-    """Cut the blocks of a Velox file; none of any other.
+def blocks(root: Any) -> Iterator[Block]:
+    """Cut the blocks of a Velox file.
 
     Parameters
     ----------
-    path : str
-        The file.
-    files : sequence of str
-        The same, alone.
+    root : h5py.File
+        The file, open.
 
     Yields
     ------
@@ -55,48 +53,33 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001  t
         For each set of data the first frame's document, the last one's, and the bytes of those between; then the log,
         the settings, and which program wrote the file.
     """
-    with h5py.File(path, "r") as root:
-        if not is_velox(root) or "Data" not in root:
-            return
-        order = order_of(root)
-        starts: list[str] = []
-        total = 0
-        for kind in ("Spectrum", "Image", *_OTHERS):
-            for item in items(root, kind):
-                for block in _of_item(root, item, order) if total < _MOST_OF_ALL else ():
-                    starts += _starts(block)
-                    total += len(block.data)
-                    yield block
-        yield Block("velox-program", _documents(root, ("Version", "Info", "Experiment")))
-        yield from _log(root, list(dict.fromkeys(starts)))
-        yield _settings(root, order)
-
-
-def _starts(block: Block) -> list[str]:
-    """When the acquisition of a block began, in UTC."""
-    try:
-        return [found.value for found in start(block.tree)]
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return []
+    if "Data" not in root:
+        return
+    order = order_of(root)
+    starts: list[str] = []
+    total = 0
+    for kind in ("Spectrum", "Image", *_OTHERS):
+        for item in items(root, kind):
+            for block in _of_item(root, item, order) if total < _MOST_OF_ALL else ():
+                with suppress(KeyError, ValueError, TypeError, AttributeError):  # when it began, in UTC
+                    starts += [found.value for found in start(block.tree)]
+                total += len(block.data)
+                yield block
+    yield Block("velox-program", _documents(root, ("Version", "Info", "Experiment")))
+    yield from _log(root, list(dict.fromkeys(starts)))
+    yield _settings(root, order)
 
 
 def _of_item(root: Any, item: Item, order: Order) -> Iterator[Block]:
-    """All blocks of one set of data."""
+    """All blocks of one set of data; tables are for those of which a signal comes."""
     numbers = order.numbers(item)
-    kind = _kind(item, order, numbers)
+    kind = _KINDS.get(item.kind, "velox-spectrum-image") if numbers else "velox-unread"
+    if numbers and item.kind == "SpectrumStream":
+        kind = "velox-stream" if item == order.streams[0] else "velox-stream-detector"
     yield from _frames(root, item, "Metadata", kind, numbers, stacks=order.stacks)
     if item.kind == "EelsSpectrumImage":
         kind = "velox-eels-acquisition" if numbers else "velox-unread"
         yield from _frames(root, item, "AcquisitionMetadata", kind, numbers)
-
-
-def _kind(item: Item, order: Order, numbers: tuple[int, ...]) -> str:
-    """Which table is for the first frame of a set of data; none where no signal comes of it."""
-    if not numbers:
-        return "velox-unread"
-    if item.kind == "SpectrumStream":
-        return "velox-stream" if item == order.streams[0] else "velox-stream-detector"
-    return _KINDS.get(item.kind, "velox-spectrum-image")
 
 
 def _frames(
@@ -106,37 +89,27 @@ def _frames(
     count = frames_of(root, item, name)
     if not count:
         return
+    first, last = (frame_text(root, item, frame, name) for frame in (0, count - 1))
+    tree = _tree(first)
+    if kind == "velox-spectrum-image":  # the settings beside it count its frames
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            tree["SpectrumImageSettings"] = document(root, f"{item.place}/SpectrumImageSettings")
     place = f"{item.place}/{name}"
-    tree_of = _spectrum_image_tree if kind == "velox-spectrum-image" else _tree
-    first = frame_text(root, item, 0, name)
-    yield Block(kind, tree_of(root, item, first), first, "application/json", _place(place, 0, count), signals=numbers)
+    at = "[:,0]" if count > 1 else ""
+    yield Block(kind, tree, first, "application/json", place + at, signals=numbers)
     if count == 1:
         return
     yield from _between(root, item, name, numbers)
-    last = frame_text(root, item, count - 1, name)
     kind = "velox-last-frame" if kind in _STACKED or (kind == "velox-image" and stacks) else "velox-unread"
-    place = _place(place, count - 1, count)
-    yield Block(kind, _tree(root, item, last), last, "application/json", place, signals=numbers)
+    yield Block(kind, _tree(last), last, "application/json", f"{place}[:,{count - 1}]", signals=numbers)
 
 
-def _place(place: str, frame: int, count: int) -> str:
-    return f"{place}[:,{frame}]" if count > 1 else place
-
-
-def _tree(root: Any, item: Item, text: bytes) -> Json:  # noqa: ARG001  one signature for all trees
+def _tree(text: bytes) -> Json:
     """The document; {} where the text is none."""
     try:
         return parsed(text)
     except ValueError:
         return {}
-
-
-def _spectrum_image_tree(root: Any, item: Item, text: bytes) -> Json:
-    """The document of a spectrum image, with the settings beside it, which count its frames."""
-    tree = _tree(root, item, text)
-    with suppress(KeyError, ValueError, TypeError, IndexError):
-        tree["SpectrumImageSettings"] = document(root, f"{item.place}/SpectrumImageSettings")
-    return tree
 
 
 def _between(root: Any, item: Item, name: str, numbers: tuple[int, ...]) -> Iterator[Block]:

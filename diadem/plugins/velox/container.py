@@ -1,4 +1,4 @@
-"""How a Velox file is laid out: groups of data by kind, each with pixels, and a column of JSON text for each frame.
+"""How a Velox file is laid out: groups of data by kind, each with pixels and a column of JSON text for each frame.
 
 Read off files of versions 4 to 13; the layout is also described by ``ercius/openNCEM`` (``emdVelox.py``) and the wiki
 of ``keitaroyam/yamtbx`` ("EMD file").
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 #: Programs that write this dialect name themselves in `Version`.
@@ -160,3 +160,69 @@ def _below(root: Any, path: str, depth: int) -> Iterator[str]:
             yield from _below(root, f"{path}/{name}", depth + 1)
     else:
         yield path
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which set of data is which signal, by number from 0.
+
+    Attributes
+    ----------
+    signals : list of Item
+        The set of data behind each; a spectrum image stands for all streams, which are added up.
+    streams : list of Item
+        Streams of events, one for each detector, of the spectrum image, which is the last signal; none where the file
+        has been pruned.
+    stacks : bool
+        Whether images keep all their frames; beside a spectrum image only the first is given.
+    """
+
+    signals: list[Item] = field(default_factory=list)
+    streams: list[Item] = field(default_factory=list)
+    stacks: bool = True
+
+    def numbers(self, item: Item) -> tuple[int, ...]:
+        """Numbers of the signals that a set of data is about; none where no signal comes of it."""
+        if item in self.signals:
+            return (self.signals.index(item),)
+        mapped = self.streams and item.kind in ("SpectrumStream", "SpectrumImage")
+        return (len(self.signals) - 1,) if mapped else ()
+
+
+def order_of(root: Any) -> Order:
+    """The order of a file, which is RosettaSciIO's.
+
+    It looks for images first of all: with images and a spectrum image there are single spectra, images, energy-loss
+    spectrum images and the sum of all streams; with images alone nothing else is looked for.
+    """
+    data = root["Data"]
+    if "Image" not in data:
+        return Order(items(root, "Spectrum"))
+    if "SpectrumImage" not in data:
+        return Order(items(root, "Image"))
+    streams = items(root, "SpectrumStream")
+    signals = [*items(root, "Spectrum"), *items(root, "Image"), *items(root, "EelsSpectrumImage"), *streams[:1]]
+    return Order(signals, streams, stacks=False)
+
+
+def shape_of_stream(root: Any, item: Item, order: Order) -> tuple[int, int]:
+    """Lines and columns of a stream of events: of the part of the scan that was measured.
+
+    RosettaSciIO takes the shape of the file's last image, which may be an overview of another size; an image of the
+    same shape confirms ours.
+
+    Raises
+    ------
+    ValueError, KeyError
+        They are not told, or no image has this shape.
+    """
+    raster = document(root, f"{item.place}/AcquisitionSettings")["RasterScanDefinition"]
+    area = metadata(root, item)["Scan"]["ScanArea"]
+    lines, columns = (
+        round(int(raster[size]) * (float(area[far]) - float(area[near])))
+        for size, near, far in (("Height", "top", "bottom"), ("Width", "left", "right"))
+    )
+    images = {root[image.place]["Data"].shape[:2] for image in order.signals if image.kind == "Image"}
+    if (lines, columns) not in images:
+        raise ValueError(f"a stream of {lines} x {columns} events, and images of {sorted(images)}")
+    return lines, columns

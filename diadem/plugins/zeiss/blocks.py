@@ -1,20 +1,33 @@
-"""Tags of Zeiss: SmartSEM's lines of parameters (34118) and Orion's XML (65000)."""
+"""Tags of Zeiss: SmartSEM's lines of parameters (34118) and Orion's XML (65000).
+
+What is not data in SmartSEM's table: which column made the picture, and the size of its pixels.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks import text as texts
-from diadem.hooks.fields import Block
-from diadem.hooks.text import decode
-from diadem.hooks.tiff_blocks import Vendor, cut
+from diadem.hooks.fields import Block, Found, Tree, look_up
+from diadem.hooks.text import decode, positive
+from diadem.hooks.tiff import cut, in_tags
 
 _KEY = re.compile(r"[A-Z]{2}_[A-Z0-9_]+\Z")
 _SAID = re.compile(r"([^=:]*?)\s*[=:]\s?(.*)\Z")
 #: Words that are no unit though they follow a number: names such as ``3 - 5``.
 _UNIT = re.compile(r"(|%|°|K? ?X|x|[a-zA-Zµμ°²/-]{1,6})\Z")
+#: Place of a number, field, unit, and the parameter that says the same better.
+_PLACES = (
+    (4, "optics.magnification", "1", "AP_MAG"),
+    (6, "beam.acceleration_voltage", "V", "AP_ACTUALKV"),
+    (9, "optics.working_distance", "m", "AP_WD"),
+)
+_PRESENT = "DP_FIB_PRESENT"
+_IMAGING = "DP_FIB_IMAGING"
+#: Parameters known by the name that SmartSEM shows.
+_SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -28,10 +41,10 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         Not asked: everything is in the file.
     """
     del files
-    orion = list(cut(path, Vendor("zeiss-orion", {65000: parse_orion}, media_type="application/xml")))
+    orion = list(cut(path, "zeiss-orion", in_tags("zeiss-orion", {65000: parse_orion}, "application/xml")))
     yield from orion
     # Orion writes a few numbers into the tag of SmartSEM too; they are kept, and said better in its own.
-    for block in cut(path, Vendor("zeiss-sem", {34118: parse_smartsem}, media_type="text/plain")):
+    for block in cut(path, "zeiss-sem", in_tags("zeiss-sem", {34118: parse_smartsem}, "text/plain")):
         if block.data or not orion:
             yield block
 
@@ -75,3 +88,101 @@ def parse_orion(data: bytes) -> dict[str, Any] | None:
         return None
     root, tree = texts.xml(data)
     return tree if root == "ImageTags" and isinstance(tree, dict) else None
+
+
+def _parameter(tree: Tree, key: str) -> str:
+    """A parameter's value as text, or ""."""
+    return str(look_up(tree, f"CZ_SEM/{key}/Value") or "")
+
+
+def _quantity(tree: Tree, field: str, key: str) -> Iterator[Found]:
+    """A parameter with its own unit."""
+    raw = _parameter(tree, key)
+    if (value := positive(raw)) is not None:
+        yield Found(field, value, f"CZ_SEM/{key}/Value", raw, str(look_up(tree, f"CZ_SEM/{key}/Unit") or ""))
+
+
+def by_electrons(tree: Tree) -> bool:
+    """Whether the electron column has made the picture; so it is where nothing is said of an ion column."""
+    said = _parameter(tree, _IMAGING).upper()
+    return not said or ("SEM" in said and "FIB" not in said)
+
+
+def by_ions(tree: Tree) -> bool:
+    said = _parameter(tree, _IMAGING).upper()
+    return bool(said) and "SEM" not in said and _has_ions(tree) is True
+
+
+def _has_ions(tree: Tree) -> bool | None:
+    """Whether the instrument has an ion column; None where that is not said.
+
+    Newer versions of SmartSEM write the parameters of one for every instrument: FIB Mode = Imaging, and a flood gun, of
+    a Merlin, which has none.
+    """
+    present, column = _parameter(tree, _PRESENT).lower(), _parameter(tree, "DP_FIB_COLUMN").lower()
+    if present in ("yes", "no"):
+        return present == "yes"
+    if column:
+        return column != "none"
+    if (volts := positive(_parameter(tree, "AP_FIB_EHT_ACTUAL"))) is not None:
+        return volts > 0
+    return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
+
+
+def shown(tree: Tree) -> Iterator[Found]:
+    """Parameters by the name on the screen."""
+    for key, entry in tree["CZ_SEM"].items():
+        field = _SHOWN.get(entry.get("Name", "")) if isinstance(entry, Mapping) else None
+        if field:
+            yield from _quantity(tree, field, key)
+
+
+def pixel_size(tree: Tree) -> Iterator[Found]:
+    """Pixel size: as stated for the image, else the instrument's scaled to the width of the image."""
+    stated = [
+        found for direction in "xy" for found in _quantity(tree, f"image.pixel_size_{direction}", "AP_IMAGE_PIXEL_SIZE")
+    ]
+    yield from stated
+    unnamed: Sequence[float] = look_up(tree, "CZ_SEM/unnamed") or ()
+    width = tree.get("ImageWidth")
+    if not stated and len(unnamed) > 3 and unnamed[3] > 0 and width:
+        key = "CZ_SEM/unnamed/3 + ImageWidth"
+        size = unnamed[3] * 1024 / width
+        for direction in "xy":
+            yield Found(f"image.pixel_size_{direction}", size, key, [unnamed[3], width], "m", "derived")
+
+
+def kind(tree: Tree) -> Iterator[Found]:
+    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so."""
+    named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
+    ions = _has_ions(tree)
+    if not named or ions is None:
+        return
+    key = next((key for key in (_PRESENT, "DP_FIB_COLUMN", "AP_FIB_EHT_ACTUAL") if _parameter(tree, key)), named[0])
+    said = _parameter(tree, key) if key != named[0] else key
+    yield Found("instrument.kind", "fib" if ions else "sem", f"CZ_SEM/{key}", said, status="derived")
+
+
+def technique(tree: Tree) -> Iterator[Found]:
+    """By the column that made the picture, where it is said or there is one only."""
+    named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
+    key = _IMAGING if _parameter(tree, _IMAGING) else named[0] if named else ""
+    if not key:
+        return
+    said = _parameter(tree, key) if key == _IMAGING else key
+    if _has_ions(tree) is False or (key == _IMAGING and by_electrons(tree)):
+        yield Found("beam.species", "electron", f"CZ_SEM/{key}", said, status="derived")
+        detector = _parameter(tree, "DP_DETECTOR_TYPE") + _parameter(tree, "DP_DETECTOR_CHANNEL")
+        technique = "STEM" if "STEM" in detector.upper() else "SEM"
+        yield Found("signal.technique", technique, f"CZ_SEM/{key}", said, status="derived")
+    elif by_ions(tree):
+        yield Found("signal.technique", "FIB", f"CZ_SEM/{key}", said, status="derived")
+
+
+def numbers(tree: Tree) -> Iterator[Found]:
+    """Numbers before the first parameter, all that old LEO microscopes write; each where no parameter states it."""
+    said = look_up(tree, "CZ_SEM") or {}
+    unnamed: Sequence[float] = said.get("unnamed") or ()
+    for place, field, unit, parameter in _PLACES:
+        if len(unnamed) > place and unnamed[place] > 0 and parameter not in said:
+            yield Found(field, unnamed[place], f"CZ_SEM/unnamed/{place}", unnamed[place], unit)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
 from diadem.model.carriers import VIA, via
 from diadem.model.peers import Peer
 from diadem.model.routes import HUB

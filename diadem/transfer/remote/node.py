@@ -17,7 +17,7 @@ from diadem.model.assessments import Assessment
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.assessing import ID, Assessments, Judgement
-from diadem.node.catalogue.results import PackageRow, SearchResult
+from diadem.node.catalogue.results import Named, PackageRow, SearchResult, id_of
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient
@@ -31,6 +31,7 @@ from diadem.transfer.remote.signing import Signer
 from diadem.transfer.wishes import OfferWish, judgement_document, offer_document
 
 if TYPE_CHECKING:
+    from diadem.archive.overview import Overview
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.lineage import Caution
@@ -144,20 +145,21 @@ class RemoteNode:
         while more.rows and len(rows) < limit and offset + len(rows) < max(page.total, more.total):
             more = self._page(query, limit - len(rows), offset + len(rows))
             rows += more.rows
-        return replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
+        found = replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
+        return found.opened_by(self.get)
 
     def _page(self, query: str, limit: int, offset: int) -> SearchResult:
         asked = {"query": query, "limit": limit, "offset": offset}
         with _as_here():
             return read_result(self._client.post_json("search", asked), self.url)
 
-    def get(self, package_id: str) -> RemotePackage:
+    def get(self, package_id: str | Named) -> RemotePackage:
         """A package; its bytes come when they are read, and are proven here. Its ``record`` is the effective one.
 
         Parameters
         ----------
-        package_id : str
-            ``diadem:<64 hex>``, or the first 8 or more of its hex digits.
+        package_id : str, PackageRow or Package
+            ``diadem:<64 hex>``, or the first 8 or more of its hex digits; a row of a search; a package.
 
         Raises
         ------
@@ -166,8 +168,24 @@ class RemoteNode:
         IntegrityError
             The node gives something else.
         """
-        found = self._whole(package_id)
+        found = self._whole(id_of(package_id))
         return self._opened(found, self._facts(found))
+
+    def show(self, package: str | Named) -> Overview:
+        """A package at a glance, as far as we may see it; see `diadem.Node.show`. Where its copies lie is not told."""
+        from diadem.archive.overview import overview
+
+        found = self._whole(id_of(package))
+        facts = self._facts(found)
+        said = facts.assessments.to_dict()["assessments"]
+        return overview(
+            self._opened(found, facts),
+            title=facts.row.title,
+            owner=facts.row.owner,
+            continued_by=tuple(map(str, facts.continued_by)),
+            judgements=tuple(said),
+            at_node=True,
+        )
 
     def _opened(self, found: PackageId, facts: PackageFacts) -> RemotePackage:
         try:
@@ -203,17 +221,23 @@ class RemoteNode:
         return PackageId(rows[0].id)
 
     def restore(
-        self, package: str, folder: str | Path, *, chain: bool = True, listener: Listener = silent
+        self,
+        package: str | Named,
+        folder: str | Path,
+        *,
+        chain: bool = True,
+        only: Sequence[str] | str = (),
+        listener: Listener = silent,
     ) -> RestoredSession:
         """Give a session back, as far as we may read it; see `diadem.Node.restore`."""
-        found = self._whole(package)
+        found = self._whole(id_of(package))
         known: dict[PackageId, PackageFacts] = {}
 
         def facts(one: PackageId) -> PackageFacts:
             return known[one] if one in known else known.setdefault(one, self._facts(one))
 
         packages = RemoteChain(lambda one: self._opened(one, facts(one)), lambda one: facts(one).continued_by)
-        return restore(packages, found, Path(folder), chain=chain, listener=listener)
+        return restore(packages, found, Path(folder), chain=chain, only=only, listener=listener)
 
     def warnings(self, package: str) -> list[Caution]:
         """Doubts about a package and about everything that it was made from; see `diadem.Node.warnings`."""
@@ -349,7 +373,7 @@ class RemoteNode:
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",
                 where=self.url,
-                next=f"Work there: diadem.open_node().{name}. From here: search, get, restore, assess, send.",
+                next=f"Work there: diadem.open_node().{name}. From here: search, get, show, restore, assess, send.",
             )
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.restoring import Piece, restore_pieces
+from diadem.archive.selection import select
 from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
@@ -53,14 +54,20 @@ class RemoteChain:
 
 
 def restore(
-    known: RemoteChain, package: PackageId, folder: Path, *, chain: bool, listener: Listener
+    known: RemoteChain,
+    package: PackageId,
+    folder: Path,
+    *,
+    chain: bool,
+    only: Sequence[str] | str = (),
+    listener: Listener,
 ) -> RestoredSession:
-    """Give back the session of a package, or the package alone.
+    """Give back the session of a package, or the package alone; with `only` those files of it.
 
     Raises
     ------
     NotFound
-        The package is not there, or not for us.
+        The package is not there, or not for us; or no file is called as `only` says.
     Refused
         The folder has content.
     DigestMismatch
@@ -73,10 +80,14 @@ def restore(
     before = dict.fromkeys(one.continues for one in whole if one.continues is not None and one.continues not in there)
     lacking = [Lacking(one, "it is not there, or not for you") for one in before] if chain else []
     session = Session(whole if chain else [one for one in whole if one.id == package], lacking)
-    pieces = [Piece(file.entry, partial(known.opened[file.package].open, file.entry.name)) for file in session.files()]
     given = [known.opened[one.id] for one in session.packages]
-    files = {piece.entry.name for piece in pieces}
-    restored = restore_pieces(pieces, lambda: _empty_folders(given, files), folder, listener=listener)
+    files, names = session.files(), {file.entry.name for file in session.files()}
+    selection = select([file.entry for file in files], only, (one.sealed_record for one in given)) if only else None
+    if selection is not None:
+        files = [file for file in files if file.entry.name in selection.names]
+    pieces = [Piece(file.entry, partial(known.opened[file.package].open, file.entry.name)) for file in files]
+    empty = (lambda: _empty_folders(given, names)) if selection is None else tuple
+    restored = restore_pieces(pieces, empty, folder, listener=listener)
     return RestoredSession(
         restored.folder,
         restored.files,
@@ -85,6 +96,7 @@ def restore(
         restored.renamed,
         session.lacking,
         len(whole) - len(session.packages),
+        selection=selection,
     )
 
 

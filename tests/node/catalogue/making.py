@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.node.catalogue import PackageEntry
 from diadem.terms.fields import field, field_keys
 
@@ -42,7 +42,7 @@ def _assertion(key: str, value: Any) -> dict[str, Any]:
 def record(datasets: Sequence[Mapping[str, Any]] = (), **head: Any) -> Record:
     """A record of datasets made by `dataset`."""
     known = field_keys()
-    return Record("diadem-record/1.0.0", [Dataset(item, known) for item in datasets], known, **head)
+    return Record("diadem-record/1.0.0", Datasets([Dataset(item, known) for item in datasets]), known, **head)
 
 
 def entry(name: str = "one", datasets: Sequence[Mapping[str, Any]] = (), **more: Any) -> PackageEntry:

@@ -10,7 +10,7 @@ import pytest
 
 from diadem.errors import Refused
 from diadem.model.policy import Policy, RequiredMetadata
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.node.rules.required import (
     keys_that_can_be_required,
     meta_lines,
@@ -32,7 +32,7 @@ def record(*fields: dict[str, Any], **head: Any) -> Record:
     """A record whose datasets state fields, and whose head says more."""
     documents = [{"id": f"d{index}", "fields": stated} for index, stated in enumerate(fields, 1)]
     datasets = [Dataset(document, field_keys()) for document in documents]
-    return Record("diadem-record/1.0.0", datasets, field_keys(), **head)
+    return Record("diadem-record/1.0.0", Datasets(datasets), field_keys(), **head)
 
 
 STATED = [{"value": "S-12", "status": "stated", "source": {}, "by": {}}]

@@ -15,7 +15,7 @@ from tests.hooks.distributions import IMPORTS
 
 MINE = """
 @hookimpl
-def diadem_readers():
+def diadem_formats():
     yield ReaderOffer(name="mine", suffixes=(".mine",), load="mine_alone:read")
 """
 

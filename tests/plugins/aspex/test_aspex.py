@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.aspex.description import parse, read
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.aspex/aspex")
 
 EXPECTED = {
     "beam.acceleration_voltage": 20e3, "optics.working_distance": 0.019, "beam.current": 3.125e-10,
@@ -45,6 +47,6 @@ def test_what_is_not_measured(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_other_descriptions() -> None:
-    assert parse(b"ImageJ=1.5\nunit=um") is None
-    assert parse(b"Pixel_Size=1") is None
+@pytest.mark.parametrize("text", [b"ImageJ=1.5\nunit=um", b"Pixel_Size=1", b"A Pixel_Size=1 and a Stage_X"])
+def test_other_descriptions(tmp_path: Path, text: bytes) -> None:
+    assert list(read(str(write(tmp_path / "a.tif", {270: text})), ())) == []

@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rsciio.bruker._api import SFS_reader
 
-from diadem.api import extract
+from diadem.api import extract, pack
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.bruker.blocks import read
-from diadem.plugins.bruker.reader import read_bruker
-from diadem.plugins.bruker.xml_tree import DEEPEST, read_xml
+from diadem.plugins.bruker.files import DEEPEST, read_xml
+from tests.plugins.opened import blocks
 
+OPEN = "diadem.plugins.bruker.files:open"
 TABLES = tables("diadem.plugins.bruker")
 
 
@@ -145,9 +145,9 @@ def test_how_the_units_are_proven(folder: Path) -> None:
     text = header(folder / "bcf-edx-ebsd.bcf").decode("cp1252")
     assert "MAG: 5000x    HV: 20 kV    WD: 6.0 mm    Px: 0.41 µm" in text
     tilt = float(re.findall(r"<TiltAngle>([^<]+)<", text)[-1])
-    blocks = {block.place: block.tree for block in read(str(folder / "bcf-edx-ebsd.bcf"), ())}
+    trees = {block.place: block.tree for block in blocks(OPEN, folder / "bcf-edx-ebsd.bcf")}
     assert tilt == pytest.approx(1.221730476 * 180 / 3.141592653589793, rel=1e-6)
-    assert blocks["EBSDData/Calibration"]["TEBSDCalibration"]["ProbeTilt"] == "1.221730476"
+    assert trees["EBSDData/Calibration"]["TEBSDCalibration"]["ProbeTilt"] == "1.221730476"
     spectrum = (folder / "bruker_nano.spx").read_text("cp1252")
     counts = sum(map(int, re.findall(r"<Channels>([^<]+)<", spectrum)[0].split(",")))
     zero, rate = (float(re.findall(rf"<{tag}>([^<]+)<", spectrum)[0]) for tag in ("ZeroPeakFrequency", "PulseDensity"))
@@ -216,11 +216,12 @@ def test_a_spectrum_of_an_older_detector_without_any_header() -> None:
 def test_a_serial_number_is_a_text(folder: Path, tmp_path: Path, serial: str) -> None:
     text, changed = re.subn("<Serial>[^<]*<", f"<Serial>{serial}<", (folder / "bruker_nano.spx").read_text("cp1252"))
     assert changed
-    (tmp_path / "one.spx").write_text(text, "cp1252")
-    (dataset,) = extract(tmp_path).datasets
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "one.spx").write_text(text, "cp1252")
+    package = pack(tmp_path / "in", tmp_path / "out")
+    (dataset,) = package.record.datasets
     assert [found.value for found in dataset.assertions("detector.serial")] == [serial]
-    (signal,) = read_bruker(str(tmp_path / "one.spx"))
-    assert signal["original_metadata"]["Detector"]["Serial"] == serial
+    assert package.load("one.spx").original_metadata.Detector.Serial == serial
 
 
 def test_hostile_xml() -> None:
@@ -245,7 +246,7 @@ def test_any_bytes_end_in_a_tree_or_an_ordinary_exception(data: bytes) -> None:
 def test_other_files_have_no_blocks(tmp_path: Path) -> None:
     for name, data in (("a.bcf", b""), ("b.spx", b"<?xml version='1.0'?><other/>"), ("c.bcf", b"AAMVHFS")):
         (tmp_path / name).write_bytes(data)
-        assert list(read(str(tmp_path / name), ())) == []
+        assert blocks(OPEN, tmp_path / name) == []
 
 
 def test_a_truncated_container_fails_by_an_exception(folder: Path, tmp_path: Path) -> None:
@@ -253,7 +254,15 @@ def test_a_truncated_container_fails_by_an_exception(folder: Path, tmp_path: Pat
     for kept in (8, 300, 20_000, 60_000):
         (tmp_path / "short.bcf").write_bytes(data[:kept])
         with pytest.raises(Exception):  # noqa: B017, PT011 - RosettaSciIO's own, of several kinds
-            list(read(str(tmp_path / "short.bcf"), ()))
+            blocks(OPEN, tmp_path / "short.bcf")
+
+
+def test_a_container_that_lost_its_end_says_so(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "test_TEM.bcf").read_bytes()
+    for lost in (0, 5000):
+        (tmp_path / "short.bcf").write_bytes(data[: len(data) - lost])
+        codes = {one["code"] for one in extract(tmp_path / "short.bcf").datasets[0].issues}
+        assert ("truncated" in codes) == bool(lost)
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(folder: Path, datasets: Mapping[str, Any]) -> None:

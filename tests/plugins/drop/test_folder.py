@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import NotFound, Refused, Unreachable, UsageError
-from diadem.hooks.carriers import MAX_OBJECT, CarrierFull
+from diadem.model.carriers import MAX_OBJECT, CarrierFull
 from diadem.plugins.drop.folder import Folder, connect
 from diadem.testing.carriers import CHECKS, check_carrier
 from diadem.testing.stores import StoreFault

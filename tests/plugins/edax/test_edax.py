@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.api import extract
+from diadem.api import extract, pack
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.edax.blocks import read
-from diadem.plugins.edax.headers import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
+from diadem.plugins.edax.files import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
+from tests.plugins.opened import blocks
 
 IMAGE, MAP, SPECTRUM = (tables("diadem.plugins.edax")[f"edax-{kind}"] for kind in ("ipr", "spd", "spc"))
 
@@ -167,6 +167,26 @@ def test_a_map_with_its_spectrum_and_image(spectrum: Path, tmp_path: Path, named
     assert files[found.assertions("optics.magnification")[0].source["file"]] == named
 
 
+def test_counts_are_read_from_where_they_lie(spectrum: Path, tmp_path: Path) -> None:
+    """Of a map, a line and a spectrum; a header that promises more is told."""
+    counts = np.arange(6 * 8, dtype="<u2")
+    for name, rows, columns in (("map.spd", 2, 3), ("line.lsd", 1, 6)):
+        header = struct.pack("<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 6, columns, rows, 8, 2, 1100, 1, b"")
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(header.ljust(1100, b"\0") + counts.tobytes())
+    (tmp_path / "in" / "point.spc").write_bytes(spectrum.read_bytes())
+    package = pack(tmp_path / "in", tmp_path / "out")
+    for name, shape in (("map.spd", (2, 3, 8)), ("line.lsd", (6, 8))):
+        signal = package.load(name)
+        assert signal.metadata.General.diadem.verify == "leaves"
+        assert np.array_equal(signal.data.compute(), counts.reshape(shape))
+    found = package.load("point.spc", lazy=False).data
+    assert np.array_equal(found, np.frombuffer(spectrum.read_bytes(), "<u4", 4096, 3840))
+    (tmp_path / "in" / "map.spd").write_bytes((tmp_path / "in" / "map.spd").read_bytes()[:-1])
+    (short,) = extract(tmp_path / "in" / "map.spd").datasets
+    assert "truncated" in {one["code"] for one in short.issues}
+
+
 def test_a_line_with_its_spectrum(spectrum: Path, tmp_path: Path) -> None:
     header = struct.pack("<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 3, 3, 1, 8, 1, 1068, 1, b"")
     (tmp_path / "line.lsd").write_bytes(header.ljust(1068, b"\0") + bytes(range(24)))
@@ -219,7 +239,7 @@ def test_truncated_and_foreign_files_have_no_blocks(spectrum: Path, tmp_path: Pa
     for name, data in (("a.spc", spectrum.read_bytes()[: SPECTRUM_SIZE - 1]), ("b.spc", galactic), ("c.spd", b"MAP"),
                        ("d.ipr", bytes(IMAGE_SIZE)), ("e.lsd", bytes(MAP_SIZE)), ("f.csv", b"a,b")):  # fmt: skip
         (tmp_path / name).write_bytes(data)
-        assert list(read(str(tmp_path / name), ())) == []
+        assert blocks("diadem.plugins.edax.files:open", tmp_path / name) == []
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(spectrum: Path, dataset: Any) -> None:

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
+from diadem.errors import ReaderError
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.empad.blocks import read
+from tests.plugins.opened import blocks
 
+OPEN = "diadem.plugins.empad.files:open"
 NAME = "EMPAD_v1.2.2_x32_y64_size0.8.xml"
 
 
@@ -97,7 +99,7 @@ def document(path: Path, inside: str) -> dict[str, tuple[Any, str]]:
     path.write_text(f'<?xml version="1.0"?><root name="a">{inside}</root>', encoding="utf-8")
     by_kind = tables("diadem.plugins.empad")
     found: dict[str, tuple[Any, str]] = {}
-    for block in read(str(path), ()):
+    for block in blocks(OPEN, path):
         applied = apply(by_kind[block.kind], block, "empad")
         assert applied.issues == []
         found |= {value.field: (value.value, value.offset_status) for value in applied.values}
@@ -172,9 +174,12 @@ def test_clocks_of_the_second_generation(tmp_path: Path, epoch: str, iso: str, s
 
 
 def test_other_documents_have_no_block(tmp_path: Path) -> None:
-    for text in ("<root/>", "<other><raw_file/></other>", "<root>text</root>"):
+    (tmp_path / "a.xml").write_text("<root><sensor/></root>", encoding="utf-8")
+    assert blocks(OPEN, tmp_path / "a.xml") == []
+    for text in ("<other><raw_file/></other>", "<root>text</root>"):
         (tmp_path / "a.xml").write_text(text, encoding="utf-8")
-        assert list(read(str(tmp_path / "a.xml"), ())) == []
+        with pytest.raises(ReaderError):
+            blocks(OPEN, tmp_path / "a.xml")
 
 
 def test_a_bomb_is_no_document(tmp_path: Path) -> None:
@@ -182,7 +187,26 @@ def test_a_bomb_is_no_document(tmp_path: Path) -> None:
     text = f'<!DOCTYPE root [<!ENTITY a0 "ten bytes!">{entities}]><root><raw_file filename="&a11;"/></root>'
     (tmp_path / "a.xml").write_text(text, encoding="utf-8")
     with pytest.raises(SyntaxError):
-        list(read(str(tmp_path / "a.xml"), ()))
+        blocks(OPEN, tmp_path / "a.xml")
+
+
+def test_frames_are_read_from_where_they_lie(folder: Path, tmp_path: Path) -> None:
+    """Without the two rows behind each of them; a chunk that is damaged costs no other."""
+    (tmp_path / "in").mkdir()
+    frames = np.arange(2 * 3 * 130 * 128, dtype="<f4").reshape(3, 2, 130, 128)
+    text = (folder / NAME).read_text(encoding="utf-8").replace("scan_x32_y64", "scan_x2_y3")
+    (tmp_path / "in" / NAME).write_text(text, encoding="utf-8")
+    frames.tofile(tmp_path / "in" / "scan_x2_y3.raw")
+    package = diadem.pack(tmp_path / "in", tmp_path / "out")
+    signal = package.load(NAME)
+    assert signal._lazy
+    assert signal.metadata.General.diadem.verify == "leaves"
+    assert np.array_equal(signal.data.compute(), frames[:, :, :128])
+    assert [axis.size for axis in signal.axes_manager.navigation_axes] == [2, 3]
+    (tmp_path / "in" / "scan_x2_y3.raw").write_bytes(frames.tobytes()[:-1])
+    (short,) = diadem.extract(tmp_path / "in").datasets
+    assert "truncated" in {one["code"] for one in short.issues}
+    assert "399,360" in next(one["message"] for one in short.issues if one["code"] == "reader-failed")
 
 
 @given(

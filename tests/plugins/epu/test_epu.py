@@ -17,8 +17,8 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.epu.blocks import plain, read
-from diadem.plugins.epu.reader import is_epu
+from diadem.plugins.epu.documents import beside, is_epu, plain
+from tests.plugins.opened import blocks
 
 TABLE = tables("diadem.plugins.epu")["epu-xml"]
 STEM = "FoilHole_31936319_Data_31923985_31923987_20240831_200517"
@@ -213,7 +213,7 @@ def test_times(raw: str, wanted: str | None, status: str | None) -> None:
 def test_other_documents(tmp_path: Path, shared_data: Path) -> None:
     for other in [*(shared_data / "empad").iterdir(), *(shared_data / "jobinyvon").glob("*.xml")]:
         assert not is_epu(str(other))
-        assert list(read(str(other), [str(other)])) == []
+        assert list(beside("a.mrc", [str(other)])) == []
 
 
 TREES = st.recursive(
@@ -240,4 +240,4 @@ def test_a_document_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text(f"<MicroscopeImage>{inside}</MicroscopeImage>", encoding="utf-8")
     with pytest.raises((ValueError, RecursionError)):
-        list(read(str(path), [str(path)]))
+        blocks("diadem.plugins.epu.documents:open", path)

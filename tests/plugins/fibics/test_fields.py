@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.fibics.blocks import parse, read
+from diadem.plugins.fibics.scan import parse
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.fibics/fibics")
 
 SCAN = (
     '<Scan><Dwell units="ns">10000</Dwell><FOV_X units="um">1.6</FOV_X><FOV_Y units="um">1.2</FOV_Y>'

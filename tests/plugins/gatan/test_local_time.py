@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.hooks.fields import AMBIGUOUS
-from diadem.plugins.gatan.times import acquired
+from diadem.plugins.gatan.meaning import acquired
 from diadem.terms.dates import c_time, clocks, dates, moments_of
 
 AUGUST = dt.date(2016, 8, 27)
@@ -100,7 +100,7 @@ def filetime(moment: dt.datetime) -> float:
 
 
 def times(tags: dict[str, Any]) -> list[tuple[str, str, str]]:
-    found = acquired("ImageTags", {"ImageTags": tags})
+    found = acquired(tags)
     return [
         (one.field, one.value, one.offset_status)
         for one in found

@@ -54,7 +54,7 @@ def test_what_is_written_is_read(tree: Mapping[str, Any], version: int, *, littl
     found = directory(Writer(version, little=little).file(tree))
     assert found.tree == tree
     assert found.whole
-    assert (found.head.version, found.head.little_endian) == (version, little)
+    assert (found.version, found.little_endian) == (version, little)
 
 
 @pytest.mark.parametrize("version", [3, 4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,23 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+import diadem
+from diadem.hooks.cuts import cutter
+from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.hamamatsu.blocks import parse, read
+from diadem.plugins.hamamatsu.files import parse
+from tests.plugins import opened
 from tests.plugins.tiff.files import firsts, values, write
 
 TABLES = tables("diadem.plugins.hamamatsu")
+OPEN = "diadem.plugins.hamamatsu.files:open"
+
+
+def read(path: str, files: Sequence[str]) -> list[Block]:
+    """Blocks of a TIFF file, which is another's format, or of an `.img`."""
+    if path.endswith(".img"):
+        return opened.blocks(OPEN, Path(path))
+    return [block for block in cutter("diadem.plugins.hamamatsu/hamamatsu")(path, files) if isinstance(block, Block)]
 
 
 def said(data: bytes, key: str) -> str:
@@ -58,6 +71,17 @@ def test_files_of_others(tmp_path: Path) -> None:
     assert list(read(str(write(tmp_path / "a.tif")), ())) == []
     (tmp_path / "b.img").write_bytes(b"")
     assert list(read(str(tmp_path / "b.img"), ())) == []
+
+
+def test_a_file_cut_short_is_known(shared_data: Path, tmp_path: Path) -> None:
+    whole = (shared_data / "hamamatsu/focus_mode.img").read_bytes()
+    path = tmp_path / "a.img"
+    path.write_bytes(whole)
+    assert 3365 + 512 * 672 * 4 == opened.opened(OPEN, path)[0].size < len(whole)  # the axes stand behind the pixels
+    path.write_bytes(whole[: len(whole) // 2])
+    (dataset,) = diadem.extract(path).datasets
+    assert "truncated" in {issue["code"] for issue in dataset.issues}
+    assert dataset.value("detector.name") == "Orca R2"
 
 
 def test_sections() -> None:

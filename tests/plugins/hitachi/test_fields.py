@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from diadem.hooks.text import ini
-from diadem.plugins.hitachi.blocks import read
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.hitachi/hitachi")
 
 LINES = (
     "[SemImageFile]",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import zipfile
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,17 @@ from hypothesis import strategies as st
 
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.hyperspy.blocks import read
-from diadem.plugins.hyperspy.hdf5 import Hdf5Group
-from diadem.plugins.hyperspy.origins import origin_of
-from diadem.plugins.hyperspy.tables import SIGNAL
-from diadem.plugins.hyperspy.tree import Budget, tree_of
+from diadem.hooks.hdf5 import Left
+from diadem.hooks.manifest import fields_of
+from diadem.hooks.tables import table
+from diadem.plugins.hyperspy.files import Hdf5Group, tree_of
+from diadem.plugins.hyperspy.signal import origin_of
+from diadem.terms.crosswalk import read_below_instrument
+from diadem.terms.units import convert
+from tests.plugins.opened import blocks
+
+SIGNAL = table("diadem.plugins.hyperspy/hyperspy-signal")
+HSPY, ZSPY = "diadem.plugins.hyperspy.files:open_hspy", "diadem.plugins.hyperspy.files:open_zspy"
 
 
 def values(metadata: Mapping[str, Any], reader: str = "", top: str = "metadata") -> dict[str, Any]:
@@ -85,6 +93,19 @@ def test_a_unit_beside_a_value_goes_before_the_documented_one() -> None:
 )  # fmt: skip
 def test_what_a_reader_bends(reader: str, leaves: dict[str, Any], expected: dict[str, Any]) -> None:
     assert instrument(reader, **leaves) == pytest.approx(expected)
+
+
+def test_what_is_said_of_readers_is_of_leaves_and_units_that_there_are() -> None:
+    text = resources.files("diadem.plugins.hyperspy").joinpath("readers.toml").read_text("utf-8")
+    leaves = {leaf.path_below("TEM").replace(".", "/"): leaf.field for leaf in read_below_instrument()}
+    leaves |= {leaf.path_below("SEM").replace(".", "/"): leaf.field for leaf in read_below_instrument()}
+    tables = fields_of("diadem.plugins.hyperspy")[0].tables
+    for name, said in tomllib.loads(text).items():
+        assert {*said.get("units", ()), *said.get("drop", ()), *said.get("vendor", ())} <= leaves.keys(), name
+        for path, unit in said.get("units", {}).items():
+            assert convert(1.0, unit, leaves[path].unit) is not None, (name, path)
+        assert said.get("block", "original-gatan") in tables, name
+        assert said.get("time", "local") in ("local", "instant", "guessed", "made up"), name
 
 
 def test_the_tilt_of_a_scanning_microscope_is_no_goniometers_alpha() -> None:
@@ -183,7 +204,7 @@ def test_the_first_versions(tmp_path: Path) -> None:
         original.attrs["NPOINTS"] = 3.0
         original.attrs["BEAMKV   -kV"] = 100.0
         original.attrs["PROBECUR -nA"] = 2.0
-    vendor, ours = read(str(path), [])
+    vendor, ours = blocks(HSPY, path)
     assert vendor.kind == "original-msa"
     assert vendor.tree["units"] == {"BEAMKV": "kV", "PROBECUR": "nA"}
     found = {one.field: one.value for one in apply(SIGNAL, ours, "hyperspy").values}
@@ -205,7 +226,7 @@ def test_types_in_names(tmp_path: Path) -> None:
         numbered.attrs["0"], numbered.attrs["1"] = "first", "second"
         file.create_group("_sig_g").attrs["h"] = 1
         file["long"] = np.zeros(100_000)
-        tree = tree_of(Hdf5Group(file), Budget())
+        tree = tree_of(Hdf5Group(file), Left(100))
     assert tree == {"a": [], "b": b"\x01\x02", "c": "text", "d": [1, 2], "e": ["x", "y"], "f": ["first", "second"]}
 
 
@@ -219,7 +240,7 @@ def test_links_away_and_loops_are_not_followed(tmp_path: Path) -> None:
         metadata["soft"] = h5py.SoftLink("/Experiments")
         metadata["loop"] = metadata
         file["Experiments/b"] = h5py.ExternalLink("other.hspy", "/")
-    (block,) = read(str(path), [])
+    (block,) = blocks(HSPY, path)
     assert set(block.tree["metadata"]) == {"loop"}
 
 
@@ -229,9 +250,9 @@ def test_many_groups_end(tmp_path: Path) -> None:
         group.attrs.update({str(number): number for number in range(200)})
         for one in range(1, 300):
             file[f"{one}"] = group  # the same one by another name: 60,000 values that are quickly written
-        budget = Budget()
-        tree_of(Hdf5Group(file), budget)
-    assert budget.left <= 0
+        left = Left(50_000)
+        tree_of(Hdf5Group(file), left)
+    assert not left
 
 
 def zspy(path: Path, members: Mapping[str, Any]) -> Path:
@@ -252,14 +273,14 @@ def test_both_versions_of_zarr(tmp_path: Path) -> None:
     }
     third[f"{top}/metadata/General/zarr.json"] = {"node_type": "group", "attributes": {"title": "t"}}
     for members in (second, third):
-        (block,) = read(str(zspy(tmp_path / "a.zspy", members)), [])
+        (block,) = blocks(ZSPY, zspy(tmp_path / "a.zspy", members))
         assert block.tree["metadata"]["General"]["title"] == "t"
         assert block.signals == (0,)
     folder = tmp_path / "b.zspy"
     for name, content in second.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
-    (block,) = read(str(folder), [])
+    (block,) = blocks(ZSPY, folder)
     assert block.tree["metadata"]["General"]["date"] == "2020-01-02"
 
 
@@ -268,10 +289,10 @@ def test_damaged_texts_of_zarr(tmp_path: Path, content: str) -> None:
     members = {"Experiments/a/data/.zarray": {}, "Experiments/a/metadata/General/.zattrs": content}
     path = zspy(tmp_path / "a.zspy", members)
     if content in ("[]", '"a"'):
-        assert [block.kind for block in read(str(path), [])] == ["hyperspy-signal"]
+        assert [block.kind for block in blocks(ZSPY, path)] == ["hyperspy-signal"]
     else:
         with pytest.raises(ValueError, match="line 1"):
-            list(read(str(path), []))
+            blocks(ZSPY, path)
 
 
 _LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=5)

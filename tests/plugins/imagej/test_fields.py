@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
+import diadem
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.imagej.blocks import read
-from diadem.plugins.tiff.reader import read as read_signals
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.imagej/imagej")
 
 
 def made(path: Path, unit: str) -> Path:
@@ -38,10 +40,11 @@ def test_scales(tmp_path: Path, unit: str, field: str, factor: float) -> None:
 
 
 def test_axes_have_them_too(tmp_path: Path) -> None:
-    (signal,) = read_signals(str(made(tmp_path / "a.tif", "nm")), lazy=False)
-    axes = {axis["name"]: (axis["scale"], axis["units"]) for axis in signal["axes"]}
-    assert axes["width"] == (pytest.approx(0.25e-9), "m")
-    assert axes["height"] == (pytest.approx(0.5e-9), "m")
+    (dataset,) = diadem.extract(made(tmp_path / "a.tif", "nm")).datasets
+    assert {axis.name: axis.scale for axis in dataset.signals[0].axes} == pytest.approx(
+        {"width": 0.25e-9, "height": 0.5e-9}
+    )
+    assert [axis.unit for axis in dataset.signals[0].axes] == ["m", "m"]
 
 
 def test_descriptions_of_others(tmp_path: Path) -> None:

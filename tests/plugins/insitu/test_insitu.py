@@ -23,9 +23,11 @@ from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.insitu import dens, impulse, protochips, tofwerk
+from diadem.plugins.insitu.files import experiment_log, notes
+from tests.plugins.opened import blocks
 
 INSITU = tables("diadem.plugins.insitu")
+OPEN = "diadem.plugins.insitu.files:open_"
 
 HEATER, IMPULSE = "file1.dens", "StubExperiment_Heat raw.csv"
 GAS, THERMAL = "protochips_gas_cell.csv", "protochips_thermal.csv"
@@ -141,7 +143,7 @@ def test_tofdaq_without_a_log_derives_the_offset() -> None:
     [("23-08-2021", "2021-08-23T13:40:19"), ("08/23/2021", "2021-08-23T13:40:19"), ("06-08-2021", None), ("", None)],
 )
 def test_dates_of_impulse(date: str, expected: str | None) -> None:
-    tree = impulse.parse(f'Experiment date, {date}\nExperiment time, 13:40:19\nSample, ""\nLive notes, a\nb, c\n')
+    tree = experiment_log(f'Experiment date, {date}\nExperiment time, 13:40:19\nSample, ""\nLive notes, a\nb, c\n')
     assert tree["Live notes"] == "a\nb, c"
     applied = apply(INSITU["impulse-log"], Block("test", tree), "test")
     assert [one.value for one in applied.values] == ([] if expected is None else [expected])
@@ -161,7 +163,7 @@ def test_dates_of_the_heater(tmp_path: Path, first: str, expected: str | None) -
     path.write_text(f"\n{first}\nR0 = 282.7\ta =  0.0\tb = 0.225\nTsample = 330 [ms]\n")
     times = [
         fields_of(INSITU["digiheater-header"], block.tree).get("time.acquired_start")
-        for block in dens.read(str(path), ())
+        for block in blocks(f"{OPEN}dens", path)
     ]
     assert [time for time in times if time] == ([(expected, "unknown")] if expected else [])
 
@@ -174,26 +176,23 @@ def test_a_quadstar_header_without_a_date() -> None:
 def test_foreign_and_empty_files_have_no_blocks(tmp_path: Path) -> None:
     for name, data in (("a.dens", b""), ("b.dens", b"\n" * 100_000), ("c.csv", b"Time,Volt\n1,2\n"), ("d.csv", b"")):
         (tmp_path / name).write_bytes(data)
-    assert list(dens.read(str(tmp_path / "a.dens"), ())) == list(dens.read(str(tmp_path / "b.dens"), ())) == []
-    assert (
-        list(protochips.read(str(tmp_path / "c.csv"), ())) == list(protochips.read(str(tmp_path / "d.csv"), ())) == []
-    )
-    assert list(impulse.read(str(tmp_path / "c.csv"), [str(tmp_path / "c.csv")])) == []
+    for kind, names in (("dens", ("a.dens", "b.dens")), ("protochips", ("c.csv", "d.csv")), ("impulse", ("c.csv",))):
+        assert [block for name in names for block in blocks(f"{OPEN}{kind}", tmp_path / name)] == []
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
-    assert list(tofwerk.read(str(tmp_path / "other.h5"), ())) == []
+    assert blocks(f"{OPEN}tofwerk", tmp_path / "other.h5") == []
 
 
 def test_an_endless_line_is_not_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "long.dens"
     path.write_bytes(b"x" * (8 << 20))
-    assert list(dens.read(str(path), ())) == []
+    assert blocks(f"{OPEN}dens", path) == []
 
 
 @given(st.text(max_size=400))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    assert isinstance(impulse.parse(text), dict)
-    assert isinstance(protochips.notes(text), dict)
+    assert isinstance(experiment_log(text), dict)
+    assert isinstance(notes(text), dict)
     for table in INSITU.values():
         tree = {"Date": text, "Version": text, "Experiment date": text, "Experiment time": text}
         assert all(value.value for value in apply(table, Block("test", tree), "test").values)
@@ -205,7 +204,7 @@ NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, 
 @given(st.dictionaries(NAMES, NAMES, max_size=6))
 def test_notes_that_are_written_are_read(pairs: dict[str, str]) -> None:
     lines = [f"{number}, {name} = {value}, 25" for number, (name, value) in enumerate(pairs.items())]
-    assert protochips.notes("\n".join(["Time, Notes, Temperature", *lines, "9, , 25"])) == pairs
+    assert notes("\n".join(["Time, Notes, Temperature", *lines, "9, , 25"])) == pairs
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(logs: Path, datasets: Mapping[str, Any]) -> None:

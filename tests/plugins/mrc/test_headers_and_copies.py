@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.hooks.tables import tables
-from diadem.plugins.hyperspy.tables import SIGNAL
-from diadem.plugins.mrc import blocks, direct_electron, mrcz, mrcz_reader, serialem
+from diadem.hooks.tables import table, tables
+from diadem.plugins.mrc import extended, sidecars
+from diadem.plugins.mrc.files import is_mrcz
+from tests.plugins.opened import blocks
 
 MRC = tables("diadem.plugins.mrc")
+OPEN, OPEN_MRCZ = "diadem.plugins.mrc.files:open", "diadem.plugins.mrc.files:open_mrcz"
 
 
 def stack(
@@ -41,7 +43,7 @@ def stack(
 def values(path: Path) -> dict[str, Any]:
     """Values by field of the extended header."""
     found: dict[str, Any] = {}
-    for block in blocks.read(str(path), [str(path)]):
+    for block in blocks(OPEN, path):
         if block.kind == "serialem-extended-header":
             found |= {one.field: one.value for one in apply(MRC["serialem-extended-header"], block, "mrc").values}
     return found
@@ -77,7 +79,7 @@ def test_other_programs_use_the_same_bytes_otherwise(tmp_path: Path, mask: int, 
 @given(st.binary(max_size=300), st.integers(-32768, 32767), st.integers(-32768, 32767), st.integers(1, 1 << 30))
 def test_any_extended_header_ends(data: bytes, mask: int, length: int, count: int) -> None:
     header = {"NZ": count, "NINT": length, "NREAL": mask, "EXTTYPE": "SERI", "byte order": "<"}
-    serialem.common(data, header)
+    extended.serialem_common(data, header)
 
 
 def test_settings_in_a_de5_file(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_settings_in_a_de5_file(tmp_path: Path) -> None:
         group.attrs["Instrument Accelerating Voltage (V)"] = 200000
         group.attrs["Timestamp (seconds since Epoch)"] = "1729539410"
         group.attrs["Local time"] = "Mon Oct 21 14:36:50 2024"
-    (block,) = direct_electron.read_de5(str(path), [])
+    (block,) = sidecars.in_de5(str(path), [])
     found = {one.field: one.value for one in apply(MRC["de-settings"], block, "direct-electron").values}
     assert found == {
         "beam.acceleration_voltage": 200e3,
@@ -100,13 +102,13 @@ def test_settings_in_a_de5_file(tmp_path: Path) -> None:
     }
     assert block.place == "entry/settings"
     other = path.rename(tmp_path / "movie.emd")
-    assert list(direct_electron.read_de5(str(other), [])) == []
+    assert list(sidecars.in_de5(str(other), [])) == []
 
 
 def test_a_camera_length_that_nobody_has_set(shared_data: Path) -> None:
     text = (shared_data / "mrc" / "20241021_00405_info.txt").read_bytes()
     for said, expected in ((text, None), (text.replace(b"Disconnected", b"Connected"), 0.001)):
-        block = Block("de-settings", direct_electron.parse(said))
+        block = Block("de-settings", sidecars.settings(said))
         found = {one.field: one.value for one in apply(MRC["de-settings"], block, "mrc").values}
         assert found.get("optics.camera_length") == expected
         assert found["scan.frame_time"] == pytest.approx(32 * found["scan.dwell_time"], rel=1e-3)
@@ -133,16 +135,23 @@ def test_mrcz(shared_data: Path, tmp_path: Path) -> None:
 
 def test_axes_of_mrcz_have_no_unit(shared_data: Path) -> None:
     """The file says 0.0053 nm; its source was a Velox file of 5.3 nm."""
-    (signal,) = mrcz_reader.read(str(shared_data / "mrcz" / "haadf_public.mrcz"))
-    assert [axis["units"] for axis in signal["axes"]] == [None, None, None]
-    assert signal["data"].shape == (2, 96, 128)
+    (dataset,) = diadem.extract(shared_data / "mrcz" / "haadf_public.mrcz").datasets
+    (signal,) = dataset.signals
+    assert [axis.unit for axis in signal.axes] == [None, None, None]
+    assert signal.shape == (2, 96, 128)
+
+
+def test_mrcz_is_told_from_mrc(unpacked_data: Path) -> None:
+    told = {path.name: is_mrcz(str(path)) for folder in ("mrc", "mrcz") for path in (unpacked_data / folder).iterdir()}
+    assert told == {name: name.endswith(".mrcz") for name in told}
+    assert any(told.values())
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"\0" * 1024])
 def test_no_mrcz(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.mrcz"
     path.write_bytes(content)
-    assert list(mrcz.read(str(path), [])) == []
+    assert blocks(OPEN_MRCZ, path) == []
 
 
 def test_json_that_is_none(tmp_path: Path) -> None:
@@ -153,10 +162,10 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "a.mrcz"
     path.write_bytes(bytes(head) + b"{{{{")
     with pytest.raises(ValueError, match="Expecting"):
-        list(mrcz.read(str(path), []))
+        blocks(OPEN_MRCZ, path)
     path.write_bytes(bytes(head) + b"[1] ")
-    assert [block.kind for block in mrcz.read(str(path), [])] == ["mrcz-header"]
-    assert apply(SIGNAL, Block("x", {"metadata": {}}), "x").values == []
+    assert [block.kind for block in blocks(OPEN_MRCZ, path)] == ["mrcz-header"]
+    assert apply(table("diadem.plugins.hyperspy/hyperspy-signal"), Block("x", {"metadata": {}}), "x").values == []
 
 
 def test_a_list_beside_a_tiff_file(tmp_path: Path) -> None:

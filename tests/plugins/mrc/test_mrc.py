@@ -15,10 +15,12 @@ from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.mrc import direct_electron, fei, fei_early, mdoc
-from diadem.plugins.mrc.blocks import HEADER, header, read
+from diadem.plugins.mrc import extended, sidecars
+from diadem.plugins.mrc.files import HEADER, header
+from tests.plugins.opened import blocks
 
 MRC = tables("diadem.plugins.mrc")
+OPEN = "diadem.plugins.mrc.files:open"
 
 
 def values(table: Table, tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +147,7 @@ FilterSlitAndLoss = 0 0
 
 
 def test_a_single_picture() -> None:
-    found = values(MRC["serialem-mdoc"], mdoc.parse(ONE.encode()))
+    found = values(MRC["serialem-mdoc"], sidecars.mdoc(ONE.encode()))
     assert found["beam.acceleration_voltage"] == 200e3
     assert found["optics.defocus"] == pytest.approx(-1.5e-6)
     assert found["image.pixel_size_y"] == pytest.approx(1.35e-10)
@@ -158,17 +160,15 @@ def test_what_changes_in_a_series_is_no_value_of_the_stack(tmp_path: Path) -> No
     keys = ("TiltAngle = {0}", "StagePosition = {0} 2", "StageZ = 3.5", "Defocus = {0}", "SpotSize = 6")
     lines = "\n".join(keys)
     written = "".join(f"[ZValue = {number}]\n{lines.format(1.5 * number)}\n" for number in range(3))
-    assert values(MRC["serialem-mdoc"], mdoc.parse(written.encode())) == {"stage.z": 3.5e-6, "beam.spot_index": 6.0}
+    assert values(MRC["serialem-mdoc"], sidecars.mdoc(written.encode())) == {"stage.z": 3.5e-6, "beam.spot_index": 6.0}
     moved = record(**{**PICTURE, "Alpha_tilt": 3.0, "Defocus": -2e-6, "Beta_tilt": 0.5})
     data = record(**{**PICTURE, "Beta_tilt": 0.5}) + moved
-    blocks = list(read(str(stack(tmp_path / "a.mrc", extended=data, kind=b"FEI1")), []))
-    found = values(
-        MRC["fei-extended-header"], next(block.tree for block in blocks if block.kind == "fei-extended-header")
-    )
+    cut = {block.kind: block.tree for block in blocks(OPEN, stack(tmp_path / "a.mrc", extended=data, kind=b"FEI1"))}
+    found = values(MRC["fei-extended-header"], cut["fei-extended-header"])
     assert found["stage.beta"] == 0.5
     assert not {"stage.alpha", "optics.defocus"} & set(found)
     records = [struct.pack("<13f", angle, 0, 1e-5, 2e-5, 3e-5, 0, 0, 0, 1.5, 0, 84, 2.5e-10, 8e4) for angle in (1, 2)]
-    tree = fei_early.parse(b"".join(one.ljust(128, b"\0") for one in records).ljust(fei_early.SIZE, b"\0"), 2)
+    tree = extended.fei_early(b"".join(one.ljust(128, b"\0") for one in records).ljust(extended.EARLY_SIZE, b"\0"), 2)
     found = values(MRC["fei-early-header"], tree)
     assert "stage.alpha" not in found
     assert found["stage.x"] == pytest.approx(1e-5)
@@ -176,10 +176,10 @@ def test_what_changes_in_a_series_is_no_value_of_the_stack(tmp_path: Path) -> No
 
 def test_times_of_a_series_that_is_in_order() -> None:
     sections = [f"[ZValue = {number}]\nDateTime = 12-Oct-21  09:0{number}:00\n" for number in range(3)]
-    found = values(MRC["serialem-mdoc"], mdoc.parse("".join(sections).encode()))
+    found = values(MRC["serialem-mdoc"], sidecars.mdoc("".join(sections).encode()))
     assert found == {"time.acquired_start": "2021-10-12T09:00:00", "time.acquired_end": "2021-10-12T09:02:00"}
-    assert values(MRC["serialem-mdoc"], mdoc.parse("".join(reversed(sections)).encode())) == {}
-    assert values(MRC["serialem-mdoc"], mdoc.parse("".join([*sections, "[ZValue = 3]\n"]).encode())) == {}
+    assert values(MRC["serialem-mdoc"], sidecars.mdoc("".join(reversed(sections)).encode())) == {}
+    assert values(MRC["serialem-mdoc"], sidecars.mdoc("".join([*sections, "[ZValue = 3]\n"]).encode())) == {}
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_times_of_a_series_that_is_in_order() -> None:
     ],
 )
 def test_dates_of_sections(written: str, expected: str | None) -> None:
-    local = mdoc.moment(written)
-    assert (local and local.isoformat()) == expected
+    found = values(MRC["serialem-mdoc"], sidecars.mdoc(f"[ZValue = 0]\nDateTime = {written}\n".encode()))
+    assert found.get("time.acquired_start") == expected
 
 
 SETTINGS = """Server Software Version                 = 2.7.2
@@ -214,19 +214,19 @@ Specimen Pixel Size X (nanometers) = -1
 
 
 def test_settings_of_a_camera() -> None:
-    tree = direct_electron.parse(SETTINGS.encode())
+    tree = sidecars.settings(SETTINGS.encode())
     found = values(MRC["de-settings"], tree)
     assert found == {
         "camera.exposure": 0.5, "camera.binning": 2, "detector.name": "CeleritasXS", "detector.serial": "812",
         "instrument.software": "2.7.2", "time.acquired_start": "2023-09-25T22:59:15Z",
     }  # fmt: skip
-    assert direct_electron.sizes(tree) == {}
-    scanned = direct_electron.parse(SETTINGS.replace("Disable", "Enable").encode())
+    assert sidecars.pixel_sizes(tree) == {}
+    scanned = sidecars.settings(SETTINGS.replace("Disable", "Enable").encode())
     found = values(MRC["de-settings"], {**scanned, "Hardware Binning X": "2", "Hardware Binning Y": "2"})
     assert found["optics.camera_length"] == pytest.approx(0.2)
     assert found["scan.dwell_time"] == pytest.approx(20.3e-6)
     assert "camera.binning" not in found
-    assert direct_electron.parse(b"Camera Model = other's") == {}
+    assert sidecars.settings(b"Camera Model = other's") == {}
 
 
 def record(mask: int = 0xFFFFFFFF, **members: Any) -> bytes:
@@ -238,7 +238,8 @@ def record(mask: int = 0xFFFFFFFF, **members: Any) -> bytes:
     }
     given |= {name.replace("_", " "): value for name, value in members.items()}
     return b"".join(
-        struct.pack("<" + code, given.get(name, b"" if code.endswith("s") else 0)) for name, code in fei._MEMBERS
+        struct.pack("<" + code, given.get(name, b"" if code.endswith("s") else 0))
+        for name, code in extended.FEI_MEMBERS
     ).ljust(768, b"\0")
 
 
@@ -253,66 +254,64 @@ PICTURE: Mapping[str, Any] = {
 def test_a_picture_of_a_transmission_microscope(tmp_path: Path) -> None:
     second = record(**{**PICTURE, "Timestamp": 44900.75})
     path = stack(tmp_path / "a.mrc", extended=record(**PICTURE) + second, kind=b"FEI1")
-    blocks = {block.kind: block for block in read(str(path), [str(path)])}
-    found = values(MRC["fei-extended-header"], blocks["fei-extended-header"].tree)
+    cut = {block.kind: block.tree for block in blocks(OPEN, path)}
+    found = values(MRC["fei-extended-header"], cut["fei-extended-header"])
     assert found["stage.alpha"] == -1.25
     assert (found["detector.name"], found["camera.binning"], found["camera.exposure"]) == ("Falcon", 2, 0.8)
     assert (found["signal.technique"], found["optics.magnification"]) == ("TEM", 92000)
     assert found["optics.defocus"] == -1e-6
     assert not {"optics.camera_length", "scan.dwell_time", "optics.energy_filter_slit"} & set(found)
     assert found["time.acquired_start"] == "2022-12-05T12:00:00"
-    assert values(MRC["fei-last-record"], blocks["fei-last-record"].tree) == {
-        "time.acquired_end": "2022-12-05T18:00:00"
-    }
+    assert values(MRC["fei-last-record"], cut["fei-last-record"]) == {"time.acquired_end": "2022-12-05T18:00:00"}
 
 
 def test_patterns_have_a_camera_length_and_no_pixel_size() -> None:
-    (tree,) = fei.records(record(**{**PICTURE, "Projection_mode": 1}), "FEI1", 1)
+    (tree,) = extended.fei_records(record(**{**PICTURE, "Projection_mode": 1}), "FEI1", 1)
     found = values(MRC["fei-extended-header"], tree)
     assert (found["signal.technique"], found["optics.camera_length"]) == ("diffraction", 1.5)
     assert "image.pixel_size_x" not in found
 
 
 def test_members_that_are_not_filled_in_are_absent() -> None:
-    (tree,) = fei.records(record(0, **PICTURE), "FEI1", 1)
+    (tree,) = extended.fei_records(record(0, **PICTURE), "FEI1", 1)
     assert values(MRC["fei-extended-header"], tree) == {}
-    (tree,) = fei.records(record(0, **{**PICTURE, "Bitmask_1": 1 << 5}), "FEI1", 1)
+    (tree,) = extended.fei_records(record(0, **{**PICTURE, "Bitmask_1": 1 << 5}), "FEI1", 1)
     assert values(MRC["fei-extended-header"], tree) == {"beam.acceleration_voltage": 200e3}
 
 
 def early(*numbers: float) -> bytes:
-    return struct.pack(f"<{len(numbers)}f", *numbers).ljust(fei_early.SIZE, b"\0")
+    return struct.pack(f"<{len(numbers)}f", *numbers).ljust(extended.EARLY_SIZE, b"\0")
 
 
 @pytest.mark.parametrize(
     ("x", "expected"), [(2.5e-5, pytest.approx(2.5e-5)), (25.0, pytest.approx(2.5e-5)), (0.0, None), (0.5, None)]
 )
 def test_the_first_extended_header(x: float, expected: Any) -> None:
-    tree = fei_early.parse(early(-60.5, 0, x, 0, 0, 0, 0, 0, 1.5, 0, 84, 2.5e-10, 80000))
+    tree = extended.fei_early(early(-60.5, 0, x, 0, 0, 0, 0, 0, 1.5, 0, 84, 2.5e-10, 80000))
     found = values(MRC["fei-early-header"], tree)
     assert (found["stage.alpha"], found["camera.exposure"], found["optics.magnification"]) == (-60.5, 1.5, 80000)
     assert found["image.pixel_size_x"] == pytest.approx(2.5e-10)
     assert found.get("stage.x") == expected
-    assert fei_early.parse(early(1, 2, 3)) == {}
-    assert fei_early.parse(b"") == {}
+    assert extended.fei_early(early(1, 2, 3)) == {}
+    assert extended.fei_early(b"") == {}
 
 
 def trees(data: bytes) -> Iterator[Any]:
     yield header(data)
-    yield mdoc.parse(data)
-    yield direct_electron.parse(data)
-    yield fei.records(data, "FEI1", 3)
-    yield fei_early.parse(data)
+    yield sidecars.mdoc(data)
+    yield sidecars.settings(data)
+    yield extended.fei_records(data, "FEI1", 3)
+    yield extended.fei_early(data)
 
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_have_an_answer(data: bytes) -> None:
     assert len(list(trees(data))) == 5
-    assert len(list(trees(data.ljust(fei_early.SIZE, b"\xff")))) == 5
+    assert len(list(trees(data.ljust(extended.EARLY_SIZE, b"\xff")))) == 5
 
 
 @given(st.integers(0, 0xFFFFFFFF), st.floats(width=64), st.integers(-(1 << 31), (1 << 31) - 1))
 def test_any_numbers_have_an_answer(mask: int, number: float, sections: int) -> None:
     data = record(mask, HT=number, Timestamp=number, Magnification=number, Instrument_mode=1)
-    for tree in fei.records(data, "FEI1", sections):
+    for tree in extended.fei_records(data, "FEI1", sections):
         apply(MRC["fei-extended-header"], Block("fei-extended-header", tree), "mrc")

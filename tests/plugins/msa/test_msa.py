@@ -18,9 +18,11 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.msa.blocks import parse, read
-from diadem.plugins.msa.tables import elements, number
+from diadem.plugins.msa.blocks import elements, number, parse
 from diadem.terms.dates import date, month
+from tests.plugins.opened import blocks
+
+OPEN = "diadem.plugins.msa.blocks:open"
 
 HEADER = tables("diadem.plugins.msa")["msa-header"]
 
@@ -213,15 +215,26 @@ def test_elements() -> None:
 def test_only_the_keywords_are_the_block(tmp_path: Path) -> None:
     path = tmp_path / "a.msa"
     path.write_bytes(b"#FORMAT: x\r\n#TITLE: \xb5m\r\n#TITLE: more\r\n#SPECTRUM: here\r\n1, 2\r\n#ENDOFDATA: \r\n")
-    (block,) = read(str(path), [str(path)])
+    (block,) = blocks(OPEN, path)
     assert block.data == b"#FORMAT: x\r\n#TITLE: \xb5m\r\n#TITLE: more\r\n#SPECTRUM: here\r\n"
     assert block.byte_range == (0, len(block.data))
     assert block.tree["TITLE"] == "µm\nmore"
     path.write_bytes(b"#FORMAT: x\n1, 2\n")  # without the line that ends the keywords
-    (block,) = read(str(path), [str(path)])
+    (block,) = blocks(OPEN, path)
     assert block.data == b"#FORMAT: x\n"
     path.write_bytes(b"")
-    assert list(read(str(path), [str(path)])) == []
+    assert blocks(OPEN, path) == []
+
+
+def test_a_spectrum_that_cannot_have_its_points_was_cut_short(shared_data: Path, tmp_path: Path) -> None:
+    text = (shared_data / "msa" / "example1.msa").read_bytes()
+    for name, content in (
+        ("whole.msa", text),
+        ("short.msa", text.replace(b"#NPOINTS     : 20", b"#NPOINTS     : 2000")),
+    ):
+        (tmp_path / name).write_bytes(content)
+    codes = {one.path: [issue["code"] for issue in one.issues] for one in diadem.extract(tmp_path).datasets}
+    assert codes == {"whole.msa": [], "short.msa": ["truncated"]}
 
 
 @given(st.text(alphabet="#BEAMKVMGC -:.,0123456789\r\nµéE", max_size=300))
@@ -233,7 +246,7 @@ def test_any_text_ends_quietly(text: str) -> None:
 def test_any_file_ends_quietly(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.msa"
     path.write_bytes(content)
-    for block in read(str(path), [str(path)]):
+    for block in blocks(OPEN, path):
         assert content.startswith(block.data)
 
 

@@ -8,16 +8,21 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
+from diadem.extract.opening import array_of
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.offers import target
 from diadem.hooks.tables import table
-from diadem.plugins.nanomegas.blockfile import parse, read
+from diadem.plugins.nanomegas.blockfile import parse
+from tests.plugins.opened import Held, blocks, opened
 
+OPEN = "diadem.plugins.nanomegas.blockfile:open"
 HEADER = table("diadem.plugins.nanomegas/blockfile-header")
 
 
@@ -41,7 +46,7 @@ def test_a_real_file(shared_data: Path, tmp_path: Path) -> None:
 def test_values_against_the_bytes(shared_data: Path) -> None:
     """At their places in the file, not by the parser."""
     content = (shared_data / "blo" / "test1.blo").read_bytes()
-    (block,) = read(str(shared_data / "blo" / "test1.blo"), [])
+    (block,) = blocks(OPEN, shared_data / "blo" / "test1.blo")
     assert block.data == content[:4096]
     tree = block.tree
     assert struct.unpack_from("<I", content, 46) == (tree["Beam_energy"],) == (200000,)
@@ -95,7 +100,68 @@ def test_serial_days_come_back(day: int, clock: dt.time) -> None:
 def test_other_files_have_no_header(data: bytes, tmp_path: Path) -> None:
     assert parse(data) is None
     (tmp_path / "a.blo").write_bytes(data)
-    assert list(read(str(tmp_path / "a.blo"), [])) == []
+    assert blocks(OPEN, tmp_path / "a.blo") == []
+
+
+def written(data: Any, mark: bytes = b"\xaa\x55", **changes: Any) -> bytes:
+    """A block file of patterns, rows by columns."""
+    rows, columns, edge, _ = data.shape
+    head = header(columns=columns, rows=rows, edge=edge, patterns=4096 + rows * columns, **changes)
+    patterns = (mark + n.to_bytes(4, "little") + one.tobytes() for n, one in enumerate(data.reshape(-1, edge, edge)))
+    return head + bytes(rows * columns) + b"".join(patterns)
+
+
+def test_patterns_are_read_from_where_they_lie() -> None:
+    data = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 8)).astype(np.uint8)
+    files = Held({"a.blo": written(data)})
+    (signal,) = target(OPEN)(files).signals
+    assert np.array_equal(array_of(signal, files, "a", lazy=False), data)
+    lazy = array_of(signal, files, "a", chunk=64)
+    files.held["a.blo"].read = 0
+    lazy[2, 3].compute()
+    assert files.held["a.blo"].read == 64
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        written(np.zeros((3, 4, 8, 8), np.uint8), b"\x34\x12"),
+        b"OTHER!" + written(np.zeros((3, 4, 8, 8), np.uint8))[6:],
+        header(rows=0),
+        written(np.zeros((3, 4, 8, 8), np.uint8))[:-1],
+    ],
+)
+def test_what_is_not_as_usual_or_not_whole_is_left_to_the_reader(content: bytes) -> None:
+    with pytest.raises(OSError, match="no reader"):
+        list(target(OPEN)(Held({"a.blo": content})).signals)
+
+
+@pytest.mark.parametrize("cut", [10, 239, 240, 4900])
+def test_a_file_cut_short_says_how_much_is_missing(tmp_path: Path, cut: int) -> None:
+    content = written(np.ones((3, 4, 8, 8), np.uint8))
+    (tmp_path / "a.blo").write_bytes(content[:cut])
+    (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
+    (issue,) = (one for one in dataset["issues"] if one["code"] == "truncated")
+    promised = len(content) if cut >= 240 else 240
+    assert issue["message"] == f"'a.blo' is not whole: its header promises {promised} bytes, {cut} are there"
+
+
+@pytest.mark.parametrize(
+    ("changes", "units"),
+    [
+        ({"voltage": 200_000}, ["nm", "nm", "cm", "cm"]),
+        ({"sx": 2.0}, ["nm", "nm", "cm", "cm"]),
+        ({}, ["", "", "cm", "cm"]),
+        ({"sdp": 0}, ["", "", "", ""]),
+    ],
+)
+def test_what_a_writer_without_knowledge_fills_in_is_no_scale(
+    tmp_path: Path, changes: dict[str, Any], units: list[str]
+) -> None:
+    (tmp_path / "a.blo").write_bytes(written(np.zeros((3, 4, 8, 8), np.uint8), **changes))
+    (signal,) = opened(OPEN, tmp_path / "a.blo")[0].signals
+    assert [axis["units"] for axis in signal.axes] == units
+    assert [axis["scale"] for axis in signal.axes][2:] == [1.0, 1.0]
 
 
 @given(st.binary(min_size=232, max_size=400))

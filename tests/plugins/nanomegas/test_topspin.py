@@ -17,9 +17,10 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import AMBIGUOUS, Block, Derived
 from diadem.hooks.tables import table
-from diadem.plugins.nanomegas.describe import signals
-from diadem.plugins.nanomegas.topspin import WRITTEN, document, read
+from diadem.plugins.nanomegas.topspin import WRITTEN, document
+from tests.plugins.opened import blocks, dictionaries, opened
 
+OPEN = "diadem.plugins.nanomegas.topspin:open"
 SESSION = table("diadem.plugins.nanomegas/topspin-session")
 
 FILE = "topspin_test_A.app5"
@@ -119,17 +120,39 @@ def test_the_type_of_a_calibration_decides(shared_data: Path) -> None:
     assert sized == {"s2", "s4"}
 
 
-def test_the_description_is_what_the_reader_gives(shared_data: Path) -> None:
-    from diadem.plugins.nanomegas.reader import read_topspin
+@pytest.mark.parametrize("name", [f"app5/{FILE}", "more/app5/topspin_test_B.app5"])
+def test_the_arrays_are_those_of_the_reader(shared_data: Path, name: str) -> None:
+    from rsciio.topspin import file_reader
 
-    path = str(shared_data / "app5" / FILE)
-    ours, theirs = signals(path), read_topspin(path)
-    assert len(ours) == len(theirs) == 2
+    ours, theirs = dictionaries(OPEN, shared_data / name), file_reader(str(shared_data / name), show_progressbar=False)
+    assert len(ours) == len(theirs) >= 2
     for one, other in zip(ours, theirs, strict=True):
         assert one["data"].shape == other["data"].shape
         assert one["data"].dtype == other["data"].dtype
-        assert one["axes"] == other["axes"]
+        assert np.array_equal(np.asarray(one["data"]), other["data"])
+        assert [axis["size"] for axis in one["axes"]] == [axis["size"] for axis in other["axes"]]
         assert one["metadata"]["Signal"] == other["metadata"]["Signal"]
+
+
+def test_what_the_reader_says_besides_is_there_when_it_is_loaded(shared_data: Path) -> None:
+    from rsciio.topspin import file_reader
+
+    path = shared_data / "app5" / FILE
+    for one, other in zip(opened(OPEN, path)[0].signals, file_reader(str(path), show_progressbar=False), strict=True):
+        assert one.reader is not None
+        told = one.reader()
+        assert told["original_metadata"] == other["original_metadata"]
+        assert told["metadata"]["General"]["title"] == "Test data A for rsciio"
+        assert told["metadata"]["General"]["notes"] == other["metadata"]["General"]["notes"]
+
+
+def test_a_pattern_is_read_alone(shared_data: Path, tmp_path: Path) -> None:
+    package = diadem.pack(shared_data / "app5", tmp_path / "package")
+    signal = package.load(FILE)[1]
+    assert signal.metadata.General.diadem.verify == "leaves"
+    with h5py.File(shared_data / "app5" / FILE) as file:
+        series = next(item for item in file.values() if isinstance(item, h5py.Group))
+        assert np.array_equal(signal.inav[4, 1].data.compute(), series["9/Data"][()])
 
 
 def xml(start: str = "", end: str = "", created: str = "", **settings: str) -> bytes:
@@ -184,10 +207,10 @@ def test_a_file_of_several_sessions_tells_their_signals_apart(tmp_path: Path) ->
             for name in inside:
                 file[f"{top}/{name}"] = np.zeros((3, 4))
         file["Version"] = np.bytes_(b"1")
-    blocks = list(read(str(path), []))
-    assert [tuple(block.signals) for block in blocks] == [(0, 1), (2,)]
-    assert [values(block.data)["beam.acceleration_voltage"] for block in blocks] == [200e3, 80e3]
-    assert [signal["data"].shape for signal in signals(str(path))] == [(3, 4)] * 3
+    found = blocks(OPEN, path)
+    assert [tuple(block.signals) for block in found] == [(0, 1), (2,)]
+    assert [values(block.data)["beam.acceleration_voltage"] for block in found] == [200e3, 80e3]
+    assert [signal.shape for signal in opened(OPEN, path)[0].signals] == [(3, 4)] * 3
 
 
 @pytest.mark.parametrize(

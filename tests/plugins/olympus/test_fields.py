@@ -9,9 +9,11 @@ import pytest
 import tifffile
 
 from diadem.extract.assertions import Value
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.olympus.blocks import read
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.olympus/olympus")
 
 #: Pixel size and magnification of a JEM-2100 picture (HyperSpy issue 2511).
 PIXEL, MAGNIFICATION = 0.02392791775876109, 600000.0

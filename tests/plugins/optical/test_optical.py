@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.optical import digitalsurf
+from diadem.plugins.optical.trees import attolight_settings
 from tests.plugins.optical.conftest import Apply
 
 OPTICS = tables("diadem.plugins.optical")
@@ -270,7 +270,7 @@ def test_digital_surfs_own_header(applied: Apply) -> None:
 
 @given(st.text(max_size=300))
 def test_any_comment_has_settings_or_none(text: str) -> None:
-    assert all(len(found) == 4 for found in digitalsurf.settings(text))
+    assert all(len(found) == 4 for found in attolight_settings(text))
 
 
 NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8)
@@ -285,7 +285,7 @@ def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str,
         for line in (f"$_{section}", *(f"${name} = {value} {unit}" for name, (value, unit) in inside.items()))
     ]
     expected = [(section, name, *pair) for section, inside in tree.items() for name, pair in inside.items()]
-    assert list(digitalsurf.settings("\n".join(lines))) == expected
+    assert list(attolight_settings("\n".join(lines))) == expected
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(optics: Path, datasets: Mapping[str, Any]) -> None:

@@ -20,12 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.api import extract, readable_files
+from diadem.errors import ReaderError
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.others import arina, nexus, nordif
+from diadem.plugins.others.files import settings
+from tests.plugins.opened import blocks, dictionaries, opened
 
 OTHERS = tables("diadem.plugins.others")
+OPEN = "diadem.plugins.others.files:open_"
 
 PHENOM, ARINA, NORDIF = "Elid2Version0.elid", "test_00_master.h5", "Setting.txt"
 VOLUME, TITLED = "example_signal_3d.unf", "example_with_title.unf"
@@ -182,27 +185,29 @@ def test_nordifs_patterns_are_read(singles: Path, datasets: Mapping[str, Any]) -
     dataset = datasets[NORDIF]
     assert [file.path.rpartition("/")[2] for file in dataset.files] == [NORDIF, "Pattern.dat"]
     (signal,) = dataset.signals
-    assert (signal.shape, signal.kind) == ((3, 3, 60, 60), "4dstem")
+    assert (signal.shape, signal.kind, signal.title) == ((3, 3, 60, 60), "4dstem", "Ni")
     assert [(axis.name, axis.scale, axis.unit) for axis in signal.axes[:2]] == [("y", 1.5e-6, "m"), ("x", 1.5e-6, "m")]
     path = singles / "ebsd" / "nordif" / NORDIF
     whole = np.fromfile(path.with_name("Pattern.dat"), "u1").reshape(3, 3, 60, 60)
-    for lazy in (True, False):
-        assert np.array_equal(np.asarray(nordif.load(str(path), lazy=lazy)[0]["data"]), whole)
+    (loaded,) = dictionaries(f"{OPEN}nordif", path)
+    assert np.array_equal(np.asarray(loaded["data"]), whole)
+    assert loaded["original_metadata"]["Specimen"]["Name"]["value"] == "Ni"
 
 
 def test_patterns_that_do_not_fit_and_other_texts(singles: Path, tmp_path: Path) -> None:
     text = (singles / "ebsd" / "nordif" / NORDIF).read_text("latin-1")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "Setting.txt").write_text(text, "latin-1")
-    with pytest.raises(FileNotFoundError):
-        nordif.load(str(tmp_path / "a" / "Setting.txt"))
+    with pytest.raises(ReaderError, match=r"no pattern\.dat beside"):
+        dictionaries(f"{OPEN}nordif", tmp_path / "a" / "Setting.txt")
     (tmp_path / "a" / "PATTERN.DAT").write_bytes(bytes(100))
-    with pytest.raises(nordif.Unlike, match="100 bytes"):
-        nordif.load(str(tmp_path / "a" / "Setting.txt"))
+    with pytest.raises(ReaderError, match="100 bytes"):
+        dictionaries(f"{OPEN}nordif", tmp_path / "a" / "Setting.txt")
     wide = text.replace("Width\t4.500", "Width\t6.000").replace("3x3", "3x4")
     (tmp_path / "a" / "Setting.txt").write_text(wide, "latin-1")
     (tmp_path / "a" / "PATTERN.DAT").write_bytes(bytes(12 * 3600))
-    assert nordif.load(str(tmp_path / "a" / "Setting.txt"))[0]["data"].shape == (3, 4, 60, 60)
+    (signal,) = opened(f"{OPEN}nordif", tmp_path / "a" / "Setting.txt")[0].signals
+    assert signal.shape == (3, 4, 60, 60)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "Setting.txt").write_bytes(b"of another program")
     for name, data in (("notes.txt", b"beam was unstable"), ("empty.txt", b""), ("photo.txt", b"\x89PNG\r\n\x1a\n")):
@@ -245,7 +250,7 @@ def write_nexus(path: Path) -> None:
 
 def test_a_nexus_entry(tmp_path: Path) -> None:
     write_nexus(tmp_path / "scan.nxs")
-    (block,) = nexus.read(str(tmp_path / "scan.nxs"), ())
+    (block,) = blocks(f"{OPEN}nexus", tmp_path / "scan.nxs")
     assert fields_of(OTHERS["nexus-entry"], block.tree) == {
         "time.acquired_start": "2021-03-04T15:05:06.5+01:00",
         "time.utc_offset": "+01:00",
@@ -260,7 +265,7 @@ def test_several_entries_are_not_told_apart(tmp_path: Path) -> None:
     write_nexus(tmp_path / "scan.nxs")
     with h5py.File(tmp_path / "scan.nxs", "a") as file:
         file.copy("entry", "entry2", expand_external=False)
-    assert {block.kind for block in nexus.read(str(tmp_path / "scan.nxs"), ())} == {"nexus-entries"}
+    assert {block.kind for block in blocks(f"{OPEN}nexus", tmp_path / "scan.nxs")} == {"nexus-entries"}
 
 
 def test_a_placeholder_of_a_beamline(datasets: Mapping[str, Any]) -> None:
@@ -273,7 +278,7 @@ def test_trees_without_anything(tmp_path: Path) -> None:
             assert fields_of(table, tree) == {}
     with h5py.File(tmp_path / "other_master.h5", "w") as file:
         file["entry/data"] = 1
-    assert list(arina.read(str(tmp_path / "other_master.h5"), ())) == []
+    assert blocks(f"{OPEN}arina", tmp_path / "other_master.h5") == []
 
 
 @pytest.mark.parametrize(
@@ -316,12 +321,12 @@ def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str,
         section: {name: {"value": value, "unit": unit} for name, (value, unit) in inside.items()}
         for section, inside in tree.items()
     }
-    assert nordif.settings("\n".join(lines)) == expected
+    assert settings("\n".join(lines)) == expected
 
 
 @given(st.text(max_size=400))
 def test_any_text_has_settings_or_none(text: str) -> None:
-    assert isinstance(nordif.settings(text), dict)
+    assert isinstance(settings(text), dict)
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(singles: Path, datasets: Mapping[str, Any]) -> None:

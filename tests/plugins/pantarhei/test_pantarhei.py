@@ -21,11 +21,12 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import table
-from diadem.plugins.pantarhei.blocks import parse, read
-from diadem.plugins.pantarhei.pickled import values_of
+from diadem.plugins.pantarhei.files import parse, values_of
+from tests.plugins.opened import blocks
 
 TABLE = table("diadem.plugins.pantarhei/pantarhei-metadata")
 
+OPEN = "diadem.plugins.pantarhei.files:open"
 FILE = "panta_rhei_sample.prz"
 EXPECTED: dict[str, tuple[Any, str | None]] = {
     "beam.acceleration_voltage": (200e3, "V"),
@@ -55,7 +56,7 @@ def test_values_against_the_text(shared_data: Path) -> None:
     """By zipfile and NumPy, not by the parser."""
     with np.load(shared_data / "prz" / FILE, allow_pickle=False) as archive:
         text = str(archive["meta_data_json"])
-    (block,) = read(str(shared_data / "prz" / FILE), [])
+    (block,) = blocks(OPEN, shared_data / "prz" / FILE)
     for key, value in block.tree.items():
         if isinstance(value, (int, float, str)):
             quoted = f'"{value}"' if isinstance(value, str) else repr(value)
@@ -69,8 +70,8 @@ def test_the_older_form_says_the_same(shared_data: Path, tmp_path: Path) -> None
         for name in new.namelist():
             if not name.endswith("_json.npy"):
                 old.writestr(name, new.read(name))
-    (ours,) = read(str(path), [])
-    (theirs,) = read(str(shared_data / "prz" / FILE), [])
+    (ours,) = blocks(OPEN, path)
+    (theirs,) = blocks(OPEN, shared_data / "prz" / FILE)
     assert ours.place == "meta_data"
     assert ours.tree == theirs.tree
 
@@ -166,7 +167,7 @@ def test_archives_without_metadata(tmp_path: Path) -> None:
     path = tmp_path / "a.prz"
     np.savez(path, data=np.zeros(3))
     path = path.with_suffix(".prz.npz")
-    assert list(read(str(path), [])) == []
+    assert blocks(OPEN, path) == []
 
 
 @given(st.binary(max_size=200))

@@ -10,12 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
 from diadem.hooks.tiff import NotTiff
-from diadem.plugins.pictures.blocks import read
+from tests.plugins import opened
 from tests.plugins.tiff.files import firsts, values
 
 TABLES = tables("diadem.plugins.pictures")
+
+
+def read(path: str, files: object) -> list[Block]:
+    del files
+    return opened.blocks("diadem.plugins.pictures.files:open", Path(path))
 
 
 def made(path: Path, **exif: Any) -> Path:

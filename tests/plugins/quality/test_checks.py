@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from diadem.hooks.checks import Described
+from diadem.hooks.offers import Described
 from diadem.plugins.quality.checks import calibration, saturation, truncation
 
 METRES = [{"name": "y", "size": 64, "unit": "m", "scale": 1e-9}, {"name": "x", "size": 64, "unit": "m", "scale": 1e-9}]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.sem_text.blocks import parse, read
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.sem_text/sem-text")
 
 LINES = (
     "$CM_FORMAT JEOL/SEM",
@@ -97,9 +101,19 @@ def test_a_date_that_nothing_decides(tmp_path: Path) -> None:
 
 def test_texts_of_others(tmp_path: Path) -> None:
     assert made(tmp_path, "a diary", "$100 spent") == {}
-    assert parse("$SM_WD 10\r\n") == {}
+    assert made(tmp_path, "$SM_WD 10") == {}
+    assert made(tmp_path, "a diary", "it costs $CM_MAG 5000") == {}
 
 
 @given(st.text(max_size=200))
 def test_any_text_has_an_answer(text: str) -> None:
-    parse(text)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "img.txt")
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        list(read(str(path), [str(path)]))
+
+
+def test_a_long_text_of_blank_lines_ends_soon(tmp_path: Path) -> None:
+    started = time.process_time()
+    assert made(tmp_path, "\n \t" * 300_000) == {}
+    assert time.process_time() - started < 5

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.sightx.blocks import parse, read
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.sightx/sightx")
 
 TABLES = tables("diadem.plugins.sightx")
 
@@ -103,8 +105,13 @@ def test_placeholders(tmp_path: Path) -> None:
     assert not {"stage.holder", "sample.name", "person.operator", "time.acquired_start"} & set(found)
 
 
-def test_descriptions_of_others() -> None:
-    assert parse(b"ImageJ=1.53") is None
-    assert parse(b"<OME/>") is None
+@pytest.mark.parametrize("text", [b"ImageJ=1.53", b"<OME/>", b"<OME><TemReporter/></OME>"])
+def test_descriptions_of_others(tmp_path: Path, text: bytes) -> None:
+    assert list(read(str(write(tmp_path / "a.tif", {270: text})), ())) == []
+
+
+def test_a_damaged_report_is_kept(tmp_path: Path) -> None:
+    cutting = iter(read(str(write(tmp_path / "a.tif", {270: b"<TemReporter><a>"})), ()))
+    assert next(cutting).data == b"<TemReporter><a>"
     with pytest.raises(SyntaxError):
-        parse(b"<TemReporter><a>")
+        list(cutting)

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.tescan.blocks import parse, read
+from diadem.plugins.tescan.header import records
 from tests.plugins.tiff.files import firsts, values, write
+
+read = cutter("diadem.plugins.tescan/tescan")
 
 TABLES = tables("diadem.plugins.tescan")
 MAIN = "Date=2020-05-06\r\nTime=07:08:09\r\nDevice=LYRA3 GM\r\nMagnification=1000\r\nPixelSizeX=1e-8\r\nUserName=me\r\n"
@@ -84,13 +87,13 @@ def test_an_ion_image(tmp_path: Path, gun: str, species: str | None) -> None:
 
 def test_records() -> None:
     data = record(1, "a picture") + record(2, MAIN) + record(3, "HV=5000\r\nWD=0.01\r\n") + b"\x02\0\0\0\0\0"
-    assert set(parse(data)) == {"MAIN", "SEM"}
-    assert parse(data)["SEM"]["HV"] == "5000"
-    assert set(parse(record(2, MAIN) + record(4, "HV=1\r\nColumnTilt=55\r\n"))) == {"MAIN", "FIB"}
+    assert set(records(data)) == {"MAIN", "SEM"}
+    assert records(data)["SEM"]["HV"] == "5000"
+    assert set(records(record(2, MAIN) + record(4, "HV=1\r\nColumnTilt=55\r\n"))) == {"MAIN", "FIB"}
 
 
 def test_scattered_lines() -> None:
-    found = parse(b"\xff" * 40 + MAIN.encode() + b"\0\0" + b"HV=5000\nWD=0.01\nGun=W\nDetector=SE\n" + b"\0")
+    found = records(b"\xff" * 40 + MAIN.encode() + b"\0\0" + b"HV=5000\nWD=0.01\nGun=W\nDetector=SE\n" + b"\0")
     assert found["MAIN"]["Device"] == "LYRA3 GM"
     assert found["SEM"]["WD"] == "0.01"
 
@@ -110,4 +113,4 @@ def test_headers_of_others(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_have_an_answer(data: bytes) -> None:
-    parse(data)
+    records(data)

@@ -13,7 +13,7 @@ import pytest
 import diadem
 from diadem.extract.assertions import Value
 from diadem.hooks.tables import tables
-from diadem.plugins.thermofisher.blocks import read
+from diadem.plugins.thermofisher.tags import read
 from tests.plugins.tiff.files import firsts, values, write
 
 TABLES = tables("diadem.plugins.thermofisher")

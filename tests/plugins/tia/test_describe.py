@@ -255,7 +255,7 @@ def test_a_changed_head_never_leads_out_of_the_file(seed: int, changes: int, cut
     with suppress(ReaderError, ValueError, OSError):
         for signal in tia.open(files).signals:
             assert array_of(signal, files, "t", lazy=False).shape == signal.shape
-    assert files["a.ser"].read <= 8 * len(content) + 10_000
+    assert files.held["a.ser"].read <= 8 * len(content) + 10_000
 
 
 def test_elements_at_unequal_distances(tmp_path: Path) -> None:
@@ -279,8 +279,13 @@ def test_elements_at_unequal_distances(tmp_path: Path) -> None:
 
 def test_a_series_says_how_long_it_must_be() -> None:
     content = Made(IMAGES, [Dimension(6)]).content()
-    assert tia.open(Held({"a_1.ser": content})).size == 0
+    assert tia.open(Held({"a_1.ser": content})).size == len(content)
     assert tia.open(Held({"a_1.ser": content[:-40]})).size == len(content)
+    empty = Made(SPECTRA[:0], [Dimension(6)], total=6).content()
+    table = len(empty)  # two places for each element that was planned, none of which is there
+    assert tia.open(Held({"a_1.ser": empty})).size == table + 6 * 8
+    assert tia.open(Held({"a_1.ser": b"other"})).size == 22
+    assert tia.open(Held({"a.emi": b"short", "a_1.ser": content})).size == 0
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,6 +11,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import tables
 from diadem.model.record import Dataset
-from diadem.plugins.tia.emi import MAX_OBJECTS, objects, parse
-from diadem.plugins.tia.tables import OBJECT, SERIES, SURVEY
+from diadem.plugins.tia.files import MAX_OBJECTS, objects, parse
 from diadem.terms import fields
 from tests.plugins.opened import Bytes, blocks
 from tests.plugins.tia.tia_file import STEM, TEM, Dimension, Made, emi, object_info
 
+TIA = tables("diadem.plugins.tia")
 NUMBERS: Mapping[str, tuple[str, float]] = {
     "beam_energy_keV": ("beam.acceleration_voltage", 1e3),
     "magnification": ("optics.magnification", 1.0),
@@ -163,9 +165,28 @@ def test_modes(mode: str, camera: bool, technique: str) -> None:
     place = "ExperimentalDescription"
     described = {"Mode": {"Value": mode, "Unit": ""}, "Stem rotation": {"Value": "90.0", "Unit": "deg"}}
     tree = {place: described, "AcquireInfo": {"CameraNamePath": "Ceta"} if camera else {}}
-    found = {value.field: value.value for value in apply(OBJECT, Block("tia-object", tree), "tia").values}
+    found = {value.field: value.value for value in apply(TIA["tia-object"], Block("tia-object", tree), "tia").values}
     assert (found["signal.technique"], found["instrument.kind"], found["beam.mode"]) == (technique, "tem", mode)
     assert ("scan.rotation" in found) is ("STEM" in mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "stated"),
+    [
+        ("TEM uP SA Zoom Image", False),
+        ("EFTEM uP SA Zoom Image", False),
+        ("", False),
+        ("TEM uP SA Zoom Diffraction", True),
+        ("EFTEM nP LM Diffraction", True),
+        ("STEM nP SA Zoom Diffraction", True),
+        ("EFSTEM nP SA Zoom Image", True),
+    ],
+)
+def test_behind_an_image_the_camera_length_is_that_of_the_last_pattern(tmp_path: Path, mode: str, stated: bool) -> None:
+    labels = (("Mode", mode, ""), ("Camera length", "0.26", "m"))
+    made = {1: Made(SPECTRA[:1], [Dimension(1)], times=[UTC])}
+    dataset = rows(tmp_path, (object_info(labels=labels), PATH.format("a", 1)), series=made)
+    assert dataset.value("optics.camera_length") == (0.26 if stated else None)
 
 
 # -- another route: text between tags, numbers at fixed places -----------------------------------------------------
@@ -333,6 +354,17 @@ def test_series_of_two_digits_are_passed_over_as_in_the_reader(tmp_path: Path) -
     assert (mode.value, mode.applies_to) == ("TEM uP SA Zoom Image", ("s1",))
 
 
+def test_a_series_that_is_cut_short_is_not_said_of_the_emi_file(tmp_path: Path) -> None:
+    made = Made(SPECTRA, [Dimension(6)], times=[UTC])
+    (tmp_path / "a.emi").write_bytes(emi((object_info(labels=TEM), PATH.format("a", 1))))
+    content = made.content() + bytes(1 << 20)
+    (tmp_path / "a_1.ser").write_bytes(content.replace(struct.pack("<HI", 3, 5), struct.pack("<HI", 3, 1 << 28)))
+    (dataset,) = diadem.extract(tmp_path).datasets
+    (found,) = dataset.issues
+    assert (found["code"], found["file"]) == ("truncated", "f2")
+    assert found["message"].startswith("'a_1.ser' is not whole")
+
+
 def test_without_any_series_the_document_speaks_for_the_file(tmp_path: Path) -> None:
     dataset = rows(tmp_path, (object_info(labels=TEM), PATH.format("a", 1)), series={})
     assert dataset.value("beam.acceleration_voltage") == 200e3
@@ -416,7 +448,7 @@ def test_a_cut_file_gives_what_stands_before_the_cut(tia_files: Path, tmp_path: 
 
 
 def test_every_rule_names_a_field() -> None:
-    for rule in (*OBJECT, *SURVEY, *SERIES):
+    for rule in chain(*TIA.values()):
         if hasattr(rule, "field"):
             assert fields.is_field(rule.field), rule
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from diadem.hooks.fields import Block
-from diadem.hooks.tiff_blocks import MAX_TOTAL, Vendor, cut
+from diadem.hooks.tiff import MAX_TOTAL, cut, in_tags
 from tests.plugins.tiff.files import write
 
 
@@ -21,12 +21,12 @@ def parse(data: bytes) -> Any:
     return {"text": data.decode()} if data.startswith(b"ours") else None
 
 
-VENDOR = Vendor("test", {65000: parse})
+LOOK = in_tags("test", {65000: parse})
 
 
 def test_bytes_stand_where_they_are_said_to(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", {65000: b"ours, once"})
-    raw, tree = cut(str(path), VENDOR)
+    raw, tree = cut(str(path), "test", LOOK)
     assert (raw.place, raw.data, raw.tree) == ("page 1/ImageTags", b"ours, once", {})
     assert raw.byte_range is not None
     assert path.read_bytes()[slice(*raw.byte_range)] == raw.data
@@ -38,7 +38,7 @@ def test_bytes_stand_where_they_are_said_to(tmp_path: Path) -> None:
 
 def test_pictures_of_one_file_are_told_apart(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", {65000: b"ours, first"}, {}, {65000: b"ours, third"})
-    blocks = list(cut(str(path), VENDOR))
+    blocks = list(cut(str(path), "test", LOOK))
     assert [(block.place, block.signals) for block in blocks if block.tree] == [("page 1", (0,)), ("page 3", (2,))]
 
 
@@ -48,23 +48,23 @@ def test_every_frame_of_a_stack_is_kept_and_the_first_describes(tmp_path: Path) 
         for number in range(3):
             extra = [(65000, 7, 6, b"ours %d" % number, False)]
             file.write(np.zeros((4, 4), np.uint8), photometric="minisblack", extratags=extra, metadata=None)
-    blocks = list(cut(str(path), VENDOR))
+    blocks = list(cut(str(path), "test", LOOK))
     assert [block.data for block in blocks if block.data] == [b"ours 0", b"ours 1", b"ours 2"]
     assert [block.tree["ImageTags"]["text"] for block in blocks if block.tree] == ["ours 0"]
 
 
 def test_another_vendor_has_no_blocks(tmp_path: Path) -> None:
-    assert list(cut(str(write(tmp_path / "a.tif", {65000: b"theirs"})), VENDOR)) == []
-    assert list(cut(str(write(tmp_path / "b.tif", {})), VENDOR)) == []
+    assert list(cut(str(write(tmp_path / "a.tif", {65000: b"theirs"})), "test", LOOK)) == []
+    assert list(cut(str(write(tmp_path / "b.tif", {})), "test", LOOK)) == []
     (tmp_path / "c.tif").write_bytes(b"no TIFF at all")
-    assert list(cut(str(tmp_path / "c.tif"), VENDOR)) == []
+    assert list(cut(str(tmp_path / "c.tif"), "test", LOOK)) == []
 
 
 def test_bytes_are_kept_where_they_cannot_be_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", {65000: b"bad"}, {65000: b"ours"})
     kept: list[Block] = []
     with pytest.raises(ValueError, match="bad bytes"):
-        kept.extend(cut(str(path), VENDOR))
+        kept.extend(cut(str(path), "test", LOOK))
     assert [block.data for block in kept if block.data] == [b"bad", b"ours"]
     assert [block.place for block in kept if block.tree] == ["page 2"]
 
@@ -79,5 +79,5 @@ def test_many_pages_that_share_a_long_value_are_not_all_kept(tmp_path: Path) -> 
         data += struct.pack("<HHHIII", 1, 65000, 7, length, value, following)
     path = tmp_path / "a.tif"
     path.write_bytes(data + b"ours" + b" " * (length - 4))
-    blocks = [block for block in cut(str(path), VENDOR) if block.data]
+    blocks = [block for block in cut(str(path), "test", LOOK) if block.data]
     assert len(blocks) == MAX_TOTAL // length

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.tvips.blocks import parse, read
-from diadem.plugins.tvips.tables import moment
+from diadem.plugins.tvips.structure import moment, parse
 from tests.plugins.tiff.files import firsts, values
+
+read = cutter("diadem.plugins.tvips/tvips")
 
 TABLES = tables("diadem.plugins.tvips")
 REAL = "tif-tvips/TVIPS_bin4.tif"

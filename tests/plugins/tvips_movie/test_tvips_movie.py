@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,10 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.tvips_movie.blocks import frame, general, read
+from diadem.plugins.tvips_movie.files import frame, general
+from tests.plugins.opened import blocks, dictionaries, opened
 
+OPEN = "diadem.plugins.tvips_movie.files:open"
 TABLES = tables("diadem.plugins.tvips_movie")
 
 #: 2021-03-04 05:06:07 UTC.
@@ -30,16 +33,22 @@ def head(version: int = 2, header: int = 108, mark: bytes = b"TVIPS " * 34, **ch
     return struct.pack("<13I", *values.values()) + mark
 
 
-def picture(time: int = EPOCH, ms: int = 250, mode: int = 1, stage: tuple[float, ...] = (0, 0, 0, 0, 0)) -> bytes:
+def picture(
+    time: int = EPOCH,
+    ms: int = 250,
+    mode: int = 1,
+    stage: tuple[float, ...] = (0, 0, 0, 0, 0),
+    pixels: bytes = bytes(16),
+) -> bytes:
     """A frame of version 2 with its header."""
     first = struct.pack("<4If2I5fI", 7, time, ms, 0, 0.0, 80000, mode, *stage, 1)
-    return first.ljust(108, b"\0") + bytes(16)
+    return first.ljust(108, b"\0") + pixels
 
 
-def values(path: Path, *others: Path) -> dict[str, Any]:
+def values(path: Path) -> dict[str, Any]:
     """Value, unit and status of the offset by field."""
     gathered: dict[str, Any] = {}
-    for block in read(str(path), [str(path), *map(str, others)]):
+    for block in blocks(OPEN, path):
         table = TABLES[block.kind]
         for one in apply(table, block, "tvips-movie").values:
             assert one.field not in gathered
@@ -101,8 +110,8 @@ def test_the_last_frame_is_in_the_last_part(tmp_path: Path) -> None:
     parts[0].write_bytes(head() + picture() + picture(EPOCH + 1))
     parts[1].write_bytes(picture(EPOCH + 2) + picture(EPOCH + 30, 0) + b"\0" * 50)
     parts[2].write_bytes(b"\0" * 20)
-    assert values(parts[0], *parts[1:])["time.acquired_end"] == ("2021-03-04T05:06:37Z", "known")
-    *_, last = read(str(parts[0]), [str(part) for part in parts])
+    assert values(parts[0])["time.acquired_end"] == ("2021-03-04T05:06:37Z", "known")
+    *_, last = blocks(OPEN, parts[0])
     assert last.place == "frame 2 of 001"
     assert last.byte_range is not None
     assert parts[1].read_bytes()[slice(*last.byte_range)] == last.data
@@ -124,7 +133,7 @@ def test_version_1_has_time_only(tmp_path: Path) -> None:
 def test_other_files_are_none(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a_000.tvips"
     path.write_bytes(data)
-    assert list(read(str(path), [str(path)])) == []
+    assert blocks(OPEN, path) == []
 
 
 def test_a_movie_cut_in_its_first_frame(tmp_path: Path) -> None:
@@ -150,3 +159,64 @@ def test_the_size_of_the_cameras_pixels_is_not_the_images(tmp_path: Path, mode: 
     axes = dataset.signals[0].axes
     assert [(axis.scale, axis.unit) for axis in axes] == [(1, "s"), (1, None), (1, None)]
     assert not [key for key in dataset.fields if "pixel_size" in key]
+
+
+def frames(count: int) -> tuple[list[bytes], Any]:
+    """Frames one second apart, and their pixels."""
+    pixels = np.random.default_rng(0).integers(0, 60000, (count, 2, 4)).astype("<u2")
+    return [picture(EPOCH + number, pixels=one.tobytes()) for number, one in enumerate(pixels)], pixels
+
+
+@pytest.mark.parametrize("split", [[5], [1, 4], [2, 2, 1]])
+def test_frames_of_all_parts_are_those_of_the_reader(tmp_path: Path, split: list[int]) -> None:
+    from rsciio.tvips import file_reader
+
+    whole, pixels = frames(5)
+    rest = iter(whole)
+    for number, count in enumerate(split):
+        part = b"".join(next(rest) for _ in range(count))
+        (tmp_path / f"a_{number:03}.tvips").write_bytes((b"" if number else head()) + part)
+    path = tmp_path / "a_000.tvips"
+    (ours,), (theirs,) = dictionaries(OPEN, path), file_reader(str(path), lazy=True)
+    assert ours["data"].dtype == theirs["data"].dtype
+    assert np.array_equal(np.asarray(ours["data"]), pixels)
+    assert np.array_equal(ours["data"][3].compute(), pixels[3])
+    assert np.array_equal(ours["data"][1:4, 1, ::2].compute(), theirs["data"][1:4, 1, ::2].compute())
+    assert [axis["size"] for axis in ours["axes"]] == [axis["size"] for axis in theirs["axes"]] == [5, 2, 4]
+    assert ours["axes"][0]["scale"] == theirs["axes"][0]["scale"] == 1
+    assert ours["axes"][0]["offset"] == theirs["axes"][0]["offset"]
+
+
+def test_a_part_that_is_missing_ends_the_movie(tmp_path: Path) -> None:
+    whole, pixels = frames(3)
+    for number, one in zip((0, 1, 3), whole, strict=True):
+        (tmp_path / f"a_{number:03}.tvips").write_bytes((b"" if number else head()) + one)
+    (ours,) = dictionaries(OPEN, tmp_path / "a_000.tvips")
+    assert np.array_equal(np.asarray(ours["data"]), pixels[:2])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_last_frame_that_is_not_whole_is_left_out_and_told(tmp_path: Path, count: int) -> None:
+    """RosettaSciIO reads nothing of such a movie, nor of one that has a single frame."""
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head() + b"".join(frames(count)[0]) + b"part of a frame")
+    (dataset,) = diadem.extract(path).to_dict()["datasets"]
+    assert dataset["signals"][0]["shape"] == [count, 2, 4]
+    (issue,) = dataset["issues"]
+    assert issue["code"] == "truncated"
+    assert issue["message"] == "'a_000.tvips' is not whole: its frames have 124 bytes each, the last has 15"
+
+
+def test_a_movie_without_a_whole_frame_says_how_much_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head() + picture()[:100])
+    (dataset,) = diadem.extract(path).to_dict()["datasets"]
+    assert "truncated" in {issue["code"] for issue in dataset["issues"]}
+
+
+def test_frames_of_version_1_are_a_signal_too(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head(1, 0) + 2 * (struct.pack("<3I", 1, EPOCH, 0) + bytes(range(16))))
+    (signal,) = opened(OPEN, path)[0].signals
+    assert signal.shape == (2, 2, 4)
+    assert signal.reader is None

@@ -19,12 +19,13 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.velox import log
-from diadem.plugins.velox.blocks import MOST_FRAMES, read
+from diadem.plugins.velox.blocks import MOST_FRAMES
 from diadem.plugins.velox.container import parsed
+from tests.plugins.opened import blocks as blocks_of
 from tests.plugins.velox.made_up import MINIMAL, columns, merged, velox
 
 VELOX = tables("diadem.plugins.velox")
+OPEN = "diadem.plugins.velox.files:open"
 
 
 def values(table: Table, tree: dict[str, Any]) -> dict[str, Any]:
@@ -205,17 +206,20 @@ def test_logs(text: str, program: str, starts: list[str], wanted: tuple[str | No
 
 @given(st.text(), st.text())
 def test_any_text_is_a_log(text: str, line: str) -> None:
-    for entry in log.entries(f"{text}\n2019-07-05 12:03:44{line} Started acquisition\n"):
-        assert entry.what in ("Started", "Finished")
+    tree = {"text": f"{text}\n2019-07-05 12:03:44{line} Started acquisition\n", "starts": []}
+    for one in apply(VELOX["velox-log"], Block("a", tree), "velox").values:
+        assert one.field.startswith("time.")
 
 
 @given(st.integers(631_152_000, 3_786_912_000), st.integers(-56, 56))
 def test_offsets_of_logs(seconds: int, quarters: int) -> None:
     instant = dt.datetime.fromtimestamp(seconds, dt.UTC)
     apart = dt.timedelta(minutes=15 * quarters)
-    began = instant + apart
-    entries = log.entries(f"{began:%Y-%m-%d %H:%M:%S} Started acquisition")
-    assert log.offset(entries, [instant]) == apart
+    text = f"{instant + apart:%Y-%m-%d %H:%M:%S} Started acquisition"
+    tree = {"text": text, "starts": [instant.isoformat()], "applicationVersion": "3.0.0"}
+    found = {one.field: one.value for one in apply(VELOX["velox-log"], Block("a", tree), "velox").values}
+    hours, minutes = divmod(abs(15 * quarters), 60)
+    assert found["time.utc_offset"] == f"{'-' if quarters < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
 JSON = st.recursive(
@@ -250,7 +254,7 @@ def test_a_document_without_end() -> None:
 
 def test_damaged_documents(tmp_path: Path) -> None:
     text = json.dumps(MINIMAL).encode()
-    blocks = list(read(str(velox(tmp_path / "a.emd", [text[:-20], text, b"", b"\xff\xfe"])), ()))
+    blocks = blocks_of(OPEN, velox(tmp_path / "a.emd", [text[:-20], text, b"", b"\xff\xfe"]))
     kinds = [(block.kind, bool(block.tree)) for block in blocks[:3]]
     assert kinds == [("velox-image", False), ("velox-frames", False), ("velox-last-frame", False)]
     assert blocks[0].data == text[:-20]
@@ -267,7 +271,7 @@ def test_very_many_frames(tmp_path: Path) -> None:
         group.create_dataset("Metadata", data=columns([text] * frames, 2000), chunks=(2000, 1))
         group["Data"] = np.zeros((2, 2, frames), np.uint8)
     started = time.process_time()
-    blocks = [block for block in read(str(path), ()) if "Data/Image" in block.place]
+    blocks = [block for block in blocks_of(OPEN, path) if "Data/Image" in block.place]
     assert time.process_time() - started < 10
     assert len(blocks) == 3
     assert blocks[1].data == b"".join(b"\x1e" + text for _ in range(MOST_FRAMES))
@@ -281,7 +285,10 @@ def test_metadata_of_absurd_size(tmp_path: Path) -> None:
         group = root["Data/Image/" + 32 * "a"]
         del group["Metadata"]
         group.create_dataset("Metadata", shape=(1 << 40, 1 << 20), dtype="u1", chunks=(1 << 16, 1))
-    assert [block.kind for block in read(str(path), ())] == ["velox-program", "velox-unread"]
+    assert [block.kind for block in blocks_of(OPEN, path)] == [
+        "velox-program",
+        "velox-unread",
+    ]
 
 
 def test_the_whole_way(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import h5py
 import pytest
 
 import diadem
+from tests.plugins.opened import blocks as blocks_of
 
 FOLDER = "emd-velox"
 SI, STEM, DPC = "fei_emd_si.emd", "fei_emd_image.emd", "fei_example_dpc_titles.emd"
@@ -247,9 +248,7 @@ def test_values_against_the_text_of_the_file(found: dict[str, Any], folder: Path
 
 
 def test_every_frame_is_kept(folder: Path, tmp_path: Path) -> None:
-    from diadem.plugins.velox.blocks import read
-
-    blocks = list(read(str(folder / SI), ()))
+    blocks = blocks_of("diadem.plugins.velox.files:open", folder / SI)
     with h5py.File(folder / SI, "r") as root:
         for kind in ("Image", "SpectrumStream", "SpectrumImage"):
             (key,) = root["Data"][kind]

@@ -1,0 +1,201 @@
+"""EDAX's spectra, maps and lines opened, by EDAX's own documents, which RosettaSciIO publishes.
+
+"Spectrum file format version 0.70" (SPECTRUM-V70.pdf), "IPR image description" (ImageIPR.pdf) and "SpcMap spd file
+format" (SpcMap-spd.file.format.pdf). Counts lie flat behind the header; a map has its energies in a spectrum and its
+pixels in an image description beside it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.formats import Files, Opened, Signal, laid_out
+from diadem.hooks.times import moments
+from diadem.model.layout import ArrayLayout
+from diadem.terms.matter import symbols_of
+
+#: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
+#: the elements.
+_SPECTRA = (0.5, 0.8)
+_IMAGES = (333, 334)
+_MAP = b"MAPSPECTRA_DATA"
+#: Bytes of a spectrum or an image description; a map is larger, but its header is short.
+_LARGEST, _MAP_HEADER = 1 << 20, 1068
+#: NumPy's types of a map's counts, by their bytes.
+_COUNTS = {1: "|u1", 2: "<u2", 4: "<u4"}
+#: Channels of a spectrum, and elements that it can list.
+_MOST_CHANNELS, _MOST_ELEMENTS = 1 << 15, 48
+#: The last element that is looked for; greater numbers are leftovers of memory.
+_FERMIUM = 100
+#: Bytes of a spectrum's header to the end of the elements' list.
+SPECTRUM_SIZE = 736
+
+#: Name, place and code in `struct` of a spectrum's values.
+_SPECTRUM: Sequence[tuple[str, int, str]] = (
+    ("fVersion", 0, "f"), ("aVersion", 4, "f"), ("collectDateYear", 16, "h"), ("collectDateDay", 18, "B"),
+    ("collectDateMon", 19, "B"), ("collectTimeMin", 20, "B"), ("collectTimeHour", 21, "B"),
+    ("collectTimeHund", 22, "B"), ("collectTimeSec", 23, "B"), ("fileSize", 24, "i"), ("dataStart", 28, "i"),
+    ("numPts", 32, "h"), ("intersectingDist", 34, "h"), ("workingDist", 36, "h"), ("scaleSetting", 38, "h"),
+    ("spectrumLabel", 64, "256s"), ("evPerChan", 384, "i"), ("ADCTimeConstant", 388, "h"), ("analysisType", 390, "h"),
+    ("preset", 392, "f"), ("analyzerType", 444, "I"), ("startEnergy", 448, "f"), ("endEnergy", 452, "f"),
+    ("liveTime", 456, "f"), ("tilt", 460, "f"), ("takeoff", 464, "f"), ("detReso", 472, "f"), ("detectType", 476, "I"),
+    ("azimuth", 508, "f"), ("elevation", 512, "f"), ("kV", 532, "f"), ("numElem", 638, "h"),
+)  # fmt: skip
+#: Name and code of an image description's values, one after the other.
+_IMAGE: Sequence[tuple[str, str]] = (
+    ("version", "H"), ("imageType", "H"), ("label", "8s"), ("sMin", "H"), ("sMax", "H"), ("color", "H"),
+    ("presetMode", "H"), ("presetTime", "I"), ("dataType", "H"), ("timeConstantOld", "H"), ("reserved1", "h"),
+    ("roiStartChan", "H"), ("roiEndChan", "H"), ("userMin", "h"), ("userMax", "h"), ("iADC", "H"), ("reserved2", "h"),
+    ("iBits", "H"), ("nReads", "H"), ("nFrames", "H"), ("fDwell", "f"), ("accV", "H"), ("tilt", "h"), ("takeoff", "h"),
+    ("mag", "I"), ("wd", "H"), ("mppX", "f"), ("mppY", "f"), ("nTextLines", "H"), ("charText", "128s"),
+)  # fmt: skip
+_MAPS: Sequence[tuple[str, str]] = (
+    ("tag", "16s"), ("version", "i"), ("nSpectra", "i"), ("nPoints", "i"), ("nLines", "I"), ("nChannels", "I"),
+    ("countBytes", "I"), ("dataOffset", "I"), ("nFrames", "I"), ("fName", "120s"),
+)  # fmt: skip
+
+IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout)) for layout in (_IMAGE, _MAPS))
+#: Whole numbers that stand for hundredths of a millimetre, and for hundreds of volts.
+_PER_MILLIMETRE = {"intersectingDist": 100, "workingDist": 100, "scaleSetting": 100}
+_PER_KILOVOLT = {"accV": 10}
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a spectrum, or a map or line with its spectrum and image."""
+    array = layout(files)
+    end = array.offset + array.shape[0] * array.strides[0] if array else 0
+    return Opened(_signals(files, array if end <= files[files.entry].size else None), _blocks(files), end)
+
+
+def layout(files: Files) -> ArrayLayout | None:
+    """Where the counts lie; None where the header is not EDAX's, or its type of numbers unknown."""
+    name = files.entry
+    if name.lower().endswith(".spc"):
+        header = read_spectrum(files[name].read_at(0, SPECTRUM_SIZE))
+        return None if header is None else ArrayLayout(name, header["dataStart"], "<u4", (header["numPts"],), (4,))
+    header = read_map(files[name].read_at(0, _MAP_HEADER))
+    if header is None or header["countBytes"] not in _COUNTS:
+        return None
+    size, shape = header["countBytes"], (header["nLines"], header["nPoints"], header["nChannels"])
+    if name.lower().endswith(".lsd"):
+        shape = 1, min(header["nSpectra"], header["nLines"] * header["nPoints"]), header["nChannels"]
+    if min(shape) < 1:
+        return None
+    strides = (shape[1] * shape[2] * size, shape[2] * size, size)
+    return ArrayLayout(name, header["dataOffset"], _COUNTS[size], shape, strides)
+
+
+def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
+    """The reader has the axes; it finds the files beside a map by their names."""
+    if array and (found := laid_out(files.read({files.entry: [(0, array.offset)]}), [array])):
+        yield from found
+    else:
+        yield from map(Signal.from_reader, files.read())
+
+
+def _blocks(files: Files) -> Iterator[Block]:
+    """Headers of the files: what stands before the counts, and of a spectrum behind them."""
+    for name in dict.fromkeys([files.entry, *files]):
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix not in (".spc", ".ipr", ".spd", ".lsd"):
+            continue
+        data = files[name].read_at(0, _MAP_HEADER if suffix in (".spd", ".lsd") else _LARGEST)
+        file = "" if name == files.entry else name
+        place = f"{PurePosixPath(file).name}/header" if file else "header"
+        if suffix == ".spc" and (header := read_spectrum(data)) is not None:
+            start = min(header["dataStart"], len(data))
+            end = min(start + 4 * header["numPts"], len(data))
+            yield Block("edax-spc", header, data[:start], place=place, file=file, byte_range=(0, start))
+            if end < len(data):
+                footer = place.replace("header", "footer")
+                yield Block("edax-spc", {}, data[end:], place=footer, file=file, byte_range=(end, len(data)))
+        elif suffix == ".ipr" and (header := read_image(data)) is not None:
+            yield Block("edax-ipr", header, data, place=place, file=file, byte_range=(0, len(data)))
+        elif suffix in (".spd", ".lsd") and (header := read_map(data)) is not None:
+            yield Block("edax-spd", header, data, place=place, file=file, byte_range=(0, len(data)))
+
+
+# -- headers -----------------------------------------------------------------------------------------------------------
+
+
+def read_spectrum(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.spc`` file; None where the file is no spectrum of EDAX.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file, or at least its first 736 bytes.
+
+    Returns
+    -------
+    dict or None
+        Values by the document's names; distances in mm.
+    """
+    if len(data) < SPECTRUM_SIZE:
+        return None
+    header = {name: _plain(struct.unpack_from("<" + code, data, place)[0]) for name, place, code in _SPECTRUM}
+    known = _SPECTRA[0] <= header["fVersion"] < _SPECTRA[1] and SPECTRUM_SIZE <= header["dataStart"] < 1 << 16
+    if not known or not 0 < header["numPts"] <= _MOST_CHANNELS:
+        return None
+    header.update({name: header[name] / parts for name, parts in _PER_MILLIMETRE.items()})
+    label = data[64:320]
+    header["spectrumLabel"] = {"material": _plain(label[:40]), "sample": _plain(label[40:])}
+    listed = min(max(header["numElem"], 0), _MOST_ELEMENTS)
+    header["at"] = list(struct.unpack_from(f"<{listed}H", data, 640))
+    return header
+
+
+def read_image(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.ipr`` file, ``accV`` in kV; None where the file is none."""
+    header = _packed(data, _IMAGE) if len(data) >= IMAGE_SIZE else {"version": 0}
+    if header["version"] not in _IMAGES:
+        return None
+    return {**header, **{name: header[name] / parts for name, parts in _PER_KILOVOLT.items()}}
+
+
+def read_map(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.spd`` or ``.lsd`` file; None where the file is none."""
+    return _packed(data, _MAPS) if len(data) >= MAP_SIZE and data.startswith(_MAP) else None
+
+
+def _packed(data: bytes, layout: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    values = struct.unpack_from("<" + "".join(code for _, code in layout), data)
+    return {name: _plain(value) for (name, _), value in zip(layout, values, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    """A text up to its first zero, "" where that is no text but what was left in memory; numbers as they are."""
+    if not isinstance(value, bytes):
+        return value
+    text = value.partition(b"\0")[0].strip()
+    return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else ""
+
+
+# -- what they mean ----------------------------------------------------------------------------------------------------
+
+
+def single(value: Any) -> float:
+    """A number of 32 bits with the digits that it was written with."""
+    return float(f"{float(value):.7g}")
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Year, day, month, minute, hour, hundredths, seconds, as MS-DOS has them."""
+    names = ("Year", "Mon", "Day"), ("Hour", "Min", "Sec", "Hund")
+    year, month, day = (int(tree[f"collectDate{name}"]) for name in names[0])
+    hour, minute, second, hundredths = (int(tree[f"collectTime{name}"]) for name in names[1])
+    local = dt.datetime(year, month, day, hour, minute, second, 10_000 * hundredths)  # noqa: DTZ001 - no zone is stated
+    raw = f"{year}-{month}-{day} {hour}:{minute}:{second}.{hundredths:02d}"
+    yield from moments("time.acquired_start", "collectDateYear + collectTimeMin", raw, local=local)
+
+
+def identified_elements(tree: Tree) -> Iterator[Found]:
+    """Elements whose peaks were identified."""
+    numbers = tree["at"]
+    if symbols := symbols_of(numbers, last=_FERMIUM):
+        yield Found("sample.elements", symbols, "at", numbers)

@@ -1,0 +1,129 @@
+"""EMPAD scans opened: an XML document, and frames of 128 x 128 numbers in the raw file that it names.
+
+Behind each frame are two rows that are none of it. Axes are the reader's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from diadem.errors import ReaderError
+from diadem.hooks import times
+from diadem.hooks.fields import Block, Found, Tree, look_up
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out
+from diadem.hooks.text import xml
+from diadem.model.layout import ArrayLayout
+from diadem.terms.dates import c_time, from_epoch, offset_of
+
+#: Bytes of a document; those seen have 4 to 6 thousand.
+_MOST_BYTES: Final = 4 << 20
+_ROW: Final = 128 * 4
+#: How long after its last frame a document is written, at most.
+_WRITTEN_WITHIN: Final = dt.timedelta(minutes=10)
+
+
+def is_empad(path: str) -> bool:
+    """An XML document ``root`` that names its raw file."""
+    with Path(path).open("rb") as stream:
+        head = stream.read(1 << 16)
+    return b"<root" in head[:1024] and (b"EMPAD" in head or b"raw_file" in head)
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a scan. Its block is the whole document, by the generation of the detector."""
+    data = files[files.entry].read_at(0, _MOST_BYTES + 1)
+    name, tree = xml(data) if len(data) <= _MOST_BYTES else ("", None)
+    if name != "root" or not isinstance(tree, Mapping):
+        raise ReaderError("it is no document of EMPAD", where=files.entry)
+    second = str(look_up(tree, "sensor/type")).startswith("EMPAD2") or "rawfile" in tree
+    kind = "empad2-xml" if second else "empad-xml" if "raw_file" in tree else ""
+    return Opened(_signals(files, tree), [Block(kind, tree)] if kind else [])
+
+
+def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
+    """Frames of a scan or a series in a raw file, which is one of the dataset: a document may name any."""
+    named = str(look_up(tree, "raw_file/@filename") or "")
+    if not named:
+        raise ReaderError("no reader knows the raw files of the detector's second generation", where=files.entry)
+    raw = str(PurePosixPath(files.entry).parent / named)
+    missing = ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
+    if raw not in files and len(files) > 1:
+        raise missing
+    for one in files.read({raw: []}):
+        shape = [int(axis["size"]) for axis in one["axes"]]
+        steps = [130 * _ROW * prod(shape[place + 1 : -2]) for place in range(len(shape) - 2)]
+        if raw not in files:  # what the document says holds all the same
+            yield Signal.from_reader({**one, "data": _Nowhere(tuple(shape), missing)})
+            continue
+        array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps, _ROW, 4))
+        if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
+            raise CutShort(raw, needed, files[raw].size)
+        yield from laid_out([one], [array])
+
+
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    """Frames whose file is not there."""
+
+    shape: tuple[int, ...]
+    why: ReaderError
+    dtype: ClassVar[Any] = np.dtype("<f4")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.why
+
+
+# -- when it was taken -------------------------------------------------------------------------------------------------
+
+
+def _writings(tree: Tree) -> tuple[dt.datetime | None, dt.datetime | None, str]:
+    """Local time, instant, and what stands there."""
+    stamp = tree.get("timestamp")
+    if not isinstance(stamp, Mapping):
+        return None, None, ""
+    epoch, local = stamp.get("@timestamp"), stamp.get("@isoformat")
+    instant = from_epoch(float(epoch)) if epoch else None
+    return dt.datetime.fromisoformat(str(local)) if local else None, instant, f"{local}, {epoch}"
+
+
+def stamp(tree: Tree) -> Iterator[Found]:
+    """The one time of a document of the first generation: local, and as seconds since 1970."""
+    local, instant, raw = _writings(tree)
+    key = "timestamp/@isoformat + timestamp/@timestamp"
+    yield from times.moments("time.acquired_start", key, raw, local=local, instant=instant)
+
+
+def acquisition(tree: Tree) -> Iterator[Found]:
+    """Start and end of a scan of the second generation, and the offset of its clock.
+
+    The document's own stamp gives the offset, by the difference of its two writings. Some programs write UTC as if it
+    were local time; then the end of the scan is earlier by just this offset.
+    """
+    start, end = (c_time(str(look_up(tree, f"acquisition/{key}"))) for key in ("start_time", "end_time"))
+    written, instant, _ = _writings(tree)
+    apart = None if written is None or instant is None else offset_of(written, instant)
+    if start is None or end is None:
+        yield from stamp(tree)
+        return
+    fits = apart is not None and written is not None and _fits(written - end, apart)
+    for field, key, moment in (
+        ("time.acquired_start", "acquisition/start_time", start),
+        ("time.acquired_end", "acquisition/end_time", end),
+    ):
+        raw = look_up(tree, key)
+        exact = moment - apart if fits and apart is not None else None
+        yield from times.moments(
+            field, key, raw, local=moment, instant=None if exact is None else exact.replace(tzinfo=dt.UTC)
+        )
+
+
+def _fits(later: dt.timedelta, apart: dt.timedelta) -> bool:
+    """Whether a document was written soon after its scan, by the same clock or by one that shows UTC."""
+    return any(dt.timedelta(0) <= later - shift <= _WRITTEN_WITHIN for shift in (dt.timedelta(0), -apart))

@@ -1,0 +1,409 @@
+"""What DigitalMicrograph's tags mean where that is no data: the mode decides, dates that refuse to guess, texts.
+
+`Indicated Magnification` is the number that the microscope shows: a magnification in imaging and scanning, the camera
+length in millimetres in diffraction. `STEM Camera Length` holds in scanning alone; elsewhere it is what was left.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.hooks.fields import Found, Tree, look_up
+from diadem.hooks.times import moments
+from diadem.terms.dates import c_time, decided, from_epoch, from_filetime, moments_of, offset_of
+from diadem.terms.units import convert
+
+#: Where an image has its tags; where StackBuilder puts those of the images that it has stacked.
+PLACES = ("ImageTags/source/Tags at creation", "ImageTags")
+
+# -- the microscope's mode -----------------------------------------------------------------------------------------
+
+_INFO = "Microscope Info"
+#: Imaging modes in which the number shown is a camera length, besides those with DIFF in their name.
+_DIFFRACTION = frozenset({"LAD", "SAD", "NBD", "CBD", "D"})
+_LENGTH_UNITS = frozenset({"nm", "µm", "μm", "um", "mm", "m", "pm", "Å", "A"})
+#: Millimetres below which a camera length is none of a real microscope, but one in another unit or of no meaning.
+_SHORTEST = 10.0
+#: `Meta Data/Signal` to the record's word.
+_SIGNALS = {"EELS": "EELS", "X-ray": "EDS", "CL": "CL"}
+#: Volts below which a transmission microscope's voltage is in another unit.
+_LOWEST = 1000.0
+_VOLTAGE = re.compile(r"([\d.]+)\s*(k?V)")
+_MAGNIFICATION = re.compile(r"[\d.,]+\s*([kM]?x|[mc]?m)\Z")
+
+
+class Mode:
+    """How the microscope worked, as far as its tags say.
+
+    Parameters
+    ----------
+    tags : object
+        The image's tags.
+    """
+
+    def __init__(self, tags: Any) -> None:
+        self.illumination = self._text(tags, "Illumination Mode")
+        self.imaging = self._text(tags, "Imaging Mode")
+        self.operation = self._text(tags, "Operation Mode")
+
+    @staticmethod
+    def _text(tags: Any, key: str) -> str:
+        found = look_up(tags, f"{_INFO}/{key}")
+        return found.strip() if isinstance(found, str) else ""
+
+    @property
+    def sem(self) -> bool:
+        """Whether it is a scanning electron microscope."""
+        return self.illumination.upper() == "SEM"
+
+    @property
+    def scanning(self) -> bool:
+        """Whether the beam is scanned (STEM, SEM)."""
+        if self.illumination:
+            return self.sem or "STEM" in self.illumination.upper()
+        return "SCAN" in self.operation.upper() or "STEM" in self.operation.upper()
+
+    @property
+    def diffraction(self) -> bool:
+        """Whether the screen shows a diffraction pattern and the beam stands still."""
+        modes = (self.imaging.upper(), self.operation.upper())
+        return not self.scanning and any("DIFF" in mode or mode in _DIFFRACTION for mode in modes)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is any word on it."""
+        return bool(self.illumination or self.imaging or self.operation)
+
+
+def magnification(tree: Tree) -> Iterator[Found]:
+    """Magnification, or camera length, by what the number shown means.
+
+    Nothing where neither a mode, nor the number's own unit, nor the unit of the image says it.
+    """
+    for base in PLACES:
+        tags = look_up(tree, base)
+        mode = Mode(tags)
+        key = f"{_INFO}/Indicated Magnification"
+        shown = _nonzero(look_up(tags, key))
+        meaning = _meaning(mode, tags, tree)
+        if shown is not None and meaning == "magnification":
+            yield Found("optics.magnification", shown, f"{base}/{key}", shown)
+        if shown is not None and meaning == "camera length" and shown >= _SHORTEST:
+            yield Found("optics.camera_length", shown, f"{base}/{key}", shown, "mm")
+        key = f"{_INFO}/STEM Camera Length"
+        length = _nonzero(look_up(tags, key))
+        # some microscopes report what they show under both names
+        if length is not None and length >= _SHORTEST and length != shown and mode.scanning and not mode.sem:
+            yield Found("optics.camera_length", length, f"{base}/{key}", length, "mm")
+
+
+def _meaning(mode: Mode, tags: Any, tree: Tree) -> str:
+    """``magnification``, ``camera length`` or "" of the number shown."""
+    if mode.known:
+        return "camera length" if mode.diffraction else "magnification"
+    formatted = look_up(tags, f"{_INFO}/Formatted Indicated Mag")
+    match = _MAGNIFICATION.match(formatted.strip()) if isinstance(formatted, str) else None
+    if match is not None:
+        return "magnification" if match[1].endswith("x") else "camera length"
+    unit = look_up(tree, "ImageData/Calibrations/Dimension/TagGroup0/Units")
+    return "magnification" if unit in _LENGTH_UNITS else ""
+
+
+def voltage(tags: Tree) -> Iterator[Found]:
+    """Acceleration voltage in volts, checked against the text with a unit that stands beside it in newer files."""
+    key = f"{_INFO}/Voltage"
+    volts = _nonzero(look_up(tags, key))
+    formatted = look_up(tags, f"{_INFO}/Formatted Voltage")
+    match = _VOLTAGE.match(formatted.strip()) if isinstance(formatted, str) else None
+    written = float(match[1]) * (1e3 if match[2] == "kV" else 1.0) if match else 0.0
+    if volts is None:
+        return
+    if written and abs(volts - written) > 0.05 * written:
+        yield Found("beam.acceleration_voltage", written, f"{_INFO}/Formatted Voltage", formatted, "V")
+    elif written or volts >= _LOWEST or Mode(tags).sem:
+        yield Found("beam.acceleration_voltage", volts, key, volts, "V")
+
+
+def mode(tags: Tree) -> Iterator[Found]:
+    """Mode of the beam, kind of instrument and technique: what the signal says, else the mode."""
+    found = Mode(tags)
+    if said := found.illumination or found.operation:
+        yield Found("beam.mode", said, f"{_INFO}/{'Illumination' if found.illumination else 'Operation'} Mode", said)
+    said, place = found.illumination, f"{_INFO}/Illumination Mode"
+    if said:
+        yield Found("instrument.kind", "sem" if found.sem else "tem", place, said, status="derived")
+    signal = look_up(tags, "Meta Data/Signal")
+    technique = _SIGNALS.get(signal) if isinstance(signal, str) else None
+    if technique:
+        place, said = "Meta Data/Signal", signal
+    elif said and found.scanning:
+        technique = "SEM" if found.sem else "STEM"
+    elif said and found.diffraction:
+        technique, place, said = "diffraction", f"{_INFO}/Imaging Mode", found.imaging
+    elif "TEM" in said.upper():
+        technique = "TEM"
+    if technique:
+        yield Found("signal.technique", technique, place, said, status="derived")
+
+
+def _nonzero(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and value else None
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+_PLUG_IN = re.compile(r"\b(COM|plug-?in|driver|simulat\w+)\s*\Z", re.IGNORECASE)
+#: Tags with an exposure, the preferred one first; their names end with the unit.
+_EXPOSURES = (
+    "DataBar/Exposure Time (s)",
+    "Acquisition/Parameters/High Level/Exposure (s)",
+    "Acquisition/Parameters/Detector/exposure (s)",
+    "EELS/Acquisition/Exposure (s)",
+    "CL/Acquisition/Exposure (s)",
+    "Acquisition/Frame/Sequence/Exposure Time (ns)",
+)
+#: A sum of two exposures is longer than one of them by more than rounding.
+_IN_TURNS = 1.02
+
+
+def written(value: Any) -> str | None:
+    """A text that somebody has written; ``DO NOT EDIT`` is what a facility puts where nobody is to write."""
+    return value.strip() if isinstance(value, str) and not value.strip().lower().startswith("do not ") else None
+
+
+def model(value: Any) -> str | None:
+    """A microscope, not what DigitalMicrograph talks to it with: its plug-ins are called ``JEOL COM``."""
+    text = written(value)
+    return None if text is None or _PLUG_IN.search(text) else text
+
+
+def version(value: Any) -> str | None:
+    """Name of the program with its version."""
+    return f"GMS {value.strip()}" if isinstance(value, str) and value.strip() else None
+
+
+def square(value: Any) -> int | None:
+    """Binning, where it is the same in both directions."""
+    across, down = value
+    return int(across) if across == down else None
+
+
+def exposure(tags: Tree) -> Iterator[Found]:
+    """Of two spectra that are taken in turns each has its own; the tags of the camera have the sum."""
+    own = "EELS/Acquisition/Exposure (s)"
+    key = next((key for key in _EXPOSURES if float(look_up(tags, key) or 0)), own)
+    turn = look_up(tags, own)
+    if turn and float(look_up(tags, key)) > _IN_TURNS * float(turn):
+        key = own
+    if raw := look_up(tags, key):
+        yield Found("camera.exposure", float(raw), key, raw, key.rpartition("(")[2].rstrip(")"))
+
+
+def emission(tags: Tree) -> Iterator[Found]:
+    """Emission current; its micro sign is one of two characters, and another one on a PC with another code page."""
+    for key, value in (look_up(tags, _INFO) or {}).items():
+        if key.startswith("Emission Current (") and key.endswith("A)"):
+            yield Found("beam.emission_current", value, f"{_INFO}/{key}", value, "uA")
+
+
+def live_times(tags: Tree) -> Iterator[Found]:
+    """Live and real time of one spectrum: in a spectrum image they are what was set last."""
+    live, real = (look_up(tags, f"EDS/{key} time") for key in ("Live", "Real"))
+    if look_up(tags, "EDS/Images") is None and 0 < float(live) <= 1.001 * float(real):
+        yield Found("eds.live_time", live, "EDS/Live time", live, "s")
+        yield Found("eds.real_time", real, "EDS/Real time", real, "s")
+
+
+def pixel_sizes(tree: Tree) -> Iterator[Found]:
+    """Sizes of pixels in a TIFF file, of lengths or of reciprocal lengths as the unit says."""
+    for axis in "XY":
+        scale, unit = (look_up(tree, f"Calibrations/{axis} {part}") for part in ("scale", "unit"))
+        if not isinstance(scale, float) or not scale or not isinstance(unit, str):
+            continue
+        for field, wanted in (("image.pixel_size", "m"), ("image.reciprocal_pixel_size", "1/m")):
+            if unit and convert(1.0, unit, wanted) is not None:
+                yield Found(f"{field}_{axis.lower()}", abs(scale), f"Calibrations/{axis} scale", scale, unit)
+
+
+# -- when: local texts of the PC's language beside instants that need none -------------------------------------------
+
+#: FILETIMEs of the moment that `Acquisition Date` and `Acquisition Time` tell; the second one in versions before 2.
+_FILETIMES = ("DataBar/Acquisition Time (OS)", "DataBar/System Info")
+#: Milliseconds since 1970 when the camera was told to begin.
+_EPOCH = "Acquisition/Frame/Sequence/Acquisition Start Time (epoch)"
+#: Groups with a date, a start and an end of their own.
+_SPANS = ("SI", "EELS", "EDS", "CL")
+#: Of spectra of a photomultiplier behind a grating that is turned.
+_SERIAL = "CL/Acquisition/Acquisition begin"
+_START, _END = "time.acquired_start", "time.acquired_end"
+
+
+def acquired(tags: Tree) -> Iterator[Found]:
+    """Start and end of an acquisition.
+
+    Start and end of spectra; then the time of the data bar, which of spectra is that of their first frame, with the
+    offset where an instant stands beside it. Of a date whose order of day and month nothing decides, only what the
+    instant says.
+    """
+    instant, key, raw = _instant(tags)
+    readings, locator, text = _data_bar(tags, instant)
+    local = readings[0] if len(readings) == 1 else None
+    yield from _span(tags, instant, local)
+    yield from _begun(tags, instant)
+    if local is not None and instant is not None:
+        yield from moments(_START, f"{locator} + {key}", f"{text} + {raw}", local=local, instant=instant)
+    elif instant is not None:
+        yield from moments(_START, key, raw, instant=instant)
+    else:
+        yield from moments(_START, locator, text, local=readings)
+
+
+def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
+    """The moment in UTC, its tag and what stands there."""
+    for key in _FILETIMES:
+        raw = look_up(tags, key)
+        if isinstance(raw, (int, float)) and (moment := from_filetime(int(raw))) is not None:
+            return moment, key, raw
+    raw = look_up(tags, _EPOCH)
+    if isinstance(raw, (int, float)) and (moment := from_epoch(raw / 1e3)) is not None:
+        return moment, _EPOCH, raw
+    return None, "", None
+
+
+def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[list[dt.datetime], str, str]:
+    """What the local time of the data bar may be, its tags and what stands there."""
+    date, clock = look_up(tags, "DataBar/Acquisition Date"), look_up(tags, "DataBar/Acquisition Time")
+    if not isinstance(date, str) or not isinstance(clock, str):
+        return [], "", ""
+    readings = moments_of(date, clock)
+    local = _decided(readings, tags, instant)
+    return [local] if local else readings, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
+
+
+def _decided(candidates: list[dt.datetime], tags: Any, near: dt.datetime | None) -> dt.datetime | None:
+    """The one local time that can be, by an instant, else by the day that the scan generator notes in English."""
+    local = decided(candidates, near)
+    stamp = look_up(tags, "DigiScan/TimeStamp")
+    noted = c_time(stamp) if local is None and isinstance(stamp, str) else None
+    if noted is None:
+        return local
+    close = [candidate for candidate in candidates if abs(candidate - noted) < dt.timedelta(hours=6)]
+    return close[0] if len(close) == 1 else None
+
+
+def _span(tags: Any, instant: dt.datetime | None, local: dt.datetime | None) -> Iterator[Found]:
+    """Start and end of a spectrum or spectrum image, of the first group that tells them."""
+    for group in _SPANS:
+        date, clock, end = (look_up(tags, f"{group}/Acquisition/{key}") for key in ("Date", "Start time", "End time"))
+        if not isinstance(date, str) or not isinstance(clock, str):
+            continue
+        place, raw = f"{group}/Acquisition/", f"{date} {clock}"
+        start = _same_clock(readings := moments_of(date, clock), tags, instant, local)
+        if start is None:
+            yield from moments(_START, f"{place}Date + {place}Start time", raw, local=readings)
+            continue
+        apart = _offset(start, local, instant)
+        yield from moments(_START, f"{place}Date + {place}Start time", raw, local=start, instant=_utc(start, apart))
+        if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
+            yield from _ended(place, f"{date} {end}", start, ends, apart)
+        return
+
+
+def _begun(tags: Any, instant: dt.datetime | None) -> Iterator[Found]:
+    """Start of a spectrum that was measured channel by channel: date and time of day in one text."""
+    raw = look_up(tags, _SERIAL)
+    if not isinstance(raw, str):
+        return
+    date, _, clock = raw.strip().partition(" ")
+    local = _decided(readings := moments_of(date, clock), tags, instant)
+    yield from moments(_START, _SERIAL, raw, local=local or readings)
+
+
+def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:
+    """Offset of the data bar's clock, where a spectrum was begun within a day of it: it is the clock of the same PC."""
+    if local is None or instant is None or abs(start - local) > dt.timedelta(days=1):
+        return None
+    return offset_of(local, instant)
+
+
+def _utc(local: dt.datetime, apart: dt.timedelta | None) -> dt.datetime | None:
+    return None if apart is None else (local - apart).replace(tzinfo=dt.UTC)
+
+
+def _same_clock(
+    candidates: list[dt.datetime], tags: Any, instant: dt.datetime | None, local: dt.datetime | None
+) -> dt.datetime | None:
+    """The candidate on the day of the data bar where several can be: one PC has written both."""
+    if len(candidates) > 1 and local is not None:
+        candidates = [one for one in candidates if abs(one - local) < dt.timedelta(days=1)] or candidates
+    return _decided(candidates, tags, instant)
+
+
+def _ended(
+    place: str, raw: str, start: dt.datetime, ends: list[dt.datetime], apart: dt.timedelta | None
+) -> Iterator[Found]:
+    """The end: the first reading of its clock after the start, next day if need be."""
+    later = sorted(
+        dt.datetime.combine(start.date() + dt.timedelta(days=day), end.time()) for end in ends for day in (0, 1)
+    )
+    end = next((moment for moment in later if moment >= start), None)
+    if end is not None:
+        yield from moments(_END, f"{place}Date + {place}End time", raw, local=end, instant=_utc(end, apart))
+
+
+# -- the text that FEI's microscopes put into a tag ------------------------------------------------------------------
+#
+# Its lines end with U+2028; its form is as NexusLIMS reads it (`process_tecnai_microscope_info`):
+#
+#     Microscope Titan 300 kV D3094 SuperTwin
+#     User ALICE
+#     Gun FEG Extr volt 4400 V Gun Lens 3 Emission 145.00uA
+#     Mode TEM uP SA Zoom Image Defocus (um) -0.283 Magn 185000x
+#     Spot 2
+#     Stage -259.807, 18.101, 7.060 um, 0.00, 0.11 deg
+
+_TEXT = "Tecnai/Microscope Info"
+_DIGITS = r"([-+]?\d+(?:\.\d+)?)"
+#: Field, pattern, unit.
+_LINES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
+    (field, re.compile(pattern, re.MULTILINE), unit)
+    for field, pattern, unit in (
+        ("person.operator", r"^User (\S.*)$", ""),
+        ("beam.source_type", r"^Gun (\S.*?) Extr volt ", ""),
+        ("beam.extraction_voltage", rf"^Gun .*\bExtr volt {_DIGITS} V\b", "V"),
+        ("beam.emission_current", rf"^Gun .*\bEmission {_DIGITS} ?uA", "uA"),
+        ("beam.spot_index", rf"^Spot {_DIGITS}\s*$", ""),
+        ("optics.defocus", rf"^Mode .*\bDefocus \(um\) {_DIGITS}", "um"),
+        ("optics.magnification", rf"^Mode .*\bMagn {_DIGITS} ?x", ""),
+        ("optics.camera_length", rf"^Mode .*\bCL {_DIGITS} ?m\b", "m"),
+    )
+)
+_STAGE = re.compile(
+    rf"^Stage {_DIGITS}\D*, *{_DIGITS}\D*, *{_DIGITS} ?um, *{_DIGITS}\D*, *{_DIGITS} ?deg", re.MULTILINE
+)
+_AXES = (("stage.x", "um"), ("stage.y", "um"), ("stage.z", "um"), ("stage.alpha", "deg"), ("stage.beta", "deg"))
+#: What the tags of DigitalMicrograph say of the same; they go before the text.
+_INSTEAD = {
+    "person.operator": ("Session Info/Operator", "Microscope Info/Operator"),
+    "optics.magnification": ("Microscope Info/Indicated Magnification",),
+    "optics.camera_length": ("Microscope Info/Indicated Magnification",),
+    "beam.emission_current": ("Microscope Info/Emission Current (µA)",),
+    **dict.fromkeys((field for field, _ in _AXES), ("Microscope Info/Stage Position",)),
+}
+
+
+def tecnai(tags: Tree) -> Iterator[Found]:
+    """What the text states and no tag of DigitalMicrograph states."""
+    text = look_up(tags, _TEXT)
+    if not isinstance(text, str):
+        return
+    lines = text.replace("\u2028", "\n").replace("\r", "\n")
+    stated = [(field, match[1], unit) for field, pattern, unit in _LINES if (match := pattern.search(lines))]
+    if stage := _STAGE.search(lines):
+        stated += [(field, digits, unit) for (field, unit), digits in zip(_AXES, stage.groups(), strict=True)]
+    for field, value, unit in stated:
+        if not any(look_up(tags, key) for key in _INSTEAD.get(field, ())):
+            yield Found(field, value, _TEXT, value, unit)

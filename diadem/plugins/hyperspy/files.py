@@ -1,0 +1,205 @@
+"""HyperSpy's files opened: .hspy, .hdf5 and .zspy. RosettaSciIO reads the signals; the metadata are cut out here.
+
+HyperSpy marks types in names (``_list_elements``, ``_datetime_date``); source: RosettaSciIO, ``_hierarchical.py``.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import Dictionary, Files, Opened
+from diadem.hooks.hdf5 import Left, child, children, groups, is_array, shows
+from diadem.plugins.hyperspy.signal import origin_of, vendor_blocks
+from diadem.plugins.hyperspy.zarr import LONGEST_LIST, Store
+
+if TYPE_CHECKING:
+    import h5py
+
+#: Names of the two trees, those of HyperSpy 0.x last.
+_METADATA = ("metadata", "mapped_parameters")
+_ORIGINAL = ("original_metadata", "original_parameters")
+#: Groups and values of one file that are looked at; groups within groups.
+_MOST, _DEEPEST = 50_000, 30
+_NUMBERED = re.compile(r"_(?:list|tuple)_\d+_(.+)\Z", re.DOTALL)
+_CALL = re.compile(r"(?:datetime\.)?(date|time)?(\([\d, ]*\))\Z")
+
+
+def is_hspy(path: str) -> bool:
+    """HyperSpy marks its files, and keeps its signals in `Experiments`."""
+    return shows(path, lambda root: root.attrs.get("file_format") == "HyperSpy" or "Experiments" in root)
+
+
+def open_hspy(files: Files) -> Opened:
+    """Open an HDF5 file of HyperSpy; arrays are read through the open file."""
+    return Opened(files.signals(hdf5=True), _of_hdf5(files))
+
+
+def open_zspy(files: Files) -> Opened:
+    """Open a Zarr store of HyperSpy, a folder or an archive."""
+    return Opened(files.signals(), _of_zarr(files))
+
+
+def read_zspy(path: str, lazy: bool = True) -> list[Dictionary]:
+    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy.
+
+    Raises
+    ------
+    ReaderError
+        It names code to decode its arrays by that is not known to be harmless.
+    """
+    with closing(Store(path)) as store:
+        store.require_known_codecs()
+    from rsciio.zspy import file_reader
+
+    signals: list[Dictionary] = file_reader(path, lazy=lazy, mode="r")
+    return signals
+
+
+# -- blocks ----------------------------------------------------------------------------------------------------------
+
+
+class Group(Protocol):
+    """A group of a file, HDF5 or Zarr."""
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Attributes and small arrays by name."""
+
+    def groups(self) -> Iterator[tuple[str, Group]]:
+        """Groups in it by name."""
+
+
+def _of_hdf5(files: Files) -> Iterator[Block]:
+    import h5py
+
+    left = Left(_MOST)
+    with h5py.File(files.hdf5(), "r") as file:
+        # In the order of the reader: what has data.
+        held = [(name, group) for name, group in groups(child(file, "Experiments")).items() if "data" in group]
+        for number, (name, group) in enumerate(held):
+            yield from _blocks(name, Hdf5Group(group), number, left)
+
+
+def _of_zarr(files: Files) -> Iterator[Block]:
+    left = Left(_MOST)
+    with closing(Store(files.path())) as store:
+        for number, (name, group) in enumerate(store.experiments()):
+            yield from _blocks(name, group, number, left)
+
+
+def _blocks(name: str, group: Group, number: int, left: Left) -> Iterator[Block]:
+    """Blocks of one signal: those of the vendor that are known, then HyperSpy's own."""
+    trees: dict[str, Mapping[str, Any]] = {
+        inside: tree_of(content, left) for inside, content in group.groups() if inside in (*_METADATA, *_ORIGINAL)
+    }
+    place = f"Experiments/{name}"
+    metadata, original = (next((key for key in keys if key in trees), "") for keys in (_METADATA, _ORIGINAL))
+    told, kept = trees.get(metadata, {}), trees.get(original, {})
+    origin = origin_of(told, kept)
+    vendors = list(vendor_blocks(origin, told, kept, f"{place}/{original}", number))
+    yield from vendors
+    tree: dict[str, Any] = {key: trees[key] for key in (metadata, original) if key}
+    if tree:
+        tree |= {"read by": origin, "vendor's own": bool(vendors)}
+        yield Block("hyperspy-signal", tree, place=place, signals=(number,))
+
+
+class Hdf5Group:
+    """A group of an HDF5 file that is read attribute by attribute; links are not followed, long arrays not read.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        It.
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self._group = group
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Attributes and small arrays by name; texts as texts."""
+        for name in self._group.attrs:
+            yield str(name), self._group.attrs[name]
+        import h5py
+
+        for name, item in children(self._group):
+            if is_array(item, "") and item.size <= LONGEST_LIST:
+                yield name, item.asstr()[()] if h5py.check_string_dtype(item.dtype) is not None else item[()]
+
+    def groups(self) -> Iterator[tuple[str, Group]]:
+        """Groups in it by name."""
+        yield from ((name, Hdf5Group(group)) for name, group in groups(self._group).items())
+
+
+def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
+    """A group as nested mappings and lists.
+
+    Parameters
+    ----------
+    group : Group
+        Where to begin.
+    left : Left
+        What may still be looked at; shared by all trees of a file.
+    depth : int
+        Groups above it.
+    """
+    found: dict[str, Any] = {}
+    for name, value in group.values():
+        if not left.take():
+            return found
+        plain = _named(name, value)
+        if plain is not None:
+            found[plain[0]] = plain[1]
+    for name, inside in group.groups() if depth < _DEEPEST else ():
+        if not left.take():
+            return found
+        if name.startswith(("_sig_", "_hspy_AxesManager_")):
+            continue
+        content = tree_of(inside, left, depth + 1)
+        numbered = _NUMBERED.match(name)
+        found[numbered[1] if numbered else name] = [content[key] for key in sorted(content)] if numbered else content
+    return found
+
+
+def _named(name: str, value: Any) -> tuple[str, Any] | None:
+    """A value by its plain name; None for what is no value."""
+    for mark in ("_list_empty_", "_tuple_empty_"):
+        if name.startswith(mark):
+            return name.removeprefix(mark), []
+    if name.startswith(("_ragged_shapes_", "_sig_")):
+        return None
+    if name.startswith("_datetime_"):
+        return name.removeprefix("_datetime_"), _moment(value)
+    if name.startswith("_bs_"):
+        return name.removeprefix("_bs_"), bytes(value) if not isinstance(value, str) else value
+    for mark in ("_list_", "_tuple_"):
+        if name.startswith(mark):
+            return name.removeprefix(mark), _plain(value)
+    return name, _plain(value)
+
+
+def _moment(value: Any) -> str:
+    """``datetime.date(1991, 10, 1)``, as the first versions wrote it, in ISO 8601; other texts as they are."""
+    text = str(_plain(value))
+    match = _CALL.match(text)
+    if match is None:
+        return text
+    numbers = ast.literal_eval(match[2])
+    made = dt.time(*numbers) if match[1] == "time" else dt.date(*numbers)
+    return made.isoformat()
+
+
+def _plain(value: Any) -> Any:
+    """A value without NumPy: texts, numbers, lists; ``_None_`` is None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, list):
+        return [_plain(item) for item in value[:LONGEST_LIST]]
+    return None if value == "_None_" else value

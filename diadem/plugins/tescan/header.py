@@ -1,0 +1,110 @@
+"""TESCAN's header: a side file of INI sections, or the same in a TIFF tag without the sections' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from diadem.hooks.fields import Found, Tree, look_up
+from diadem.hooks.text import decode, ini
+
+#: Types of the tag's records; the first is a picture of the image.
+_RECORDS = {2: "MAIN", 3: "SEM"}
+_LINES = re.compile(rb"(?:[A-Za-z0-9][\w.]*=[^\r\n\x00]*\r?\n){4,}")
+#: Instruments with an ion column, by the names that TESCAN sells them under.
+_DUAL = re.compile(r"\b(AMBER|SOLARIS|LYRA|FERA|GAIA|XEIA|VELA)", re.IGNORECASE)
+_IONS = (
+    (re.compile(r"\b(gallium|ga\+?|lmis)\b", re.IGNORECASE), "Ga"),
+    (re.compile(r"\b(xenon|xe\+?)\b", re.IGNORECASE), "Xe"),
+)
+
+
+def sections(data: bytes) -> dict[str, dict[str, str]] | None:
+    """A side file; sections of one that does not name them by the keys of its first lines. None of another's."""
+    found = ini(decode(data))
+    if "MAIN" in found and len(found) > 1:
+        return found
+    lines = found.get("", {})
+    return {"MAIN": lines, "SEM": lines} if {"PixelSizeX", "Device", "HV"} <= set(lines) else None
+
+
+def records(data: bytes) -> dict[str, dict[str, str]]:
+    """The tag's records of text as sections.
+
+    Each record is its length in four bytes, its type in two, and its content. Where the records do not lie so, lines of
+    ``key=value`` are looked for.
+    """
+    found: dict[str, dict[str, str]] = {}
+    start = 0
+    while start + 6 <= len(data):
+        length = int.from_bytes(data[start : start + 4], "little")
+        kind = int.from_bytes(data[start + 4 : start + 6], "little")
+        if length < 2 or start + 4 + length > len(data):
+            break
+        lines = ini(decode(data[start + 6 : start + 4 + length])).get("", {}) if kind > 1 else {}
+        if lines:
+            found[_section(kind, lines)] = lines
+        start += 4 + length
+    return found or _scattered(data)
+
+
+def _scattered(data: bytes) -> dict[str, dict[str, str]]:
+    """Sections by their content, wherever they stand."""
+    found: dict[str, dict[str, str]] = {}
+    for match in _LINES.finditer(data):
+        lines = ini(decode(match[0])).get("", {})
+        if {"Device", "PixelSizeX", "HV", "WD", "AcceleratorVoltage"} & set(lines):
+            found.setdefault(_section(0, lines), lines)
+    return found
+
+
+def _section(kind: int, lines: Mapping[str, str]) -> str:
+    """Name of a section as it is in a side file."""
+    if "PixelSizeX" in lines:
+        return "MAIN"
+    if any(key in lines for key in ("ColumnTilt", "ColumnType", "FIBColumn")):
+        return "FIB"
+    return _RECORDS.get(kind, "SEM" if not kind else f"record {kind}")
+
+
+def _place(tree: Tree, section: str) -> str:
+    """Key of a section: those of a tag stand below the tag's name."""
+    return f"TESCAN/{section}" if "TESCAN" in tree else section
+
+
+def _columns(tree: Tree) -> list[str]:
+    """Sections of columns; a header has the one that made the image."""
+    sections = look_up(tree, "TESCAN") if "TESCAN" in tree else tree
+    return [name for name in ("SEM", "FIB") if isinstance(sections.get(name), Mapping)]
+
+
+def has_one_column(tree: Tree) -> bool:
+    """Whether the header has the column that made the image, and no other."""
+    return len(_columns(tree)) == 1
+
+
+def ions(tree: Tree) -> Iterator[Found]:
+    """Species of an ion column by the names of its source."""
+    if _columns(tree) != ["FIB"]:
+        return
+    place = _place(tree, "FIB")
+    section: Mapping[str, Any] = look_up(tree, place)
+    for key, raw in section.items():
+        if re.search("gun|source|ion|column|species", key, re.IGNORECASE):
+            for pattern, ion in _IONS:
+                if pattern.search(str(raw)):
+                    yield Found("beam.species", ion, f"{place}/{key}", raw, status="derived")
+                    return
+
+
+def kind(tree: Tree) -> Iterator[Found]:
+    """An instrument with an ion column by its section or its name; others are scanning electron microscopes."""
+    key = f"{_place(tree, 'MAIN')}/Device"
+    device = str(look_up(tree, key) or "")
+    columns = _columns(tree)
+    if "FIB" in columns:
+        yield Found("instrument.kind", "fib", _place(tree, "FIB"), "FIB", status="derived")
+    elif columns:
+        kind = "fib" if _DUAL.search(device) else "sem"
+        yield Found("instrument.kind", kind, key, device, status="derived")

@@ -1,0 +1,106 @@
+"""TIFF files opened: directories that lead to strips and tiles of pixels, and to a vendor's own tags.
+
+RosettaSciIO's reader says which pages make a signal, and what their axes are. It exchanges width and height of Thermo
+Fisher, TVIPS and Olympus pixels, rounds JEOL's by up to half a percent, takes reciprocal lengths of TVIPS patterns as
+lengths, and knows none of Orion, TESCAN, Fibics and Tecnai pictures: what the table of a family says of pixel sizes
+goes before. Pixels that lie flat are read from where they lie; what is compressed, or in colours, the reader decodes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from diadem.errors import ReaderError
+from diadem.hooks.binary import stream_of
+from diadem.hooks.formats import Files, Opened, Signal, laid_out
+from diadem.hooks.tiff import NotTiff, Tiff
+from diadem.model.layout import ArrayLayout, ByteRange
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a file; its vendor's metadata are for those who know the vendor's tags."""
+    name = files.entry
+    stream = stream_of(files[name])
+    try:
+        tiff = Tiff(stream)
+    except NotTiff as error:
+        raise ReaderError(str(error), where=name) from error
+    promised = tiff.promised(tuple(tiff.pages()))
+    return Opened(_signals(files, stream, whole=promised <= files[name].size), size=promised)
+
+
+def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]:
+    name, size = files.entry, files[files.entry].size
+    arrays = _arrays(name, stream, size) if whole else []
+    read = files.read({name: _besides(arrays, size)}) if arrays else []
+    for one, array in zip(read, arrays, strict=False):
+        stored = np.dtype(array.dtype)
+        if one["data"].dtype.newbyteorder(stored.byteorder) == stored:  # the reader has it as this machine would
+            one["data"] = one["data"].astype(stored)
+    for signal in laid_out(read, arrays) or map(Signal.from_reader, files.read()):
+        yield replace(signal, tables_first=True)
+
+
+def _arrays(name: str, stream: BinaryIO, size: int) -> list[ArrayLayout]:
+    """Where the arrays of all signals lie; none where one of them does not lie flat within the file."""
+    import tifffile
+
+    try:
+        stream.seek(0)
+        with tifffile.TiffFile(stream, name=name) as file:
+            arrays = [_array(name, file, series) for series in file.series]
+    except Exception as error:  # the reader says what is wrong with the file
+        logging.getLogger(__name__).debug("pages of %s: %r", name, error)
+        return []
+    whole = [array for array in arrays if array is not None and max(stop for _, stop in _pieces(array)) <= size]
+    return whole if len(whole) == len(arrays) else []
+
+
+def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
+    """Where the pages of a series lie: in one piece, or each as far from the last; None where they do not."""
+    import tifffile
+
+    first, dtype = series.keyframe, series.dtype
+    if dtype is None or first.photometric == tifffile.PHOTOMETRIC.RGB or first.parent is not file:
+        return None
+    stored = np.dtype(dtype).newbyteorder(file.byteorder)
+    start, shape = series.dataoffset, tuple(int(size) for size in series.shape)
+    if start is not None:
+        return ArrayLayout(name, start, stored.str, shape, _strides(shape, stored.itemsize))
+    pages = list(series.pages)
+    if not all(page is not None and page.is_final and page.parent is file for page in pages):
+        return None
+    starts = [page.dataoffsets[0] for page in pages]
+    steps = {after - before for before, after in pairwise(starts)}
+    if len(steps) != 1 or prod(shape) != len(pages) * prod(first.shape):
+        return None
+    shape = (len(pages), *(int(size) for size in first.shape))
+    return ArrayLayout(name, starts[0], stored.str, shape, (steps.pop(), *_strides(shape[1:], stored.itemsize)))
+
+
+def _strides(shape: Sequence[int], item: int) -> tuple[int, ...]:
+    """Of an array in one piece."""
+    return tuple(item * prod(shape[place + 1 :]) for place in range(len(shape)))
+
+
+def _pieces(array: ArrayLayout) -> list[ByteRange]:
+    """Where the pages of an array lie; one piece where nothing is between them."""
+    item = np.dtype(array.dtype).itemsize
+    if array.strides == _strides(array.shape, item):
+        return [(array.offset, array.offset + prod(array.shape) * item)]
+    starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
+    return [(start, start + prod(array.shape[1:]) * item) for start in starts]
+
+
+def _besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
+    """All bytes but the arrays'."""
+    pieces = sorted(piece for array in arrays for piece in _pieces(array))
+    edges = [0, *(edge for piece in pieces for edge in piece), size]
+    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]

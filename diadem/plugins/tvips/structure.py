@@ -1,0 +1,146 @@
+"""EM-MENU's `TemData` structure, to which tag 37706 points, versions 1 and 2; and what its values say together.
+
+Members are those of EM-MENU's help file, as tifffile lists them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.tiff import Page, Tiff, piece
+from diadem.hooks.times import moments
+from diadem.terms.matter import electron_wavelength
+
+_TAG = 37706
+#: Members of version 1 after `Version`; all are integers of four bytes but the comment.
+_FIRST = (  # noqa: SIM905 - a list of 40 lines reads worse
+    "HighTension SphericalAberration IlluminationAperture Magnification PostMagnification FocalLength Defocus "
+    "Astigmatism AstigmatismDirection BiprismVoltage SpecimenTiltAngle SpecimenTiltDirection "
+    "IlluminationTiltDirection IlluminationTiltAngle ImageMode EnergySpread ChromaticAberration ShutterType "
+    "DefocusSpread CcdNumber CcdSize OffsetXV1 OffsetYV1 PhysicalPixelSize Binning ReadoutSpeed GainV1 SensitivityV1 "
+    "ExposureTimeV1 FlatCorrected DeadPxCorrected ImageMean ImageStd DisplacementX DisplacementY DateV1 TimeV1 "
+    "ImageMin ImageMax ImageStatisticsQuality"
+).split()
+#: Members of version 2: name and `struct` letters; "u" and a number is text of UTF-16 in so many bytes.
+_SECOND = (
+    ("ImageName", "u160"), ("ImageFolder", "u160"), ("ImageSizeX", "i"), ("ImageSizeY", "i"), ("ImageSizeZ", "i"),
+    ("ImageSizeE", "i"), ("ImageDataType", "i"), ("Date", "i"), ("Time", "i"), ("Comment", "u1024"),
+    ("ImageHistory", "u1024"), ("Scaling", "16f"), ("ImageStatistics", "32d"), ("ImageType", "i"),
+    ("ImageDisplayType", "i"), ("PixelSizeX", "f"), ("PixelSizeY", "f"), ("ImageDistanceZ", "f"),
+    ("ImageDistanceE", "f"), ("ImageMisc", "32f"), ("TemType", "u160"), ("TemHighTension", "f"),
+    ("TemAberrations", "32f"), ("TemEnergy", "32f"), ("TemMode", "i"), ("TemMagnification", "f"),
+    ("TemMagnificationCorrection", "f"), ("TemPostMagnification", "f"), ("TemStageType", "i"),
+    ("TemStagePosition", "5f"), ("TemImageShift", "2f"), ("TemBeamShift", "2f"), ("TemBeamTilt", "2f"),
+    ("TilingParameters", "7f"), ("TemIllumination", "3f"), ("TemShutter", "i"), ("TemMisc", "32f"),
+    ("CameraType", "u160"), ("PhysicalPixelSizeX", "f"), ("PhysicalPixelSizeY", "f"), ("OffsetX", "i"),
+    ("OffsetY", "i"), ("BinningX", "i"), ("BinningY", "i"), ("ExposureTime", "f"), ("Gain", "f"), ("ReadoutRate", "f"),
+    ("FlatfieldDescription", "u160"), ("Sensitivity", "f"), ("Dose", "f"), ("CamMisc", "32f"),
+    ("FeiMicroscopeInformation", "u1024"), ("FeiSpecimenInformation", "u1024"), ("Magic", "I"),
+)  # fmt: skip
+_FIRST_SIZE = 4 + 80 + 4 * len(_FIRST)
+#: At the end of version 2.
+_MAGIC = 0xAAAAAAAA
+#: `TemMode` of diffraction, as RosettaSciIO tells camera lengths from magnifications.
+_DIFFRACTION = 3
+
+
+def _length(letters: str) -> int:
+    return int(letters[1:]) if letters.startswith("u") else struct.calcsize(f"<{letters}")
+
+
+_SECOND_SIZE = sum(_length(letters) for _, letters in _SECOND)
+
+
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """What a page has."""
+    tag = page.tags.get(_TAG)
+    offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
+    data = file.bytes_at(offset, _FIRST_SIZE + _SECOND_SIZE) if offset else b""
+    if members := parse(data):
+        tree["TVIPS"] = members
+        yield piece("tvips-tiff", page, "TVIPS", data[: _FIRST_SIZE if members["Version"] == 1 else None], offset)
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Members of the structure by name; none where it is of neither version."""
+    if len(data) < _FIRST_SIZE:
+        return {}
+    found: dict[str, Any] = {"Version": struct.unpack_from("<i", data)[0]}
+    numbers = struct.unpack_from(f"<{len(_FIRST)}i", data, 84)
+    found.update(zip(_FIRST, numbers, strict=True))
+    found["CommentV1"] = data[4:84].split(b"\x00", 1)[0].decode("cp1252", "replace")
+    if found["Version"] == 1:
+        return found
+    if found["Version"] != 2 or len(data) < _FIRST_SIZE + _SECOND_SIZE:
+        return {}
+    found.update(_second(data))
+    return found if found["Magic"] == _MAGIC else {}
+
+
+def _second(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Members of version 2."""
+    start = _FIRST_SIZE
+    for name, letters in _SECOND:
+        piece = data[start : start + _length(letters)]
+        start += len(piece)
+        if letters.startswith("u"):
+            yield name, piece.decode("utf-16-le", "ignore").split("\x00", 1)[0]
+        else:
+            values = struct.unpack(f"<{letters}", piece)
+            yield name, values[0] if len(values) == 1 else list(values)
+
+
+def whole(raw: Any) -> float | None:
+    """A spot: a whole number above zero."""
+    return raw if raw > 0 and raw == int(raw) else None
+
+
+def ten_thousandth(raw: Any) -> int | None:
+    """A binning of version 1."""
+    return round(raw * 1e-4) if raw > 0 else None
+
+
+def diffraction(tree: Tree) -> Iterator[Found]:
+    """Camera length, in the unit with which it explains the size of a pixel.
+
+    One pixel is its physical size over camera length and wavelength; `PixelSizeX` is taken as 1/nm.
+    """
+    known = tree["TVIPS"]
+    if known["TemMode"] != _DIFFRACTION or known["TemHighTension"] <= 0:
+        return
+    pixel = known["PhysicalPixelSizeX"] * 1e-9 * known["BinningX"]
+    correction = (known["TemMagnificationCorrection"] or 1) * (known["TemPostMagnification"] or 1)
+    for unit, length in (("mm", 1e-3), ("cm", 1e-2), ("m", 1.0)):
+        camera = known["TemMagnification"] * length * correction
+        if camera > 0 and math.isclose(
+            pixel / (camera * electron_wavelength(known["TemHighTension"])), known["PixelSizeX"] * 1e9, rel_tol=0.05
+        ):
+            raw = known["TemMagnification"]
+            yield Found("optics.camera_length", raw, "TVIPS/TemMagnification", raw, unit)
+            for direction in "XY":
+                size, key = known[f"PixelSize{direction}"], f"TVIPS/PixelSize{direction}"
+                yield Found(f"image.reciprocal_pixel_size_{direction.lower()}", size, key, size, "1/nm")
+            return
+
+
+def moment(date: int, seconds: int) -> dt.datetime | None:
+    """The local time of a date of year, month and day in two, one and one bytes, and seconds of the day."""
+    try:
+        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
+    except ValueError:
+        return None
+    return day + dt.timedelta(seconds=seconds) if 0 <= seconds < 86400 else None
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Local time of the picture."""
+    known = tree["TVIPS"]
+    date, seconds = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
+    local = moment(known[date], known[seconds])
+    key = f"TVIPS/{date} + TVIPS/{seconds}"
+    yield from moments("time.acquired_start", key, [known[date], known[seconds]], local=local)
