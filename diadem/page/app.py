@@ -34,6 +34,8 @@ VIEWS: tuple[tuple[str, View], ...] = (
     ("/picture/{package}", finding.picture),
     ("/session/{package}", session.package),
     ("/session/{package}/{dataset}", session.dataset),
+    ("/drawing/{package}/{dataset}", session.drawing),
+    ("/file/{package}", session.file),
     ("/health", session.health),
 )
 

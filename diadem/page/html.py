@@ -11,7 +11,6 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from diadem.archive.plain import quantity_text
 from diadem.model.plain_text import count_text, date_text, marked, size_text
 
 #: Characters of one text that a page shows.
@@ -29,8 +28,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size_text, "counted": count_text, "day": date_text}
-    made.globals |= {"link": link, "quantity": quantity_text}
+    made.filters |= {"size": size_text, "counted": count_text, "day": date_text, "python": repr}
+    made.globals["link"] = link
     return made
 
 
@@ -39,10 +38,10 @@ def _shown(value: object) -> object:
     return value if isinstance(value, Markup) else marked(value, _LONGEST)
 
 
-def link(path: str, **query: object) -> str:
+def link(place: str, /, **query: object) -> str:
     """An address of ours; what is empty is left out of the query."""
     said = urlencode({key: value for key, value in query.items() if value not in ("", None)}, errors="surrogatepass")
-    return f"{path}?{said}" if said else path
+    return f"{place}?{said}" if said else place
 
 
 def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -53,6 +55,38 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(archive: Path) -> Iterator[Served]:
     """The page, in a process of its own."""
     yield from serve(archive)
+
+
+@pytest.fixture(scope="session")
+def entered(archive: Path) -> Iterator[tuple[Served, str]]:
+    """A page that is shared, and the cookie of the browser that was let in."""
+    for served in serve(archive):
+        yield served, enter(served)
+
+
+def ask(
+    served: Served, path: str, method: str = "GET", body: dict[str, str] | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and content of an answer; no redirect is followed."""
+    where = urlsplit(served.origin)
+    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is not None:
+        said["Content-Type"] = "application/x-www-form-urlencoded"
+    line.request(method, path, urlencode(body) if body is not None else None, said)
+    answer = line.getresponse()
+    try:
+        content = answer.read()
+    finally:
+        line.close()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+
+def enter(served: Served) -> str:
+    """The cookie that the one-time address gives."""
+    status, headers, _ = ask(served, served.address.removeprefix(served.origin))
+    assert (status, headers["location"]) == (303, "/")
+    return headers["set-cookie"].partition(";")[0]
 
 
 def serve(node: Path, *options: str) -> Iterator[Served]:

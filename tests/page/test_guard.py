@@ -6,43 +6,20 @@ import http.client
 import re
 import signal
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.page.conftest import Served, serve
+from tests.page.conftest import Served, ask, enter, serve
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
-
-
-def ask(
-    served: Served, path: str, method: str = "GET", body: dict[str, str] | None = None, **headers: str
-) -> tuple[int, dict[str, str], str]:
-    """Status, headers and text of an answer; no redirect is followed."""
-    where = urlsplit(served.origin)
-    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=30)
-    said = {name.replace("_", "-"): value for name, value in headers.items()}
-    if body is not None:
-        said["Content-Type"] = "application/x-www-form-urlencoded"
-    line.request(method, path, urlencode(body) if body is not None else None, said)
-    answer = line.getresponse()
-    text = answer.read().decode("utf-8", "replace")
-    line.close()
-    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
-
-
-def enter(served: Served) -> str:
-    """The cookie that the one-time address gives."""
-    status, headers, _ = ask(served, served.address.removeprefix(served.origin))
-    assert (status, headers["location"]) == (303, "/")
-    return headers["set-cookie"].partition(";")[0]
 
 
 def test_the_address_counts_once(served: Served) -> None:
     status, headers, text = ask(served, "/")
     assert status == 403
-    assert "diadem page" in text, "it says what to do"
-    assert "ZnO" not in text
+    assert b"diadem page" in text, "it says what to do"
+    assert b"ZnO" not in text
     _, headers, _ = ask(served, served.address.removeprefix(served.origin))
     attributes = headers["set-cookie"].lower()
     assert "httponly" in attributes
@@ -51,25 +28,25 @@ def test_the_address_counts_once(served: Served) -> None:
     assert ask(served, served.address.removeprefix(served.origin))[0] == 403, "a stolen address, used again"
     status, _, text = ask(served, "/", Cookie=cookie)
     assert status == 200
-    assert "ZnO boundary" in text
+    assert b"ZnO boundary" in text
     assert ask(served, "/", Cookie=cookie[:-2] + "xx")[0] == 403
     assert ask(served, "/picture/00", Cookie="x=1")[0] == 403
     assert ask(served, "/enter?token=" + "A" * 43)[0] == 403
 
 
-def test_a_name_that_leads_here_is_not_ours(served: Served) -> None:
-    cookie = enter(served)
+def test_a_name_that_leads_here_is_not_ours(entered: tuple[Served, str]) -> None:
+    served, cookie = entered
     port = urlsplit(served.origin).port
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}", ""):
         status, _, text = ask(served, "/", Cookie=cookie, Host=host)
-        assert (status, "ZnO" in text) == (421, False), host
+        assert (status, b"ZnO" in text) == (421, False), host
     assert ask(served, "/", Cookie=cookie, Host=f"localhost:{port}")[0] == 200
 
 
-def test_another_site_cannot_send_a_form(served: Served) -> None:
-    cookie = enter(served)
+def test_another_site_cannot_send_a_form(entered: tuple[Served, str]) -> None:
+    served, cookie = entered
     _, _, text = ask(served, "/", Cookie=cookie)
-    word = re.search(r'name="form_word" value="(\w+)"', text)
+    word = re.search(r'name="form_word" value="(\w+)"', text.decode())
     good = {"Cookie": cookie, "Origin": served.origin}
     for origin in ("https://evil.example", "null", served.origin.replace("127.0.0.1", "127.0.0.2")):
         assert ask(served, "/search", "POST", {"q": "x"}, **good | {"Origin": origin})[0] == 403, origin
@@ -81,8 +58,8 @@ def test_another_site_cannot_send_a_form(served: Served) -> None:
     assert ask(served, "/search", "POST", {"q": "x" * (2 << 20)}, **good)[0] == 413
 
 
-def test_what_every_answer_says(served: Served) -> None:
-    cookie = enter(served)
+def test_what_every_answer_says(entered: tuple[Served, str]) -> None:
+    served, cookie = entered
     for path in ("/", "/search?q=HAADF", "/search?q=voltag>3", "/static/page.css", "/nothing", "/session/ffffffffff"):
         _, headers, _ = ask(served, path, Cookie=cookie)
         policy = headers["content-security-policy"]
@@ -94,11 +71,13 @@ def test_what_every_answer_says(served: Served) -> None:
     for path in ("/", "/search"):
         _, headers, text = ask(served, path, Cookie=cookie)
         assert headers["cache-control"] == "no-store"
-        assert not re.search(r"<script(?![^<>]*\bsrc=)|<style|<[a-z][^<>]*\s(?:on\w+|style)=", text), "nothing inline"
+        assert not re.search(r"<script(?![^<>]*\bsrc=)|<style|<[a-z][^<>]*\s(?:on\w+|style)=", text.decode()), (
+            "nothing inline"
+        )
 
 
-def test_wrong_addresses_have_an_answer(served: Served) -> None:
-    cookie = enter(served)
+def test_wrong_addresses_have_an_answer(entered: tuple[Served, str]) -> None:
+    served, cookie = entered
     for path, status in (
         ("/session/0123456789ab", 404),
         ("/session/nonsense", 400),
@@ -113,14 +92,14 @@ def test_wrong_addresses_have_an_answer(served: Served) -> None:
     ):
         found, _, text = ask(served, path, Cookie=cookie)
         assert found == status, path
-        assert "Traceback" not in text
+        assert b"Traceback" not in text
 
 
 def test_read_only(archive: Path) -> None:
     for served in serve(archive, "--read-only"):
         cookie = enter(served)
         status, _, text = ask(served, "/", "POST", {"q": "x"}, Cookie=cookie, Origin=served.origin)
-        assert (status, "read-only" in text) == (403, True)
+        assert (status, b"read-only" in text) == (403, True)
 
 
 def test_ctrl_c_ends_it_and_frees_the_port(served: Served) -> None:

@@ -29,12 +29,21 @@ class Seen:
         return answer
 
 
+def let_in(chromium: Any, entered: tuple[Served, str], **settings: Any) -> Any:
+    """What a browser keeps together, with the cookie of one that was let in."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, **settings)
+    name, _, value = entered[1].partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": entered[0].origin}])
+    return context
+
+
 @pytest.fixture(params=["light", "dark"])
-def seen(request: pytest.FixtureRequest, chromium: Any, served: Served) -> Iterator[Seen]:
+def seen(request: pytest.FixtureRequest, chromium: Any, entered: tuple[Served, str]) -> Iterator[Seen]:
     """A window that was let in; in the end nothing was asked of another machine, and nothing was wrong."""
-    context = chromium.new_context(color_scheme=request.param, viewport={"width": 1280, "height": 900})
+    context = let_in(chromium, entered, color_scheme=request.param)
+    served, _ = entered
     window = Seen(context.new_page(), served)
-    window.go(served.address.removeprefix(served.origin))
+    window.go("/")
     yield window
     context.close()
     assert [url for url in window.asked if not url.startswith(f"{served.origin}/")] == []
@@ -64,6 +73,25 @@ def test_home_search_and_narrowing(seen: Seen) -> None:
     assert window.locator(".card").count() == 2
 
 
+def test_a_session_and_its_datasets(seen: Seen) -> None:
+    window = seen.window
+    window.click("text=ZnO boundary")
+    window.wait_for_load_state("networkidle")
+    text = window.locator("main").inner_text()
+    for told in ("8 datasets", "S-12", "haadf_overview.tif", "present, proven", "were archived in the store main"):
+        assert told in text, told
+    window.click("main .card:has-text('haadf_overview.tif')")
+    window.wait_for_load_state("networkidle")
+    assert window.locator("img.drawing").evaluate("one => one.naturalWidth") > 200
+    value = window.locator("tr:has-text('Acceleration voltage') summary").first
+    value.click()
+    assert "rule" in window.locator("tr:has-text('Acceleration voltage')").first.inner_text()
+    here = window.url
+    window.click("a[rel=next]")
+    window.wait_for_load_state("networkidle")
+    assert window.url != here
+
+
 def test_hostile_words_are_words(seen: Seen) -> None:
     window = seen.window
     seen.go("/search?view=sessions")
@@ -78,7 +106,9 @@ def test_hostile_words_are_words(seen: Seen) -> None:
 
 def test_nothing_serious_for_people_who_see_or_point_differently(seen: Seen) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
-    for path in ("/", "/search?q=HAADF", "/search?q=HAADF&view=table", "/search?q=nothing+at+all", "/health"):
+    seen.window.click("text=ZnO boundary")
+    session = seen.window.url.removeprefix(seen.origin)
+    for path in ("/", "/search?q=HAADF", "/search?q=HAADF&view=table", "/health", session, f"{session}/d1"):
         seen.go(path)
         found = axe.Axe().run(seen.window, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
         serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
@@ -87,15 +117,24 @@ def test_nothing_serious_for_people_who_see_or_point_differently(seen: Seen) -> 
 
 def test_narrow_windows_do_not_scroll_sideways(seen: Seen) -> None:
     seen.window.set_viewport_size({"width": 360, "height": 800})
-    for path in ("/", "/search?q=HAADF", "/health"):
+    session = seen.window.locator(".card a").first.get_attribute("href")
+    for path in ("/", "/search?q=HAADF", "/health", session, f"{session}/d1"):
         seen.go(path)
         assert seen.window.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
-def test_reading_needs_no_script(chromium: Any, served: Served) -> None:
-    context = chromium.new_context(java_script_enabled=False)
-    window = Seen(context.new_page(), served)
-    window.go(served.address.removeprefix(served.origin))
+def test_the_printed_address_opens_the_page(chromium: Any, served: Served) -> None:
+    context = chromium.new_context()
+    window = context.new_page()
+    window.goto(served.address)
+    assert (window.url, window.title()) == (f"{served.origin}/", "Archive · emlab")
+    context.close()
+
+
+def test_reading_needs_no_script(chromium: Any, entered: tuple[Served, str]) -> None:
+    context = let_in(chromium, entered, java_script_enabled=False)
+    window = Seen(context.new_page(), entered[0])
+    window.go("/")
     window.window.fill(".ask input", "HAADF")
     window.window.click(".ask button")
     assert window.window.locator(".card .name").all_inner_texts() == ["haadf_overview.tif", "haadf_series.mrc"]
