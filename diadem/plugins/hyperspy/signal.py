@@ -195,6 +195,8 @@ _TOPS = (
 )
 #: A value that may be zero where it was measured, and what tells that it was.
 _ZERO = ("Detector/EDS/azimuth_angle", "Detector/EDS/elevation_angle")
+#: What eXSpy's classes put into every spectrum; what a program has from a file is seldom just that.
+_SUPPOSED = "Detector/EDS/energy_resolution_MnKa"
 
 
 def _leaves(tree: Tree) -> Iterator[tuple[Leaf, str, str, Tree]]:
@@ -229,6 +231,8 @@ def quantities(tree: Tree) -> Iterator[Found]:
         if value == 0 and (path != _ZERO[0] or not look_up(instrument, _ZERO[1])):
             continue
         assumed = leaf.place.default is not None and value == leaf.place.default
+        if assumed and path == _SUPPOSED:
+            continue
         yield Found(leaf.field.key, float(value), key, value, unit, "assumed" if assumed else "")
 
 

@@ -76,9 +76,9 @@ def test_a_day_that_a_reader_guessed_is_no_date(found: dict[str, Any]) -> None:
     assert not [key for key in found["example2_v3.1.hspy"]["fields"] if key.startswith("time.")]
 
 
-def test_hyperspys_defaults_are_assumptions(found: dict[str, Any]) -> None:
-    (resolution,) = found["EDS_SEM_TM002.hspy"]["fields"]["eds.resolution"]
-    assert (resolution["value"], resolution["status"]) == (130, "assumed")
+def test_a_resolution_that_hyperspy_supposes_is_none(found: dict[str, Any]) -> None:
+    """130 eV stands in every spectrum of X-rays that it has saved."""
+    assert "eds.resolution" not in found["EDS_SEM_TM002.hspy"]["fields"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

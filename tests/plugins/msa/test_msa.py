@@ -142,6 +142,26 @@ def test_currents_that_nobody_has_measured() -> None:
     assert (applied.values, applied.issues) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("EDS_SEM", {"eds.live_time", "detector.type"}),
+        ("edx", {"eds.live_time", "detector.type"}),
+        ("ELS", {"scan.dwell_time", "detector.type", "eels.dispersion"}),
+        ("EELS", {"scan.dwell_time", "detector.type", "eels.dispersion"}),
+        ("XRF", set()),
+        ("", {"eds.live_time", "scan.dwell_time", "detector.type"}),
+    ],
+)
+def test_what_counts_of_a_spectrum_of_each_kind(kind: str, fields: set[str]) -> None:
+    ours = values(
+        f"#SIGNALTYPE: {kind}\n#DWELLTIME: 20\n#LIVETIME: 30\n#EDSDET: SIWLS\n#ELSDET: SERIAL\n"
+        "#XPERCHAN: -0.5\n#XUNITS: Energy [eV]"
+    )
+    assert set(ours) - {"signal.technique"} == fields
+    assert ours.get("eels.dispersion", [0.5]) == [0.5]
+
+
 def test_positions_need_a_unit_and_a_stage() -> None:
     ours = values("#XPOSITION mm: 1.5\n#YPOSITION mm: 0.0\n#ZPOSITION um: 20")
     assert (ours["stage.x"], ours["stage.y"], ours["stage.z"]) == ([1.5e-3], [0], [2e-5])
