@@ -153,6 +153,9 @@ def _show(document: dict[str, Any]) -> None:
     if document["names"]:
         more = f", … ({len(document['names'])} names in all)" if len(document["names"]) > _NAMES else ""
         tell(f"looked for too: {', '.join(document['names'][:_NAMES])}{more}")
+    for one in document["wider"]:
+        least = "" if one["exact"] else "at least "
+        print(f"without {one['left_out']}: {least}{count_text(one['total'], 'package')}")
     if document["hint"]:
         print(document["hint"])
 

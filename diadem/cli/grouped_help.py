@@ -32,7 +32,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "rule",
     ),
     "Network": ("peer", "serve", "login", "key"),
-    "Operation": ("watch", "instruments", "jobs", "doctor", "plugins", "extract"),
+    "Operation": ("page", "watch", "instruments", "jobs", "doctor", "plugins", "extract"),
 }
 _OTHERS = "Others"
 _MORE = "diadem help all lists every command; diadem COMMAND --help explains one."

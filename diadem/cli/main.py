@@ -31,6 +31,7 @@ from diadem.cli import (
     judgement_commands,
     operation_commands,
     package_commands,
+    page_command,
     peer_commands,
     plugins_command,
     quality_commands,
@@ -79,6 +80,7 @@ disk_commands.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 serve_command.register(app)
+page_command.register(app)
 instruments_command.register(app)
 sample_commands.register(app)
 peer_commands.register(app)

@@ -32,25 +32,21 @@ def fit(text: object) -> str:
     return _UNFIT_PATTERN.sub("\ufffd", str(text))
 
 
-def escaped(text: object, limit: int = 300) -> str:
-    """The text for HTML, as content or quoted attribute.
+def marked(text: object, limit: int = 300) -> str:
+    """The text for a person to see: of `limit` characters, and nothing in it that hides or turns others.
 
-    Parameters
-    ----------
-    text : object
-        Anything; ``str`` is taken of it.
-    limit : int
-        Characters kept; a longer text loses its middle, so that the suffix of a file name stays.
-
-    Returns
-    -------
-    str
-        Characters that cannot stand in HTML or that hide or turn others are written ``[U+202E]``.
+    A longer text loses its middle, so that the suffix of a file name stays; characters that cannot stand in HTML, or
+    that mislead, are written ``[U+202E]``.
     """
     plain = str(text)
     if len(plain) > limit:
         plain = f"{plain[: limit - limit // 4 - 1]}…{plain[-(limit // 4) :]}"
-    return html.escape(_MARKED_PATTERN.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain))
+    return _MARKED_PATTERN.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain)
+
+
+def escaped(text: object, limit: int = 300) -> str:
+    """The text for HTML, as content or quoted attribute; see `marked`."""
+    return html.escape(marked(text, limit))
 
 
 def printable(text: str, *, kept: str = "") -> str:

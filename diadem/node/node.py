@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -182,6 +182,31 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         from diadem.node.overview import node_overview
 
         return node_overview(self.context, self.get(package))
+
+    def previews(self, package: str) -> Mapping[str, bytes]:
+        """The small pictures of a package's datasets that its page shows.
+
+        Parameters
+        ----------
+        package : str
+            Its id, or the first 8 or more hex digits.
+
+        Returns
+        -------
+        mapping of str to bytes
+            PNG or JPEG by the dataset's id in the record, as they were drawn when the package was sealed. Datasets
+            without a picture, and those that the page had no room for, are not in it.
+
+        Raises
+        ------
+        NotFound
+            The node does not have it, or no store that has it answers.
+        IntegrityError
+            The page is damaged in the copy that was read.
+        """
+        from diadem.node.thumbnails import previews_of
+
+        return previews_of(self.context, self.context.catalogue.get(package).id)
 
     def restore(
         self,

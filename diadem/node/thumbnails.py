@@ -39,6 +39,22 @@ def thumbnail_of(context: Context, row: PackageRow) -> str:
     return _address(chosen) if chosen is not None else ""
 
 
+def previews_of(context: Context, package_id: str) -> Mapping[str, bytes]:
+    """The pictures that were drawn of a package's datasets when it was sealed, by id of the dataset: PNG or JPEG.
+
+    Raises
+    ------
+    DiademError, OSError
+        No copy of the package can be read.
+    """
+    package, _ = best_package(context, package_id)
+    if PAGE_PATH not in package.manifest:
+        return {}
+    with package.open_derived(PAGE_PATH) as file:
+        previews = previews_on(file.read(_PAGE))
+    return {f"d{index + 1}": data for index, data in sorted(previews.items())}
+
+
 def _chosen(previews: Mapping[int, bytes], row: PackageRow) -> bytes | None:
     """The preview of the first dataset that matches; one of the package where none of these has any."""
     for dataset in row.matched:

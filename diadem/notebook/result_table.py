@@ -73,6 +73,10 @@ def _below(document: Mapping[str, Any]) -> str:
         lines.append(f"{hidden:,} more on this page are not shown; <code>to_dataframe()</code> has them all.")
     if document["names"]:
         lines.append(f"Looked for too: {escaped(', '.join(document['names'][:8]))}")
+    lines += [
+        f"Without <code>{escaped(one['left_out'])}</code>: {count_text(one['total'], 'package')}"
+        for one in document["wider"]
+    ]
     if document["hint"]:
         lines.append(escaped(document["hint"]))
     return "".join(f'<p class="soft">{line}</p>' for line in lines)

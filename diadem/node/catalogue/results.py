@@ -255,6 +255,30 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class WiderSearch:
+    """A search without one term of another that has found nothing.
+
+    Attributes
+    ----------
+    query, left_out : str
+        What is asked, and the term that is left out.
+    total : int
+        How many packages match, as far as they were counted.
+    exact : bool
+        Whether that is all.
+    """
+
+    query: str
+    left_out: str
+    total: int
+    exact: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What a search has found, newest first; packages of one day by id.
 
@@ -274,6 +298,8 @@ class SearchResult:
         Other names of the samples that were asked for, and of their parts: they were looked for too.
     offset : int
         Rows that were left out before.
+    wider : tuple of WiderSearch
+        Where nothing was found by several terms: what would be without one of them, as far as that is something.
     source : Source or None
         The node that was asked.
     """
@@ -285,6 +311,7 @@ class SearchResult:
     hint: str = ""
     names: tuple[str, ...] = ()
     offset: int = 0
+    wider: tuple[WiderSearch, ...] = ()
     source: Source | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -321,6 +348,7 @@ class SearchResult:
             "hint": self.hint,
             "names": list(self.names),
             "offset": self.offset,
+            "wider": [one.to_dict() for one in self.wider],
             "rows": rows,
         }
 

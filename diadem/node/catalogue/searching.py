@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,8 +24,9 @@ from diadem.node.catalogue.matching import matching, sizes_of
 from diadem.node.catalogue.meaning import MAX_NAMES, AllOf, Condition, Lookup, Phrase, Within, understand
 from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.parsing import parse
+from diadem.node.catalogue.query import And, Term, Tree
 from diadem.node.catalogue.reading import CHUNK, package_rows
-from diadem.node.catalogue.results import SearchResult, StatedDataset
+from diadem.node.catalogue.results import SearchResult, StatedDataset, WiderSearch
 from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
@@ -35,6 +36,8 @@ from diadem.node.catalogue.words import padded, words
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
 COUNTED: Final = 50
 ORDERS: Final = ("newest", "oldest")
+#: Terms of a search that finds nothing, each of which is left out to see what it then would.
+MOST_TERMS: Final = 8
 _packages, _values = tables.packages.c, tables.facet_values.c
 
 
@@ -56,9 +59,27 @@ def search(
     noted = Noted(condition)
     keys, total, exact = _page(connection, conditions, noted, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, noted, keys))
-    return SearchResult(
-        query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition), offset
-    )
+    advice = "" if total else hint(tree)
+    wider = () if total else tuple(_wider(connection, conditions, query, tree, within))
+    return SearchResult(query, tuple(rows), total, exact, advice, names.asked_in(condition), offset, wider)
+
+
+def _wider(
+    connection: Connection, conditions: Conditions, query: str, tree: Tree, within: Visible | None
+) -> Iterator[WiderSearch]:
+    """Searches that leave out one term each of a search that finds nothing, and find something."""
+    if not isinstance(tree, And) or len(tree.parts) > MOST_TERMS:
+        return
+    terms = [part for part in tree.parts if isinstance(part, Term)]
+    if len(terms) < len(tree.parts):
+        return
+    texts = [query[(term.key or term.value).start : term.value.end] for term in terms]
+    for place, left_out in enumerate(texts):
+        asked = " ".join(texts[:place] + texts[place + 1 :])
+        condition = _restricted(understand(asked, parse(asked), lookup=Names(connection).lookup), within)
+        _, total, exact = _page(connection, conditions, Noted(condition), COUNTED, 0, rising=False)
+        if total:
+            yield WiderSearch(asked, left_out, total, exact)
 
 
 def _restricted(condition: Condition, within: Visible | None) -> Condition:

@@ -14,7 +14,7 @@ from diadem.model.lineage import Caution
 from diadem.model.times import read_time
 from diadem.model.transfers import State, Transfer
 from diadem.node.assessing import Assessments
-from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
+from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult, WiderSearch
 
 T = TypeVar("T")
 
@@ -87,6 +87,10 @@ def _result(said: Mapping[str, Any]) -> SearchResult:
         hint=str(said["hint"]),
         names=tuple(map(str, said["names"])),
         offset=int(said["offset"]),
+        wider=tuple(
+            WiderSearch(str(one["query"]), str(one["left_out"]), int(one["total"]), bool(one["exact"]))
+            for one in said.get("wider", ())  # an earlier version does not say
+        ),
     )
 
 

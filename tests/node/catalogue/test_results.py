@@ -40,6 +40,18 @@ def test_json(filled: Catalogue) -> None:
     assert row["session"] == row["id"]
 
 
+def test_what_empties_a_search_is_named(filled: Catalogue) -> None:
+    found = filled.search("haadf title:late")
+    assert found.total == 0
+    assert [(one.query, one.left_out, one.total, one.exact) for one in found.wider] == [
+        ("title:late", "haadf", 1, True),
+        ("haadf", "title:late", 1, True),
+    ]
+    assert filled.search("haadf").wider == ()
+    assert filled.search("nobody or nothing").wider == (), "one of them is enough: none can be left out"
+    assert filled.search("not haadf and title:late and b").wider == ()
+
+
 def test_csv(filled: Catalogue) -> None:
     data = filled.search("").to_csv()
     assert data.startswith(b"\xef\xbb\xbf"), "Excel must see that it is UTF-8"

@@ -1,0 +1,43 @@
+"""The command that shows the archive in a browser: `diadem page`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from diadem.cli.node_options import As, NodeAt, opened
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(page)
+
+
+def page(
+    where: Annotated[
+        str | None, typer.Argument(help="The node's folder, or https://… (login). Default: as --node.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", help="Where on this machine; 0: one that is free.", min=0, max=65535)
+    ] = 0,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    node: NodeAt = None,
+    user: As = None,
+) -> int:
+    """Show the archive in your browser, to you alone, until Ctrl-C."""
+    from diadem.page.serve import serve
+
+    def told(address: str) -> None:
+        print(f"The page of this archive, for one browser: {address}", flush=True)
+        print("Ctrl-C ends it.", file=sys.stderr, flush=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    with opened(where or node, user) as found:
+        serve(found, port=port, read_only=read_only, told=told)
+    return 0

@@ -1,0 +1,151 @@
+"""Home and results: the newest sessions as pictures, a search, and what narrows it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from diadem.archive.plain import quantity_text
+from diadem.errors import DiademError
+from diadem.page.house import House
+
+if TYPE_CHECKING:
+    from diadem.node.catalogue.results import SearchResult, Value
+
+#: Sessions on the first page, and rows on a page of results.
+_NEWEST: Final = 12
+_STEP: Final = 24
+#: Datasets that one page of results shows.
+_MOST_DATASETS: Final = 200
+#: What is counted beside a search.
+_FACETS: Final = ("year", "instrument", "voltage", "technique", "detector", "sample", "person")
+#: What a card says of a dataset: the first that are stated, in this order.
+_TOLD: Final = ("voltage", "technique", "detector", "magnification", "pixel", "camera_length", "dispersion")
+_VIEWS: Final = (("datasets", "Datasets"), ("sessions", "Sessions"), ("table", "Table"))
+EXAMPLES: Final = ("HAADF voltage=300kV", "pixel<0.1nm", "kind=spectrum date:2024")
+#: An empty picture, for what has none.
+_BLANK: Final = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="256" height="192" viewBox="0 0 256 192">'
+    b'<rect width="256" height="192" fill="#8884"/></svg>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A dataset as a result shows it."""
+
+    package: str
+    id: str
+    name: str
+    title: str
+    day: str
+    facts: Sequence[str]
+    columns: Sequence[str]
+    quality: Sequence[str]
+
+
+def home(house: House, request: Request) -> Response:
+    """The newest sessions, and where to go from there."""
+    del request
+    node = house.node
+    return house.page(
+        "home.html",
+        found=node.search(limit=_NEWEST),
+        facets=node.facets("", _FACETS, top=8),
+        saved=node.queries.ls(),
+        examples=EXAMPLES,
+        focus=True,
+    )
+
+
+def results(house: House, request: Request) -> Response:
+    """What a search finds, as pictures of datasets, of sessions, or as a table."""
+    query, view = request.query_params.get("q", ""), request.query_params.get("view", "")
+    start = _whole(request.query_params.get("start", ""))
+    if view not in dict(_VIEWS):
+        view = "datasets" if query.strip() else "sessions"
+    try:
+        found = house.node.search(query, limit=_STEP, offset=start)
+        facets = house.node.facets(query, _FACETS, top=8)
+    except DiademError as error:  # what cannot be understood is shown where it can be mended
+        answer = house.page("misread.html", query=query, message=error.message, advice=error.next or "", focus=True)
+        answer.status_code = 400
+        return answer
+    cards = [] if view == "sessions" else list(_cards(found))
+    left = len(cards) - _MOST_DATASETS
+    return house.page(
+        "results.html",
+        query=query,
+        found=found,
+        facets=facets if found.total else None,
+        datasets=cards[:_MOST_DATASETS],
+        more=f"{left:,} more datasets of these sessions are not shown: narrow the search." if left > 0 else "",
+        view=view,
+        views=_VIEWS,
+        start=start,
+        step=_STEP,
+        fields=_TOLD,
+    )
+
+
+def _whole(text: str) -> int:
+    """A number from an address; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _cards(found: SearchResult) -> Iterator[Card]:
+    """The datasets that match, session by session."""
+    if found.source is None:
+        return
+    rows = {row.id: row for row in found}
+    units = found.source.units(_TOLD)
+    for one in found.source.stated(found.query, list(rows), _TOLD):
+        row = rows[one.package]
+        columns = _columns(one.values, units)
+        yield Card(
+            package=one.package,
+            id=one.id,
+            name=one.path.rpartition("/")[2],
+            title=row.title,
+            day=_day(row.date, row.ingested_at),
+            facts=[text for text in columns if text][:4],
+            columns=columns,
+            quality=row.quality,
+        )
+
+
+def _columns(values: Mapping[str, Sequence[Value]], units: Mapping[str, str]) -> list[str]:
+    """What is stated of each field, in words; of several values the first three."""
+    return [
+        ", ".join(quantity_text(value, units.get(name, "")) for value in values.get(name, ())[:3]) for name in _TOLD
+    ]
+
+
+def _day(date: datetime.date | None, archived: datetime.datetime | None) -> str:
+    if date is not None:
+        return date.isoformat()
+    return f"archived {archived.date().isoformat()}" if archived is not None else ""
+
+
+def picture(house: House, request: Request) -> Response:
+    """The small picture of a dataset; without a dataset, the one with most to see."""
+    package, wanted = request.path_params["package"], request.query_params.get("of", "")
+    try:
+        pictures = house.pictures(package)
+    except DiademError:  # damaged or away: the page says so elsewhere, a picture cannot
+        return Response(_BLANK, media_type="image/svg+xml", headers={"cache-control": "no-store"})
+    # a picture of noise or structure is larger as a file than an empty one, which says nothing of a session
+    data = pictures.get(wanted) if wanted else max(pictures.values(), key=len, default=None)
+    if data is None:
+        return Response(_BLANK, media_type="image/svg+xml", headers=_KEPT)
+    kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+    return Response(data, media_type=kind, headers=_KEPT)
+
+
+#: A package never changes, nor does a picture in it.
+_KEPT: Final = {"cache-control": "private, max-age=86400, immutable"}

@@ -1,0 +1,67 @@
+"""Files from the page: proven as they are sent, whole or in part."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import diadem
+from diadem.testing.faults import flip_byte
+from tests.page.conftest import Served, ask, enter, serve
+
+pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+
+
+def test_a_file_is_what_was_archived(archive: Path, entered: tuple[Served, str]) -> None:
+    served, cookie = entered
+    with diadem.open_node(archive) as node:
+        package = node.search("title:ZnO")[0].package
+        files = sorted(package.files, key=lambda entry: entry.size)
+    place = f"/file/{package.id.removeprefix('diadem:')}?path="
+    for entry in (files[0], files[-1]):
+        status, headers, content = ask(served, place + quote(entry.path), Cookie=cookie)
+        assert (status, len(content)) == (200, entry.size)
+        assert hashlib.sha256(content).hexdigest() == entry.sha256
+        assert headers["content-disposition"].startswith("attachment")
+        assert headers["content-type"] == "application/octet-stream"
+    name, size = quote(files[-1].path), files[-1].size
+    for said, start, stop in (
+        ("bytes=5-9", 5, 10),
+        (f"bytes={size - 3}-", size - 3, size),
+        ("bytes=-4", size - 4, size),
+    ):
+        status, headers, part = ask(served, place + name, Cookie=cookie, Range=said)
+        assert (status, part) == (206, content[start:stop])
+        assert headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
+    assert ask(served, place + name, Cookie=cookie, Range="bytes=9-5,a")[0] == 200
+    assert ask(served, place + "no%20such", Cookie=cookie)[0] == 404
+    assert ask(served, place + "..%2f..%2fmanifest-sha256.txt", Cookie=cookie)[0] == 404
+    assert ask(served, place + name)[0] == 403
+
+
+def test_damage_is_never_taken_for_a_file(archive: Path, tmp_path: Path) -> None:
+    """At the beginning it is told; further on the line ends before the length that was announced."""
+    store = Path(tmp_path, "store")
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(store)) as node:
+        (tmp_path / "session").mkdir()
+        for name in ("first.bin", "later.bin"):
+            (tmp_path / "session" / name).write_bytes(bytes(range(256)) * (12 << 10))
+        id_ = node.archive(tmp_path / "session", now=True).package.id.removeprefix("diadem:")
+    for name, at in (("first.bin", 10), ("later.bin", (2 << 20) + 10)):
+        (found,) = store.rglob(f"data/{name}")
+        flip_byte(found, at)
+    for served in serve(tmp_path / "node"):
+        cookie = enter(served)
+        status, headers, content = ask(served, f"/file/{id_}?path=data%2Ffirst.bin", Cookie=cookie)
+        assert status == 502
+        assert b"first.bin" in content
+        assert "content-disposition" not in headers
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            ask(served, f"/file/{id_}?path=data%2Flater.bin", Cookie=cookie)
+        assert ask(served, f"/session/{id_}", Cookie=cookie)[0] == 200, "the rest works"
+    shutil.rmtree(store)
