@@ -60,7 +60,8 @@ def _cut(
             form, parse = one.get("form", "lines"), _parser(family, one, where)
             if "tag" in one:
                 media_type = one.get("media_type", _TYPES.get(form, "application/octet-stream"))
-                look = in_tags(one["block"], dict.fromkeys(several(one["tag"]), parse), media_type)
+                parsers = dict.fromkeys(several(one["tag"]), parse)
+                look = in_tags(one["block"], parsers, media_type, flat=one.get("flat", False))
                 yield from cut(path, one["block"], look)
                 continue
             for file in files:

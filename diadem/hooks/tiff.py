@@ -321,7 +321,9 @@ Parse = Callable[[bytes], Any]
 Look = Callable[[Tiff, Page, dict[str, Any]], Iterable[Block]]
 
 
-def in_tags(kind: str, parse: Mapping[int, Parse], media_type: str = "application/octet-stream") -> Look:
+def in_tags(
+    kind: str, parse: Mapping[int, Parse], media_type: str = "application/octet-stream", *, flat: bool = False
+) -> Look:
     """How `cut` looks for a vendor's tags.
 
     Parameters
@@ -332,6 +334,8 @@ def in_tags(kind: str, parse: Mapping[int, Parse], media_type: str = "applicatio
         Code of each of the vendor's tags, and what makes a tree of its bytes.
     media_type : str
         Of the tags' bytes.
+    flat : bool
+        Whether what a tag says is the tree itself, and not below the tag's name.
     """
 
     def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
@@ -349,7 +353,7 @@ def in_tags(kind: str, parse: Mapping[int, Parse], media_type: str = "applicatio
             if parsed is None:
                 continue
             if parsed:
-                tree[NAMES.get(code, str(code))] = parsed
+                tree.update(parsed if flat else {NAMES.get(code, str(code)): parsed})
             yield piece(kind, page, NAMES.get(code, str(code)), data, tag.start, media_type)
         if failed:
             raise failed[0]

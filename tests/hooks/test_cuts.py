@@ -72,6 +72,11 @@ def test_lines_of_a_tag(lab: Callable[..., Cut], tmp_path: Path) -> None:
     assert list(cut(write(tmp_path / "b.tif", {}))) == []
 
 
+def test_a_tag_whose_text_is_the_tree(lab: Callable[..., Cut], tmp_path: Path) -> None:
+    _, tree = lab("block = 'lab-tag'\ntag = 65000\nflat = true")(write(tmp_path / "a.tif", {65000: b"HV=5"}))
+    assert (tree.tree["HV"], tree.tree["ImageWidth"], tree.place) == ("5", 8, "page 1")
+
+
 @pytest.mark.parametrize(
     ("said", "text", "tree"),
     [

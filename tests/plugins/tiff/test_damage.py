@@ -24,9 +24,9 @@ FAMILIES = (
 SOON = 5
 
 
-def exif(path: Path) -> Iterable[Block]:
-    """What the format of pictures itself gives."""
-    return opened.blocks("diadem.plugins.pictures.files:open", path)
+def own(path: Path) -> Iterable[Block]:
+    """What formats of pictures themselves give."""
+    return opened.blocks(f"diadem.plugins.{'hamamatsu' if path.suffix == '.img' else 'pictures'}.files:open", path)
 
 
 def through(path: Path) -> tuple[int, int]:
@@ -37,7 +37,8 @@ def through(path: Path) -> tuple[int, int]:
             if not offer.blocks and family != "pictures":  # its own format is opened
                 continue
             try:
-                cutting = cutter(offer.blocks)(str(path), [str(path)]) if offer.blocks else exif(path)
+                in_own = path.suffix == ".img" and family == "hamamatsu"
+                cutting = own(path) if in_own or not offer.blocks else cutter(offer.blocks)(str(path), [str(path)])
                 for block in cutting:
                     assert isinstance(block, Block)
                     blocks += 1
