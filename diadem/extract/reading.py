@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
@@ -91,7 +91,9 @@ def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         quick=job.get("quick", True) and not looked_at,
     ) as files:
         reading = _Reading(files, format_, job, result, tell)
-        opened = Opened() if walked.missing else reading.open()
+        opened = reading.open()
+        if walked.missing:  # what it says itself is known, its data are not
+            opened = replace(opened, signals=())
         if not job.get("sizes_only"):
             signals = reading.read(opened, offer["by"], complete=not walked.missing)
             if job.get("preview") and signals:

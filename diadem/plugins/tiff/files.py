@@ -9,6 +9,7 @@ goes before. Pixels that lie flat are read from where they lie; what is compress
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -19,7 +20,7 @@ import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks.binary import stream_of
-from diadem.hooks.formats import Files, Opened, Signal, laid_out
+from diadem.hooks.formats import Dictionary, Files, Opened, Signal, laid_out
 from diadem.hooks.tiff import NotTiff, Tiff
 from diadem.model.layout import ArrayLayout, ByteRange
 
@@ -39,13 +40,27 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]:
     name, size = files.entry, files[files.entry].size
     arrays = _arrays(name, stream, size) if whole else []
-    read = files.read({name: _besides(arrays, size)}) if arrays else []
+    read = _without_arrays(files.path({name: _besides(arrays, size)})) if arrays else []
     for one, array in zip(read, arrays, strict=False):
         stored = np.dtype(array.dtype)
         if one["data"].dtype.newbyteorder(stored.byteorder) == stored:  # the reader has it as this machine would
             one["data"] = one["data"].astype(stored)
     for signal in laid_out(read, arrays) or map(Signal.from_reader, files.read()):
         yield replace(signal, tables_first=True)
+
+
+def _without_arrays(path: str) -> list[Dictionary]:
+    """What RosettaSciIO says of the signals; its `file_reader` would leave the file open, for arrays to be read."""
+    import tifffile
+    from rsciio.tiff import _api
+
+    try:
+        with warnings.catch_warnings(), tifffile.TiffFile(path) as file:
+            warnings.simplefilter("ignore")
+            return [_api._read_tiff(file, series, path, lazy=True) for series in file.series]  # noqa: SLF001
+    except Exception as error:  # the reader itself is asked, with the whole file
+        logging.getLogger(__name__).debug("signals of %s: %r", path, error)
+        return []
 
 
 def _arrays(name: str, stream: BinaryIO, size: int) -> list[ArrayLayout]:

@@ -197,8 +197,8 @@ def test_a_file_of_less_than_a_frame_says_how_much_is_missing(tmp_path: Path, cu
     path = tmp_path / "a.mib"
     path.write_bytes(frame()[:cut])
     (dataset,) = diadem.extract(path).to_dict()["datasets"]
-    assert [one["code"] for one in dataset["issues"]] == ["reader-failed", "truncated"]
-    assert dataset["issues"][1]["message"] == f"'a.mib' is not whole: its header promises 400 bytes, {cut} are there"
+    assert [one["code"] for one in dataset["issues"]] == ["truncated", "reader-failed"]
+    assert dataset["issues"][0]["message"] == f"'a.mib' is not whole: its header promises 400 bytes, {cut} are there"
 
 
 def test_what_is_no_header_is_an_issue(tmp_path: Path) -> None:
