@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from diadem.cli.node_options import As, NodeAt, opened
+from diadem.cli.node_options import As, Json, NodeAt, opened
+from diadem.cli.output import print_json
 
 
 def register(app: typer.Typer) -> None:
@@ -26,13 +27,18 @@ def page(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
     node: NodeAt = None,
     user: As = None,
+    json: Json = False,
 ) -> int:
     """Show the archive in your browser, to you alone, until Ctrl-C."""
     from diadem.page.serve import serve
 
     def told(address: str) -> None:
-        print(f"The page of this archive, for one browser: {address}", flush=True)
-        print("Ctrl-C ends it.", file=sys.stderr, flush=True)
+        if json:
+            print_json({"page": {"address": address, "read_only": read_only}})
+            sys.stdout.flush()  # who waits for it must not wait for the end
+        else:
+            print(f"The page of this archive, for one browser: {address}", flush=True)
+            print("Ctrl-C ends it.", file=sys.stderr, flush=True)
         if browser:
             import webbrowser
 

@@ -174,7 +174,7 @@ class Guard:
 
 
 #: What a person does to be let in.
-_AGAIN: Final = "Run diadem page again: it opens the page in your browser."
+_AGAIN: Final = "Run it again, and it opens the page in your browser: diadem page"
 
 
 def _stamped(send: Send) -> Send:

@@ -60,8 +60,8 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
             timeout_graceful_shutdown=_FAREWELL,
         )
         server = uvicorn.Server(settings)
-        told(keys.new_address())
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+            told(keys.new_address())
             server.run(sockets=[listener])
 
 

@@ -40,6 +40,7 @@ NO_VERB = {
     "plugins": "about what is installed",
     "init": "Node.create and Node.recover: there is no node yet",
     "serve": "a process of its own that stands above the API",
+    "page": "the same, for a browser",
 }
 
 
@@ -99,6 +100,7 @@ def test_every_public_method_has_its_command() -> None:
         "plan": ("archive", "--dry-run"),
         "stop_job": ("jobs", "--stop"),
         "restore": ("get", "--node"),
+        "previews": ("page", "--node"),
         "export_custody": ("custody", "--export"),
         "export_disk": ("export", "--to"),
         "export_relays": ("custody", "--export"),
@@ -283,6 +285,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("watch", "plan"), 0, "lines"),
         (("watch", "rm", session), 0, "folder"),
         (("serve", "--listen", "host:none"), 2, "error"),
+        (("page", tmp_path / "nowhere"), 3, "error"),
         (("peer", "ls"), 0, "peers"),
         (("peer", "invite"), 4, "error"),
         (("key", "rotate", "--recovery-file", tmp_path / "none.txt"), 3, "error"),
