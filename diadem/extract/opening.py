@@ -33,13 +33,8 @@ _MOST_CHUNKS = 1 << 16
 
 def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
     """Open a dataset: by its format's `open`, else by the reader that the offer names."""
-    opened: Opened = target(offer.open)(files) if offer.open else Opened(_by_reader(files))
+    opened: Opened = target(offer.open)(files) if offer.open else Opened(files.signals())
     return opened
-
-
-def _by_reader(files: Files) -> Iterator[Signal]:
-    """What a reader of RosettaSciIO's form gives, once it is asked for."""
-    yield from map(Signal.from_reader, files.read())
 
 
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:

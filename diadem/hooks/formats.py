@@ -278,16 +278,6 @@ def pieces(read: Callable[[int], Any], shape: Sequence[int], dtype: Any, *, at_o
     return da.from_array(stored, chunks=(many, *shape[1:]), name=False, fancy=False, meta=meta)
 
 
-def by_reader(files: Files, *, hdf5: bool = False) -> Iterator[Signal]:
-    """The signals as the reader gives them, which is asked when the first is wanted."""
-    yield from map(Signal.from_reader, files.read(hdf5=hdf5))
-
-
-def open_hdf5(files: Files) -> Opened:
-    """Open an HDF5 file by the reader alone, from an open file: where chunks lie, and how, is the library's to know."""
-    return Opened(by_reader(files, hdf5=True))
-
-
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:
     """Signals of a reader whose arrays are read from where they lie; none where the reader means other arrays.
 

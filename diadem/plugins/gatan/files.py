@@ -73,7 +73,7 @@ def _signals(files: Files, directory: Directory) -> Iterator[Signal]:
 
 def _by_reader(files: Files) -> Iterator[Signal]:
     """RosettaSciIO's signals; a spectrum image is a stack of pictures there, with a step to come."""
-    for signal in map(Signal.from_reader, files.read()):
+    for signal in files.signals():
         steps = signal.more.get("post_process") or ()
         energy = sum(axis.get("navigate") is True for axis in signal.axes) - 1  # HyperSpy takes the fastest outer axis
         if len(steps) < 2 or energy < 0:

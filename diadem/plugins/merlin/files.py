@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal, by_reader, cut_short
+from diadem.hooks.formats import Files, Opened, Signal, cut_short
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
 
@@ -139,7 +139,7 @@ def _signals(files: Files, first: Header | None, described: Mapping[str, Any]) -
     name, reader = files.entry, files[files.entry]
     frames = reader.size // first.step if first is not None and first.step else 0
     if first is None or not first.dtype or first.length not in _KNOWN or not frames:
-        yield from by_reader(files)
+        yield from files.signals()
         return
     headers = [(number * first.step, number * first.step + first.length) for number in range(min(frames, _TIMED))]
     scan = [size for size in _scan(reader, headers, frames, described) if size != 1]

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Tree
-from diadem.hooks.formats import Files, Opened, Signal, by_reader
+from diadem.hooks.formats import Files, Opened, Signal
 from diadem.model.layout import ArrayLayout
 
 _NAMES = (
@@ -35,14 +35,14 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     head = reader.read_at(0, _SIZE)
     tree = parse(head)
     if tree is None:
-        return Opened(by_reader(files), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
+        return Opened(files.signals(), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
     head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
     array = _layout(tree, files.entry)
     size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
     flat = 0 not in array.shape and size <= reader.size
     if not flat or reader.read_at(tree["Data_offset_2"], len(_MARK)) != _MARK:
-        return Opened(by_reader(files), [block], size)
+        return Opened(files.signals(), [block], size)
     signal = Signal(
         _axes(tree, array.shape),
         array=array,

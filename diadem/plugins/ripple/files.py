@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Files, Opened, Signal, by_reader
+from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.hooks.text import number
 from diadem.model.layout import ArrayLayout
 
@@ -73,7 +73,7 @@ def _signals(files: Files, keys: Mapping[str, Any]) -> Iterator[Signal]:
         array = _layout(raw, int(offset or 0), dtype, tuple(int(sizes[name]) for name in kept))
         axes = [_axis(keys, name, int(sizes[name]), navigate=name in positions) for name in kept]
     if raw is None or array is None or not axes:
-        yield from by_reader(files)
+        yield from files.signals()
         return
     end = array.offset + array.shape[0] * array.strides[0]
     if end > files[raw].size:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks.binary import unpack_at
-from diadem.hooks.formats import Files, Opened, Signal, by_reader
+from diadem.hooks.formats import Files, Opened, Signal
 from diadem.model.layout import ArrayLayout
 
 #: Bytes of a head that NumPy reads.
@@ -29,17 +29,17 @@ def open_npy(files: Files) -> Opened:
     (length,) = unpack_at(reader, files.entry, 8, form)
     head = io.BytesIO(reader.read_at(0, start + min(length, _LONGEST)))
     if start + length > reader.size:
-        return Opened(by_reader(files), size=start + length)
+        return Opened(files.signals(), size=start + length)
     try:
         np.lib.format.read_magic(head)
         shape, by_columns, dtype = _READ[start](head)
     except ValueError:
-        return Opened(by_reader(files))
+        return Opened(files.signals())
     size = start + length + dtype.itemsize * prod(shape)
     kept = [axis for axis, length in enumerate(shape) if length != 1]  # as the reader, which has no other axes
     odd = dtype.names or dtype.subdtype or dtype.hasobject or 0 in shape or not kept
     if odd or size > reader.size:
-        return Opened(by_reader(files), size=0 if dtype.hasobject else size)
+        return Opened(files.signals(), size=0 if dtype.hasobject else size)
     steps = [dtype.itemsize * prod(shape[:axis] if by_columns else shape[axis + 1 :]) for axis in kept]
     sizes = [shape[axis] for axis in kept]
     array = ArrayLayout(files.entry, start + length, dtype.str, tuple(sizes), tuple(steps))

@@ -45,7 +45,7 @@ def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]
         stored = np.dtype(array.dtype)
         if one["data"].dtype.newbyteorder(stored.byteorder) == stored:  # the reader has it as this machine would
             one["data"] = one["data"].astype(stored)
-    for signal in laid_out(read, arrays) or map(Signal.from_reader, files.read()):
+    for signal in laid_out(read, arrays) or files.signals():
         yield replace(signal, tables_first=True)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
-from diadem.hooks.formats import Files, Opened, Signal, by_reader, cut_short, pieces
+from diadem.hooks.formats import Files, Opened, Signal, cut_short, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import from_epoch
 
@@ -88,7 +88,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     reader = files[files.entry]
     movie = general(reader.read_at(0, _GENERAL_SIZE))
     if movie is None:
-        return Opened(by_reader(files))
+        return Opened(files.signals())
     head = reader.read_at(0, _GENERAL_SIZE + movie.header)
     tree = {**movie.tree, "first frame": frame(head[_GENERAL_SIZE:])}
     parts = list(_parts(files, movie))
@@ -151,7 +151,7 @@ def _signals(files: Files, movie: Movie, tree: Tree, parts: Sequence[_Part]) -> 
     parts = [part for number, part in enumerate(parts) if part.number == number] or [first]
     places = [(part.name, part.start + number * movie.step) for part in parts for number in range(part.count)]
     if not places:
-        yield from by_reader(files)
+        yield from files.signals()
         return
     shape, item = (len(places), *movie.shape), np.dtype(movie.dtype).itemsize
     array = data = None
