@@ -17,21 +17,21 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import finding, session
+from diadem.page import results, session
 from diadem.page.guard import Guard, Keys
-from diadem.page.house import House
 from diadem.page.html import error_page
+from diadem.page.state import PageState
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
 #: A view is a plain function: what it asks of the node may read disks, so that it runs in a thread.
-View = Callable[[House, Request], Response]
+View = Callable[[PageState, Request], Response]
 
 VIEWS: tuple[tuple[str, View], ...] = (
-    ("/", finding.home),
-    ("/search", finding.results),
-    ("/picture/{package}", finding.picture),
+    ("/", results.home),
+    ("/search", results.results),
+    ("/picture/{package}", results.picture),
     ("/session/{package}", session.package),
     ("/session/{package}/{dataset}", session.dataset),
     ("/drawing/{package}/{dataset}", session.drawing),
@@ -52,8 +52,8 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
     read_only : bool
         Whether nothing may be changed.
     """
-    house = House(node, read_only=read_only)
-    routes = [Route(path, partial(_answer, house, view), name=view.__name__) for path, view in VIEWS]
+    state = PageState(node, read_only=read_only)
+    routes = [Route(path, partial(_answer, state, view), name=view.__name__) for path, view in VIEWS]
     static = Mount("/static", StaticFiles(packages=[("diadem.page", "static")]))
     return Starlette(
         routes=[*routes, static],
@@ -62,10 +62,10 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
     )
 
 
-async def _answer(house: House, view: View, request: Request) -> Response:
+async def _answer(state: PageState, view: View, request: Request) -> Response:
     """What a view gives, or a page that says why it cannot."""
     try:
-        return await run_in_threadpool(view, house, request)
+        return await run_in_threadpool(view, state, request)
     except DiademError as error:
         return error_page(_status(error), error.message, error.next or "", where=error.where or "")
     except Exception:  # a fault of ours: whoever looks after the node finds it in the terminal

@@ -15,7 +15,7 @@ from diadem.archive.overview import dataset_table, file_list
 from diadem.archive.reading import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound
 from diadem.model.manifest import FileEntry
-from diadem.page.house import House
+from diadem.page.state import PageState
 
 #: Datasets, files and steps of custody that one page shows.
 _MOST: Final = 500
@@ -26,13 +26,13 @@ _LARGE: Final = 768
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
-def package(house: House, request: Request) -> Response:
+def package(state: PageState, request: Request) -> Response:
     """A session: the corrected record with what it replaced, its datasets as pictures, files, copies and custody."""
-    found = house.node.get(request.path_params["package"])
-    about = house.node.show(found.id).to_dict()
-    steps, fault = _custody(house, found.id)
+    found = state.node.get(request.path_params["package"])
+    about = state.node.show(found.id).to_dict()
+    steps, fault = _custody(state, found.id)
     files = file_list(found)
-    return house.page(
+    return state.page(
         "session.html",
         about=about,
         short=found.id.removeprefix("diadem:"),
@@ -44,17 +44,17 @@ def package(house: House, request: Request) -> Response:
     )
 
 
-def _custody(house: House, id_: str) -> tuple[list[Any], str]:
+def _custody(state: PageState, id_: str) -> tuple[list[Any], str]:
     """The story of a package, or why it cannot be told."""
     try:
-        return list(house.node.custody(id_).story), ""
+        return list(state.node.custody(id_).story), ""
     except DiademError as error:
         return [], error.message
 
 
-def dataset(house: House, request: Request) -> Response:
+def dataset(state: PageState, request: Request) -> Response:
     """A dataset: its picture, and every value with unit, raw text, rule and place in the file."""
-    found = house.node.get(request.path_params["package"])
+    found = state.node.get(request.path_params["package"])
     known = found.record.datasets
     one = known[request.path_params["dataset"]]
     place = next(number for number, other in enumerate(known) if other.id == one.id)
@@ -62,10 +62,10 @@ def dataset(house: House, request: Request) -> Response:
     about = dataset_table(one, sealed)
     signals = about["signals"]
     chosen = request.query_params.get("signal", "")
-    return house.page(
+    return state.page(
         "dataset.html",
         about=about,
-        title=house.node.show(found.id).title,
+        title=state.node.show(found.id).title,
         short=found.id.removeprefix("diadem:"),
         signal=next((signal for signal in signals if signal["id"] == chosen), None),
         before=known[place - 1].id if place else "",
@@ -74,9 +74,9 @@ def dataset(house: House, request: Request) -> Response:
     )
 
 
-def drawing(house: House, request: Request) -> Response:
+def drawing(state: PageState, request: Request) -> Response:
     """A dataset's signal as a large picture, drawn now from bytes that are proven."""
-    found = house.node.get(request.path_params["package"])
+    found = state.node.get(request.path_params["package"])
     one = found.record.datasets[request.path_params["dataset"]]
     asked = request.query_params
     at = [int(text) for text in (asked.get("row", ""), asked.get("column", "")) if text.isascii() and text.isdigit()]
@@ -84,9 +84,9 @@ def drawing(house: House, request: Request) -> Response:
     return Response(picture.png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
-def file(house: House, request: Request) -> Response:
+def file(state: PageState, request: Request) -> Response:
     """A file of the payload, whole or in part, every byte proven before it is sent."""
-    found = house.node.get(request.path_params["package"])
+    found = state.node.get(request.path_params["package"])
     entry = found.find(request.query_params.get("path", ""))
     start, stop, partial = _range(request.headers.get("range", ""), entry.size)
     name = entry.path.rpartition("/")[2]
@@ -141,11 +141,11 @@ def _pieces(source: VerifiedFile, first: bytes, at: int, stop: int) -> Iterator[
             at += len(piece)
 
 
-def health(house: House, request: Request) -> Response:
+def health(state: PageState, request: Request) -> Response:
     """Every rule of the policy and how it stands, and what to do now."""
     del request
-    status = house.node.status()
-    return house.page("health.html", status=status, marks=_MARKS, stores=list(islice(status.stores, _MOST)))
+    status = state.node.status()
+    return state.page("health.html", status=status, marks=_MARKS, stores=list(islice(status.stores, _MOST)))
 
 
 #: Colour of a rule's light.

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError
-from diadem.page.house import House
+from diadem.page.state import PageState
 
 if TYPE_CHECKING:
     from diadem.node.catalogue.results import SearchResult, Value
@@ -49,11 +49,11 @@ class Card:
     quality: Sequence[str]
 
 
-def home(house: House, request: Request) -> Response:
+def home(state: PageState, request: Request) -> Response:
     """The newest sessions, and where to go from there."""
     del request
-    node = house.node
-    return house.page(
+    node = state.node
+    return state.page(
         "home.html",
         found=node.search(limit=_NEWEST),
         facets=node.facets("", _FACETS, top=8),
@@ -63,22 +63,22 @@ def home(house: House, request: Request) -> Response:
     )
 
 
-def results(house: House, request: Request) -> Response:
+def results(state: PageState, request: Request) -> Response:
     """What a search finds, as pictures of datasets, of sessions, or as a table."""
     query, view = request.query_params.get("q", ""), request.query_params.get("view", "")
     start = _whole(request.query_params.get("start", ""))
     if view not in dict(_VIEWS):
         view = "datasets" if query.strip() else "sessions"
     try:
-        found = house.node.search(query, limit=_STEP, offset=start)
-        facets = house.node.facets(query, _FACETS, top=8)
+        found = state.node.search(query, limit=_STEP, offset=start)
+        facets = state.node.facets(query, _FACETS, top=8)
     except DiademError as error:  # what cannot be understood is shown where it can be mended
-        answer = house.page("misread.html", query=query, message=error.message, advice=error.next or "", focus=True)
+        answer = state.page("misread.html", query=query, message=error.message, advice=error.next or "", focus=True)
         answer.status_code = 400
         return answer
     cards = [] if view == "sessions" else list(_cards(found))
     left = len(cards) - _MOST_DATASETS
-    return house.page(
+    return state.page(
         "results.html",
         query=query,
         found=found,
@@ -132,11 +132,11 @@ def _day(date: datetime.date | None, archived: datetime.datetime | None) -> str:
     return f"archived {archived.date().isoformat()}" if archived is not None else ""
 
 
-def picture(house: House, request: Request) -> Response:
+def picture(state: PageState, request: Request) -> Response:
     """The small picture of a dataset; without a dataset, the one with most to see."""
     package, wanted = request.path_params["package"], request.query_params.get("of", "")
     try:
-        pictures = house.pictures(package)
+        pictures = state.pictures(package)
     except DiademError:  # damaged or away: the page says so elsewhere, a picture cannot
         return Response(_BLANK, media_type="image/svg+xml", headers={"cache-control": "no-store"})
     # a picture of noise or structure is larger as a file than an empty one, which says nothing of a session

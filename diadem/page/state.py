@@ -32,7 +32,7 @@ class Light:
     text: str
 
 
-class House:
+class PageState:
     """A node, as its pages see it. Safe to use from several threads.
 
     Parameters
