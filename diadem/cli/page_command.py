@@ -9,6 +9,7 @@ import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json
+from diadem.model.plain_text import count_text
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,9 @@ def page(
 
             webbrowser.open(address)
 
+    def leaving(jobs: int) -> None:
+        print(f"Stopping {count_text(jobs, 'job')}: what was done is kept.", file=sys.stderr, flush=True)
+
     with opened(where or node, user) as found:
-        serve(found, port=port, read_only=read_only, told=told)
+        serve(found, port=port, read_only=read_only, told=told, leaving=leaving)
     return 0

@@ -17,10 +17,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import results, session
+from diadem.page import jobs, results, session
 from diadem.page.guard import Guard, Keys
 from diadem.page.html import error_page
-from diadem.page.state import PageState
+from diadem.page.state import ASKED, PageState
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 #: A view is a plain function: what it asks of the node may read disks, so that it runs in a thread.
 View = Callable[[PageState, Request], Response]
 
-VIEWS: tuple[tuple[str, View], ...] = (
-    ("/", results.home),
-    ("/search", results.results),
-    ("/picture/{package}", results.picture),
-    ("/session/{package}", session.package),
-    ("/session/{package}/{dataset}", session.dataset),
-    ("/drawing/{package}/{dataset}", session.drawing),
-    ("/file/{package}", session.file),
-    ("/health", session.health),
+#: What is shown changes nothing; what is done comes from a form of ours (`POST`), and ends on a page that says so.
+VIEWS: tuple[tuple[str, str, View], ...] = (
+    ("GET", "/", results.home),
+    ("GET", "/search", results.results),
+    ("GET", "/picture/{package}", results.picture),
+    ("GET", "/session/{package}", session.package),
+    ("GET", "/session/{package}/{dataset}", session.dataset),
+    ("GET", "/drawing/{package}/{dataset}", session.drawing),
+    ("GET", "/file/{package}", session.file),
+    ("GET", "/health", session.health),
+    ("GET", "/jobs", jobs.all_jobs),
+    ("GET", "/jobs/{job}", jobs.one_job),
+    ("GET", "/jobs/{job}/events", jobs.job_events),
+    ("POST", "/jobs/{job}/stop", jobs.stop_job),
 )
 
 
@@ -52,18 +57,23 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
     read_only : bool
         Whether nothing may be changed.
     """
-    state = PageState(node, read_only=read_only)
-    routes = [Route(path, partial(_answer, state, view), name=view.__name__) for path, view in VIEWS]
+    state = PageState(node, keys.form_word, read_only=read_only)
+    routes = [
+        Route(path, partial(_answer, state, view), methods=[method], name=view.__name__) for method, path, view in VIEWS
+    ]
     static = Mount("/static", StaticFiles(packages=[("diadem.page", "static")]))
-    return Starlette(
+    app = Starlette(
         routes=[*routes, static],
         middleware=[Middleware(Guard, keys=keys, read_only=read_only)],
         exception_handlers={HTTPException: _unknown},
     )
+    app.state.jobs = state.jobs
+    return app
 
 
 async def _answer(state: PageState, view: View, request: Request) -> Response:
     """What a view gives, or a page that says why it cannot."""
+    ASKED.set(request)
     try:
         return await run_in_threadpool(view, state, request)
     except DiademError as error:

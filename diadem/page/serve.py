@@ -11,6 +11,7 @@ from diadem.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
+    from diadem.page.jobs import Jobs
 
 #: No other machine reaches it there.
 HOST: Final = "127.0.0.1"
@@ -18,7 +19,9 @@ HOST: Final = "127.0.0.1"
 _FAREWELL: Final = 3
 
 
-def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[[str], None]) -> None:
+def serve(
+    node: Node, *, port: int = 0, read_only: bool = False, told: Callable[[str], None], leaving: Callable[[int], None]
+) -> None:
     """Show a node's pages on this machine alone, until Ctrl-C.
 
     Parameters
@@ -31,6 +34,8 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
         Whether nothing may be changed.
     told : callable
         Given the one-time address as soon as it answers.
+    leaving : callable
+        Given how many jobs are being stopped, in the end, if there are any.
 
     Raises
     ------
@@ -51,8 +56,9 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
 
     with _listening(port) as listener:
         keys = Keys(listener.getsockname()[1])
+        app = make_app(node, keys, read_only=read_only)
         settings = uvicorn.Config(
-            make_app(node, keys, read_only=read_only),
+            app,
             lifespan="off",
             log_level="warning",
             access_log=False,
@@ -63,6 +69,10 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
             told(keys.new_address())
             server.run(sockets=[listener])
+        jobs: Jobs = app.state.jobs
+        if jobs.running:
+            leaving(jobs.running)
+        jobs.stop_all()
 
 
 def _listening(port: int) -> socket.socket:

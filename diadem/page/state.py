@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from diadem.errors import DiademError
-from diadem.page.html import page
+from diadem.page.html import link, page
+from diadem.page.jobs import Jobs, PageJob, Work
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 _FRESH: Final = 30.0
 #: Bytes of pictures that are kept.
 _MOST: Final = 48 << 20
+#: Sentences that wait for the page that shows them.
+_MOST_NOTICES: Final = 100
+#: The request that is being answered.
+ASKED: ContextVar[Request] = ContextVar("asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,17 @@ class PageState:
     ----------
     node : Node
         Opened.
+    form_word : str
+        What every form sends along.
     read_only : bool
         Whether nothing may be changed.
     """
 
-    def __init__(self, node: Node, *, read_only: bool = False) -> None:
+    def __init__(self, node: Node, form_word: str, *, read_only: bool = False) -> None:
         self.node, self.read_only = node, read_only
+        self.jobs = Jobs()
+        self._form_word = form_word
+        self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
         self._failure = ""
         self._asked = -_FRESH
@@ -54,9 +67,55 @@ class PageState:
         self._guard = threading.Lock()
 
     def page(self, template: str, **values: Any) -> HTMLResponse:
-        """A page with what stands on all of them."""
-        common = {"node": self.node, "light": self.light(), "read_only": self.read_only, "query": "", "focus": False}
-        return page(template, common | values)
+        """A page with what stands on all of them.
+
+        Where what was asked for could not be done, `problem` is the error, and `typed` what stood in the form.
+        """
+        asked = ASKED.get()
+        common = {
+            "node": self.node,
+            "light": self.light(),
+            "read_only": self.read_only,
+            "form_word": self._form_word,
+            "path": asked.url.path,
+            "running": self.jobs.running,
+            "notice": self._notice(asked.query_params.get("notice", "")),
+            "problem": None,
+            "typed": {},
+            "query": "",
+            "focus": False,
+        }
+        answer = page(template, common | values)
+        if values.get("problem") is not None:
+            answer.status_code = 409
+        return answer
+
+    def done(self, text: str, place: str) -> RedirectResponse:
+        """Go to a page that says what was done: loading it anew does nothing twice.
+
+        The sentence itself stays here, so that no address made elsewhere can put words into a page.
+        """
+        word = secrets.token_hex(6)
+        with self._guard:
+            self._notices[word] = text
+            while len(self._notices) > _MOST_NOTICES:
+                self._notices.popitem(last=False)
+        path, _, anchor = place.partition("#")
+        path = f"{path}{'&' if '?' in path else '?'}notice={word}"
+        return RedirectResponse(f"{path}#{anchor}" if anchor else path, 303)
+
+    def _notice(self, word: str) -> str:
+        with self._guard:
+            return self._notices.pop(word, "")
+
+    def begin(self, title: str, work: Work, *, back: str) -> RedirectResponse:
+        """Begin long work, and go to the page that shows how far it is."""
+        job: PageJob = self.jobs.begin(title, work, back=back)
+        return RedirectResponse(link(f"/jobs/{job.id}"), 303)
+
+    def forget(self) -> None:
+        """Look anew how the archive stands: something was changed."""
+        self._asked = -_FRESH
 
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""
