@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from diadem.extract.extraction import Extraction, issue
 from diadem.extract.survey import DatasetPlan
 from diadem.model.record import Dataset
-from diadem.serialization.admission import admitted
+from diadem.serialization.validation import admitted
 from diadem.terms.crosswalk import transmission_mode
 from diadem.terms.fields import Bounds, all_fields
 

@@ -187,8 +187,6 @@ def _has_form(item: Any) -> bool:
 
 def encoded(said: Any) -> bytes | None:
     """The PNG of pixels that a worker has sent, within `MAX_PNG`; None where they are none."""
-    if not isinstance(said, Mapping):
-        return None
     try:
         rows, columns, colours = (said[key] for key in ("rows", "columns", "colours"))
         pixels = base64.b64decode(said["pixels"], validate=True)

@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -88,7 +88,7 @@ class Extractor:
     ) -> None:
         self._readers = tuple(readers)
         self._offered = Offered(self._readers, fields, previewers, checks, origins or {})
-        self._schemas = ExtensionSchemas(schemas)
+        self._offered_schemas = schemas
         self._crew = Crew(workers, memory, locate(self._offered.targets()), lasting=lasting)
         self._timeout = timeout
         self._memory = memory
@@ -101,6 +101,11 @@ class Extractor:
     def workers(self) -> int:
         """Processes at most."""
         return self._crew.size
+
+    @cached_property
+    def _schemas(self) -> ExtensionSchemas:
+        """Those at hand, compiled once a dataset has an extension."""
+        return ExtensionSchemas(self._offered_schemas)
 
     def __enter__(self) -> Self:
         """The extractor itself."""
@@ -283,7 +288,7 @@ class Extractor:
         if offer is not None and (pattern := missing_parts(plan, offer)):
             message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
             issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
-        extensions, refused = judge(answer.get("extensions", ()), self._schemas)
+        extensions, refused = judge(found, self._schemas) if (found := answer.get("extensions")) else ({}, [])
         return Extraction(
             format=format_,
             evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != "unknown" else ()),
@@ -291,7 +296,7 @@ class Extractor:
             fields=dict(answer.get("fields", {})),
             issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
-            preview=encoded(answer.get("preview")),
+            preview=encoded(pixels) if (pixels := answer.get("preview")) else None,
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
             outcomes=list(answer.get("outcomes", ())),
