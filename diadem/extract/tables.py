@@ -16,7 +16,7 @@ from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import fault_text, issue
 from diadem.hooks.cuts import cutter
-from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table, stated
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table
 from diadem.hooks.formats import CutShort
 from diadem.hooks.manifest import document, several
 from diadem.hooks.offers import NAMESPACE
@@ -357,11 +357,9 @@ def apply(table: Table, block: Block, name: str) -> Applied:
 
 def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) -> Outcome:
     """Apply one rule; its own exceptions give nothing, and are told to who asks."""
-    of = rule.field if isinstance(rule, Rule) else rule.name
-    keys = rule.key if isinstance(rule, Rule) else " + ".join(rule.keys)
-    before = len(applied.values)
+    of, keys, before = rule.name, " + ".join(rule.keys), len(applied.values)
     try:
-        found = list(stated(rule, block.tree) if isinstance(rule, Rule) else rule.read(block.tree))
+        found = list(rule.find(block.tree))
         dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
     except Dropped as why:
         return Outcome(of, keys, "dropped", str(why))
