@@ -31,17 +31,7 @@ PLACEHOLDERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value of a tree.
-
-    Attributes
-    ----------
-    value : object
-        The value as normalised.
-    locator : str
-        Path in the tree that it was read from.
-    raw : object
-        The value at that path.
-    """
+    """A value of a tree as normalised, the path in the tree that it was read from, and what stands there."""
 
     value: Any
     locator: str
@@ -144,21 +134,11 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
 
 
 def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merged:
-    """Assertions of a dataset: equal values of several signals are one assertion.
+    """Assertions of a dataset: equal values of several signals are one; the more trusted statements come first.
 
-    Parameters
-    ----------
-    statements : sequence of Statement
-        The more trusted ones first.
-    file_ids : mapping of str to str
-        Path of a file to its id; "" is the primary.
-
-    Returns
-    -------
-    Merged
-        Where all values of a field are about the same signals, the first is preferred; values of different signals,
-        and one for the whole dataset beside those of single signals, stand side by side. What one plugin says twice
-        about the same signals is said once.
+    Where all values of a field are about the same signals, the first is preferred; values of different signals, and one
+    for the whole dataset beside those of single signals, stand side by side. What one plugin says twice about the same
+    signals is said once. `file_ids` has the id of each path; "" is the primary.
     """
     gathered: dict[str, list[_Entry]] = {}
     for statement in statements:
@@ -247,18 +227,9 @@ def _assertion(entry: _Entry, file_ids: Mapping[str, str], *, preferred: bool) -
 
 
 def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> Signal:
-    """A picture, or a stack of them, whose axes have the pixel sizes that tables state.
+    """A picture, or a stack of them, whose axes have the pixel sizes that tables state in the record's fields.
 
     So the record's axes and those of the signal that is loaded come from the same statements.
-
-    Parameters
-    ----------
-    signal : Signal
-        As its format opens it.
-    name : str
-        Its id in the record.
-    fields : mapping of str to sequence of mapping
-        Assertions by field, as the record has them.
     """
     axes = list(in_order(signal.axes))
     if kind_of(axes, signal.shape, signal.metadata) not in ("image", "image_stack"):

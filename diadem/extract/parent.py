@@ -67,14 +67,8 @@ class WorkerStopped(Exception):
 class WorkerProcess:
     """One worker. Its start is not waited for until the first job.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes of address space, where the system has such a limit.
-    packages : mapping
-        Where the code of foreign plugins lies.
-    modules : sequence of str
-        What to import before the first job.
+    It may use `memory` bytes of address space, where the system has such a limit, finds the code of foreign plugins at
+    `packages`, and imports `modules` before the first job.
     """
 
     def __init__(self, memory: int, packages: Places, modules: Sequence[str] = COMMON_MODULES) -> None:
@@ -105,24 +99,9 @@ class WorkerProcess:
         self._send({"memory": memory, "modules": modules, "packages": packages})
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Send a job and wait for its answer.
+        """Send a job (see `diadem.extract.reading.read_dataset`) and wait for its answer, the start not counted.
 
-        Parameters
-        ----------
-        job : mapping
-            See `diadem.extract.reading.read_dataset`.
-        seconds : float
-            Wall time allowed, the worker's start not counted.
-
-        Returns
-        -------
-        dict
-            The worker's answer.
-
-        Raises
-        ------
-        WorkerStopped
-            Too late, dead, or an answer that is none. The worker must not be used again.
+        Raises `WorkerStopped` where it is too late, dead, or no answer. The worker must not be used again.
         """
         if self.about is None:
             self.about = self._receive(START_SECONDS)
@@ -255,18 +234,9 @@ def _block(said: Any) -> dict[str, Any]:
 
 
 class Crew:
-    """At most so many workers.
+    """At most `size` workers, each with `memory` bytes of address space.
 
-    Parameters
-    ----------
-    size : int
-        Processes at most.
-    memory : int
-        Bytes of address space for each.
-    packages : mapping
-        Where the code of foreign plugins lies.
-    lasting : bool
-        Whether workers may come from an earlier crew of the same kind, and rest for a later one.
+    `lasting`: whether they may come from an earlier crew of the same kind, and rest for a later one.
     """
 
     def __init__(self, size: int, memory: int, packages: Places, *, lasting: bool = False) -> None:
@@ -295,21 +265,10 @@ class Crew:
             self._give_back(self._start((*COMMON_MODULES, *LARGE_MODULES)))
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """Have a free worker do a job; one that was lost before it got the job is replaced once.
+        """A worker's answer to a job, and what it said of itself at its start.
 
-        Returns
-        -------
-        answer : dict
-            The worker's answer.
-        about : mapping
-            What the worker said of itself at its start.
-
-        Raises
-        ------
-        WorkerStopped
-            The job was not done. Once workers do not start at all, none is tried again.
-        UsageError
-            The crew is closed.
+        One that was lost before it got the job is replaced once. Raises `WorkerStopped` where the job was not done;
+        once workers do not start at all, none is tried again. Raises `UsageError` where the crew is closed.
         """
         for attempt in (1, 2):
             if self._broken is not None:

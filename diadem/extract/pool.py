@@ -41,14 +41,8 @@ class Extractor:
 
     Parameters
     ----------
-    readers : sequence of ReaderOffer
+    readers, fields, previewers, checks : sequence
         What the plugins offer.
-    fields : sequence of FieldsOffer
-        Blocks and tables that the plugins offer.
-    previewers : sequence of PreviewOffer
-        Who draws pictures of some formats.
-    checks : sequence of CheckOffer
-        Who looks at some formats.
     schemas : mapping
         Extension namespace to version to JSON Schema.
     origins : mapping of (str, str) to mapping
@@ -59,12 +53,8 @@ class Extractor:
         Seconds that one dataset may take at most; small files get less.
     memory : int
         Bytes of address space for each worker, where the system has such a limit.
-    previews : bool
-        Whether pictures are drawn.
-    vendor : bool
-        Whether the vendor's blocks are handed over; who does not keep them saves their way.
-    explain : bool
-        Whether it is told what became of each rule of the tables.
+    previews, vendor, explain : bool
+        Whether pictures are drawn, the vendor's blocks handed over, and it is told what became of each rule.
     lasting : bool
         Whether workers wait some seconds for the next extractor of this process.
     """
@@ -121,13 +111,7 @@ class Extractor:
             self.close()
 
     def warm(self, datasets: int = 1) -> None:
-        """Start workers now, so that their imports overlap with something else.
-
-        Parameters
-        ----------
-        datasets : int
-            How many are to be read; few are not worth a second worker.
-        """
+        """Start workers now for so many datasets, so that their imports overlap with something else."""
         self._crew.warm(-(-datasets // WORTH_A_WORKER))
 
     def expect(self, datasets: int) -> None:
@@ -162,15 +146,8 @@ class Extractor:
         sizes_only : bool
             Whether nothing is asked but what is wrong before a reader runs: files that are shorter than they say.
 
-        Returns
-        -------
-        Extraction
-            A file that is empty, wrong, damaged or hostile, or whose reader hangs or dies, has issues.
-
-        Raises
-        ------
-        UsageError
-            The extractor is closed.
+        A file that is empty, wrong, damaged or hostile, or whose reader hangs or dies, has issues. Raises `UsageError`
+        where the extractor is closed.
         """
         issues = [
             issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size
@@ -342,15 +319,7 @@ def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -
 
 
 class Offered:
-    """What plugins offer, as JSON and by the formats that it is for.
-
-    Parameters
-    ----------
-    readers, fields, previews, checks : sequence
-        What the plugins offer.
-    origins : mapping
-        Who makes foreign offers.
-    """
+    """What plugins offer, as JSON and by the formats that it is for; `origins` says who makes foreign offers."""
 
     def __init__(
         self,

@@ -279,27 +279,9 @@ def _examine(
     tell: Callable[[str, str], None],
     arrays: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Run every check on a dataset.
+    """Run every check on a dataset; yields issues: a check that fails is one, and hides no other.
 
-    Parameters
-    ----------
-    path : str
-        Of the file or folder that names the dataset.
-    files : sequence of str
-        All files of the dataset.
-    result : mapping
-        What is known of it: ``format, signals, fields, extensions, issues``.
-    offers : sequence of mapping
-        ``name, check, when, by`` each.
-    tell : callable
-        Told of kind and name of what runs now.
-    arrays : mapping of str to array, optional
-        The data by the id of a signal, for checks that are there to look at them.
-
-    Yields
-    ------
-    dict
-        Issues; a check that fails is one, and hides no other.
+    `arrays` has the data by the id of a signal, for checks that are there to look at them.
     """
     for offer in offers:
         tell("checks", offer["name"])

@@ -72,28 +72,11 @@ class Walk:
 def look_through(
     found: Walk, root: Path, entry: str, names: Sequence[str], formats: Sequence[str], ids: Mapping[str, str]
 ) -> None:
-    """Look at the files of a dataset before any reader does.
+    """Look at the files of a dataset before any reader does; the primary comes first in `names`.
 
-    Parameters
-    ----------
-    found : Walk
-        Filled in; what stands there when an exception is raised was found before. A file that is cut short may still
-        be read, for its metadata, but not whole.
-    root : Path
-        Folder of the files.
-    entry : str
-        What the reader is given: the primary file, or a folder.
-    names : sequence of str
-        The files, relative to `root`, the primary one first.
-    formats : sequence of str
-        Readers that may be tried, best first.
-    ids : mapping of str to str
-        What the record calls the files.
-
-    Raises
-    ------
-    Exception
-        A file cannot be opened, or the HDF5 library cannot read it.
+    `found` is filled in: what stands there when an exception is raised was found before. A file that is cut short may
+    still be read, for its metadata, but not whole. `formats` may be tried, best first; `ids` is what the record calls
+    the files. Raises whatever the HDF5 library does, and where a file cannot be opened.
     """
     sizes = {name: (root / name).stat().st_size for name in names}
     of_hdf5 = False
@@ -181,20 +164,8 @@ def walk_all(
 ) -> Walk:
     """Walk through every file of a dataset that the library would open, whatever it is called.
 
-    Parameters
-    ----------
-    entry : str
-        What the reader is given. Only this file may link to others, and to those of its folder alone; so that no two
-        files can lead into each other.
-    sizes : mapping of str to int
-        Stored paths of the dataset's files, and their bytes.
-    open_file : callable
-        Opens a stored path for reading.
-
-    Returns
-    -------
-    Walk
-        See `walk`; of all files together.
+    Only `entry`, which the reader is given, may link to others, and to those of its folder alone; so that no two files
+    can lead into each other.
     """
     found = Walk()
     folder = entry.rpartition("/")[0]
@@ -208,24 +179,10 @@ def walk_all(
 
 
 def walk(file: BinaryIO, name: str, size: int, members: Collection[str] = ()) -> Walk:
-    """Walk through a file.
+    """Walk through an open file of `size` bytes, by its stored name; links to `members`, beside it, are allowed.
 
-    Parameters
-    ----------
-    file : binary file
-        It, open.
-    name : str
-        Its stored path.
-    size : int
-        Its bytes.
-    members : collection of str
-        Names of files in the same folder that belong to the dataset; links to these are allowed.
-
-    Returns
-    -------
-    Walk
-        Codes ``external-link``, ``external-storage``, ``virtual-dataset``, ``group-loop``, ``too-many-objects``
-        (all refused) and ``mostly-unwritten``.
+    Codes ``external-link``, ``external-storage``, ``virtual-dataset``, ``group-loop``, ``too-many-objects`` (all
+    refused) and ``mostly-unwritten``.
     """
     found = Walk()
     with h5py.File(file, "r") as opened:

@@ -44,28 +44,11 @@ _DEEPEST: Final = 32
 
 @dataclass(slots=True)
 class Cut:
-    """The blocks of a dataset, and what became of cutting them.
+    """The blocks of a dataset, what plugins offer for its format, and what became of cutting them.
 
-    Attributes
-    ----------
-    offers : sequence of mapping
-        Blocks and tables that plugins offer for the format.
-    blocks : list of Block
-        Vendor blocks.
-    trees : list of Block
-        What the reader calls `original_metadata`, one for each signal.
-    extensions : list of dict
-        ``namespace, version, data, by`` each.
-    issues : list of dict
-        Plugins that failed.
-    short : list of CutShort
-        Files that ended before their blocks did.
-    outcomes : list of (str, Block, Outcome)
-        What became of each rule that `statements` has applied, behind its table's name and its block.
-    tell : callable
-        Told of kind and name of what runs now.
-    names : frozenset of str
-        What the dataset's files are called, with and without their endings, in lower case.
+    `trees` is what the reader calls `original_metadata`, one for each signal; `short` are files that ended before their
+    blocks did; `outcomes` tell of each rule that `statements` has applied, behind its table's name and its block;
+    `names` is what the dataset's files are called, with and without their endings, in lower case.
     """
 
     offers: Sequence[Mapping[str, Any]]
@@ -84,13 +67,7 @@ class Cut:
             self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
 
     def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
-        """Apply every table to the blocks of its kind.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Ids of the signals, in the order of the reader.
-        """
+        """Apply every table to the blocks of its kind; `names` are ids of the signals, in the order of the reader."""
         statements: list[_Applied] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
@@ -133,23 +110,7 @@ def cut(
 ) -> Cut:
     """Take the blocks that the format itself gives, and have every plugin that knows it cut more.
 
-    Parameters
-    ----------
-    path : str
-        Of the file or folder that names the dataset.
-    job : mapping
-        See `diadem.extract.reading.read_dataset`.
-    format_ : str
-        Name of the reader.
-    tell : callable
-        Told of kind and name of what runs now.
-    opened : iterable of Block or Extension
-        What the format's `open` gives.
-
-    Returns
-    -------
-    Cut
-        A plugin that fails is an issue; the blocks that it has cut until then are kept.
+    A plugin that fails is an issue; the blocks that it has cut until then are kept.
     """
     offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
     files = [f"{job['root']}/{name}" for name in job["files"]]
@@ -206,26 +167,9 @@ def _is_sound(block: object) -> TypeGuard[Block]:
 
 
 def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """An extension as plain JSON.
+    """An extension as plain JSON: ``namespace, version, data, by``.
 
-    Parameters
-    ----------
-    item : object
-        What a plugin yields, an `Extension` if all is well.
-    by : mapping
-        The plugin and its version.
-    others : sequence of mapping
-        Those that the dataset has already.
-
-    Returns
-    -------
-    dict
-        ``namespace, version, data, by``.
-
-    Raises
-    ------
-    ValueError, DocumentError
-        It cannot stand in a record; says why.
+    Raises `ValueError` or `DocumentError`, which say why it cannot stand in a record beside the `others`.
     """
     if not isinstance(item, Extension):
         raise ValueError(f"{repr(item)[:80]} is neither a Block of sound parts nor an Extension")  # noqa: TRY004
@@ -247,13 +191,7 @@ def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mappi
 
 
 def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What is kept: bytes of blocks, and their trees as typed JSON; without blocks the reader's trees.
-
-    Returns
-    -------
-    blocks, issues : list of dict
-        ``path, media_type, data, file, byte_range`` each; an issue for each block that is too large.
-    """
+    """What is kept: bytes of blocks, and their trees as typed JSON, without blocks the reader's trees; and issues."""
     kept: list[dict[str, Any]] = []
     issues: list[dict[str, Any]] = []
     total = 0
@@ -284,18 +222,9 @@ def _parts(block: Block, ids: Mapping[str, str]) -> Iterable[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one rule.
+    """What became of one rule: ``found``, ``nothing there``, ``dropped`` or ``raised``, and why.
 
-    Attributes
-    ----------
-    rule : str
-        The field, or the name of a rule that finds several.
-    keys : str
-        Where it looks.
-    verdict : str
-        ``found``, ``nothing there``, ``dropped`` or ``raised``.
-    why : str
-        What was found, or why not.
+    `rule` is the field, or the name of a rule that finds several; `keys` where it looks.
     """
 
     rule: str
@@ -333,21 +262,9 @@ class Applied:
 
 
 def apply(table: Table, block: Block, name: str) -> Applied:
-    """Apply a table to a block.
+    """Apply a table to a block; `name` is the table's, for the evidence.
 
-    Parameters
-    ----------
-    table : sequence of Rule and Derived
-        In the order of preference where two give the same field.
-    block : Block
-        What to look into.
-    name : str
-        Of the table, for the evidence: ``velox``.
-
-    Returns
-    -------
-    Applied
-        A value that its field cannot hold is an issue, unless it is zero or empty: then nobody measured.
+    A value that its field cannot hold is an issue, unless it is zero or empty: then nobody measured.
     """
     applied = Applied()
     for rule in table:
