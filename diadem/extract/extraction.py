@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.hooks.formats import cut_short
-
 if TYPE_CHECKING:
     from diadem.serialization.extensions import ExtensionSchemas
 
@@ -77,22 +75,22 @@ def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"code": code, "message": message, **{key: value for key, value in more.items() if value}}
 
 
+def worded(error: Exception) -> str:
+    """Name and words of an exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+
+
 def fault_text(error: Exception) -> str:
-    """One line: name and words of the exception, and before them what they mean where a file simply ends too early."""
-    told = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    """The same, and before it what it means where a file simply ends too early."""
+    told = worded(error)
     ends = isinstance(error, EOFError) or (isinstance(error, struct.error) and "requires a buffer" in str(error))
     return f"it ends earlier than it should, or is damaged ({told})" if ends else told
 
 
-def truncated(path: str, file: str, why: str) -> dict[str, Any]:
-    """The issue of a file that is shorter than it says."""
-    return {**cut_short(path, why), "file": file}
-
-
-def too_short(path: str, file: str, promised: int, size: int) -> dict[str, Any]:
-    """The same, where the file says how long it is."""
-    many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
-    return truncated(path, file, f"its header promises {many}, {size} are there")
+def missing_part(part: str, entry: str) -> dict[str, Any]:
+    """The issue of a dataset whose data lie in another file that is not there."""
+    message = f"the data file '{part}' is not beside '{entry}'"
+    return issue("missing-part", message, file="f1", next="Archive the files of one dataset together.")
 
 
 def unread(

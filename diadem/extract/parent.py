@@ -308,7 +308,7 @@ class Crew:
             else:
                 with _LOCK:
                     _RESTING.append((self._kind(), worker))
-        _end_resting(MOST_RESTING)
+        end_resting(MOST_RESTING)
 
     def close(self) -> None:
         """End all workers, also busy ones."""
@@ -402,13 +402,8 @@ _RESTING: list[tuple[str, WorkerProcess]] = []
 _LOCK = threading.Lock()
 
 
-def end_resting() -> None:
-    """End all workers that rest: what they have imported may be old."""
-    _end_resting(0)
-
-
-def _end_resting(kept: int) -> None:
-    """End those that rest but for the last ones, and what is left of those that have ended."""
+def end_resting(kept: int = 0) -> None:
+    """End workers that rest, but for the last ones, and what is left of those that have ended."""
     with _LOCK:
         awake = [one for one in _RESTING if one[1].rests()]
         staying = awake[len(awake) - min(kept, len(awake)) :]

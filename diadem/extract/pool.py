@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, unread
+from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, missing_part, unread
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -263,8 +263,7 @@ class Extractor:
         format_ = answer.get("format") or "unknown"
         offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
-            message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
-            issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
+            issues.append(missing_part(pattern, plan.primary.path))
         extensions, refused = judge(found, self._schemas) if (found := answer.get("extensions")) else ({}, [])
         return Extraction(
             format=format_,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of
-from diadem.extract.extraction import SIDE, issue
+from diadem.extract.extraction import SIDE, issue, worded
 from diadem.hooks.offers import target
 from diadem.terms.units import to_si
 
@@ -215,8 +215,7 @@ def draw(
                 by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
                 return pixels_of(picture), by, issues
         except Exception as error:  # a plugin that fails costs its picture only
-            text = " ".join(str(error).split())[:200]
-            message = f"the preview '{offer['name']}' cannot be shown: {type(error).__name__}: {text}"
+            message = f"the preview '{offer['name']}' cannot be shown: {worded(error)}"
             issues.append(issue("preview-refused", message, severity="info", by=offer["by"]))
     return None, "", issues
 

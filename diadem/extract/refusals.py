@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from diadem.extract.extraction import issue, too_short, truncated
+from diadem.extract.extraction import issue
+from diadem.hooks.formats import CutShort, cut_short
 from diadem.serialization.zip_list import open_zip
 
 #: An archive may not hold more than this many times its own bytes …
@@ -85,7 +86,7 @@ def look_through(
             if (start := begins_at(stream, size)) is not None:
                 of_hdf5 = True
                 if (end := _end_of_hdf5(stream, start)) > size:
-                    found.issues.append(too_short(name, ids.get(name, "f1"), end, size))
+                    found.issues.append({**CutShort(name, end, size).issue, "file": ids.get(name, "f1")})
             elif name == names[0] == entry:
                 stream.seek(0)
                 _look_at_entry(found, stream, name, size, formats)
@@ -98,7 +99,8 @@ def _look_at_entry(found: Walk, stream: BinaryIO, name: str, size: int, formats:
     if stream.read(4) in _ZIP:
         _archive(found, stream, name, size)
     elif formats[:1] == ["phenom"] and not _bzip2_ends(stream, size):
-        found.issues.append(truncated(name, "f1", "the end of its compressed stream is missing; it was not read"))
+        why = "the end of its compressed stream is missing; it was not read"
+        found.issues.append({**cut_short(name, why), "file": "f1"})
         found.refused = True
 
 
@@ -111,7 +113,7 @@ def _archive(found: Walk, stream: BinaryIO, name: str, size: int) -> None:
         found.refuse("expands-too-much", f"'{name}' would fill the memory: {error}", "it")
     except zipfile.BadZipFile as error:
         why = f"its list of members is missing or damaged ({type(error).__name__})"
-        found.issues.append(truncated(name, "f1", why))
+        found.issues.append({**cut_short(name, why), "file": "f1"})
     except Exception as error:  # the file may be whole: what it says of itself is odd
         message = f"the header of '{name}' cannot be understood ({type(error).__name__})"
         found.issues.append(issue("odd-header", message, file="f1"))

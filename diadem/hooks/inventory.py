@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Keys whose texts are ``module:name``.
 _TARGETS: Final = frozenset(
-    {"open", "load", "probe", "blocks", "draw", "check", "connect", "python", "read", "form", "look", "when"}
+    {"open", "load", "probe", "blocks", "draw", "check", "connect", "python", "places", "read", "form", "look", "when"}
 )
 #: As the schema has them; a regular expression in a condition may hold a colon, too.
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")

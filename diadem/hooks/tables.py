@@ -81,12 +81,13 @@ def _merged(common: Said, one: Any) -> Said:
 
 def _rule(of: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
     """The rule of a statement; one that looks when it is asked where its base stands for several places."""
+    own = of.named(said["places"], (*path, "places")) if "places" in said else None
     rule = _Statement(of, field, said, base, path).rule()
-    if not WILD.search(base):
+    if own is None and not WILD.search(base):
         return rule
 
     def read(tree: Tree) -> Iterator[Found]:
-        for place in places_of(tree, base):
+        for place in places_of(tree, base) if own is None else own(tree):
             try:
                 yield from _Statement(of, field, said, place, path).rule().find(tree)
             except Dropped:
@@ -117,9 +118,8 @@ class _Statement:
         self._judge()
         if "python" in said:
             name = said.get("name") or said["python"].partition(":")[2].replace("_", "-")
-            return Derived(
-                name, partial(self._python, self.of.named(said["python"], (*self.path, "python"))), self.proof
-            )
+            function = self.of.named(said["python"], (*self.path, "python"))
+            return Derived(name, partial(self._python, function), self.proof)
         if places := {name: self._key(said[name]) for name in PARTS if name in said}:
             keys, found = list(dict.fromkeys(places.values())), partial(self._time, places)
         elif "join" in said or "equal" in said:
@@ -130,7 +130,7 @@ class _Statement:
             found = partial(self._constant, keys[0]) if "constant" in said else None
         else:
             raise self.of.fault(
-                self.path, "nothing says where the value is: key, first, join, equal, or those of a time"
+                self.path, "nothing says where the value is: key, first, join, equal, or parts of a time"
             )
         if found is not None:
             return Derived(self.field, found, self.proof, keys)
@@ -145,11 +145,10 @@ class _Statement:
         of, said, path = self.of, self.said, self.path
         if of.judged is None:
             return
+        beside = "unit_at" in said or "unit_key" in said
         if self.field and not fields.is_field(self.field):
             of.doubt(path, f"the record has no field '{self.field}'{near(self.field, fields.field_keys())}")
-        elif self.field and (
-            fault := unit_fault(self.field, self.unit, elsewhere="unit_at" in said or "unit_key" in said)
-        ):
+        elif self.field and (fault := unit_fault(self.field, self.unit, elsewhere=beside)):
             of.doubt((*path, "unit") if "unit" in said else path, fault)
         if "within" in said and said["within"][0] > said["within"][1]:
             of.doubt((*path, "within"), "no number is within these bounds: the first is the larger")
@@ -224,7 +223,7 @@ class _Statement:
             return
         self._require(tree)
         one = raw[0]
-        pair = raw if len(raw) > 1 else one if isinstance(one, (list, tuple)) else re.split(r"[^\d.]+", str(one))
+        pair = raw if len(raw) > 1 else re.split(r"[^\d.]+", str(one)) if isinstance(one, (str, int, float)) else one
         numbers = [number(each) for each in pair]
         if len(numbers) < 2 or None in numbers or len(set(numbers)) > 1:
             raise Dropped(f"{raw!r} are not the same")

@@ -132,6 +132,8 @@ def reader(of: Document, said: Said, path: Path) -> Callable[[Any], Any] | None:
         steps.append(lambda raw: next((to for word, to in means if word.fullmatch(_short(word_of(raw)))), None))
     if "read" in said:
         steps.append(_READS.get(said["read"]) or of.named(said["read"], (*path, "read")))
+    if "into" in said:
+        steps.append(lambda raw: said["into"].replace("*", text) if (text := str(raw).strip()) else None)
     if "within" in said:
         low, high = said["within"]
         steps.append(lambda value: value if (size := number(value)) is not None and low <= abs(size) <= high else None)
