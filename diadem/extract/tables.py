@@ -346,16 +346,6 @@ def _text_of(value: Any) -> Any:
 # Nothing is guessed: a format of a camera, of a detector or of a program that runs on anybody's microscope (Gatan,
 # EDAX, Bruker, TVIPS, Delmic, NanoMEGAS, SerialEM …) says nothing of it, and what a file states goes before.
 
-#: A maker named in the text of a model: ``FEI Titan``, ``Nvision40 Carl Zeiss``. JEM, JSM and JXA are JEOL's letters.
-_IN_MODEL: Final[Mapping[str, str]] = {
-    "FEI|Thermo Fisher": "Thermo Fisher Scientific (FEI)",
-    "JEOL|(JEM|JSM|JXA)(-[0-9A-Z]+| ?[0-9]{3,4}[A-Z]*)": "JEOL",
-    "Zeiss": "Carl Zeiss",
-    "Hitachi": "Hitachi",
-    "TESCAN": "TESCAN",
-    "Philips": "Philips",
-    "Nion": "Nion",
-}
 _BY: Final = {"plugin": "makers", "version": "1"}
 
 
@@ -384,15 +374,10 @@ def _makers(applied: Sequence[_Applied]) -> Iterator[Statement]:
         vendor, signals = str(one.maker.get("vendor", "")), one.statement.signals
         if vendor and not one.maker.get("with_model"):
             leaf, rule, signals = Leaf(vendor, one.kind, one.kind), "maker-of-format", ()
-        elif value.field == "instrument.model" and (vendor := _named(str(value.value)) or vendor):
+        elif value.field == "instrument.model" and (vendor := fields.maker_in(str(value.value)) or vendor):
             leaf, rule = Leaf(vendor, value.leaf.locator, value.leaf.raw), "maker-of-model"
         else:
             continue
         yield Statement(signals, _BY, [Value("instrument.vendor", vendor, "derived", leaf, rule=rule, file=value.file)])
         if not signals:
             return
-
-
-def _named(model: str) -> str:
-    matches = (found for words, found in _IN_MODEL.items() if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model))
-    return next(matches, "")

@@ -5,8 +5,9 @@ Read once, when something is first asked of it.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -193,6 +194,26 @@ def chemical_symbols() -> tuple[str, ...]:
     return tuple(_document()["types"]["elements"]["items"]["enum"])
 
 
+def symbols_of(numbers: Iterable[int], *, last: int = 118) -> list[str]:
+    """Symbols of atomic numbers, each once; none where one of them is no element up to `last`."""
+    found = list(numbers)
+    if not all(0 < number <= last for number in found):
+        return []
+    return list(dict.fromkeys(chemical_symbols()[number - 1] for number in found))
+
+
+def symbols_among(names: Iterable[object]) -> list[str]:
+    """Chemical symbols in their order, each once; none where one of the names is no symbol."""
+    found = list(dict.fromkeys(map(str, names)))
+    return found if set(found) <= set(chemical_symbols()) else []
+
+
+def maker_in(model: str) -> str:
+    """The maker whose name, or whose way of naming models, stands in the name of a model; else ""."""
+    makers = _document()["makers"].items()
+    return next((maker for maker, words in makers if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model)), "")
+
+
 def looked_for_first() -> tuple[str, ...]:
     """Keys of what a person looks for first, in that order."""
     return tuple(_document()["first"])
@@ -221,7 +242,7 @@ def _document() -> Mapping[str, Any]:
 
 @cache
 def _fields() -> Mapping[str, Field]:
-    groups = {name: group for name, group in _document().items() if name not in ("first", "types")}
+    groups = {name: group for name, group in _document().items() if name not in ("first", "makers", "types")}
     stated = {f"{group}.{name}": told for group, fields in groups.items() for name, told in fields.items()}
     return MappingProxyType({key: _field(key, told) for key, told in stated.items()})
 
