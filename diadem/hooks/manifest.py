@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pkgutil
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,9 +104,10 @@ def document(package: str) -> Document | None:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         spec = None
-    read: Any = getattr(spec.loader, "get_data", None) if spec is not None else None
-    for folder in (spec.submodule_search_locations or ()) if spec is not None and read is not None else ():
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
+        loader = spec.loader or pkgutil.get_importer(folder)  # a package without code has none of its own
+        read = getattr(loader, "get_data", _bytes_of)
         try:
             text = read(place).decode("utf-8")
             content = tomllib.loads(text)
@@ -117,6 +119,11 @@ def document(package: str) -> Document | None:
         _require_valid(found)
         return found
     return None
+
+
+def _bytes_of(place: str) -> bytes:
+    with open(place, "rb") as stream:  # noqa: PTH123 - as loaders read
+        return stream.read()
 
 
 @cache
