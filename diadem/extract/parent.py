@@ -48,6 +48,7 @@ _PASSED_ON = (
     "DIADEM_PLUGINS",
 )
 _ERROR_LINES = 20
+_NONSENSE = "the worker's answer cannot be understood"
 #: Where the code of foreign plugins lies, see `diadem.extract.pool.locate`.
 Places = Mapping[str, Mapping[str, Any]]
 #: Bytes that a worker may say of one dataset before its answer: all blocks that are kept have less.
@@ -111,10 +112,15 @@ class WorkerProcess:
         until, self._heard = time.monotonic() + seconds, 0
         try:
             while "job" not in (answer := self._receive(max(0.0, until - time.monotonic()), allowed=seconds)):
-                if "part" in answer:
-                    part = _part(answer["part"])
-                else:
-                    blocks.append(_block(answer.get("block")))
+                try:
+                    if "part" in answer:
+                        kind, name = answer["part"]
+                        part = (str(kind), str(name))
+                    else:
+                        said = answer["block"]
+                        blocks.append({**said, "data": base64.b64decode(said["data"])})
+                except (KeyError, TypeError, ValueError):  # it may be taken over by what it reads
+                    raise WorkerStopped("reader-crashed", _NONSENSE) from None
         except WorkerStopped as stopped:
             stopped.part = part
             raise
@@ -172,7 +178,7 @@ class WorkerProcess:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
+            raise WorkerStopped("reader-crashed", _NONSENSE)
         return answer
 
     def _death(self) -> WorkerStopped:
@@ -216,21 +222,6 @@ class WorkerProcess:
         with contextlib.suppress(OSError, ValueError):
             while line := self._process.stderr.readline(4096):
                 self._errors.append(line)
-
-
-def _part(said: Any) -> tuple[str, str]:
-    """What runs in the worker, as it has said it."""
-    if isinstance(said, list) and len(said) == 2:
-        return str(said[0]), str(said[1])
-    raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
-
-
-def _block(said: Any) -> dict[str, Any]:
-    """A block as the worker has said it, its bytes decoded."""
-    try:
-        return {**said, "data": base64.b64decode(said["data"])}
-    except (TypeError, KeyError, ValueError):
-        raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood") from None
 
 
 class Crew:

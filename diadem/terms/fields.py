@@ -39,25 +39,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where HyperSpy has a field.
-
-    Attributes
-    ----------
-    path : str
-        ``*`` stands for TEM and SEM below ``Acquisition_instrument``.
-    unit : str
-        "" where it is the field's own.
-    signal : str
-        Only signals of this kind have it: ``EDS``, ``EELS``, ``image``, ``pattern``; "" for all.
-    way : str
-        ``read`` or ``write`` where only that is done, ``code`` where more than a table does both.
-    tagged : bool
-        Whether the unit is written beside the value.
-    weak : bool
-        Whether another field that is stated for the same place counts more.
-    default : float or None
-        What HyperSpy fills in where nothing is known.
-    """
+    """Where HyperSpy has a field; the head of `fields.toml` says what its attributes mean."""
 
     path: str
     unit: str = ""
@@ -70,38 +52,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the record.
+    """One field of the record; the head of `fields.toml` says what its attributes mean.
 
-    Attributes
-    ----------
-    key : str
-        ``beam.acceleration_voltage``.
-    label : str
-        In plain words: ``Acceleration voltage``.
-    meaning : str
-        One sentence.
-    beware : str
-        What it must not be confused with, and how its sign, sense or zero is meant.
-    type : str
-        ``number``, ``integer``, ``word``, or a name of the file's own types.
-    unit : str
-        The one unit of its values; "" for texts, times and lists.
-    least, above, most : float or None
-        What it can hold: from `least`, more than `above`, up to `most`.
-    words : tuple of str
-        All that a ``word`` can be.
-    aliases : tuple of str
-        Short names in a search.
-    emg : str
-        Address of the term in the EM Glossary, or "".
-    nxem : str
-        Path below ``ENTRY`` of NXem, or "".
-    hyperspy : tuple of Place
-        Where HyperSpy has it.
-    plausible, plausible_tem : Bounds or None
-        What no instrument exceeds; what no transmission microscope does.
-    head : tuple of str
-        Section and name at the head of the record; empty where it has none.
+    `least`, `above` and `most` are None where nothing limits it, `unit` "" for texts, times and lists; `emg` is a whole
+    address; `head` is section and name at the head of the record, or empty.
     """
 
     key: str
