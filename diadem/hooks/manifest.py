@@ -104,7 +104,9 @@ def document(package: str) -> Document | None:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         spec = None
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    if spec is None:
+        return None
+    for folder in spec.submodule_search_locations or ():
         place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
         loader = spec.loader or pkgutil.get_importer(folder)  # a package without code has none of its own
         read = getattr(loader, "get_data", _bytes_of)
