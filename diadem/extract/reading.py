@@ -192,7 +192,7 @@ class _Reading:
             self.result["issues"] += signal.issues
             blocks.add_tree(signal.more.get("original_metadata"), reader, number)
         statements, issues = blocks.statements(names)
-        by_tables = merge(statements, ids).fields
+        by_tables, _ = merge(statements, ids)
         sizes: list[Statement] = []
         for number, name in enumerate(names):
             signals[number] = signal = calibrated(signals[number], name, by_tables)
@@ -206,9 +206,8 @@ class _Reading:
             sizes.append(Statement((name,), by, [*pixel_sizes(kind, axes, shape)]))
         if self.job.get("explain"):
             self.result["outcomes"] = blocks.told()
-        merged = merge([*statements, *sizes], ids)
-        self.result["fields"] = merged.fields
-        self.result["issues"] += [*issues, *merged.issues]
+        self.result["fields"], contradictions = merge([*statements, *sizes], ids)
+        self.result["issues"] += [*issues, *contradictions]
         if self.job.get("keep", True):
             self.result["blocks"], too_large = to_keep(blocks, ids)
             self.result["issues"] += too_large

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from diadem.errors import DiademError
-from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
+from diadem.extract.assertions import Statement, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import fault_text, issue
 from diadem.hooks.cuts import cutter
@@ -91,7 +91,7 @@ class Cut:
 
     def _is_own_name(self, value: Value) -> bool:
         """Whether a sample is called as its file: then a program has filled the field in."""
-        return value.field == "sample.name" and str(value.leaf.value).strip().casefold() in self.names
+        return value.field == "sample.name" and str(value.value).strip().casefold() in self.names
 
     def told(self) -> list[dict[str, str]]:
         """The outcomes as JSON: ``table, block, place, rule, keys, verdict, why`` each."""
@@ -327,9 +327,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
     if _is_placeholder(found.field, value, block):
         return f"{locator} says {found.raw!r}, which programs write where nothing was said"
     said = found.unit if wanted and wanted != "1" else ""
-    leaf = Leaf(value, locator, found.raw)
-    value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)
-    applied.values.append(replace(value_of, file=block.file))
+    of = (wanted, said or None, rule, found.offset_status, block.file)
+    applied.values.append(Value(found.field, value, status, locator, found.raw, *of))
     return ""
 
 
@@ -373,11 +372,12 @@ def _makers(applied: Sequence[_Applied]) -> Iterator[Statement]:
     for one, value in values:
         vendor, signals = str(one.maker.get("vendor", "")), one.statement.signals
         if vendor and not one.maker.get("with_model"):
-            leaf, rule, signals = Leaf(vendor, one.kind, one.kind), "maker-of-format", ()
+            locator, raw, rule, signals = one.kind, one.kind, "maker-of-format", ()
         elif value.field == "instrument.model" and (vendor := fields.maker_in(str(value.value)) or vendor):
-            leaf, rule = Leaf(vendor, value.leaf.locator, value.leaf.raw), "maker-of-model"
+            locator, raw, rule = value.locator, value.raw, "maker-of-model"
         else:
             continue
-        yield Statement(signals, _BY, [Value("instrument.vendor", vendor, "derived", leaf, rule=rule, file=value.file)])
+        made = Value("instrument.vendor", vendor, "derived", locator, raw, rule=rule, file=value.file)
+        yield Statement(signals, _BY, [made])
         if not signals:
             return

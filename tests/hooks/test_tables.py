@@ -76,7 +76,7 @@ def found(family: Family, statements: str, *, group: str = "", head: str = "") -
     """Field, value, locator and status of what one group finds."""
     text = f"{head}\n[[table]]\nblock = 'b'\nbase = 'SEM/'\n[[table.group]]\nproof = 'p'\n{group}\n{statements}\n"
     values = applied(family(text)).values
-    return [(value.field, value.value, value.leaf.locator, value.status) for value in values]
+    return [(value.field, value.value, value.locator, value.status) for value in values]
 
 
 @pytest.mark.parametrize(
