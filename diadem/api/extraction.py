@@ -60,12 +60,12 @@ def _extracted(
     root = Path(path).absolute()  # the worker has a current folder of its own
     if root.is_symlink():  # who names a link means what it leads to; within a dataset none is followed
         root = root.resolve()
-    return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener, metadata)
+    if root.is_file():
+        return _of_file(root, at_hand, extractor, metadata)
+    return _of_folder(root, at_hand, extractor, listener, metadata)
 
 
-def _of_file(
-    path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
-) -> Record:
+def _of_file(path: Path, at_hand: Tools, extractor: Extractor, metadata: Mapping[str, Any] | None) -> Record:
     """The record of one dataset, kept as it is."""
     from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
     from diadem.extract.survey import dataset_of
@@ -75,7 +75,7 @@ def _of_file(
     from diadem.serialization.record_json import build_record, validate_metadata
     from diadem.terms.fields import field_keys
 
-    known = validate_metadata(at_hand.judged({} if metadata is None else metadata))
+    known = {} if metadata is None else validate_metadata(at_hand.judged(metadata))
     plan, blocks = dataset_of(path, at_hand.readers), _Blocks()
     stored = stored_names(os.fsencode(file.path) for file in plan.files)
     document = dataset_document(
@@ -87,7 +87,6 @@ def _of_file(
         site=Site(known),
         place=path.parent / plan.primary.path,
     )
-    listener(Progress("read", 1, 1, plan.primary.path, "datasets"))
     if known:
         return build_record([document], metadata=known, sealed=False, vendor=blocks)
     return Record(SCHEMA, Datasets((Dataset(document, field_keys(), blocks),)), field_keys(), sealed=False)

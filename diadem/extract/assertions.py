@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diadem.extract.axes import describe_axes, in_order, kind_of, number, tidy
@@ -30,32 +30,17 @@ PLACEHOLDERS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """A value of a tree.
-
-    Attributes
-    ----------
-    value : object
-        The value as normalised.
-    locator : str
-        Path in the tree that it was read from.
-    raw : object
-        The value at that path.
-    """
-
-    value: Any
-    locator: str
-    raw: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Value:
-    """A value for one field, not yet merged with others; `file` is a path, "" for the primary."""
+    """A value for one field as normalised, not yet merged with others, and its evidence.
+
+    `locator` is the path in the tree where `raw` stands, `file` that of the file, "" for the primary.
+    """
 
     field: str
     value: Any
     status: str
-    leaf: Leaf
+    locator: str
+    raw: Any
     unit: str = ""
     raw_unit: str | None = None
     rule: str = ""
@@ -81,14 +66,6 @@ class _Entry:
     def meets(self, signals: Sequence[str]) -> bool:
         """Whether it is about some of the same signals."""
         return not self.signals or not signals or bool(set(self.signals) & set(signals))
-
-
-@dataclass(slots=True)
-class Merged:
-    """Assertions by field, and where sources contradict each other."""
-
-    fields: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    issues: list[dict[str, Any]] = field(default_factory=list)
 
 
 def clean(value: Any) -> str:
@@ -138,40 +115,34 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
             continue
         field = f"image.pixel_size_{direction}" if unit == "m" else f"image.reciprocal_pixel_size_{direction}"
         stored = axis.get("scale_as_stored", scale)
-        leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
+        locator = f"axes.{axis['name']}.scale"
         status = "stated" if stored == scale else "converted"
-        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), FROM_AXES)
+        yield Value(field, abs(scale), status, locator, abs(stored), unit, axis.get("unit_as_stored"), FROM_AXES)
 
 
-def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merged:
-    """Assertions of a dataset: equal values of several signals are one assertion.
+def merge(
+    statements: Sequence[Statement], file_ids: Mapping[str, str]
+) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Assertions of a dataset by field, equal values of several signals as one, and issues of contradictions.
 
-    Parameters
-    ----------
-    statements : sequence of Statement
-        The more trusted ones first.
-    file_ids : mapping of str to str
-        Path of a file to its id; "" is the primary.
-
-    Returns
-    -------
-    Merged
-        Where all values of a field are about the same signals, the first is preferred; values of different signals,
-        and one for the whole dataset beside those of single signals, stand side by side. What one plugin says twice
-        about the same signals is said once.
+    The more trusted statements come first. Where all values of a field are about the same signals, the first is
+    preferred; values of different signals, and one for the whole dataset beside those of single signals, stand side by
+    side. What one plugin says twice about the same signals is said once. `file_ids` has the id of each path; "" is the
+    primary.
     """
     gathered: dict[str, list[_Entry]] = {}
     for statement in statements:
         for value in statement.values:
             _gather(value, statement, gathered.setdefault(value.field, []))
-    merged = Merged()
+    fields: dict[str, list[dict[str, Any]]] = {}
+    issues: list[dict[str, Any]] = []
     for key, entries in sorted(gathered.items()):
-        merged.issues += _contradictions(key, entries)
+        issues += _contradictions(key, entries)
         one_subject = all(entry.meets(entries[0].signals) and not _refines(entry, entries[0]) for entry in entries[1:])
-        merged.fields[key] = [
+        fields[key] = [
             _assertion(entry, file_ids, preferred=place == 0 and one_subject) for place, entry in enumerate(entries)
         ]
-    return merged
+    return fields, issues
 
 
 def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
@@ -184,7 +155,7 @@ def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
             return
         if not (entry.signals and statement.signals) or repr(entry.value.value) != repr(value.value):
             continue
-        if entry.value.leaf.locator == value.leaf.locator or entry.value.rule == value.rule:
+        if entry.value.locator == value.locator or entry.value.rule == value.rule:
             entry.signals += [name for name in statement.signals if name not in entry.signals]
             return
     entries.append(_Entry(value, statement.by, list(statement.signals)))
@@ -212,7 +183,7 @@ def _contradictions(key: str, entries: Sequence[_Entry]) -> list[dict[str, Any]]
                 continue
             if _contradict(key, other.value.value, entry.value.value):
                 told = " and ".join(f"{item.value.value} {item.value.unit}".strip() for item in (other, entry))
-                places = " and ".join(f"'{item.value.leaf.locator}'" for item in (other, entry))
+                places = " and ".join(f"'{item.value.locator}'" for item in (other, entry))
                 return [issue("sources-disagree", f"{key}: {told} are both stated, in {places}")]
     return []
 
@@ -230,7 +201,7 @@ def _assertion(entry: _Entry, file_ids: Mapping[str, str], *, preferred: bool) -
     """One assertion as JSON."""
     value = entry.value
     file = file_ids.get(value.file, "f1")
-    source = {"file": file, "locator": value.leaf.locator[:LONGEST_TEXT], "raw": plain(value.leaf.raw)}
+    source = {"file": file, "locator": value.locator[:LONGEST_TEXT], "raw": plain(value.raw)}
     if value.raw_unit:
         source["raw_unit"] = value.raw_unit
     assertion: dict[str, Any] = {"value": value.value}
@@ -247,18 +218,9 @@ def _assertion(entry: _Entry, file_ids: Mapping[str, str], *, preferred: bool) -
 
 
 def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> Signal:
-    """A picture, or a stack of them, whose axes have the pixel sizes that tables state.
+    """A picture, or a stack of them, whose axes have the pixel sizes that tables state in the record's fields.
 
     So the record's axes and those of the signal that is loaded come from the same statements.
-
-    Parameters
-    ----------
-    signal : Signal
-        As its format opens it.
-    name : str
-        Its id in the record.
-    fields : mapping of str to sequence of mapping
-        Assertions by field, as the record has them.
     """
     axes = list(in_order(signal.axes))
     if kind_of(axes, signal.shape, signal.metadata) not in ("image", "image_stack"):

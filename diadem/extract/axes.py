@@ -12,20 +12,10 @@ _LONGEST_LISTED = 4096
 
 
 def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> list[dict[str, Any]]:
-    """Axes in the order of the array, slow to fast.
+    """Axes in the order of the array, slow to fast; their sizes are those of its shape.
 
-    Parameters
-    ----------
-    axes : sequence of mapping
-        Axis dictionaries of a reader.
-    shape : sequence of int
-        Of the array, for the sizes that an axis leaves out.
-
-    Returns
-    -------
-    list of dict
-        ``name, size`` and, where the axis is even, ``scale, offset`` in ``unit``; where the unit was converted also the
-        file's own (``…_as_stored``). An uneven axis has its ``values``, up to 4096 of them.
+    Even ones have ``scale, offset`` in ``unit``, and where the unit was converted also the file's own
+    (``…_as_stored``); an uneven one has its ``values``, up to 4096 of them.
     """
     return [_axis(axis, length) for axis, length in zip(in_order(axes), shape, strict=False)]
 
@@ -93,21 +83,10 @@ def tidy(value: float) -> float:
 
 
 def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: Mapping[str, Any]) -> str:
-    """What kind of signal the axes make.
+    """What kind of signal the axes make, of which `navigate` says which are positions of the probe.
 
-    Parameters
-    ----------
-    axes : sequence of mapping
-        Axis dictionaries of a reader; `navigate` says which are positions of the probe.
-    shape : sequence of int
-        Of the array.
-    metadata : mapping
-        The signal's metadata; old HyperSpy files say ``record_by``.
-
-    Returns
-    -------
-    str
-        ``image, image_stack, spectrum, spectrum_line, spectrum_image, 4dstem, time_series, volume, array``.
+    ``image, image_stack, spectrum, spectrum_line, spectrum_image, 4dstem, time_series, volume, array``. Old HyperSpy
+    files say ``record_by`` in the metadata.
     """
     signal = [axis for axis in axes if axis.get("navigate") is False]
     if len(axes) != len(shape) or not shape:

@@ -56,21 +56,9 @@ def landlock_version() -> int:
 
 
 def limit_files(readable: Iterable[str], scratch: str, version: int) -> bool:
-    """Let the process, from now on, read only below some places, and write only below one.
+    """Let the process read only below some places, and write only below one, from now on; return whether it is so.
 
-    Parameters
-    ----------
-    readable : iterable of str
-        Files and folders; those of the system's libraries and of the process itself need not be named.
-    scratch : str
-        The folder that may be written.
-    version : int
-        As `landlock_version` gives it.
-
-    Returns
-    -------
-    bool
-        Whether it is so now.
+    Those of the system's libraries and of the process itself need not be named; `version` is the kernel's Landlock's.
     """
     handled = _ALL | sum(right for since, right in _SINCE if version >= since)
     tcp, scopes = _TCP if version >= _TCP_SINCE else 0, _SCOPES if version >= _SCOPES_SINCE else 0

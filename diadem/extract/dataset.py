@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from diadem.extract.extraction import Extraction, issue
 from diadem.extract.survey import DatasetPlan
 from diadem.model.record import Dataset
-from diadem.serialization.admission import admitted
+from diadem.serialization.validation import admitted
 from diadem.terms.crosswalk import transmission_mode
 from diadem.terms.fields import Bounds, all_fields
 
@@ -45,26 +45,10 @@ def dataset_document(
 ) -> dict[str, Any]:
     """The dataset as JSON, without what a record does not admit.
 
-    Parameters
-    ----------
-    plan : DatasetPlan
-        Its files, by the names that the record gives them.
-    found : Extraction
-        What was read.
-    keep : callable
-        Takes a vendor's block, and tells the digest under which it is found again.
-    siblings : Siblings
-        The datasets before it.
-    mtimes_ns : sequence of int
-        Modification times of its files, nanoseconds since 1970.
-    digests : sequence of str
-        SHA-256 of each file, in the order of the plan; none for a dataset that is not sealed.
-    lost : sequence of str
-        Files of it that are not there any more.
-    site : Site, optional
-        What a person says of the instruments.
-    place : Path, optional
-        Where the primary file lies on this machine: an instrument may be told by its folder.
+    `keep` takes a vendor's block, and tells the digest under which it is found again; `siblings` are the datasets
+    before it; `digests` the SHA-256 of each file in the order of the plan, none for a dataset that is not sealed;
+    `lost` files that are not there any more; `place` where the primary lies on this machine: its folder may tell the
+    instrument.
     """
     files: list[dict[str, Any]] = [
         {"id": file.id, "path": file.path, "role": file.role, "bytes": file.size} for file in plan.files
@@ -134,14 +118,9 @@ _WITHOUT_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\Z")
 
 
 class Site:
-    """The instruments that a person has described.
+    """The instruments that a person has described: ``instrument`` and ``instruments`` of validated metadata.
 
-    Parameters
-    ----------
-    metadata : mapping
-        Validated; its ``instrument`` and ``instruments`` count.
-    sealed : mapping, optional
-        What profiles have said before of datasets, by the path of their primary file: see `sealed_profiles`.
+    `sealed` is what profiles have said before of datasets, by the path of their primary file: see `sealed_profiles`.
     """
 
     def __init__(self, metadata: Mapping[str, Any], sealed: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -150,21 +129,9 @@ class Site:
         self._profiles: Sequence[Mapping[str, Any]] = metadata.get("instruments", ())
 
     def add(self, fields: _Open, path: str, place: Path | None = None) -> list[dict[str, Any]]:
-        """Add what is said of the instrument to the fields of a dataset.
+        """Add what is said of the instrument to the fields of a dataset, whose primary is `path` in the package.
 
-        Parameters
-        ----------
-        fields : dict
-            Assertions by key; changed.
-        path : str
-            Of the primary file, as in the package.
-        place : Path, optional
-            Where that file lies on this machine.
-
-        Returns
-        -------
-        list of dict
-            Issues: what the files contradict, and local times that a change of clocks leaves open.
+        Returns issues: what the files contradict, and local times that a change of clocks leaves open.
         """
         issues: list[dict[str, Any]] = []
         meant = next((one for one in self._profiles if _is_of(one["when"], fields, path, place)), {})
@@ -295,17 +262,7 @@ _SIBLINGS = 3
 
 
 def doubts(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterator[dict[str, Any]]:
-    """Issues of one dataset.
-
-    Parameters
-    ----------
-    fields : mapping
-        The dataset's assertions.
-    mtimes_ns : sequence of int
-        Modification times of its files, nanoseconds since 1970.
-    now : datetime
-        With a time zone.
-    """
+    """Issues of one dataset whose files were last written at these nanoseconds since 1970."""
     transmission = _is_transmission(fields)
     for key, known in all_fields().items():
         for bounds in (known.plausible, known.plausible_tem if transmission else None):
@@ -394,15 +351,7 @@ class Siblings:
         self._times: dict[tuple[str, ...], list[dt.datetime]] = {}
 
     def doubts(self, folder: str, fields: Fields) -> Iterator[dict[str, Any]]:
-        """Issues of a dataset beside those of its folder that came before it.
-
-        Parameters
-        ----------
-        folder : str
-            Where its primary lies.
-        fields : mapping
-            The dataset's assertions.
-        """
+        """Issues of a dataset beside those of its folder that came before it."""
         moments = _moments(fields, "time.acquired_start")
         if not moments:
             return

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.hooks.formats import cut_short
-
 if TYPE_CHECKING:
     from diadem.serialization.extensions import ExtensionSchemas
 
@@ -38,20 +36,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class VendorBlock:
-    """A block of the vendor's metadata, or a parsed tree, to be kept in the package.
+    """A block of the vendor's metadata, or a parsed tree (typed JSON), to be kept in the package.
 
-    Attributes
-    ----------
-    path : str
-        What it is: a tag path or file name.
-    media_type : str
-        Of the bytes.
-    data : bytes
-        As they stand in the file, or typed JSON.
-    file : str
-        Id of the file that it comes from.
-    byte_range : list of int, optional
-        First byte in the file and the one after the last.
+    `path` is a tag path or file name, `file` the id of the file that it comes from, `byte_range` its first byte there
+    and the one after the last.
     """
 
     path: str
@@ -63,30 +51,11 @@ class VendorBlock:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Signals, fields and issues of one dataset.
+    """What is known of one dataset: its format and why (``magic``, ``suffix``, ``content``), signals, fields, issues.
 
-    Attributes
-    ----------
-    format : str
-        Name of the reader that recognised the dataset, or ``unknown``.
-    evidence : tuple of str
-        Why: ``magic``, ``suffix``, ``content``.
-    signals : list of dict
-        ``{id, title, kind, shape, dtype, axes}`` each.
-    fields : dict of str to list of dict
-        Assertions by field key.
-    issues : list of dict
-        ``{code, message, …}`` each.
-    extraction : dict
-        How the values were come by: tool, reader, mode, time zone, isolation.
-    preview : bytes or None
-        A PNG of at most 12 kB.
-    vendor : list of VendorBlock
-        The vendor's own metadata, whole, and the trees parsed from it.
-    extensions : dict
-        Metadata of communities by namespace, judged.
-    outcomes : list of dict
-        What became of each rule of the tables, where that was asked for; see `diadem.extract.tables.Cut.told`.
+    `extraction` says how the values were come by (tool, reader, mode, time zone, isolation); `preview` is a PNG of at
+    most 12 kB; `vendor` the vendor's own metadata, whole, and the trees parsed from it; `extensions` are judged;
+    `outcomes` of each rule of the tables are there where they were asked for.
     """
 
     format: str
@@ -106,22 +75,22 @@ def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"code": code, "message": message, **{key: value for key, value in more.items() if value}}
 
 
+def worded(error: Exception) -> str:
+    """Name and words of an exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+
+
 def fault_text(error: Exception) -> str:
-    """One line: name and words of the exception, and before them what they mean where a file simply ends too early."""
-    told = f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+    """The same, and before it what it means where a file simply ends too early."""
+    told = worded(error)
     ends = isinstance(error, EOFError) or (isinstance(error, struct.error) and "requires a buffer" in str(error))
     return f"it ends earlier than it should, or is damaged ({told})" if ends else told
 
 
-def truncated(path: str, file: str, why: str) -> dict[str, Any]:
-    """The issue of a file that is shorter than it says."""
-    return {**cut_short(path, why), "file": file}
-
-
-def too_short(path: str, file: str, promised: int, size: int) -> dict[str, Any]:
-    """The same, where the file says how long it is."""
-    many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
-    return truncated(path, file, f"its header promises {many}, {size} are there")
+def missing_part(part: str, entry: str) -> dict[str, Any]:
+    """The issue of a dataset whose data lie in another file that is not there."""
+    message = f"the data file '{part}' is not beside '{entry}'"
+    return issue("missing-part", message, file="f1", next="Archive the files of one dataset together.")
 
 
 def unread(
@@ -142,21 +111,10 @@ def unread(
 def judge(
     found: Iterable[Mapping[str, Any]], schemas: ExtensionSchemas
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Judge a dataset's extensions.
+    """A dataset's extensions by namespace, as the record has them, and issues; what no schema is known for is kept.
 
-    Parameters
-    ----------
-    found : iterable of mapping
-        ``namespace, version, data, by`` each, as a worker gives them.
-    schemas : ExtensionSchemas
-        Those at hand.
-
-    Returns
-    -------
-    extensions : dict
-        By namespace, as they stand in the record: what no schema is known for is kept, unjudged.
-    issues : list of dict
-        One for each that breaks its schema, and is left out, with path and rule.
+    One that breaks its schema is left out and an issue with path and rule. `found` is what a worker says: ``namespace,
+    version, data, by`` each.
     """
     extensions: dict[str, dict[str, Any]] = {}
     issues: list[dict[str, Any]] = []
@@ -187,8 +145,6 @@ def _has_form(item: Any) -> bool:
 
 def encoded(said: Any) -> bytes | None:
     """The PNG of pixels that a worker has sent, within `MAX_PNG`; None where they are none."""
-    if not isinstance(said, Mapping):
-        return None
     try:
         rows, columns, colours = (said[key] for key in ("rows", "columns", "colours"))
         pixels = base64.b64decode(said["pixels"], validate=True)

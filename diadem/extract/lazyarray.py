@@ -60,14 +60,8 @@ class _Selection:
 class LeafArray:
     """An array in a file, for `dask.array.from_array`. Reads from several threads at once.
 
-    Parameters
-    ----------
-    reader : RangeReader
-        Gives the file's bytes, and raises `DigestMismatch` for bytes that are not what they were.
-    layout : ArrayLayout
-        Where the array lies.
-    token : str
-        Names the bytes for Dask: equal tokens, equal arrays.
+    The reader raises `DigestMismatch` for bytes that are not what they were. `token` names the bytes for Dask: equal
+    tokens, equal arrays.
     """
 
     def __init__(self, reader: RangeReader, layout: ArrayLayout, *, token: str) -> None:
@@ -85,12 +79,7 @@ class LeafArray:
     def __getitem__(self, index: Any) -> Array:
         """The elements that integers, slices, an ellipsis, or one list or array of integers select, as a new array.
 
-        Raises
-        ------
-        DigestMismatch
-            Bytes that are needed are not what they were.
-        ReaderError
-            The file ends before the array does.
+        Raises `ReaderError` where the file ends before the array does.
         """
         items = self._complete(index if isinstance(index, tuple) else (index,))
         if any(_is_list(item) for item in items):

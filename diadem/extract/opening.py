@@ -41,20 +41,7 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
     """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
 
     What is not to stay in the file is read here, by the thread that calls: it may be the only one that is kept from
-    other files.
-
-    Parameters
-    ----------
-    signal : Signal
-        The signal.
-    files : Files
-        What its array is read through.
-    name : str
-        Names the bytes for Dask: equal names, equal bytes.
-    lazy : bool
-        Whether the array stays in the file.
-    chunk : int
-        Bytes that a chunk aims at.
+    other files. `name` names the bytes for Dask; a chunk aims at `chunk` bytes.
     """
     import numpy as np
 
@@ -72,31 +59,10 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
 
 
 class LocalFiles(Files):
-    """Files in a folder of this machine, closed at the end.
+    """Files in a folder of this machine, of `size` bytes together, closed at the end; the offer's `load` reads them.
 
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    entry : str
-        What names the dataset.
-    names : sequence of str
-        Its files, relative to the folder.
-    offer : ReaderOffer
-        Whose `load` reads them.
-    size : int
-        Bytes of all files together.
-    lazy_only : bool
-        Whether a reader that cannot be lazy may not read at all.
-    quick : bool
-        Whether a look at the files may stand for the reader.
-
-    Attributes
-    ----------
-    lazy_only : bool
-        The same; it may still be known before signals are asked for.
-    mode : str
-        How the reader has read: ``lazy`` or ``eager``.
+    `lazy_only`: a reader that cannot be lazy may not read at all; it may still be known before signals are asked for.
+    `quick`: a look at the files may stand for the reader. `mode` is how the reader has read: ``lazy`` or ``eager``.
     """
 
     def __init__(
@@ -171,13 +137,7 @@ def _small_chunks(size: int) -> Iterator[None]:
 
 
 class LocalFile:
-    """A `RangeReader` of one file of this machine.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    """
+    """A `RangeReader` of one file of this machine."""
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("rb", buffering=0)

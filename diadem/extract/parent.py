@@ -48,6 +48,7 @@ _PASSED_ON = (
     "DIADEM_PLUGINS",
 )
 _ERROR_LINES = 20
+_NONSENSE = "the worker's answer cannot be understood"
 #: Where the code of foreign plugins lies, see `diadem.extract.pool.locate`.
 Places = Mapping[str, Mapping[str, Any]]
 #: Bytes that a worker may say of one dataset before its answer: all blocks that are kept have less.
@@ -67,14 +68,8 @@ class WorkerStopped(Exception):
 class WorkerProcess:
     """One worker. Its start is not waited for until the first job.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes of address space, where the system has such a limit.
-    packages : mapping
-        Where the code of foreign plugins lies.
-    modules : sequence of str
-        What to import before the first job.
+    It may use `memory` bytes of address space, where the system has such a limit, finds the code of foreign plugins at
+    `packages`, and imports `modules` before the first job.
     """
 
     def __init__(self, memory: int, packages: Places, modules: Sequence[str] = COMMON_MODULES) -> None:
@@ -105,24 +100,9 @@ class WorkerProcess:
         self._send({"memory": memory, "modules": modules, "packages": packages})
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Send a job and wait for its answer.
+        """Send a job (see `diadem.extract.reading.read_dataset`) and wait for its answer, the start not counted.
 
-        Parameters
-        ----------
-        job : mapping
-            See `diadem.extract.reading.read_dataset`.
-        seconds : float
-            Wall time allowed, the worker's start not counted.
-
-        Returns
-        -------
-        dict
-            The worker's answer.
-
-        Raises
-        ------
-        WorkerStopped
-            Too late, dead, or an answer that is none. The worker must not be used again.
+        Raises `WorkerStopped` where it is too late, dead, or no answer. The worker must not be used again.
         """
         if self.about is None:
             self.about = self._receive(START_SECONDS)
@@ -132,10 +112,15 @@ class WorkerProcess:
         until, self._heard = time.monotonic() + seconds, 0
         try:
             while "job" not in (answer := self._receive(max(0.0, until - time.monotonic()), allowed=seconds)):
-                if "part" in answer:
-                    part = _part(answer["part"])
-                else:
-                    blocks.append(_block(answer.get("block")))
+                try:
+                    if "part" in answer:
+                        kind, name = answer["part"]
+                        part = (str(kind), str(name))
+                    else:
+                        said = answer["block"]
+                        blocks.append({**said, "data": base64.b64decode(said["data"])})
+                except (KeyError, TypeError, ValueError):  # it may be taken over by what it reads
+                    raise WorkerStopped("reader-crashed", _NONSENSE) from None
         except WorkerStopped as stopped:
             stopped.part = part
             raise
@@ -193,7 +178,7 @@ class WorkerProcess:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
+            raise WorkerStopped("reader-crashed", _NONSENSE)
         return answer
 
     def _death(self) -> WorkerStopped:
@@ -239,34 +224,10 @@ class WorkerProcess:
                 self._errors.append(line)
 
 
-def _part(said: Any) -> tuple[str, str]:
-    """What runs in the worker, as it has said it."""
-    if isinstance(said, list) and len(said) == 2:
-        return str(said[0]), str(said[1])
-    raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
-
-
-def _block(said: Any) -> dict[str, Any]:
-    """A block as the worker has said it, its bytes decoded."""
-    try:
-        return {**said, "data": base64.b64decode(said["data"])}
-    except (TypeError, KeyError, ValueError):
-        raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood") from None
-
-
 class Crew:
-    """At most so many workers.
+    """At most `size` workers, each with `memory` bytes of address space.
 
-    Parameters
-    ----------
-    size : int
-        Processes at most.
-    memory : int
-        Bytes of address space for each.
-    packages : mapping
-        Where the code of foreign plugins lies.
-    lasting : bool
-        Whether workers may come from an earlier crew of the same kind, and rest for a later one.
+    `lasting`: whether they may come from an earlier crew of the same kind, and rest for a later one.
     """
 
     def __init__(self, size: int, memory: int, packages: Places, *, lasting: bool = False) -> None:
@@ -295,21 +256,10 @@ class Crew:
             self._give_back(self._start((*COMMON_MODULES, *LARGE_MODULES)))
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """Have a free worker do a job; one that was lost before it got the job is replaced once.
+        """A worker's answer to a job, and what it said of itself at its start.
 
-        Returns
-        -------
-        answer : dict
-            The worker's answer.
-        about : mapping
-            What the worker said of itself at its start.
-
-        Raises
-        ------
-        WorkerStopped
-            The job was not done. Once workers do not start at all, none is tried again.
-        UsageError
-            The crew is closed.
+        One that was lost before it got the job is replaced once. Raises `WorkerStopped` where the job was not done;
+        once workers do not start at all, none is tried again. Raises `UsageError` where the crew is closed.
         """
         for attempt in (1, 2):
             if self._broken is not None:
@@ -349,7 +299,7 @@ class Crew:
             else:
                 with _LOCK:
                     _RESTING.append((self._kind(), worker))
-        _end_resting(MOST_RESTING)
+        end_resting(MOST_RESTING)
 
     def close(self) -> None:
         """End all workers, also busy ones."""
@@ -443,13 +393,8 @@ _RESTING: list[tuple[str, WorkerProcess]] = []
 _LOCK = threading.Lock()
 
 
-def end_resting() -> None:
-    """End all workers that rest: what they have imported may be old."""
-    _end_resting(0)
-
-
-def _end_resting(kept: int) -> None:
-    """End those that rest but for the last ones, and what is left of those that have ended."""
+def end_resting(kept: int = 0) -> None:
+    """End workers that rest, but for the last ones, and what is left of those that have ended."""
     with _LOCK:
         awake = [one for one in _RESTING if one[1].rests()]
         staying = awake[len(awake) - min(kept, len(awake)) :]

@@ -8,13 +8,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, unread
+from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, missing_part, unread
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -41,14 +41,8 @@ class Extractor:
 
     Parameters
     ----------
-    readers : sequence of ReaderOffer
+    readers, fields, previewers, checks : sequence
         What the plugins offer.
-    fields : sequence of FieldsOffer
-        Blocks and tables that the plugins offer.
-    previewers : sequence of PreviewOffer
-        Who draws pictures of some formats.
-    checks : sequence of CheckOffer
-        Who looks at some formats.
     schemas : mapping
         Extension namespace to version to JSON Schema.
     origins : mapping of (str, str) to mapping
@@ -59,12 +53,8 @@ class Extractor:
         Seconds that one dataset may take at most; small files get less.
     memory : int
         Bytes of address space for each worker, where the system has such a limit.
-    previews : bool
-        Whether pictures are drawn.
-    vendor : bool
-        Whether the vendor's blocks are handed over; who does not keep them saves their way.
-    explain : bool
-        Whether it is told what became of each rule of the tables.
+    previews, vendor, explain : bool
+        Whether pictures are drawn, the vendor's blocks handed over, and it is told what became of each rule.
     lasting : bool
         Whether workers wait some seconds for the next extractor of this process.
     """
@@ -88,7 +78,7 @@ class Extractor:
     ) -> None:
         self._readers = tuple(readers)
         self._offered = Offered(self._readers, fields, previewers, checks, origins or {})
-        self._schemas = ExtensionSchemas(schemas)
+        self._offered_schemas = schemas
         self._crew = Crew(workers, memory, locate(self._offered.targets()), lasting=lasting)
         self._timeout = timeout
         self._memory = memory
@@ -101,6 +91,11 @@ class Extractor:
     def workers(self) -> int:
         """Processes at most."""
         return self._crew.size
+
+    @cached_property
+    def _schemas(self) -> ExtensionSchemas:
+        """Those at hand, compiled once a dataset has an extension."""
+        return ExtensionSchemas(self._offered_schemas)
 
     def __enter__(self) -> Self:
         """The extractor itself."""
@@ -116,13 +111,7 @@ class Extractor:
             self.close()
 
     def warm(self, datasets: int = 1) -> None:
-        """Start workers now, so that their imports overlap with something else.
-
-        Parameters
-        ----------
-        datasets : int
-            How many are to be read; few are not worth a second worker.
-        """
+        """Start workers now for so many datasets, so that their imports overlap with something else."""
         self._crew.warm(-(-datasets // WORTH_A_WORKER))
 
     def expect(self, datasets: int) -> None:
@@ -157,15 +146,8 @@ class Extractor:
         sizes_only : bool
             Whether nothing is asked but what is wrong before a reader runs: files that are shorter than they say.
 
-        Returns
-        -------
-        Extraction
-            A file that is empty, wrong, damaged or hostile, or whose reader hangs or dies, has issues.
-
-        Raises
-        ------
-        UsageError
-            The extractor is closed.
+        A file that is empty, wrong, damaged or hostile, or whose reader hangs or dies, has issues. Raises `UsageError`
+        where the extractor is closed.
         """
         issues = [
             issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size
@@ -281,9 +263,8 @@ class Extractor:
         format_ = answer.get("format") or "unknown"
         offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
-            message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
-            issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
-        extensions, refused = judge(answer.get("extensions", ()), self._schemas)
+            issues.append(missing_part(pattern, plan.primary.path))
+        extensions, refused = judge(found, self._schemas) if (found := answer.get("extensions")) else ({}, [])
         return Extraction(
             format=format_,
             evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != "unknown" else ()),
@@ -291,7 +272,7 @@ class Extractor:
             fields=dict(answer.get("fields", {})),
             issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
-            preview=encoded(answer.get("preview")),
+            preview=encoded(pixels) if (pixels := answer.get("preview")) else None,
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
             outcomes=list(answer.get("outcomes", ())),
@@ -337,15 +318,7 @@ def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -
 
 
 class Offered:
-    """What plugins offer, as JSON and by the formats that it is for.
-
-    Parameters
-    ----------
-    readers, fields, previews, checks : sequence
-        What the plugins offer.
-    origins : mapping
-        Who makes foreign offers.
-    """
+    """What plugins offer, as JSON and by the formats that it is for; `origins` says who makes foreign offers."""
 
     def __init__(
         self,

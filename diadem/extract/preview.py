@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of
-from diadem.extract.extraction import SIDE, issue
+from diadem.extract.extraction import SIDE, issue, worded
 from diadem.hooks.offers import target
 from diadem.terms.units import to_si
 
@@ -32,18 +32,7 @@ class TooLarge(Exception):
 
 
 def preview(signals: Sequence[Mapping[str, Any]]) -> NDArray[np.uint8] | None:
-    """Draw the first signal that can be drawn.
-
-    Parameters
-    ----------
-    signals : sequence of mapping
-        Signal dictionaries of a reader; arrays may be lazy.
-
-    Returns
-    -------
-    ndarray or None
-        Grey levels, rows by columns, at most `SIDE` of each; None where there is nothing to draw.
-    """
+    """Grey levels of the first signal that can be drawn, at most `SIDE` rows and columns; arrays may be lazy."""
     for signal in sorted(signals, key=_rank)[:_SIGNALS]:
         drawn = _draw(signal)
         if drawn is not None:
@@ -52,13 +41,7 @@ def preview(signals: Sequence[Mapping[str, Any]]) -> NDArray[np.uint8] | None:
 
 
 def pixels_of(drawn: Any) -> NDArray[np.uint8]:
-    """What a plugin has drawn, as it can be shown.
-
-    Raises
-    ------
-    ValueError
-        It is neither an array of two dimensions nor one of colours; says why.
-    """
+    """What a plugin has drawn, as it can be shown; raises `ValueError`, which says why it cannot."""
     if not isinstance(drawn, np.ndarray):
         raise ValueError(f"a picture is a NumPy array, not {type(drawn).__name__}")  # noqa: TRY004 - one kind of refusal
     if not drawn.size:
@@ -218,29 +201,10 @@ def draw(
     offers: Sequence[Mapping[str, Any]],
     tell: Callable[[str, str], None],
 ) -> tuple[NDArray[np.uint8] | None, str, list[dict[str, Any]]]:
-    """Ask plugins for a picture until one is drawn.
+    """Ask plugins for a picture, the best first, until one is drawn.
 
-    Parameters
-    ----------
-    path : str
-        Of the file or folder that names the dataset.
-    files : sequence of str
-        All files of the dataset.
-    signals : sequence of mapping
-        Signal dictionaries of the reader.
-    offers : sequence of mapping
-        ``name, draw, by`` each, the best first.
-    tell : callable
-        Told of kind and name of what runs now.
-
-    Returns
-    -------
-    picture : ndarray or None
-        As `pixels_of` gives it; None where none of them drew one.
-    by : str
-        Whose it is.
-    issues : list of dict
-        Plugins that failed, or drew what cannot be shown.
+    Gives the picture as `pixels_of` does, or None; whose it is; and issues of plugins that failed, or drew what cannot
+    be shown.
     """
     issues: list[dict[str, Any]] = []
     for offer in offers:
@@ -251,8 +215,7 @@ def draw(
                 by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
                 return pixels_of(picture), by, issues
         except Exception as error:  # a plugin that fails costs its picture only
-            text = " ".join(str(error).split())[:200]
-            message = f"the preview '{offer['name']}' cannot be shown: {type(error).__name__}: {text}"
+            message = f"the preview '{offer['name']}' cannot be shown: {worded(error)}"
             issues.append(issue("preview-refused", message, severity="info", by=offer["by"]))
     return None, "", issues
 

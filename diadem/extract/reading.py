@@ -15,7 +15,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from diadem.extract.assertions import Statement, calibrated, clean, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, in_order, kind_of
-from diadem.extract.extraction import fault_text, issue, too_short
+from diadem.extract.extraction import fault_text, issue, missing_part, worded
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.tables import Cut, cut, to_keep
@@ -71,9 +71,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         result["format"] = names[0]
         return result
     if walked.missing:
-        message = f"the data file '{walked.missing[0]}' is not beside '{job['entry']}'"
-        advice = "Archive the files of one dataset together."
-        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
+        result["issues"].append(missing_part(walked.missing[0], job["entry"]))
     offer = _choose(str(root / job["entry"]), job["offers"], result)
     if offer is None:
         return result
@@ -181,7 +179,7 @@ class _Reading:
         """Tell once of a file that it is shorter than it says, whoever has noticed it."""
         file, issues = self.job.get("ids", {}).get(short.name, "f1"), self.result["issues"]
         if not any(found["code"] == "truncated" and found.get("file") == file for found in issues):
-            issues.append(too_short(short.name, file, short.needed, short.size))
+            issues.append({**short.issue, "file": file})
 
     def _describe(self, signals: list[Signal], by: Mapping[str, str], blocks: Cut) -> None:
         """Signals and blocks as the record has them; the signals' axes get the pixel sizes that tables state."""
@@ -194,7 +192,7 @@ class _Reading:
             self.result["issues"] += signal.issues
             blocks.add_tree(signal.more.get("original_metadata"), reader, number)
         statements, issues = blocks.statements(names)
-        by_tables = merge(statements, ids).fields
+        by_tables, _ = merge(statements, ids)
         sizes: list[Statement] = []
         for number, name in enumerate(names):
             signals[number] = signal = calibrated(signals[number], name, by_tables)
@@ -208,9 +206,8 @@ class _Reading:
             sizes.append(Statement((name,), by, [*pixel_sizes(kind, axes, shape)]))
         if self.job.get("explain"):
             self.result["outcomes"] = blocks.told()
-        merged = merge([*statements, *sizes], ids)
-        self.result["fields"] = merged.fields
-        self.result["issues"] += [*issues, *merged.issues]
+        self.result["fields"], contradictions = merge([*statements, *sizes], ids)
+        self.result["issues"] += [*issues, *contradictions]
         if self.job.get("keep", True):
             self.result["blocks"], too_large = to_keep(blocks, ids)
             self.result["issues"] += too_large
@@ -235,7 +232,7 @@ class _Reading:
             try:
                 picture = preview(dictionaries) if picture is None else picture
             except Exception as error:  # data that cannot be read shows only here, and the record says so
-                self.result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                self.result["preview_failed"] = worded(error)
                 return
         self.result["preview"] = None if picture is None else packed(picture)
 
@@ -279,27 +276,9 @@ def _examine(
     tell: Callable[[str, str], None],
     arrays: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Run every check on a dataset.
+    """Run every check on a dataset; yields issues: a check that fails is one, and hides no other.
 
-    Parameters
-    ----------
-    path : str
-        Of the file or folder that names the dataset.
-    files : sequence of str
-        All files of the dataset.
-    result : mapping
-        What is known of it: ``format, signals, fields, extensions, issues``.
-    offers : sequence of mapping
-        ``name, check, when, by`` each.
-    tell : callable
-        Told of kind and name of what runs now.
-    arrays : mapping of str to array, optional
-        The data by the id of a signal, for checks that are there to look at them.
-
-    Yields
-    ------
-    dict
-        Issues; a check that fails is one, and hides no other.
+    `arrays` has the data by the id of a signal, for checks that are there to look at them.
     """
     for offer in offers:
         tell("checks", offer["name"])
@@ -307,8 +286,7 @@ def _examine(
             looked_at = (arrays or {}) if offer.get("when") == _ASSESS else {}
             yield from _found(target(offer["check"])(path, files, _known(result, looked_at)), offer)
         except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
-            text = " ".join(str(error).split())[:300]
-            message = f"the check '{offer['name']}' failed: {type(error).__name__}: {text}"
+            message = f"the check '{offer['name']}' failed: {worded(error)}"
             yield issue("check-failed", message, severity="info", by=offer["by"])
 
 

@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from diadem.extract.extraction import issue, too_short, truncated
+from diadem.extract.extraction import issue
+from diadem.hooks.formats import CutShort, cut_short
 from diadem.serialization.zip_list import open_zip
 
 #: An archive may not hold more than this many times its own bytes …
@@ -72,28 +73,11 @@ class Walk:
 def look_through(
     found: Walk, root: Path, entry: str, names: Sequence[str], formats: Sequence[str], ids: Mapping[str, str]
 ) -> None:
-    """Look at the files of a dataset before any reader does.
+    """Look at the files of a dataset before any reader does; the primary comes first in `names`.
 
-    Parameters
-    ----------
-    found : Walk
-        Filled in; what stands there when an exception is raised was found before. A file that is cut short may still
-        be read, for its metadata, but not whole.
-    root : Path
-        Folder of the files.
-    entry : str
-        What the reader is given: the primary file, or a folder.
-    names : sequence of str
-        The files, relative to `root`, the primary one first.
-    formats : sequence of str
-        Readers that may be tried, best first.
-    ids : mapping of str to str
-        What the record calls the files.
-
-    Raises
-    ------
-    Exception
-        A file cannot be opened, or the HDF5 library cannot read it.
+    `found` is filled in: what stands there when an exception is raised was found before. A file that is cut short may
+    still be read, for its metadata, but not whole. `formats` may be tried, best first; `ids` is what the record calls
+    the files. Raises whatever the HDF5 library does, and where a file cannot be opened.
     """
     sizes = {name: (root / name).stat().st_size for name in names}
     of_hdf5 = False
@@ -102,7 +86,7 @@ def look_through(
             if (start := begins_at(stream, size)) is not None:
                 of_hdf5 = True
                 if (end := _end_of_hdf5(stream, start)) > size:
-                    found.issues.append(too_short(name, ids.get(name, "f1"), end, size))
+                    found.issues.append({**CutShort(name, end, size).issue, "file": ids.get(name, "f1")})
             elif name == names[0] == entry:
                 stream.seek(0)
                 _look_at_entry(found, stream, name, size, formats)
@@ -115,7 +99,8 @@ def _look_at_entry(found: Walk, stream: BinaryIO, name: str, size: int, formats:
     if stream.read(4) in _ZIP:
         _archive(found, stream, name, size)
     elif formats[:1] == ["phenom"] and not _bzip2_ends(stream, size):
-        found.issues.append(truncated(name, "f1", "the end of its compressed stream is missing; it was not read"))
+        why = "the end of its compressed stream is missing; it was not read"
+        found.issues.append({**cut_short(name, why), "file": "f1"})
         found.refused = True
 
 
@@ -128,7 +113,7 @@ def _archive(found: Walk, stream: BinaryIO, name: str, size: int) -> None:
         found.refuse("expands-too-much", f"'{name}' would fill the memory: {error}", "it")
     except zipfile.BadZipFile as error:
         why = f"its list of members is missing or damaged ({type(error).__name__})"
-        found.issues.append(truncated(name, "f1", why))
+        found.issues.append({**cut_short(name, why), "file": "f1"})
     except Exception as error:  # the file may be whole: what it says of itself is odd
         message = f"the header of '{name}' cannot be understood ({type(error).__name__})"
         found.issues.append(issue("odd-header", message, file="f1"))
@@ -181,20 +166,8 @@ def walk_all(
 ) -> Walk:
     """Walk through every file of a dataset that the library would open, whatever it is called.
 
-    Parameters
-    ----------
-    entry : str
-        What the reader is given. Only this file may link to others, and to those of its folder alone; so that no two
-        files can lead into each other.
-    sizes : mapping of str to int
-        Stored paths of the dataset's files, and their bytes.
-    open_file : callable
-        Opens a stored path for reading.
-
-    Returns
-    -------
-    Walk
-        See `walk`; of all files together.
+    Only `entry`, which the reader is given, may link to others, and to those of its folder alone; so that no two files
+    can lead into each other.
     """
     found = Walk()
     folder = entry.rpartition("/")[0]
@@ -208,24 +181,10 @@ def walk_all(
 
 
 def walk(file: BinaryIO, name: str, size: int, members: Collection[str] = ()) -> Walk:
-    """Walk through a file.
+    """Walk through an open file of `size` bytes, by its stored name; links to `members`, beside it, are allowed.
 
-    Parameters
-    ----------
-    file : binary file
-        It, open.
-    name : str
-        Its stored path.
-    size : int
-        Its bytes.
-    members : collection of str
-        Names of files in the same folder that belong to the dataset; links to these are allowed.
-
-    Returns
-    -------
-    Walk
-        Codes ``external-link``, ``external-storage``, ``virtual-dataset``, ``group-loop``, ``too-many-objects``
-        (all refused) and ``mostly-unwritten``.
+    Codes ``external-link``, ``external-storage``, ``virtual-dataset``, ``group-loop``, ``too-many-objects`` (all
+    refused) and ``mostly-unwritten``.
     """
     found = Walk()
     with h5py.File(file, "r") as opened:

@@ -57,12 +57,9 @@ class Refusal(PermissionError):
 
 
 def cut_network() -> str:
-    """Leave the network for an empty one, where Linux lets us; must run before the process has threads.
+    """Leave the network for an empty one, ``none``, where Linux lets us; must run before the process has threads.
 
-    Returns
-    -------
-    str
-        ``none`` (an empty network), or ``refused`` (only the audit hook stands before it).
+    Elsewhere it is ``refused``: only the audit hook stands before it.
     """
     if not _SYSTEM.startswith("linux"):
         return "refused"
@@ -76,13 +73,7 @@ def cut_network() -> str:
 
 
 def limit_resources(memory: int) -> bool:
-    """Set what can be set once and for all; return whether the system has such limits.
-
-    Parameters
-    ----------
-    memory : int
-        Bytes of address space.
-    """
+    """Set what can be set once and for all, `memory` in bytes; return whether the system has such limits."""
     if sys.platform != "win32":
         _lower(resource.RLIMIT_CORE, 0)
         _lower(resource.RLIMIT_FSIZE, _MAX_FILE)
@@ -141,14 +132,8 @@ def _lower(kind: int, value: int) -> None:
 class Guard:
     """The audit hook: which files may be opened, and how.
 
-    Parameters
-    ----------
-    scratch : str
-        The only folder where files may be written.
-    code : iterable of str
-        Files and folders of code that may be read, besides Python's own.
-    complain : callable, optional
-        Told what would be refused, and where; then nothing is, so that an author sees all of it.
+    Files may be written in `scratch` alone, and read in `code` besides Python's own. `complain` is told what would be
+    refused, and where; then nothing is, so that an author sees all of it.
     """
 
     def __init__(
@@ -215,13 +200,6 @@ def import_freely(guard: Guard, modules: Collection[str]) -> None:
 
     On its import Dask looks at the processor and at its own settings, which a reader may not. What a library does then
     is none of the reader's doing.
-
-    Parameters
-    ----------
-    guard : Guard
-        What is lifted meanwhile.
-    modules : collection of str
-        Dotted names.
     """
     parents = {name.rpartition(".")[0] for name in modules} - {""}
     sys.meta_path.insert(0, _FreeFinder(guard, {*modules, *parents}))

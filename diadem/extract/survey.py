@@ -30,18 +30,9 @@ _MOST_BELOW: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """One file of a dataset.
+    """One file of a dataset: ``f1``, ``f2`` … (the primary is ``f1``), its path below the payload root, its bytes.
 
-    Attributes
-    ----------
-    id : str
-        ``f1``, ``f2`` … within the dataset; the primary is ``f1``.
-    path : str
-        Path relative to the payload root, stored form, ``/`` between parts.
-    size : int
-        Bytes.
-    role : str
-        ``primary``, ``sidecar`` (describes the data) or ``part`` (holds some of it).
+    Its role is ``primary``, ``sidecar`` (describes the data) or ``part`` (holds some of it).
     """
 
     id: str
@@ -52,18 +43,10 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class DatasetPlan:
-    """Files that make one dataset, and who may read it.
+    """Files that make one dataset, the primary first, the others by path; and who may read it.
 
-    Attributes
-    ----------
-    id : str
-        ``d1``, ``d2`` … in the order of the primaries' paths.
-    files : tuple of PlannedFile
-        Primary first, then the others by path.
-    offers : tuple of str
-        Names of the readers that the suffix suggests, best first; empty where no reader knows it.
-    entry : str
-        What the reader is given, relative to the payload root: the primary's path, or its folder.
+    Ids are ``d1``, ``d2`` … in the order of the primaries' paths. `offers` are names of the readers that the suffix
+    suggests, best first; `entry` is what the reader is given, the primary's path or its folder.
     """
 
     id: str
@@ -81,19 +64,9 @@ class DatasetPlan:
 
 
 def survey(files: Iterable[tuple[str, int]], readers: Sequence[ReaderOffer]) -> list[DatasetPlan]:
-    """Group files into datasets.
+    """Group files into datasets, by their paths relative to the payload root and their bytes.
 
-    Parameters
-    ----------
-    files : iterable of (path, size)
-        Paths relative to the payload root, ``/`` between parts, and their bytes.
-    readers : sequence of ReaderOffer
-        What the plugins offer.
-
-    Returns
-    -------
-    list of DatasetPlan
-        Every file is in exactly one; ordered by the primaries' paths. Costs are linear in the number of files.
+    Every file is in exactly one; they are ordered by the primaries' paths. Costs are linear in the number of files.
     """
     sizes = dict(files)
     paths = sorted(sizes)
@@ -306,18 +279,8 @@ def _starting_with(ordered: Sequence[Any], start: str, text: Any) -> Iterator[An
 def dataset_of(path: Path, readers: Sequence[ReaderOffer]) -> DatasetPlan:
     """The dataset that a file names, with what lies beside it and belongs to it; nothing is opened.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-    readers : sequence of ReaderOffer
-        Who knows which names belong together.
-
-    Returns
-    -------
-    DatasetPlan
-        ``d1``, the file its primary, all paths relative to the file's folder. A file that is itself a part of another's
-        dataset stands alone.
+    It is ``d1``, the file its primary, all paths relative to the file's folder. A file that is itself a part of
+    another's dataset stands alone.
     """
     folder = path.absolute().parent
     plan = _plans_beside(folder, readers).get(path.name) or survey([(path.name, 0)], readers)[0]
@@ -430,26 +393,10 @@ def rank(
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """Rank the readers of a dataset: its content decides, its name orders those whose magic is there.
 
-    Where a name that one format alone has and a content that is unmistakably another's disagree, the file is read by
-    nobody, for one of the two is an accident.
-
-    Parameters
-    ----------
-    plan : DatasetPlan
-        The dataset.
-    head : bytes
-        First bytes of the primary file, `HEAD_SIZE` where it has as many.
-    readers : sequence of ReaderOffer
-        What the plugins offer.
-
-    Returns
-    -------
-    names : list of str
-        Readers to try in order; a reader with a probe may still decline in the worker.
-    evidence : list of str
-        ``magic`` and ``suffix`` as far as they hold for the first reader.
-    issues : list of dict
-        ``wrong-type`` where the content contradicts the name.
+    Gives names of readers to try in order (one with a probe may still decline in the worker), the evidence, ``magic``
+    and ``suffix`` as far as they hold for the first, and issues. Where a name that one format alone has and a content
+    that is unmistakably another's disagree, the file is read by nobody, for one of the two is an accident:
+    ``wrong-type``. `head` has the primary's first bytes, `HEAD_SIZE` where it has as many.
     """
     table = {offer.name: offer for offer in readers}
     candidates = [table[name] for name in plan.offers if name in table]

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeGuard
 
 from diadem.errors import DiademError
-from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
+from diadem.extract.assertions import Statement, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import fault_text, issue
 from diadem.hooks.cuts import cutter
-from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table, stated
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table
 from diadem.hooks.formats import CutShort
 from diadem.hooks.manifest import document, several
 from diadem.hooks.offers import NAMESPACE
@@ -44,28 +44,11 @@ _DEEPEST: Final = 32
 
 @dataclass(slots=True)
 class Cut:
-    """The blocks of a dataset, and what became of cutting them.
+    """The blocks of a dataset, what plugins offer for its format, and what became of cutting them.
 
-    Attributes
-    ----------
-    offers : sequence of mapping
-        Blocks and tables that plugins offer for the format.
-    blocks : list of Block
-        Vendor blocks.
-    trees : list of Block
-        What the reader calls `original_metadata`, one for each signal.
-    extensions : list of dict
-        ``namespace, version, data, by`` each.
-    issues : list of dict
-        Plugins that failed.
-    short : list of CutShort
-        Files that ended before their blocks did.
-    outcomes : list of (str, Block, Outcome)
-        What became of each rule that `statements` has applied, behind its table's name and its block.
-    tell : callable
-        Told of kind and name of what runs now.
-    names : frozenset of str
-        What the dataset's files are called, with and without their endings, in lower case.
+    `trees` is what the reader calls `original_metadata`, one for each signal; `short` are files that ended before their
+    blocks did; `outcomes` tell of each rule that `statements` has applied, behind its table's name and its block;
+    `names` is what the dataset's files are called, with and without their endings, in lower case.
     """
 
     offers: Sequence[Mapping[str, Any]]
@@ -84,13 +67,7 @@ class Cut:
             self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
 
     def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
-        """Apply every table to the blocks of its kind.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Ids of the signals, in the order of the reader.
-        """
+        """Apply every table to the blocks of its kind; `names` are ids of the signals, in the order of the reader."""
         statements: list[_Applied] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
@@ -114,7 +91,7 @@ class Cut:
 
     def _is_own_name(self, value: Value) -> bool:
         """Whether a sample is called as its file: then a program has filled the field in."""
-        return value.field == "sample.name" and str(value.leaf.value).strip().casefold() in self.names
+        return value.field == "sample.name" and str(value.value).strip().casefold() in self.names
 
     def told(self) -> list[dict[str, str]]:
         """The outcomes as JSON: ``table, block, place, rule, keys, verdict, why`` each."""
@@ -133,23 +110,7 @@ def cut(
 ) -> Cut:
     """Take the blocks that the format itself gives, and have every plugin that knows it cut more.
 
-    Parameters
-    ----------
-    path : str
-        Of the file or folder that names the dataset.
-    job : mapping
-        See `diadem.extract.reading.read_dataset`.
-    format_ : str
-        Name of the reader.
-    tell : callable
-        Told of kind and name of what runs now.
-    opened : iterable of Block or Extension
-        What the format's `open` gives.
-
-    Returns
-    -------
-    Cut
-        A plugin that fails is an issue; the blocks that it has cut until then are kept.
+    A plugin that fails is an issue; the blocks that it has cut until then are kept.
     """
     offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
     files = [f"{job['root']}/{name}" for name in job["files"]]
@@ -206,26 +167,9 @@ def _is_sound(block: object) -> TypeGuard[Block]:
 
 
 def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """An extension as plain JSON.
+    """An extension as plain JSON: ``namespace, version, data, by``.
 
-    Parameters
-    ----------
-    item : object
-        What a plugin yields, an `Extension` if all is well.
-    by : mapping
-        The plugin and its version.
-    others : sequence of mapping
-        Those that the dataset has already.
-
-    Returns
-    -------
-    dict
-        ``namespace, version, data, by``.
-
-    Raises
-    ------
-    ValueError, DocumentError
-        It cannot stand in a record; says why.
+    Raises `ValueError` or `DocumentError`, which say why it cannot stand in a record beside the `others`.
     """
     if not isinstance(item, Extension):
         raise ValueError(f"{repr(item)[:80]} is neither a Block of sound parts nor an Extension")  # noqa: TRY004
@@ -247,13 +191,7 @@ def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mappi
 
 
 def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What is kept: bytes of blocks, and their trees as typed JSON; without blocks the reader's trees.
-
-    Returns
-    -------
-    blocks, issues : list of dict
-        ``path, media_type, data, file, byte_range`` each; an issue for each block that is too large.
-    """
+    """What is kept: bytes of blocks, and their trees as typed JSON, without blocks the reader's trees; and issues."""
     kept: list[dict[str, Any]] = []
     issues: list[dict[str, Any]] = []
     total = 0
@@ -284,18 +222,9 @@ def _parts(block: Block, ids: Mapping[str, str]) -> Iterable[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one rule.
+    """What became of one rule: ``found``, ``nothing there``, ``dropped`` or ``raised``, and why.
 
-    Attributes
-    ----------
-    rule : str
-        The field, or the name of a rule that finds several.
-    keys : str
-        Where it looks.
-    verdict : str
-        ``found``, ``nothing there``, ``dropped`` or ``raised``.
-    why : str
-        What was found, or why not.
+    `rule` is the field, or the name of a rule that finds several; `keys` where it looks.
     """
 
     rule: str
@@ -333,21 +262,9 @@ class Applied:
 
 
 def apply(table: Table, block: Block, name: str) -> Applied:
-    """Apply a table to a block.
+    """Apply a table to a block; `name` is the table's, for the evidence.
 
-    Parameters
-    ----------
-    table : sequence of Rule and Derived
-        In the order of preference where two give the same field.
-    block : Block
-        What to look into.
-    name : str
-        Of the table, for the evidence: ``velox``.
-
-    Returns
-    -------
-    Applied
-        A value that its field cannot hold is an issue, unless it is zero or empty: then nobody measured.
+    A value that its field cannot hold is an issue, unless it is zero or empty: then nobody measured.
     """
     applied = Applied()
     for rule in table:
@@ -357,11 +274,9 @@ def apply(table: Table, block: Block, name: str) -> Applied:
 
 def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) -> Outcome:
     """Apply one rule; its own exceptions give nothing, and are told to who asks."""
-    of = rule.field if isinstance(rule, Rule) else rule.name
-    keys = rule.key if isinstance(rule, Rule) else " + ".join(rule.keys)
-    before = len(applied.values)
+    of, keys, before = rule.name, " + ".join(rule.keys), len(applied.values)
     try:
-        found = list(stated(rule, block.tree) if isinstance(rule, Rule) else rule.read(block.tree))
+        found = list(rule.find(block.tree))
         dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
     except Dropped as why:
         return Outcome(of, keys, "dropped", str(why))
@@ -412,9 +327,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
     if _is_placeholder(found.field, value, block):
         return f"{locator} says {found.raw!r}, which programs write where nothing was said"
     said = found.unit if wanted and wanted != "1" else ""
-    leaf = Leaf(value, locator, found.raw)
-    value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)
-    applied.values.append(replace(value_of, file=block.file))
+    of = (wanted, said or None, rule, found.offset_status, block.file)
+    applied.values.append(Value(found.field, value, status, locator, found.raw, *of))
     return ""
 
 
@@ -431,16 +345,6 @@ def _text_of(value: Any) -> Any:
 # Nothing is guessed: a format of a camera, of a detector or of a program that runs on anybody's microscope (Gatan,
 # EDAX, Bruker, TVIPS, Delmic, NanoMEGAS, SerialEM …) says nothing of it, and what a file states goes before.
 
-#: A maker named in the text of a model: ``FEI Titan``, ``Nvision40 Carl Zeiss``. JEM, JSM and JXA are JEOL's letters.
-_IN_MODEL: Final[Mapping[str, str]] = {
-    "FEI|Thermo Fisher": "Thermo Fisher Scientific (FEI)",
-    "JEOL|(JEM|JSM|JXA)(-[0-9A-Z]+| ?[0-9]{3,4}[A-Z]*)": "JEOL",
-    "Zeiss": "Carl Zeiss",
-    "Hitachi": "Hitachi",
-    "TESCAN": "TESCAN",
-    "Philips": "Philips",
-    "Nion": "Nion",
-}
 _BY: Final = {"plugin": "makers", "version": "1"}
 
 
@@ -468,16 +372,12 @@ def _makers(applied: Sequence[_Applied]) -> Iterator[Statement]:
     for one, value in values:
         vendor, signals = str(one.maker.get("vendor", "")), one.statement.signals
         if vendor and not one.maker.get("with_model"):
-            leaf, rule, signals = Leaf(vendor, one.kind, one.kind), "maker-of-format", ()
-        elif value.field == "instrument.model" and (vendor := _named(str(value.value)) or vendor):
-            leaf, rule = Leaf(vendor, value.leaf.locator, value.leaf.raw), "maker-of-model"
+            locator, raw, rule, signals = one.kind, one.kind, "maker-of-format", ()
+        elif value.field == "instrument.model" and (vendor := fields.maker_in(str(value.value)) or vendor):
+            locator, raw, rule = value.locator, value.raw, "maker-of-model"
         else:
             continue
-        yield Statement(signals, _BY, [Value("instrument.vendor", vendor, "derived", leaf, rule=rule, file=value.file)])
+        made = Value("instrument.vendor", vendor, "derived", locator, raw, rule=rule, file=value.file)
+        yield Statement(signals, _BY, [made])
         if not signals:
             return
-
-
-def _named(model: str) -> str:
-    matches = (found for words, found in _IN_MODEL.items() if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model))
-    return next(matches, "")

@@ -15,7 +15,6 @@ from diadem.errors import PluginError
 from diadem.hooks.fields import Block
 from diadem.hooks.manifest import FILE, Document, document, several
 from diadem.hooks.offers import target
-from diadem.hooks.tables import pattern_of
 from diadem.hooks.text import decode, ini, xml
 from diadem.hooks.tiff import Parse, cut, in_tags
 
@@ -27,13 +26,7 @@ Cutter = Callable[[str, Sequence[str]], Iterable[Block]]
 
 
 def cutter(address: str) -> Cutter:
-    """What cuts the blocks of a `FieldsOffer`, by its address.
-
-    Parameters
-    ----------
-    address : str
-        ``module:function``, or ``package/name`` of the `fields` in a package's `formats.toml` that say `cut`.
-    """
+    """What cuts the blocks of a `FieldsOffer`: ``module:function``, or ``package/name`` of `fields` that say `cut`."""
     package, slash, name = address.partition("/")
     if not slash:
         found: Cutter = target(address)
@@ -80,8 +73,8 @@ def _parser(family: Document, said: Mapping[str, Any], where: Sequence[str | int
     """What makes a tree of the bytes of a tag or file; None where they are another's."""
     form = said.get("form", "lines")
     own: Parse | None = family.named(form, (*where, "form")) if ":" in form else None
-    contains = pattern_of(family, said.get("contains", ""), (*where, "contains"))
-    line = pattern_of(family, said["line"], (*where, "line")) if "line" in said else None
+    contains = family.pattern(said.get("contains", ""), (*where, "contains"))
+    line = family.pattern(said["line"], (*where, "line")) if "line" in said else None
 
     def parse(data: bytes) -> Any:
         text = _text(said, data)

@@ -120,6 +120,46 @@ class Rule:
     cite: str = ""
     status: str = ""
 
+    @property
+    def name(self) -> str:
+        """What it is called where outcomes are told: its field."""
+        return self.field
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """What it looks at."""
+        return (self.key,)
+
+    def find(self, tree: Tree) -> Iterator[Found]:
+        """The value, or none where nothing is there.
+
+        Raises
+        ------
+        Dropped
+            Something is there that is no measurement.
+        Exception
+            What `when` or `read` raises.
+        """
+        raw = look_up(tree, self.key)
+        if raw is None:
+            return
+        if raw in self.drop:
+            raise Dropped(f"{raw!r} means that nobody measured it")
+        if self.when is not None and not self.when(tree):
+            raise Dropped("its condition is not met")
+        value, unit = raw, self.unit
+        if unit == IN_TEXT:
+            split = quantity(str(raw))
+            if split is None or not split[1]:
+                raise Dropped(f"{raw!r} is no number with a unit")
+            value, unit = split
+        if self.unit_key and (written := look_up(tree, self.unit_key)) is not None:
+            unit = str(written)
+        value = self.read(value) if self.read is not None else value
+        if value is None or value in self.drop:
+            raise Dropped(f"{raw!r} says nothing of it")
+        yield Found(self.field, value, self.key, raw, unit, self.status)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -174,43 +214,16 @@ class Derived:
     cite: str = ""
     keys: Sequence[str] = ()
 
+    def find(self, tree: Tree) -> Iterable[Found]:
+        """What `read` finds."""
+        return self.read(tree)
+
 
 Table = Sequence[Rule | Derived]
 
 
 class Dropped(Exception):
     """A value is there and is not taken; the text says why."""
-
-
-def stated(rule: Rule, tree: Tree) -> Iterator[Found]:
-    """What a rule finds in a tree: one value, or none where nothing is there.
-
-    Raises
-    ------
-    Dropped
-        Something is there that is no measurement.
-    Exception
-        What `when` or `read` raises.
-    """
-    raw = look_up(tree, rule.key)
-    if raw is None:
-        return
-    if raw in rule.drop:
-        raise Dropped(f"{raw!r} means that nobody measured it")
-    if rule.when is not None and not rule.when(tree):
-        raise Dropped("its condition is not met")
-    value, unit = raw, rule.unit
-    if unit == IN_TEXT:
-        split = quantity(str(raw))
-        if split is None or not split[1]:
-            raise Dropped(f"{raw!r} is no number with a unit")
-        value, unit = split
-    if rule.unit_key and (written := look_up(tree, rule.unit_key)) is not None:
-        unit = str(written)
-    value = rule.read(value) if rule.read is not None else value
-    if value is None or value in rule.drop:
-        raise Dropped(f"{raw!r} says nothing of it")
-    yield Found(rule.field, value, rule.key, raw, unit, rule.status)
 
 
 def look_up(tree: Any, key: str) -> Any:

@@ -43,6 +43,12 @@ class CutShort(ReaderError):
         )
         self.name, self.needed, self.size = name, needed, size
 
+    @property
+    def issue(self) -> dict[str, Any]:
+        """What the record says of it."""
+        many = f"{self.needed} bytes" if self.needed < 1 << 63 else "more bytes than any file has"
+        return cut_short(self.name, f"its header promises {many}, {self.size} are there")
+
 
 def cut_short(name: str, why: str) -> dict[str, Any]:
     """What `Signal.issues` says of a file that has fewer bytes than it says, where some of it can be read."""

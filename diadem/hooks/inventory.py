@@ -8,39 +8,22 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.errors import PluginError
-from diadem.hooks.fields import IN_TEXT
-from diadem.hooks.manifest import Document, Path, Said, offering, several
+from diadem.hooks.manifest import Document, Path, offering
 from diadem.hooks.offers import KINDS, CheckOffer, FieldsOffer, PreviewOffer, names_of
-from diadem.hooks.tables import condition, rules, statements, tests_of
-from diadem.terms import fields
-from diadem.terms.units import convert, meanings
+from diadem.hooks.tables import near, tables_of
+from diadem.hooks.values import contradictions, needs
 
 if TYPE_CHECKING:
     from diadem.hooks.manager import Offers
 
 #: Keys whose texts are ``module:name``.
 _TARGETS: Final = frozenset(
-    {
-        "open",
-        "load",
-        "describe",
-        "layout",
-        "probe",
-        "blocks",
-        "draw",
-        "check",
-        "connect",
-        "python",
-        "read",
-        "form",
-        "look",
-        "when",
-    }
+    {"open", "load", "probe", "blocks", "draw", "check", "connect", "python", "places", "read", "form", "look", "when"}
 )
 #: As the schema has them; a regular expression in a condition may hold a colon, too.
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
@@ -83,19 +66,10 @@ class PluginSummary:
 
 
 def summaries(offers: Offers, broken: Iterable[tuple[str, str, str]] = ()) -> list[PluginSummary]:
-    """Every plugin with what it offers and what failed.
+    """Every plugin with what it offers and what failed, in the order in which they were loaded.
 
-    Parameters
-    ----------
-    offers : Offers
-        What was collected.
-    broken : iterable of (str, str, str)
-        Namespace, version and reason of schemas that cannot be used.
-
-    Returns
-    -------
-    list of PluginSummary
-        In the order in which they were loaded; names that were asked for and not found come last.
+    `broken` has namespace, version and reason of schemas that cannot be used. Names that were asked for and not found
+    come last.
     """
     failures: dict[str, list[str]] = {}
     for failure in offers.failures:
@@ -149,31 +123,26 @@ def _unread(missing: str, read: Iterable[str]) -> str:
     return f"nobody reads the format '{missing}'{near(missing, read)}"
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """The end of a message that names what may have been meant."""
-    alike = fields.close_matches(word, sorted(known))
-    return f"; did you mean {' or '.join(alike)}?" if alike else ""
-
-
 def faults(of: Document) -> Iterator[PluginError]:
     """What a document says that cannot be; each names file, line, key and rule.
 
     Nothing of the plugin is imported: modules and functions are looked for in the source.
     """
-    unimported = _Unimported(of.package, of.place, of.text, of.content, of.read)
-    told: set[str] = set()
-    for fault in (*_missing(of), *_in_tables(unimported)):
-        if fault.message not in told:
-            told.add(fault.message)
-            yield fault
-
-
-class _Unimported(Document):
-    """A document whose functions are not asked for."""
-
-    def named(self, dotted: str, path: Path) -> Any:  # noqa: ARG002 - whether they are there is told otherwise
-        """Nothing that would be called."""
-        return str
+    judged: list[PluginError] = []
+    unimported = replace(of, judged=judged)
+    for name, said in of.content.get("when", {}).items():
+        try:
+            for why in contradictions(needs(unimported, said, "", path := ("when", name))):
+                unimported.doubt(path, why)
+        except PluginError as fault:
+            judged.append(fault)
+    kinds = tables_of(unimported).keys()
+    for place, said in enumerate(of.content.get("fields", ())):
+        for kind, address in said.get("tables", {}).items():
+            if address.startswith("/") and (named := address[1:]) not in kinds:
+                what = f"there is no [[table]] for blocks '{named}'{near(named, kinds)}"
+                unimported.doubt(("fields", place, "tables", kind), what)
+    yield from {fault.message: fault for fault in (*_missing(of), *judged)}.values()
 
 
 # -- what is named and is not there --------------------------------------------------------------------------------
@@ -220,111 +189,3 @@ def _names(spec: Any) -> set[str] | None:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
     return None if "*" in found else found
-
-
-# -- what tables say and cannot be ---------------------------------------------------------------------------------
-
-
-def _in_tables(of: Document) -> Iterator[PluginError]:
-    """Fields, units, patterns, conditions and proofs."""
-    for name, said in of.content.get("when", {}).items():
-        yield from _in_condition(of, said, "", ("when", name))
-    kinds = set()
-    for kind, field_, said, path in statements(of):
-        kinds.add(kind)
-        yield from _in_statement(of, field_, said, path)
-    for place, said in enumerate(of.content.get("fields", ())):
-        for kind, address in said.get("tables", {}).items():
-            if address.startswith("/") and (named := address[1:]) not in kinds:
-                path = ("fields", place, "tables", kind)
-                yield of.fault(path, f"there is no [[table]] for blocks '{named}'{near(named, kinds)}")
-
-
-def _in_statement(of: Document, field_: str, said: Said, path: Path) -> Iterator[PluginError]:
-    for one in said.get("first", ()):
-        common = {key: value for key, value in said.items() if key != "first"}
-        yield from _in_statement(of, field_, {**common, **({"key": one} if isinstance(one, str) else one)}, path)
-    if "first" in said:
-        return
-    if field_ and not fields.is_field(field_):
-        yield of.fault(path, f"the record has no field '{field_}'{near(field_, fields.field_keys())}")
-    elif field_ and (
-        fault := unit_fault(field_, said.get("unit", ""), elsewhere=bool({"unit_at", "unit_key"} & said.keys()))
-    ):
-        yield of.fault((*path, "unit") if "unit" in said else path, fault)
-    if "within" in said and said["within"][0] > said["within"][1]:
-        yield of.fault((*path, "within"), "no number is within these bounds: the first is the larger")
-    if "part" in said and _groups(said["part"]) != 1:
-        yield of.fault((*path, "part"), "the pattern has one group, ( ), which is the value")
-    for base in several(said.get("base", "")) if "when" in said else ():
-        yield from _in_condition(of, said["when"], base, (*path, "when"))
-    try:
-        list(rules(of, field_, said, path))
-    except PluginError as error:
-        yield error
-
-
-def _groups(pattern: str) -> int:
-    """How many groups a pattern has; that it is none is told otherwise."""
-    try:
-        return re.compile(pattern).groups
-    except re.error:
-        return 1
-
-
-def unit_fault(field_: str, unit: str, *, elsewhere: bool = False) -> str:
-    """What is wrong with the unit of a statement, in words, or "".
-
-    Parameters
-    ----------
-    field_ : str
-        Key of the field, which there is.
-    unit : str
-        As the statement says it.
-    elsewhere : bool
-        Whether the file says the unit, too.
-    """
-    wanted = fields.field(field_).unit
-    if unit not in ("", IN_TEXT) and not meanings(unit):
-        return f"nobody knows the unit '{unit}'"
-    if unit and not wanted:
-        return f"the field has no unit, and the statement says '{unit}'"
-    if not wanted or unit == IN_TEXT or elsewhere or convert(1.0, unit or "1", wanted) is not None:
-        return ""
-    return f"the statement says {repr(unit) if unit else 'no unit'}, which is nothing in the field's unit, {wanted}"
-
-
-def _in_condition(of: Document, said: Any, base: str, path: Path) -> Iterator[PluginError]:
-    """A condition that is none, or that no block can meet."""
-    try:
-        asked = list(_asked(of, said, base, path))
-    except PluginError as error:
-        yield error
-        return
-    names = {name for name, test, _ in asked if test is None}
-    for name in sorted(name for name in names if f"not {name}" in names):
-        yield of.fault(path, f"nothing meets both '{name}' and 'not {name}'")
-    for key in dict.fromkeys(key for key, test, _ in asked if test is not None):
-        tests = [test for name, test, _ in asked if name == key and test is not None]
-        values = [value for name, _, several_ in asked if name == key for value in several_]
-        if values and not any(all(test(value) for test in tests) for value in values):
-            yield of.fault(path, f"no value at '{key}' can meet it")
-
-
-def _asked(
-    of: Document, said: Any, base: str, path: Path
-) -> Iterator[tuple[str, Callable[[Any], bool] | None, list[Any]]]:
-    """What must hold together: key, test, and the values that come into question where there are few; or a name."""
-    condition(of, said, base, path)
-    if isinstance(said, str):
-        yield said, None, []
-        if not said.startswith("not ") and ":" not in said:
-            yield from _asked(of, of.content["when"][said], "", ("when", said))
-    elif isinstance(said, list):
-        for one in said:
-            yield from _asked(of, one, base, path)
-    elif "key" in said:
-        key = said["key"][1:] if said["key"].startswith("/") else f"{base}{said['key']}"
-        values = [*several(said.get("is", [])), *([None] if said.get("exists") is False else [])]
-        for test in tests_of(of, said, path):
-            yield key, test, values

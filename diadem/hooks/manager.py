@@ -45,18 +45,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One plugin that was found.
+    """One plugin that was found: the entry point's name, what it names, of which distribution and version.
 
-    Attributes
-    ----------
-    name : str
-        Of the entry point; of the module where it is bundled or not installed.
-    module : str
-        What the entry point names.
-    distribution, version : str
-        Of what was installed; "" where the module is not part of any distribution.
-    bundled : bool
-        Whether it comes with DIADEM.
+    The name is the module's where it is bundled or not installed; distribution and version are "" where it is part of
+    none.
     """
 
     name: str
@@ -73,18 +65,10 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """Everything the plugins offer, and the failures met while asking.
+    """Everything the plugins offer by the names of `KINDS`, bundled ones first, and the failures met while asking.
 
-    Attributes
-    ----------
-    by_kind : mapping of str to sequence
-        Offers by the names of `diadem.hooks.offers.KINDS`, those of the bundled plugins first.
-    failures : sequence of PluginError
-        ``where`` is the plugin's name.
-    plugins : sequence of Plugin
-        Those that were found, also where they failed.
-    origins : mapping of (str, str) to Plugin
-        Kind and name of an offer to the plugin that made it; for schemas the name is namespace and version.
+    `failures` have the plugin's name in `where`; `plugins` are all that were found; `origins` has kind and name of an
+    offer, of schemas namespace and version, and the plugin that made it.
     """
 
     by_kind: Mapping[str, Sequence[Any]]
@@ -125,18 +109,10 @@ class Offers:
 
 
 def collect(also: Sequence[str] = ()) -> Offers:
-    """Look for every plugin that the environment admits, and collect its offers.
+    """Look for every plugin that the environment admits, and collect its offers; load modules beside the installed.
 
-    Parameters
-    ----------
-    also : sequence of str
-        Modules to load beside those that are installed, such as one that is being written.
-
-    Returns
-    -------
-    Offers
-        A plugin that cannot be imported, fails when asked, or offers what cannot be used, is a `PluginError` in
-        `failures`; what it has offered besides, and all others, go on.
+    A plugin that cannot be imported, fails when asked, or offers what cannot be used, is a `PluginError` in `failures`;
+    what it has offered besides, and all others, go on.
     """
     found = _Collection()
     for plugin in (*bundled(), *_selected(found.failed), *(Plugin(name, name) for name in also)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pkgutil
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,20 +45,10 @@ _FUNCTIONS: Final = frozenset({"open", "load", "probe"})
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a plugin says of itself.
+    """What a plugin says of itself: of which package, at which place, as text and as TOML.
 
-    Attributes
-    ----------
-    package : str
-        Of the plugin: ``diadem.plugins.zeiss``.
-    place : str
-        Of the file, for messages.
-    text : str
-        As it stands there.
-    content : mapping
-        The same as TOML.
-    read : callable
-        Bytes of a file by its place, in a folder or in an archive.
+    `read` gives the bytes of a file by its place, in a folder or in an archive. `judged` takes what is said and cannot
+    be, for who asks; then nothing of the plugin is imported.
     """
 
     package: str
@@ -65,6 +56,7 @@ class Document:
     text: str
     content: Said
     read: Callable[[str], bytes]
+    judged: list[PluginError] | None = None
 
     def beside(self, name: str) -> bytes:
         """A file beside this one."""
@@ -75,17 +67,25 @@ class Document:
         return f"{self.package}{dotted}" if dotted.startswith((".", ":", "/")) else dotted
 
     def named(self, dotted: str, path: Path) -> Any:
-        """What a name in the document names, imported now.
-
-        Raises
-        ------
-        PluginError
-            There is no such thing.
-        """
+        """What a name in the document names, imported now; raises `PluginError` where there is no such thing."""
+        if self.judged is not None:  # whether it is there is told otherwise
+            return str
         try:
             return target(self.absolute(dotted))
         except Exception as error:  # whatever the module does
             raise self.fault(path, f"'{dotted}' cannot be imported: {type(error).__name__}: {error}") from error
+
+    def pattern(self, text: str, path: Path) -> re.Pattern[str]:
+        """A regular expression as it is written; raises `PluginError` where it is none."""
+        try:
+            return re.compile(text, re.IGNORECASE | re.DOTALL)
+        except re.error as error:
+            raise self.fault(path, f"{text!r} is no regular expression: {error}") from error
+
+    def doubt(self, path: Path, rule: str) -> None:
+        """Note what cannot be, and keeps nothing else from being read."""
+        if self.judged is not None:
+            self.judged.append(self.fault(path, rule))
 
     def fault(self, path: Path, rule: str, *, next: str | None = None) -> PluginError:  # noqa: A002
         """An error that names the file, the line, the key and the rule."""
@@ -96,25 +96,20 @@ class Document:
 
 @cache
 def document(package: str) -> Document | None:
-    """The document of a package; None where it has none.
+    """The document of a package, None where it has none; found as an import would find it, and not imported.
 
-    Parameters
-    ----------
-    package : str
-        It is found as an import would find it, in a folder or an archive, and not imported.
-
-    Raises
-    ------
-    PluginError
-        The document is no TOML, or not in its language; the message names file, line and rule.
+    Raises `PluginError` where it is no TOML, or not in its language; the message names file, line and rule.
     """
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         spec = None
-    read: Any = getattr(spec.loader, "get_data", None) if spec is not None else None
-    for folder in (spec.submodule_search_locations or ()) if spec is not None and read is not None else ():
+    if spec is None:
+        return None
+    for folder in spec.submodule_search_locations or ():
         place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
+        loader = spec.loader or pkgutil.get_importer(folder)  # a package without code has none of its own
+        read = getattr(loader, "get_data", _bytes_of)
         try:
             text = read(place).decode("utf-8")
             content = tomllib.loads(text)
@@ -126,6 +121,11 @@ def document(package: str) -> Document | None:
         _require_valid(found)
         return found
     return None
+
+
+def _bytes_of(place: str) -> bytes:
+    with open(place, "rb") as stream:  # noqa: PTH123 - as loaders read
+        return stream.read()
 
 
 @cache

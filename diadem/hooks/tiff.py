@@ -281,21 +281,9 @@ def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
 
 
 def signals_of(path: str, pages: int) -> Mapping[int, int]:
-    """Which pages begin signals: offset of the directory to the number of the signal.
+    """Which pages begin signals: offset of the directory to the number of the signal; nothing for one page: it is all.
 
     RosettaSciIO makes one signal of each series that tifffile sees, and describes it by its first page.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    pages : int
-        How many pages it has; for one, tifffile is not asked.
-
-    Returns
-    -------
-    mapping of int to int
-        Empty for one page: it describes the whole dataset.
     """
     if pages < 2:
         return {}

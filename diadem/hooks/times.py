@@ -83,14 +83,8 @@ def moments(
 def written(field: str, places: Mapping[str, str], raw: Mapping[str, Any]) -> Iterator[Found]:
     """A time as it is written at several keys: local, or an instant, or both, of which the offset follows.
 
-    Parameters
-    ----------
-    field : str
-        As in `moments`.
-    places : mapping of str to str
-        Keys by what stands there, one of `PARTS`; `same` is a time like `exif` of the same event.
-    raw : mapping of str to object
-        What stands there, at least one of them besides `same`.
+    `places` has keys by what stands there, one of `PARTS` (`same` is a time like `exif` of the same event), `raw` what
+    stands there.
     """
     local, instant = (
         next((moment for name, read in reads.items() if name in raw and (moment := read(raw[name]))), None)

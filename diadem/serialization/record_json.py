@@ -8,10 +8,10 @@ from typing import Any
 
 from diadem.model.record import Record
 from diadem.model.vendor import VendorSource
-from diadem.serialization.admission import admitted
 from diadem.serialization.record_reading import MAX_BYTES, read_record
 from diadem.serialization.record_writing import RecordWriter, write_record
 from diadem.serialization.validation import (
+    admitted,
     validate_dataset,
     validate_metadata,
     validate_record,

@@ -5,8 +5,9 @@ Read once, when something is first asked of it.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -38,25 +39,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where HyperSpy has a field.
-
-    Attributes
-    ----------
-    path : str
-        ``*`` stands for TEM and SEM below ``Acquisition_instrument``.
-    unit : str
-        "" where it is the field's own.
-    signal : str
-        Only signals of this kind have it: ``EDS``, ``EELS``, ``image``, ``pattern``; "" for all.
-    way : str
-        ``read`` or ``write`` where only that is done, ``code`` where more than a table does both.
-    tagged : bool
-        Whether the unit is written beside the value.
-    weak : bool
-        Whether another field that is stated for the same place counts more.
-    default : float or None
-        What HyperSpy fills in where nothing is known.
-    """
+    """Where HyperSpy has a field; the head of `fields.toml` says what its attributes mean."""
 
     path: str
     unit: str = ""
@@ -69,38 +52,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the record.
+    """One field of the record; the head of `fields.toml` says what its attributes mean.
 
-    Attributes
-    ----------
-    key : str
-        ``beam.acceleration_voltage``.
-    label : str
-        In plain words: ``Acceleration voltage``.
-    meaning : str
-        One sentence.
-    beware : str
-        What it must not be confused with, and how its sign, sense or zero is meant.
-    type : str
-        ``number``, ``integer``, ``word``, or a name of the file's own types.
-    unit : str
-        The one unit of its values; "" for texts, times and lists.
-    least, above, most : float or None
-        What it can hold: from `least`, more than `above`, up to `most`.
-    words : tuple of str
-        All that a ``word`` can be.
-    aliases : tuple of str
-        Short names in a search.
-    emg : str
-        Address of the term in the EM Glossary, or "".
-    nxem : str
-        Path below ``ENTRY`` of NXem, or "".
-    hyperspy : tuple of Place
-        Where HyperSpy has it.
-    plausible, plausible_tem : Bounds or None
-        What no instrument exceeds; what no transmission microscope does.
-    head : tuple of str
-        Section and name at the head of the record; empty where it has none.
+    `least`, `above` and `most` are None where nothing limits it, `unit` "" for texts, times and lists; `emg` is a whole
+    address; `head` is section and name at the head of the record, or empty.
     """
 
     key: str
@@ -193,6 +148,26 @@ def chemical_symbols() -> tuple[str, ...]:
     return tuple(_document()["types"]["elements"]["items"]["enum"])
 
 
+def symbols_of(numbers: Iterable[int], *, last: int = 118) -> list[str]:
+    """Symbols of atomic numbers, each once; none where one of them is no element up to `last`."""
+    found = list(numbers)
+    if not all(0 < number <= last for number in found):
+        return []
+    return list(dict.fromkeys(chemical_symbols()[number - 1] for number in found))
+
+
+def symbols_among(names: Iterable[object]) -> list[str]:
+    """Chemical symbols in their order, each once; none where one of the names is no symbol."""
+    found = list(dict.fromkeys(map(str, names)))
+    return found if set(found) <= set(chemical_symbols()) else []
+
+
+def maker_in(model: str) -> str:
+    """The maker whose name, or whose way of naming models, stands in the name of a model; else ""."""
+    makers = _document()["makers"].items()
+    return next((maker for maker, words in makers if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model)), "")
+
+
 def looked_for_first() -> tuple[str, ...]:
     """Keys of what a person looks for first, in that order."""
     return tuple(_document()["first"])
@@ -221,7 +196,7 @@ def _document() -> Mapping[str, Any]:
 
 @cache
 def _fields() -> Mapping[str, Field]:
-    groups = {name: group for name, group in _document().items() if name not in ("first", "types")}
+    groups = {name: group for name, group in _document().items() if name not in ("first", "makers", "types")}
     stated = {f"{group}.{name}": told for group, fields in groups.items() for name, told in fields.items()}
     return MappingProxyType({key: _field(key, told) for key, told in stated.items()})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from math import pi
+from math import pi, sqrt
 from typing import Any, Final, NamedTuple
 
 
@@ -185,3 +185,13 @@ def to_si(written: Any) -> tuple[str, float]:
     if not found or (len(found) > 1 and found[0] not in _ANGSTROMS):
         return "", 1.0
     return found[0].unit, float(found[0].factor)
+
+
+#: CODATA 2018: Planck constant (J s), electron mass (kg), elementary charge (C), speed of light (m/s).
+_H, _M, _E, _C = 6.62607015e-34, 9.1093837015e-31, 1.602176634e-19, 299792458.0
+
+
+def electron_wavelength(volts: float) -> float:
+    """De Broglie wavelength in metres of electrons that a voltage has accelerated, relativistic."""
+    energy = _E * volts
+    return _H / sqrt(2 * _M * energy * (1 + energy / (2 * _M * _C**2)))

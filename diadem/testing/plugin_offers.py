@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import PluginError
 from diadem.hooks.fields import Derived, Rule
-from diadem.hooks.inventory import lies, near, unit_fault
+from diadem.hooks.inventory import lies
 from diadem.hooks.offers import CarrierOffer, CheckOffer, FieldsOffer, PreviewOffer, SchemaOffer, target
-from diadem.hooks.tables import table
+from diadem.hooks.tables import near, table, unit_fault
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.terms import fields
 from diadem.testing.plugin_report import Notes
@@ -113,7 +113,7 @@ def _examine_table(where: str, dotted: str, notes: Notes) -> None:
         if not isinstance(rule, Rule | Derived):
             notes.error("table-rule", where, f"item {place} is neither Rule nor Derived but {type(rule).__name__}")
             continue
-        at = f"{where}, rule {place} ({rule.field if isinstance(rule, Rule) else rule.name})"
+        at = f"{where}, rule {place} ({rule.name})"
         if not rule.cite.strip():
             advice = "Say in `cite` what proves meaning and unit: a specification, or a file and an independent check."
             notes.error("table-cite", at, "nothing says how it is known", advice)

@@ -113,7 +113,7 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
         found.add_tree(signal.get("original_metadata"), offer["name"], number)
     statements, _ = found.statements([f"s{number}" for number in range(1, len(signals) + 1)])
     answer["values"] = [
-        [value.field, value.value, value.status, value.offset_status, value.leaf.locator]
+        [value.field, value.value, value.status, value.offset_status, value.locator]
         for statement in statements
         for value in statement.values
     ]

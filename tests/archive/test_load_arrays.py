@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,39 +13,22 @@ from hypothesis import strategies as st
 from diadem.errors import ReaderError
 from diadem.extract import lazyarray
 from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape
+from diadem.hooks.binary import InMemory
 from diadem.hooks.formats import fitted
 from diadem.model.layout import ArrayLayout
 
 
-class Bytes:
-    """A `RangeReader` of bytes in memory that counts its reads."""
+class Bytes(InMemory):
+    """It notes its reads."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        super().__init__(data)
         self.reads: list[int] = []
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
 
     def read_at(self, offset: int, length: int) -> bytes:
         assert offset >= 0
         self.reads.append(length)
-        return self.data[offset : offset + length]
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        piece = self.read_at(offset, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing to release."""
+        return super().read_at(offset, length)
 
 
 @st.composite

@@ -15,7 +15,7 @@ TWO = (Rule("instrument.serial", "serial", cite="made up"), Rule("person.operato
 
 
 def said(tree: dict[str, Any], rules: Any = TWO) -> dict[str, Any]:
-    return {value.field: value.leaf.value for value in apply(rules, Block("made-up", tree), "made-up").values}
+    return {value.field: value.value for value in apply(rules, Block("made-up", tree), "made-up").values}
 
 
 @pytest.mark.parametrize("serial", [9922607, 9922607.0, np.int32(9922607), "9922607"])

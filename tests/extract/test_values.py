@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from diadem.archive.plain import signal_text
-from diadem.extract.assertions import Leaf, Statement, Value, merge, pixel_sizes
+from diadem.extract.assertions import Statement, Value, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, kind_of
 from diadem.extract.extraction import fault_text
 from diadem.terms.units import to_si
@@ -23,12 +23,12 @@ BY = {"plugin": "p", "version": "1", "reader": "r"}
 
 def found(value: float, locator: str) -> Value:
     """A tilt as it stands at a place of the file."""
-    return Value("stage.alpha", value, "stated", Leaf(value, locator, value), "deg", "deg", "t/stage.alpha")
+    return Value("stage.alpha", value, "stated", locator, value, "deg", "deg", "t/stage.alpha")
 
 
 def test_evidence_and_agreement_of_signals() -> None:
     said = [(1.5, "HT/tilt"), (2.5, "HT/tilt"), (1.5, "HT/tilt")]
-    merged = merge([Statement((f"s{n}",), BY, [found(*one)]) for n, one in enumerate(said, 1)], {}).fields
+    merged = merge([Statement((f"s{n}",), BY, [found(*one)]) for n, one in enumerate(said, 1)], {})[0]
     alike, other = merged["stage.alpha"]
     assert alike == {
         "value": 1.5,
@@ -39,7 +39,7 @@ def test_evidence_and_agreement_of_signals() -> None:
         "by": {**BY, "rule": "t/stage.alpha"},
     }
     assert (other["value"], other["applies_to"], "preferred" in other) == (2.5, ["s2"], False)
-    (alone,) = merge([Statement(("s1",), BY, [found(1.5, "a")])], {}).fields["stage.alpha"]
+    (alone,) = merge([Statement(("s1",), BY, [found(1.5, "a")])], {})[0]["stage.alpha"]
     assert alone["preferred"] is True
 
 

@@ -122,7 +122,7 @@ def test_what_the_text_promises_of_limits_is_true() -> None:
     from diadem.extract.extraction import MAX_PNG, SIDE
     from diadem.extract.tables import MAX_EXTENSION as MAX_BYTES
     from diadem.hooks.manager import REACH
-    from diadem.hooks.tables import LONGEST
+    from diadem.hooks.values import LONGEST
 
     assert f"at most {MAX_BYTES >> 10} KiB" in TEXT
     assert f"at most {SIDE} pixels a side and a PNG of {MAX_PNG:,} bytes" in TEXT

@@ -76,7 +76,7 @@ def found(family: Family, statements: str, *, group: str = "", head: str = "") -
     """Field, value, locator and status of what one group finds."""
     text = f"{head}\n[[table]]\nblock = 'b'\nbase = 'SEM/'\n[[table.group]]\nproof = 'p'\n{group}\n{statements}\n"
     values = applied(family(text)).values
-    return [(value.field, value.value, value.leaf.locator, value.status) for value in values]
+    return [(value.field, value.value, value.locator, value.status) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -342,3 +342,16 @@ def test_what_became_of_each_rule(family: Family) -> None:
     assert "furlong is nothing in m" in outcomes["stage.x"].why
     assert "condition" in outcomes["stage.y"].why
     assert "TypeError" in outcomes["stage.z"].why
+
+
+def test_a_family_without_code_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `formats.toml` and nothing else, in a folder as in an archive."""
+    (tmp_path / "family_of_text").mkdir()
+    (tmp_path / "family_of_text" / "formats.toml").write_text(GOOD, "utf-8")
+    with zipfile.ZipFile(tmp_path / "plugins.zip", "w") as archive:
+        archive.writestr("family_of_zipped_text/", "")
+        archive.writestr("family_of_zipped_text/formats.toml", GOOD)
+    monkeypatch.syspath_prepend(tmp_path / "plugins.zip")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("family_of_text", "family_of_zipped_text"):
+        assert [rule.cite for rule in table(f"{name}/b")] == ["p", "p"]

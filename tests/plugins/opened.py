@@ -4,45 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from diadem.extract.opening import LocalFiles, array_of
+from diadem.hooks.binary import InMemory
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.offers import ReaderOffer, target
 
 
-class Bytes:
-    """A `RangeReader` of bytes in memory that counts what it gives out."""
+class Bytes(InMemory):
+    """It counts what it gives out."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.read = 0
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
+    read = 0
 
     def read_at(self, offset: int, length: int) -> bytes:
         assert offset >= 0
         assert length >= 0
-        piece = self.data[offset : offset + length]
+        piece = super().read_at(offset, length)
         self.read += len(piece)
         return piece
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        piece = self.read_at(offset, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing to release."""
 
 
 class Held(Files):

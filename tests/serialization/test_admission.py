@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
-from diadem.serialization.admission import admitted, require_admissible
+from diadem.serialization.validation import admitted, require_admissible
 from tests.serialization.record_documents import assertion, dataset, session_image
 
 ODD = st.recursive(

@@ -8,8 +8,7 @@ from diadem.errors import DiademError
 from diadem.serialization.schemas import DATASET, schema
 from diadem.terms import generate
 from diadem.terms.crosswalk import NEXUS_UNITS, read_below_instrument, terms, written
-from diadem.terms.fields import UnknownField, all_fields, field, field_keys, is_time, looked_for_first
-from diadem.terms.matter import symbols_of
+from diadem.terms.fields import UnknownField, all_fields, field, field_keys, is_time, looked_for_first, symbols_of
 
 UNITS = {"", "1", "1/m", "1/s", "A", "K", "Pa", "V", "bit", "deg", "eV", "m", "rad", "s"}
 

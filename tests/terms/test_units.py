@@ -10,8 +10,8 @@ import pytest
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Rule
-from diadem.terms.matter import electron_wavelength, symbols_among, symbols_of
-from diadem.terms.units import convert, to_si
+from diadem.terms.fields import symbols_among, symbols_of
+from diadem.terms.units import convert, electron_wavelength, to_si
 
 #: Spelling, unit of the record, factor.
 SPELLINGS = (

@@ -18,7 +18,7 @@ from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock
-from diadem.terms.matter import symbols_among
+from diadem.terms.fields import symbols_among
 
 #: First bytes of the container, "AidAim SFS"; where it says the bytes of a chunk, and their number; bytes before them.
 _CONTAINER = b"AAMVHFSS"

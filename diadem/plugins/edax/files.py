@@ -17,7 +17,7 @@ from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, laid_out
 from diadem.hooks.times import moments
 from diadem.model.layout import ArrayLayout
-from diadem.terms.matter import symbols_of
+from diadem.terms.fields import symbols_of
 
 #: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
 #: the elements.

@@ -14,7 +14,7 @@ from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.text import decode
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, dates, moments_of
-from diadem.terms.matter import symbols_of
+from diadem.terms.fields import symbols_of
 
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20

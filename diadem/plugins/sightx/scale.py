@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.text import positive
-from diadem.terms.matter import electron_wavelength
+from diadem.terms.units import electron_wavelength
 
 _TOP = "ImageDescription/"
 _LENGTHS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}

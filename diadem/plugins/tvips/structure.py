@@ -14,7 +14,7 @@ from typing import Any
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.hooks.times import moments
-from diadem.terms.matter import electron_wavelength
+from diadem.terms.units import electron_wavelength
 
 _TAG = 37706
 #: Members of version 1 after `Version`; all are integers of four bytes but the comment.

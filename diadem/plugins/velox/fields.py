@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.terms.dates import YEARS, from_epoch, offset_of, text_of
-from diadem.terms.matter import symbols_of
+from diadem.terms.fields import symbols_of
 
 #: How far a time may be from frames times pixels times dwell time, relatively, to be that of the whole acquisition.
 _NEAR: Final = 0.02

@@ -1,1 +1,0 @@
-"""ASPEX (Personal SEM, Perception): TIFF files whose description says all."""

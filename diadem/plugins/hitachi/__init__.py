@@ -1,1 +1,0 @@
-"""Hitachi: text files beside the pictures of its scanning and transmission microscopes."""
