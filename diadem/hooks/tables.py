@@ -94,14 +94,15 @@ def rules(of: Document, field: str, said: Said, path: Path) -> Iterator[Rule | D
     PluginError
         The statement has a fault.
     """
+    own = of.named(said["places"], (*path, "places")) if "places" in said else None
     for base in several(said.get("base", "")):
         rule = _Statement(of, field, said, base, path).rule()
-        if not WILD.search(base):
+        if own is None and not WILD.search(base):
             yield rule
             continue
 
         def read(tree: Tree, base: str = base) -> Iterator[Found]:
-            for place in places_of(tree, base):
+            for place in own(tree) if own is not None else places_of(tree, base):
                 try:
                     yield from _found(_Statement(of, field, said, place, path).rule(), tree)
                 except Dropped:
@@ -249,6 +250,8 @@ def _reader(of: Document, said: Said, path: Path) -> Callable[[Any], Any] | None
         steps.append(lambda raw: next((to for word, to in means if word.fullmatch(_short(word_of(raw)))), None))
     if "read" in said:
         steps.append(_READS.get(said["read"]) or of.named(said["read"], (*path, "read")))
+    if "into" in said:
+        steps.append(lambda raw: said["into"].replace("*", text) if (text := str(raw).strip()) else None)
     if "within" in said:
         low, high = said["within"]
         steps.append(lambda value: value if (size := number(value)) is not None and low <= abs(size) <= high else None)

@@ -22,12 +22,12 @@ from diadem.terms.matter import symbols_of
 
 #: How far a time may be from frames times pixels times dwell time, relatively, to be that of the whole acquisition.
 _NEAR: Final = 0.02
-_SEGMENTS: Final = "0123456789"
+_TIMES: Final = (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime"))
 
 Detector = Mapping[str, Any]
 
 
-def own(tree: Tree) -> tuple[str, Detector] | None:
+def _own(tree: Tree) -> tuple[str, Detector] | None:
     """Key and content of the one detector that the data come from; None where there is none or are several."""
     listed = look_up(tree, "Detectors")
     if not isinstance(listed, Mapping):
@@ -38,89 +38,57 @@ def own(tree: Tree) -> tuple[str, Detector] | None:
     numbered = listed.get(key) if number is not None else None
     # A number that leads to another detector than the name is not to be trusted; the name is.
     if isinstance(numbered, Mapping) and (not name or numbered.get("DetectorName") == name):
-        return key, numbered
+        return f"Detectors/{key}", numbered
     found = [(key, one) for key, one in listed.items() if isinstance(one, Mapping) and one.get("DetectorName") == name]
-    return found[0] if len(found) == 1 else None
+    return (f"Detectors/{found[0][0]}", found[0][1]) if len(found) == 1 else None
 
 
-def own_names(tree: Tree) -> Iterator[Found]:
-    """Type and serial number of the detector."""
-    found = own(tree)
-    if found is not None and (type_ := found[1].get("DetectorType")):
-        yield Found("detector.type", str(type_), f"Detectors/{found[0]}/DetectorType", type_)
-    key = f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}].CameraSerialNumber/value"
-    if serial := look_up(tree, key):
-        yield Found("detector.serial", str(serial), key, serial)
+def own(tree: Tree) -> Iterator[str]:
+    """Where that detector is."""
+    if (found := _own(tree)) is not None:
+        yield f"{found[0]}/"
 
 
-def angles(tree: Tree) -> Iterator[Found]:
-    """Range of collection angles of a scanning detector; where an X-ray detector stands."""
-    found = own(tree)
-    if found is None:
-        yield from _shared_elevation(tree)
-        return
-    key, detector = f"Detectors/{found[0]}", found[1]
-    inner, outer = (look_up(detector, f"CollectionAngleRange/{end}") for end in ("begin", "end"))
+def properties(tree: Tree) -> Iterator[str]:
+    """Where what programs add of the detector is, under its name."""
+    yield f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}]."
+
+
+def elevated(tree: Tree) -> Iterator[str]:
+    """Where its elevation is: its own, or that of a segment where all of them have it."""
+    parts = [] if _own(tree) is not None else _segments(tree)
+    yield from own(tree)
+    if len({str(one.get("ElevationAngle")) for _, one in parts}) == 1:
+        yield f"{parts[0][0]}/"
+
+
+def ring(detector: Detector) -> Iterator[Found]:
+    """Range of collection angles of a scanning detector."""
+    keys = ["CollectionAngleRange/begin", "CollectionAngleRange/end"]
+    inner, outer = (look_up(detector, key) for key in keys)
     if inner is not None and outer is not None and 0 <= float(inner) < float(outer):
-        yield Found("detector.collection_inner", float(inner), f"{key}/CollectionAngleRange/begin", inner, "rad")
-        yield Found("detector.collection_outer", float(outer), f"{key}/CollectionAngleRange/end", outer, "rad")
-    for field, name in (("detector.elevation", "ElevationAngle"), ("detector.azimuth", "AzimuthAngle")):
-        if (raw := detector.get(name)) is not None:
-            yield Found(field, float(raw), f"{key}/{name}", raw, "rad")
+        yield Found("detector.collection_inner", float(inner), keys[0], inner, "rad")
+        yield Found("detector.collection_outer", float(outer), keys[1], outer, "rad")
 
 
-def segments(tree: Tree) -> list[tuple[str, Detector]]:
-    """Detectors that are parts of the one named: SuperXG21 to SuperXG24 of SuperXG2. Those that were off are left out.
-
-    Returns
-    -------
-    list of (str, mapping)
-        Key below ``Detectors`` and content.
-    """
+def _segments(tree: Tree) -> list[tuple[str, Detector]]:
+    """Key and content of the parts of the detector named, SuperXG21 to SuperXG24 of SuperXG2, that were on."""
     name = str(look_up(tree, "BinaryResult/Detector") or "")
     listed = look_up(tree, "Detectors")
     found = []
     for key, one in listed.items() if name and isinstance(listed, Mapping) else ():
         whole = str(one.get("DetectorName", "")) if isinstance(one, Mapping) else ""
         part = whole.removeprefix(name) if whole.startswith(name) else "-"
-        if len(part) == 1 and part in _SEGMENTS and str(one.get("Enabled")).lower() == "true":
+        if len(part) == 1 and part in "0123456789" and str(one.get("Enabled")).lower() == "true":
             found.append((f"Detectors/{key}", one))
     return found
 
 
-def _shared_elevation(tree: Tree) -> Iterator[Found]:
-    """The elevation that all segments of a detector have."""
-    found = [(key, one.get("ElevationAngle")) for key, one in segments(tree)]
-    raw = {str(value) for _, value in found}
-    if len(raw) == 1 and None not in (value for _, value in found):
-        key, value = found[0]
-        yield Found("detector.elevation", float(str(value)), f"{key}/ElevationAngle", value, "rad")
-
-
-def camera(tree: Tree) -> Iterator[Found]:
-    """Exposure, binning and frame rate of a camera."""
-    found = own(tree)
-    if found is None or found[1].get("DetectorType") not in (None, "ImagingDetector"):
-        return
-    key, detector = f"Detectors/{found[0]}", found[1]
-    if (raw := detector.get("ExposureTime")) is not None:
-        yield Found("camera.exposure", float(raw), f"{key}/ExposureTime", raw, "s")
-    across, down = (look_up(detector, f"Binning/{side}") for side in ("width", "height"))
-    if across is not None and across == down and int(across) > 0:
-        yield Found("camera.binning", int(across), f"{key}/Binning/width", across, "1")
-    rate = f"CustomProperties/Detectors[{detector.get('DetectorName')}].FrameRate/value"
-    if (raw := look_up(tree, rate)) is not None:
-        yield Found("camera.frame_rate", float(raw), rate, raw, "1/s")
-
-
-def times_of_spectrum(tree: Tree) -> Iterator[Found]:
+def times(detector: Detector) -> Iterator[Found]:
     """Live and real time of the detector of a single spectrum."""
-    found = own(tree)
-    if found is None:
-        return
-    for field, name in (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime")):
-        if (raw := found[1].get(name)) is not None:
-            yield Found(field, float(raw), f"Detectors/{found[0]}/{name}", raw, "s")
+    for field, name in _TIMES:
+        if (raw := detector.get(name)) is not None:
+            yield Found(field, float(raw), name, raw, "s")
 
 
 def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
@@ -128,13 +96,13 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
 
     Old programs write the times of the last frame alone.
     """
-    parts = segments(tree)
+    parts = _segments(tree)
     dwell = float(look_up(tree, "Scan/DwellTime") or 0)
     whole = _count(tree) * math.prod(_pixels(tree)) * dwell
     real = [float(one["RealTime"]) for _, one in parts]
     if not real or not all(whole > 0 and abs(time - whole) <= _NEAR * whole for time in real):
         return
-    for field, name in (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime")):
+    for field, name in _TIMES:
         given = [float(one[name]) for _, one in parts]
         if max(given) - min(given) <= 1e-3 * max(given):
             yield Found(field, given[0], f"{parts[0][0]}/{name}", parts[0][1][name], "s")
@@ -157,11 +125,11 @@ _PROJECTED: Final = {"1": "diffraction", "2": "TEM"}
 
 def technique_of_image(tree: Tree) -> Iterator[Found]:
     """Technique of an image; none of a transform. A map of elements is of X-rays where its detectors tell so."""
-    found = own(tree)
+    found = _own(tree)
     if found is None:
         yield from x_rays(tree)
         return
-    key, type_ = f"Detectors/{found[0]}/DetectorType", found[1].get("DetectorType")
+    key, type_ = f"{found[0]}/DetectorType", found[1].get("DetectorType")
     scanned = str(look_up(tree, "Optics/OperatingMode")) == "2"
     reciprocal = look_up(tree, "BinaryResult/PixelUnitX") == "1/m"
     if type_ == "ScanningDetector" and scanned and not reciprocal:
@@ -174,9 +142,8 @@ def technique_of_image(tree: Tree) -> Iterator[Found]:
 
 def x_rays(tree: Tree) -> Iterator[Found]:
     """EDS, of spectra whose detectors stand at an elevation."""
-    found = own(tree)
-    parts = [(f"Detectors/{found[0]}", found[1])] if found is not None else segments(tree)
-    for key, detector in parts[:1]:
+    found = _own(tree)
+    for key, detector in [found] if found is not None else _segments(tree)[:1]:
         if detector.get("ElevationAngle") is not None:
             raw = detector.get("DetectorType")
             yield Found("signal.technique", "EDS", f"{key}/DetectorType", raw, status="derived")
