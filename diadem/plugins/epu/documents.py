@@ -50,15 +50,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def beside(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of the documents beside an image.
-
-    Parameters
-    ----------
-    path : str
-        The image; a document is opened by itself.
-    files : sequence of str
-        All files of the dataset.
-    """
+    """Blocks of the documents beside an image; a document is opened by itself."""
     for file in files:
         if Path(file) != Path(path) and file.lower().endswith((".xml", ".dm")):
             with Path(file).open("rb") as stream:

@@ -123,19 +123,7 @@ def _end(array: ArrayLayout) -> int:
 def _signal(
     image: Mapping[str, Any], data: Any, name: str, reader: Callable[[], Mapping[str, Any]] | None = None
 ) -> Signal:
-    """A signal by the tags of its image.
-
-    Parameters
-    ----------
-    image : mapping
-        One entry of ``ImageList``.
-    data : ArrayLayout or array
-        Its values, slowest axis first. DigitalMicrograph counts its dimensions from the fastest.
-    name : str
-        Of the file.
-    reader : callable, optional
-        As in `Signal`.
-    """
+    """A signal by the tags of its image; `data` are its values, or where they lie, slowest axis first."""
     shape, tags = tuple(int(n) for n in data.shape), look_up(image, "ImageTags")
     kind, format_ = look_up(tags, "Meta Data/Signal"), look_up(tags, "Meta Data/Format")
     mapped = format_ == "Spectrum image" or look_up(tags, "spim") is not None  # the second is Orsay Physics'
@@ -214,13 +202,7 @@ def _blocks(directory: Directory) -> Iterator[Block]:
 
 
 def images(tree: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Images in the order of RosettaSciIO's signals, thumbnails left out.
-
-    Parameters
-    ----------
-    tree : mapping
-        All tags.
-    """
+    """Images in the order of RosettaSciIO's signals, thumbnails left out."""
     small = {f"TagGroup{item.get('ImageIndex')}" for _, item in _groups(tree.get("Thumbnails"))}
     return [(name, image) for name, image in _groups(tree.get("ImageList")) if name not in small]
 

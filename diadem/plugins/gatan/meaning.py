@@ -36,13 +36,7 @@ _MAGNIFICATION = re.compile(r"[\d.,]+\s*([kM]?x|[mc]?m)\Z")
 
 
 class Mode:
-    """How the microscope worked, as far as its tags say.
-
-    Parameters
-    ----------
-    tags : object
-        The image's tags.
-    """
+    """How the microscope worked, as far as its tags say."""
 
     def __init__(self, tags: Any) -> None:
         self.illumination = self._text(tags, "Illumination Mode")

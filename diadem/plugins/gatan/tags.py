@@ -57,32 +57,19 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The tags of a file.
+    """The tags of a file."""
 
-    Attributes
-    ----------
-    version : int
-        3 or 4.
-    little_endian : bool
-        Byte order of the values.
-    tree : dict
-        Nested by name: numbers, texts, tuples (structures) and arrays. Of an array that is left out, where it is.
-    data : bytes
-        The file without the arrays that are left out.
-    left_out : sequence of LeftOut
-        In the order of the file.
-    whole : bool
-        Whether the tags end as they should; a file that was cut off still tells what stands before the cut.
-    promised : int
-        Bytes that the file must have.
-    """
-
+    #: 3 or 4.
     version: int
     little_endian: bool
+    #: Nested by name: numbers, texts, tuples (structures) and arrays; of an array that is left out, where it is.
     tree: Tree
+    #: The file without the arrays that are left out.
     data: bytes
     left_out: Sequence[LeftOut]
+    #: Whether the tags end as they should; a file that was cut off still tells what stands before the cut.
     whole: bool
+    #: Bytes that the file must have.
     promised: int
 
 
@@ -110,13 +97,7 @@ _Met = tuple[Path, float | _Place]
 
 
 def read_directory(reader: RangeReader, name: str) -> Directory:
-    """Read the tags of a file, as far as they go; pixels are passed over.
-
-    Raises
-    ------
-    ReaderError
-        It is no DM3 or DM4 file, or has no tag.
-    """
+    """Read the tags of a file, as far as they go; pixels are passed over. `ReaderError` where there is none."""
     walk = _Walk(reader, name)
     whole, needed = True, 0
     try:

@@ -20,20 +20,7 @@ _CALIBRATIONS: Mapping[int, str] = {
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of DigitalMicrograph; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-
-    Raises
-    ------
-    ReaderError
-        Tag 65027 does not hold tags of DigitalMicrograph; its bytes and the calibrations are given before.
-    """
+    """Blocks of a TIFF file of DigitalMicrograph; none of another."""
     del files
     try:
         file = Tiff.open(path)

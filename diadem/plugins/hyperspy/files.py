@@ -46,13 +46,7 @@ def open_zspy(files: Files) -> Opened:
 
 
 def read_zspy(path: str, lazy: bool = True) -> list[Dictionary]:
-    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy.
-
-    Raises
-    ------
-    ReaderError
-        It names code to decode its arrays by that is not known to be harmless.
-    """
+    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy."""
     with closing(Store(path)) as store:
         store.require_known_codecs()
     from rsciio.zspy import file_reader
@@ -110,13 +104,7 @@ def _blocks(name: str, group: Group, number: int, left: Left) -> Iterator[Block]
 
 
 class Hdf5Group:
-    """A group of an HDF5 file that is read attribute by attribute; links are not followed, long arrays not read.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        It.
-    """
+    """A group of an HDF5 file that is read attribute by attribute; links are not followed, long arrays not read."""
 
     def __init__(self, group: h5py.Group) -> None:
         self._group = group
@@ -137,17 +125,7 @@ class Hdf5Group:
 
 
 def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
-    """A group as nested mappings and lists.
-
-    Parameters
-    ----------
-    group : Group
-        Where to begin.
-    left : Left
-        What may still be looked at; shared by all trees of a file.
-    depth : int
-        Groups above it.
-    """
+    """A group as nested mappings and lists; `left` is shared by all trees of a file."""
     found: dict[str, Any] = {}
     for name, value in group.values():
         if not left.take():

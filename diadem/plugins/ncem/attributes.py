@@ -33,21 +33,7 @@ def _names() -> Mapping[str, Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute.
-
-    Attributes
-    ----------
-    key : str
-        As written.
-    name : str
-        Lower case, words parted by blanks, without the unit.
-    unit : str
-        As written with it, "" without.
-    value : object
-        The number, where it is one; else as written.
-    raw : object
-        As written.
-    """
+    """One attribute: as written, by its name in lower case without the unit, and as a number where it is one."""
 
     key: str
     name: str
@@ -56,20 +42,7 @@ class Attribute:
     raw: Any
 
     def number(self, wanted: str, default: str = "") -> tuple[float, str] | None:
-        """Number and unit.
-
-        Parameters
-        ----------
-        wanted : str
-            Unit of the field.
-        default : str
-            Unit where none is written; "" for none.
-
-        Returns
-        -------
-        (float, str) or None
-            None where it is no number, or has no unit that can be changed into that of the field.
-        """
+        """Number and unit, `default` where none is written; None where it cannot be changed into that of the field."""
         unit = self.unit or default or ("1" if wanted == "1" else "")
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not unit:
             return None
@@ -77,13 +50,7 @@ class Attribute:
 
 
 def attributes(group: Mapping[str, Any]) -> Iterator[Attribute]:
-    """Attributes of a group, each with its unit.
-
-    Parameters
-    ----------
-    group : mapping
-        Attributes by name.
-    """
+    """Attributes of a group, each with its unit."""
     for key, raw in group.items():
         match = next((found for form in (_IN_BRACKETS, _AT_THE_END) if (found := form.match(key.strip()[:200]))), None)
         name = match[1] if match else key

@@ -22,18 +22,7 @@ _MOST_GROUPS, _MOST_ARRAYS, _MOST_VALUES = 20_000, 1024, 20_000
 
 
 def blocks(root: Any) -> Iterator[Block]:
-    """Cut the blocks of a file.
-
-    Parameters
-    ----------
-    root : h5py.File
-        The file, open.
-
-    Yields
-    ------
-    Block
-        Each set of known groups; each dictionary; Prismatic's parameters; the attributes of everything.
-    """
+    """Blocks: each set of known groups, each dictionary, Prismatic's parameters, the attributes of everything."""
     groups = _groups(root)
     for place in ("", *groups):
         inside = {name: hdf5.child(root[place or "/"], name) for name in _GROUPS}

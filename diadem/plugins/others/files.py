@@ -110,18 +110,7 @@ def open_nordif(files: Files) -> Opened:
 
 
 def settings(text: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Sections of name, value and unit, apart by tabs: ``Working distance<TAB>24.7<TAB>mm``.
-
-    Parameters
-    ----------
-    text : str
-        The whole of it.
-
-    Returns
-    -------
-    dict
-        Sections of name to ``{"value", "unit"}``; the first of a name counts.
-    """
+    """Sections of name, value and unit: ``Working distance<TAB>24.7<TAB>mm``; the first of a name counts."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     section = ""
     for line in text.splitlines():

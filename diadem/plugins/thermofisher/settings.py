@@ -133,15 +133,7 @@ def created(sections: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def time(tree: Tree, other: dt.datetime | None = None) -> Iterator[Found]:
-    """Local time of the image.
-
-    Parameters
-    ----------
-    tree : mapping
-        Of the page.
-    other : datetime, optional
-        Another stamp of the same image, which decides where `TimeOfCreation` is missing.
-    """
+    """Local time of the image; another stamp of it decides where `TimeOfCreation` is missing."""
     found = find(tree)
     if found is None:
         return

@@ -32,15 +32,7 @@ _TRANSMISSION = re.compile(
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of FEI or Thermo Fisher; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
+    """Blocks of a TIFF file of FEI or Thermo Fisher; none of another."""
     del files
     found = False
     for block in cut(path, _KIND, _look):
@@ -68,13 +60,7 @@ def _behind(path: str) -> Iterator[Block]:
 
 
 def parse(data: bytes) -> Any:
-    """A tag as a tree.
-
-    Returns
-    -------
-    mapping
-        INI: ``{section: {key: value}}``. Labels: ``{"Root": {label: {"Value", "Unit"}}}``. XML: by element.
-    """
+    """A tag as a tree: sections of INI text, ``{"Root": {label: {"Value", "Unit"}}}`` of labels, XML by element."""
     stripped = data.strip(b"\x00 \t\r\n")
     if not stripped.startswith(b"<"):
         return {name: section for name, section in texts.ini(decode(stripped)).items() if section}

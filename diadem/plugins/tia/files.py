@@ -44,13 +44,10 @@ _DEEPEST = 32
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
-    """Open a dataset of TIA.
+    """Open an .emi file and its series, or a series.
 
-    Parameters
-    ----------
-    files : Files
-        An .emi file and its series, or a series. As in RosettaSciIO, whose reader is asked where this cannot tell,
-        series beside an .emi file have a number of one digit; those that hold nothing are passed over.
+    As in RosettaSciIO, whose reader is asked where this cannot tell, series beside an .emi file have a number of one
+    digit; those that hold nothing are passed over.
     """
     found = _Found(files)
     return Opened(found.signals(), found.blocks(), found.promised())
@@ -307,20 +304,11 @@ def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One document.
-
-    Attributes
-    ----------
-    start : int
-        First byte in the file.
-    data : bytes
-        As it stands there.
-    series : int
-        Number of its .ser file; -1 where none stands before it.
-    """
+    """One document."""
 
     start: int
     data: bytes
+    #: Number of its .ser file; -1 where none stands before it.
     series: int
 
     @property
@@ -357,11 +345,6 @@ def parse(data: bytes) -> dict[str, Any]:
 
     Texts stand by their element's name, those of the description by their label as ``{"Value": …, "Unit": …}``. Of
     elements of one name the first stands.
-
-    Raises
-    ------
-    ElementTree.ParseError
-        It is no XML. Entities of its own are refused.
     """
     if b"<!" in data:
         raise ET.ParseError("documents of TIA declare nothing")

@@ -58,10 +58,7 @@ Axis = dict[str, Any]
 class NoElements(OSError):
     """Nothing was recorded: the values of a single spectrum may stand in the .emi file.
 
-    Parameters
-    ----------
-    needed : int
-        Bytes of the head, with room for the places of what was to be recorded.
+    `needed` are the bytes of the head, with room for the places of what was to be recorded.
     """
 
     def __init__(self, needed: int) -> None:
@@ -103,41 +100,25 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series without its values.
+    """A series without its values."""
 
-    Attributes
-    ----------
-    kind, tag, version : int
-        Of its elements (`SPECTRA`, `IMAGES`), of the tags behind them, of the format.
-    total, valid : int
-        Elements that were to be recorded, and those that were.
-    described : int
-        First byte of the descriptions of the dimensions.
-    dimensions : sequence of Dimension
-        Fastest first.
-    starts : sequence of int
-        First byte of each element.
-    dtype : str
-        NumPy's name of the values' type.
-    shape : tuple of int
-        Of one element: (channels,) or (rows, columns).
-    calibrations : sequence of Calibration
-        Of one element: (energy,) or (x, y).
-    stamps : sequence of Stamp
-        Of the first, second and last element.
-    """
-
+    #: Of its elements, of the tags behind them, of the format.
     kind: int
     tag: int
     version: int
+    #: Elements that were to be recorded, and those that were.
     total: int
     valid: int
+    #: First byte of the descriptions of the dimensions, which stand fastest first.
     described: int
     dimensions: Sequence[Dimension]
+    #: First byte of each element.
     starts: Sequence[int]
     dtype: str
+    #: Of one element: (channels,) and (energy,), or (rows, columns) and (x, y).
     shape: tuple[int, ...]
     calibrations: Sequence[Calibration]
+    #: Of the first, second and last element.
     stamps: Sequence[Stamp]
 
     @property
@@ -175,15 +156,7 @@ class Series:
 
 
 def read_series(reader: RangeReader, name: str) -> Series:
-    """Read what is not pixels.
-
-    Raises
-    ------
-    NoElements
-        Nothing was recorded.
-    CutShort, ReaderError
-        It is shorter than it says, or no series.
-    """
+    """Read what is not pixels; raises `NoElements`, or `ReaderError` where it is shorter than it says, or no series."""
     order, mark, version, kind, tag, total, valid = unpack_at(reader, name, 0, "<HHHIIII")
     if (order, mark) != (0x4949, 0x0197) or kind not in _BEFORE:
         raise ReaderError("this is no TIA series", where=name)
@@ -258,17 +231,7 @@ def _stamp(reader: RangeReader, name: str, tag: int, start: int) -> Stamp:
 def axes(series: Series, first: Mapping[str, Any] | None) -> list[Axis]:
     """Axes of the signal, slow to fast.
 
-    Parameters
-    ----------
-    series : Series
-        The series.
-    first : mapping, optional
-        The first document of its .emi file, by which RosettaSciIO tells the unit of an image without calibration.
-
-    Raises
-    ------
-    ValueError
-        Its elements cannot be put in order.
+    By the first document of its .emi file RosettaSciIO tells the unit of an image without calibration.
     """
     outer = _outer(series)
     if series.spectra:

@@ -42,16 +42,8 @@ _SEPARATOR = b"\x1e"
 def blocks(root: Any) -> Iterator[Block]:
     """Cut the blocks of a Velox file.
 
-    Parameters
-    ----------
-    root : h5py.File
-        The file, open.
-
-    Yields
-    ------
-    Block
-        For each set of data the first frame's document, the last one's, and the bytes of those between; then the log,
-        the settings, and which program wrote the file.
+    For each set of data the first frame's document, the last one's, and the bytes of those between; then the log, the
+    settings, and which program wrote the file.
     """
     if "Data" not in root:
         return

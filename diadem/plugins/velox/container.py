@@ -1,7 +1,8 @@
 """How a Velox file is laid out: groups of data by kind, each with pixels and a column of JSON text for each frame.
 
 Read off files of versions 4 to 13; the layout is also described by ``ercius/openNCEM`` (``emdVelox.py``) and the wiki
-of ``keitaroyam/yamtbx`` ("EMD file").
+of ``keitaroyam/yamtbx`` ("EMD file"). What is not there, or not as expected, raises `KeyError`, `ValueError` or
+`TypeError`.
 """
 
 from __future__ import annotations
@@ -23,15 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One set of data: ``Data/<kind>/<key>``.
-
-    Attributes
-    ----------
-    kind : str
-        ``Image``, ``Spectrum``, ``SpectrumImage``, ``SpectrumStream`` or ``EelsSpectrumImage``.
-    key : str
-        32 hexadecimal digits.
-    """
+    """One set of data: ``Data/Image/<32 hexadecimal digits>``."""
 
     kind: str
     key: str
@@ -56,13 +49,7 @@ def version_of(root: Any) -> int:
 
 
 def items(root: Any, kind: str) -> list[Item]:
-    """Sets of data of one kind, in the order of their keys, which is that of RosettaSciIO.
-
-    Raises
-    ------
-    ValueError
-        There are more than `MAX_ITEMS`.
-    """
+    """Sets of data of one kind, in the order of their keys, which is that of RosettaSciIO."""
     group = root["Data"].get(kind)
     if group is None:
         return []
@@ -72,13 +59,7 @@ def items(root: Any, kind: str) -> list[Item]:
 
 
 def document(root: Any, name: str) -> Json:
-    """A JSON document that is the one element of a dataset of texts.
-
-    Raises
-    ------
-    KeyError, ValueError, TypeError
-        There is none, or it is no JSON object.
-    """
+    """A JSON document that is the one element of a dataset of texts."""
     return parsed(text_of(root, name))
 
 
@@ -94,13 +75,7 @@ def text_of(root: Any, name: str) -> bytes:
 
 
 def parsed(text: bytes) -> Json:
-    """A JSON object from its text.
-
-    Raises
-    ------
-    ValueError
-        It is none.
-    """
+    """A JSON object from its text."""
     try:
         found = json.loads(text)
     except RecursionError:
@@ -125,13 +100,7 @@ def frame_text(root: Any, item: Item, frame: int, name: str = "Metadata") -> byt
 
 
 def metadata(root: Any, item: Item, frame: int = 0, name: str = "Metadata") -> Json:
-    """The JSON document of one frame.
-
-    Raises
-    ------
-    KeyError, ValueError
-        There is none.
-    """
+    """The JSON document of one frame."""
     if not 0 <= frame < frames_of(root, item, name):
         raise KeyError(f"{item.place}/{name}")
     return parsed(frame_text(root, item, frame, name))
@@ -164,21 +133,13 @@ def _below(root: Any, path: str, depth: int) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which set of data is which signal, by number from 0.
+    """Which set of data is which signal, by number from 0."""
 
-    Attributes
-    ----------
-    signals : list of Item
-        The set of data behind each; a spectrum image stands for all streams, which are added up.
-    streams : list of Item
-        Streams of events, one for each detector, of the spectrum image, which is the last signal; none where the file
-        has been pruned.
-    stacks : bool
-        Whether images keep all their frames; beside a spectrum image only the first is given.
-    """
-
+    #: The set of data behind each; a spectrum image, the last one, stands for all streams, which are added up.
     signals: list[Item] = field(default_factory=list)
+    #: Streams of events, one for each detector; none where the file has been pruned.
     streams: list[Item] = field(default_factory=list)
+    #: Whether images keep all their frames; beside a spectrum image only the first is given.
     stacks: bool = True
 
     def numbers(self, item: Item) -> tuple[int, ...]:
@@ -210,11 +171,6 @@ def shape_of_stream(root: Any, item: Item, order: Order) -> tuple[int, int]:
 
     RosettaSciIO takes the shape of the file's last image, which may be an overview of another size; an image of the
     same shape confirms ours.
-
-    Raises
-    ------
-    ValueError, KeyError
-        They are not told, or no image has this shape.
     """
     raster = document(root, f"{item.place}/AcquisitionSettings")["RasterScanDefinition"]
     area = metadata(root, item)["Scan"]["ScanArea"]

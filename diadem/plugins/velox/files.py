@@ -331,20 +331,7 @@ def _labels(root: Any) -> Iterator[tuple[str, str]]:
 
 
 def read_emd(path: Any, lazy: bool = True) -> list[Dictionary]:
-    """Read an EMD file; without the package that decodes Velox spectra, what can be read, and say so.
-
-    Parameters
-    ----------
-    path : str or file object
-        The file.
-    lazy : bool
-        Whether arrays stay in the file.
-
-    Returns
-    -------
-    list of dict
-        RosettaSciIO's signal dictionaries; the first has ``issues`` where something could not be read.
-    """
+    """Read an EMD file; without the package that decodes Velox spectra, what can be read, with ``issues``."""
     import h5py
 
     root = h5py.File(path, "r")

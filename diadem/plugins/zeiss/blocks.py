@@ -31,15 +31,7 @@ _SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of Zeiss; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
+    """Blocks of a TIFF file of Zeiss; none of another."""
     del files
     orion = list(cut(path, "zeiss-orion", in_tags("zeiss-orion", {65000: parse_orion}, "application/xml")))
     yield from orion
@@ -50,14 +42,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
 
 
 def parse_smartsem(data: bytes) -> dict[str, Any]:
-    """SmartSEM's parameters.
-
-    Returns
-    -------
-    mapping
-        ``unnamed``: the numbers before the first name. Each parameter by its name: ``Name`` as shown on screen,
-        ``Value`` and, where the value is a number with a unit, ``Unit``.
-    """
+    """SmartSEM's parameters by name, as on screen and with their unit; ``unnamed`` are the numbers before them."""
     found: dict[str, Any] = {}
     unnamed: list[float] = []
     key = ""
