@@ -231,7 +231,7 @@ class _Statement:
             return
         self._require(tree)
         one = raw[0]
-        pair = raw if len(raw) > 1 else one if isinstance(one, (list, tuple)) else re.split(r"[^\d.]+", str(one))
+        pair = raw if len(raw) > 1 else re.split(r"[^\d.]+", str(one)) if isinstance(one, (str, int, float)) else one
         numbers = [number(each) for each in pair]
         if len(numbers) < 2 or None in numbers or len(set(numbers)) > 1:
             raise Dropped(f"{raw!r} are not the same")

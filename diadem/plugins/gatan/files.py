@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
 from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.hooks.text import number
@@ -219,10 +220,7 @@ def _groups(tree: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def is_dm5(path: str) -> bool:
     """DigitalMicrograph keeps a list of images, and one of what its window shows."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"ImageList", "DocumentObjectList"} <= set(root)
+    return hdf5.shows(path, lambda root: {"ImageList", "DocumentObjectList"} <= set(root))
 
 
 def open_dm5(files: Files) -> Opened:
@@ -230,14 +228,21 @@ def open_dm5(files: Files) -> Opened:
     import h5py
 
     root = h5py.File(files.hdf5(), "r")
-    groups = {
-        _named(name): (name, group) for name, group in _below(root.get("ImageList")).items() if _LISTED.match(name)
+    listed = hdf5.groups(hdf5.child(root, "ImageList"))
+    groups = {_named(name): (name, group) for name, group in listed.items() if _LISTED.match(name)}
+    tree = {
+        "Thumbnails": _tree(hdf5.child(root, "Thumbnails"), hdf5.Left(_MOST)),
+        "ImageList": {
+            name: _tree(groups[name][1], hdf5.Left(_MOST))
+            for name in sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
+        },
     }
-    listed = sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
-    small = _tree(root.get("Thumbnails"), [_MOST])
-    tree = {"Thumbnails": small, "ImageList": {name: _tree(groups[name][1], [_MOST]) for name in listed}}
-    arrays = {name: groups[name][1].get("ImageData/Data") for name in listed}
-    found = [(groups[name][0], image, arrays[name]) for name, image in images(tree) if _is_array(arrays[name])]
+    arrays = {name: group.get("ImageData/Data") for name, (_, group) in groups.items()}
+    found = [
+        (groups[name][0], image, arrays[name])
+        for name, image in images(tree)
+        if hdf5.is_array(arrays[name], "") and arrays[name].shape
+    ]
     return Opened(
         (_signal(image, _flat(data, files.entry), files.entry) for _, image, data in found),
         [
@@ -247,26 +252,10 @@ def open_dm5(files: Files) -> Opened:
     )
 
 
-def _below(group: Any) -> dict[str, h5py.Group]:
-    """Groups below a group by hard links, which lead nowhere else."""
-    import h5py
-
-    if not isinstance(group, h5py.Group):
-        return {}
-    hard = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
-    return {name: group[name] for name in hard if isinstance(group[name], h5py.Group)}
-
-
-def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
+def _tree(group: Any, left: hdf5.Left, depth: int = 0) -> dict[str, Any]:
     """Attributes and groups, named as those of dm4 are; `left` counts the tags that may still be read."""
-    found: dict[str, Any] = {}
-    for name, value in group.attrs.items() if group is not None else ():
-        left[0] -= 1
-        if left[0] < 0:
-            break
-        plain = value.tolist() if hasattr(value, "tolist") else value
-        found[_named(name)] = plain.decode("utf-8", "replace") if isinstance(plain, bytes) else plain
-    for name, inner in _below(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+    found = {_named(name): value for name, value in hdf5.attributes(group, left).items()} if group is not None else {}
+    for name, inner in hdf5.groups(group).items() if depth < _DEEPEST and left else ():
         found[_named(name)] = _tree(inner, left, depth + 1)
     return found
 
@@ -276,15 +265,9 @@ def _named(name: str) -> str:
     return _LISTED.sub(r"TagGroup\1", name)
 
 
-def _is_array(data: Any) -> bool:
-    import h5py
-
-    return isinstance(data, h5py.Dataset) and bool(data.shape)
-
-
 def _flat(data: h5py.Dataset, name: str) -> Any:
     """Where an array lies, or a Dask array of one that is compressed, in pieces or elsewhere."""
-    offset = data.id.get_offset() if data.chunks is None and not data.external else None
+    offset = data.id.get_offset() if data.chunks is None else None
     if offset is None or data.dtype.kind not in "iuf":
         from dask.array import from_array
 

@@ -14,7 +14,6 @@ from typing import Any
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.terms.dates import c_time, decided, from_epoch, from_filetime, moments_of, offset_of
-from diadem.terms.units import convert
 
 #: Where an image has its tags; where StackBuilder puts those of the images that it has stacked.
 PLACES = ("ImageTags/source/Tags at creation", "ImageTags")
@@ -27,8 +26,6 @@ _DIFFRACTION = frozenset({"LAD", "SAD", "NBD", "CBD", "D"})
 _LENGTH_UNITS = frozenset({"nm", "µm", "μm", "um", "mm", "m", "pm", "Å", "A"})
 #: Millimetres below which a camera length is none of a real microscope, but one in another unit or of no meaning.
 _SHORTEST = 10.0
-#: `Meta Data/Signal` to the record's word.
-_SIGNALS = {"EELS": "EELS", "X-ray": "EDS", "CL": "CL"}
 #: Volts below which a transmission microscope's voltage is in another unit.
 _LOWEST = 1000.0
 _VOLTAGE = re.compile(r"([\d.]+)\s*(k?V)")
@@ -121,35 +118,12 @@ def voltage(tags: Tree) -> Iterator[Found]:
         yield Found("beam.acceleration_voltage", volts, key, volts, "V")
 
 
-def mode(tags: Tree) -> Iterator[Found]:
-    """Mode of the beam, kind of instrument and technique: what the signal says, else the mode."""
-    found = Mode(tags)
-    if said := found.illumination or found.operation:
-        yield Found("beam.mode", said, f"{_INFO}/{'Illumination' if found.illumination else 'Operation'} Mode", said)
-    said, place = found.illumination, f"{_INFO}/Illumination Mode"
-    if said:
-        yield Found("instrument.kind", "sem" if found.sem else "tem", place, said, status="derived")
-    signal = look_up(tags, "Meta Data/Signal")
-    technique = _SIGNALS.get(signal) if isinstance(signal, str) else None
-    if technique:
-        place, said = "Meta Data/Signal", signal
-    elif said and found.scanning:
-        technique = "SEM" if found.sem else "STEM"
-    elif said and found.diffraction:
-        technique, place, said = "diffraction", f"{_INFO}/Imaging Mode", found.imaging
-    elif "TEM" in said.upper():
-        technique = "TEM"
-    if technique:
-        yield Found("signal.technique", technique, place, said, status="derived")
-
-
 def _nonzero(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and value else None
 
 
 # -- values --------------------------------------------------------------------------------------------------------
 
-_PLUG_IN = re.compile(r"\b(COM|plug-?in|driver|simulat\w+)\s*\Z", re.IGNORECASE)
 #: Tags with an exposure, the preferred one first; their names end with the unit.
 _EXPOSURES = (
     "DataBar/Exposure Time (s)",
@@ -161,28 +135,6 @@ _EXPOSURES = (
 )
 #: A sum of two exposures is longer than one of them by more than rounding.
 _IN_TURNS = 1.02
-
-
-def written(value: Any) -> str | None:
-    """A text that somebody has written; ``DO NOT EDIT`` is what a facility puts where nobody is to write."""
-    return value.strip() if isinstance(value, str) and not value.strip().lower().startswith("do not ") else None
-
-
-def model(value: Any) -> str | None:
-    """A microscope, not what DigitalMicrograph talks to it with: its plug-ins are called ``JEOL COM``."""
-    text = written(value)
-    return None if text is None or _PLUG_IN.search(text) else text
-
-
-def version(value: Any) -> str | None:
-    """Name of the program with its version."""
-    return f"GMS {value.strip()}" if isinstance(value, str) and value.strip() else None
-
-
-def square(value: Any) -> int | None:
-    """Binning, where it is the same in both directions."""
-    across, down = value
-    return int(across) if across == down else None
 
 
 def exposure(tags: Tree) -> Iterator[Found]:
@@ -209,17 +161,6 @@ def live_times(tags: Tree) -> Iterator[Found]:
     if look_up(tags, "EDS/Images") is None and 0 < float(live) <= 1.001 * float(real):
         yield Found("eds.live_time", live, "EDS/Live time", live, "s")
         yield Found("eds.real_time", real, "EDS/Real time", real, "s")
-
-
-def pixel_sizes(tree: Tree) -> Iterator[Found]:
-    """Sizes of pixels in a TIFF file, of lengths or of reciprocal lengths as the unit says."""
-    for axis in "XY":
-        scale, unit = (look_up(tree, f"Calibrations/{axis} {part}") for part in ("scale", "unit"))
-        if not isinstance(scale, float) or not scale or not isinstance(unit, str):
-            continue
-        for field, wanted in (("image.pixel_size", "m"), ("image.reciprocal_pixel_size", "1/m")):
-            if unit and convert(1.0, unit, wanted) is not None:
-                yield Found(f"{field}_{axis.lower()}", abs(scale), f"Calibrations/{axis} scale", scale, unit)
 
 
 # -- when: local texts of the PC's language beside instants that need none -------------------------------------------

@@ -1,4 +1,4 @@
-"""The tags of a DM3 or DM4 file as a tree of plain values, and its bytes without the large arrays.
+"""The tags of a DM3 or DM4 file as a tree of plain values, and its bytes without large arrays; the same of a TIFF page.
 
 Source: G. Jefferis, "DM3 file format"; the type codes of RosettaSciIO. The tree comes from anyone: depth, number of
 tags and every length are bounded, and nothing is read beyond the file.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor
+from diadem.hooks.binary import Cursor, InMemory
+from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort
+from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.model.ports import RangeReader
 
 #: Tags and groups; real files have some thousands.
@@ -295,3 +297,24 @@ def _decoded(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+# -- TIFF files that it exports: the tags of the image are as in a DM4 file, calibrations stand beside them ----------
+
+#: Tags of the axes, as RosettaSciIO and ImageJ's DM3 reader know them.
+_CALIBRATIONS: Mapping[int, str] = {
+    65003: "X unit", 65004: "Y unit", 65005: "Z unit", 65006: "X origin", 65007: "Y origin", 65008: "Z origin",
+    65009: "X scale", 65010: "Y scale", 65011: "Z scale", 65022: "Intensity unit", 65024: "Intensity origin",
+    65025: "Intensity scale",
+}  # fmt: skip
+
+
+def of_page(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """Calibrations of a page, and the tags of its image; none where the scale of the first axis is missing."""
+    if 65009 not in page.tags or page.tags[65009].type != 12:
+        return
+    known = {name: page.tags[code] for code, name in _CALIBRATIONS.items() if code in page.tags}
+    tree["Calibrations"] = {name: (file.numbers(tag) or [file.text(tag)])[0] for name, tag in known.items()}
+    if 65027 in page.tags and (data := file.data(page.tags[65027])):
+        yield piece("gatan-tiff", page, "DMTags", data, page.tags[65027].start, "application/x-gatan-dm")
+        tree["ImageTags"] = read_directory(InMemory(data), "tag 65027").tree
