@@ -7,7 +7,6 @@ shown only, such as the survey image of a map.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import re
 import xml.etree.ElementTree as ET
@@ -128,7 +127,8 @@ class _Found:
     def _series(self) -> list[tuple[int, str]]:
         """Numbers and names of the series that are there, in the reader's order."""
         if not self.described:
-            return [(int(number) if (number := _number_of(self.files.entry)).isdecimal() else -1, self.files.entry)]
+            number = PurePosixPath(self.files.entry).stem.rpartition("_")[2]
+            return [(int(number) if number.isdecimal() else -1, self.files.entry)]
         stem = PurePosixPath(self.files.entry).with_suffix("")
         listed = ((number, str(stem.with_name(f"{stem.name}_{number}.ser"))) for number in range(10))
         return [(number, name) for number, name in listed if name in self.files]
@@ -246,10 +246,6 @@ class _Found:
         yield Block("tia-elements", {}, b"".join(pieces), media_type, place, part.name, signals)
 
 
-def _number_of(name: str) -> str:
-    return PurePosixPath(name).stem.rpartition("_")[2]
-
-
 def _uncalibrated(read: Dictionary) -> Dictionary:
     """A signal whose axes count: RosettaSciIO 0.15 gives offsets in another unit than scales."""
     axes = [
@@ -287,16 +283,12 @@ def _linked(
     for spectra, key in ((True, "Start"), (False, "StartX")):
         recorded = [part for part in parts if part.series.spectra is spectra]
         places = [place for place, tree in enumerate(trees) if look_up(tree, f"DetectorRange/{key}") is not None]
-        places = places[-len(recorded) :] if _surveyed(trees, places, len(recorded)) else places
+        extra = places[: len(places) - len(recorded)] if recorded else []
+        if extra and all("OriginalImageUuid" in trees[place] for place in extra):  # surveys, copies of other images
+            places = places[-len(recorded) :]
         if len(places) == len(recorded):
             named.update(zip(places, recorded, strict=True))
     return named
-
-
-def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted: int) -> bool:
-    """Whether all documents but the wanted last ones are copies of other images: surveys."""
-    extra = places[: len(places) - wanted] if wanted else []
-    return bool(extra) and all("OriginalImageUuid" in trees[place] for place in extra)
 
 
 # -- documents of an .emi file -------------------------------------------------------------------------------------
@@ -414,20 +406,10 @@ def stepped(tree: Tree) -> Iterator[Found]:
         yield Found("scan.dwell_time", exposure, "AcquireInfo/DwellTimePath", exposure, "s", status="derived")
 
 
-def _local(tree: Tree) -> tuple[dt.datetime | None, str]:
-    date = look_up(tree, "AcquireDate")
-    return (c_time(date), date) if isinstance(date, str) else (None, "")
-
-
-def surveyed(tree: Tree) -> Iterator[Found]:
-    """When an image was acquired that no series holds."""
-    local, raw = _local(tree)
-    yield from moments("time.acquired_start", "AcquireDate", raw, local=local)
-
-
 def acquired(tree: Tree) -> Iterator[Found]:
-    """Start by both clocks, end by that of the series."""
-    local, raw = _local(tree)
+    """Start by both clocks, end by that of the series; of an image that no series holds the document's start."""
+    raw = look_up(tree, "AcquireDate")
+    local = c_time(raw) if isinstance(raw, str) else None
     first, last = (from_epoch(look_up(tree, f"ser/{key}") or 0) for key in ("Time", "Time of the last element"))
     if local is not None and first is not None:
         both = f"{raw} + {look_up(tree, 'ser/Time')}"

@@ -22,7 +22,8 @@ import numpy as np
 from diadem.errors import ReaderError
 from diadem.hooks.binary import Cursor, too_short, unpack_at
 from diadem.hooks.fields import look_up
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.hooks.formats import pieces
+from diadem.model.layout import ArrayLayout, ByteRange, steps
 from diadem.model.ports import RangeReader
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def read_series(reader: RangeReader, name: str) -> Series:
         raise ReaderError(f"{valid:,} elements in {count:,} dimensions", where=name)
     described = 22 + struct.calcsize(f"<{place}I")
     dimensions = _dimensions(reader, name, described, count)
-    starts = _starts(reader, name, table, valid, place)
+    starts = unpack_at(reader, name, table, f"<{valid}{place}")
     dtype, shape, calibrations = _element(reader, name, kind, starts[0])
     found = Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, ())
     ends = [start + found.before + found.length for start in (*starts[:2], starts[-1])]
@@ -193,15 +194,6 @@ def _text(cursor: Cursor, name: str) -> str:
     if length > _LONGEST_TEXT:
         raise ReaderError(f"a text of {length:,} characters", where=name)
     return cursor.take(length).decode("utf-8", "replace")
-
-
-def _starts(reader: RangeReader, name: str, table: int, valid: int, place: str) -> Sequence[int]:
-    """Where each element begins."""
-    size = valid * struct.calcsize("<" + place)
-    data = reader.read_at(table, size)
-    if len(data) < size:
-        raise too_short(name, table + size, reader.size)
-    return struct.unpack(f"<{valid}{place}", data)
 
 
 def _element(reader: RangeReader, name: str, kind: int, start: int) -> tuple[str, tuple[int, ...], list[Calibration]]:
@@ -324,31 +316,7 @@ def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | Non
     if not series.spectra:
         row = series.shape[1] * item
         first, inner = first + (series.shape[0] - 1) * row, (-row, item)
-    steps = tuple(step * prod(outer[axis + 1 :]) for axis in range(len(outer)))
-    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps, *inner))
-
-
-class _Elements:
-    """Elements anywhere in a file, each read when it is asked for; those that were not recorded are filled."""
-
-    def __init__(self, reader: RangeReader, series: Series, planned: int) -> None:
-        self.shape = (planned, *series.shape)
-        self.dtype = np.dtype(series.dtype)
-        self.ndim = len(self.shape)
-        self._reader = reader
-        self._series = series
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Some elements, or parts of them: a slice of elements, then slices of their axes."""
-        some: slice
-        some, *inner = key if isinstance(key, tuple) else (key,)
-        starts = self._series.starts[some]
-        fill = np.nan if self.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
-        values = np.full((len(range(*some.indices(self.shape[0]))), *self.shape[1:]), fill, self.dtype)
-        for place, start in enumerate(starts):
-            data = self._reader.read_at(start + self._series.before, self._series.length)
-            values[place] = np.frombuffer(data, self.dtype).reshape(self.shape[1:])
-        return values[(slice(None), *inner)]
+    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps(outer, step), *inner))
 
 
 def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> Any:
@@ -356,16 +324,19 @@ def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> An
 
     Where fewer elements were recorded than planned, the rest is zero, or NaN in fractions.
     """
-    import dask.array
-
-    da: Any = dask.array
-    planned = prod(shape) // prod(series.shape)
-    many = max(1, min(planned, _CHUNK // max(1, series.length)), -(-planned // _MOST_CHUNKS))
-    if many * series.length > _LARGEST_CHUNK:
+    planned, dtype = prod(shape) // prod(series.shape), np.dtype(series.dtype)
+    at_once = max(_CHUNK, series.length * -(-planned // _MOST_CHUNKS))
+    if at_once > _LARGEST_CHUNK:
         raise ReaderError(
             f"a map is planned for {planned:,} elements of {series.length:,} bytes; it is too large to load"
         )
-    elements = _Elements(reader, series, planned)
-    data = da.from_array(elements, chunks=(many, *series.shape), name=False, meta=np.empty((0,), elements.dtype))
-    data = data.reshape(shape)
+    fill = np.nan if dtype in (np.dtype("f4"), np.dtype("f8")) else 0
+
+    def element(number: int) -> NDArray[Any]:
+        if number >= len(series.starts):
+            return np.full(series.shape, fill, dtype)
+        data = reader.read_at(series.starts[number] + series.before, series.length)
+        return np.frombuffer(data, dtype).reshape(series.shape)
+
+    data = pieces(element, (planned, *series.shape), dtype, at_once=at_once).reshape(shape)
     return data if series.spectra else data[..., ::-1, :]
