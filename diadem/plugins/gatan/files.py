@@ -22,7 +22,7 @@ from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
 from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.hooks.text import number
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.model.layout import ArrayLayout, ByteRange, steps
 from diadem.plugins.gatan.tags import Directory, read_directory
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
     item = np.dtype(dtype).itemsize
     if data.get("bytes") != item * prod(lengths):
         return None
-    strides = [item * prod(lengths[:axis]) for axis in range(len(lengths))]
-    return ArrayLayout(name, data["offset"], dtype, tuple(lengths[::-1]), tuple(strides[::-1]))
+    shape = tuple(lengths[::-1])
+    return ArrayLayout(name, data["offset"], dtype, shape, steps(shape, item))
 
 
 def _end(array: ArrayLayout) -> int:
@@ -272,5 +272,4 @@ def _flat(data: h5py.Dataset, name: str) -> Any:
         from dask.array import from_array
 
         return cast("Callable[..., Any]", from_array)(data)
-    strides = [data.dtype.itemsize * prod(data.shape[axis + 1 :]) for axis in range(data.ndim)]
-    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), tuple(strides))
+    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), steps(data.shape, data.dtype.itemsize))

@@ -19,7 +19,7 @@ from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.hdf5 import children, groups, plain, shows, values
 from diadem.hooks.times import moments
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 from diadem.terms.dates import full_year
 
 # -- NeXus -----------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def _patterns(files: Files, tree: Tree) -> Iterator[Signal]:
         {"name": name, "size": size, "offset": 0.0, "navigate": place < 2, **(known if place < 2 else pixels)}
         for place, (name, size) in enumerate(zip(("y", "x", "dy", "dx"), shape, strict=True))
     ]
-    array = ArrayLayout(name, 0, "|u1", shape, (columns * height * width, height * width, width, 1))
+    array = ArrayLayout(name, 0, "|u1", shape, steps(shape, 1))
     title = look_up(tree, "Specimen/Name/value")
     general = {"original_filename": place.name, **({"title": title} if title else {})}
     yield Signal(axes, None, array, {"General": general, "Signal": {}}, {"original_metadata": tree})
@@ -163,13 +163,6 @@ def _scanned(tree: Tree) -> tuple[int, int]:
         if step and (round(width / step), round(height / step)) == (second, first):
             return second, first
     return first, second
-
-
-def nordif_software(tree: Tree) -> Iterator[Found]:
-    """Name and version of the program."""
-    key = "NORDIF/Software version/value"
-    if version := look_up(tree, key):
-        yield Found("instrument.software", f"NORDIF {version}", key, version)
 
 
 # -- Semper and Phenom, whose trees are the readers' -----------------------------------------------------------------
