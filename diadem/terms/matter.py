@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from diadem.terms.fields import chemical_symbols
@@ -29,3 +30,9 @@ def electron_wavelength(volts: float) -> float:
     """De Broglie wavelength in metres of electrons that a voltage has accelerated, relativistic."""
     energy = _E * volts
     return _H / math.sqrt(2 * _M * energy * (1 + energy / (2 * _M * _C**2)))
+
+
+def ion_of(source: object) -> str:
+    """Ion of a source by what it is called, "" where that says nothing; liquid metal ion sources are of gallium."""
+    match = re.search(r"\b(?:(gallium|ga\+?|lmis)|(xenon|xe\+?))\b", str(source), re.IGNORECASE)
+    return "" if match is None else "Ga" if match[1] else "Xe"

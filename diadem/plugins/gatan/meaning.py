@@ -174,6 +174,7 @@ _SPANS = ("SI", "EELS", "EDS", "CL")
 #: Of spectra of a photomultiplier behind a grating that is turned.
 _SERIAL = "CL/Acquisition/Acquisition begin"
 _START, _END = "time.acquired_start", "time.acquired_end"
+_DAY = dt.timedelta(days=1)
 
 
 def acquired(tags: Tree) -> Iterator[Found]:
@@ -184,10 +185,16 @@ def acquired(tags: Tree) -> Iterator[Found]:
     instant says.
     """
     instant, key, raw = _instant(tags)
-    readings, locator, text = _data_bar(tags, instant)
+    date, clock = (look_up(tags, f"DataBar/Acquisition {part}") for part in ("Date", "Time"))
+    readings = moments_of(date, clock) if isinstance(date, str) and isinstance(clock, str) else []
+    if (one := _decided(readings, tags, instant)) is not None:
+        readings = [one]
     local = readings[0] if len(readings) == 1 else None
     yield from _span(tags, instant, local)
-    yield from _begun(tags, instant)
+    if isinstance(begun := look_up(tags, _SERIAL), str):  # measured channel by channel: day and time in one text
+        several = moments_of(*begun.strip().partition(" ")[::2])
+        yield from moments(_START, _SERIAL, begun, local=_decided(several, tags, instant) or several)
+    locator, text = "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
     if local is not None and instant is not None:
         yield from moments(_START, f"{locator} + {key}", f"{text} + {raw}", local=local, instant=instant)
     elif instant is not None:
@@ -208,16 +215,6 @@ def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
     return None, "", None
 
 
-def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[list[dt.datetime], str, str]:
-    """What the local time of the data bar may be, its tags and what stands there."""
-    date, clock = look_up(tags, "DataBar/Acquisition Date"), look_up(tags, "DataBar/Acquisition Time")
-    if not isinstance(date, str) or not isinstance(clock, str):
-        return [], "", ""
-    readings = moments_of(date, clock)
-    local = _decided(readings, tags, instant)
-    return [local] if local else readings, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
-
-
 def _decided(candidates: list[dt.datetime], tags: Any, near: dt.datetime | None) -> dt.datetime | None:
     """The one local time that can be, by an instant, else by the day that the scan generator notes in English."""
     local = decided(candidates, near)
@@ -235,58 +232,26 @@ def _span(tags: Any, instant: dt.datetime | None, local: dt.datetime | None) -> 
         date, clock, end = (look_up(tags, f"{group}/Acquisition/{key}") for key in ("Date", "Start time", "End time"))
         if not isinstance(date, str) or not isinstance(clock, str):
             continue
-        place, raw = f"{group}/Acquisition/", f"{date} {clock}"
-        start = _same_clock(readings := moments_of(date, clock), tags, instant, local)
+        place, raw, readings = f"{group}/Acquisition/", f"{date} {clock}", moments_of(date, clock)
+        # One PC has written this and the data bar: it is of the same day, by a clock of the same offset.
+        near = [one for one in readings if local is not None and abs(one - local) < _DAY]
+        start = _decided(near or readings, tags, instant)
         if start is None:
             yield from moments(_START, f"{place}Date + {place}Start time", raw, local=readings)
             continue
-        apart = _offset(start, local, instant)
+        apart = offset_of(local, instant) if local and instant and abs(start - local) <= _DAY else None
         yield from moments(_START, f"{place}Date + {place}Start time", raw, local=start, instant=_utc(start, apart))
-        if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
-            yield from _ended(place, f"{date} {end}", start, ends, apart)
+        ends = moments_of(date, end) if isinstance(end, str) else []
+        clocks = (dt.datetime.combine(start.date() + day, one.time()) for one in ends for day in (dt.timedelta(), _DAY))
+        last = min((moment for moment in clocks if moment >= start), default=None)  # next day if need be
+        if last is not None:
+            keys = f"{place}Date + {place}End time"
+            yield from moments(_END, keys, f"{date} {end}", local=last, instant=_utc(last, apart))
         return
-
-
-def _begun(tags: Any, instant: dt.datetime | None) -> Iterator[Found]:
-    """Start of a spectrum that was measured channel by channel: date and time of day in one text."""
-    raw = look_up(tags, _SERIAL)
-    if not isinstance(raw, str):
-        return
-    date, _, clock = raw.strip().partition(" ")
-    local = _decided(readings := moments_of(date, clock), tags, instant)
-    yield from moments(_START, _SERIAL, raw, local=local or readings)
-
-
-def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:
-    """Offset of the data bar's clock, where a spectrum was begun within a day of it: it is the clock of the same PC."""
-    if local is None or instant is None or abs(start - local) > dt.timedelta(days=1):
-        return None
-    return offset_of(local, instant)
 
 
 def _utc(local: dt.datetime, apart: dt.timedelta | None) -> dt.datetime | None:
     return None if apart is None else (local - apart).replace(tzinfo=dt.UTC)
-
-
-def _same_clock(
-    candidates: list[dt.datetime], tags: Any, instant: dt.datetime | None, local: dt.datetime | None
-) -> dt.datetime | None:
-    """The candidate on the day of the data bar where several can be: one PC has written both."""
-    if len(candidates) > 1 and local is not None:
-        candidates = [one for one in candidates if abs(one - local) < dt.timedelta(days=1)] or candidates
-    return _decided(candidates, tags, instant)
-
-
-def _ended(
-    place: str, raw: str, start: dt.datetime, ends: list[dt.datetime], apart: dt.timedelta | None
-) -> Iterator[Found]:
-    """The end: the first reading of its clock after the start, next day if need be."""
-    later = sorted(
-        dt.datetime.combine(start.date() + dt.timedelta(days=day), end.time()) for end in ends for day in (0, 1)
-    )
-    end = next((moment for moment in later if moment >= start), None)
-    if end is not None:
-        yield from moments(_END, f"{place}Date + {place}End time", raw, local=end, instant=_utc(end, apart))
 
 
 # -- the text that FEI's microscopes put into a tag ------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -130,9 +130,9 @@ def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
     for name, value in group.values():
         if not left.take():
             return found
-        plain = _named(name, value)
-        if plain is not None:
-            found[plain[0]] = plain[1]
+        if not name.startswith(("_ragged_shapes_", "_sig_")):
+            mark = next(mark for mark in _MARKS if name.startswith(mark))
+            found[name.removeprefix(mark)] = _MARKS[mark](value)
     for name, inside in group.groups() if depth < _DEEPEST else ():
         if not left.take():
             return found
@@ -142,23 +142,6 @@ def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
         numbered = _NUMBERED.match(name)
         found[numbered[1] if numbered else name] = [content[key] for key in sorted(content)] if numbered else content
     return found
-
-
-def _named(name: str, value: Any) -> tuple[str, Any] | None:
-    """A value by its plain name; None for what is no value."""
-    for mark in ("_list_empty_", "_tuple_empty_"):
-        if name.startswith(mark):
-            return name.removeprefix(mark), []
-    if name.startswith(("_ragged_shapes_", "_sig_")):
-        return None
-    if name.startswith("_datetime_"):
-        return name.removeprefix("_datetime_"), _moment(value)
-    if name.startswith("_bs_"):
-        return name.removeprefix("_bs_"), bytes(value) if not isinstance(value, str) else value
-    for mark in ("_list_", "_tuple_"):
-        if name.startswith(mark):
-            return name.removeprefix(mark), _plain(value)
-    return name, _plain(value)
 
 
 def _moment(value: Any) -> str:
@@ -181,3 +164,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value[:LONGEST_LIST]]
     return None if value == "_None_" else value
+
+
+#: Marks of types in names, and what the value is then; "" is any other name.
+_MARKS: Mapping[str, Callable[[Any], Any]] = {
+    "_list_empty_": lambda _: [],
+    "_tuple_empty_": lambda _: [],
+    "_list_": _plain,
+    "_tuple_": _plain,
+    "_datetime_": _moment,
+    "_bs_": lambda value: value if isinstance(value, str) else bytes(value),
+    "": _plain,
+}

@@ -8,7 +8,6 @@ frame, in Central European winter).
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -97,8 +96,10 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
     Old programs write the times of the last frame alone.
     """
     parts = _segments(tree)
-    dwell = float(look_up(tree, "Scan/DwellTime") or 0)
-    whole = _count(tree) * math.prod(_pixels(tree)) * dwell
+    whole = _count(tree) * float(look_up(tree, "Scan/DwellTime") or 0)
+    for size, near, far in (("height", "top", "bottom"), ("width", "left", "right")):
+        part = float(look_up(tree, f"Scan/ScanArea/{far}")) - float(look_up(tree, f"Scan/ScanArea/{near}"))
+        whole *= round(float(look_up(tree, f"Scan/ScanSize/{size}")) * part)
     real = [float(one["RealTime"]) for _, one in parts]
     if not real or not all(whole > 0 and abs(time - whole) <= _NEAR * whole for time in real):
         return
@@ -106,15 +107,6 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
         given = [float(one[name]) for _, one in parts]
         if max(given) - min(given) <= 1e-3 * max(given):
             yield Found(field, given[0], f"{parts[0][0]}/{name}", parts[0][1][name], "s")
-
-
-def _pixels(tree: Tree) -> tuple[int, int]:
-    """Lines and columns that were scanned."""
-    sides = []
-    for size, near, far in (("height", "top", "bottom"), ("width", "left", "right")):
-        part = float(look_up(tree, f"Scan/ScanArea/{far}")) - float(look_up(tree, f"Scan/ScanArea/{near}"))
-        sides.append(round(float(look_up(tree, f"Scan/ScanSize/{size}")) * part))
-    return sides[0], sides[1]
 
 
 # -- techniques and values -------------------------------------------------------------------------------------------
@@ -260,7 +252,9 @@ def log(tree: Tree) -> Iterator[Found]:
         return
     stated = any(line.moment.tzinfo is not None for line in lines)
     status, known = ("stated", "known") if stated else ("derived", "derived")
-    local = stated or bool(apart) or _shows_local_time(tree.get("applicationVersion"))
+    # A program that shows UTC shows the clock on the wall, if it is known to do so; an older one may show just UTC.
+    version = re.match(r"(\d{1,4})\.(\d{1,4})\.", str(tree.get("applicationVersion")))
+    local = stated or bool(apart) or (version is not None and (int(version[1]), int(version[2])) >= _LOCAL_SINCE)
     zone = dt.timezone(apart) if local else dt.UTC
     if local:
         minutes = round(apart.total_seconds() / 60)
@@ -287,9 +281,3 @@ def _offset(lines: Sequence[_Line], instants: Sequence[dt.datetime]) -> dt.timed
     began = (line.moment for line in lines if line.what == "Started")
     derived = (offset_of(moment, instant) for moment in began for instant in instants)
     return stated[0] if stated else next((apart for apart in derived if apart is not None), None)
-
-
-def _shows_local_time(program: Any) -> bool:
-    """Whether a program's log shows the clock on the wall; one that shows UTC under an older one may be just that."""
-    match = re.match(r"(\d{1,4})\.(\d{1,4})\.", str(program))
-    return match is not None and (int(match[1]), int(match[2])) >= _LOCAL_SINCE
