@@ -12,8 +12,6 @@ from diadem.terms.matter import ion_of
 #: Types of the tag's records; the first is a picture of the image.
 _RECORDS = {2: "MAIN", 3: "SEM"}
 _LINES = re.compile(rb"(?:[A-Za-z0-9][\w.]*=[^\r\n\x00]*\r?\n){4,}")
-#: Instruments with an ion column, by the names that TESCAN sells them under.
-_DUAL = re.compile(r"\b(AMBER|SOLARIS|LYRA|FERA|GAIA|XEIA|VELA)", re.IGNORECASE)
 
 
 def sections(data: bytes) -> dict[str, dict[str, str]] | None:
@@ -89,15 +87,3 @@ def ions(tree: Tree) -> Iterator[Found]:
         if re.search("gun|source|ion|column|species", key, re.IGNORECASE) and (ion := ion_of(raw)):
             yield Found("beam.species", ion, f"{place}/{key}", raw, status="derived")
             return
-
-
-def kind(tree: Tree) -> Iterator[Found]:
-    """An instrument with an ion column by its section or its name; others are scanning electron microscopes."""
-    key = f"{_place(tree, 'MAIN')}/Device"
-    device = str(look_up(tree, key) or "")
-    columns = _columns(tree)
-    if "FIB" in columns:
-        yield Found("instrument.kind", "fib", _place(tree, "FIB"), "FIB", status="derived")
-    elif columns:
-        kind = "fib" if _DUAL.search(device) else "sem"
-        yield Found("instrument.kind", kind, key, device, status="derived")

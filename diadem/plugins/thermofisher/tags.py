@@ -129,6 +129,7 @@ def _made_by(tree: Tree, column: str) -> bool:
 by_electrons = partial(_made_by, column="EBeam")
 by_ions = partial(_made_by, column="IBeam")
 by_camera = partial(_made_by, column="IRBeam")
+by_unnamed = partial(_made_by, column="")
 
 
 def camera_pixels(tree: Tree) -> Iterator[Found]:
@@ -143,61 +144,23 @@ def camera_pixels(tree: Tree) -> Iterator[Found]:
             yield Found(f"image.pixel_size_{direction}", length / pixels, key, [field, count], "m", "derived")
 
 
-def _is_scanning(sections: Mapping[str, Any]) -> bool:
-    """Whether the instrument is a scanning electron microscope, which has one column and may not name it."""
-    return str(look_up(sections, "System/Type") or "").lower() in ("sem", "esem")
-
-
-def species(tree: Tree) -> Iterator[Found]:
-    """Electrons, or ions by the names of their source."""
+def ions(tree: Tree) -> Iterator[Found]:
+    """Ions by the names of their source."""
     tag, sections = _settings(tree)
-    column = _column(sections)
-    if column == "EBeam":
-        yield Found("beam.species", "electron", f"{tag}/Beam/Beam", column, status="derived")
-    elif not column and _is_scanning(sections):
-        yield Found("beam.species", "electron", f"{tag}/System/Type", sections["System"]["Type"], status="derived")
-    for key, raw in sections.get("IBeam", {}).items() if column == "IBeam" else ():
+    for key, raw in sections.get("IBeam", {}).items():
         named = key in ("Source", "ColumnType") or "gas" in key.lower() or "species" in key.lower()
         if named and (ion := ion_of(raw)):
             yield Found("beam.species", ion, f"{tag}/IBeam/{key}", raw, status="derived")
             return
 
 
-def technique(tree: Tree) -> Iterator[Found]:
-    """By the column that made the image; a detector below the sample is named STEM."""
-    tag, sections = _settings(tree)
-    detector = str(look_up(sections, "Detectors/Name") or "")
-    electrons = "STEM" if "STEM" in detector.upper() else "SEM"
-    technique = {"EBeam": electrons, "IBeam": "FIB"}.get(_column(sections))
-    if technique:
-        yield Found("signal.technique", technique, f"{tag}/Beam/Beam", _column(sections), status="derived")
-    elif not _column(sections) and _is_scanning(sections):
-        yield Found("signal.technique", electrons, f"{tag}/System/Type", sections["System"]["Type"], status="derived")
-
-
 # -- what settings, XML and labels say together ------------------------------------------------------------------------
 
 
-def _transmission(tree: Tree) -> tuple[str, str] | None:
-    """The name of a transmission microscope and its key; None for others."""
-    for tag in _TAGS:
-        for key in (f"{tag}/Metadata/Instrument/InstrumentClass", f"{tag}/Root/Microscope/Value"):
-            name = look_up(tree, key)
-            if isinstance(name, str) and _TRANSMISSION.search(name):
-                return name, key
-    return None
-
-
 def is_transmission(tree: Tree) -> bool:
-    """Whether the instrument is a transmission microscope."""
-    return _transmission(tree) is not None
-
-
-def kind(tree: Tree) -> Iterator[Found]:
-    """A transmission microscope by its name."""
-    named = _transmission(tree)
-    if named is not None:
-        yield Found("instrument.kind", "tem", named[1], named[0], status="derived")
+    """Whether it is a transmission microscope by its name."""
+    keys = (f"{tag}/{key}" for tag in _TAGS for key in ("Metadata/Instrument/InstrumentClass", "Root/Microscope/Value"))
+    return any(_TRANSMISSION.search(str(look_up(tree, key) or "")) for key in keys)
 
 
 def acquired(tree: Tree) -> Iterator[Found]:

@@ -53,12 +53,22 @@ def properties(tree: Tree) -> Iterator[str]:
     yield f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}]."
 
 
+def segment(tree: Tree) -> Iterator[str]:
+    """Where the first of its segments is, where the data come from all of them."""
+    if _own(tree) is None:
+        yield from (f"{key}/" for key, _ in _segments(tree)[:1])
+
+
+def part(tree: Tree) -> Iterator[str]:
+    """Where the detector is, or its first segment."""
+    yield from own(tree)
+    yield from segment(tree)
+
+
 def elevated(tree: Tree) -> Iterator[str]:
     """Where its elevation is: its own, or that of a segment where all of them have it."""
-    parts = [] if _own(tree) is not None else _segments(tree)
-    yield from own(tree)
-    if len({str(one.get("ElevationAngle")) for _, one in parts}) == 1:
-        yield f"{parts[0][0]}/"
+    if _own(tree) is not None or len({str(one.get("ElevationAngle")) for _, one in _segments(tree)}) == 1:
+        yield from part(tree)
 
 
 def ring(detector: Detector) -> Iterator[Found]:
@@ -109,36 +119,7 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
             yield Found(field, given[0], f"{parts[0][0]}/{name}", parts[0][1][name], "s")
 
 
-# -- techniques and values -------------------------------------------------------------------------------------------
-
-#: `Optics.ProjectorMode` of a camera's image; all scanned images have 1 too.
-_PROJECTED: Final = {"1": "diffraction", "2": "TEM"}
-
-
-def technique_of_image(tree: Tree) -> Iterator[Found]:
-    """Technique of an image; none of a transform. A map of elements is of X-rays where its detectors tell so."""
-    found = _own(tree)
-    if found is None:
-        yield from x_rays(tree)
-        return
-    key, type_ = f"{found[0]}/DetectorType", found[1].get("DetectorType")
-    scanned = str(look_up(tree, "Optics/OperatingMode")) == "2"
-    reciprocal = look_up(tree, "BinaryResult/PixelUnitX") == "1/m"
-    if type_ == "ScanningDetector" and scanned and not reciprocal:
-        yield Found("signal.technique", "STEM", key, type_, status="derived")
-    raw = str(look_up(tree, "Optics/ProjectorMode"))
-    technique = _PROJECTED.get(raw)
-    if type_ == "ImagingDetector" and not scanned and technique and reciprocal == (technique == "diffraction"):
-        yield Found("signal.technique", technique, "Optics/ProjectorMode", raw, status="derived")
-
-
-def x_rays(tree: Tree) -> Iterator[Found]:
-    """EDS, of spectra whose detectors stand at an elevation."""
-    found = _own(tree)
-    for key, detector in [found] if found is not None else _segments(tree)[:1]:
-        if detector.get("ElevationAngle") is not None:
-            raw = detector.get("DetectorType")
-            yield Found("signal.technique", "EDS", f"{key}/DetectorType", raw, status="derived")
+# -- values --------------------------------------------------------------------------------------------------------
 
 
 def field_of_view(tree: Tree) -> Iterator[Found]:
