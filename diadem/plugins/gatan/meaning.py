@@ -32,41 +32,10 @@ _VOLTAGE = re.compile(r"([\d.]+)\s*(k?V)")
 _MAGNIFICATION = re.compile(r"[\d.,]+\s*([kM]?x|[mc]?m)\Z")
 
 
-class Mode:
-    """How the microscope worked, as far as its tags say."""
-
-    def __init__(self, tags: Any) -> None:
-        self.illumination = self._text(tags, "Illumination Mode")
-        self.imaging = self._text(tags, "Imaging Mode")
-        self.operation = self._text(tags, "Operation Mode")
-
-    @staticmethod
-    def _text(tags: Any, key: str) -> str:
-        found = look_up(tags, f"{_INFO}/{key}")
-        return found.strip() if isinstance(found, str) else ""
-
-    @property
-    def sem(self) -> bool:
-        """Whether it is a scanning electron microscope."""
-        return self.illumination.upper() == "SEM"
-
-    @property
-    def scanning(self) -> bool:
-        """Whether the beam is scanned (STEM, SEM)."""
-        if self.illumination:
-            return self.sem or "STEM" in self.illumination.upper()
-        return "SCAN" in self.operation.upper() or "STEM" in self.operation.upper()
-
-    @property
-    def diffraction(self) -> bool:
-        """Whether the screen shows a diffraction pattern and the beam stands still."""
-        modes = (self.imaging.upper(), self.operation.upper())
-        return not self.scanning and any("DIFF" in mode or mode in _DIFFRACTION for mode in modes)
-
-    @property
-    def known(self) -> bool:
-        """Whether there is any word on it."""
-        return bool(self.illumination or self.imaging or self.operation)
+def _mode(tags: Any, name: str) -> str:
+    """A mode in capitals; "" where nothing is said."""
+    said = look_up(tags, f"{_INFO}/{name} Mode")
+    return said.strip().upper() if isinstance(said, str) else ""
 
 
 def magnification(tree: Tree) -> Iterator[Found]:
@@ -76,31 +45,30 @@ def magnification(tree: Tree) -> Iterator[Found]:
     """
     for base in PLACES:
         tags = look_up(tree, base)
-        mode = Mode(tags)
+        modes = [_mode(tags, name) for name in ("Illumination", "Imaging", "Operation")]
+        illumination, imaging, operation = modes
+        scanning = "STEM" in (illumination or operation) or (not illumination and "SCAN" in operation)
+        if any(modes):
+            moves = scanning or illumination == "SEM"
+            length = not moves and any("DIFF" in mode or mode in _DIFFRACTION for mode in (imaging, operation))
+            known = True
+        else:
+            formatted = look_up(tags, f"{_INFO}/Formatted Indicated Mag")
+            match = _MAGNIFICATION.match(formatted.strip()) if isinstance(formatted, str) else None
+            length = match is not None and not match[1].endswith("x")
+            unit = look_up(tree, "ImageData/Calibrations/Dimension/TagGroup0/Units")
+            known = match is not None or unit in _LENGTH_UNITS
         key = f"{_INFO}/Indicated Magnification"
         shown = _nonzero(look_up(tags, key))
-        meaning = _meaning(mode, tags, tree)
-        if shown is not None and meaning == "magnification":
+        if shown is not None and known and not length:
             yield Found("optics.magnification", shown, f"{base}/{key}", shown)
-        if shown is not None and meaning == "camera length" and shown >= _SHORTEST:
+        elif shown is not None and known and shown >= _SHORTEST:
             yield Found("optics.camera_length", shown, f"{base}/{key}", shown, "mm")
         key = f"{_INFO}/STEM Camera Length"
-        length = _nonzero(look_up(tags, key))
+        left = _nonzero(look_up(tags, key))
         # some microscopes report what they show under both names
-        if length is not None and length >= _SHORTEST and length != shown and mode.scanning and not mode.sem:
-            yield Found("optics.camera_length", length, f"{base}/{key}", length, "mm")
-
-
-def _meaning(mode: Mode, tags: Any, tree: Tree) -> str:
-    """``magnification``, ``camera length`` or "" of the number shown."""
-    if mode.known:
-        return "camera length" if mode.diffraction else "magnification"
-    formatted = look_up(tags, f"{_INFO}/Formatted Indicated Mag")
-    match = _MAGNIFICATION.match(formatted.strip()) if isinstance(formatted, str) else None
-    if match is not None:
-        return "magnification" if match[1].endswith("x") else "camera length"
-    unit = look_up(tree, "ImageData/Calibrations/Dimension/TagGroup0/Units")
-    return "magnification" if unit in _LENGTH_UNITS else ""
+        if scanning and left is not None and left >= _SHORTEST and left != shown:
+            yield Found("optics.camera_length", left, f"{base}/{key}", left, "mm")
 
 
 def voltage(tags: Tree) -> Iterator[Found]:
@@ -114,7 +82,7 @@ def voltage(tags: Tree) -> Iterator[Found]:
         return
     if written and abs(volts - written) > 0.05 * written:
         yield Found("beam.acceleration_voltage", written, f"{_INFO}/Formatted Voltage", formatted, "V")
-    elif written or volts >= _LOWEST or Mode(tags).sem:
+    elif written or volts >= _LOWEST or _mode(tags, "Illumination") == "SEM":
         yield Found("beam.acceleration_voltage", volts, key, volts, "V")
 
 
