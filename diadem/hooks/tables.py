@@ -95,7 +95,7 @@ def rules(of: Document, field: str, said: Said, path: Path) -> Iterator[Rule | D
         The statement has a fault.
     """
     own = of.named(said["places"], (*path, "places")) if "places" in said else None
-    for base in several(said.get("base", "")):
+    for base in several(said.get("base", "")) if own is None else [""]:
         rule = _Statement(of, field, said, base, path).rule()
         if own is None and not WILD.search(base):
             yield rule

@@ -48,8 +48,8 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     As in RosettaSciIO, whose reader is asked where this cannot tell, series beside an .emi file have a number of one
     digit; those that hold nothing are passed over.
     """
-    found = _Found(files)
-    return Opened(found.signals(), found.blocks(), found.promised())
+    dataset = _Dataset(files)
+    return Opened(dataset.signals(), dataset.blocks(), dataset.promised())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +77,21 @@ class _Part:
                     "DimensionSize": one.size,
                     "Description": one.description,
                     "Units": one.units,
-                    **_told(one.calibration),
+                    **_calibration(one.calibration),
                 }
                 for one in series.dimensions
             ],
             **{
                 f"{key}{direction}": value
                 for direction, calibration in zip(directions, series.calibrations, strict=True)
-                for key, value in _told(calibration).items()
+                for key, value in _calibration(calibration).items()
             },
             "Time": series.stamps[0].time,
             "Time of the last element": series.stamps[-1].time,
         }
 
 
-def _told(calibration: Any) -> dict[str, Any]:
+def _calibration(calibration: Any) -> dict[str, Any]:
     return {
         "CalibrationOffset": calibration.offset,
         "CalibrationDelta": calibration.delta,
@@ -99,7 +99,7 @@ def _told(calibration: Any) -> dict[str, Any]:
     }
 
 
-class _Found:
+class _Dataset:
     """What the files hold; each head and document is parsed once."""
 
     def __init__(self, files: Files) -> None:
@@ -139,12 +139,8 @@ class _Found:
         for number, name in self._series():
             try:
                 series = self._head(name)
-            except NoElements:
-                if strict and not self.described:
-                    raise
-                continue
-            except ReaderError:
-                if strict:
+            except (NoElements, ReaderError) as error:
+                if strict and not (self.described and isinstance(error, NoElements)):
                     raise
                 continue
             yield _Part(number, name, series, signal)
@@ -222,7 +218,7 @@ class _Found:
             if part is not None:
                 tree["ser"] = part.tree
             signals = () if part is None else (part.signal,)
-            span = (one.start, one.end)
+            span = (one.start, one.start + len(one.data))
             yield Block(
                 kind, tree, one.data, "application/xml", f"ObjectInfo[{place}]", signals=signals, byte_range=span
             )
@@ -302,11 +298,6 @@ class ObjectInfo:
     data: bytes
     #: Number of its .ser file; -1 where none stands before it.
     series: int
-
-    @property
-    def end(self) -> int:
-        """The byte after the last."""
-        return self.start + len(self.data)
 
 
 def objects(reader: RangeReader) -> list[ObjectInfo]:

@@ -8,7 +8,7 @@ of ``keitaroyam/yamtbx`` ("EMD file"). What is not there, or not as expected, ra
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -204,8 +204,12 @@ def blocks(root: Any) -> Iterator[Block]:
                     starts += [found.value for found in start(block.tree)]
                 total += len(block.data)
                 yield block
-    yield Block("velox-program", _documents(root, ("Version", "Info", "Experiment")))
-    yield from _log(root, list(dict.fromkeys(starts)))
+    program: Json = {}
+    for name in ("Version", "Info", "Experiment"):
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            program[name] = document(root, name)
+    yield Block("velox-program", program)
+    yield from _log(root, program, list(dict.fromkeys(starts)))
     yield _settings(root, order)
 
 
@@ -271,24 +275,18 @@ def _between(root: Any, item: Item, name: str, numbers: tuple[int, ...]) -> Iter
     yield Block("velox-frames", {}, data, "application/json-seq", place, signals=numbers)
 
 
-def _documents(root: Any, names: Sequence[str]) -> Json:
-    """Those of the documents that are there."""
-    found: Json = {}
-    for name in names:
-        with suppress(KeyError, ValueError, TypeError, IndexError):
-            found[name] = document(root, name)
-    return found
-
-
-def _log(root: Any, starts: list[str]) -> Iterator[Block]:
+def _log(root: Any, program: Json, starts: list[str]) -> Iterator[Block]:
     """The experiment's log, beside the starts of the file's acquisitions and the version of the program."""
-    found = _documents(root, ("Info", "Experiment"))
-    name = str(found.get("Experiment", {}).get("log", "")).strip("/")
+    name = str(program.get("Experiment", {}).get("log", "")).strip("/")
     if not name or not isinstance(root.get(name), h5py.Dataset):
         return
     with suppress(ValueError, TypeError, IndexError):
         text = text_of(root, name)
-        tree = {"starts": starts, "applicationVersion": found.get("Info", {}).get("applicationVersion"), **parsed(text)}
+        tree = {
+            "starts": starts,
+            "applicationVersion": program.get("Info", {}).get("applicationVersion"),
+            **parsed(text),
+        }
         yield Block("velox-log", tree, text, "application/json", name)
 
 
