@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 #: First byte and end (exclusive) of a region.
 ByteRange = tuple[int, int]
@@ -37,3 +39,8 @@ class ArrayLayout:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     partial: bool = False
+
+
+def steps(shape: Sequence[int], item: int) -> tuple[int, ...]:
+    """Strides of an array without gaps, of elements or records of so many bytes, the first axis the slowest."""
+    return tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape)))

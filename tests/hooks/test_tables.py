@@ -109,6 +109,9 @@ def found(family: Family, statements: str, *, group: str = "", head: str = "") -
         ("'beam.spot_index'.first = ['Nobody', {key='Version', read='positive'}]", 2.5, "SEM/Version"),
         ("'detector.serial' = {key='Serial', part='S/N:(.*)'}", "12-3", "SEM/Serial"),
         ("'detector.serial' = {key='Model', part='S/N:(.*)'}", None, ""),
+        ("'instrument.software' = {key='Version', into='Viewer *'}", "Viewer 2.5", "SEM/Version"),
+        ("'instrument.software' = {key='Serial', part='S/N:(.*)', into='no. *'}", "no. 12-3", "SEM/Serial"),
+        ("'instrument.software' = {key='Nobody', into='Viewer *'}", None, ""),
         ("'stage.x' = {key='X', unit='nm', within=[1e4, 3e8]}", 0.05, "SEM/X"),
         ("'stage.x' = {key='Y', unit='nm', within=[1e4, 3e8]}", None, ""),
         ("'stage.y' = {key='Y', unit='um', drop=[3.0]}", None, ""),
@@ -222,6 +225,27 @@ def test_a_function_gets_what_lies_at_its_base(family: Family, tmp_path: Path, m
     (value,) = found(family, f"base = 'SEM/'\npython = '{module}:twice'")
     assert value[:3] == ("beam.spot_index", 4, "SEM/BinX + Date")
     assert found(family, f"base = 'Nobody/'\npython = '{module}:twice'") == []
+    sys.modules.pop(module)
+
+
+def test_a_function_says_where_statements_count(
+    family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"places_{next(_NUMBERS)}"
+    code = (
+        "def second(tree):\n    yield 'Detectors/D/1/'\n"
+        "def nowhere(tree):\n    yield from ()\n"
+        "def fails(tree):\n    yield tree['Nobody']\n"
+    )
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "fields.'detector.name' = {{ key = 'Name', when = {{ key = 'Name', is = '{}' }} }}"
+    for place, wanted in {"second": ["Detectors/D/1/Name"], "nowhere": [], "fails": []}.items():
+        several = found(family, name.format("InLens"), group=f"places = '{module}:{place}'")
+        assert [locator for _, _, locator, _ in several] == wanted
+    assert found(family, name.format("SE2"), group=f"places = '{module}:second'") == []
+    with pytest.raises(PluginError, match=r"line \d+: .*no_such"):
+        found(family, name.format("SE2"), group=f"places = '{module}:no_such'")
     sys.modules.pop(module)
 
 

@@ -6,7 +6,6 @@ A document is an XML file of .NET's own making: of one image (`MicroscopeImage`)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import positive, xml
-from diadem.hooks.times import moments
-from diadem.terms.dates import iso
 
 #: Bytes of a document; those seen have 14 thousand, those of a session some hundred thousand.
 MOST_BYTES = 4 << 20
@@ -24,8 +21,6 @@ _ROOT, _SESSION = b"<MicroscopeImage", b"<EpuSessionXml"
 _NAMESPACE = b"http://schemas.datacontract.org/2004/07/Fei.SharedObjects"
 #: Kind of block by the root of the document.
 _KINDS = {"MicroscopeImage": "epu-xml", "EpuSessionXml": "epu-session"}
-#: Key of what the root of a session says of the program that wrote it.
-_WRITER = "Assembly"
 #: What .NET calls an entry of a dictionary.
 _ENTRY = "KeyValueOfstringanyType"
 _DEEPEST = 60
@@ -50,15 +45,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def beside(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of the documents beside an image.
-
-    Parameters
-    ----------
-    path : str
-        The image; a document is opened by itself.
-    files : sequence of str
-        All files of the dataset.
-    """
+    """Blocks of the documents beside an image; a document is opened by itself."""
     for file in files:
         if Path(file) != Path(path) and file.lower().endswith((".xml", ".dm")):
             with Path(file).open("rb") as stream:
@@ -71,7 +58,7 @@ def _block(data: bytes, file: str = "") -> Iterator[Block]:
         return
     name, tree = xml(data.removeprefix(b"\xef\xbb\xbf"))
     if name in _KINDS and isinstance(tree, Mapping):
-        told = {**plain(tree), _WRITER: tree.get("@Assembly")} if name == "EpuSessionXml" else plain(tree)
+        told = {**plain(tree), "Assembly": tree.get("@Assembly")} if name == "EpuSessionXml" else plain(tree)
         yield Block(_KINDS[name], told, file=file)
 
 
@@ -107,7 +94,6 @@ def _value(value: Any, depth: int) -> Any:
 
 _CAMERA = "microscopeData/acquisition/camera/Name"
 _SAMPLE = "Samples/_items/SampleXml"
-_VERSION = re.compile(r"Applications\.Epu\S*, Version=([\d.]+)")
 #: The purpose whose settings are those of the images; others are of finding and focusing.
 _IMAGES = "Acquisition"
 
@@ -123,20 +109,10 @@ def pixel_sizes(tree: Tree) -> Iterator[Found]:
             yield Found(f"image.pixel_size_{axis}", abs(float(raw)), key, raw, "m")
 
 
-def camera(tree: Tree) -> Iterator[Found]:
-    """The camera, with what is said of it under its own name."""
-    name = look_up(tree, _CAMERA)
-    if not name:
-        return
-    yield Found("detector.name", str(name), _CAMERA, name)
-    for field, what, unit in (
-        ("detector.type", "CommercialName", ""),
-        ("detector.serial", "CameraSerialNumber", ""),
-        ("camera.frame_rate", "FrameRate", "1/s"),
-    ):
-        key = f"CustomData/Detectors[{name}].{what}"
-        if (raw := look_up(tree, key)) is not None:
-            yield Found(field, raw if not unit else float(raw), key, raw, unit)
+def camera(tree: Tree) -> Iterator[str]:
+    """Where what is said of the camera stands, under its own name."""
+    if name := look_up(tree, _CAMERA):
+        yield f"CustomData/Detectors[{name}]."
 
 
 def _sample(tree: Tree) -> tuple[str, Any]:
@@ -148,21 +124,10 @@ def _sample(tree: Tree) -> tuple[str, Any]:
     return (f"{_SAMPLE}/{found.index(present[0])}" if isinstance(found, list) else _SAMPLE), present[0]
 
 
-def session_times(tree: Tree) -> Iterator[Found]:
-    """Start and end: of the sample with the offset, of the session in UTC."""
-    place, sample = _sample(tree)
-    for name, field in (("StartDateTime", "time.acquired_start"), ("EndDateTime", "time.acquired_end")):
-        known = [(f"{place}/{name}", sample.get(name)), (name, tree.get(name))]
-        key, raw = next(((key, raw) for key, raw in known if raw), ("", None))
-        yield from moments(field, key, raw, local=iso(raw))
-
-
-def session_program(tree: Tree) -> Iterator[Found]:
-    """The program, and the kind of instrument that it drives."""
-    raw = str(tree.get(_WRITER))
-    if match := _VERSION.match(raw):
-        yield Found("instrument.software", f"EPU {match[1]}", _WRITER, raw, status="derived")
-    yield Found("instrument.kind", "tem", _WRITER, raw, status="derived")
+def sample(tree: Tree) -> Iterator[str]:
+    """Where the one sample of a session is; else the session itself stands for it."""
+    place, _ = _sample(tree)
+    yield f"{place}/" if place else ""
 
 
 def session_settings(tree: Tree) -> Iterator[Found]:

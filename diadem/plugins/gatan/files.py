@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
 from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.hooks.text import number
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.model.layout import ArrayLayout, ByteRange, steps
 from diadem.plugins.gatan.tags import Directory, read_directory
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
     item = np.dtype(dtype).itemsize
     if data.get("bytes") != item * prod(lengths):
         return None
-    strides = [item * prod(lengths[:axis]) for axis in range(len(lengths))]
-    return ArrayLayout(name, data["offset"], dtype, tuple(lengths[::-1]), tuple(strides[::-1]))
+    shape = tuple(lengths[::-1])
+    return ArrayLayout(name, data["offset"], dtype, shape, steps(shape, item))
 
 
 def _end(array: ArrayLayout) -> int:
@@ -123,19 +124,7 @@ def _end(array: ArrayLayout) -> int:
 def _signal(
     image: Mapping[str, Any], data: Any, name: str, reader: Callable[[], Mapping[str, Any]] | None = None
 ) -> Signal:
-    """A signal by the tags of its image.
-
-    Parameters
-    ----------
-    image : mapping
-        One entry of ``ImageList``.
-    data : ArrayLayout or array
-        Its values, slowest axis first. DigitalMicrograph counts its dimensions from the fastest.
-    name : str
-        Of the file.
-    reader : callable, optional
-        As in `Signal`.
-    """
+    """A signal by the tags of its image; `data` are its values, or where they lie, slowest axis first."""
     shape, tags = tuple(int(n) for n in data.shape), look_up(image, "ImageTags")
     kind, format_ = look_up(tags, "Meta Data/Signal"), look_up(tags, "Meta Data/Format")
     mapped = format_ == "Spectrum image" or look_up(tags, "spim") is not None  # the second is Orsay Physics'
@@ -214,13 +203,7 @@ def _blocks(directory: Directory) -> Iterator[Block]:
 
 
 def images(tree: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Images in the order of RosettaSciIO's signals, thumbnails left out.
-
-    Parameters
-    ----------
-    tree : mapping
-        All tags.
-    """
+    """Images in the order of RosettaSciIO's signals, thumbnails left out."""
     small = {f"TagGroup{item.get('ImageIndex')}" for _, item in _groups(tree.get("Thumbnails"))}
     return [(name, image) for name, image in _groups(tree.get("ImageList")) if name not in small]
 
@@ -237,10 +220,7 @@ def _groups(tree: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def is_dm5(path: str) -> bool:
     """DigitalMicrograph keeps a list of images, and one of what its window shows."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"ImageList", "DocumentObjectList"} <= set(root)
+    return hdf5.shows(path, lambda root: {"ImageList", "DocumentObjectList"} <= set(root))
 
 
 def open_dm5(files: Files) -> Opened:
@@ -248,14 +228,21 @@ def open_dm5(files: Files) -> Opened:
     import h5py
 
     root = h5py.File(files.hdf5(), "r")
-    groups = {
-        _named(name): (name, group) for name, group in _below(root.get("ImageList")).items() if _LISTED.match(name)
+    listed = hdf5.groups(hdf5.child(root, "ImageList"))
+    groups = {_named(name): (name, group) for name, group in listed.items() if _LISTED.match(name)}
+    tree = {
+        "Thumbnails": _tree(hdf5.child(root, "Thumbnails"), hdf5.Left(_MOST)),
+        "ImageList": {
+            name: _tree(groups[name][1], hdf5.Left(_MOST))
+            for name in sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
+        },
     }
-    listed = sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
-    small = _tree(root.get("Thumbnails"), [_MOST])
-    tree = {"Thumbnails": small, "ImageList": {name: _tree(groups[name][1], [_MOST]) for name in listed}}
-    arrays = {name: groups[name][1].get("ImageData/Data") for name in listed}
-    found = [(groups[name][0], image, arrays[name]) for name, image in images(tree) if _is_array(arrays[name])]
+    arrays = {name: group.get("ImageData/Data") for name, (_, group) in groups.items()}
+    found = [
+        (groups[name][0], image, arrays[name])
+        for name, image in images(tree)
+        if hdf5.is_array(arrays[name], "") and arrays[name].shape
+    ]
     return Opened(
         (_signal(image, _flat(data, files.entry), files.entry) for _, image, data in found),
         [
@@ -265,26 +252,10 @@ def open_dm5(files: Files) -> Opened:
     )
 
 
-def _below(group: Any) -> dict[str, h5py.Group]:
-    """Groups below a group by hard links, which lead nowhere else."""
-    import h5py
-
-    if not isinstance(group, h5py.Group):
-        return {}
-    hard = (name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink))
-    return {name: group[name] for name in hard if isinstance(group[name], h5py.Group)}
-
-
-def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
+def _tree(group: Any, left: hdf5.Left, depth: int = 0) -> dict[str, Any]:
     """Attributes and groups, named as those of dm4 are; `left` counts the tags that may still be read."""
-    found: dict[str, Any] = {}
-    for name, value in group.attrs.items() if group is not None else ():
-        left[0] -= 1
-        if left[0] < 0:
-            break
-        plain = value.tolist() if hasattr(value, "tolist") else value
-        found[_named(name)] = plain.decode("utf-8", "replace") if isinstance(plain, bytes) else plain
-    for name, inner in _below(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+    found = {_named(name): value for name, value in hdf5.attributes(group, left).items()} if group is not None else {}
+    for name, inner in hdf5.groups(group).items() if depth < _DEEPEST and left else ():
         found[_named(name)] = _tree(inner, left, depth + 1)
     return found
 
@@ -294,18 +265,11 @@ def _named(name: str) -> str:
     return _LISTED.sub(r"TagGroup\1", name)
 
 
-def _is_array(data: Any) -> bool:
-    import h5py
-
-    return isinstance(data, h5py.Dataset) and bool(data.shape)
-
-
 def _flat(data: h5py.Dataset, name: str) -> Any:
     """Where an array lies, or a Dask array of one that is compressed, in pieces or elsewhere."""
-    offset = data.id.get_offset() if data.chunks is None and not data.external else None
+    offset = data.id.get_offset() if data.chunks is None else None
     if offset is None or data.dtype.kind not in "iuf":
         from dask.array import from_array
 
         return cast("Callable[..., Any]", from_array)(data)
-    strides = [data.dtype.itemsize * prod(data.shape[axis + 1 :]) for axis in range(data.ndim)]
-    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), tuple(strides))
+    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), steps(data.shape, data.dtype.itemsize))

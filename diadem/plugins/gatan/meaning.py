@@ -14,7 +14,6 @@ from typing import Any
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.terms.dates import c_time, decided, from_epoch, from_filetime, moments_of, offset_of
-from diadem.terms.units import convert
 
 #: Where an image has its tags; where StackBuilder puts those of the images that it has stacked.
 PLACES = ("ImageTags/source/Tags at creation", "ImageTags")
@@ -27,55 +26,16 @@ _DIFFRACTION = frozenset({"LAD", "SAD", "NBD", "CBD", "D"})
 _LENGTH_UNITS = frozenset({"nm", "µm", "μm", "um", "mm", "m", "pm", "Å", "A"})
 #: Millimetres below which a camera length is none of a real microscope, but one in another unit or of no meaning.
 _SHORTEST = 10.0
-#: `Meta Data/Signal` to the record's word.
-_SIGNALS = {"EELS": "EELS", "X-ray": "EDS", "CL": "CL"}
 #: Volts below which a transmission microscope's voltage is in another unit.
 _LOWEST = 1000.0
 _VOLTAGE = re.compile(r"([\d.]+)\s*(k?V)")
 _MAGNIFICATION = re.compile(r"[\d.,]+\s*([kM]?x|[mc]?m)\Z")
 
 
-class Mode:
-    """How the microscope worked, as far as its tags say.
-
-    Parameters
-    ----------
-    tags : object
-        The image's tags.
-    """
-
-    def __init__(self, tags: Any) -> None:
-        self.illumination = self._text(tags, "Illumination Mode")
-        self.imaging = self._text(tags, "Imaging Mode")
-        self.operation = self._text(tags, "Operation Mode")
-
-    @staticmethod
-    def _text(tags: Any, key: str) -> str:
-        found = look_up(tags, f"{_INFO}/{key}")
-        return found.strip() if isinstance(found, str) else ""
-
-    @property
-    def sem(self) -> bool:
-        """Whether it is a scanning electron microscope."""
-        return self.illumination.upper() == "SEM"
-
-    @property
-    def scanning(self) -> bool:
-        """Whether the beam is scanned (STEM, SEM)."""
-        if self.illumination:
-            return self.sem or "STEM" in self.illumination.upper()
-        return "SCAN" in self.operation.upper() or "STEM" in self.operation.upper()
-
-    @property
-    def diffraction(self) -> bool:
-        """Whether the screen shows a diffraction pattern and the beam stands still."""
-        modes = (self.imaging.upper(), self.operation.upper())
-        return not self.scanning and any("DIFF" in mode or mode in _DIFFRACTION for mode in modes)
-
-    @property
-    def known(self) -> bool:
-        """Whether there is any word on it."""
-        return bool(self.illumination or self.imaging or self.operation)
+def _mode(tags: Any, name: str) -> str:
+    """A mode in capitals; "" where nothing is said."""
+    said = look_up(tags, f"{_INFO}/{name} Mode")
+    return said.strip().upper() if isinstance(said, str) else ""
 
 
 def magnification(tree: Tree) -> Iterator[Found]:
@@ -85,31 +45,30 @@ def magnification(tree: Tree) -> Iterator[Found]:
     """
     for base in PLACES:
         tags = look_up(tree, base)
-        mode = Mode(tags)
+        modes = [_mode(tags, name) for name in ("Illumination", "Imaging", "Operation")]
+        illumination, imaging, operation = modes
+        scanning = "STEM" in (illumination or operation) or (not illumination and "SCAN" in operation)
+        if any(modes):
+            moves = scanning or illumination == "SEM"
+            length = not moves and any("DIFF" in mode or mode in _DIFFRACTION for mode in (imaging, operation))
+            known = True
+        else:
+            formatted = look_up(tags, f"{_INFO}/Formatted Indicated Mag")
+            match = _MAGNIFICATION.match(formatted.strip()) if isinstance(formatted, str) else None
+            length = match is not None and not match[1].endswith("x")
+            unit = look_up(tree, "ImageData/Calibrations/Dimension/TagGroup0/Units")
+            known = match is not None or unit in _LENGTH_UNITS
         key = f"{_INFO}/Indicated Magnification"
         shown = _nonzero(look_up(tags, key))
-        meaning = _meaning(mode, tags, tree)
-        if shown is not None and meaning == "magnification":
+        if shown is not None and known and not length:
             yield Found("optics.magnification", shown, f"{base}/{key}", shown)
-        if shown is not None and meaning == "camera length" and shown >= _SHORTEST:
+        elif shown is not None and known and shown >= _SHORTEST:
             yield Found("optics.camera_length", shown, f"{base}/{key}", shown, "mm")
         key = f"{_INFO}/STEM Camera Length"
-        length = _nonzero(look_up(tags, key))
+        left = _nonzero(look_up(tags, key))
         # some microscopes report what they show under both names
-        if length is not None and length >= _SHORTEST and length != shown and mode.scanning and not mode.sem:
-            yield Found("optics.camera_length", length, f"{base}/{key}", length, "mm")
-
-
-def _meaning(mode: Mode, tags: Any, tree: Tree) -> str:
-    """``magnification``, ``camera length`` or "" of the number shown."""
-    if mode.known:
-        return "camera length" if mode.diffraction else "magnification"
-    formatted = look_up(tags, f"{_INFO}/Formatted Indicated Mag")
-    match = _MAGNIFICATION.match(formatted.strip()) if isinstance(formatted, str) else None
-    if match is not None:
-        return "magnification" if match[1].endswith("x") else "camera length"
-    unit = look_up(tree, "ImageData/Calibrations/Dimension/TagGroup0/Units")
-    return "magnification" if unit in _LENGTH_UNITS else ""
+        if scanning and left is not None and left >= _SHORTEST and left != shown:
+            yield Found("optics.camera_length", left, f"{base}/{key}", left, "mm")
 
 
 def voltage(tags: Tree) -> Iterator[Found]:
@@ -123,30 +82,8 @@ def voltage(tags: Tree) -> Iterator[Found]:
         return
     if written and abs(volts - written) > 0.05 * written:
         yield Found("beam.acceleration_voltage", written, f"{_INFO}/Formatted Voltage", formatted, "V")
-    elif written or volts >= _LOWEST or Mode(tags).sem:
+    elif written or volts >= _LOWEST or _mode(tags, "Illumination") == "SEM":
         yield Found("beam.acceleration_voltage", volts, key, volts, "V")
-
-
-def mode(tags: Tree) -> Iterator[Found]:
-    """Mode of the beam, kind of instrument and technique: what the signal says, else the mode."""
-    found = Mode(tags)
-    if said := found.illumination or found.operation:
-        yield Found("beam.mode", said, f"{_INFO}/{'Illumination' if found.illumination else 'Operation'} Mode", said)
-    said, place = found.illumination, f"{_INFO}/Illumination Mode"
-    if said:
-        yield Found("instrument.kind", "sem" if found.sem else "tem", place, said, status="derived")
-    signal = look_up(tags, "Meta Data/Signal")
-    technique = _SIGNALS.get(signal) if isinstance(signal, str) else None
-    if technique:
-        place, said = "Meta Data/Signal", signal
-    elif said and found.scanning:
-        technique = "SEM" if found.sem else "STEM"
-    elif said and found.diffraction:
-        technique, place, said = "diffraction", f"{_INFO}/Imaging Mode", found.imaging
-    elif "TEM" in said.upper():
-        technique = "TEM"
-    if technique:
-        yield Found("signal.technique", technique, place, said, status="derived")
 
 
 def _nonzero(value: Any) -> float | None:
@@ -155,7 +92,6 @@ def _nonzero(value: Any) -> float | None:
 
 # -- values --------------------------------------------------------------------------------------------------------
 
-_PLUG_IN = re.compile(r"\b(COM|plug-?in|driver|simulat\w+)\s*\Z", re.IGNORECASE)
 #: Tags with an exposure, the preferred one first; their names end with the unit.
 _EXPOSURES = (
     "DataBar/Exposure Time (s)",
@@ -167,28 +103,6 @@ _EXPOSURES = (
 )
 #: A sum of two exposures is longer than one of them by more than rounding.
 _IN_TURNS = 1.02
-
-
-def written(value: Any) -> str | None:
-    """A text that somebody has written; ``DO NOT EDIT`` is what a facility puts where nobody is to write."""
-    return value.strip() if isinstance(value, str) and not value.strip().lower().startswith("do not ") else None
-
-
-def model(value: Any) -> str | None:
-    """A microscope, not what DigitalMicrograph talks to it with: its plug-ins are called ``JEOL COM``."""
-    text = written(value)
-    return None if text is None or _PLUG_IN.search(text) else text
-
-
-def version(value: Any) -> str | None:
-    """Name of the program with its version."""
-    return f"GMS {value.strip()}" if isinstance(value, str) and value.strip() else None
-
-
-def square(value: Any) -> int | None:
-    """Binning, where it is the same in both directions."""
-    across, down = value
-    return int(across) if across == down else None
 
 
 def exposure(tags: Tree) -> Iterator[Found]:
@@ -217,17 +131,6 @@ def live_times(tags: Tree) -> Iterator[Found]:
         yield Found("eds.real_time", real, "EDS/Real time", real, "s")
 
 
-def pixel_sizes(tree: Tree) -> Iterator[Found]:
-    """Sizes of pixels in a TIFF file, of lengths or of reciprocal lengths as the unit says."""
-    for axis in "XY":
-        scale, unit = (look_up(tree, f"Calibrations/{axis} {part}") for part in ("scale", "unit"))
-        if not isinstance(scale, float) or not scale or not isinstance(unit, str):
-            continue
-        for field, wanted in (("image.pixel_size", "m"), ("image.reciprocal_pixel_size", "1/m")):
-            if unit and convert(1.0, unit, wanted) is not None:
-                yield Found(f"{field}_{axis.lower()}", abs(scale), f"Calibrations/{axis} scale", scale, unit)
-
-
 # -- when: local texts of the PC's language beside instants that need none -------------------------------------------
 
 #: FILETIMEs of the moment that `Acquisition Date` and `Acquisition Time` tell; the second one in versions before 2.
@@ -239,6 +142,7 @@ _SPANS = ("SI", "EELS", "EDS", "CL")
 #: Of spectra of a photomultiplier behind a grating that is turned.
 _SERIAL = "CL/Acquisition/Acquisition begin"
 _START, _END = "time.acquired_start", "time.acquired_end"
+_DAY = dt.timedelta(days=1)
 
 
 def acquired(tags: Tree) -> Iterator[Found]:
@@ -249,10 +153,16 @@ def acquired(tags: Tree) -> Iterator[Found]:
     instant says.
     """
     instant, key, raw = _instant(tags)
-    readings, locator, text = _data_bar(tags, instant)
+    date, clock = (look_up(tags, f"DataBar/Acquisition {part}") for part in ("Date", "Time"))
+    readings = moments_of(date, clock) if isinstance(date, str) and isinstance(clock, str) else []
+    if (one := _decided(readings, tags, instant)) is not None:
+        readings = [one]
     local = readings[0] if len(readings) == 1 else None
     yield from _span(tags, instant, local)
-    yield from _begun(tags, instant)
+    if isinstance(begun := look_up(tags, _SERIAL), str):  # measured channel by channel: day and time in one text
+        several = moments_of(*begun.strip().partition(" ")[::2])
+        yield from moments(_START, _SERIAL, begun, local=_decided(several, tags, instant) or several)
+    locator, text = "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
     if local is not None and instant is not None:
         yield from moments(_START, f"{locator} + {key}", f"{text} + {raw}", local=local, instant=instant)
     elif instant is not None:
@@ -273,16 +183,6 @@ def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
     return None, "", None
 
 
-def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[list[dt.datetime], str, str]:
-    """What the local time of the data bar may be, its tags and what stands there."""
-    date, clock = look_up(tags, "DataBar/Acquisition Date"), look_up(tags, "DataBar/Acquisition Time")
-    if not isinstance(date, str) or not isinstance(clock, str):
-        return [], "", ""
-    readings = moments_of(date, clock)
-    local = _decided(readings, tags, instant)
-    return [local] if local else readings, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
-
-
 def _decided(candidates: list[dt.datetime], tags: Any, near: dt.datetime | None) -> dt.datetime | None:
     """The one local time that can be, by an instant, else by the day that the scan generator notes in English."""
     local = decided(candidates, near)
@@ -300,58 +200,26 @@ def _span(tags: Any, instant: dt.datetime | None, local: dt.datetime | None) -> 
         date, clock, end = (look_up(tags, f"{group}/Acquisition/{key}") for key in ("Date", "Start time", "End time"))
         if not isinstance(date, str) or not isinstance(clock, str):
             continue
-        place, raw = f"{group}/Acquisition/", f"{date} {clock}"
-        start = _same_clock(readings := moments_of(date, clock), tags, instant, local)
+        place, raw, readings = f"{group}/Acquisition/", f"{date} {clock}", moments_of(date, clock)
+        # One PC has written this and the data bar: it is of the same day, by a clock of the same offset.
+        near = [one for one in readings if local is not None and abs(one - local) < _DAY]
+        start = _decided(near or readings, tags, instant)
         if start is None:
             yield from moments(_START, f"{place}Date + {place}Start time", raw, local=readings)
             continue
-        apart = _offset(start, local, instant)
+        apart = offset_of(local, instant) if local and instant and abs(start - local) <= _DAY else None
         yield from moments(_START, f"{place}Date + {place}Start time", raw, local=start, instant=_utc(start, apart))
-        if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
-            yield from _ended(place, f"{date} {end}", start, ends, apart)
+        ends = moments_of(date, end) if isinstance(end, str) else []
+        clocks = (dt.datetime.combine(start.date() + day, one.time()) for one in ends for day in (dt.timedelta(), _DAY))
+        last = min((moment for moment in clocks if moment >= start), default=None)  # next day if need be
+        if last is not None:
+            keys = f"{place}Date + {place}End time"
+            yield from moments(_END, keys, f"{date} {end}", local=last, instant=_utc(last, apart))
         return
-
-
-def _begun(tags: Any, instant: dt.datetime | None) -> Iterator[Found]:
-    """Start of a spectrum that was measured channel by channel: date and time of day in one text."""
-    raw = look_up(tags, _SERIAL)
-    if not isinstance(raw, str):
-        return
-    date, _, clock = raw.strip().partition(" ")
-    local = _decided(readings := moments_of(date, clock), tags, instant)
-    yield from moments(_START, _SERIAL, raw, local=local or readings)
-
-
-def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:
-    """Offset of the data bar's clock, where a spectrum was begun within a day of it: it is the clock of the same PC."""
-    if local is None or instant is None or abs(start - local) > dt.timedelta(days=1):
-        return None
-    return offset_of(local, instant)
 
 
 def _utc(local: dt.datetime, apart: dt.timedelta | None) -> dt.datetime | None:
     return None if apart is None else (local - apart).replace(tzinfo=dt.UTC)
-
-
-def _same_clock(
-    candidates: list[dt.datetime], tags: Any, instant: dt.datetime | None, local: dt.datetime | None
-) -> dt.datetime | None:
-    """The candidate on the day of the data bar where several can be: one PC has written both."""
-    if len(candidates) > 1 and local is not None:
-        candidates = [one for one in candidates if abs(one - local) < dt.timedelta(days=1)] or candidates
-    return _decided(candidates, tags, instant)
-
-
-def _ended(
-    place: str, raw: str, start: dt.datetime, ends: list[dt.datetime], apart: dt.timedelta | None
-) -> Iterator[Found]:
-    """The end: the first reading of its clock after the start, next day if need be."""
-    later = sorted(
-        dt.datetime.combine(start.date() + dt.timedelta(days=day), end.time()) for end in ends for day in (0, 1)
-    )
-    end = next((moment for moment in later if moment >= start), None)
-    if end is not None:
-        yield from moments(_END, f"{place}Date + {place}End time", raw, local=end, instant=_utc(end, apart))
 
 
 # -- the text that FEI's microscopes put into a tag ------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tags of a DM3 or DM4 file as a tree of plain values, and its bytes without the large arrays.
+"""The tags of a DM3 or DM4 file as a tree of plain values, and its bytes without large arrays; the same of a TIFF page.
 
 Source: G. Jefferis, "DM3 file format"; the type codes of RosettaSciIO. The tree comes from anyone: depth, number of
 tags and every length are bounded, and nothing is read beyond the file.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor
+from diadem.hooks.binary import Cursor, InMemory
+from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort
+from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.model.ports import RangeReader
 
 #: Tags and groups; real files have some thousands.
@@ -57,32 +59,19 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The tags of a file.
+    """The tags of a file."""
 
-    Attributes
-    ----------
-    version : int
-        3 or 4.
-    little_endian : bool
-        Byte order of the values.
-    tree : dict
-        Nested by name: numbers, texts, tuples (structures) and arrays. Of an array that is left out, where it is.
-    data : bytes
-        The file without the arrays that are left out.
-    left_out : sequence of LeftOut
-        In the order of the file.
-    whole : bool
-        Whether the tags end as they should; a file that was cut off still tells what stands before the cut.
-    promised : int
-        Bytes that the file must have.
-    """
-
+    #: 3 or 4.
     version: int
     little_endian: bool
+    #: Nested by name: numbers, texts, tuples (structures) and arrays; of an array that is left out, where it is.
     tree: Tree
+    #: The file without the arrays that are left out.
     data: bytes
     left_out: Sequence[LeftOut]
+    #: Whether the tags end as they should; a file that was cut off still tells what stands before the cut.
     whole: bool
+    #: Bytes that the file must have.
     promised: int
 
 
@@ -110,13 +99,7 @@ _Met = tuple[Path, float | _Place]
 
 
 def read_directory(reader: RangeReader, name: str) -> Directory:
-    """Read the tags of a file, as far as they go; pixels are passed over.
-
-    Raises
-    ------
-    ReaderError
-        It is no DM3 or DM4 file, or has no tag.
-    """
+    """Read the tags of a file, as far as they go; pixels are passed over. `ReaderError` where there is none."""
     walk = _Walk(reader, name)
     whole, needed = True, 0
     try:
@@ -314,3 +297,24 @@ def _decoded(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+# -- TIFF files that it exports: the tags of the image are as in a DM4 file, calibrations stand beside them ----------
+
+#: Tags of the axes, as RosettaSciIO and ImageJ's DM3 reader know them.
+_CALIBRATIONS: Mapping[int, str] = {
+    65003: "X unit", 65004: "Y unit", 65005: "Z unit", 65006: "X origin", 65007: "Y origin", 65008: "Z origin",
+    65009: "X scale", 65010: "Y scale", 65011: "Z scale", 65022: "Intensity unit", 65024: "Intensity origin",
+    65025: "Intensity scale",
+}  # fmt: skip
+
+
+def of_page(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """Calibrations of a page, and the tags of its image; none where the scale of the first axis is missing."""
+    if 65009 not in page.tags or page.tags[65009].type != 12:
+        return
+    known = {name: page.tags[code] for code, name in _CALIBRATIONS.items() if code in page.tags}
+    tree["Calibrations"] = {name: (file.numbers(tag) or [file.text(tag)])[0] for name, tag in known.items()}
+    if 65027 in page.tags and (data := file.data(page.tags[65027])):
+        yield piece("gatan-tiff", page, "DMTags", data, page.tags[65027].start, "application/x-gatan-dm")
+        tree["ImageTags"] = read_directory(InMemory(data), "tag 65027").tree

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,13 +46,7 @@ def open_zspy(files: Files) -> Opened:
 
 
 def read_zspy(path: str, lazy: bool = True) -> list[Dictionary]:
-    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy.
-
-    Raises
-    ------
-    ReaderError
-        It names code to decode its arrays by that is not known to be harmless.
-    """
+    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy."""
     with closing(Store(path)) as store:
         store.require_known_codecs()
     from rsciio.zspy import file_reader
@@ -110,13 +104,7 @@ def _blocks(name: str, group: Group, number: int, left: Left) -> Iterator[Block]
 
 
 class Hdf5Group:
-    """A group of an HDF5 file that is read attribute by attribute; links are not followed, long arrays not read.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        It.
-    """
+    """A group of an HDF5 file that is read attribute by attribute; links are not followed, long arrays not read."""
 
     def __init__(self, group: h5py.Group) -> None:
         self._group = group
@@ -137,24 +125,14 @@ class Hdf5Group:
 
 
 def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
-    """A group as nested mappings and lists.
-
-    Parameters
-    ----------
-    group : Group
-        Where to begin.
-    left : Left
-        What may still be looked at; shared by all trees of a file.
-    depth : int
-        Groups above it.
-    """
+    """A group as nested mappings and lists; `left` is shared by all trees of a file."""
     found: dict[str, Any] = {}
     for name, value in group.values():
         if not left.take():
             return found
-        plain = _named(name, value)
-        if plain is not None:
-            found[plain[0]] = plain[1]
+        if not name.startswith(("_ragged_shapes_", "_sig_")):
+            mark = next(mark for mark in _MARKS if name.startswith(mark))
+            found[name.removeprefix(mark)] = _MARKS[mark](value)
     for name, inside in group.groups() if depth < _DEEPEST else ():
         if not left.take():
             return found
@@ -164,23 +142,6 @@ def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
         numbered = _NUMBERED.match(name)
         found[numbered[1] if numbered else name] = [content[key] for key in sorted(content)] if numbered else content
     return found
-
-
-def _named(name: str, value: Any) -> tuple[str, Any] | None:
-    """A value by its plain name; None for what is no value."""
-    for mark in ("_list_empty_", "_tuple_empty_"):
-        if name.startswith(mark):
-            return name.removeprefix(mark), []
-    if name.startswith(("_ragged_shapes_", "_sig_")):
-        return None
-    if name.startswith("_datetime_"):
-        return name.removeprefix("_datetime_"), _moment(value)
-    if name.startswith("_bs_"):
-        return name.removeprefix("_bs_"), bytes(value) if not isinstance(value, str) else value
-    for mark in ("_list_", "_tuple_"):
-        if name.startswith(mark):
-            return name.removeprefix(mark), _plain(value)
-    return name, _plain(value)
 
 
 def _moment(value: Any) -> str:
@@ -203,3 +164,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value[:LONGEST_LIST]]
     return None if value == "_None_" else value
+
+
+#: Marks of types in names, and what the value is then; "" is any other name.
+_MARKS: Mapping[str, Callable[[Any], Any]] = {
+    "_list_empty_": lambda _: [],
+    "_tuple_empty_": lambda _: [],
+    "_list_": _plain,
+    "_tuple_": _plain,
+    "_datetime_": _moment,
+    "_bs_": lambda value: value if isinstance(value, str) else bytes(value),
+    "": _plain,
+}

@@ -61,13 +61,7 @@ def _reader(tree: Tree) -> Reader:
 
 
 def origin_of(metadata: Tree, original: Tree) -> str:
-    """Name of the reader that a signal came from, such as ``emd``; "" where nothing tells.
-
-    Parameters
-    ----------
-    metadata, original : mapping
-        HyperSpy's tree, and the reader's.
-    """
+    """Name of the reader that a signal came from, such as ``emd``; "" where nothing tells."""
     readers = _readers()
     if name := next((name for name, one in readers.items() if one.marks and set(one.marks) <= original.keys()), ""):
         return name
@@ -82,24 +76,7 @@ def origin_of(metadata: Tree, original: Tree) -> str:
 
 
 def vendor_blocks(origin: str, metadata: Tree, original: Tree, place: str, number: int) -> Iterator[Block]:
-    """Vendor metadata as blocks of the vendors' own tables.
-
-    Parameters
-    ----------
-    origin : str
-        Name of the reader.
-    metadata, original : mapping
-        HyperSpy's tree, and the reader's.
-    place : str
-        Of it.
-    number : int
-        Of the signal.
-
-    Yields
-    ------
-    Block
-        None where the reader is not known, or several signals have been stacked.
-    """
+    """Vendor metadata as blocks of the vendors' own tables; none where several signals have been stacked."""
     if "stack_elements" in original or "stacking_history" in original:
         return
     reader = _readers().get(origin, Reader())

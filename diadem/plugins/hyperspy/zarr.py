@@ -37,13 +37,7 @@ _CODECS_3 = frozenset(
 
 
 class Store:
-    """Texts of a store by path.
-
-    Parameters
-    ----------
-    path : str
-        A folder or a zip archive.
-    """
+    """Texts of a store by path: of a folder or a zip archive."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)

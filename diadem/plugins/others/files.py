@@ -19,7 +19,7 @@ from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.hdf5 import children, groups, plain, shows, values
 from diadem.hooks.times import moments
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 from diadem.terms.dates import full_year
 
 # -- NeXus -----------------------------------------------------------------------------------------------------------
@@ -110,18 +110,7 @@ def open_nordif(files: Files) -> Opened:
 
 
 def settings(text: str) -> dict[str, dict[str, dict[str, str]]]:
-    """Sections of name, value and unit, apart by tabs: ``Working distance<TAB>24.7<TAB>mm``.
-
-    Parameters
-    ----------
-    text : str
-        The whole of it.
-
-    Returns
-    -------
-    dict
-        Sections of name to ``{"value", "unit"}``; the first of a name counts.
-    """
+    """Sections of name, value and unit: ``Working distance<TAB>24.7<TAB>mm``; the first of a name counts."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     section = ""
     for line in text.splitlines():
@@ -152,7 +141,7 @@ def _patterns(files: Files, tree: Tree) -> Iterator[Signal]:
         {"name": name, "size": size, "offset": 0.0, "navigate": place < 2, **(known if place < 2 else pixels)}
         for place, (name, size) in enumerate(zip(("y", "x", "dy", "dx"), shape, strict=True))
     ]
-    array = ArrayLayout(name, 0, "|u1", shape, (columns * height * width, height * width, width, 1))
+    array = ArrayLayout(name, 0, "|u1", shape, steps(shape, 1))
     title = look_up(tree, "Specimen/Name/value")
     general = {"original_filename": place.name, **({"title": title} if title else {})}
     yield Signal(axes, None, array, {"General": general, "Signal": {}}, {"original_metadata": tree})
@@ -174,13 +163,6 @@ def _scanned(tree: Tree) -> tuple[int, int]:
         if step and (round(width / step), round(height / step)) == (second, first):
             return second, first
     return first, second
-
-
-def nordif_software(tree: Tree) -> Iterator[Found]:
-    """Name and version of the program."""
-    key = "NORDIF/Software version/value"
-    if version := look_up(tree, key):
-        yield Found("instrument.software", f"NORDIF {version}", key, version)
 
 
 # -- Semper and Phenom, whose trees are the readers' -----------------------------------------------------------------

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.text import decode, ini
+from diadem.terms.fields import ion_of
 
 #: Types of the tag's records; the first is a picture of the image.
 _RECORDS = {2: "MAIN", 3: "SEM"}
 _LINES = re.compile(rb"(?:[A-Za-z0-9][\w.]*=[^\r\n\x00]*\r?\n){4,}")
-#: Instruments with an ion column, by the names that TESCAN sells them under.
-_DUAL = re.compile(r"\b(AMBER|SOLARIS|LYRA|FERA|GAIA|XEIA|VELA)", re.IGNORECASE)
-_IONS = (
-    (re.compile(r"\b(gallium|ga\+?|lmis)\b", re.IGNORECASE), "Ga"),
-    (re.compile(r"\b(xenon|xe\+?)\b", re.IGNORECASE), "Xe"),
-)
 
 
 def sections(data: bytes) -> dict[str, dict[str, str]] | None:
@@ -89,22 +83,7 @@ def ions(tree: Tree) -> Iterator[Found]:
     if _columns(tree) != ["FIB"]:
         return
     place = _place(tree, "FIB")
-    section: Mapping[str, Any] = look_up(tree, place)
-    for key, raw in section.items():
-        if re.search("gun|source|ion|column|species", key, re.IGNORECASE):
-            for pattern, ion in _IONS:
-                if pattern.search(str(raw)):
-                    yield Found("beam.species", ion, f"{place}/{key}", raw, status="derived")
-                    return
-
-
-def kind(tree: Tree) -> Iterator[Found]:
-    """An instrument with an ion column by its section or its name; others are scanning electron microscopes."""
-    key = f"{_place(tree, 'MAIN')}/Device"
-    device = str(look_up(tree, key) or "")
-    columns = _columns(tree)
-    if "FIB" in columns:
-        yield Found("instrument.kind", "fib", _place(tree, "FIB"), "FIB", status="derived")
-    elif columns:
-        kind = "fib" if _DUAL.search(device) else "sem"
-        yield Found("instrument.kind", kind, key, device, status="derived")
+    for key, raw in look_up(tree, place).items():
+        if re.search("gun|source|ion|column|species", key, re.IGNORECASE) and (ion := ion_of(raw)):
+            yield Found("beam.species", ion, f"{place}/{key}", raw, status="derived")
+            return

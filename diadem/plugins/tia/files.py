@@ -7,7 +7,6 @@ shown only, such as the survey image of a map.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import re
 import xml.etree.ElementTree as ET
@@ -44,16 +43,13 @@ _DEEPEST = 32
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
-    """Open a dataset of TIA.
+    """Open an .emi file and its series, or a series.
 
-    Parameters
-    ----------
-    files : Files
-        An .emi file and its series, or a series. As in RosettaSciIO, whose reader is asked where this cannot tell,
-        series beside an .emi file have a number of one digit; those that hold nothing are passed over.
+    As in RosettaSciIO, whose reader is asked where this cannot tell, series beside an .emi file have a number of one
+    digit; those that hold nothing are passed over.
     """
-    found = _Found(files)
-    return Opened(found.signals(), found.blocks(), found.promised())
+    dataset = _Dataset(files)
+    return Opened(dataset.signals(), dataset.blocks(), dataset.promised())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +77,21 @@ class _Part:
                     "DimensionSize": one.size,
                     "Description": one.description,
                     "Units": one.units,
-                    **_told(one.calibration),
+                    **_calibration(one.calibration),
                 }
                 for one in series.dimensions
             ],
             **{
                 f"{key}{direction}": value
                 for direction, calibration in zip(directions, series.calibrations, strict=True)
-                for key, value in _told(calibration).items()
+                for key, value in _calibration(calibration).items()
             },
             "Time": series.stamps[0].time,
             "Time of the last element": series.stamps[-1].time,
         }
 
 
-def _told(calibration: Any) -> dict[str, Any]:
+def _calibration(calibration: Any) -> dict[str, Any]:
     return {
         "CalibrationOffset": calibration.offset,
         "CalibrationDelta": calibration.delta,
@@ -103,7 +99,7 @@ def _told(calibration: Any) -> dict[str, Any]:
     }
 
 
-class _Found:
+class _Dataset:
     """What the files hold; each head and document is parsed once."""
 
     def __init__(self, files: Files) -> None:
@@ -131,7 +127,8 @@ class _Found:
     def _series(self) -> list[tuple[int, str]]:
         """Numbers and names of the series that are there, in the reader's order."""
         if not self.described:
-            return [(int(number) if (number := _number_of(self.files.entry)).isdecimal() else -1, self.files.entry)]
+            number = PurePosixPath(self.files.entry).stem.rpartition("_")[2]
+            return [(int(number) if number.isdecimal() else -1, self.files.entry)]
         stem = PurePosixPath(self.files.entry).with_suffix("")
         listed = ((number, str(stem.with_name(f"{stem.name}_{number}.ser"))) for number in range(10))
         return [(number, name) for number, name in listed if name in self.files]
@@ -142,12 +139,8 @@ class _Found:
         for number, name in self._series():
             try:
                 series = self._head(name)
-            except NoElements:
-                if strict and not self.described:
-                    raise
-                continue
-            except ReaderError:
-                if strict:
+            except (NoElements, ReaderError) as error:
+                if strict and not (self.described and isinstance(error, NoElements)):
                     raise
                 continue
             yield _Part(number, name, series, signal)
@@ -225,7 +218,7 @@ class _Found:
             if part is not None:
                 tree["ser"] = part.tree
             signals = () if part is None else (part.signal,)
-            span = (one.start, one.end)
+            span = (one.start, one.start + len(one.data))
             yield Block(
                 kind, tree, one.data, "application/xml", f"ObjectInfo[{place}]", signals=signals, byte_range=span
             )
@@ -247,10 +240,6 @@ class _Found:
             pieces += [reader.read_at(start, series.before), reader.read_at(behind, series.tail)]
         place = f"{name}, heads and tags of its {len(series.starts)} elements"
         yield Block("tia-elements", {}, b"".join(pieces), media_type, place, part.name, signals)
-
-
-def _number_of(name: str) -> str:
-    return PurePosixPath(name).stem.rpartition("_")[2]
 
 
 def _uncalibrated(read: Dictionary) -> Dictionary:
@@ -290,16 +279,12 @@ def _linked(
     for spectra, key in ((True, "Start"), (False, "StartX")):
         recorded = [part for part in parts if part.series.spectra is spectra]
         places = [place for place, tree in enumerate(trees) if look_up(tree, f"DetectorRange/{key}") is not None]
-        places = places[-len(recorded) :] if _surveyed(trees, places, len(recorded)) else places
+        extra = places[: len(places) - len(recorded)] if recorded else []
+        if extra and all("OriginalImageUuid" in trees[place] for place in extra):  # surveys, copies of other images
+            places = places[-len(recorded) :]
         if len(places) == len(recorded):
             named.update(zip(places, recorded, strict=True))
     return named
-
-
-def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted: int) -> bool:
-    """Whether all documents but the wanted last ones are copies of other images: surveys."""
-    extra = places[: len(places) - wanted] if wanted else []
-    return bool(extra) and all("OriginalImageUuid" in trees[place] for place in extra)
 
 
 # -- documents of an .emi file -------------------------------------------------------------------------------------
@@ -307,26 +292,12 @@ def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One document.
-
-    Attributes
-    ----------
-    start : int
-        First byte in the file.
-    data : bytes
-        As it stands there.
-    series : int
-        Number of its .ser file; -1 where none stands before it.
-    """
+    """One document."""
 
     start: int
     data: bytes
+    #: Number of its .ser file; -1 where none stands before it.
     series: int
-
-    @property
-    def end(self) -> int:
-        """The byte after the last."""
-        return self.start + len(self.data)
 
 
 def objects(reader: RangeReader) -> list[ObjectInfo]:
@@ -357,11 +328,6 @@ def parse(data: bytes) -> dict[str, Any]:
 
     Texts stand by their element's name, those of the description by their label as ``{"Value": …, "Unit": …}``. Of
     elements of one name the first stands.
-
-    Raises
-    ------
-    ElementTree.ParseError
-        It is no XML. Entities of its own are refused.
     """
     if b"<!" in data:
         raise ET.ParseError("documents of TIA declare nothing")
@@ -431,20 +397,10 @@ def stepped(tree: Tree) -> Iterator[Found]:
         yield Found("scan.dwell_time", exposure, "AcquireInfo/DwellTimePath", exposure, "s", status="derived")
 
 
-def _local(tree: Tree) -> tuple[dt.datetime | None, str]:
-    date = look_up(tree, "AcquireDate")
-    return (c_time(date), date) if isinstance(date, str) else (None, "")
-
-
-def surveyed(tree: Tree) -> Iterator[Found]:
-    """When an image was acquired that no series holds."""
-    local, raw = _local(tree)
-    yield from moments("time.acquired_start", "AcquireDate", raw, local=local)
-
-
 def acquired(tree: Tree) -> Iterator[Found]:
-    """Start by both clocks, end by that of the series."""
-    local, raw = _local(tree)
+    """Start by both clocks, end by that of the series; of an image that no series holds the document's start."""
+    raw = look_up(tree, "AcquireDate")
+    local = c_time(raw) if isinstance(raw, str) else None
     first, last = (from_epoch(look_up(tree, f"ser/{key}") or 0) for key in ("Time", "Time of the last element"))
     if local is not None and first is not None:
         both = f"{raw} + {look_up(tree, 'ser/Time')}"

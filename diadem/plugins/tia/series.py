@@ -22,7 +22,8 @@ import numpy as np
 from diadem.errors import ReaderError
 from diadem.hooks.binary import Cursor, too_short, unpack_at
 from diadem.hooks.fields import look_up
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.hooks.formats import pieces
+from diadem.model.layout import ArrayLayout, ByteRange, steps
 from diadem.model.ports import RangeReader
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ Axis = dict[str, Any]
 class NoElements(OSError):
     """Nothing was recorded: the values of a single spectrum may stand in the .emi file.
 
-    Parameters
-    ----------
-    needed : int
-        Bytes of the head, with room for the places of what was to be recorded.
+    `needed` are the bytes of the head, with room for the places of what was to be recorded.
     """
 
     def __init__(self, needed: int) -> None:
@@ -103,41 +101,25 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series without its values.
+    """A series without its values."""
 
-    Attributes
-    ----------
-    kind, tag, version : int
-        Of its elements (`SPECTRA`, `IMAGES`), of the tags behind them, of the format.
-    total, valid : int
-        Elements that were to be recorded, and those that were.
-    described : int
-        First byte of the descriptions of the dimensions.
-    dimensions : sequence of Dimension
-        Fastest first.
-    starts : sequence of int
-        First byte of each element.
-    dtype : str
-        NumPy's name of the values' type.
-    shape : tuple of int
-        Of one element: (channels,) or (rows, columns).
-    calibrations : sequence of Calibration
-        Of one element: (energy,) or (x, y).
-    stamps : sequence of Stamp
-        Of the first, second and last element.
-    """
-
+    #: Of its elements, of the tags behind them, of the format.
     kind: int
     tag: int
     version: int
+    #: Elements that were to be recorded, and those that were.
     total: int
     valid: int
+    #: First byte of the descriptions of the dimensions, which stand fastest first.
     described: int
     dimensions: Sequence[Dimension]
+    #: First byte of each element.
     starts: Sequence[int]
     dtype: str
+    #: Of one element: (channels,) and (energy,), or (rows, columns) and (x, y).
     shape: tuple[int, ...]
     calibrations: Sequence[Calibration]
+    #: Of the first, second and last element.
     stamps: Sequence[Stamp]
 
     @property
@@ -175,15 +157,7 @@ class Series:
 
 
 def read_series(reader: RangeReader, name: str) -> Series:
-    """Read what is not pixels.
-
-    Raises
-    ------
-    NoElements
-        Nothing was recorded.
-    CutShort, ReaderError
-        It is shorter than it says, or no series.
-    """
+    """Read what is not pixels; raises `NoElements`, or `ReaderError` where it is shorter than it says, or no series."""
     order, mark, version, kind, tag, total, valid = unpack_at(reader, name, 0, "<HHHIIII")
     if (order, mark) != (0x4949, 0x0197) or kind not in _BEFORE:
         raise ReaderError("this is no TIA series", where=name)
@@ -195,7 +169,7 @@ def read_series(reader: RangeReader, name: str) -> Series:
         raise ReaderError(f"{valid:,} elements in {count:,} dimensions", where=name)
     described = 22 + struct.calcsize(f"<{place}I")
     dimensions = _dimensions(reader, name, described, count)
-    starts = _starts(reader, name, table, valid, place)
+    starts = unpack_at(reader, name, table, f"<{valid}{place}")
     dtype, shape, calibrations = _element(reader, name, kind, starts[0])
     found = Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, ())
     ends = [start + found.before + found.length for start in (*starts[:2], starts[-1])]
@@ -220,15 +194,6 @@ def _text(cursor: Cursor, name: str) -> str:
     if length > _LONGEST_TEXT:
         raise ReaderError(f"a text of {length:,} characters", where=name)
     return cursor.take(length).decode("utf-8", "replace")
-
-
-def _starts(reader: RangeReader, name: str, table: int, valid: int, place: str) -> Sequence[int]:
-    """Where each element begins."""
-    size = valid * struct.calcsize("<" + place)
-    data = reader.read_at(table, size)
-    if len(data) < size:
-        raise too_short(name, table + size, reader.size)
-    return struct.unpack(f"<{valid}{place}", data)
 
 
 def _element(reader: RangeReader, name: str, kind: int, start: int) -> tuple[str, tuple[int, ...], list[Calibration]]:
@@ -258,17 +223,7 @@ def _stamp(reader: RangeReader, name: str, tag: int, start: int) -> Stamp:
 def axes(series: Series, first: Mapping[str, Any] | None) -> list[Axis]:
     """Axes of the signal, slow to fast.
 
-    Parameters
-    ----------
-    series : Series
-        The series.
-    first : mapping, optional
-        The first document of its .emi file, by which RosettaSciIO tells the unit of an image without calibration.
-
-    Raises
-    ------
-    ValueError
-        Its elements cannot be put in order.
+    By the first document of its .emi file RosettaSciIO tells the unit of an image without calibration.
     """
     outer = _outer(series)
     if series.spectra:
@@ -361,31 +316,7 @@ def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | Non
     if not series.spectra:
         row = series.shape[1] * item
         first, inner = first + (series.shape[0] - 1) * row, (-row, item)
-    steps = tuple(step * prod(outer[axis + 1 :]) for axis in range(len(outer)))
-    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps, *inner))
-
-
-class _Elements:
-    """Elements anywhere in a file, each read when it is asked for; those that were not recorded are filled."""
-
-    def __init__(self, reader: RangeReader, series: Series, planned: int) -> None:
-        self.shape = (planned, *series.shape)
-        self.dtype = np.dtype(series.dtype)
-        self.ndim = len(self.shape)
-        self._reader = reader
-        self._series = series
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Some elements, or parts of them: a slice of elements, then slices of their axes."""
-        some: slice
-        some, *inner = key if isinstance(key, tuple) else (key,)
-        starts = self._series.starts[some]
-        fill = np.nan if self.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
-        values = np.full((len(range(*some.indices(self.shape[0]))), *self.shape[1:]), fill, self.dtype)
-        for place, start in enumerate(starts):
-            data = self._reader.read_at(start + self._series.before, self._series.length)
-            values[place] = np.frombuffer(data, self.dtype).reshape(self.shape[1:])
-        return values[(slice(None), *inner)]
+    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps(outer, step), *inner))
 
 
 def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> Any:
@@ -393,16 +324,19 @@ def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> An
 
     Where fewer elements were recorded than planned, the rest is zero, or NaN in fractions.
     """
-    import dask.array
-
-    da: Any = dask.array
-    planned = prod(shape) // prod(series.shape)
-    many = max(1, min(planned, _CHUNK // max(1, series.length)), -(-planned // _MOST_CHUNKS))
-    if many * series.length > _LARGEST_CHUNK:
+    planned, dtype = prod(shape) // prod(series.shape), np.dtype(series.dtype)
+    at_once = max(_CHUNK, series.length * -(-planned // _MOST_CHUNKS))
+    if at_once > _LARGEST_CHUNK:
         raise ReaderError(
             f"a map is planned for {planned:,} elements of {series.length:,} bytes; it is too large to load"
         )
-    elements = _Elements(reader, series, planned)
-    data = da.from_array(elements, chunks=(many, *series.shape), name=False, meta=np.empty((0,), elements.dtype))
-    data = data.reshape(shape)
+    fill = np.nan if dtype in (np.dtype("f4"), np.dtype("f8")) else 0
+
+    def element(number: int) -> NDArray[Any]:
+        if number >= len(series.starts):
+            return np.full(series.shape, fill, dtype)
+        data = reader.read_at(series.starts[number] + series.before, series.length)
+        return np.frombuffer(data, dtype).reshape(series.shape)
+
+    data = pieces(element, (planned, *series.shape), dtype, at_once=at_once).reshape(shape)
     return data if series.spectra else data[..., ::-1, :]

@@ -20,9 +20,11 @@ import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks.binary import stream_of
+from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal, laid_out
 from diadem.hooks.tiff import NotTiff, Tiff
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.model.layout import ArrayLayout, ByteRange, steps
+from diadem.terms.units import convert
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -88,27 +90,22 @@ def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
     stored = np.dtype(dtype).newbyteorder(file.byteorder)
     start, shape = series.dataoffset, tuple(int(size) for size in series.shape)
     if start is not None:
-        return ArrayLayout(name, start, stored.str, shape, _strides(shape, stored.itemsize))
+        return ArrayLayout(name, start, stored.str, shape, steps(shape, stored.itemsize))
     pages = list(series.pages)
     if not all(page is not None and page.is_final and page.parent is file for page in pages):
         return None
     starts = [page.dataoffsets[0] for page in pages]
-    steps = {after - before for before, after in pairwise(starts)}
-    if len(steps) != 1 or prod(shape) != len(pages) * prod(first.shape):
+    apart = {after - before for before, after in pairwise(starts)}
+    if len(apart) != 1 or prod(shape) != len(pages) * prod(first.shape):
         return None
     shape = (len(pages), *(int(size) for size in first.shape))
-    return ArrayLayout(name, starts[0], stored.str, shape, (steps.pop(), *_strides(shape[1:], stored.itemsize)))
-
-
-def _strides(shape: Sequence[int], item: int) -> tuple[int, ...]:
-    """Of an array in one piece."""
-    return tuple(item * prod(shape[place + 1 :]) for place in range(len(shape)))
+    return ArrayLayout(name, starts[0], stored.str, shape, (apart.pop(), *steps(shape[1:], stored.itemsize)))
 
 
 def _pieces(array: ArrayLayout) -> list[ByteRange]:
     """Where the pages of an array lie; one piece where nothing is between them."""
     item = np.dtype(array.dtype).itemsize
-    if array.strides == _strides(array.shape, item):
+    if array.strides == steps(array.shape, item):
         return [(array.offset, array.offset + prod(array.shape) * item)]
     starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
     return [(start, start + prod(array.shape[1:]) * item) for start in starts]
@@ -119,3 +116,21 @@ def _besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
     pieces = sorted(piece for array in arrays for piece in _pieces(array))
     edges = [0, *(edge for piece in pieces for edge in piece), size]
     return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+
+
+# -- ImageJ and Fiji, whose files have their scale in tags of TIFF and a text -----------------------------------------
+
+
+def pixel_size(tree: Tree) -> Iterator[Found]:
+    """Sizes of pixels, of lengths or reciprocal lengths as the unit says."""
+    written = str(look_up(tree, "ImageDescription/unit") or "").replace("\\u00B5", "µ").replace("\\u00b5", "µ")
+    if not written or tree.get("ResolutionUnit", 1) != 1:
+        return
+    for field, wanted in (("image.pixel_size", "m"), ("image.reciprocal_pixel_size", "1/m")):
+        if convert(1.0, written, wanted) is None:
+            continue
+        for direction in "xy":
+            density = tree.get(f"{direction.upper()}Resolution")
+            if density:
+                key = f"{direction.upper()}Resolution + ImageDescription/unit"
+                yield Found(f"{field}_{direction}", 1 / density, key, [density, written], written, "derived")

@@ -1,15 +1,23 @@
 """How a Velox file is laid out: groups of data by kind, each with pixels and a column of JSON text for each frame.
 
 Read off files of versions 4 to 13; the layout is also described by ``ercius/openNCEM`` (``emdVelox.py``) and the wiki
-of ``keitaroyam/yamtbx`` ("EMD file").
+of ``keitaroyam/yamtbx`` ("EMD file"). What is not there, or not as expected, raises `KeyError`, `ValueError` or
+`TypeError`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
+
+import h5py
+
+from diadem.hooks.fields import Block
+from diadem.plugins.velox.fields import start
 
 #: Programs that write this dialect name themselves in `Version`.
 _FORMATS = frozenset({"Velox", "DevelopersKit"})
@@ -23,15 +31,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One set of data: ``Data/<kind>/<key>``.
-
-    Attributes
-    ----------
-    kind : str
-        ``Image``, ``Spectrum``, ``SpectrumImage``, ``SpectrumStream`` or ``EelsSpectrumImage``.
-    key : str
-        32 hexadecimal digits.
-    """
+    """One set of data: ``Data/Image/<32 hexadecimal digits>``."""
 
     kind: str
     key: str
@@ -56,13 +56,7 @@ def version_of(root: Any) -> int:
 
 
 def items(root: Any, kind: str) -> list[Item]:
-    """Sets of data of one kind, in the order of their keys, which is that of RosettaSciIO.
-
-    Raises
-    ------
-    ValueError
-        There are more than `MAX_ITEMS`.
-    """
+    """Sets of data of one kind, in the order of their keys, which is that of RosettaSciIO."""
     group = root["Data"].get(kind)
     if group is None:
         return []
@@ -72,13 +66,7 @@ def items(root: Any, kind: str) -> list[Item]:
 
 
 def document(root: Any, name: str) -> Json:
-    """A JSON document that is the one element of a dataset of texts.
-
-    Raises
-    ------
-    KeyError, ValueError, TypeError
-        There is none, or it is no JSON object.
-    """
+    """A JSON document that is the one element of a dataset of texts."""
     return parsed(text_of(root, name))
 
 
@@ -94,13 +82,7 @@ def text_of(root: Any, name: str) -> bytes:
 
 
 def parsed(text: bytes) -> Json:
-    """A JSON object from its text.
-
-    Raises
-    ------
-    ValueError
-        It is none.
-    """
+    """A JSON object from its text."""
     try:
         found = json.loads(text)
     except RecursionError:
@@ -125,60 +107,21 @@ def frame_text(root: Any, item: Item, frame: int, name: str = "Metadata") -> byt
 
 
 def metadata(root: Any, item: Item, frame: int = 0, name: str = "Metadata") -> Json:
-    """The JSON document of one frame.
-
-    Raises
-    ------
-    KeyError, ValueError
-        There is none.
-    """
+    """The JSON document of one frame."""
     if not 0 <= frame < frames_of(root, item, name):
         raise KeyError(f"{item.place}/{name}")
     return parsed(frame_text(root, item, frame, name))
 
 
-def settings(root: Any, most: int = 2048) -> Iterator[tuple[str, Json]]:
-    """Path and content of the small JSON documents that are no metadata: operations, displays, properties."""
-    for name in ("Version", "Info", "Experiment", "Operations", "Features", "SharedProperties", "Displays"):
-        for path in _below(root, name, 0):
-            most -= 1
-            if most < 0:
-                return
-            try:
-                yield path, document(root, path)
-            except (KeyError, ValueError, TypeError, IndexError):
-                continue
-
-
-def _below(root: Any, path: str, depth: int) -> Iterator[str]:
-    """Paths of datasets at or below a path."""
-    found = root.get(path)
-    if found is None or depth > 3:
-        return
-    if hasattr(found, "keys"):
-        for name in found:
-            yield from _below(root, f"{path}/{name}", depth + 1)
-    else:
-        yield path
-
-
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which set of data is which signal, by number from 0.
+    """Which set of data is which signal, by number from 0."""
 
-    Attributes
-    ----------
-    signals : list of Item
-        The set of data behind each; a spectrum image stands for all streams, which are added up.
-    streams : list of Item
-        Streams of events, one for each detector, of the spectrum image, which is the last signal; none where the file
-        has been pruned.
-    stacks : bool
-        Whether images keep all their frames; beside a spectrum image only the first is given.
-    """
-
+    #: The set of data behind each; a spectrum image, the last one, stands for all streams, which are added up.
     signals: list[Item] = field(default_factory=list)
+    #: Streams of events, one for each detector; none where the file has been pruned.
     streams: list[Item] = field(default_factory=list)
+    #: Whether images keep all their frames; beside a spectrum image only the first is given.
     stacks: bool = True
 
     def numbers(self, item: Item) -> tuple[int, ...]:
@@ -210,11 +153,6 @@ def shape_of_stream(root: Any, item: Item, order: Order) -> tuple[int, int]:
 
     RosettaSciIO takes the shape of the file's last image, which may be an overview of another size; an image of the
     same shape confirms ours.
-
-    Raises
-    ------
-    ValueError, KeyError
-        They are not told, or no image has this shape.
     """
     raster = document(root, f"{item.place}/AcquisitionSettings")["RasterScanDefinition"]
     area = metadata(root, item)["Scan"]["ScanArea"]
@@ -226,3 +164,156 @@ def shape_of_stream(root: Any, item: Item, order: Order) -> tuple[int, int]:
     if (lines, columns) not in images:
         raise ValueError(f"a stream of {lines} x {columns} events, and images of {sorted(images)}")
     return lines, columns
+
+
+# -- blocks of metadata: the text of frames, the log, and what the program was set to ----------------------------------
+
+_KINDS = {"Image": "velox-image", "Spectrum": "velox-spectrum", "EelsSpectrumImage": "velox-eels"}
+_OTHERS = ("EelsSpectrumImage", "SpectrumImage", "SpectrumStream")
+#: Tables for data of which all frames are added up, or are one signal.
+_STACKED = frozenset({"velox-stream", "velox-spectrum"})
+#: Frames between the first and the last whose text is kept, and bytes of it for one set of data.
+MOST_FRAMES = 2000
+MOST_BYTES = 8 << 20
+#: Bytes that are looked through for them, with the zeros that fill the columns.
+_MOST_READ = 256 << 20
+#: Bytes of all documents of a file after which no other set of data is cut.
+_MOST_OF_ALL = 48 << 20
+#: Where documents of settings lie, and how many are looked at.
+_SETTINGS = ("Version", "Info", "Experiment", "Operations", "Features", "SharedProperties", "Displays")
+_MOST_SETTINGS = 2048
+#: A record separator before each document: RFC 7464, JSON text sequences.
+_SEPARATOR = b"\x1e"
+
+
+def blocks(root: Any) -> Iterator[Block]:
+    """Cut the blocks of a Velox file.
+
+    For each set of data the first frame's document, the last one's, and the bytes of those between; then the log, the
+    settings, and which program wrote the file.
+    """
+    if "Data" not in root:
+        return
+    order = order_of(root)
+    starts: list[str] = []
+    total = 0
+    for kind in ("Spectrum", "Image", *_OTHERS):
+        for item in items(root, kind):
+            for block in _of_item(root, item, order) if total < _MOST_OF_ALL else ():
+                with suppress(KeyError, ValueError, TypeError, AttributeError):  # when it began, in UTC
+                    starts += [found.value for found in start(block.tree)]
+                total += len(block.data)
+                yield block
+    program: Json = {}
+    for name in ("Version", "Info", "Experiment"):
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            program[name] = document(root, name)
+    yield Block("velox-program", program)
+    yield from _log(root, program, list(dict.fromkeys(starts)))
+    yield _settings(root, order)
+
+
+def _of_item(root: Any, item: Item, order: Order) -> Iterator[Block]:
+    """All blocks of one set of data; tables are for those of which a signal comes."""
+    numbers = order.numbers(item)
+    kind = _KINDS.get(item.kind, "velox-spectrum-image") if numbers else "velox-unread"
+    if numbers and item.kind == "SpectrumStream":
+        kind = "velox-stream" if item == order.streams[0] else "velox-stream-detector"
+    yield from _frames(root, item, "Metadata", kind, numbers, stacks=order.stacks)
+    if item.kind == "EelsSpectrumImage":
+        kind = "velox-eels-acquisition" if numbers else "velox-unread"
+        yield from _frames(root, item, "AcquisitionMetadata", kind, numbers)
+
+
+def _frames(
+    root: Any, item: Item, name: str, kind: str, numbers: tuple[int, ...], *, stacks: bool = False
+) -> Iterator[Block]:
+    """The first frame's document, the last one's, and the bytes of those between."""
+    count = frames_of(root, item, name)
+    if not count:
+        return
+    first, last = (frame_text(root, item, frame, name) for frame in (0, count - 1))
+    tree = _tree(first)
+    if kind == "velox-spectrum-image":  # the settings beside it count its frames
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            tree["SpectrumImageSettings"] = document(root, f"{item.place}/SpectrumImageSettings")
+    place = f"{item.place}/{name}"
+    at = "[:,0]" if count > 1 else ""
+    yield Block(kind, tree, first, "application/json", place + at, signals=numbers)
+    if count == 1:
+        return
+    yield from _between(root, item, name, numbers)
+    kind = "velox-last-frame" if kind in _STACKED or (kind == "velox-image" and stacks) else "velox-unread"
+    yield Block(kind, _tree(last), last, "application/json", f"{place}[:,{count - 1}]", signals=numbers)
+
+
+def _tree(text: bytes) -> Json:
+    """The document; {} where the text is none."""
+    try:
+        return parsed(text)
+    except ValueError:
+        return {}
+
+
+def _between(root: Any, item: Item, name: str, numbers: tuple[int, ...]) -> Iterator[Block]:
+    """Texts of the frames between the first and the last in one piece, as far as the limits go."""
+    count = frames_of(root, item, name)
+    most = min(MOST_FRAMES, _MOST_READ // root[item.place][name].shape[0])
+    texts: list[bytes] = []
+    total = 0
+    for frame in range(1, min(count - 1, most + 1)):
+        text = frame_text(root, item, frame, name)
+        total += len(text) + 1
+        if total > MOST_BYTES:
+            break
+        texts.append(text)
+    if not texts:
+        return
+    rest = f", {count - 2 - len(texts)} more in the file" if len(texts) < count - 2 else ""
+    place = f"{item.place}/{name}[:,1:{len(texts) + 1}]{rest}"
+    data = b"".join(_SEPARATOR + text for text in texts)
+    yield Block("velox-frames", {}, data, "application/json-seq", place, signals=numbers)
+
+
+def _log(root: Any, program: Json, starts: list[str]) -> Iterator[Block]:
+    """The experiment's log, beside the starts of the file's acquisitions and the version of the program."""
+    name = str(program.get("Experiment", {}).get("log", "")).strip("/")
+    if not name or not isinstance(root.get(name), h5py.Dataset):
+        return
+    with suppress(ValueError, TypeError, IndexError):
+        text = text_of(root, name)
+        tree = {
+            "starts": starts,
+            "applicationVersion": program.get("Info", {}).get("applicationVersion"),
+            **parsed(text),
+        }
+        yield Block("velox-log", tree, text, "application/json", name)
+
+
+def _settings(root: Any, order: Order) -> Block:
+    """What the program was set to, among it the elements that were looked for: small documents that are no metadata."""
+    tree: dict[str, Any] = {}
+    below = (path for name in _SETTINGS for path in _below(root, name, 0))
+    for path in islice(below, _MOST_SETTINGS):
+        with suppress(KeyError, ValueError, TypeError, IndexError):
+            content = document(root, path)
+            *above, name = path.split("/")
+            place = tree
+            for part in above:
+                place = place.setdefault(part, {})
+            place[name] = content
+    eds = tuple(number for number, item in enumerate(order.signals) if item.kind in ("Spectrum", "SpectrumStream"))
+    kind = "velox-settings" if eds else "velox-unread"
+    return Block(kind, tree, place="settings", signals=eds)
+
+
+def _below(root: Any, path: str, depth: int) -> Iterator[str]:
+    """Paths of datasets at or below a path."""
+    found = root.get(path)
+    if found is None or depth > 3:
+        return
+    if hasattr(found, "keys"):
+        for name in found:
+            yield from _below(root, f"{path}/{name}", depth + 1)
+    else:
+        yield path

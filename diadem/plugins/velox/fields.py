@@ -8,7 +8,6 @@ frame, in Central European winter).
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,12 +21,12 @@ from diadem.terms.fields import symbols_of
 
 #: How far a time may be from frames times pixels times dwell time, relatively, to be that of the whole acquisition.
 _NEAR: Final = 0.02
-_SEGMENTS: Final = "0123456789"
+_TIMES: Final = (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime"))
 
 Detector = Mapping[str, Any]
 
 
-def own(tree: Tree) -> tuple[str, Detector] | None:
+def _own(tree: Tree) -> tuple[str, Detector] | None:
     """Key and content of the one detector that the data come from; None where there is none or are several."""
     listed = look_up(tree, "Detectors")
     if not isinstance(listed, Mapping):
@@ -38,89 +37,67 @@ def own(tree: Tree) -> tuple[str, Detector] | None:
     numbered = listed.get(key) if number is not None else None
     # A number that leads to another detector than the name is not to be trusted; the name is.
     if isinstance(numbered, Mapping) and (not name or numbered.get("DetectorName") == name):
-        return key, numbered
+        return f"Detectors/{key}", numbered
     found = [(key, one) for key, one in listed.items() if isinstance(one, Mapping) and one.get("DetectorName") == name]
-    return found[0] if len(found) == 1 else None
+    return (f"Detectors/{found[0][0]}", found[0][1]) if len(found) == 1 else None
 
 
-def own_names(tree: Tree) -> Iterator[Found]:
-    """Type and serial number of the detector."""
-    found = own(tree)
-    if found is not None and (type_ := found[1].get("DetectorType")):
-        yield Found("detector.type", str(type_), f"Detectors/{found[0]}/DetectorType", type_)
-    key = f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}].CameraSerialNumber/value"
-    if serial := look_up(tree, key):
-        yield Found("detector.serial", str(serial), key, serial)
+def own(tree: Tree) -> Iterator[str]:
+    """Where that detector is."""
+    if (found := _own(tree)) is not None:
+        yield f"{found[0]}/"
 
 
-def angles(tree: Tree) -> Iterator[Found]:
-    """Range of collection angles of a scanning detector; where an X-ray detector stands."""
-    found = own(tree)
-    if found is None:
-        yield from _shared_elevation(tree)
-        return
-    key, detector = f"Detectors/{found[0]}", found[1]
-    inner, outer = (look_up(detector, f"CollectionAngleRange/{end}") for end in ("begin", "end"))
+def properties(tree: Tree) -> Iterator[str]:
+    """Where what programs add of the detector is, under its name."""
+    yield f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}]."
+
+
+def segment(tree: Tree) -> Iterator[str]:
+    """Where the first of its segments is, where the data come from all of them."""
+    if _own(tree) is None:
+        yield from (f"{key}/" for key, _ in _segments(tree)[:1])
+
+
+def part(tree: Tree) -> Iterator[str]:
+    """Where the detector is, or its first segment."""
+    yield from own(tree)
+    yield from segment(tree)
+
+
+def elevated(tree: Tree) -> Iterator[str]:
+    """Where its elevation is: its own, or that of a segment where all of them have it."""
+    if _own(tree) is not None or len({str(one.get("ElevationAngle")) for _, one in _segments(tree)}) == 1:
+        yield from part(tree)
+
+
+def ring(detector: Detector) -> Iterator[Found]:
+    """Range of collection angles of a scanning detector."""
+    keys = ["CollectionAngleRange/begin", "CollectionAngleRange/end"]
+    inner, outer = (look_up(detector, key) for key in keys)
     if inner is not None and outer is not None and 0 <= float(inner) < float(outer):
-        yield Found("detector.collection_inner", float(inner), f"{key}/CollectionAngleRange/begin", inner, "rad")
-        yield Found("detector.collection_outer", float(outer), f"{key}/CollectionAngleRange/end", outer, "rad")
-    for field, name in (("detector.elevation", "ElevationAngle"), ("detector.azimuth", "AzimuthAngle")):
-        if (raw := detector.get(name)) is not None:
-            yield Found(field, float(raw), f"{key}/{name}", raw, "rad")
+        yield Found("detector.collection_inner", float(inner), keys[0], inner, "rad")
+        yield Found("detector.collection_outer", float(outer), keys[1], outer, "rad")
 
 
-def segments(tree: Tree) -> list[tuple[str, Detector]]:
-    """Detectors that are parts of the one named: SuperXG21 to SuperXG24 of SuperXG2. Those that were off are left out.
-
-    Returns
-    -------
-    list of (str, mapping)
-        Key below ``Detectors`` and content.
-    """
+def _segments(tree: Tree) -> list[tuple[str, Detector]]:
+    """Key and content of the parts of the detector named, SuperXG21 to SuperXG24 of SuperXG2, that were on."""
     name = str(look_up(tree, "BinaryResult/Detector") or "")
     listed = look_up(tree, "Detectors")
     found = []
     for key, one in listed.items() if name and isinstance(listed, Mapping) else ():
         whole = str(one.get("DetectorName", "")) if isinstance(one, Mapping) else ""
         part = whole.removeprefix(name) if whole.startswith(name) else "-"
-        if len(part) == 1 and part in _SEGMENTS and str(one.get("Enabled")).lower() == "true":
+        if len(part) == 1 and part in "0123456789" and str(one.get("Enabled")).lower() == "true":
             found.append((f"Detectors/{key}", one))
     return found
 
 
-def _shared_elevation(tree: Tree) -> Iterator[Found]:
-    """The elevation that all segments of a detector have."""
-    found = [(key, one.get("ElevationAngle")) for key, one in segments(tree)]
-    raw = {str(value) for _, value in found}
-    if len(raw) == 1 and None not in (value for _, value in found):
-        key, value = found[0]
-        yield Found("detector.elevation", float(str(value)), f"{key}/ElevationAngle", value, "rad")
-
-
-def camera(tree: Tree) -> Iterator[Found]:
-    """Exposure, binning and frame rate of a camera."""
-    found = own(tree)
-    if found is None or found[1].get("DetectorType") not in (None, "ImagingDetector"):
-        return
-    key, detector = f"Detectors/{found[0]}", found[1]
-    if (raw := detector.get("ExposureTime")) is not None:
-        yield Found("camera.exposure", float(raw), f"{key}/ExposureTime", raw, "s")
-    across, down = (look_up(detector, f"Binning/{side}") for side in ("width", "height"))
-    if across is not None and across == down and int(across) > 0:
-        yield Found("camera.binning", int(across), f"{key}/Binning/width", across, "1")
-    rate = f"CustomProperties/Detectors[{detector.get('DetectorName')}].FrameRate/value"
-    if (raw := look_up(tree, rate)) is not None:
-        yield Found("camera.frame_rate", float(raw), rate, raw, "1/s")
-
-
-def times_of_spectrum(tree: Tree) -> Iterator[Found]:
+def times(detector: Detector) -> Iterator[Found]:
     """Live and real time of the detector of a single spectrum."""
-    found = own(tree)
-    if found is None:
-        return
-    for field, name in (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime")):
-        if (raw := found[1].get(name)) is not None:
-            yield Found(field, float(raw), f"Detectors/{found[0]}/{name}", raw, "s")
+    for field, name in _TIMES:
+        if (raw := detector.get(name)) is not None:
+            yield Found(field, float(raw), name, raw, "s")
 
 
 def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
@@ -128,58 +105,21 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
 
     Old programs write the times of the last frame alone.
     """
-    parts = segments(tree)
-    dwell = float(look_up(tree, "Scan/DwellTime") or 0)
-    whole = _count(tree) * math.prod(_pixels(tree)) * dwell
+    parts = _segments(tree)
+    whole = _count(tree) * float(look_up(tree, "Scan/DwellTime") or 0)
+    for size, near, far in (("height", "top", "bottom"), ("width", "left", "right")):
+        part = float(look_up(tree, f"Scan/ScanArea/{far}")) - float(look_up(tree, f"Scan/ScanArea/{near}"))
+        whole *= round(float(look_up(tree, f"Scan/ScanSize/{size}")) * part)
     real = [float(one["RealTime"]) for _, one in parts]
     if not real or not all(whole > 0 and abs(time - whole) <= _NEAR * whole for time in real):
         return
-    for field, name in (("eds.live_time", "LiveTime"), ("eds.real_time", "RealTime")):
+    for field, name in _TIMES:
         given = [float(one[name]) for _, one in parts]
         if max(given) - min(given) <= 1e-3 * max(given):
             yield Found(field, given[0], f"{parts[0][0]}/{name}", parts[0][1][name], "s")
 
 
-def _pixels(tree: Tree) -> tuple[int, int]:
-    """Lines and columns that were scanned."""
-    sides = []
-    for size, near, far in (("height", "top", "bottom"), ("width", "left", "right")):
-        part = float(look_up(tree, f"Scan/ScanArea/{far}")) - float(look_up(tree, f"Scan/ScanArea/{near}"))
-        sides.append(round(float(look_up(tree, f"Scan/ScanSize/{size}")) * part))
-    return sides[0], sides[1]
-
-
-# -- techniques and values -------------------------------------------------------------------------------------------
-
-#: `Optics.ProjectorMode` of a camera's image; all scanned images have 1 too.
-_PROJECTED: Final = {"1": "diffraction", "2": "TEM"}
-
-
-def technique_of_image(tree: Tree) -> Iterator[Found]:
-    """Technique of an image; none of a transform. A map of elements is of X-rays where its detectors tell so."""
-    found = own(tree)
-    if found is None:
-        yield from x_rays(tree)
-        return
-    key, type_ = f"Detectors/{found[0]}/DetectorType", found[1].get("DetectorType")
-    scanned = str(look_up(tree, "Optics/OperatingMode")) == "2"
-    reciprocal = look_up(tree, "BinaryResult/PixelUnitX") == "1/m"
-    if type_ == "ScanningDetector" and scanned and not reciprocal:
-        yield Found("signal.technique", "STEM", key, type_, status="derived")
-    raw = str(look_up(tree, "Optics/ProjectorMode"))
-    technique = _PROJECTED.get(raw)
-    if type_ == "ImagingDetector" and not scanned and technique and reciprocal == (technique == "diffraction"):
-        yield Found("signal.technique", technique, "Optics/ProjectorMode", raw, status="derived")
-
-
-def x_rays(tree: Tree) -> Iterator[Found]:
-    """EDS, of spectra whose detectors stand at an elevation."""
-    found = own(tree)
-    parts = [(f"Detectors/{found[0]}", found[1])] if found is not None else segments(tree)
-    for key, detector in parts[:1]:
-        if detector.get("ElevationAngle") is not None:
-            raw = detector.get("DetectorType")
-            yield Found("signal.technique", "EDS", f"{key}/DetectorType", raw, status="derived")
+# -- values --------------------------------------------------------------------------------------------------------
 
 
 def field_of_view(tree: Tree) -> Iterator[Found]:
@@ -293,7 +233,9 @@ def log(tree: Tree) -> Iterator[Found]:
         return
     stated = any(line.moment.tzinfo is not None for line in lines)
     status, known = ("stated", "known") if stated else ("derived", "derived")
-    local = stated or bool(apart) or _shows_local_time(tree.get("applicationVersion"))
+    # A program that shows UTC shows the clock on the wall, if it is known to do so; an older one may show just UTC.
+    version = re.match(r"(\d{1,4})\.(\d{1,4})\.", str(tree.get("applicationVersion")))
+    local = stated or bool(apart) or (version is not None and (int(version[1]), int(version[2])) >= _LOCAL_SINCE)
     zone = dt.timezone(apart) if local else dt.UTC
     if local:
         minutes = round(apart.total_seconds() / 60)
@@ -320,9 +262,3 @@ def _offset(lines: Sequence[_Line], instants: Sequence[dt.datetime]) -> dt.timed
     began = (line.moment for line in lines if line.what == "Started")
     derived = (offset_of(moment, instant) for moment in began for instant in instants)
     return stated[0] if stated else next((apart for apart in derived if apart is not None), None)
-
-
-def _shows_local_time(program: Any) -> bool:
-    """Whether a program's log shows the clock on the wall; one that shows UTC under an older one may be just that."""
-    match = re.match(r"(\d{1,4})\.(\d{1,4})\.", str(program))
-    return match is not None and (int(match[1]), int(match[2])) >= _LOCAL_SINCE

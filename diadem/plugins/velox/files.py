@@ -21,12 +21,12 @@ import numpy as np
 from diadem.errors import ReaderError
 from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal
 from diadem.hooks.hdf5 import groups, shows
-from diadem.plugins.ncem import blocks as ncem
-from diadem.plugins.velox.blocks import blocks
+from diadem.plugins.ncem import attributes as ncem
 from diadem.plugins.velox.container import (
     Item,
     Json,
     Order,
+    blocks,
     document,
     is_velox,
     items,
@@ -112,7 +112,12 @@ class _Described:
         axes = list(_plane(tree["BinaryResult"], navigate=False))
         if not self._order.stacks or dataset.shape[2] == 1:
             return _lazy(dataset, (0, 1)), axes, ""
-        time = {"name": "Time", "scale": _frame_time(tree), "offset": 0.0, "units": "s", "navigate": True}
+        # Seconds of a frame: of the scan, or of the exposure of a camera, whose image keeps the time of the last scan.
+        if "FrameTime" in (scan := tree["Scan"]) and float(scan.get("ScanSize", {}).get("width", 1)):
+            frame = float(scan["FrameTime"])
+        else:
+            frame = float(tree["Detectors"][f"Detector-{tree['BinaryResult']['DetectorIndex']}"]["ExposureTime"])
+        time = {"name": "Time", "scale": frame, "offset": 0.0, "units": "s", "navigate": True}
         return _lazy(dataset, (2, 0, 1)), [time, *axes], ""
 
     def _spectrum(self, item: Item) -> tuple[Any, list[Json], str]:
@@ -222,15 +227,6 @@ def _plane(result: Mapping[str, Any], *, navigate: bool) -> Iterator[Json]:
         yield {**axis, "units": result.get(f"PixelUnit{name.upper()}", ""), "navigate": navigate}
 
 
-def _frame_time(tree: Json) -> float:
-    """Seconds of a frame: of the scan, or of the camera's exposure; a camera image keeps the time of the last scan."""
-    scan = tree["Scan"]
-    if "FrameTime" in scan and float(scan.get("ScanSize", {}).get("width", 1)):
-        return float(scan["FrameTime"])
-    number = tree["BinaryResult"]["DetectorIndex"]
-    return float(tree["Detectors"][f"Detector-{number}"]["ExposureTime"])
-
-
 def _energy(tree: Json, name: str) -> Json:
     """Energy axis of an X-ray spectrum: the first detector whose name has that of the data in it; in eV."""
     wanted = tree["BinaryResult"]["Detector"]
@@ -331,20 +327,7 @@ def _labels(root: Any) -> Iterator[tuple[str, str]]:
 
 
 def read_emd(path: Any, lazy: bool = True) -> list[Dictionary]:
-    """Read an EMD file; without the package that decodes Velox spectra, what can be read, and say so.
-
-    Parameters
-    ----------
-    path : str or file object
-        The file.
-    lazy : bool
-        Whether arrays stay in the file.
-
-    Returns
-    -------
-    list of dict
-        RosettaSciIO's signal dictionaries; the first has ``issues`` where something could not be read.
-    """
+    """Read an EMD file; without the package that decodes Velox spectra, what can be read, with ``issues``."""
     import h5py
 
     root = h5py.File(path, "r")

@@ -6,7 +6,7 @@ What is not data in SmartSEM's table: which column made the picture, and the siz
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks import text as texts
@@ -18,28 +18,12 @@ _KEY = re.compile(r"[A-Z]{2}_[A-Z0-9_]+\Z")
 _SAID = re.compile(r"([^=:]*?)\s*[=:]\s?(.*)\Z")
 #: Words that are no unit though they follow a number: names such as ``3 - 5``.
 _UNIT = re.compile(r"(|%|°|K? ?X|x|[a-zA-Zµμ°²/-]{1,6})\Z")
-#: Place of a number, field, unit, and the parameter that says the same better.
-_PLACES = (
-    (4, "optics.magnification", "1", "AP_MAG"),
-    (6, "beam.acceleration_voltage", "V", "AP_ACTUALKV"),
-    (9, "optics.working_distance", "m", "AP_WD"),
-)
 _PRESENT = "DP_FIB_PRESENT"
 _IMAGING = "DP_FIB_IMAGING"
-#: Parameters known by the name that SmartSEM shows.
-_SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of Zeiss; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
+    """Blocks of a TIFF file of Zeiss; none of another."""
     del files
     orion = list(cut(path, "zeiss-orion", in_tags("zeiss-orion", {65000: parse_orion}, "application/xml")))
     yield from orion
@@ -50,14 +34,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
 
 
 def parse_smartsem(data: bytes) -> dict[str, Any]:
-    """SmartSEM's parameters.
-
-    Returns
-    -------
-    mapping
-        ``unnamed``: the numbers before the first name. Each parameter by its name: ``Name`` as shown on screen,
-        ``Value`` and, where the value is a number with a unit, ``Unit``.
-    """
+    """SmartSEM's parameters by name, as on screen and with their unit; ``unnamed`` are the numbers before them."""
     found: dict[str, Any] = {}
     unnamed: list[float] = []
     key = ""
@@ -95,13 +72,6 @@ def _parameter(tree: Tree, key: str) -> str:
     return str(look_up(tree, f"CZ_SEM/{key}/Value") or "")
 
 
-def _quantity(tree: Tree, field: str, key: str) -> Iterator[Found]:
-    """A parameter with its own unit."""
-    raw = _parameter(tree, key)
-    if (value := positive(raw)) is not None:
-        yield Found(field, value, f"CZ_SEM/{key}/Value", raw, str(look_up(tree, f"CZ_SEM/{key}/Unit") or ""))
-
-
 def by_electrons(tree: Tree) -> bool:
     """Whether the electron column has made the picture; so it is where nothing is said of an ion column."""
     said = _parameter(tree, _IMAGING).upper()
@@ -129,25 +99,12 @@ def _has_ions(tree: Tree) -> bool | None:
     return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
 
 
-def shown(tree: Tree) -> Iterator[Found]:
-    """Parameters by the name on the screen."""
-    for key, entry in tree["CZ_SEM"].items():
-        field = _SHOWN.get(entry.get("Name", "")) if isinstance(entry, Mapping) else None
-        if field:
-            yield from _quantity(tree, field, key)
-
-
 def pixel_size(tree: Tree) -> Iterator[Found]:
-    """Pixel size: as stated for the image, else the instrument's scaled to the width of the image."""
-    stated = [
-        found for direction in "xy" for found in _quantity(tree, f"image.pixel_size_{direction}", "AP_IMAGE_PIXEL_SIZE")
-    ]
-    yield from stated
+    """Pixel size of the instrument scaled to the width of the image."""
     unnamed: Sequence[float] = look_up(tree, "CZ_SEM/unnamed") or ()
     width = tree.get("ImageWidth")
-    if not stated and len(unnamed) > 3 and unnamed[3] > 0 and width:
-        key = "CZ_SEM/unnamed/3 + ImageWidth"
-        size = unnamed[3] * 1024 / width
+    if len(unnamed) > 3 and unnamed[3] > 0 and width:
+        size, key = unnamed[3] * 1024 / width, "CZ_SEM/unnamed/3 + ImageWidth"
         for direction in "xy":
             yield Found(f"image.pixel_size_{direction}", size, key, [unnamed[3], width], "m", "derived")
 
@@ -177,12 +134,3 @@ def technique(tree: Tree) -> Iterator[Found]:
         yield Found("signal.technique", technique, f"CZ_SEM/{key}", said, status="derived")
     elif by_ions(tree):
         yield Found("signal.technique", "FIB", f"CZ_SEM/{key}", said, status="derived")
-
-
-def numbers(tree: Tree) -> Iterator[Found]:
-    """Numbers before the first parameter, all that old LEO microscopes write; each where no parameter states it."""
-    said = look_up(tree, "CZ_SEM") or {}
-    unnamed: Sequence[float] = said.get("unnamed") or ()
-    for place, field, unit, parameter in _PLACES:
-        if len(unnamed) > place and unnamed[place] > 0 and parameter not in said:
-            yield Found(field, unnamed[place], f"CZ_SEM/unnamed/{place}", unnamed[place], unit)

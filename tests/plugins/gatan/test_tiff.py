@@ -10,12 +10,13 @@ import pytest
 import tifffile
 
 from diadem.errors import ReaderError
+from diadem.hooks.cuts import cutter
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.gatan.tiff import read
 from tests.plugins.tiff.files import firsts, values
 
 TABLES = tables("diadem.plugins.gatan")
+read = cutter("diadem.plugins.gatan/gatan-tiff")
 REAL = "tif-gatan/test_loading_image_saved_with_DM.tif"
 
 

@@ -19,8 +19,7 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.velox.blocks import MOST_FRAMES
-from diadem.plugins.velox.container import parsed
+from diadem.plugins.velox.container import MOST_FRAMES, parsed
 from tests.plugins.opened import blocks as blocks_of
 from tests.plugins.velox.made_up import MINIMAL, columns, merged, velox
 

@@ -13,7 +13,7 @@ from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.imagej/imagej")
+read = cutter("diadem.plugins.tiff/imagej")
 
 
 def made(path: Path, unit: str) -> Path:
@@ -34,7 +34,7 @@ def made(path: Path, unit: str) -> Path:
     ],
 )
 def test_scales(tmp_path: Path, unit: str, field: str, factor: float) -> None:
-    found = firsts(values(read, tables("diadem.plugins.imagej"), made(tmp_path / "a.tif", unit)))
+    found = firsts(values(read, tables("diadem.plugins.tiff"), made(tmp_path / "a.tif", unit)))
     expected = {f"{field}_x": pytest.approx(factor / 4), f"{field}_y": pytest.approx(factor / 2)} if field else {}
     assert found == expected
 

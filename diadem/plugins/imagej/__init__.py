@@ -1,1 +1,0 @@
-"""ImageJ and Fiji: the scale of TIFF files that they save."""
