@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 #: First byte and end (exclusive) of a region.
 ByteRange = tuple[int, int]
@@ -37,3 +38,14 @@ class ArrayLayout:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     partial: bool = False
+
+    @classmethod
+    def packed(cls, file: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
+        """An array without gaps whose last index counts fastest."""
+        item = int(dtype[2:])
+        return cls(file, offset, dtype, shape, tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape))))
+
+    @property
+    def end(self) -> int:
+        """The byte behind the last element, where the first index counts slowest and forwards."""
+        return self.offset + self.shape[0] * self.strides[0]

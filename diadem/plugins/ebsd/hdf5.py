@@ -10,23 +10,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import Any, cast
+
+import h5py
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.hdf5 import LONGEST, Left, children, groups, is_array, shows
 from diadem.hooks.text import number
-from diadem.plugins.ebsd.maps import axis, signal, told_uneven
-
-if TYPE_CHECKING:
-    import h5py
+from diadem.plugins.ebsd.maps import signal, told_uneven
 
 #: Of one file: scans, arrays of a scan, values of a header, groups inside one another.
 _SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
 #: Parts that cannot be read which are told.
 _FAILURES = 8
-#: Bytes of a value of a header; pictures and backgrounds are longer.
-_LONGEST = 1 << 16
+#: Items of a value of a header; pictures and backgrounds have more.
+_ITEMS = 64
 #: Points of a map.
 _POINTS = 1 << 26
 _COLUMNS = ("X Cells", "NCOLS", "nColumns", "n_columns")
@@ -42,52 +43,30 @@ _KINDS = {"oxford": "h5oina", "bruker": "bruker-ebsd", "edax": "edax-ebsd", "kik
 _PICTURES = frozenset({"Band Contrast", "IQ", "RadonQuality"})
 
 
-def _maker(path: str) -> str:
-    """Who wrote a file of EBSD, by its root."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        maker = str(_file(root).get("Manufacturer", "")).lower()
-        return maker if maker and any("EBSD" in scan for _, scan in _scans(root)) else ""
-
-
 def is_h5oina(path: str) -> bool:
     """Oxford Instruments names its format's version and its slices."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"Format Version", "Index"} <= set(root) and "oxford" in str(_file(root).get("Manufacturer", "")).lower()
+    return shows(path, lambda root: {"Format Version", "Index"} <= set(root) and "oxford" in _maker(root))
 
 
-def is_bruker(path: str) -> bool:
-    """ESPRIT's export."""
-    return "bruker" in _maker(path)
+def _is_of(maker: str, path: str) -> bool:
+    """Whether it is a file of EBSD of this maker."""
+    return shows(path, lambda root: maker in _maker(root) and any("EBSD" in scan for _, scan in _scans(root)))
 
 
-def is_edax(path: str) -> bool:
-    """OIM's and TEAM's export."""
-    return "edax" in _maker(path)
-
-
-def is_kikuchipy(path: str) -> bool:
-    """Kikuchipy's own."""
-    return "kikuchipy" in _maker(path)
+is_bruker = partial(_is_of, "bruker")  # ESPRIT's export
+is_edax = partial(_is_of, "edax")  # OIM's and TEAM's
+is_kikuchipy = partial(_is_of, "kikuchipy")
 
 
 def is_emsoft(path: str) -> bool:
     """EMsoft keeps what a program was told beside what it made."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"EMData", "EMheader"} <= set(root)
+    return shows(path, lambda root: {"EMData", "EMheader"} <= set(root))
 
 
 def open_emsoft(files: Files) -> Opened:
     """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
-    import h5py
-
     root = h5py.File(files.hdf5(), "r")
-    return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], [_VALUES]), place="EMheader")])
+    return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], Left(_VALUES)), place="EMheader")])
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -95,11 +74,8 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
     What a program says beside the patterns it says of all of the scan; only Oxford has a header for each technique.
     """
-    import h5py
-
     root = h5py.File(files.hdf5(), "r")
-    told = _file(root)
-    maker = str(told.get("Manufacturer", "")).lower()
+    told, maker = _file(root), _maker(root)
     kind = next((kind for name, kind in _KINDS.items() if name in maker), "h5oina")
     signals: list[Signal] = []
     blocks, failed, uneven = [], [], False
@@ -136,33 +112,23 @@ def _unreadable(name: str, why: str) -> Iterator[Signal]:
 # -- groups and values -----------------------------------------------------------------------------------------------
 
 
-def _hard(group: Any) -> Iterator[tuple[str, Any]]:
-    """What lies below a group by hard links, which lead nowhere else."""
-    import h5py
-
-    for name in group if isinstance(group, h5py.Group) else ():
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def _groups(group: Any) -> dict[str, h5py.Group]:
-    import h5py
-
-    return {name: item for name, item in _hard(group) if isinstance(item, h5py.Group)}
-
-
 def _file(root: Any) -> dict[str, Any]:
     """Values at the root; EDAX has a blank before their names, kikuchipy small letters."""
-    return {name.strip().title() if name.islower() else name.strip(): value for name, value in _values(root, [100])}
+    found = _tree(root, Left(100), _DEEPEST).items()
+    return {name.strip().title() if name.islower() else name.strip(): value for name, value in found}
 
 
-def _scans(root: Any) -> Iterator[tuple[str, h5py.Group]]:
+def _maker(root: Any) -> str:
+    return str(_file(root).get("Manufacturer", "")).lower()
+
+
+def _scans(root: Any) -> Iterator[tuple[str, Any]]:
     """Groups with groups of techniques in them: below the root, or below projects, samples and areas."""
     found = 0
     todo: list[tuple[str, Any, int]] = [("", root, 0)]
     while todo and found <= _SCANS:
         place, group, depth = todo.pop(0)
-        for name, inner in _groups(group).items():
+        for name, inner in groups(group).items():
             where = f"{place}/{name}".lstrip("/")
             if any(_techniques(inner)):
                 found += 1
@@ -173,33 +139,20 @@ def _scans(root: Any) -> Iterator[tuple[str, h5py.Group]]:
 
 def _techniques(scan: Any) -> list[str]:
     """Names of the groups that have a header."""
-    return [name for name, group in _groups(scan).items() if "Header" in _groups(group)]
+    return [name for name, group in groups(scan).items() if "Header" in groups(group)]
 
 
-def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
-    """Values and groups of a header; `left` counts what may still be read. A unit stands at ``name@Unit``."""
-    found = dict(_values(group, left))
-    for name, inner in _groups(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+def _tree(group: Any, left: Left, depth: int = 0) -> dict[str, Any]:
+    """Values and groups of a header. A unit stands at ``name@Unit``."""
+    found: dict[str, Any] = {}
+    for name, item in children(group):
+        if is_array(item) and 0 < item.size <= _ITEMS and item.nbytes <= LONGEST and left.take():
+            found[name] = _plain(item[()])
+            if unit := _plain(item.attrs.get("Unit", "")):
+                found[f"{name}@Unit"] = unit
+    for name, inner in groups(group).items() if depth < _DEEPEST and left else ():
         found[name] = _tree(inner, left, depth + 1)
     return found
-
-
-def _values(group: Any, left: list[int]) -> Iterator[tuple[str, Any]]:
-    import h5py
-
-    for name, item in _hard(group):
-        if not isinstance(item, h5py.Dataset) or left[0] <= 0:
-            continue
-        left[0] -= 1
-        if _kept_here(item) and item.size and item.size <= 64 and item.size * item.dtype.itemsize <= _LONGEST:
-            yield name, _plain(item[()])
-            if unit := _plain(item.attrs.get("Unit", "")):
-                yield f"{name}@Unit", unit
-
-
-def _kept_here(item: Any) -> bool:
-    """Whether an array lies in this file."""
-    return item.dtype.kind in "SOiufb" and item.external is None and not item.is_virtual
 
 
 def _plain(value: Any) -> Any:
@@ -233,7 +186,7 @@ class _Part:
         self.place, self.technique = place, technique
         self._scan, self._data = scan, scan[technique].get("Data")
         self._title = "" if place == str(told.get("Index", "")) else f"{place}: "
-        self.header = _tree(scan[technique]["Header"], [_VALUES])
+        self.header = _tree(scan[technique]["Header"], Left(_VALUES))
         self.uneven = str(self.header.get("Grid Type", "")) not in _SQUARE
 
     def signals(self) -> Iterator[Signal]:
@@ -246,14 +199,11 @@ class _Part:
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         """Arrays that have a row for each point, in the group or in groups below it: elements, detectors."""
-        import h5py
-
-        for name, item in _hard(self._data):
-            inside = _hard(item) if isinstance(item, h5py.Group) else [("", item)]
-            for below, array in inside:
-                if not isinstance(array, h5py.Dataset) or not array.ndim or array.dtype.kind not in "iufb":
-                    continue
-                if (self.uneven or name not in _PLACES) and array.shape[0] > 1 and _kept_here(array):
+        for name, item in children(self._data):
+            if name in _PLACES and not self.uneven:
+                continue
+            for below, array in children(item) if isinstance(item, h5py.Group) else [("", item)]:
+                if is_array(array, "iufb") and array.shape and array.shape[0] > 1:
                     yield f"{name} {below}".strip(), array
 
     def _grid(self, size: int) -> _Grid:
@@ -271,7 +221,7 @@ class _Part:
         import numpy as np
 
         listed = [self._scan.get(f"{self.technique}/SEM/{name}") for name in ("IY", "IX")]
-        if size > _POINTS or not all(_is_list(one, size) for one in listed):
+        if size > _POINTS or not all(is_array(one, "iu") and one.shape == (size,) for one in listed):
             return _Grid(size)
         row, column = (one[()].astype(np.int64) - int(one[()].min()) for one in listed)
         shape = int(row.max()) + 1, int(column.max()) + 1
@@ -283,13 +233,6 @@ class _Part:
 
     def _first(self, names: Sequence[str]) -> float | None:
         return next((found for name in names if (found := number(self.header.get(name, ""))) is not None), None)
-
-
-def _is_list(found: Any, size: int) -> bool:
-    """Whether it is an array of so many whole numbers."""
-    import h5py
-
-    return isinstance(found, h5py.Dataset) and found.shape == (size,) and found.dtype.kind in "iu" and _kept_here(found)
 
 
 def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
@@ -335,7 +278,7 @@ def _shape(grid: _Grid) -> tuple[int, ...]:
 
 def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
     if grid.uneven:
-        return [axis("point", grid.size)]
+        return [axis("point", grid.size, navigate=True)]
     steps = zip(("y", "x"), grid.shape or (1, grid.size), grid.steps, strict=True)
     axes = [axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
     return axes[-len(_shape(grid)) :]
@@ -343,12 +286,10 @@ def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
 
 def _simulated(root: Any) -> Iterator[Signal]:
     """Every array of pictures below ``EMData``."""
-    import h5py
-
     found = 0
-    for program, group in _groups(root["EMData"]).items():
-        for name, array in _hard(group):
-            if isinstance(array, h5py.Dataset) and array.ndim > 2 and array.dtype.kind in "iuf" and _kept_here(array):
+    for program, group in groups(root["EMData"]).items():
+        for name, array in children(group):
+            if is_array(array, "iuf") and array.ndim > 2:
                 grid = _Grid(array.shape[0])
                 axes = [axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
                 yield signal(f"{program}: {name}", axes[::-1], _lazy(array, grid).reshape(array.shape))

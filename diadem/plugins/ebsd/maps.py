@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, axis
 from diadem.hooks.text import decode, ini, number
 from diadem.model.layout import ArrayLayout
 
@@ -27,6 +27,8 @@ from diadem.model.layout import ArrayLayout
 _LONGEST_HEAD = 1 << 20
 _PIECE = 1 << 16
 _MOST_COLUMNS, _MOST_POINTS = 64, 1 << 40
+#: Heads: to the line that names the columns; comments.
+_CTF, _ANG = re.compile(r".*?^Phase\tX[^\n]*\n", re.DOTALL | re.MULTILINE), re.compile(r"(?:#[^\n]*(?:\n|\Z))*")
 #: Columns of .ang files that do not name them (OIM's own order).
 _ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
 #: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of a transmission microscope, which steps of
@@ -50,14 +52,6 @@ _WIDEST, _LONGEST_STEP = 16384, 1e6
 Shape = tuple[int, ...]
 
 
-def axis(
-    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
-) -> dict[str, Any]:
-    """An axis as readers of RosettaSciIO give it; "point" where points follow each other, and lie anywhere."""
-    said = {"name": name, "size": size, "scale": scale, "offset": offset, "units": units}
-    return {**said, "navigate": navigate or name == "point"}
-
-
 def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: ArrayLayout | None = None) -> Signal:
     """A signal of a map."""
     return Signal(axes, data, array, {"General": {"title": title}, "Signal": {"signal_type": ""}})
@@ -78,8 +72,7 @@ def told_uneven(signals: Iterable[Signal]) -> Iterator[Signal]:
 
 def open_ctf(files: Files) -> Opened:
     """Open a Channel Text File: lines of name and value, then a line of the columns' names, then the points."""
-    head = _head(files, lambda line: line.startswith("Phase\tX"))
-    lines = _lines(head)
+    head, lines = _head(files, _CTF)
     tree = ctf(lines)
     shape = _grid(tree.get("YCells"), tree.get("XCells"))
     steps = tree.get("YStep"), tree.get("XStep")
@@ -88,13 +81,7 @@ def open_ctf(files: Files) -> Opened:
 
 
 def ctf(lines: Sequence[str]) -> dict[str, str]:
-    """Names and values of a head; the line about the Euler angles has several of them.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The head.
-    """
+    """Names and values of a head; the line about the Euler angles has several of them."""
     found: dict[str, str] = {}
     for line in lines[1:-1]:
         parts = [part.strip() for part in line.split("\t")]
@@ -121,8 +108,8 @@ def is_ang(path: str) -> bool:
 
 def open_ang(files: Files) -> Opened:
     """Open an .ang file: comments of name and value, then the points."""
-    head = _head(files, lambda line: not line.startswith("#"), with_last=False)
-    tree = ang(_lines(head))
+    head, lines = _head(files, _ANG)
+    tree = ang(lines)
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
     shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
     if uneven := "hex" in tree.get("GRID", "").lower():  # rows are shifted; every other one may have one point less
@@ -141,13 +128,7 @@ def is_acom(tree: Mapping[str, str]) -> bool:
 
 
 def ang(lines: Sequence[str]) -> dict[str, str]:
-    """Names and values of a head; of a name that comes again, as of several phases, the first counts.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The head.
-    """
+    """Names and values of a head; of a name that comes again, as of several phases, the first counts."""
     found: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lstrip("# ").replace("\t", " ").partition(" ")
@@ -214,11 +195,6 @@ def up_head(data: bytes) -> dict[str, Any]:
 
     All numbers are little-endian; columns, rows, grid and steps in um are there from version 3 on. PyEBSDIndex, in the
     public domain, reads them so.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of a file.
     """
     if len(data) < _UP.size:
         return {}
@@ -266,36 +242,19 @@ def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
         ][-(1 + (rows > 1)) :]
     axes = [*places, axis("dy", height), axis("dx", width)]
     shape = tuple(one["size"] for one in axes)
-    strides = tuple(int(kind[-1]) * prod(shape[place + 1 :]) for place in range(len(shape)))
-    yield signal("Patterns", axes, array=ArrayLayout(files.entry, tree["Offset"], kind, shape, strides))
+    yield signal("Patterns", axes, array=ArrayLayout.packed(files.entry, tree["Offset"], kind, shape))
 
 
 # -- what they have in common ------------------------------------------------------------------------------------------
 
 
-def _head(files: Files, ends: Callable[[str], bool], *, with_last: bool = True) -> str:
-    """The lines before the points, each byte a character."""
-    head = files[files.entry].read_at(0, _PIECE).decode("latin-1")
-    at = 0
-    while at < _LONGEST_HEAD:
-        end = head.find("\n", at) + 1
-        if not end:
-            more = files[files.entry].read_at(len(head), _PIECE).decode("latin-1")
-            if not more:
-                break
-            head += more
-            continue
-        if ends(head[at:end]):
-            return head[:end] if with_last else head[:at]
-        at = end
-    if with_last:
+def _head(files: Files, end: re.Pattern[str]) -> tuple[str, list[str]]:
+    """What stands before the points, each byte a character; and its lines in the coding in which they were written."""
+    found = end.match(files[files.entry].read_at(0, _LONGEST_HEAD).decode("latin-1"))
+    if found is None:
         raise ReaderError("no line names the columns of the points", where=files.entry)
-    return head
-
-
-def _lines(head: str) -> list[str]:
-    """The head's lines, in the coding in which they were written."""
-    return [line.rstrip("\r") for line in decode(head.encode("latin-1")).rstrip("\n").split("\n")]
+    text = decode(found[0].encode("latin-1")).rstrip("\n")
+    return found[0], [line.rstrip("\r") for line in text.split("\n")]
 
 
 def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
@@ -349,6 +308,6 @@ def _texts(
 def _axes(shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um") -> list[dict[str, Any]]:
     """Axes of a map or a line; of points that lie anywhere, one."""
     if steps is None:
-        return [axis("point", shape[0])]
+        return [axis("point", shape[0], navigate=True)]
     known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], steps, strict=True)]
     return [axis(name, size, step or 1.0, 0.0, unit if step else "") for name, size, step in known[-len(shape) :]]
