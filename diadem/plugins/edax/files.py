@@ -179,11 +179,6 @@ def _plain(value: Any) -> Any:
 # -- what they mean ----------------------------------------------------------------------------------------------------
 
 
-def single(value: Any) -> float:
-    """A number of 32 bits with the digits that it was written with."""
-    return float(f"{float(value):.7g}")
-
-
 def acquired(tree: Tree) -> Iterator[Found]:
     """Year, day, month, minute, hour, hundredths, seconds, as MS-DOS has them."""
     names = ("Year", "Mon", "Day"), ("Hour", "Min", "Sec", "Hund")
