@@ -102,20 +102,7 @@ def _signals(files: Files, header: Callable[[], Block | None]) -> Iterator[Signa
 
 
 def load(path: str, lazy: bool = True) -> list[Dictionary]:
-    """Read by RosettaSciIO, which goes by the suffix, by what the file is.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    lazy : bool
-        Whether arrays stay in the file.
-
-    Returns
-    -------
-    list of dict
-        Its signals.
-    """
+    """Read by RosettaSciIO, which goes by the suffix, by what the file is."""
     from rsciio.bruker._api import bcf_reader, spx_reader
 
     with Path(path).open("rb") as stream:
@@ -128,24 +115,7 @@ def load(path: str, lazy: bool = True) -> list[Dictionary]:
 
 
 def read_xml(data: bytes) -> dict[str, Any]:
-    """Parse a stream of Bruker's XML.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole document; its first line names the encoding, ``WINDOWS-1252``.
-
-    Returns
-    -------
-    dict
-        Names to texts, dictionaries, and lists where a name occurs several times; the attribute ``Name`` stands
-        among them. Pictures, spectra and long texts are left out.
-
-    Raises
-    ------
-    xml.etree.ElementTree.ParseError
-        It is no XML, not all of it, or one that expands without end.
-    """
+    """Parse a stream of Bruker's XML; pictures, spectra and long texts are left out, the attribute ``Name`` is not."""
     return _children(ElementTree.fromstring(data), 0)  # noqa: S314 - expat refuses what expands, and reads no other file
 
 

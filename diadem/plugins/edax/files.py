@@ -68,7 +68,7 @@ _PER_KILOVOLT = {"accV": 10}
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a spectrum, or a map or line with its spectrum and image."""
     array = layout(files)
-    end = array.offset + array.shape[0] * array.strides[0] if array else 0
+    end = array.end if array else 0
     return Opened(_signals(files, array if end <= files[files.entry].size else None), _blocks(files), end)
 
 
@@ -84,10 +84,7 @@ def layout(files: Files) -> ArrayLayout | None:
     size, shape = header["countBytes"], (header["nLines"], header["nPoints"], header["nChannels"])
     if name.lower().endswith(".lsd"):
         shape = 1, min(header["nSpectra"], header["nLines"] * header["nPoints"]), header["nChannels"]
-    if min(shape) < 1:
-        return None
-    strides = (shape[1] * shape[2] * size, shape[2] * size, size)
-    return ArrayLayout(name, header["dataOffset"], _COUNTS[size], shape, strides)
+    return ArrayLayout.packed(name, header["dataOffset"], _COUNTS[size], shape) if min(shape) > 0 else None
 
 
 def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
@@ -95,7 +92,7 @@ def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
     if array and (found := laid_out(files.read({files.entry: [(0, array.offset)]}), [array])):
         yield from found
     else:
-        yield from map(Signal.from_reader, files.read())
+        yield from files.signals()
 
 
 def _blocks(files: Files) -> Iterator[Block]:
@@ -124,18 +121,7 @@ def _blocks(files: Files) -> Iterator[Block]:
 
 
 def read_spectrum(data: bytes) -> dict[str, Any] | None:
-    """The header of an ``.spc`` file; None where the file is no spectrum of EDAX.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file, or at least its first 736 bytes.
-
-    Returns
-    -------
-    dict or None
-        Values by the document's names; distances in mm.
-    """
+    """The header of an ``.spc`` file; distances in mm; None where the file is no spectrum of EDAX."""
     if len(data) < SPECTRUM_SIZE:
         return None
     header = {name: _plain(struct.unpack_from("<" + code, data, place)[0]) for name, place, code in _SPECTRUM}

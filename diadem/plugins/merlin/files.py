@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal, cut_short
+from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
 
@@ -50,27 +50,13 @@ _LONGEST_HDR = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One frame's header.
+    """One frame's header."""
 
-    Attributes
-    ----------
-    tree : dict
-        Fields by name, as texts; empty where the file ends within them.
-    length : int
-        Bytes of the header.
-    step : int
-        Bytes from the beginning of this frame to that of the next; 0 where the header does not tell.
-    shape : tuple of int
-        Rows and columns of a frame; empty where counts are packed, or the header does not tell.
-    dtype : str
-        NumPy's type of the counts; "" where they are packed.
-    """
-
-    tree: dict[str, Any]
+    tree: dict[str, Any]  # texts by name; empty where the file ends within them
     length: int
-    step: int = 0
+    step: int = 0  # bytes to the beginning of the next frame; 0 where the header does not tell
     shape: tuple[int, ...] = ()
-    dtype: str = ""
+    dtype: str = ""  # "" where counts are packed
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -82,13 +68,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def parse(data: bytes) -> Header | None:
-    """Read a header from the beginning of a frame; None where there is none.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of the frame, with all of its header or what there is.
-    """
+    """Read a header from the beginning of a frame; None where there is none."""
     if not data.startswith(b"MQ1,"):
         return None
     _, _, offset, *_ = (*data[:_LONGEST].decode("latin-1").split(","), "", "")
@@ -146,16 +126,13 @@ def _signals(files: Files, first: Header | None, described: Mapping[str, Any]) -
     rows, columns = first.shape
     item = np.dtype(first.dtype).itemsize
     shape = (*scan, rows, columns)
-    steps = [first.step * prod(scan[axis + 1 :]) for axis in range(len(scan))]
+    steps = [first.step * prod(scan[place + 1 :]) for place in range(len(scan))]
     # the first row of the array is the last in the file
     start, strides = first.length + (rows - 1) * columns * item, (*steps, -columns * item, item)
     missing = reader.size % first.step
     why = f"its frames have {first.step} bytes each, the last has {missing}"
     yield Signal(
-        [
-            {"name": "", "size": size, "scale": 1.0, "offset": 0.0, "units": "", "navigate": axis < len(scan)}
-            for axis, size in enumerate(shape)
-        ],
+        [axis("", size, navigate=place < len(scan)) for place, size in enumerate(shape)],
         array=ArrayLayout(name, start, first.dtype, shape, strides),
         metadata={
             "General": {"original_filename": PurePosixPath(name).name},

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import AMBIGUOUS, Block, Found, Tree
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import decode
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, dates, moments_of
@@ -38,11 +38,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     end = _end(content)
     tree = parse(decode(content[:end]))
     blocks = [Block("msa-header", tree, content[:end], "text/plain", byte_range=(0, end))] if tree else []
-    return Opened(_signals(files), blocks)
-
-
-def _signals(files: Files) -> Iterator[Signal]:
-    yield from map(Signal.from_reader, files.read())
+    return Opened(files.signals(), blocks)
 
 
 def _end(content: bytes) -> int:
@@ -59,18 +55,9 @@ def _end(content: bytes) -> int:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Keywords as a tree.
+    """Texts by keyword, without its ``#`` or ``##``; under ``units`` the units that stand in the keywords.
 
-    Parameters
-    ----------
-    text : str
-        Lines such as ``#BEAMKV   -kV: 120.0``.
-
-    Returns
-    -------
-    dict
-        Texts by keyword, without its ``#`` or ``##``; under ``units`` the units that stand in the keywords. Of a
-        keyword that comes twice the last value counts, of a user's and a standard one with one name the standard's.
+    Of a keyword that comes twice the last value counts, of a user's and a standard one with one name the standard's.
     """
     tree: dict[str, Any] = {}
     units: dict[str, str] = {}
@@ -94,13 +81,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def number(raw: Any) -> float:
-    """A number as writers put it: ``50.``, ``2.0 E-06``, ``1,5``.
-
-    Raises
-    ------
-    ValueError
-        There is no number, or more than one; ``1,000`` may be one or a thousand.
-    """
+    """A number as writers put it: ``50.``, ``2.0 E-06``, ``1,5``; not ``1,000``, which may be one or a thousand."""
     text = re.sub(r"\s+(?=[Ee][+-]?\d)", "", str(raw).strip())
     if re.fullmatch(r"[+-]?\d+,(\d{1,2}|\d{4,})", text):
         text = text.replace(",", ".")

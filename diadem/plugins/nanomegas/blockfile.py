@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Tree
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
 from diadem.model.layout import ArrayLayout
 
 _NAMES = (
@@ -56,13 +56,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def parse(head: bytes) -> dict[str, Any] | None:
-    """Header and note by name; None where the file is no block file.
-
-    Parameters
-    ----------
-    head : bytes
-        The beginning of the file.
-    """
+    """Header and note by name; None where the file is no block file."""
     if len(head) < _SIZE:
         return None
     tree: dict[str, Any] = dict(zip(_NAMES, _FORM.unpack_from(head), strict=True))
@@ -93,12 +87,11 @@ def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """
     steps = {"y": tree["SY"], "x": tree["SX"]} if has_scale(tree) else {}
     pixels = dict.fromkeys(("dy", "dx"), 100.0 / tree["SDP"]) if tree["SDP"] else {}
-    axes = []
-    for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True):
-        scale, unit = (steps[name], "nm") if name in steps else (pixels.get(name, 1.0), "cm" if name in pixels else "")
-        navigate = name in ("y", "x")
-        axes.append({"name": name, "size": size, "scale": scale, "offset": 0.0, "units": unit, "navigate": navigate})
-    return axes
+    units = dict.fromkeys(steps, "nm") | dict.fromkeys(pixels, "cm")
+    return [
+        axis(name, size, {**steps, **pixels}.get(name, 1.0), 0.0, units.get(name, ""), navigate=name in ("y", "x"))
+        for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True)
+    ]
 
 
 def has_scale(tree: Tree) -> bool:

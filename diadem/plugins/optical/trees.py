@@ -154,20 +154,7 @@ def renishaw_times(tree: Tree) -> Iterator[Found]:
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
-    """Read a ``.wdf`` file; RosettaSciIO 0.15 numbers the axes of the white-light picture the other way round.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    lazy : bool
-        Which RosettaSciIO refuses.
-
-    Returns
-    -------
-    list of dict
-        RosettaSciIO's signal dictionaries.
-    """
+    """Read a ``.wdf`` file; RosettaSciIO 0.15 numbers the axes of the white-light picture the other way round."""
     from rsciio.renishaw import file_reader
 
     signals: list[Dictionary] = file_reader(path, lazy=lazy)

@@ -95,16 +95,6 @@ def _second(data: bytes) -> Iterator[tuple[str, Any]]:
             yield name, values[0] if len(values) == 1 else list(values)
 
 
-def whole(raw: Any) -> float | None:
-    """A spot: a whole number above zero."""
-    return raw if raw > 0 and raw == int(raw) else None
-
-
-def ten_thousandth(raw: Any) -> int | None:
-    """A binning of version 1."""
-    return round(raw * 1e-4) if raw > 0 else None
-
-
 def diffraction(tree: Tree) -> Iterator[Found]:
     """Camera length, in the unit with which it explains the size of a pixel.
 
@@ -128,19 +118,13 @@ def diffraction(tree: Tree) -> Iterator[Found]:
             return
 
 
-def moment(date: int, seconds: int) -> dt.datetime | None:
-    """The local time of a date of year, month and day in two, one and one bytes, and seconds of the day."""
-    try:
-        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
-    except ValueError:
-        return None
-    return day + dt.timedelta(seconds=seconds) if 0 <= seconds < 86400 else None
-
-
 def acquired(tree: Tree) -> Iterator[Found]:
-    """Local time of the picture."""
+    """Local time: year, month and day in two, one and one bytes of a number, and seconds of the day."""
     known = tree["TVIPS"]
-    date, seconds = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
-    local = moment(known[date], known[seconds])
-    key = f"TVIPS/{date} + TVIPS/{seconds}"
-    yield from moments("time.acquired_start", key, [known[date], known[seconds]], local=local)
+    names = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
+    date, seconds = (known[name] for name in names)
+    if 0 <= seconds < 86400:
+        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
+        local = day + dt.timedelta(seconds=seconds)
+        key = " + ".join(f"TVIPS/{name}" for name in names)
+        yield from moments("time.acquired_start", key, [date, seconds], local=local)

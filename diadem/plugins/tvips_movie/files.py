@@ -19,7 +19,7 @@ import numpy as np
 
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
-from diadem.hooks.formats import Files, Opened, Signal, cut_short, pieces
+from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import from_epoch
 
@@ -45,17 +45,7 @@ _PART = re.compile(r"_(\d{3})\.tvips\Z", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """A movie's header.
-
-    Attributes
-    ----------
-    tree : dict
-        Members by name.
-    header : int
-        Bytes of the header of each frame.
-    step : int
-        Bytes of a frame with its header.
-    """
+    """A movie's header, bytes of the header of each frame, and of a frame with it."""
 
     tree: dict[str, Any]
     header: int
@@ -116,13 +106,7 @@ def is_copy(tree: Mapping[str, Any]) -> bool:
 
 
 def general(data: bytes) -> Movie | None:
-    """The header of a movie; None where it is none.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of the first part.
-    """
+    """The header of a movie; None where it is none."""
     if len(data) < _GENERAL_SIZE:
         return None
     tree: dict[str, Any] = dict(zip(_GENERAL, struct.unpack_from("<13I", data), strict=True))
@@ -196,10 +180,10 @@ def _axes(tree: Tree, shape: Sequence[int], moments: Sequence[float]) -> list[di
     """Seconds since 1970, as far apart as the first two frames; pixels have a size where HyperSpy wrote the movie."""
     scale, unit = (tree["IPixelSize"], "1/nm" if _is_pattern(tree) else "nm") if is_copy(tree) else (1.0, "")
     passed = moments[1] - moments[0] if len(moments) > 1 else 1.0
-    told = (("time", passed, moments[0], "s"), ("dy", scale, tree["IYOff"], unit), ("dx", scale, tree["IXOff"], unit))
     return [
-        {"name": name, "size": size, "scale": step, "offset": offset, "units": units, "navigate": name == "time"}
-        for size, (name, step, offset, units) in zip(shape, told, strict=True)
+        axis("time", shape[0], passed, moments[0], "s", navigate=True),
+        axis("dy", shape[1], scale, tree["IYOff"], unit),
+        axis("dx", shape[2], scale, tree["IXOff"], unit),
     ]
 
 
@@ -229,14 +213,10 @@ def _moment(frame: Mapping[str, Any]) -> dt.datetime | None:
 
 def first_frame_time(tree: Tree) -> Iterator[Found]:
     """The first frame's time. HyperSpy makes its own of a local time where no zone is known."""
-    frame = tree["first frame"]
-    instant = _moment(frame)
-    raw = f"{frame['ITime']}, {frame['IMS']}"
-    key = "first frame/ITime + first frame/IMS"
-    if instant is not None and is_copy(tree):
-        yield from times.moments("time.acquired_start", key, raw, local=instant.replace(tzinfo=None))
-    else:
-        yield from times.moments("time.acquired_start", key, raw, instant=instant)
+    frame, instant = tree["first frame"], _moment(tree["first frame"])
+    local = instant.replace(tzinfo=None) if instant is not None and is_copy(tree) else None
+    raw, key = f"{frame['ITime']}, {frame['IMS']}", "first frame/ITime + first frame/IMS"
+    yield from times.moments("time.acquired_start", key, raw, local=local, instant=None if local else instant)
 
 
 def last_frame_time(tree: Tree) -> Iterator[Found]:
