@@ -9,43 +9,36 @@ from collections.abc import Iterator
 from diadem.hooks import times
 from diadem.hooks.fields import Found, Tree
 from diadem.hooks.text import quantity
-from diadem.terms.dates import YEARS, clock, text_of
+from diadem.terms.dates import YEARS, clock, iso, text_of
 
 _EXPOSURE = "Acquisition Shutter Time (ns)"
 
 
 def _instant(tree: Tree) -> dt.datetime | None:
     """The extended time stamp, which ends with Z."""
-    raw = str(tree.get("Time Stamp Extended", ""))
-    return dt.datetime.fromisoformat(raw) if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", raw) else None
-
-
-def _local(tree: Tree) -> dt.datetime | None:
-    """The time stamp of the first part, in the local time of the computer."""
-    raw = str(tree.get("Time Stamp", ""))
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?)", raw)
-    return dt.datetime.fromisoformat(f"{match[1]}T{match[2]}") if match else None
+    found = iso(tree.get("Time Stamp Extended"))
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def start(tree: Tree) -> Iterator[Found]:
-    """When the first frame began."""
-    instant, local = _instant(tree), _local(tree)
+    """When the first frame began; its stamp of the first part is in the local time of the computer."""
+    raw, instant = [tree.get("Time Stamp"), tree.get("Time Stamp Extended")], _instant(tree)
+    local = iso(raw[0])
     if instant is None:
-        yield from times.moments("time.acquired_start", "Time Stamp", tree.get("Time Stamp"), local=local)
+        yield from times.moments("time.acquired_start", "Time Stamp", raw[0], local=local)
         return
-    raw = tree["Time Stamp Extended"]
-    yield from times.moments("time.acquired_start", "Time Stamp Extended", raw, instant=instant)
+    yield from times.moments("time.acquired_start", "Time Stamp Extended", raw[1], instant=instant)
     if local is not None:
         both = "Time Stamp + Time Stamp Extended"
-        for found in times.moments("", both, f"{tree['Time Stamp']}, {raw}", local=local, instant=instant):
+        for found in times.moments("", both, f"{raw[0]}, {raw[1]}", local=local, instant=instant):
             if found.field == "time.utc_offset":
                 yield found
 
 
 def end(tree: Tree) -> Iterator[Found]:
     """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
-    instant, local = _instant(tree), _local(tree)
-    moment, key = (instant, "Time Stamp Extended") if instant is not None else (local, "Time Stamp")
+    instant = _instant(tree)
+    moment, key = (instant, "Time Stamp Extended") if instant else (iso(tree.get("Time Stamp")), "Time Stamp")
     if moment is None or moment.year not in YEARS:
         return
     shutter, factor = (_EXPOSURE, 1e-9) if _EXPOSURE in tree else ("Acquisition Shutter Time", 1.0)

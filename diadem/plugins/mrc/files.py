@@ -43,19 +43,9 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     head = files[name].read_at(0, HEADER)
     if len(head) < HEADER:
         return Opened(_failed(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
-    array = layout(files, name, head)
-    promised = _promised(head)
+    promised, array = layout(files, name, head)
     whole = promised <= files[name].size
     return Opened(_signals(files, head, array if whole else None), _blocks(files, head), promised)
-
-
-def _promised(head: bytes) -> int:
-    """Bytes of headers and pixels; 0 where the mode is not known."""
-    order = ">" if struct.unpack_from("<H", head, 212)[0] == _HIGHEST_FIRST else "<"
-    columns, rows, sections, mode = struct.unpack_from(f"{order}4I", head)
-    (between,) = struct.unpack_from(f"{order}I", head, 92)
-    size = _BYTES.get(mode)
-    return 0 if size is None else HEADER + int(between) + int(columns * rows * sections * size)
 
 
 def _blocks(files: Files, head: bytes) -> Iterator[Block]:
@@ -108,20 +98,20 @@ def _failed(error: ReaderError) -> Iterator[Signal]:
     raise error
 
 
-def layout(files: Mapping[str, Any], name: str, head: bytes) -> ArrayLayout | None:
-    """Where the sections lie by the header.
+def layout(files: Mapping[str, Any], name: str, head: bytes) -> tuple[int, ArrayLayout | None]:
+    """Bytes of headers and pixels, 0 where the mode is not known; and where the sections lie.
 
     None for a mode that NumPy has no type for, and for a movie whose frames were not taken in the order of a raster.
     """
-    columns, rows, sections, mode = struct.unpack_from("<4I", head)
-    (between,) = struct.unpack_from("<I", head, 92)
-    (stamp,) = struct.unpack_from("<H", head, 212)
-    dtype = _TYPES.get(mode)
-    if dtype is None or 0 in (columns, rows, sections) or stamp == _HIGHEST_FIRST:
-        return None
-    if _is_movie(name) and any(other.endswith(_SCAN_FILE) for other in files):
-        return None
-    return ArrayLayout.packed(name, HEADER + between, dtype, (sections, rows, columns))
+    swapped = struct.unpack_from("<H", head, 212)[0] == _HIGHEST_FIRST
+    order = ">" if swapped else "<"
+    columns, rows, sections, mode = struct.unpack_from(f"{order}4I", head)
+    start = HEADER + int(struct.unpack_from(f"{order}I", head, 92)[0])
+    promised = start + int(columns * rows * sections * _BYTES[mode]) if mode in _BYTES else 0
+    scattered = _is_movie(name) and any(other.endswith(_SCAN_FILE) for other in files)
+    if mode not in _TYPES or 0 in (columns, rows, sections) or swapped or scattered:
+        return promised, None
+    return promised, ArrayLayout.packed(name, start, _TYPES[mode], (sections, rows, columns))
 
 
 def _is_movie(name: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from diadem.hooks.binary import unpack_at
 from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.hdf5 import shows
 from diadem.model.layout import ArrayLayout
 
 #: Bytes of a head that NumPy reads.
@@ -44,3 +45,8 @@ def open_npy(files: Files) -> Opened:
     sizes = [shape[axis] for axis in kept]
     array = ArrayLayout(files.entry, start + length, dtype.str, tuple(sizes), tuple(steps))
     return Opened([Signal([axis("", one) for one in sizes], array=array)], size=size)
+
+
+def is_usid(path: str) -> bool:
+    """USID, of pycroscopy, numbers its measurements from `Measurement_000`."""
+    return shows(path, lambda root: "Measurement_000" in root)
