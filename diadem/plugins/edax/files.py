@@ -60,9 +60,8 @@ _MAPS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout)) for layout in (_IMAGE, _MAPS))
-#: Whole numbers that stand for hundredths of a millimetre, and for hundreds of volts.
-_PER_MILLIMETRE = {"intersectingDist": 100, "workingDist": 100, "scaleSetting": 100}
-_PER_KILOVOLT = {"accV": 10}
+#: Whole numbers that stand for hundredths of a millimetre.
+_HUNDREDTHS = ("intersectingDist", "workingDist", "scaleSetting")
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -111,10 +110,9 @@ def _blocks(files: Files) -> Iterator[Block]:
             if end < len(data):
                 footer = place.replace("header", "footer")
                 yield Block("edax-spc", {}, data[end:], place=footer, file=file, byte_range=(end, len(data)))
-        elif suffix == ".ipr" and (header := read_image(data)) is not None:
-            yield Block("edax-ipr", header, data, place=place, file=file, byte_range=(0, len(data)))
-        elif suffix in (".spd", ".lsd") and (header := read_map(data)) is not None:
-            yield Block("edax-spd", header, data, place=place, file=file, byte_range=(0, len(data)))
+        elif suffix != ".spc" and (header := (read_image if suffix == ".ipr" else read_map)(data)) is not None:
+            kind = "edax-ipr" if suffix == ".ipr" else "edax-spd"
+            yield Block(kind, header, data, place=place, file=file, byte_range=(0, len(data)))
 
 
 # -- headers -----------------------------------------------------------------------------------------------------------
@@ -128,7 +126,7 @@ def read_spectrum(data: bytes) -> dict[str, Any] | None:
     known = _SPECTRA[0] <= header["fVersion"] < _SPECTRA[1] and SPECTRUM_SIZE <= header["dataStart"] < 1 << 16
     if not known or not 0 < header["numPts"] <= _MOST_CHANNELS:
         return None
-    header.update({name: header[name] / parts for name, parts in _PER_MILLIMETRE.items()})
+    header |= {name: header[name] / 100 for name in _HUNDREDTHS}
     label = data[64:320]
     header["spectrumLabel"] = {"material": _plain(label[:40]), "sample": _plain(label[40:])}
     listed = min(max(header["numElem"], 0), _MOST_ELEMENTS)
@@ -141,7 +139,7 @@ def read_image(data: bytes) -> dict[str, Any] | None:
     header = _packed(data, _IMAGE) if len(data) >= IMAGE_SIZE else {"version": 0}
     if header["version"] not in _IMAGES:
         return None
-    return {**header, **{name: header[name] / parts for name, parts in _PER_KILOVOLT.items()}}
+    return {**header, "accV": header["accV"] / 10}
 
 
 def read_map(data: bytes) -> dict[str, Any] | None:

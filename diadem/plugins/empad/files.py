@@ -112,18 +112,12 @@ def acquisition(tree: Tree) -> Iterator[Found]:
     if start is None or end is None:
         yield from stamp(tree)
         return
-    fits = apart is not None and written is not None and _fits(written - end, apart)
+    later = None if written is None or apart is None else (written - end, written - end + apart)
+    fits = later is not None and any(dt.timedelta(0) <= one <= _WRITTEN_WITHIN for one in later)
     for field, key, moment in (
         ("time.acquired_start", "acquisition/start_time", start),
         ("time.acquired_end", "acquisition/end_time", end),
     ):
         raw = look_up(tree, key)
-        exact = moment - apart if fits and apart is not None else None
-        yield from times.moments(
-            field, key, raw, local=moment, instant=None if exact is None else exact.replace(tzinfo=dt.UTC)
-        )
-
-
-def _fits(later: dt.timedelta, apart: dt.timedelta) -> bool:
-    """Whether a document was written soon after its scan, by the same clock or by one that shows UTC."""
-    return any(dt.timedelta(0) <= later - shift <= _WRITTEN_WITHIN for shift in (dt.timedelta(0), -apart))
+        exact = (moment - apart).replace(tzinfo=dt.UTC) if fits and apart is not None else None
+        yield from times.moments(field, key, raw, local=moment, instant=exact)

@@ -114,7 +114,7 @@ class _Found:
         if made.array is None or name not in self.files:
             shape = tuple(int(axis["size"]) for axis in made.axes)
             dtype = made.array.dtype if made.array else _COUNTED
-            made = replace(made, array=None, data=_decoded(shape, dtype, lambda: self._read[number]["data"]))
+            made = replace(made, array=None, data=_Decoded(shape, dtype, lambda: self._read[number]["data"]).lazily())
         return replace(made, issues=issues, reader=lambda: self._read[number])
 
     @cached_property
@@ -224,15 +224,14 @@ class _Decoded:
         part = self._read()[key]
         return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
+    def lazily(self) -> Any:
+        """A Dask array, some rows of a map at once."""
+        import dask.array
 
-def _decoded(shape: tuple[int, ...], dtype: str, read: Callable[[], Any]) -> Any:
-    """A Dask array of what the reader gives, some rows of a map at once."""
-    import dask.array
-
-    da: Any = dask.array
-    stored = _Decoded(shape, dtype, read)
-    rows = max(1, _CHUNK // max(1, prod(shape[1:]) * stored.dtype.itemsize))
-    return da.from_array(stored, chunks=(rows, *shape[1:]), name=False, meta=np.empty((0,) * stored.ndim, stored.dtype))
+        da: Any = dask.array
+        rows = max(1, _CHUNK // max(1, prod(self.shape[1:]) * self.dtype.itemsize))
+        meta = np.empty((0,) * self.ndim, self.dtype)
+        return da.from_array(self, chunks=(rows, *self.shape[1:]), name=False, meta=meta)
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------

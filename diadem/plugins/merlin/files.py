@@ -62,7 +62,7 @@ class Header:
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a file of frames, and the .hdr file beside it."""
     first = parse(files[files.entry].read_at(0, _LONGEST))
-    described = next(_descriptions(files), None)
+    described = _description(files)
     size = first.step if first is not None and first.dtype else 0
     return Opened(_signals(files, first, described.tree if described else {}), _blocks(files, first, described), size)
 
@@ -207,7 +207,7 @@ def _block(kind: str, reader: RangeReader, header: Header, number: int, start: i
     return Block(kind, header.tree, data, "text/plain", f"frame {number}", byte_range=(start, start + len(data)))
 
 
-def _descriptions(files: Files) -> Iterator[Block]:
+def _description(files: Files) -> Block | None:
     """The .hdr file: a name, a tab and a value on each line."""
     for name in files:
         if name.lower().endswith(".hdr"):
@@ -216,4 +216,5 @@ def _descriptions(files: Files) -> Iterator[Block]:
             pairs = (line.split("\t", 1) for line in lines if "\t" in line and not line.startswith("End"))
             tree = {key.strip().removesuffix(":"): value.strip() for key, value in pairs}
             if lines:
-                yield Block("merlin-hdr", tree, file=name)
+                return Block("merlin-hdr", tree, file=name)
+    return None

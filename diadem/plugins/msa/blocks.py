@@ -18,7 +18,8 @@ from diadem.terms.matter import symbols_of
 
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+#: Data begin behind the line ``#SPECTRUM``, or with the first that is no keyword's.
+_DATA = re.compile(rb"(?:\A|(?<=[\r\n]))(?:\s*#SPECTRUM[^\r\n]*(?:\r\n|\r|\n|\Z)|(?=[ \t]*[^#\s]))", re.IGNORECASE)
 #: ``#BEAMKV   -kV``, ``#XPOSITION mm``, ``##RESO (MnKa)``.
 _STANDARD = re.compile(r"#\s*([A-Za-z0-9]+)\s*(?:[-\s]\s*([A-Za-zµμ]+)\s*)?\Z")
 #: Units that stand in keywords, in lower case; another word belongs to the name of a user's keyword.
@@ -35,23 +36,11 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     The block is all that stands before the data.
     """
     content = files[files.entry].read_at(0, _LONGEST)
-    end = _end(content)
+    data = _DATA.search(content)
+    end = data.end() if data else len(content)
     tree = parse(decode(content[:end]))
     blocks = [Block("msa-header", tree, content[:end], "text/plain", byte_range=(0, end))] if tree else []
     return Opened(files.signals(), blocks)
-
-
-def _end(content: bytes) -> int:
-    """Where the data begin."""
-    place = 0
-    while place < len(content):
-        match = _LINE.match(content, place)
-        assert match is not None
-        line = match[0].strip().upper()
-        place = match.end()
-        if line.startswith(b"#SPECTRUM") or (line and not line.startswith(b"#")):
-            return place if line.startswith(b"#") else match.start()
-    return len(content)
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -71,8 +71,10 @@ def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
         values = element(text).iterfind(".//Value[@Serializer='ImageDataSerializer']")
         own = (value for value in values if value.findtext("Id") == name.rpartition("/")[2])
         _calibrate(axes, next((value.find("Calibration") for value in own), None))
-        array = _layout(item, files.entry)
-        data = None if array else pieces(lambda number: item[number], item.shape, item.dtype)
+        if (offset := item.id.get_offset()) is not None and not item.external:  # stored in one piece
+            array = ArrayLayout.packed(files.entry, offset, item.dtype.str, item.shape)
+        else:
+            data = pieces(lambda number: item[number], item.shape, item.dtype)
     general = {"original_filename": PurePosixPath(files.entry).name, "title": document(text).get("Title", "")}
     signal = {"signal_type": "electron_diffraction" if scanned else ""}
     for number, axis in enumerate(axes):
@@ -87,13 +89,6 @@ def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
         return {"metadata": {**more, "Signal": signal}, "original_metadata": tree, "mapping": {}}
 
     return Signal(axes, data, array, {"General": general, "Signal": signal}, reader=told)
-
-
-def _layout(dataset: h5py.Dataset, name: str) -> ArrayLayout | None:
-    """Where a picture lies that is stored in one piece."""
-    offset = dataset.id.get_offset()
-    flat = offset is not None and not dataset.external
-    return ArrayLayout.packed(name, offset, dataset.dtype.str, dataset.shape) if flat else None
 
 
 def _calibrate(axes: list[dict[str, Any]], calibration: ET.Element | None) -> None:
