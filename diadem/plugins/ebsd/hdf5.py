@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import Any, cast
 
 import h5py
@@ -20,7 +21,7 @@ from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened, Signal, axis
 from diadem.hooks.hdf5 import LONGEST, Left, children, groups, is_array, shows
 from diadem.hooks.text import number
-from diadem.plugins.ebsd.maps import signal, told_uneven
+from diadem.plugins.ebsd.maps import Shape, Steps, grid, map_axes, signal, told_uneven
 
 #: Of one file: scans, arrays of a scan, values of a header, groups inside one another.
 _SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
@@ -170,13 +171,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Places of the rows of an array: rows and columns of a map with the steps between them in um, or neither."""
+    """Where the rows of an array lie: shape of the map, if there is one, and its steps; None where it is hexagonal."""
 
     size: int
-    shape: tuple[int, int] | None = None
-    steps: tuple[float, float] = (0.0, 0.0)
+    shape: Shape = ()
+    steps: Steps | None = (0.0, 0.0)
     order: Any = None
-    uneven: bool = False
+
+    def axes(self, *, navigate: bool) -> list[dict[str, Any]]:
+        """Axes of the points."""
+        return map_axes(self.shape or (self.size,), self.steps, navigate=navigate)
 
 
 class _Part:
@@ -192,10 +196,10 @@ class _Part:
     def signals(self) -> Iterator[Signal]:
         """Patterns first, then what is known of each point."""
         arrays = list(itertools.islice(self._arrays(), _ARRAYS))
-        grid: _Grid | None = None
+        where: _Grid | None = None
         for name, array in sorted(arrays, key=lambda one: (-max(one[1].ndim, 2), one[0] not in _PICTURES)):
-            grid = grid if grid and grid.size == array.shape[0] else self._grid(array.shape[0])
-            yield from _mapped(f"{self._title}{name}", array, grid, self.header)
+            where = where if where and where.size == array.shape[0] else self._grid(array.shape[0])
+            yield from _mapped(f"{self._title}{name}", array, where, self.header)
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         """Arrays that have a row for each point, in the group or in groups below it: elements, detectors."""
@@ -208,15 +212,12 @@ class _Part:
 
     def _grid(self, size: int) -> _Grid:
         """How the points lie."""
-        columns, rows = (int(min(self._first(names) or 0, _POINTS)) for names in (_COLUMNS, _ROWS))
-        y, x = (float(self._first(names) or 0) for names in _STEPS)
+        shape, steps = grid(self._first(_ROWS), self._first(_COLUMNS)), (self._first(_STEPS[0]), self._first(_STEPS[1]))
         if self.uneven:
-            return _Grid(size, uneven=True)
-        if rows > 0 and columns > 0 and rows * columns == size:
-            return _Grid(size, (rows, columns), (y, x))
-        return self._region(size, (y, x))
+            return _Grid(size, steps=None)
+        return _Grid(size, shape, steps) if shape and prod(shape) == size else self._region(size, steps)
 
-    def _region(self, size: int, steps: tuple[float, float]) -> _Grid:
+    def _region(self, size: int, steps: Steps) -> _Grid:
         """A part of Bruker's map: column and row of each point are listed, in any order."""
         import numpy as np
 
@@ -229,22 +230,22 @@ class _Part:
         if shape[0] * shape[1] != size or len(np.unique(places)) != size:
             return _Grid(size)
         order = np.argsort(places)
-        return _Grid(size, shape, steps, None if (order[1:] > order[:-1]).all() else order)
+        return _Grid(size, grid(*shape), steps, None if (order[1:] > order[:-1]).all() else order)
 
     def _first(self, names: Sequence[str]) -> float | None:
         return next((found for name in names if (found := number(self.header.get(name, ""))) is not None), None)
 
 
-def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
+def _mapped(title: str, array: Any, where: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
     """The signal of an array; of few columns, such as the Euler angles, one for each."""
-    data = _lazy(array, grid)
+    data = _lazy(array, where)
     rest = list(array.shape[1:])
     if not rest or (len(rest) == 1 and rest[0] <= 4):
         for column in range(rest[0]) if rest else (None,):
             named = title if column is None or rest == [1] else f"{title} {column + 1}"
-            yield signal(named, _points(grid, navigate=False), data if column is None else data[..., column])
+            yield signal(named, where.axes(navigate=False), data if column is None else data[..., column])
         return
-    if len(rest) == 1 and grid.shape is None and not grid.uneven:  # a picture beside the map
+    if len(rest) == 1 and not where.shape and where.steps is not None:  # a picture beside the map
         yield signal(title, [axis("y", array.shape[0]), axis("x", rest[0])], data)
         return
     if len(rest) == 1:
@@ -252,36 +253,22 @@ def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> I
         axes = [axis("Energy" if width else "", rest[0], width or 1.0, start or 0.0, "eV" if width else "")]
     else:
         axes = [axis(name, size) for name, size in zip(("z", "dy", "dx")[-len(rest) :], rest, strict=False)]
-    yield signal(title, [*_points(grid, navigate=True), *axes], data)
+    yield signal(title, [*where.axes(navigate=True), *axes], data)
 
 
-def _lazy(array: Any, grid: _Grid) -> Any:
+def _lazy(array: Any, where: _Grid) -> Any:
     """The array as a Dask array in the shape of the map, cut between rows of it."""
     from dask.array import from_array
 
-    row = grid.shape[1] if grid.shape else 1
+    row = where.shape[-1] if where.shape else 1
     point = array.dtype.itemsize * max(1, int(array.size // array.shape[0]))
     chunk = row * max(1, (4 << 20) // (row * point))
     data = cast("Callable[..., Any]", from_array)(
         array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False
     )
-    if grid.order is not None:
-        data = data[grid.order]
-    return data.reshape(*_shape(grid), *array.shape[1:])
-
-
-def _shape(grid: _Grid) -> tuple[int, ...]:
-    """Of the map; a line of points has one axis."""
-    shape = grid.shape or (1, grid.size)
-    return shape if shape[0] > 1 else shape[1:]
-
-
-def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
-    if grid.uneven:
-        return [axis("point", grid.size, navigate=True)]
-    steps = zip(("y", "x"), grid.shape or (1, grid.size), grid.steps, strict=True)
-    axes = [axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
-    return axes[-len(_shape(grid)) :]
+    if where.order is not None:
+        data = data[where.order]
+    return data.reshape(*(where.shape or (where.size,)), *array.shape[1:])
 
 
 def _simulated(root: Any) -> Iterator[Signal]:
@@ -290,9 +277,9 @@ def _simulated(root: Any) -> Iterator[Signal]:
     for program, group in groups(root["EMData"]).items():
         for name, array in children(group):
             if is_array(array, "iuf") and array.ndim > 2:
-                grid = _Grid(array.shape[0])
+                where = _Grid(array.shape[0])
                 axes = [axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
-                yield signal(f"{program}: {name}", axes[::-1], _lazy(array, grid).reshape(array.shape))
+                yield signal(f"{program}: {name}", axes[::-1], _lazy(array, where).reshape(array.shape))
                 found += 1
     if not found:
         raise ReaderError("there are no patterns below EMData", where="EMData")

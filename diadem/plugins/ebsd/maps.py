@@ -49,7 +49,8 @@ _UP, _UP_GRID = struct.Struct("<4I"), struct.Struct("<x2IB2d")
 #: Pixels along a side; a step above a metre is none: what stands there was not written, or is infinite.
 _WIDEST, _LONGEST_STEP = 16384, 1e6
 
-Shape = tuple[int, ...]
+#: Rows and columns of a map, or the length of a line; steps between rows and between columns, as they are written.
+Shape, Steps = tuple[int, ...], tuple[Any, Any]
 
 
 def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: ArrayLayout | None = None) -> Signal:
@@ -74,7 +75,7 @@ def open_ctf(files: Files) -> Opened:
     """Open a Channel Text File: lines of name and value, then a line of the columns' names, then the points."""
     head, lines = _head(files, _CTF)
     tree = ctf(lines)
-    shape = _grid(tree.get("YCells"), tree.get("XCells"))
+    shape = grid(tree.get("YCells"), tree.get("XCells"))
     steps = tree.get("YStep"), tree.get("XStep")
     names = lines[-1].split("\t")
     return Opened(_texts(files, len(head), names, shape, steps), [_block("ctf-head", tree, head)])
@@ -111,9 +112,9 @@ def open_ang(files: Files) -> Opened:
     head, lines = _head(files, _ANG)
     tree = ang(lines)
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
-    shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
+    shape, steps = grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
     if uneven := "hex" in tree.get("GRID", "").lower():  # rows are shifted; every other one may have one point less
-        shape = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
+        shape = grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
     listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
     acom = is_acom(tree)
     known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
@@ -159,7 +160,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
     job, listed = tree.get("Job", {}), tree.get("Fields", {})
     beside = f"{PurePosixPath(files.entry).stem}.crc"
     name = next((one for one in files if PurePosixPath(one).name.lower() == beside.lower()), "")
-    shape = _grid(job.get("yCells"), job.get("xCells"))
+    shape = grid(job.get("yCells"), job.get("xCells"))
     if not name or not shape:
         missing = f"no {beside} beside it" if shape else "no number of cells in it"
         raise ReaderError(
@@ -177,7 +178,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
         strides = (shape[-1] * record, record)[-len(shape) :]
         layout = ArrayLayout(name, offset, kind, shape, strides)
         if title.lower() not in _PLACES:
-            yield signal(title, _axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
+            yield signal(title, map_axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
         offset += int(kind[-1])
 
 
@@ -262,14 +263,14 @@ def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
     return Block(kind, tree, data, "text/plain", "head", byte_range=(0, len(data)))
 
 
-def _grid(rows: Any, columns: Any) -> Shape:
+def grid(rows: Any, columns: Any) -> Shape:
     """The shape of a map; of a line, one number; of none, nothing."""
     size = tuple(int(min(number(one or 0) or 0, _MOST_POINTS)) for one in (rows, columns))
     return () if min(size) < 1 else size if size[0] > 1 else size[1:]
 
 
 def _texts(
-    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um"
+    files: Files, start: int, names: Sequence[str], shape: Shape, steps: Steps | None, unit: str = "um"
 ) -> Iterator[Signal]:
     """A signal for each column, but those of the places where the axes say them."""
     import dask.array as da
@@ -302,12 +303,13 @@ def _texts(
     table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
     for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
         if steps is None or name.lower() not in _PLACES:
-            yield signal(name, _axes(shape, steps, unit), table[:, place].reshape(shape))
+            yield signal(name, map_axes(shape, steps, unit), table[:, place].reshape(shape))
 
 
-def _axes(shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um") -> list[dict[str, Any]]:
+def map_axes(shape: Shape, steps: Steps | None, unit: str = "um", *, navigate: bool = False) -> list[dict[str, Any]]:
     """Axes of a map or a line; of points that lie anywhere, one."""
     if steps is None:
         return [axis("point", shape[0], navigate=True)]
     known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], steps, strict=True)]
-    return [axis(name, size, step or 1.0, 0.0, unit if step else "") for name, size, step in known[-len(shape) :]]
+    axes = [axis(name, size, step or 1.0, 0.0, unit if step else "", navigate=navigate) for name, size, step in known]
+    return axes[-len(shape) :]

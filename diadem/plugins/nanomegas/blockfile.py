@@ -38,7 +38,10 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
         return Opened(files.signals(), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
     head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
-    array = _layout(tree, files.entry)
+    edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
+    step = _BEFORE + edge * edge
+    shape, strides = (rows, columns, edge, edge), (columns * step, step, edge, 1)
+    array = ArrayLayout(files.entry, tree["Data_offset_2"] + _BEFORE, "|u1", shape, strides)
     size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
     flat = 0 not in array.shape and size <= reader.size
     if not flat or reader.read_at(tree["Data_offset_2"], len(_MARK)) != _MARK:
@@ -70,14 +73,6 @@ def parse(head: bytes) -> dict[str, Any] | None:
     lines = (line.partition(":") for line in note.splitlines())
     tree["Notes"] = {name.strip(): value.strip() for name, _, value in lines if value.strip()}
     return tree
-
-
-def _layout(tree: Tree, name: str) -> ArrayLayout:
-    """All patterns as (rows, columns, height, width)."""
-    edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
-    step = _BEFORE + edge * edge
-    strides = (columns * step, step, edge, 1)
-    return ArrayLayout(name, tree["Data_offset_2"] + _BEFORE, "|u1", (rows, columns, edge, edge), strides)
 
 
 def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
