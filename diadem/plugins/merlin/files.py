@@ -8,6 +8,7 @@ scan is told as by RosettaSciIO, which is asked for what is packed.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from diadem.hooks.fields import Block
+from diadem.hooks import times
+from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short
+from diadem.hooks.text import quantity
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
+from diadem.terms.dates import YEARS, clock, iso, text_of
 
 #: Names of the fields before the thresholds.
 _NAMES = (
@@ -44,6 +48,7 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 _TIMED = 10_000
 #: Files with more frames than this keep the headers of the others only in themselves: each is a seek.
 _MOST_HEADERS = 1024
+_EXPOSURE = "Acquisition Shutter Time (ns)"
 #: Bytes of a .hdr file; the program writes 2048.
 _LONGEST_HDR = 1 << 20
 
@@ -218,3 +223,56 @@ def _description(files: Files) -> Block | None:
             if lines:
                 return Block("merlin-hdr", tree, file=name)
     return None
+
+
+# -- when frames were taken -------------------------------------------------------------------------------------------
+
+
+def _instant(tree: Tree) -> dt.datetime | None:
+    """The extended time stamp, which ends with Z."""
+    found = iso(tree.get("Time Stamp Extended"))
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def start(tree: Tree) -> Iterator[Found]:
+    """When the first frame began; its stamp of the first part is in the local time of the computer."""
+    raw, instant = [tree.get("Time Stamp"), tree.get("Time Stamp Extended")], _instant(tree)
+    local = iso(raw[0])
+    if instant is None:
+        yield from times.moments("time.acquired_start", "Time Stamp", raw[0], local=local)
+        return
+    yield from times.moments("time.acquired_start", "Time Stamp Extended", raw[1], instant=instant)
+    if local is not None:
+        both = "Time Stamp + Time Stamp Extended"
+        for found in times.moments("", both, f"{raw[0]}, {raw[1]}", local=local, instant=instant):
+            if found.field == "time.utc_offset":
+                yield found
+
+
+def end(tree: Tree) -> Iterator[Found]:
+    """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
+    instant = _instant(tree)
+    moment, key = (instant, "Time Stamp Extended") if instant else (iso(tree.get("Time Stamp")), "Time Stamp")
+    if moment is None or moment.year not in YEARS:
+        return
+    shutter, factor = (_EXPOSURE, 1e-9) if _EXPOSURE in tree else ("Acquisition Shutter Time", 1.0)
+    open_for, unit = quantity(str(tree[shutter])) or (0.0, "")
+    if unit != ("ns" if shutter == _EXPOSURE else ""):
+        return
+    end, raw = moment + dt.timedelta(seconds=open_for * factor), f"{tree[key]}, {tree[shutter]}"
+    known = "known" if instant is not None else "unknown"
+    yield Found("time.acquired_end", text_of(end), f"{key} + {shutter}", raw, status="derived", offset_status=known)
+
+
+def written(tree: Tree) -> Iterator[Found]:
+    """When the .hdr file was written; the order of day, month and year stands in the name of the line."""
+    for key, raw in tree.items():
+        order = re.match(r"Time and Date Stamp \((\w+), *(\w+), *(\w+),", key)
+        if order is None:
+            continue
+        day, _, time = str(raw).partition(" ")
+        numbers = dict(zip((name[:1].lower() for name in order.groups()), re.split(r"[/.-]", day), strict=True))
+        hour = clock(time)
+        if hour is not None:
+            date = dt.date(int(numbers["y"]), int(numbers["m"]), int(numbers["d"]))
+            yield from times.moments("time.acquired_start", key, raw, local=dt.datetime.combine(date, hour))
