@@ -107,6 +107,11 @@ def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[A
     return struct.unpack(form, data)
 
 
+def single(value: Any) -> float:
+    """A number of 32 bits with the digits that it was written with: 22.3, not 22.299999237060547."""
+    return float(f"{float(value):.7g}")
+
+
 def stream_of(reader: RangeReader) -> BinaryIO:
     """A file for libraries that take files; closing it does not close the reader."""
     return io.BufferedReader(_Stream(reader), _WINDOW)

@@ -159,6 +159,13 @@ class Later:
     make: Callable[[], Any]
 
 
+def axis(
+    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
+) -> dict[str, Any]:
+    """One of the axes of a `Signal`."""
+    return {"name": name, "size": size, "scale": scale, "offset": offset, "units": units, "navigate": navigate}
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One signal of a dataset.

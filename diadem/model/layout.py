@@ -41,6 +41,17 @@ class ArrayLayout:
     partial: bool = False
 
 
+    @classmethod
+    def packed(cls, file: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
+        """An array without gaps whose last index counts fastest."""
+        return cls(file, offset, dtype, shape, steps(shape, int(dtype[2:])))
+
+    @property
+    def end(self) -> int:
+        """The byte behind the last element, where the first index counts slowest and forwards."""
+        return self.offset + self.shape[0] * self.strides[0]
+
+
 def steps(shape: Sequence[int], item: int) -> tuple[int, ...]:
     """Strides of an array without gaps, of elements or records of so many bytes, the first axis the slowest."""
     return tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal
+from diadem.hooks.text import entries
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock
 from diadem.terms.fields import symbols_among
@@ -102,20 +103,7 @@ def _signals(files: Files, header: Callable[[], Block | None]) -> Iterator[Signa
 
 
 def load(path: str, lazy: bool = True) -> list[Dictionary]:
-    """Read by RosettaSciIO, which goes by the suffix, by what the file is.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    lazy : bool
-        Whether arrays stay in the file.
-
-    Returns
-    -------
-    list of dict
-        Its signals.
-    """
+    """Read by RosettaSciIO, which goes by the suffix, by what the file is."""
     from rsciio.bruker._api import bcf_reader, spx_reader
 
     with Path(path).open("rb") as stream:
@@ -128,24 +116,7 @@ def load(path: str, lazy: bool = True) -> list[Dictionary]:
 
 
 def read_xml(data: bytes) -> dict[str, Any]:
-    """Parse a stream of Bruker's XML.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole document; its first line names the encoding, ``WINDOWS-1252``.
-
-    Returns
-    -------
-    dict
-        Names to texts, dictionaries, and lists where a name occurs several times; the attribute ``Name`` stands
-        among them. Pictures, spectra and long texts are left out.
-
-    Raises
-    ------
-    xml.etree.ElementTree.ParseError
-        It is no XML, not all of it, or one that expands without end.
-    """
+    """Parse a stream of Bruker's XML; pictures, spectra and long texts are left out, the attribute ``Name`` is not."""
     return _children(ElementTree.fromstring(data), 0)  # noqa: S314 - expat refuses what expands, and reads no other file
 
 
@@ -160,25 +131,12 @@ def _children(element: ElementTree.Element, depth: int) -> dict[str, Any]:
         value = _children(child, depth + 1) if len(child) or child.get("Name") else (child.text or "").strip()
         if value == {} or (isinstance(value, str) and len(value) > LONGEST_TEXT):
             continue
-        _add(found, key, value)
+        before = found.get(key)
+        if isinstance(before, list):
+            before.append(value)
+        else:
+            found[key] = value if before is None else [before, value]
     return found
-
-
-def _add(found: dict[str, Any], key: str, value: Any) -> None:
-    """Note a value; a second one of the same name makes a list."""
-    if key not in found:
-        found[key] = value
-    elif isinstance(found[key], list):
-        found[key].append(value)
-    else:
-        found[key] = [found[key], value]
-
-
-def every(tree: Any, key: str) -> list[Mapping[str, Any]]:
-    """The dictionaries of a name, however many there are."""
-    value = tree.get(key) if isinstance(tree, Mapping) else None
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, Mapping)]
 
 
 # -- elements and times ------------------------------------------------------------------------------------------------
@@ -186,17 +144,13 @@ def every(tree: Any, key: str) -> list[Mapping[str, Any]]:
 
 def map_elements(tree: Tree) -> Iterator[Found]:
     """Elements that were mapped; older versions have one unnamed list, newer ones also those of points and lines."""
-    containers = every(tree.get("TRTSpectrumDatabase"), "TRTContainerClass")
-    lists = [
-        listed
-        for container in containers
-        for listed in every(container.get("ChildClassInstances"), "TRTElementInformationList")
-    ]
+    containers = entries(tree.get("TRTSpectrumDatabase"), "TRTContainerClass")
+    inside = (container.get("ChildClassInstances") for container in containers)
+    lists = [listed for children in inside for listed in entries(children, "TRTElementInformationList")]
     for listed in sorted(lists, key=lambda listed: listed.get("Name") != "MapElements")[:1]:
         regions = look_up(listed, "TRTSpectrumRegionList/ChildClassInstances")
-        yield from _elements(
-            regions, "TRTSpectrumRegion", f"TRTSpectrumDatabase/TRTContainerClass/{listed.get('Name')}"
-        )
+        key = f"TRTSpectrumDatabase/TRTContainerClass/{listed.get('Name')}"
+        yield from _elements(regions, "TRTSpectrumRegion", key)
 
 
 def spectrum_elements(tree: Tree) -> Iterator[Found]:
@@ -206,7 +160,7 @@ def spectrum_elements(tree: Tree) -> Iterator[Found]:
 
 
 def _elements(tree: Any, kind: str, key: str) -> Iterator[Found]:
-    names = symbols_among(item.get("Name") for item in every(tree, kind))
+    names = symbols_among(item.get("Name") for item in entries(tree, kind))
     if names:
         yield Found("sample.elements", names, key, names)
 

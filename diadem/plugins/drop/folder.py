@@ -39,21 +39,10 @@ _READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBL
 
 
 def connect(url: str) -> Folder:
-    """The folder of an address.
-
-    Raises
-    ------
-    UsageError
-        It is none: ``drop:///mnt/group``, ``drop:///D:/group``, ``drop://server/share/group``.
-    """
+    """The folder of an address: ``drop:///mnt/group``, ``drop:///D:/group``, ``drop://server/share/group``."""
     parts = urlsplit(url)
-    if (
-        parts.scheme != "drop"
-        or not parts.path.startswith("/")
-        or not parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-    ):
+    absolute = parts.path.startswith("/") and parts.path.strip("/")
+    if parts.scheme != "drop" or not absolute or parts.query or parts.fragment:
         raise UsageError(f"'{url}' is no address of a folder", next="Write drop:///mnt/group")
     if parts.netloc and os.name != "nt":
         raise UsageError(f"'{url}' names a server", next="Mount its share, and write drop:///mnt/group")
@@ -64,10 +53,7 @@ def connect(url: str) -> Folder:
 class Folder:
     """Implements `diadem.model.carriers.Carrier` on a folder.
 
-    Parameters
-    ----------
-    root : Path
-        It has to be there: a share that is not mounted is not mistaken for an empty one.
+    The folder has to be there: a share that is not mounted is not mistaken for an empty one.
     """
 
     def __init__(self, root: Path) -> None:
@@ -84,24 +70,23 @@ class Folder:
                 with contextlib.suppress(OSError):  # whoever may write into the root may remove what lies here
                     folder.chmod(stat.S_IMODE(self._root.stat().st_mode))
             target = folder / f"{name}{_SUFFIX}"
-            if self._is_there(target, data):
-                return
+            if os.path.lexists(target):
+                with contextlib.suppress(NotFound):
+                    if _read(target) == data:
+                        return
+                raise _taken(target)
             part = folder / f".{name}.{secrets.token_hex(4)}{_PART}"
             try:
-                _write(part, data)
+                # the other node removes it: the folder's own rights say who may
+                descriptor = os.open(part, _NEW, 0o666)
+                with os.fdopen(descriptor, "wb") as sink:
+                    sink.write(data)
+                    sink.flush()
+                    os.fsync(sink.fileno())
                 _give_name(part, target)
             finally:
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
-
-    def _is_there(self, target: Path, data: bytes | bytearray) -> bool:
-        """Whether an object is there already, the same. Raises `Refused` where another is."""
-        if not os.path.lexists(target):
-            return False
-        with contextlib.suppress(NotFound):
-            if _read(target) == data:
-                return True
-        raise Refused("another object lies under this name", where=str(target), next="It is put there anew.")
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:  # noqa: ARG002  it is looked at again anyway
         """See `Carrier.ls`: files, of whatever name; links and folders are passed over."""
@@ -170,12 +155,8 @@ def _require_folder(folder: Path) -> None:
         )
 
 
-def _write(part: Path, data: bytes | bytearray) -> None:
-    descriptor = os.open(part, _NEW, 0o666)  # the other node removes it: the folder's own rights say who may
-    with os.fdopen(descriptor, "wb") as sink:
-        sink.write(data)
-        sink.flush()
-        os.fsync(sink.fileno())
+def _taken(target: Path) -> Refused:
+    return Refused("another object lies under this name", where=str(target), next="It is put there anew.")
 
 
 def _give_name(part: Path, target: Path) -> None:
@@ -186,7 +167,7 @@ def _give_name(part: Path, target: Path) -> None:
         else:
             os.link(part, target)
     except FileExistsError:
-        raise Refused("another object lies under this name", where=str(target), next="It is put there anew.") from None
+        raise _taken(target) from None
     except OSError as error:
         if os.name == "nt" or error.errno in _NO_ROOM or os.path.lexists(target):
             raise

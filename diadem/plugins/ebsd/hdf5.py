@@ -10,23 +10,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from math import prod
+from typing import Any, cast
+
+import h5py
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.hdf5 import LONGEST, Left, children, groups, is_array, shows
 from diadem.hooks.text import number
-from diadem.plugins.ebsd.maps import axis, signal, told_uneven
-
-if TYPE_CHECKING:
-    import h5py
+from diadem.plugins.ebsd.maps import Shape, Steps, grid, map_axes, signal, told_uneven
 
 #: Of one file: scans, arrays of a scan, values of a header, groups inside one another.
 _SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
 #: Parts that cannot be read which are told.
 _FAILURES = 8
-#: Bytes of a value of a header; pictures and backgrounds are longer.
-_LONGEST = 1 << 16
+#: Items of a value of a header; pictures and backgrounds have more.
+_ITEMS = 64
 #: Points of a map.
 _POINTS = 1 << 26
 _COLUMNS = ("X Cells", "NCOLS", "nColumns", "n_columns")
@@ -42,52 +44,30 @@ _KINDS = {"oxford": "h5oina", "bruker": "bruker-ebsd", "edax": "edax-ebsd", "kik
 _PICTURES = frozenset({"Band Contrast", "IQ", "RadonQuality"})
 
 
-def _maker(path: str) -> str:
-    """Who wrote a file of EBSD, by its root."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        maker = str(_file(root).get("Manufacturer", "")).lower()
-        return maker if maker and any("EBSD" in scan for _, scan in _scans(root)) else ""
-
-
 def is_h5oina(path: str) -> bool:
     """Oxford Instruments names its format's version and its slices."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"Format Version", "Index"} <= set(root) and "oxford" in str(_file(root).get("Manufacturer", "")).lower()
+    return shows(path, lambda root: {"Format Version", "Index"} <= set(root) and "oxford" in _maker(root))
 
 
-def is_bruker(path: str) -> bool:
-    """ESPRIT's export."""
-    return "bruker" in _maker(path)
+def _is_of(maker: str, path: str) -> bool:
+    """Whether it is a file of EBSD of this maker."""
+    return shows(path, lambda root: maker in _maker(root) and any("EBSD" in scan for _, scan in _scans(root)))
 
 
-def is_edax(path: str) -> bool:
-    """OIM's and TEAM's export."""
-    return "edax" in _maker(path)
-
-
-def is_kikuchipy(path: str) -> bool:
-    """Kikuchipy's own."""
-    return "kikuchipy" in _maker(path)
+is_bruker = partial(_is_of, "bruker")  # ESPRIT's export
+is_edax = partial(_is_of, "edax")  # OIM's and TEAM's
+is_kikuchipy = partial(_is_of, "kikuchipy")
 
 
 def is_emsoft(path: str) -> bool:
     """EMsoft keeps what a program was told beside what it made."""
-    import h5py
-
-    with h5py.File(path, "r") as root:
-        return {"EMData", "EMheader"} <= set(root)
+    return shows(path, lambda root: {"EMData", "EMheader"} <= set(root))
 
 
 def open_emsoft(files: Files) -> Opened:
     """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
-    import h5py
-
     root = h5py.File(files.hdf5(), "r")
-    return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], [_VALUES]), place="EMheader")])
+    return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], Left(_VALUES)), place="EMheader")])
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -95,11 +75,8 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
     What a program says beside the patterns it says of all of the scan; only Oxford has a header for each technique.
     """
-    import h5py
-
     root = h5py.File(files.hdf5(), "r")
-    told = _file(root)
-    maker = str(told.get("Manufacturer", "")).lower()
+    told, maker = _file(root), _maker(root)
     kind = next((kind for name, kind in _KINDS.items() if name in maker), "h5oina")
     signals: list[Signal] = []
     blocks, failed, uneven = [], [], False
@@ -136,33 +113,23 @@ def _unreadable(name: str, why: str) -> Iterator[Signal]:
 # -- groups and values -----------------------------------------------------------------------------------------------
 
 
-def _hard(group: Any) -> Iterator[tuple[str, Any]]:
-    """What lies below a group by hard links, which lead nowhere else."""
-    import h5py
-
-    for name in group if isinstance(group, h5py.Group) else ():
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def _groups(group: Any) -> dict[str, h5py.Group]:
-    import h5py
-
-    return {name: item for name, item in _hard(group) if isinstance(item, h5py.Group)}
-
-
 def _file(root: Any) -> dict[str, Any]:
     """Values at the root; EDAX has a blank before their names, kikuchipy small letters."""
-    return {name.strip().title() if name.islower() else name.strip(): value for name, value in _values(root, [100])}
+    found = _tree(root, Left(100), _DEEPEST).items()
+    return {name.strip().title() if name.islower() else name.strip(): value for name, value in found}
 
 
-def _scans(root: Any) -> Iterator[tuple[str, h5py.Group]]:
+def _maker(root: Any) -> str:
+    return str(_file(root).get("Manufacturer", "")).lower()
+
+
+def _scans(root: Any) -> Iterator[tuple[str, Any]]:
     """Groups with groups of techniques in them: below the root, or below projects, samples and areas."""
     found = 0
     todo: list[tuple[str, Any, int]] = [("", root, 0)]
     while todo and found <= _SCANS:
         place, group, depth = todo.pop(0)
-        for name, inner in _groups(group).items():
+        for name, inner in groups(group).items():
             where = f"{place}/{name}".lstrip("/")
             if any(_techniques(inner)):
                 found += 1
@@ -173,33 +140,20 @@ def _scans(root: Any) -> Iterator[tuple[str, h5py.Group]]:
 
 def _techniques(scan: Any) -> list[str]:
     """Names of the groups that have a header."""
-    return [name for name, group in _groups(scan).items() if "Header" in _groups(group)]
+    return [name for name, group in groups(scan).items() if "Header" in groups(group)]
 
 
-def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
-    """Values and groups of a header; `left` counts what may still be read. A unit stands at ``name@Unit``."""
-    found = dict(_values(group, left))
-    for name, inner in _groups(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+def _tree(group: Any, left: Left, depth: int = 0) -> dict[str, Any]:
+    """Values and groups of a header. A unit stands at ``name@Unit``."""
+    found: dict[str, Any] = {}
+    for name, item in children(group):
+        if is_array(item) and 0 < item.size <= _ITEMS and item.nbytes <= LONGEST and left.take():
+            found[name] = _plain(item[()])
+            if unit := _plain(item.attrs.get("Unit", "")):
+                found[f"{name}@Unit"] = unit
+    for name, inner in groups(group).items() if depth < _DEEPEST and left else ():
         found[name] = _tree(inner, left, depth + 1)
     return found
-
-
-def _values(group: Any, left: list[int]) -> Iterator[tuple[str, Any]]:
-    import h5py
-
-    for name, item in _hard(group):
-        if not isinstance(item, h5py.Dataset) or left[0] <= 0:
-            continue
-        left[0] -= 1
-        if _kept_here(item) and item.size and item.size <= 64 and item.size * item.dtype.itemsize <= _LONGEST:
-            yield name, _plain(item[()])
-            if unit := _plain(item.attrs.get("Unit", "")):
-                yield f"{name}@Unit", unit
-
-
-def _kept_here(item: Any) -> bool:
-    """Whether an array lies in this file."""
-    return item.dtype.kind in "SOiufb" and item.external is None and not item.is_virtual
 
 
 def _plain(value: Any) -> Any:
@@ -217,13 +171,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Places of the rows of an array: rows and columns of a map with the steps between them in um, or neither."""
+    """Where the rows of an array lie: shape of the map, if there is one, and its steps; None where it is hexagonal."""
 
     size: int
-    shape: tuple[int, int] | None = None
-    steps: tuple[float, float] = (0.0, 0.0)
+    shape: Shape = ()
+    steps: Steps | None = (0.0, 0.0)
     order: Any = None
-    uneven: bool = False
+
+    def axes(self, *, navigate: bool) -> list[dict[str, Any]]:
+        """Axes of the points."""
+        return map_axes(self.shape or (self.size,), self.steps, navigate=navigate)
 
 
 class _Part:
@@ -233,45 +190,39 @@ class _Part:
         self.place, self.technique = place, technique
         self._scan, self._data = scan, scan[technique].get("Data")
         self._title = "" if place == str(told.get("Index", "")) else f"{place}: "
-        self.header = _tree(scan[technique]["Header"], [_VALUES])
+        self.header = _tree(scan[technique]["Header"], Left(_VALUES))
         self.uneven = str(self.header.get("Grid Type", "")) not in _SQUARE
 
     def signals(self) -> Iterator[Signal]:
         """Patterns first, then what is known of each point."""
         arrays = list(itertools.islice(self._arrays(), _ARRAYS))
-        grid: _Grid | None = None
+        where: _Grid | None = None
         for name, array in sorted(arrays, key=lambda one: (-max(one[1].ndim, 2), one[0] not in _PICTURES)):
-            grid = grid if grid and grid.size == array.shape[0] else self._grid(array.shape[0])
-            yield from _mapped(f"{self._title}{name}", array, grid, self.header)
+            where = where if where and where.size == array.shape[0] else self._grid(array.shape[0])
+            yield from _mapped(f"{self._title}{name}", array, where, self.header)
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         """Arrays that have a row for each point, in the group or in groups below it: elements, detectors."""
-        import h5py
-
-        for name, item in _hard(self._data):
-            inside = _hard(item) if isinstance(item, h5py.Group) else [("", item)]
-            for below, array in inside:
-                if not isinstance(array, h5py.Dataset) or not array.ndim or array.dtype.kind not in "iufb":
-                    continue
-                if (self.uneven or name not in _PLACES) and array.shape[0] > 1 and _kept_here(array):
+        for name, item in children(self._data):
+            if name in _PLACES and not self.uneven:
+                continue
+            for below, array in children(item) if isinstance(item, h5py.Group) else [("", item)]:
+                if is_array(array, "iufb") and array.shape and array.shape[0] > 1:
                     yield f"{name} {below}".strip(), array
 
     def _grid(self, size: int) -> _Grid:
         """How the points lie."""
-        columns, rows = (int(min(self._first(names) or 0, _POINTS)) for names in (_COLUMNS, _ROWS))
-        y, x = (float(self._first(names) or 0) for names in _STEPS)
+        shape, steps = grid(self._first(_ROWS), self._first(_COLUMNS)), (self._first(_STEPS[0]), self._first(_STEPS[1]))
         if self.uneven:
-            return _Grid(size, uneven=True)
-        if rows > 0 and columns > 0 and rows * columns == size:
-            return _Grid(size, (rows, columns), (y, x))
-        return self._region(size, (y, x))
+            return _Grid(size, steps=None)
+        return _Grid(size, shape, steps) if shape and prod(shape) == size else self._region(size, steps)
 
-    def _region(self, size: int, steps: tuple[float, float]) -> _Grid:
+    def _region(self, size: int, steps: Steps) -> _Grid:
         """A part of Bruker's map: column and row of each point are listed, in any order."""
         import numpy as np
 
         listed = [self._scan.get(f"{self.technique}/SEM/{name}") for name in ("IY", "IX")]
-        if size > _POINTS or not all(_is_list(one, size) for one in listed):
+        if size > _POINTS or not all(is_array(one, "iu") and one.shape == (size,) for one in listed):
             return _Grid(size)
         row, column = (one[()].astype(np.int64) - int(one[()].min()) for one in listed)
         shape = int(row.max()) + 1, int(column.max()) + 1
@@ -279,29 +230,22 @@ class _Part:
         if shape[0] * shape[1] != size or len(np.unique(places)) != size:
             return _Grid(size)
         order = np.argsort(places)
-        return _Grid(size, shape, steps, None if (order[1:] > order[:-1]).all() else order)
+        return _Grid(size, grid(*shape), steps, None if (order[1:] > order[:-1]).all() else order)
 
     def _first(self, names: Sequence[str]) -> float | None:
         return next((found for name in names if (found := number(self.header.get(name, ""))) is not None), None)
 
 
-def _is_list(found: Any, size: int) -> bool:
-    """Whether it is an array of so many whole numbers."""
-    import h5py
-
-    return isinstance(found, h5py.Dataset) and found.shape == (size,) and found.dtype.kind in "iu" and _kept_here(found)
-
-
-def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
+def _mapped(title: str, array: Any, where: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
     """The signal of an array; of few columns, such as the Euler angles, one for each."""
-    data = _lazy(array, grid)
+    data = _lazy(array, where)
     rest = list(array.shape[1:])
     if not rest or (len(rest) == 1 and rest[0] <= 4):
         for column in range(rest[0]) if rest else (None,):
             named = title if column is None or rest == [1] else f"{title} {column + 1}"
-            yield signal(named, _points(grid, navigate=False), data if column is None else data[..., column])
+            yield signal(named, where.axes(navigate=False), data if column is None else data[..., column])
         return
-    if len(rest) == 1 and grid.shape is None and not grid.uneven:  # a picture beside the map
+    if len(rest) == 1 and not where.shape and where.steps is not None:  # a picture beside the map
         yield signal(title, [axis("y", array.shape[0]), axis("x", rest[0])], data)
         return
     if len(rest) == 1:
@@ -309,49 +253,33 @@ def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> I
         axes = [axis("Energy" if width else "", rest[0], width or 1.0, start or 0.0, "eV" if width else "")]
     else:
         axes = [axis(name, size) for name, size in zip(("z", "dy", "dx")[-len(rest) :], rest, strict=False)]
-    yield signal(title, [*_points(grid, navigate=True), *axes], data)
+    yield signal(title, [*where.axes(navigate=True), *axes], data)
 
 
-def _lazy(array: Any, grid: _Grid) -> Any:
+def _lazy(array: Any, where: _Grid) -> Any:
     """The array as a Dask array in the shape of the map, cut between rows of it."""
     from dask.array import from_array
 
-    row = grid.shape[1] if grid.shape else 1
+    row = where.shape[-1] if where.shape else 1
     point = array.dtype.itemsize * max(1, int(array.size // array.shape[0]))
     chunk = row * max(1, (4 << 20) // (row * point))
     data = cast("Callable[..., Any]", from_array)(
         array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False
     )
-    if grid.order is not None:
-        data = data[grid.order]
-    return data.reshape(*_shape(grid), *array.shape[1:])
-
-
-def _shape(grid: _Grid) -> tuple[int, ...]:
-    """Of the map; a line of points has one axis."""
-    shape = grid.shape or (1, grid.size)
-    return shape if shape[0] > 1 else shape[1:]
-
-
-def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
-    if grid.uneven:
-        return [axis("point", grid.size)]
-    steps = zip(("y", "x"), grid.shape or (1, grid.size), grid.steps, strict=True)
-    axes = [axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
-    return axes[-len(_shape(grid)) :]
+    if where.order is not None:
+        data = data[where.order]
+    return data.reshape(*(where.shape or (where.size,)), *array.shape[1:])
 
 
 def _simulated(root: Any) -> Iterator[Signal]:
     """Every array of pictures below ``EMData``."""
-    import h5py
-
     found = 0
-    for program, group in _groups(root["EMData"]).items():
-        for name, array in _hard(group):
-            if isinstance(array, h5py.Dataset) and array.ndim > 2 and array.dtype.kind in "iuf" and _kept_here(array):
-                grid = _Grid(array.shape[0])
+    for program, group in groups(root["EMData"]).items():
+        for name, array in children(group):
+            if is_array(array, "iuf") and array.ndim > 2:
+                where = _Grid(array.shape[0])
                 axes = [axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
-                yield signal(f"{program}: {name}", axes[::-1], _lazy(array, grid).reshape(array.shape))
+                yield signal(f"{program}: {name}", axes[::-1], _lazy(array, where).reshape(array.shape))
                 found += 1
     if not found:
         raise ReaderError("there are no patterns below EMData", where="EMData")

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, axis
 from diadem.hooks.text import decode, ini, number
 from diadem.model.layout import ArrayLayout
 
@@ -27,6 +27,8 @@ from diadem.model.layout import ArrayLayout
 _LONGEST_HEAD = 1 << 20
 _PIECE = 1 << 16
 _MOST_COLUMNS, _MOST_POINTS = 64, 1 << 40
+#: Heads: to the line that names the columns; comments.
+_CTF, _ANG = re.compile(r".*?^Phase\tX[^\n]*\n", re.DOTALL | re.MULTILINE), re.compile(r"(?:#[^\n]*(?:\n|\Z))*")
 #: Columns of .ang files that do not name them (OIM's own order).
 _ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
 #: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of a transmission microscope, which steps of
@@ -47,15 +49,8 @@ _UP, _UP_GRID = struct.Struct("<4I"), struct.Struct("<x2IB2d")
 #: Pixels along a side; a step above a metre is none: what stands there was not written, or is infinite.
 _WIDEST, _LONGEST_STEP = 16384, 1e6
 
-Shape = tuple[int, ...]
-
-
-def axis(
-    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
-) -> dict[str, Any]:
-    """An axis as readers of RosettaSciIO give it; "point" where points follow each other, and lie anywhere."""
-    said = {"name": name, "size": size, "scale": scale, "offset": offset, "units": units}
-    return {**said, "navigate": navigate or name == "point"}
+#: Rows and columns of a map, or the length of a line; steps between rows and between columns, as they are written.
+Shape, Steps = tuple[int, ...], tuple[Any, Any]
 
 
 def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: ArrayLayout | None = None) -> Signal:
@@ -78,23 +73,16 @@ def told_uneven(signals: Iterable[Signal]) -> Iterator[Signal]:
 
 def open_ctf(files: Files) -> Opened:
     """Open a Channel Text File: lines of name and value, then a line of the columns' names, then the points."""
-    head = _head(files, lambda line: line.startswith("Phase\tX"))
-    lines = _lines(head)
+    head, lines = _head(files, _CTF)
     tree = ctf(lines)
-    shape = _grid(tree.get("YCells"), tree.get("XCells"))
+    shape = grid(tree.get("YCells"), tree.get("XCells"))
     steps = tree.get("YStep"), tree.get("XStep")
     names = lines[-1].split("\t")
     return Opened(_texts(files, len(head), names, shape, steps), [_block("ctf-head", tree, head)])
 
 
 def ctf(lines: Sequence[str]) -> dict[str, str]:
-    """Names and values of a head; the line about the Euler angles has several of them.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The head.
-    """
+    """Names and values of a head; the line about the Euler angles has several of them."""
     found: dict[str, str] = {}
     for line in lines[1:-1]:
         parts = [part.strip() for part in line.split("\t")]
@@ -121,12 +109,12 @@ def is_ang(path: str) -> bool:
 
 def open_ang(files: Files) -> Opened:
     """Open an .ang file: comments of name and value, then the points."""
-    head = _head(files, lambda line: not line.startswith("#"), with_last=False)
-    tree = ang(_lines(head))
+    head, lines = _head(files, _ANG)
+    tree = ang(lines)
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
-    shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
+    shape, steps = grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
     if uneven := "hex" in tree.get("GRID", "").lower():  # rows are shifted; every other one may have one point less
-        shape = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
+        shape = grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
     listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
     acom = is_acom(tree)
     known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
@@ -141,13 +129,7 @@ def is_acom(tree: Mapping[str, str]) -> bool:
 
 
 def ang(lines: Sequence[str]) -> dict[str, str]:
-    """Names and values of a head; of a name that comes again, as of several phases, the first counts.
-
-    Parameters
-    ----------
-    lines : sequence of str
-        The head.
-    """
+    """Names and values of a head; of a name that comes again, as of several phases, the first counts."""
     found: dict[str, str] = {}
     for line in lines:
         name, _, value = line.lstrip("# ").replace("\t", " ").partition(" ")
@@ -178,7 +160,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
     job, listed = tree.get("Job", {}), tree.get("Fields", {})
     beside = f"{PurePosixPath(files.entry).stem}.crc"
     name = next((one for one in files if PurePosixPath(one).name.lower() == beside.lower()), "")
-    shape = _grid(job.get("yCells"), job.get("xCells"))
+    shape = grid(job.get("yCells"), job.get("xCells"))
     if not name or not shape:
         missing = f"no {beside} beside it" if shape else "no number of cells in it"
         raise ReaderError(
@@ -196,7 +178,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
         strides = (shape[-1] * record, record)[-len(shape) :]
         layout = ArrayLayout(name, offset, kind, shape, strides)
         if title.lower() not in _PLACES:
-            yield signal(title, _axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
+            yield signal(title, map_axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
         offset += int(kind[-1])
 
 
@@ -214,11 +196,6 @@ def up_head(data: bytes) -> dict[str, Any]:
 
     All numbers are little-endian; columns, rows, grid and steps in um are there from version 3 on. PyEBSDIndex, in the
     public domain, reads them so.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of a file.
     """
     if len(data) < _UP.size:
         return {}
@@ -266,36 +243,19 @@ def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
         ][-(1 + (rows > 1)) :]
     axes = [*places, axis("dy", height), axis("dx", width)]
     shape = tuple(one["size"] for one in axes)
-    strides = tuple(int(kind[-1]) * prod(shape[place + 1 :]) for place in range(len(shape)))
-    yield signal("Patterns", axes, array=ArrayLayout(files.entry, tree["Offset"], kind, shape, strides))
+    yield signal("Patterns", axes, array=ArrayLayout.packed(files.entry, tree["Offset"], kind, shape))
 
 
 # -- what they have in common ------------------------------------------------------------------------------------------
 
 
-def _head(files: Files, ends: Callable[[str], bool], *, with_last: bool = True) -> str:
-    """The lines before the points, each byte a character."""
-    head = files[files.entry].read_at(0, _PIECE).decode("latin-1")
-    at = 0
-    while at < _LONGEST_HEAD:
-        end = head.find("\n", at) + 1
-        if not end:
-            more = files[files.entry].read_at(len(head), _PIECE).decode("latin-1")
-            if not more:
-                break
-            head += more
-            continue
-        if ends(head[at:end]):
-            return head[:end] if with_last else head[:at]
-        at = end
-    if with_last:
+def _head(files: Files, end: re.Pattern[str]) -> tuple[str, list[str]]:
+    """What stands before the points, each byte a character; and its lines in the coding in which they were written."""
+    found = end.match(files[files.entry].read_at(0, _LONGEST_HEAD).decode("latin-1"))
+    if found is None:
         raise ReaderError("no line names the columns of the points", where=files.entry)
-    return head
-
-
-def _lines(head: str) -> list[str]:
-    """The head's lines, in the coding in which they were written."""
-    return [line.rstrip("\r") for line in decode(head.encode("latin-1")).rstrip("\n").split("\n")]
+    text = decode(found[0].encode("latin-1")).rstrip("\n")
+    return found[0], [line.rstrip("\r") for line in text.split("\n")]
 
 
 def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
@@ -303,14 +263,14 @@ def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
     return Block(kind, tree, data, "text/plain", "head", byte_range=(0, len(data)))
 
 
-def _grid(rows: Any, columns: Any) -> Shape:
+def grid(rows: Any, columns: Any) -> Shape:
     """The shape of a map; of a line, one number; of none, nothing."""
     size = tuple(int(min(number(one or 0) or 0, _MOST_POINTS)) for one in (rows, columns))
     return () if min(size) < 1 else size if size[0] > 1 else size[1:]
 
 
 def _texts(
-    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um"
+    files: Files, start: int, names: Sequence[str], shape: Shape, steps: Steps | None, unit: str = "um"
 ) -> Iterator[Signal]:
     """A signal for each column, but those of the places where the axes say them."""
     import dask.array as da
@@ -343,12 +303,13 @@ def _texts(
     table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
     for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
         if steps is None or name.lower() not in _PLACES:
-            yield signal(name, _axes(shape, steps, unit), table[:, place].reshape(shape))
+            yield signal(name, map_axes(shape, steps, unit), table[:, place].reshape(shape))
 
 
-def _axes(shape: Shape, steps: tuple[Any, Any] | None, unit: str = "um") -> list[dict[str, Any]]:
+def map_axes(shape: Shape, steps: Steps | None, unit: str = "um", *, navigate: bool = False) -> list[dict[str, Any]]:
     """Axes of a map or a line; of points that lie anywhere, one."""
     if steps is None:
-        return [axis("point", shape[0])]
+        return [axis("point", shape[0], navigate=True)]
     known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], steps, strict=True)]
-    return [axis(name, size, step or 1.0, 0.0, unit if step else "") for name, size, step in known[-len(shape) :]]
+    axes = [axis(name, size, step or 1.0, 0.0, unit if step else "", navigate=navigate) for name, size, step in known]
+    return axes[-len(shape) :]

@@ -60,15 +60,14 @@ _MAPS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout)) for layout in (_IMAGE, _MAPS))
-#: Whole numbers that stand for hundredths of a millimetre, and for hundreds of volts.
-_PER_MILLIMETRE = {"intersectingDist": 100, "workingDist": 100, "scaleSetting": 100}
-_PER_KILOVOLT = {"accV": 10}
+#: Whole numbers that stand for hundredths of a millimetre.
+_HUNDREDTHS = ("intersectingDist", "workingDist", "scaleSetting")
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a spectrum, or a map or line with its spectrum and image."""
     array = layout(files)
-    end = array.offset + array.shape[0] * array.strides[0] if array else 0
+    end = array.end if array else 0
     return Opened(_signals(files, array if end <= files[files.entry].size else None), _blocks(files), end)
 
 
@@ -84,10 +83,7 @@ def layout(files: Files) -> ArrayLayout | None:
     size, shape = header["countBytes"], (header["nLines"], header["nPoints"], header["nChannels"])
     if name.lower().endswith(".lsd"):
         shape = 1, min(header["nSpectra"], header["nLines"] * header["nPoints"]), header["nChannels"]
-    if min(shape) < 1:
-        return None
-    strides = (shape[1] * shape[2] * size, shape[2] * size, size)
-    return ArrayLayout(name, header["dataOffset"], _COUNTS[size], shape, strides)
+    return ArrayLayout.packed(name, header["dataOffset"], _COUNTS[size], shape) if min(shape) > 0 else None
 
 
 def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
@@ -95,7 +91,7 @@ def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
     if array and (found := laid_out(files.read({files.entry: [(0, array.offset)]}), [array])):
         yield from found
     else:
-        yield from map(Signal.from_reader, files.read())
+        yield from files.signals()
 
 
 def _blocks(files: Files) -> Iterator[Block]:
@@ -114,35 +110,23 @@ def _blocks(files: Files) -> Iterator[Block]:
             if end < len(data):
                 footer = place.replace("header", "footer")
                 yield Block("edax-spc", {}, data[end:], place=footer, file=file, byte_range=(end, len(data)))
-        elif suffix == ".ipr" and (header := read_image(data)) is not None:
-            yield Block("edax-ipr", header, data, place=place, file=file, byte_range=(0, len(data)))
-        elif suffix in (".spd", ".lsd") and (header := read_map(data)) is not None:
-            yield Block("edax-spd", header, data, place=place, file=file, byte_range=(0, len(data)))
+        elif suffix != ".spc" and (header := (read_image if suffix == ".ipr" else read_map)(data)) is not None:
+            kind = "edax-ipr" if suffix == ".ipr" else "edax-spd"
+            yield Block(kind, header, data, place=place, file=file, byte_range=(0, len(data)))
 
 
 # -- headers -----------------------------------------------------------------------------------------------------------
 
 
 def read_spectrum(data: bytes) -> dict[str, Any] | None:
-    """The header of an ``.spc`` file; None where the file is no spectrum of EDAX.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file, or at least its first 736 bytes.
-
-    Returns
-    -------
-    dict or None
-        Values by the document's names; distances in mm.
-    """
+    """The header of an ``.spc`` file; distances in mm; None where the file is no spectrum of EDAX."""
     if len(data) < SPECTRUM_SIZE:
         return None
     header = {name: _plain(struct.unpack_from("<" + code, data, place)[0]) for name, place, code in _SPECTRUM}
     known = _SPECTRA[0] <= header["fVersion"] < _SPECTRA[1] and SPECTRUM_SIZE <= header["dataStart"] < 1 << 16
     if not known or not 0 < header["numPts"] <= _MOST_CHANNELS:
         return None
-    header.update({name: header[name] / parts for name, parts in _PER_MILLIMETRE.items()})
+    header |= {name: header[name] / 100 for name in _HUNDREDTHS}
     label = data[64:320]
     header["spectrumLabel"] = {"material": _plain(label[:40]), "sample": _plain(label[40:])}
     listed = min(max(header["numElem"], 0), _MOST_ELEMENTS)
@@ -155,7 +139,7 @@ def read_image(data: bytes) -> dict[str, Any] | None:
     header = _packed(data, _IMAGE) if len(data) >= IMAGE_SIZE else {"version": 0}
     if header["version"] not in _IMAGES:
         return None
-    return {**header, **{name: header[name] / parts for name, parts in _PER_KILOVOLT.items()}}
+    return {**header, "accV": header["accV"] / 10}
 
 
 def read_map(data: bytes) -> dict[str, Any] | None:
@@ -177,11 +161,6 @@ def _plain(value: Any) -> Any:
 
 
 # -- what they mean ----------------------------------------------------------------------------------------------------
-
-
-def single(value: Any) -> float:
-    """A number of 32 bits with the digits that it was written with."""
-    return float(f"{float(value):.7g}")
 
 
 def acquired(tree: Tree) -> Iterator[Found]:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree, look_up
-from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out
+from diadem.hooks.formats import CutShort, Files, Later, Opened, Signal, laid_out
 from diadem.hooks.text import xml
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import c_time, from_epoch, offset_of
@@ -56,28 +55,20 @@ def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
     missing = ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
     if raw not in files and len(files) > 1:
         raise missing
+
+    def fail() -> Any:
+        raise missing
+
     for one in files.read({raw: []}):
         shape = [int(axis["size"]) for axis in one["axes"]]
         steps = [130 * _ROW * prod(shape[place + 1 : -2]) for place in range(len(shape) - 2)]
         if raw not in files:  # what the document says holds all the same
-            yield Signal.from_reader({**one, "data": _Nowhere(tuple(shape), missing)})
+            yield Signal.from_reader({**one, "data": Later(tuple(shape), np.dtype("<f4"), fail)})
             continue
         array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps, _ROW, 4))
         if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
             raise CutShort(raw, needed, files[raw].size)
         yield from laid_out([one], [array])
-
-
-@dataclass(frozen=True, slots=True)
-class _Nowhere:
-    """Frames whose file is not there."""
-
-    shape: tuple[int, ...]
-    why: ReaderError
-    dtype: ClassVar[Any] = np.dtype("<f4")
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self.why
 
 
 # -- when it was taken -------------------------------------------------------------------------------------------------
@@ -112,18 +103,12 @@ def acquisition(tree: Tree) -> Iterator[Found]:
     if start is None or end is None:
         yield from stamp(tree)
         return
-    fits = apart is not None and written is not None and _fits(written - end, apart)
+    later = None if written is None or apart is None else (written - end, written - end + apart)
+    fits = later is not None and any(dt.timedelta(0) <= one <= _WRITTEN_WITHIN for one in later)
     for field, key, moment in (
         ("time.acquired_start", "acquisition/start_time", start),
         ("time.acquired_end", "acquisition/end_time", end),
     ):
         raw = look_up(tree, key)
-        exact = moment - apart if fits and apart is not None else None
-        yield from times.moments(
-            field, key, raw, local=moment, instant=None if exact is None else exact.replace(tzinfo=dt.UTC)
-        )
-
-
-def _fits(later: dt.timedelta, apart: dt.timedelta) -> bool:
-    """Whether a document was written soon after its scan, by the same clock or by one that shows UTC."""
-    return any(dt.timedelta(0) <= later - shift <= _WRITTEN_WITHIN for shift in (dt.timedelta(0), -apart))
+        exact = (moment - apart).replace(tzinfo=dt.UTC) if fits and apart is not None else None
+        yield from times.moments(field, key, raw, local=moment, instant=exact)

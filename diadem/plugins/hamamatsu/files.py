@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import decode
 from diadem.hooks.tiff import Page, Tiff, piece
 
@@ -33,11 +33,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     data = head + file.read_at(_HEADER, length)
     tree = parse(data[_HEADER:])
     blocks = [Block(_KIND, {"Comment": tree}, data, place="header", byte_range=(0, len(data)))] if tree else []
-    return Opened(_signals(files), blocks, size=_HEADER + length + columns * rows * _PIXEL.get(kind, 0))
-
-
-def _signals(files: Files) -> Iterator[Signal]:
-    yield from map(Signal.from_reader, files.read())
+    return Opened(files.signals(), blocks, size=_HEADER + length + columns * rows * _PIXEL.get(kind, 0))
 
 
 def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, cut_short
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, cut_short
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
 from diadem.plugins.jeol.headers import COUNTS, Damaged, Header, NotJeol, Outside, members, read_header
@@ -53,19 +53,13 @@ class _Found:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self._headers: dict[str, Header | ReaderError] = {}
+        self._headers: dict[str, Header] = {}
 
     def header(self, name: str) -> Header:
-        """What a file says of itself; raises what reading it raised."""
+        """What a file says of itself."""
         if name not in self._headers:
-            try:
-                self._headers[name] = read_header(self._reader(name), name)
-            except ReaderError as error:
-                self._headers[name] = error
-        found = self._headers[name]
-        if isinstance(found, Exception):
-            raise found
-        return found
+            self._headers[name] = read_header(self._reader(name), name)
+        return self._headers[name]
 
     def _reader(self, name: str) -> RangeReader:
         """A file; one that the project lists may be a dataset of its own, where a folder has several projects."""
@@ -120,7 +114,7 @@ class _Found:
         if made.array is None or name not in self.files:
             shape = tuple(int(axis["size"]) for axis in made.axes)
             dtype = made.array.dtype if made.array else _COUNTED
-            made = replace(made, array=None, data=_decoded(shape, dtype, lambda: self._read[number]["data"]))
+            made = replace(made, array=None, data=_Decoded(shape, dtype, lambda: self._read[number]["data"]).lazily())
         return replace(made, issues=issues, reader=lambda: self._read[number])
 
     @cached_property
@@ -147,28 +141,18 @@ class _Found:
             yield Block("jeol-project", header.tree, place="project")
         for number, name in enumerate(self.names()):
             within = f"{PurePosixPath(name).name}/" if header.kind == "project" else ""
-            if name in self.files:
-                yield from self._pieces(name, within, number)
-            elif self._beside(name).is_file():
-                other = self.header(name)
-                yield Block(f"jeol-{other.kind}", other.tree, place=f"{within}header", signals=(number,))
-
-    def _pieces(self, name: str, within: str, signal: int) -> Iterator[Block]:
-        """One header, in the pieces that it stands in."""
-        header = self.header(name)
-        for number, (start, end) in enumerate(header.pieces):
-            data = self.files[name].read_at(start, end - start)
-            tree, place = ({}, "footer") if number else (header.tree, "header")
+            if name not in self.files and not self._beside(name).is_file():
+                continue
+            other = self.header(name)
+            kind, place = f"jeol-{other.kind}", f"{within}header"
+            if name not in self.files:
+                yield Block(kind, other.tree, place=place, signals=(number,))
+                continue
             file = name if within else ""
-            yield Block(
-                f"jeol-{header.kind}",
-                tree,
-                data,
-                place=within + place,
-                file=file,
-                signals=(signal,),
-                byte_range=(start, end),
-            )
+            for piece, (start, end) in enumerate(other.pieces):
+                data = self.files[name].read_at(start, end - start)
+                tree, place = ({}, f"{within}footer") if piece else (other.tree, place)
+                yield Block(kind, tree, data, place=place, file=file, signals=(number,), byte_range=(start, end))
 
 
 def _image(tree: Mapping[str, Any], name: str) -> Signal:
@@ -177,12 +161,10 @@ def _image(tree: Mapping[str, Any], name: str) -> Signal:
     bits = tree["Image"]["Bits"]
     if bits["count"] != width * height or min(width, height) < 1:
         raise Damaged("its pixels are not as many as its size says", where=name)
-    field, item = tree["Instrument"]["ScanSize"] / tree["Instrument"]["Mag"] * 1e3, int(bits["dtype"][2:])
-    return Signal(
-        [_length("y", height, field, navigate=False), _length("x", width, field, navigate=False)],
-        array=ArrayLayout(name, bits["offset"], bits["dtype"], (height, width), (width * item, item)),
-        metadata=_metadata(name, str(tree["Image"]["Title"])),
-    )
+    field = tree["Instrument"]["ScanSize"] / tree["Instrument"]["Mag"] * 1e3
+    array = ArrayLayout.packed(name, bits["offset"], bits["dtype"], (height, width))
+    axes = [axis("y", height, field / height, 0, "µm"), axis("x", width, field / width, 0, "µm")]
+    return Signal(axes, array=array, metadata=_metadata(name, str(tree["Image"]["Title"])))
 
 
 def _map(tree: Mapping[str, Any], name: str) -> Signal:
@@ -193,32 +175,23 @@ def _map(tree: Mapping[str, Any], name: str) -> Signal:
     field = tree["PTTD Param"]["Params"]["PARAMPAGE0_SEM"]["ScanSize"] / measured["MeasCond"]["Mag"] * 1e3
     zero = tree["PTTD Param"]["Params"]["PARAMPAGE1_EDXRF"]["Tpl"][measured["Meas Cond"]["Tpl"]]["DigZ"]
     scale = document["CoefA"]
-    return Signal(
-        [
-            _length("y", height, field, navigate=True),
-            _length("x", width, field, navigate=True),
-            _energy(_CHANNELS, document["CoefB"] - scale * zero, scale),
-        ],
-        metadata=_metadata(name, f"EDS extracted from {PurePosixPath(name).name}", measured["MeasCond"]["AccKV"]),
-    )
+    axes = [
+        axis("y", height, field / height, 0, "µm", navigate=True),
+        axis("x", width, field / width, 0, "µm", navigate=True),
+        axis("Energy", _CHANNELS, scale, document["CoefB"] - scale * zero, "keV"),
+    ]
+    title = f"EDS extracted from {PurePosixPath(name).name}"
+    return Signal(axes, metadata=_metadata(name, title, measured["MeasCond"]["AccKV"]))
 
 
 def _spectrum(tree: Mapping[str, Any], name: str) -> Signal:
     """A single spectrum."""
     header = tree["Header"]
     return Signal(
-        [_energy(header["NumCH"], header["CoefB"], header["CoefA"])],
-        array=ArrayLayout(name, COUNTS, "<i4", (header["NumCH"],), (4,)),
+        [axis("Energy", header["NumCH"], header["CoefA"], header["CoefB"], "keV")],
+        array=ArrayLayout.packed(name, COUNTS, "<i4", (header["NumCH"],)),
         metadata=_metadata(name, "EDX", tree["Footer"]["Parameters"]["AccKV"]),
     )
-
-
-def _length(name: str, size: int, field: float, *, navigate: bool) -> dict[str, Any]:
-    return {"name": name, "size": size, "offset": 0, "scale": field / size, "units": "µm", "navigate": navigate}
-
-
-def _energy(size: int, offset: float, scale: float) -> dict[str, Any]:
-    return {"name": "Energy", "size": size, "offset": offset, "scale": scale, "units": "keV", "navigate": False}
 
 
 def _metadata(name: str, title: str, kilovolts: float | None = None) -> dict[str, Any]:
@@ -251,37 +224,21 @@ class _Decoded:
         part = self._read()[key]
         return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
+    def lazily(self) -> Any:
+        """A Dask array, some rows of a map at once."""
+        import dask.array
 
-def _decoded(shape: tuple[int, ...], dtype: str, read: Callable[[], Any]) -> Any:
-    """A Dask array of what the reader gives, some rows of a map at once."""
-    import dask.array
-
-    da: Any = dask.array
-    stored = _Decoded(shape, dtype, read)
-    rows = max(1, _CHUNK // max(1, prod(shape[1:]) * stored.dtype.itemsize))
-    return da.from_array(stored, chunks=(rows, *shape[1:]), name=False, meta=np.empty((0,) * stored.ndim, stored.dtype))
+        da: Any = dask.array
+        rows = max(1, _CHUNK // max(1, prod(self.shape[1:]) * self.dtype.itemsize))
+        meta = np.empty((0,) * self.ndim, self.dtype)
+        return da.from_array(self, chunks=(rows, *self.shape[1:]), name=False, meta=meta)
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------
 
 
 def draw(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ARG001
-    """Draw a map of events that stands alone: how many X-rays came from each place; a project has pictures of its own.
-
-    Parameters
-    ----------
-    path : str
-        The primary file.
-    files : sequence of str
-        Not needed.
-    signals : sequence of mapping
-        Of which the first tells the size of the map.
-
-    Returns
-    -------
-    ndarray or None
-        X-rays by place; None for other kinds of file.
-    """
+    """A map of events that stands alone: how many X-rays came from each place; a project has pictures of its own."""
     if Path(path).suffix.lower() != ".pts" or not signals:
         return None
     rows, columns = signals[0]["data"].shape[:2]

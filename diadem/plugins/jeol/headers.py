@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor
+from diadem.hooks.binary import Cursor, single
 from diadem.hooks.fields import Found, Tree
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import from_ole
@@ -49,23 +49,11 @@ COUNTS = 458
 _LARGEST_SPECTRUM, MOST_CHANNELS, _MOST_LISTED = 1 << 22, 1 << 16, 256
 #: Name, place and code in `struct` of the header's values.
 _HEADER: Sequence[tuple[str, int, str]] = (
-    ("filedate", 10, "d"),
-    ("sp_name", 18, "80s"),
-    ("username", 98, "32s"),
-    ("Esc", 226, "d"),
-    ("Fano F", 234, "d"),
-    ("E Noise", 242, "d"),
-    ("CH Res", 250, "d"),
-    ("live time", 258, "d"),
-    ("real time", 266, "d"),
-    ("DeadTime", 274, "d"),
-    ("CountRate", 282, "d"),
-    ("CoefA", 362, "d"),
-    ("CoefB", 370, "d"),
-    ("State", 378, "32s"),
-    ("Tpl", 422, "32s"),
-    ("NumCH", 454, "i"),
-)
+    ("filedate", 10, "d"), ("sp_name", 18, "80s"), ("username", 98, "32s"), ("Esc", 226, "d"), ("Fano F", 234, "d"),
+    ("E Noise", 242, "d"), ("CH Res", 250, "d"), ("live time", 258, "d"), ("real time", 266, "d"),
+    ("DeadTime", 274, "d"), ("CountRate", 282, "d"), ("CoefA", 362, "d"), ("CoefB", 370, "d"), ("State", 378, "32s"),
+    ("Tpl", 422, "32s"), ("NumCH", 454, "i"),
+)  # fmt: skip
 #: Name and code of the parameters, one after the other; "" is passed over.
 _PARAMETERS: Sequence[tuple[str, str]] = (
     ("DetT", "16s"), ("SEM", "16s"), ("Port", "16s"), ("AccKV", "d"), ("AccNA", "d"), ("", "38s"), ("MnKaRES", "d"),
@@ -90,16 +78,9 @@ class Damaged(ReaderError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What one file says of itself.
+    """What one file says of itself: an ``image``, a ``map``, a ``spectrum`` or a ``project``.
 
-    Attributes
-    ----------
-    kind : str
-        ``image`` (``.img``, ``.map``), ``map`` (``.pts``), ``spectrum`` (``.eds``) or ``project`` (``.asw``).
-    tree : dict
-        The parsed header; a map's has its date as ``Date`` and a spectrum's is ``Header`` and ``Footer``.
-    pieces : tuple of (int, int)
-        First byte, and the one after the last, of what is not data.
+    Pieces are first bytes, and those after the last, of what is not data.
     """
 
     kind: str
@@ -108,22 +89,7 @@ class Header:
 
 
 def read_header(reader: RangeReader, name: str) -> Header:
-    """Read what a file says of itself, without its data.
-
-    Parameters
-    ----------
-    reader : RangeReader
-        The file.
-    name : str
-        Its name, ending in ``.asw``, ``.img``, ``.map``, ``.pts`` or ``.eds``, in any case.
-
-    Raises
-    ------
-    NotJeol
-        Its first bytes, or its name, are another kind's.
-    Damaged, CutShort
-        It is not as it should be, or not whole.
-    """
+    """Read what a file says of itself, without its data."""
     suffix = PurePosixPath(name).suffix.lower()
     cursor = Cursor(reader, name)
     if suffix == ".eds":
@@ -174,13 +140,7 @@ def _inside(tree: Tree, *names: str) -> Mapping[str, Any]:
 
 
 def members(project: Tree) -> Iterator[tuple[str, ...]]:
-    """Paths of the files that a project lists, in its order, as parts below the project's folder.
-
-    Raises
-    ------
-    Outside
-        One leads out of the folder.
-    """
+    """Paths of the files that a project lists, in its order, as parts below the project's folder."""
     for sample in _inside(project, "SampleInfo").values():
         for view in _inside(sample, "ViewInfo").values():
             for item in _inside(view, "ViewData").values():
@@ -193,63 +153,36 @@ def members(project: Tree) -> Iterator[tuple[str, ...]]:
 # -- the tagged tree -----------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Entry:
-    name: str
-    value: Any = None
-    inside: dict[str, Any] = field(default_factory=dict)
-
-    def whole(self) -> Any:
-        """The entry as the tree has it: its value, or the entries inside it with the value among them."""
-        if not self.inside:
-            return {} if self.value is None else self.value
-        return self.inside if self.value is None else {"value": self.value, **self.inside}
-
-
 def read_tree(cursor: Cursor) -> dict[str, Any]:
-    """Read the tree that begins where a file stands.
+    """Read the tree that begins where a file stands: names to numbers, texts, lists and further dictionaries.
 
-    Parameters
-    ----------
-    cursor : Cursor
-        Stands behind the tree afterwards.
-
-    Returns
-    -------
-    dict
-        Names to numbers, texts, lists and further dictionaries. Pixels, and any value of more than 64 KiB, are
-        ``{"dtype", "count", "offset"}``. An entry that has both a value and others inside has the value as ``value``.
-        Pages have their value in their name: ``PARAMPAGE0_SEM``.
-
-    Raises
-    ------
-    Damaged
-        Of unknown types, too large or too deep.
-    CutShort
-        It is not whole.
+    Pixels, and any long value, are ``{"dtype", "count", "offset"}``. An entry that has both a value and others inside
+    has the value as ``value``. Pages have their value in their name: ``PARAMPAGE0_SEM``.
     """
-    open_ = [_Entry("")]
+    open_: list[tuple[str, Any, dict[str, Any]]] = [("", None, {})]
+
+    def close() -> None:
+        name, value, inside = open_.pop()
+        if value is not None:
+            value = {"value": value, **inside} if inside else value
+        open_[-1][2][name] = inside if value is None else value
+
     for _ in range(MOST_ENTRIES):
         mark = cursor.take(1)
         if mark == b"\x01":
-            open_.append(_entry(cursor))
+            open_.append((*_entry(cursor), {}))
             if len(open_) > DEEPEST:
                 raise Damaged(f"more than {DEEPEST} entries inside one another")
         elif mark == b"\xff" and len(open_) > 1:
-            _close(open_)
+            close()
         else:
             while len(open_) > 1:
-                _close(open_)
-            return open_[0].inside
+                close()
+            return open_[0][2]
     raise Damaged(f"more than {MOST_ENTRIES} entries")
 
 
-def _close(open_: list[_Entry]) -> None:
-    done = open_.pop()
-    open_[-1].inside[done.name] = done.whole()
-
-
-def _entry(cursor: Cursor) -> _Entry:
+def _entry(cursor: Cursor) -> tuple[str, Any]:
     """Name and value of one entry."""
     (length,) = cursor.unpack("<i")
     if not 0 < length <= _LONGEST_NAME:
@@ -260,8 +193,8 @@ def _entry(cursor: Cursor) -> _Entry:
         raise Damaged(f"'{name}' has {length} bytes")
     value = _value(cursor, name, kind, length)
     if name[-5:-1] == "PAGE" and isinstance(value, str):
-        return _Entry(f"{name}_{value}")
-    return _Entry(name, value)
+        return f"{name}_{value}", None
+    return name, value
 
 
 def _name(raw: bytes) -> str:
@@ -357,17 +290,7 @@ def _plain(value: Any) -> Any:
     return _text_of(value.partition(b"\0")[0]) if isinstance(value, bytes) else value
 
 
-# -- numbers, for the tables ---------------------------------------------------------------------------------------
-
-
-def single(value: Any) -> float:
-    """A number of 32 bits with the digits that it was written with: 22.3, not 22.299999237060547."""
-    number = float(value)
-    for digits in (6, 7, 8):
-        short = float(f"{number:.{digits}g}")
-        if struct.pack("<f", short) == struct.pack("<f", number):
-            return short
-    return number
+# -- for the tables ------------------------------------------------------------------------------------------------
 
 
 def field_of_view(instrument: Tree) -> Iterator[Found]:

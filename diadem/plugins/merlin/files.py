@@ -8,6 +8,7 @@ scan is told as by RosettaSciIO, which is asked for what is packed.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal, cut_short
+from diadem.hooks import times
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short
+from diadem.hooks.text import quantity
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
+from diadem.terms.dates import YEARS, clock, iso, text_of
 
 #: Names of the fields before the thresholds.
 _NAMES = (
@@ -44,51 +48,32 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 _TIMED = 10_000
 #: Files with more frames than this keep the headers of the others only in themselves: each is a seek.
 _MOST_HEADERS = 1024
+_EXPOSURE = "Acquisition Shutter Time (ns)"
 #: Bytes of a .hdr file; the program writes 2048.
 _LONGEST_HDR = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One frame's header.
+    """One frame's header."""
 
-    Attributes
-    ----------
-    tree : dict
-        Fields by name, as texts; empty where the file ends within them.
-    length : int
-        Bytes of the header.
-    step : int
-        Bytes from the beginning of this frame to that of the next; 0 where the header does not tell.
-    shape : tuple of int
-        Rows and columns of a frame; empty where counts are packed, or the header does not tell.
-    dtype : str
-        NumPy's type of the counts; "" where they are packed.
-    """
-
-    tree: dict[str, Any]
+    tree: dict[str, Any]  # texts by name; empty where the file ends within them
     length: int
-    step: int = 0
+    step: int = 0  # bytes to the beginning of the next frame; 0 where the header does not tell
     shape: tuple[int, ...] = ()
-    dtype: str = ""
+    dtype: str = ""  # "" where counts are packed
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a file of frames, and the .hdr file beside it."""
     first = parse(files[files.entry].read_at(0, _LONGEST))
-    described = next(_descriptions(files), None)
+    described = _description(files)
     size = first.step if first is not None and first.dtype else 0
     return Opened(_signals(files, first, described.tree if described else {}), _blocks(files, first, described), size)
 
 
 def parse(data: bytes) -> Header | None:
-    """Read a header from the beginning of a frame; None where there is none.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of the frame, with all of its header or what there is.
-    """
+    """Read a header from the beginning of a frame; None where there is none."""
     if not data.startswith(b"MQ1,"):
         return None
     _, _, offset, *_ = (*data[:_LONGEST].decode("latin-1").split(","), "", "")
@@ -146,16 +131,13 @@ def _signals(files: Files, first: Header | None, described: Mapping[str, Any]) -
     rows, columns = first.shape
     item = np.dtype(first.dtype).itemsize
     shape = (*scan, rows, columns)
-    steps = [first.step * prod(scan[axis + 1 :]) for axis in range(len(scan))]
+    steps = [first.step * prod(scan[place + 1 :]) for place in range(len(scan))]
     # the first row of the array is the last in the file
     start, strides = first.length + (rows - 1) * columns * item, (*steps, -columns * item, item)
     missing = reader.size % first.step
     why = f"its frames have {first.step} bytes each, the last has {missing}"
     yield Signal(
-        [
-            {"name": "", "size": size, "scale": 1.0, "offset": 0.0, "units": "", "navigate": axis < len(scan)}
-            for axis, size in enumerate(shape)
-        ],
+        [axis("", size, navigate=place < len(scan)) for place, size in enumerate(shape)],
         array=ArrayLayout(name, start, first.dtype, shape, strides),
         metadata={
             "General": {"original_filename": PurePosixPath(name).name},
@@ -230,7 +212,7 @@ def _block(kind: str, reader: RangeReader, header: Header, number: int, start: i
     return Block(kind, header.tree, data, "text/plain", f"frame {number}", byte_range=(start, start + len(data)))
 
 
-def _descriptions(files: Files) -> Iterator[Block]:
+def _description(files: Files) -> Block | None:
     """The .hdr file: a name, a tab and a value on each line."""
     for name in files:
         if name.lower().endswith(".hdr"):
@@ -239,4 +221,58 @@ def _descriptions(files: Files) -> Iterator[Block]:
             pairs = (line.split("\t", 1) for line in lines if "\t" in line and not line.startswith("End"))
             tree = {key.strip().removesuffix(":"): value.strip() for key, value in pairs}
             if lines:
-                yield Block("merlin-hdr", tree, file=name)
+                return Block("merlin-hdr", tree, file=name)
+    return None
+
+
+# -- when frames were taken -------------------------------------------------------------------------------------------
+
+
+def _instant(tree: Tree) -> dt.datetime | None:
+    """The extended time stamp, which ends with Z."""
+    found = iso(tree.get("Time Stamp Extended"))
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def start(tree: Tree) -> Iterator[Found]:
+    """When the first frame began; its stamp of the first part is in the local time of the computer."""
+    raw, instant = [tree.get("Time Stamp"), tree.get("Time Stamp Extended")], _instant(tree)
+    local = iso(raw[0])
+    if instant is None:
+        yield from times.moments("time.acquired_start", "Time Stamp", raw[0], local=local)
+        return
+    yield from times.moments("time.acquired_start", "Time Stamp Extended", raw[1], instant=instant)
+    if local is not None:
+        both = "Time Stamp + Time Stamp Extended"
+        for found in times.moments("", both, f"{raw[0]}, {raw[1]}", local=local, instant=instant):
+            if found.field == "time.utc_offset":
+                yield found
+
+
+def end(tree: Tree) -> Iterator[Found]:
+    """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
+    instant = _instant(tree)
+    moment, key = (instant, "Time Stamp Extended") if instant else (iso(tree.get("Time Stamp")), "Time Stamp")
+    if moment is None or moment.year not in YEARS:
+        return
+    shutter, factor = (_EXPOSURE, 1e-9) if _EXPOSURE in tree else ("Acquisition Shutter Time", 1.0)
+    open_for, unit = quantity(str(tree[shutter])) or (0.0, "")
+    if unit != ("ns" if shutter == _EXPOSURE else ""):
+        return
+    end, raw = moment + dt.timedelta(seconds=open_for * factor), f"{tree[key]}, {tree[shutter]}"
+    known = "known" if instant is not None else "unknown"
+    yield Found("time.acquired_end", text_of(end), f"{key} + {shutter}", raw, status="derived", offset_status=known)
+
+
+def written(tree: Tree) -> Iterator[Found]:
+    """When the .hdr file was written; the order of day, month and year stands in the name of the line."""
+    for key, raw in tree.items():
+        order = re.match(r"Time and Date Stamp \((\w+), *(\w+), *(\w+),", key)
+        if order is None:
+            continue
+        day, _, time = str(raw).partition(" ")
+        numbers = dict(zip((name[:1].lower() for name in order.groups()), re.split(r"[/.-]", day), strict=True))
+        hour = clock(time)
+        if hour is not None:
+            date = dt.date(int(numbers["y"]), int(numbers["m"]), int(numbers["d"]))
+            yield from times.moments("time.acquired_start", key, raw, local=dt.datetime.combine(date, hour))

@@ -12,21 +12,14 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from diadem.hooks.binary import single
 from diadem.hooks.fields import Found, Tree
 
 Trees = list[dict[str, Any]]
 
 
 def parse(data: bytes, header: Mapping[str, Any]) -> tuple[str, Trees]:
-    """Kind of an extended header, and what its first and last record say, or what all of them have in common.
-
-    Parameters
-    ----------
-    data : bytes
-        The extended header.
-    header : mapping
-        Members of the header: ``NZ`` sections, ``NINT``, ``NREAL``, ``EXTTYPE`` and ``byte order``.
-    """
+    """Kind of an extended header, and what its first and last record say, or what all of them have in common."""
     if records := fei_records(data, header["EXTTYPE"], header["NZ"]):
         return "fei-extended-header", records
     if packed := serialem_common(data, header):
@@ -70,17 +63,7 @@ _MOVING = ("X-Stage", "Y-Stage", "Z-Stage", "Alpha tilt", "Beta tilt", "Defocus"
 
 
 def fei_records(data: bytes, kind: str, sections: int) -> Trees:
-    """Trees of the first record, without what moves, and of the last; none where the header is no such one.
-
-    Parameters
-    ----------
-    data : bytes
-        The extended header.
-    kind : str
-        ``FEI1`` or ``FEI2``.
-    sections : int
-        How many the stack has.
-    """
+    """Trees of the first record, without what moves, and of the last; none where the header is no such one."""
     if kind not in _SIZES or len(data) < _SIZES[kind]:
         return []
     stated = struct.unpack_from("<i", data)[0]
@@ -128,21 +111,14 @@ _TRAVEL, _MICROMETRES = 0.01, 1.0
 
 
 def fei_early(data: bytes, sections: int = 1) -> dict[str, float]:
-    """The first record; none where its pixel size and magnification are none of a transmission microscope.
-
-    Parameters
-    ----------
-    data : bytes
-        The extended header.
-    sections : int
-        How many the stack has: where the stage is in another place at the last one, no place is that of the stack.
-    """
+    """The first record; none where its pixel size and magnification are none of a transmission microscope."""
     if len(data) != EARLY_SIZE:
         return {}
     first, last = (
-        {name: float(f"{one:.7g}") for name, one in zip(_EARLY, struct.unpack_from("<16f", data, place), strict=True)}
+        dict(zip(_EARLY, map(single, struct.unpack_from("<16f", data, place)), strict=True))
         for place in (0, 128 * (min(max(sections, 1), 1024) - 1))
     )
+    # where the stage is in another place at the last section, no place is that of the stack
     moved = {name for name in _EARLY[:5] if first[name] != last[name]}
     found = {name: value for name, value in first.items() if name not in moved}
     return found if 1e-12 < found["pixel_size"] < 1e-4 and 1 <= found["magnification"] < 1e8 else {}

@@ -17,7 +17,7 @@ import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, laid_out
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, laid_out
 from diadem.model.layout import ArrayLayout
 from diadem.plugins.mrc import extended, sidecars
 
@@ -43,19 +43,9 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     head = files[name].read_at(0, HEADER)
     if len(head) < HEADER:
         return Opened(_failed(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
-    array = layout(files, name, head)
-    promised = _promised(head)
+    promised, array = layout(files, name, head)
     whole = promised <= files[name].size
     return Opened(_signals(files, head, array if whole else None), _blocks(files, head), promised)
-
-
-def _promised(head: bytes) -> int:
-    """Bytes of headers and pixels; 0 where the mode is not known."""
-    order = ">" if struct.unpack_from("<H", head, 212)[0] == _HIGHEST_FIRST else "<"
-    columns, rows, sections, mode = struct.unpack_from(f"{order}4I", head)
-    (between,) = struct.unpack_from(f"{order}I", head, 92)
-    size = _BYTES.get(mode)
-    return 0 if size is None else HEADER + int(between) + int(columns * rows * sections * size)
 
 
 def _blocks(files: Files, head: bytes) -> Iterator[Block]:
@@ -78,13 +68,7 @@ def _blocks(files: Files, head: bytes) -> Iterator[Block]:
 
 
 def header(data: bytes) -> dict[str, Any]:
-    """Members of the header by the names of MRC2014; none where it is no header.
-
-    Parameters
-    ----------
-    data : bytes
-        The first 1024 bytes.
-    """
+    """Members of the header by the names of MRC2014; none where it is no header."""
     if len(data) < HEADER:
         return {}
     order = "<" if 0 <= struct.unpack_from("<i", data, 12)[0] < 1 << 16 else ">"
@@ -114,22 +98,20 @@ def _failed(error: ReaderError) -> Iterator[Signal]:
     raise error
 
 
-def layout(files: Mapping[str, Any], name: str, head: bytes) -> ArrayLayout | None:
-    """Where the sections lie by the header.
+def layout(files: Mapping[str, Any], name: str, head: bytes) -> tuple[int, ArrayLayout | None]:
+    """Bytes of headers and pixels, 0 where the mode is not known; and where the sections lie.
 
     None for a mode that NumPy has no type for, and for a movie whose frames were not taken in the order of a raster.
     """
-    columns, rows, sections, mode = struct.unpack_from("<4I", head)
-    (between,) = struct.unpack_from("<I", head, 92)
-    (stamp,) = struct.unpack_from("<H", head, 212)
-    dtype = _TYPES.get(mode)
-    if dtype is None or 0 in (columns, rows, sections) or stamp == _HIGHEST_FIRST:
-        return None
-    if _is_movie(name) and any(other.endswith(_SCAN_FILE) for other in files):
-        return None
-    item = np.dtype(dtype).itemsize
-    strides = (columns * rows * item, columns * item, item)
-    return ArrayLayout(name, HEADER + between, dtype, (sections, rows, columns), strides)
+    swapped = struct.unpack_from("<H", head, 212)[0] == _HIGHEST_FIRST
+    order = ">" if swapped else "<"
+    columns, rows, sections, mode = struct.unpack_from(f"{order}4I", head)
+    start = HEADER + int(struct.unpack_from(f"{order}I", head, 92)[0])
+    promised = start + int(columns * rows * sections * _BYTES[mode]) if mode in _BYTES else 0
+    scattered = _is_movie(name) and any(other.endswith(_SCAN_FILE) for other in files)
+    if mode not in _TYPES or 0 in (columns, rows, sections) or swapped or scattered:
+        return promised, None
+    return promised, ArrayLayout.packed(name, start, _TYPES[mode], (sections, rows, columns))
 
 
 def _is_movie(name: str) -> bool:
@@ -162,19 +144,15 @@ def _axes(head: bytes, shape: tuple[int, ...], pixel: bytes) -> list[dict[str, A
     """Axes in nm; sections have no unit. Those of pixels count where the header has no cell, or a negative one."""
     counts, lengths = struct.unpack_from("<3I", head, 28), struct.unpack_from("<3f", head, 40)
     origins = struct.unpack_from("<3f", head, 196)
-    known = _cell(head)
+    known = {} if pixel else _cell(head)
     axes = []
     for name, size, count, length, origin in zip("zyx", shape, counts[::-1], lengths[::-1], origins[::-1], strict=True):
-        axis = {"name": name, "size": size, "scale": 1.0, "offset": origin / 10, "units": "", "navigate": name == "z"}
-        if pixel:
-            axis["offset"] = 0.0
-            if name != "z":
-                axis |= {"scale": float(np.frombuffer(pixel, "<f4")[0] * np.float32(1e9)), "units": "nm"}
-        elif name in known:
-            axis |= {"scale": known[name], "units": "nm"}
-        elif name == "z" and length and count:
-            axis["scale"] = length / count / 10
-        axes.append(axis)
+        scale, unit = (known[name], "nm") if name in known else (1.0, "")
+        if pixel and name != "z":
+            scale, unit = float(np.frombuffer(pixel, "<f4")[0] * np.float32(1e9)), "nm"
+        elif name == "z" and length and count and not pixel:
+            scale = length / count / 10
+        axes.append(axis(name, size, scale, 0.0 if pixel else origin / 10, unit, navigate=name == "z"))
     return axes
 
 
@@ -184,7 +162,7 @@ def _cell(head: bytes) -> dict[str, float]:
     if not tree:
         return {}
     pairs = zip("xy", tree["CELLA"], (tree["MX"], tree["MY"]), strict=False)
-    return {axis: cell / count / 10 for axis, cell, count in pairs if cell > 0 and count > 0}
+    return {name: cell / count / 10 for name, cell, count in pairs if cell > 0 and count > 0}
 
 
 def _mended(read: Dictionary, head: bytes) -> Dictionary:
@@ -199,12 +177,12 @@ def _mended(read: Dictionary, head: bytes) -> Dictionary:
     settings = told.get("de_metadata")
     stated = {} if settings is None else {name: str(value) for name, value in settings.items()}
     known = _cell(head) if settings is None else sidecars.pixel_sizes(stated)
-    for axis in read["axes"]:
-        if axis["name"] in known:
+    for one in read["axes"]:
+        if one["name"] in known:
             if settings is not None:
-                axis["scale"] = known[axis["name"]]
-        elif axis["name"] in ("x", "y", "kx", "ky"):
-            axis.update(scale=1.0, units=None)
+                one["scale"] = known[one["name"]]
+        elif one["name"] in ("x", "y", "kx", "ky"):
+            one.update(scale=1.0, units=None)
     return read
 
 
@@ -230,8 +208,8 @@ def open_mrcz(files: Files) -> Opened:
 def _without_units(files: Files) -> Iterator[Dictionary]:
     for signal in files.read():
         if "General" in (signal.get("metadata") or {}):
-            for axis in signal.get("axes") or []:
-                axis["units"] = None
+            for one in signal.get("axes") or []:
+                one["units"] = None
         yield signal
 
 

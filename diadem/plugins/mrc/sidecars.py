@@ -14,6 +14,7 @@ from typing import Any
 
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened
+from diadem.hooks.hdf5 import Left, attributes
 from diadem.hooks.text import decode, positive
 from diadem.hooks.times import moments
 from diadem.terms.dates import c_time, from_epoch, moment_of
@@ -37,29 +38,15 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 def blocks(files: Files) -> Iterator[Block]:
     """``serialem-mdoc`` and ``de-settings`` of the texts among a dataset's files."""
+    kinds = {".mdoc": ("serialem-mdoc", mdoc), "_info.txt": ("de-settings", settings)}
     for name in files:
-        kind, parse = kind_of(name)
+        kind, parse = next((kinds[end] for end in kinds if name.lower().endswith(end)), ("", mdoc))
         if kind and (tree := parse(files[name].read_at(0, _LONGEST))):
             yield Block(kind, tree, file="" if name == files.entry else name)
 
 
-def kind_of(name: str) -> tuple[str, Any]:
-    """Kind of block of a text, and what parses it; "" of other files."""
-    if name.lower().endswith(".mdoc"):
-        return "serialem-mdoc", mdoc
-    return ("de-settings", settings) if name.lower().endswith("_info.txt") else ("", None)
-
-
 def beside_tiff(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """SerialEM's lists beside a picture.
-
-    Parameters
-    ----------
-    path : str
-        The picture.
-    files : sequence of str
-        All files of the dataset.
-    """
+    """SerialEM's lists beside a picture."""
     for file in dict.fromkeys(files):
         if file != path and file.lower().endswith(".mdoc"):
             with Path(file).open("rb") as stream:
@@ -97,12 +84,6 @@ def mdoc(data: bytes) -> dict[str, Any]:
             if equals and key.strip():
                 place.setdefault(key.strip(), value.strip())
     return {**top, "Titles": titles, "Sections": sections} if sections else {}
-
-
-def software(tree: Tree) -> Iterator[Found]:
-    """SerialEM, by the title that it writes."""
-    place, title = next((place, title) for place, title in enumerate(tree["Titles"]) if title.startswith("SerialEM:"))
-    yield Found("instrument.software", "SerialEM", f"Titles/{place}", title)
 
 
 def section_times(tree: Tree) -> Iterator[Found]:
@@ -154,32 +135,19 @@ def settings_times(tree: Tree) -> Iterator[Found]:
 
 
 def in_de5(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
-    """Groups of a DE5 file whose attributes are such settings; nothing of another file.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        All files of the dataset: this one.
-    """
+    """Groups of a DE5 file whose attributes are such settings; nothing of another file."""
     if not path.lower().endswith(".de5"):
         return
     import h5py
 
     found: list[Block] = []
-    visited = 0
-
-    def plain(value: Any) -> str:
-        value = value.tolist() if hasattr(value, "tolist") else value
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    left = Left(_MOST_OBJECTS)
 
     def visit(name: str, item: Any) -> bool | None:
-        nonlocal visited
-        visited += 1
         if any(mark in item.attrs for mark in _OWN):
-            found.append(Block("de-settings", {str(key): plain(item.attrs[key]) for key in item.attrs}, place=name))
-        return True if visited > _MOST_OBJECTS else None
+            tree = {key: str(value) for key, value in attributes(item).items()}
+            found.append(Block("de-settings", tree, place=name))
+        return None if left.take() else True
 
     with h5py.File(path, "r") as file:
         visit("", file)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import AMBIGUOUS, Block, Found, Tree
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import decode
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, dates, moments_of
@@ -18,7 +18,8 @@ from diadem.terms.fields import symbols_of
 
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+#: Data begin behind the line ``#SPECTRUM``, or with the first that is no keyword's.
+_DATA = re.compile(rb"(?:\A|(?<=[\r\n]))(?:\s*#SPECTRUM[^\r\n]*(?:\r\n|\r|\n|\Z)|(?=[ \t]*[^#\s]))", re.IGNORECASE)
 #: ``#BEAMKV   -kV``, ``#XPOSITION mm``, ``##RESO (MnKa)``.
 _STANDARD = re.compile(r"#\s*([A-Za-z0-9]+)\s*(?:[-\s]\s*([A-Za-zµμ]+)\s*)?\Z")
 #: Units that stand in keywords, in lower case; another word belongs to the name of a user's keyword.
@@ -35,42 +36,17 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     The block is all that stands before the data.
     """
     content = files[files.entry].read_at(0, _LONGEST)
-    end = _end(content)
+    data = _DATA.search(content)
+    end = data.end() if data else len(content)
     tree = parse(decode(content[:end]))
     blocks = [Block("msa-header", tree, content[:end], "text/plain", byte_range=(0, end))] if tree else []
-    return Opened(_signals(files), blocks)
-
-
-def _signals(files: Files) -> Iterator[Signal]:
-    yield from map(Signal.from_reader, files.read())
-
-
-def _end(content: bytes) -> int:
-    """Where the data begin."""
-    place = 0
-    while place < len(content):
-        match = _LINE.match(content, place)
-        assert match is not None
-        line = match[0].strip().upper()
-        place = match.end()
-        if line.startswith(b"#SPECTRUM") or (line and not line.startswith(b"#")):
-            return place if line.startswith(b"#") else match.start()
-    return len(content)
+    return Opened(files.signals(), blocks)
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Keywords as a tree.
+    """Texts by keyword, without its ``#`` or ``##``; under ``units`` the units that stand in the keywords.
 
-    Parameters
-    ----------
-    text : str
-        Lines such as ``#BEAMKV   -kV: 120.0``.
-
-    Returns
-    -------
-    dict
-        Texts by keyword, without its ``#`` or ``##``; under ``units`` the units that stand in the keywords. Of a
-        keyword that comes twice the last value counts, of a user's and a standard one with one name the standard's.
+    Of a keyword that comes twice the last value counts, of a user's and a standard one with one name the standard's.
     """
     tree: dict[str, Any] = {}
     units: dict[str, str] = {}
@@ -94,13 +70,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def number(raw: Any) -> float:
-    """A number as writers put it: ``50.``, ``2.0 E-06``, ``1,5``.
-
-    Raises
-    ------
-    ValueError
-        There is no number, or more than one; ``1,000`` may be one or a thousand.
-    """
+    """A number as writers put it: ``50.``, ``2.0 E-06``, ``1,5``; not ``1,000``, which may be one or a thousand."""
     text = re.sub(r"\s+(?=[Ee][+-]?\d)", "", str(raw).strip())
     if re.fullmatch(r"[+-]?\d+,(\d{1,2}|\d{4,})", text):
         text = text.replace(",", ".")

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Tree
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
 from diadem.model.layout import ArrayLayout
 
 _NAMES = (
@@ -38,7 +38,10 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
         return Opened(files.signals(), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
     head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
-    array = _layout(tree, files.entry)
+    edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
+    step = _BEFORE + edge * edge
+    shape, strides = (rows, columns, edge, edge), (columns * step, step, edge, 1)
+    array = ArrayLayout(files.entry, tree["Data_offset_2"] + _BEFORE, "|u1", shape, strides)
     size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
     flat = 0 not in array.shape and size <= reader.size
     if not flat or reader.read_at(tree["Data_offset_2"], len(_MARK)) != _MARK:
@@ -56,13 +59,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def parse(head: bytes) -> dict[str, Any] | None:
-    """Header and note by name; None where the file is no block file.
-
-    Parameters
-    ----------
-    head : bytes
-        The beginning of the file.
-    """
+    """Header and note by name; None where the file is no block file."""
     if len(head) < _SIZE:
         return None
     tree: dict[str, Any] = dict(zip(_NAMES, _FORM.unpack_from(head), strict=True))
@@ -78,14 +75,6 @@ def parse(head: bytes) -> dict[str, Any] | None:
     return tree
 
 
-def _layout(tree: Tree, name: str) -> ArrayLayout:
-    """All patterns as (rows, columns, height, width)."""
-    edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
-    step = _BEFORE + edge * edge
-    strides = (columns * step, step, edge, 1)
-    return ArrayLayout(name, tree["Data_offset_2"] + _BEFORE, "|u1", (rows, columns, edge, edge), strides)
-
-
 def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """Steps of the scan in nm; pixels of the camera in cm, of which SDP says a hundred times how many there are.
 
@@ -93,12 +82,11 @@ def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
     """
     steps = {"y": tree["SY"], "x": tree["SX"]} if has_scale(tree) else {}
     pixels = dict.fromkeys(("dy", "dx"), 100.0 / tree["SDP"]) if tree["SDP"] else {}
-    axes = []
-    for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True):
-        scale, unit = (steps[name], "nm") if name in steps else (pixels.get(name, 1.0), "cm" if name in pixels else "")
-        navigate = name in ("y", "x")
-        axes.append({"name": name, "size": size, "scale": scale, "offset": 0.0, "units": unit, "navigate": navigate})
-    return axes
+    units = dict.fromkeys(steps, "nm") | dict.fromkeys(pixels, "cm")
+    return [
+        axis(name, size, {**steps, **pixels}.get(name, 1.0), 0.0, units.get(name, ""), navigate=name in ("y", "x"))
+        for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True)
+    ]
 
 
 def has_scale(tree: Tree) -> bool:

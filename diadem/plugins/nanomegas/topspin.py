@@ -11,18 +11,18 @@ import datetime as dt
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import h5py
 
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import clock, from_epoch, offset_of
-
-if TYPE_CHECKING:
-    import h5py
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 #: Bytes of a document; they have some ten kilobytes.
@@ -41,8 +41,6 @@ _AT_ONCE = dt.timedelta(seconds=5)
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open all sessions of a file, in the order of RosettaSciIO."""
-    import h5py
-
     file = h5py.File(files.hdf5(), "r")  # open as long as an array needs it
     return Opened(_signals(files, file), _blocks(file))
 
@@ -56,8 +54,6 @@ def _signals(files: Files, file: h5py.File) -> Iterator[Signal]:
 
 def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
     """A series of patterns, or a picture."""
-    import h5py
-
     item, array, data = file[name], None, None
     scanned = isinstance(item, h5py.Group)
     if scanned:
@@ -75,8 +71,10 @@ def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
         values = element(text).iterfind(".//Value[@Serializer='ImageDataSerializer']")
         own = (value for value in values if value.findtext("Id") == name.rpartition("/")[2])
         _calibrate(axes, next((value.find("Calibration") for value in own), None))
-        array = _layout(item, files.entry)
-        data = None if array else pieces(lambda number: item[number], item.shape, item.dtype)
+        if (offset := item.id.get_offset()) is not None and not item.external:  # stored in one piece
+            array = ArrayLayout.packed(files.entry, offset, item.dtype.str, item.shape)
+        else:
+            data = pieces(lambda number: item[number], item.shape, item.dtype)
     general = {"original_filename": PurePosixPath(files.entry).name, "title": document(text).get("Title", "")}
     signal = {"signal_type": "electron_diffraction" if scanned else ""}
     for number, axis in enumerate(axes):
@@ -91,16 +89,6 @@ def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
         return {"metadata": {**more, "Signal": signal}, "original_metadata": tree, "mapping": {}}
 
     return Signal(axes, data, array, {"General": general, "Signal": signal}, reader=told)
-
-
-def _layout(dataset: h5py.Dataset, name: str) -> ArrayLayout | None:
-    """Where a picture lies that is stored in one piece."""
-    offset = dataset.id.get_offset()
-    if offset is None or dataset.external:
-        return None
-    item = dataset.dtype.itemsize
-    strides = tuple(item * prod(dataset.shape[axis + 1 :]) for axis in range(len(dataset.shape)))
-    return ArrayLayout(name, offset, dataset.dtype.str, dataset.shape, strides)
 
 
 def _calibrate(axes: list[dict[str, Any]], calibration: ET.Element | None) -> None:
@@ -140,18 +128,10 @@ def _text(dataset: h5py.Dataset) -> bytes:
 
 
 def _sessions(file: h5py.File) -> Iterator[tuple[str, list[str]]]:
-    """Sessions in the order of the reader.
-
-    Yields
-    ------
-    (str, list of str)
-        Path of the document, and paths of the arrays and series that it describes.
-    """
+    """Paths of the documents, and of the arrays and series that each describes, in the order of the reader."""
     if "Metadata" in file:
         yield "Metadata", [name for name in file if _GUID.match(name)]
         return
-    import h5py
-
     for top in file:
         if _GUID.match(top) and isinstance(file[top], h5py.Group) and "Metadata" in file[top]:
             yield f"{top}/Metadata", [f"{top}/{name}" for name in file[top] if _GUID.match(name)]
@@ -159,8 +139,6 @@ def _sessions(file: h5py.File) -> Iterator[tuple[str, list[str]]]:
 
 def _written(file: h5py.File, folder: str) -> dict[str, int]:
     """When the session's own objects were written, seconds since 1970 UTC: HDF5 keeps it with some objects."""
-    import h5py
-
     found = {}
     for name in ("Version", "Thumbnail"):
         if folder + name in file and (seconds := h5py.h5o.get_info(file[folder + name].id).ctime):
@@ -169,18 +147,7 @@ def _written(file: h5py.File, folder: str) -> dict[str, int]:
 
 
 def document(data: bytes) -> dict[str, Any]:
-    """A document as a tree.
-
-    Parameters
-    ----------
-    data : bytes
-        XML of elements whose attribute ``Serializer`` names their type.
-
-    Returns
-    -------
-    dict
-        Texts by tag; ``Item`` elements by their ``Name``; empty for another kind of XML.
-    """
+    """A document as a tree; ``Item`` elements by their ``Name``. Empty for another kind of XML."""
     root = element(data)
     found = _value(root, 0)
     return found if isinstance(found, dict) and root.tag == "Metadata" else {}
@@ -207,35 +174,14 @@ def _value(element: ET.Element, depth: int) -> Any:
 # -- times ---------------------------------------------------------------------------------------------------------
 
 
-def _readings(tree: Tree, keys: Sequence[str]) -> list[dict[str, dt.datetime]]:
-    """The times of a document, read month first and day first, as far as all of them can be."""
-    found: list[dict[str, dt.datetime]] = []
-    for order in (0, 1):
-        reading: dict[str, dt.datetime] = {}
-        for key in keys:
-            day, _, written = str(tree[key]).partition(" ")
-            hour, possible = clock(written), _in_order(day, order)
-            if hour is None or possible is None:
-                break
-            reading[key] = dt.datetime.combine(possible, hour)
-        else:
-            found.append(reading)
-    return found
-
-
-def _in_order(day: str, order: int) -> dt.date | None:
-    """A date read month first (0) or day first (1)."""
-    numbers = [int(part) for part in day.split("/")]
-    month, date = numbers[order], numbers[1 - order]
-    try:
-        return dt.date(numbers[2], month, date)
-    except ValueError:
-        return None
-
-
-def _can_be(moments: Sequence[dt.datetime]) -> bool:
-    """Whether a session started, ended and was saved in this order, and did not last for weeks."""
-    return list(moments) == sorted(moments) and moments[-1] - moments[0] <= _LONGEST_SERIES
+def _readings(tree: Tree, keys: Sequence[str]) -> Iterator[dict[str, dt.datetime]]:
+    """The times of a document, month first and day first: started, ended and saved in this order, not weeks apart."""
+    for order in ("%m/%d/%Y", "%d/%m/%Y"):
+        with suppress(TypeError, ValueError):  # no such day, or no time of day
+            written: Any = [(day, clock(hour)) for day, _, hour in (str(tree[key]).partition(" ") for key in keys)]
+            found = [dt.datetime.combine(dt.datetime.strptime(day, order), hour) for day, hour in written]  # noqa: DTZ007
+            if found == sorted(found) and found[-1] - found[0] <= _LONGEST_SERIES:
+                yield dict(zip(keys, found, strict=True))
 
 
 def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | None:
@@ -259,17 +205,14 @@ def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | No
 def acquired(tree: Tree) -> Iterator[Found]:
     """Start and end, where only one order of day and month can be, by themselves or by the file's own instants."""
     keys = [key for key in ("StartDateTime", "EndDateTime", "CreatedDateTime") if tree.get(key)]
-    possible = {tuple(reading.items()) for reading in _readings(tree, keys) if _can_be(list(reading.values()))}
-    proven = {reading for reading in possible if _offset(tree, dict(reading)) is not None}
-    possible = proven or possible
-    if len(possible) != 1:
-        key = keys[0] if keys else ""
-        readings = sorted({dict(reading)[key] for reading in possible})
-        yield from times.moments("time.acquired_start", key, tree.get(key), local=readings)
+    possible = list(_readings(tree, keys)) if keys else []
+    possible = [reading for reading in possible if _offset(tree, reading) is not None] or possible
+    if not possible or possible[0] != possible[-1]:
+        readings = sorted(reading[keys[0]] for reading in possible)
+        yield from times.moments("time.acquired_start", keys[0], tree.get(keys[0]), local=readings)
         return
-    reading = possible.pop()
-    offset = _offset(tree, dict(reading))
-    for key, local in reading:
+    offset = _offset(tree, possible[0])
+    for key, local in possible[0].items():
         field = {"StartDateTime": "time.acquired_start", "EndDateTime": "time.acquired_end"}.get(key)
         if field:
             instant = None if offset is None else (local - offset).replace(tzinfo=dt.UTC)

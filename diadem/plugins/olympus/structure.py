@@ -31,8 +31,7 @@ def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
     """What a page has."""
     yield from _structure(file, page, tree)
     tag = page.tags.get(33471)
-    data = b"" if tag is None else file.data(tag)
-    if tag is not None and data:
+    if tag is not None and (data := file.data(tag)):
         tree["OlympusINI"] = ini(decode(data))
         yield piece(_KIND, page, "OlympusINI", data, tag.start)
 

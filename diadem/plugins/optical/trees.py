@@ -9,6 +9,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary
 from diadem.hooks.hdf5 import shows
 from diadem.hooks.times import moments
-from diadem.terms.dates import iso
+from diadem.terms.dates import clock, iso
 
 # -- Delmic: the state of every component of the microscope is there as pairs of value and unit: [0.002027, "s"] -----
 
@@ -35,16 +36,6 @@ def _pair(component: Any, name: str) -> tuple[Any, str] | None:
     if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 2:
         return found[0], found[1] if isinstance(found[1], str) else ""
     return None
-
-
-def delmic_column(tree: Tree) -> Iterator[Found]:
-    """Voltage and current, where a component of their own controls the beam."""
-    for name, component in (tree.get(_SETTINGS) or {}).items():
-        if "beam" not in name.lower() or _pair(component, "dwellTime") is not None:
-            continue
-        for field, attribute in (("acceleration_voltage", "accelVoltage"), ("probe_current", "probeCurrent")):
-            if (pair := _pair(component, attribute)) is not None:
-                yield Found(f"beam.{field}", pair[0], f"{_SETTINGS}/{name}/{attribute}", pair[0], pair[1])
 
 
 def delmic_stage(tree: Tree) -> Iterator[Found]:
@@ -154,20 +145,7 @@ def renishaw_times(tree: Tree) -> Iterator[Found]:
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
-    """Read a ``.wdf`` file; RosettaSciIO 0.15 numbers the axes of the white-light picture the other way round.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    lazy : bool
-        Which RosettaSciIO refuses.
-
-    Returns
-    -------
-    list of dict
-        RosettaSciIO's signal dictionaries.
-    """
+    """Read a ``.wdf`` file; RosettaSciIO 0.15 numbers the axes of the white-light picture the other way round."""
     from rsciio.renishaw import file_reader
 
     signals: list[Dictionary] = file_reader(path, lazy=lazy)
@@ -181,22 +159,18 @@ def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
 
 # -- TriVista, and LabSpec -------------------------------------------------------------------------------------------
 
-_TRIVISTA = ("XmlMain/DateTime", "Document/RecordTime")
-#: .NET's invariant culture, whatever the language of the system: 06/27/2022, 09/29/2016 and 06/14/2022 in the files.
-_FORMATS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S.%f")
-
 
 def trivista_times(tree: Tree) -> Iterator[Found]:
-    """The file's time and the record's, both local, which may be years apart (linescan.tvf): the file's first."""
-    for key in _TRIVISTA:
-        raw = str(look_up(tree, key) or "")
-        for form in _FORMATS:
-            try:
-                local = dt.datetime.strptime(raw, form)  # noqa: DTZ007 - the file states no offset
-            except ValueError:
-                continue
+    """The file's time and the record's, both local, which may be years apart (linescan.tvf): the file's first.
+
+    In .NET's invariant culture, whatever the language of the system: 06/27/2022, 09/29/2016, 06/14/2022 in the files.
+    """
+    for key in ("XmlMain/DateTime", "Document/RecordTime"):
+        day, _, hour = str(raw := look_up(tree, key) or "").partition(" ")
+        with suppress(ValueError):
+            date, time = dt.datetime.strptime(day, "%m/%d/%Y"), clock(hour)  # noqa: DTZ007 - the file states no offset
+            local = None if time is None else dt.datetime.combine(date, time)
             yield from moments("time.acquired_start", key, raw, local=local)
-            break
 
 
 def is_jobinyvon(path: str) -> bool:

@@ -49,13 +49,7 @@ def _blocks(files: Files) -> Iterator[Block]:
 
 
 def parse(data: bytes) -> Mapping[str, Any]:
-    """The first mapping in an array of text, or of objects.
-
-    Parameters
-    ----------
-    data : bytes
-        An .npy file.
-    """
+    """The first mapping in an array of text, or of objects."""
     if not data.startswith(_MAGIC) or len(data) < 12:
         raise ValueError("this is no array of NumPy")
     form = "<H" if data[6] == 1 else "<I"
@@ -109,23 +103,7 @@ def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
 
 
 def values_of(data: bytes) -> Any:
-    """Plain values of a pickled array.
-
-    Parameters
-    ----------
-    data : bytes
-        The pickle, as it follows the header of an .npy file.
-
-    Returns
-    -------
-    object
-        Lists, mappings with texts as keys, texts, numbers and None.
-
-    Raises
-    ------
-    pickle.UnpicklingError
-        It asks for another name than those of NumPy's arrays, or is too long.
-    """
+    """Plain values of a pickled array."""
     for step, _ in enumerate(pickletools.genops(data)):
         if step > _MOST_STEPS:
             raise pickle.UnpicklingError("the metadata have too many parts")

@@ -7,13 +7,14 @@ offset.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from diadem.hooks.binary import stream_of
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal
-from diadem.hooks.tiff import Page, Tiff
+from diadem.hooks.tiff import Tiff
 from diadem.hooks.times import moments
 from diadem.terms.dates import exif, iso
 
@@ -106,26 +107,17 @@ def _in_png(stream: BinaryIO) -> tuple[int, int, dict[str, int]] | None:
 def _tree(file: Tiff) -> dict[str, Any]:
     """Values of both directories by name."""
     found: dict[str, Any] = {}
-    first = next(file.pages(), None)
-    if first is None:
-        return found
-    found.update(_values(file, first))
-    pointer = first.tags.get(_POINTER)
-    second = file.directory(int(file.numbers(pointer)[0])) if pointer is not None and file.numbers(pointer) else None
-    if second is not None:
-        found.update(_values(file, second))
+    for first in itertools.islice(file.pages(), 1):
+        pointer = first.tags.get(_POINTER)
+        place = file.numbers(pointer) if pointer is not None else ()
+        second = file.directory(int(place[0])) if place else None
+        for page in (first, second) if second is not None else (first,):
+            for code, tag in page.tags.items():
+                numbers = file.numbers(tag) if code in _NAMES else ()
+                value: Any = list(numbers) if len(numbers) > 1 else numbers[0] if numbers else file.text(tag)
+                if code in _NAMES and value != "":
+                    found[_NAMES[code]] = value
     return found
-
-
-def _values(file: Tiff, page: Page) -> Iterator[tuple[str, Any]]:
-    for code, name in _NAMES.items():
-        tag = page.tags.get(code)
-        if tag is None:
-            continue
-        numbers = file.numbers(tag)
-        value: Any = file.text(tag) if not numbers else numbers[0] if len(numbers) == 1 else list(numbers)
-        if value != "":
-            yield name, value
 
 
 def field_of_view(tree: Tree) -> Iterator[Found]:

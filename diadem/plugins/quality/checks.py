@@ -26,11 +26,8 @@ _FEW: Final = 20
 #: Issues of the extraction that say that data are missing.
 _INCOMPLETE: Final = frozenset({"truncated", "missing-part", "mostly-unwritten", "empty"})
 _CALIBRATED: Final = (
-    "image.pixel_size_x",
-    "image.reciprocal_pixel_size_x",
-    "eels.dispersion",
-    "optics.field_of_view_x",
-)
+    "image.pixel_size_x", "image.reciprocal_pixel_size_x", "eels.dispersion", "optics.field_of_view_x",
+)  # fmt: skip
 
 
 def saturation(path: str, files: Sequence[str], dataset: Described) -> Iterator[Issue]:  # noqa: ARG001
@@ -62,12 +59,10 @@ def calibration(path: str, files: Sequence[str], dataset: Described) -> Iterator
     if any(dataset.value(key) is not None for key in _CALIBRATED):
         return
     for signal in dataset.signals[:_SIGNALS]:
-        bare = [axis for axis in signal.get("axes", ()) if _is_bare(axis)]
+        bare = [str(axis.get("name") or "an axis") for axis in signal.get("axes", ()) if _is_bare(axis)]
         if bare:
-            names = ", ".join(str(axis.get("name") or "an axis") for axis in bare)
-            yield Issue(
-                "missing", f"no unit is stated for {names} of {_named(signal)}: lengths cannot be measured in it"
-            )
+            what = f"{', '.join(bare)} of {_named(signal)}"
+            yield Issue("missing", f"no unit is stated for {what}: lengths cannot be measured in it")
 
 
 def _is_bare(axis: Mapping[str, Any]) -> bool:
@@ -90,12 +85,5 @@ def _sample(signal: Mapping[str, Any], array: Any) -> NDArray[Any] | None:
         return None
     count = int(np.prod(outer)) if outer else 1
     places = sorted({round(place) for place in np.linspace(0, count - 1, min(_FRAMES, count, BUDGET // frame))})
-    return np.stack([_values(_frame(array, outer, place)) for place in places])
-
-
-def _frame(array: Any, outer: tuple[int, ...], place: int) -> Any:
-    return array[tuple(int(index) for index in np.unravel_index(place, outer))] if outer else array
-
-
-def _values(frame: Any) -> NDArray[Any]:
-    return np.asarray(frame.compute(scheduler="synchronous") if hasattr(frame, "compute") else frame)
+    frames = (array[tuple(map(int, np.unravel_index(place, outer)))] if outer else array for place in places)
+    return np.stack([one.compute(scheduler="synchronous") if hasattr(one, "compute") else one for one in frames])

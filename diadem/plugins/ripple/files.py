@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from math import prod
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, axis
 from diadem.hooks.text import number
 from diadem.model.layout import ArrayLayout
 
@@ -70,14 +67,13 @@ def _signals(files: Files, keys: Mapping[str, Any]) -> Iterator[Signal]:
         kept = [name for name in names if sizes[name] > 1]
         if len(kept) == 1 and record == "dont-care":
             positions = ("height",)
-        array = _layout(raw, int(offset or 0), dtype, tuple(int(sizes[name]) for name in kept))
+        array = ArrayLayout.packed(raw, int(offset or 0), dtype, tuple(int(sizes[name]) for name in kept))
         axes = [_axis(keys, name, int(sizes[name]), navigate=name in positions) for name in kept]
     if raw is None or array is None or not axes:
         yield from files.signals()
         return
-    end = array.offset + array.shape[0] * array.strides[0]
-    if end > files[raw].size:
-        raise CutShort(raw, end, files[raw].size)
+    if array.end > files[raw].size:
+        raise CutShort(raw, array.end, files[raw].size)
     yield Signal(
         axes,
         array=array,
@@ -98,22 +94,10 @@ def _dtype(keys: Mapping[str, Any]) -> str:
     return f"{'|' if length == '1' else order}{kind}{length}"
 
 
-def _layout(name: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
-    item = np.dtype(dtype).itemsize
-    strides = tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    return ArrayLayout(name, offset, dtype, shape, strides)
-
-
 def _axis(keys: Mapping[str, Any], name: str, size: int, *, navigate: bool) -> dict[str, Any]:
     """An axis by HyperSpy's keys; Lispix has one calibration, of the energy, with its unit in the name."""
     scale, unit = number(keys.get(f"{name}-scale", "")), keys.get(f"{name}-units", "")
     if name == "depth" and scale is None and (found := number(keys.get("ev-per-chan", ""))):
         scale, unit = found, unit or "eV"
-    return {
-        "name": keys.get(f"{name}-name", name),
-        "size": size,
-        "scale": 1.0 if scale is None else scale,
-        "offset": number(keys.get(f"{name}-origin", "")) or 0.0,
-        "units": "" if unit == "<undefined>" else unit,
-        "navigate": navigate,
-    }
+    unit, offset = "" if unit == "<undefined>" else unit, number(keys.get(f"{name}-origin", "")) or 0.0
+    return axis(keys.get(f"{name}-name", name), size, 1.0 if scale is None else scale, offset, unit, navigate=navigate)

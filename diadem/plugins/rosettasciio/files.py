@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks.binary import unpack_at
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.hdf5 import shows
 from diadem.model.layout import ArrayLayout
 
 #: Bytes of a head that NumPy reads.
@@ -43,5 +44,9 @@ def open_npy(files: Files) -> Opened:
     steps = [dtype.itemsize * prod(shape[:axis] if by_columns else shape[axis + 1 :]) for axis in kept]
     sizes = [shape[axis] for axis in kept]
     array = ArrayLayout(files.entry, start + length, dtype.str, tuple(sizes), tuple(steps))
-    common: dict[str, Any] = {"name": "", "scale": 1.0, "offset": 0.0, "units": "", "navigate": False}
-    return Opened([Signal([{**common, "size": one} for one in sizes], array=array)], size=size)
+    return Opened([Signal([axis("", one) for one in sizes], array=array)], size=size)
+
+
+def is_usid(path: str) -> bool:
+    """USID, of pycroscopy, numbers its measurements from `Measurement_000`."""
+    return shows(path, lambda root: "Measurement_000" in root)

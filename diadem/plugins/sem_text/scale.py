@@ -8,27 +8,12 @@ from diadem.hooks.fields import Found, Tree
 from diadem.hooks.text import positive, quantity
 
 
-def bar(tree: Tree) -> Iterator[Found]:
-    """Pixel size from the bar where nothing is more exact: its length with a unit, over its pixels."""
-    if _view(tree) and tree.get("$CM_IMAGE_SIZE"):
-        return
-    label, pixels = quantity(str(tree.get("$$SM_MICRON_MARKER", ""))), positive(tree.get("$$SM_MICRON_BAR"))
-    if label is None or label[0] <= 0 or not label[1] or pixels is None:
-        return
-    raw = [tree["$$SM_MICRON_MARKER"], tree["$$SM_MICRON_BAR"]]
-    for direction in "xy":
-        key = "$$SM_MICRON_MARKER + $$SM_MICRON_BAR"
-        yield Found(f"image.pixel_size_{direction}", label[0] / pixels, key, raw, label[1], "derived")
-
-
 def _view(tree: Tree) -> list[float]:
     """Width and height of the field in micrometres, where the magnification agrees; else nothing."""
-    parts = [positive(part) for part in str(tree.get("$CM_FIELD_OF_VIEW", "")).split()]
-    lengths = [part for part in parts if part is not None]
-    magnification = positive(tree.get("$CM_MAG"))
-    if len(parts) != 2 or len(lengths) != 2 or magnification is None:
-        return []
-    return lengths if 0.09 <= lengths[0] * magnification / 1e6 <= 0.2 else []
+    lengths = [positive(part) or 0.0 for part in str(tree.get("$CM_FIELD_OF_VIEW", "")).split()]
+    known = len(lengths) == 2 and all(lengths)
+    agrees = known and 0.09 <= lengths[0] * (positive(tree.get("$CM_MAG")) or 0.0) / 1e6 <= 0.2
+    return lengths if agrees else []
 
 
 def field_of_view(tree: Tree) -> Iterator[Found]:
@@ -42,3 +27,15 @@ def field_of_view(tree: Tree) -> Iterator[Found]:
             key = "$CM_FIELD_OF_VIEW + $CM_IMAGE_SIZE"
             said = [raw, tree["$CM_IMAGE_SIZE"]]
             yield Found(f"image.pixel_size_{direction}", length / count, key, said, "um", "derived")
+
+
+def bar(tree: Tree) -> Iterator[Found]:
+    """Pixel size from the bar where nothing is more exact: its length with a unit, over its pixels."""
+    keys = "$$SM_MICRON_MARKER", "$$SM_MICRON_BAR"
+    label, pixels = quantity(str(tree.get(keys[0], ""))), positive(tree.get(keys[1]))
+    exact = _view(tree) and tree.get("$CM_IMAGE_SIZE")
+    if exact or label is None or label[0] <= 0 or not label[1] or pixels is None:
+        return
+    for direction in "xy":
+        raw = [tree[key] for key in keys]
+        yield Found(f"image.pixel_size_{direction}", label[0] / pixels, " + ".join(keys), raw, label[1], "derived")

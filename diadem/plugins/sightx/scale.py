@@ -12,29 +12,19 @@ _TOP = "ImageDescription/"
 _LENGTHS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
-def _is_scanning(tree: Tree) -> bool:
-    return str(look_up(tree, f"{_TOP}Eos/EosMode")).lower().endswith("asid")
-
-
-def _selector(tree: Tree) -> tuple[float, str, str] | None:
-    """Magnification or camera length as selected: number, unit (``X``, ``cm``), key."""
-    key = f"{_TOP}ImageFormingSystem/SelectorValue"
-    value = positive(look_up(tree, key))
-    unit = str(look_up(tree, f"{_TOP}ImageFormingSystem/SelectorUnitString") or "")
-    return None if value is None else (value, unit, key)
-
-
 def pixel_size(tree: Tree) -> Iterator[Found]:
-    """Pixel size at the sample from that on the screen, over the magnification, or camera length and wavelength."""
-    selected = _selector(tree)
-    place = f"{_TOP}Measurement/MeasurementFormat/DrawImageInformation/PixelsPerMeter"
-    if selected is None or _is_scanning(tree):
-        return
-    value, unit, key = selected
+    """Pixel size at the sample from that on the screen, over the magnification, or camera length and wavelength.
+
+    What is selected has the unit ``X`` where it is a magnification.
+    """
+    key, place = f"{_TOP}ImageFormingSystem/SelectorValue", f"{_TOP}Measurement/MeasurementFormat/DrawImageInformation"
+    value, unit = positive(look_up(tree, key)), str(look_up(tree, f"{_TOP}ImageFormingSystem/SelectorUnitString") or "")
+    scanning = str(look_up(tree, f"{_TOP}Eos/EosMode")).lower().endswith("asid")
     for axis, direction in (("x", "Horizontal"), ("y", "Vertical")):
-        raw = look_up(tree, f"{place}/{direction}")
-        keys = f"{place}/{direction} + {key}"
-        if not (density := positive(raw)):
+        raw = look_up(tree, f"{place}/PixelsPerMeter/{direction}")
+        keys = f"{place}/PixelsPerMeter/{direction} + {key}"
+        density = positive(raw)
+        if value is None or density is None or scanning:
             continue
         if unit.upper() == "X":
             yield Found(f"image.pixel_size_{axis}", 1 / (density * value), keys, [raw, value], "m", "derived")

@@ -26,34 +26,28 @@ _FIRST = (  # noqa: SIM905 - a list of 40 lines reads worse
     "ExposureTimeV1 FlatCorrected DeadPxCorrected ImageMean ImageStd DisplacementX DisplacementY DateV1 TimeV1 "
     "ImageMin ImageMax ImageStatisticsQuality"
 ).split()
-#: Members of version 2: name and `struct` letters; "u" and a number is text of UTF-16 in so many bytes.
+#: Members of version 2: name and `struct` letters; texts are UTF-16.
 _SECOND = (
-    ("ImageName", "u160"), ("ImageFolder", "u160"), ("ImageSizeX", "i"), ("ImageSizeY", "i"), ("ImageSizeZ", "i"),
-    ("ImageSizeE", "i"), ("ImageDataType", "i"), ("Date", "i"), ("Time", "i"), ("Comment", "u1024"),
-    ("ImageHistory", "u1024"), ("Scaling", "16f"), ("ImageStatistics", "32d"), ("ImageType", "i"),
+    ("ImageName", "160s"), ("ImageFolder", "160s"), ("ImageSizeX", "i"), ("ImageSizeY", "i"), ("ImageSizeZ", "i"),
+    ("ImageSizeE", "i"), ("ImageDataType", "i"), ("Date", "i"), ("Time", "i"), ("Comment", "1024s"),
+    ("ImageHistory", "1024s"), ("Scaling", "16f"), ("ImageStatistics", "32d"), ("ImageType", "i"),
     ("ImageDisplayType", "i"), ("PixelSizeX", "f"), ("PixelSizeY", "f"), ("ImageDistanceZ", "f"),
-    ("ImageDistanceE", "f"), ("ImageMisc", "32f"), ("TemType", "u160"), ("TemHighTension", "f"),
+    ("ImageDistanceE", "f"), ("ImageMisc", "32f"), ("TemType", "160s"), ("TemHighTension", "f"),
     ("TemAberrations", "32f"), ("TemEnergy", "32f"), ("TemMode", "i"), ("TemMagnification", "f"),
     ("TemMagnificationCorrection", "f"), ("TemPostMagnification", "f"), ("TemStageType", "i"),
     ("TemStagePosition", "5f"), ("TemImageShift", "2f"), ("TemBeamShift", "2f"), ("TemBeamTilt", "2f"),
     ("TilingParameters", "7f"), ("TemIllumination", "3f"), ("TemShutter", "i"), ("TemMisc", "32f"),
-    ("CameraType", "u160"), ("PhysicalPixelSizeX", "f"), ("PhysicalPixelSizeY", "f"), ("OffsetX", "i"),
+    ("CameraType", "160s"), ("PhysicalPixelSizeX", "f"), ("PhysicalPixelSizeY", "f"), ("OffsetX", "i"),
     ("OffsetY", "i"), ("BinningX", "i"), ("BinningY", "i"), ("ExposureTime", "f"), ("Gain", "f"), ("ReadoutRate", "f"),
-    ("FlatfieldDescription", "u160"), ("Sensitivity", "f"), ("Dose", "f"), ("CamMisc", "32f"),
-    ("FeiMicroscopeInformation", "u1024"), ("FeiSpecimenInformation", "u1024"), ("Magic", "I"),
+    ("FlatfieldDescription", "160s"), ("Sensitivity", "f"), ("Dose", "f"), ("CamMisc", "32f"),
+    ("FeiMicroscopeInformation", "1024s"), ("FeiSpecimenInformation", "1024s"), ("Magic", "I"),
 )  # fmt: skip
 _FIRST_SIZE = 4 + 80 + 4 * len(_FIRST)
+_SECOND_SIZE = struct.calcsize("<" + "".join(letters for _, letters in _SECOND))
 #: At the end of version 2.
 _MAGIC = 0xAAAAAAAA
 #: `TemMode` of diffraction, as RosettaSciIO tells camera lengths from magnifications.
 _DIFFRACTION = 3
-
-
-def _length(letters: str) -> int:
-    return int(letters[1:]) if letters.startswith("u") else struct.calcsize(f"<{letters}")
-
-
-_SECOND_SIZE = sum(_length(letters) for _, letters in _SECOND)
 
 
 def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
@@ -86,23 +80,12 @@ def _second(data: bytes) -> Iterator[tuple[str, Any]]:
     """Members of version 2."""
     start = _FIRST_SIZE
     for name, letters in _SECOND:
-        piece = data[start : start + _length(letters)]
-        start += len(piece)
-        if letters.startswith("u"):
-            yield name, piece.decode("utf-16-le", "ignore").split("\x00", 1)[0]
+        values = struct.unpack_from(f"<{letters}", data, start)
+        start += struct.calcsize(f"<{letters}")
+        if letters.endswith("s"):
+            yield name, values[0].decode("utf-16-le", "ignore").split("\x00", 1)[0]
         else:
-            values = struct.unpack(f"<{letters}", piece)
             yield name, values[0] if len(values) == 1 else list(values)
-
-
-def whole(raw: Any) -> float | None:
-    """A spot: a whole number above zero."""
-    return raw if raw > 0 and raw == int(raw) else None
-
-
-def ten_thousandth(raw: Any) -> int | None:
-    """A binning of version 1."""
-    return round(raw * 1e-4) if raw > 0 else None
 
 
 def diffraction(tree: Tree) -> Iterator[Found]:
@@ -128,19 +111,13 @@ def diffraction(tree: Tree) -> Iterator[Found]:
             return
 
 
-def moment(date: int, seconds: int) -> dt.datetime | None:
-    """The local time of a date of year, month and day in two, one and one bytes, and seconds of the day."""
-    try:
-        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
-    except ValueError:
-        return None
-    return day + dt.timedelta(seconds=seconds) if 0 <= seconds < 86400 else None
-
-
 def acquired(tree: Tree) -> Iterator[Found]:
-    """Local time of the picture."""
+    """Local time: year, month and day in two, one and one bytes of a number, and seconds of the day."""
     known = tree["TVIPS"]
-    date, seconds = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
-    local = moment(known[date], known[seconds])
-    key = f"TVIPS/{date} + TVIPS/{seconds}"
-    yield from moments("time.acquired_start", key, [known[date], known[seconds]], local=local)
+    names = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
+    date, seconds = (known[name] for name in names)
+    if 0 <= seconds < 86400:
+        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
+        local = day + dt.timedelta(seconds=seconds)
+        key = " + ".join(f"TVIPS/{name}" for name in names)
+        yield from moments("time.acquired_start", key, [date, seconds], local=local)

@@ -19,7 +19,7 @@ import numpy as np
 
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
-from diadem.hooks.formats import Files, Opened, Signal, cut_short, pieces
+from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import from_epoch
 
@@ -45,19 +45,9 @@ _PART = re.compile(r"_(\d{3})\.tvips\Z", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """A movie's header.
+    """A movie's header, bytes of the header of each frame, and of a frame with it."""
 
-    Attributes
-    ----------
-    tree : dict
-        Members by name.
-    header : int
-        Bytes of the header of each frame.
-    step : int
-        Bytes of a frame with its header.
-    """
-
-    tree: dict[str, Any]
+    tree: dict[str, Any]  # with that of the first frame
     header: int
     step: int
 
@@ -90,21 +80,14 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     if movie is None:
         return Opened(files.signals())
     head = reader.read_at(0, _GENERAL_SIZE + movie.header)
-    tree = {**movie.tree, "first frame": frame(head[_GENERAL_SIZE:])}
-    parts = list(_parts(files, movie))
-    return Opened(
-        _signals(files, movie, tree, parts), _blocks(files, movie, tree, head, parts), _GENERAL_SIZE + movie.step
-    )
-
-
-def _parts(files: Files, movie: Movie) -> Iterator[_Part]:
-    """The parts that are there, in the order of their numbers."""
+    movie.tree["first frame"] = frame(head[_GENERAL_SIZE:])
+    parts = []
     names = {files.entry, *(name for name in files if _PART.search(name))}
-    for name in sorted(names, key=lambda name: name[-9:]):
-        start = _GENERAL_SIZE if name == files.entry else 0
+    for name in sorted(names, key=lambda name: name[-9:]):  # in the order of their numbers
+        start, numbered = _GENERAL_SIZE if name == files.entry else 0, _PART.search(name)
         count, rest = divmod(max(0, files[name].size - start), movie.step)
-        numbered = _PART.search(name)
-        yield _Part(name, int(numbered[1]) if numbered else 0, start, count, rest)
+        parts.append(_Part(name, int(numbered[1]) if numbered else 0, start, count, rest))
+    return Opened(_signals(files, movie, parts), _blocks(files, movie, head, parts), _GENERAL_SIZE + movie.step)
 
 
 def is_copy(tree: Mapping[str, Any]) -> bool:
@@ -116,13 +99,7 @@ def is_copy(tree: Mapping[str, Any]) -> bool:
 
 
 def general(data: bytes) -> Movie | None:
-    """The header of a movie; None where it is none.
-
-    Parameters
-    ----------
-    data : bytes
-        The beginning of the first part.
-    """
+    """The header of a movie; None where it is none."""
     if len(data) < _GENERAL_SIZE:
         return None
     tree: dict[str, Any] = dict(zip(_GENERAL, struct.unpack_from("<13I", data), strict=True))
@@ -145,9 +122,9 @@ def frame(data: bytes) -> dict[str, Any]:
 # -- signals -------------------------------------------------------------------------------------------------------
 
 
-def _signals(files: Files, movie: Movie, tree: Tree, parts: Sequence[_Part]) -> Iterator[Signal]:
+def _signals(files: Files, movie: Movie, parts: Sequence[_Part]) -> Iterator[Signal]:
     """All whole frames of the parts whose numbers follow one another."""
-    first, *_ = parts
+    first, tree = parts[0], movie.tree
     parts = [part for number, part in enumerate(parts) if part.number == number] or [first]
     places = [(part.name, part.start + number * movie.step) for part in parts for number in range(part.count)]
     if not places:
@@ -171,7 +148,8 @@ def _signals(files: Files, movie: Movie, tree: Tree, parts: Sequence[_Part]) -> 
         told = frame(files[name].read_at(start, movie.header))
         moments.append(told["ITime"] + told["IMS"] / 1000)
     heads = {part.name: [(0, part.start + movie.header)] for part in parts}
-    whole = [part for part in parts if part.rest]
+    why = f"its frames have {movie.step} bytes each, the last has"
+    issues = [cut_short(part.name, f"{why} {part.rest}") for part in parts if part.rest]
     yield Signal(
         _axes(tree, shape, moments),
         data,
@@ -180,11 +158,9 @@ def _signals(files: Files, movie: Movie, tree: Tree, parts: Sequence[_Part]) -> 
             "General": {"original_filename": PurePosixPath(files.entry).name},
             "Signal": {"signal_type": "diffraction"} if _is_pattern(tree) else {},
         },
-        issues=[
-            cut_short(part.name, f"its frames have {movie.step} bytes each, the last has {part.rest}") for part in whole
-        ],
+        issues=issues,
         # it refuses other parts, and a header without a mode
-        reader=(lambda: files.read(heads)[0]) if not whole and tree["IVersion"] == 2 and len(places) > 1 else None,
+        reader=(lambda: files.read(heads)[0]) if not issues and tree["IVersion"] == 2 and len(places) > 1 else None,
     )
 
 
@@ -196,21 +172,21 @@ def _axes(tree: Tree, shape: Sequence[int], moments: Sequence[float]) -> list[di
     """Seconds since 1970, as far apart as the first two frames; pixels have a size where HyperSpy wrote the movie."""
     scale, unit = (tree["IPixelSize"], "1/nm" if _is_pattern(tree) else "nm") if is_copy(tree) else (1.0, "")
     passed = moments[1] - moments[0] if len(moments) > 1 else 1.0
-    told = (("time", passed, moments[0], "s"), ("dy", scale, tree["IYOff"], unit), ("dx", scale, tree["IXOff"], unit))
     return [
-        {"name": name, "size": size, "scale": step, "offset": offset, "units": units, "navigate": name == "time"}
-        for size, (name, step, offset, units) in zip(shape, told, strict=True)
+        axis("time", shape[0], passed, moments[0], "s", navigate=True),
+        axis("dy", shape[1], scale, tree["IYOff"], unit),
+        axis("dx", shape[2], scale, tree["IXOff"], unit),
     ]
 
 
 # -- blocks --------------------------------------------------------------------------------------------------------
 
 
-def _blocks(files: Files, movie: Movie, tree: Tree, head: bytes, parts: Sequence[_Part]) -> Iterator[Block]:
+def _blocks(files: Files, movie: Movie, head: bytes, parts: Sequence[_Part]) -> Iterator[Block]:
     """The movie's header with that of the first frame, and the header of the last whole frame, if that is another."""
-    yield Block("tvips-movie", tree, head, byte_range=(0, len(head)))
+    yield Block("tvips-movie", movie.tree, head, byte_range=(0, len(head)))
     last = next((part for part in reversed(parts) if part.count), None)
-    if is_copy(tree) or last is None or (last.name == files.entry and last.count == 1):
+    if is_copy(movie.tree) or last is None or (last.name == files.entry and last.count == 1):
         return
     start = last.start + (last.count - 1) * movie.step
     data = files[last.name].read_at(start, movie.header)
@@ -229,14 +205,10 @@ def _moment(frame: Mapping[str, Any]) -> dt.datetime | None:
 
 def first_frame_time(tree: Tree) -> Iterator[Found]:
     """The first frame's time. HyperSpy makes its own of a local time where no zone is known."""
-    frame = tree["first frame"]
-    instant = _moment(frame)
-    raw = f"{frame['ITime']}, {frame['IMS']}"
-    key = "first frame/ITime + first frame/IMS"
-    if instant is not None and is_copy(tree):
-        yield from times.moments("time.acquired_start", key, raw, local=instant.replace(tzinfo=None))
-    else:
-        yield from times.moments("time.acquired_start", key, raw, instant=instant)
+    frame, instant = tree["first frame"], _moment(tree["first frame"])
+    local = instant.replace(tzinfo=None) if instant is not None and is_copy(tree) else None
+    raw, key = f"{frame['ITime']}, {frame['IMS']}", "first frame/ITime + first frame/IMS"
+    yield from times.moments("time.acquired_start", key, raw, local=local, instant=None if local else instant)
 
 
 def last_frame_time(tree: Tree) -> Iterator[Found]:

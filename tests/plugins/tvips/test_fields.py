@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import struct
 from pathlib import Path
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from diadem.extract.assertions import Value
 from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.tvips.structure import moment, parse
+from diadem.plugins.tvips.structure import parse
 from tests.plugins.tiff.files import firsts, values
 
 read = cutter("diadem.plugins.tvips/tvips")
@@ -127,12 +126,12 @@ def test_another_version_or_a_broken_end_is_none(real: Path, tmp_path: Path) -> 
     assert changed(real, tmp_path, magic=(6308, b"\0\0\0\0")) == {}
 
 
-def test_times() -> None:
-    assert moment(132187148, 32477) == dt.datetime.fromisoformat("2017-04-12T09:01:17")
-    assert moment(0, 0) is None
-    assert moment(132187148, 86400) is None
-    assert moment(132187148, -1) is None
-    assert moment(-1, 0) is None
+@pytest.mark.parametrize(("date", "seconds"), [(0, 0), (-1, 0), (132187148, 86400), (132187148, -1)])
+def test_a_time_that_is_none(date: int, seconds: int, real: Path, tmp_path: Path) -> None:
+    known = parse(real.read_bytes()[57550:63862])
+    place = real.read_bytes()[57550:63862].rindex(struct.pack("<2i", known["Date"], known["Time"]))
+    assert "time.acquired_start" in changed(real, tmp_path)
+    assert "time.acquired_start" not in changed(real, tmp_path, time=(place, struct.pack("<2i", date, seconds)))
 
 
 @given(st.binary(max_size=7000))
