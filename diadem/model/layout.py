@@ -40,7 +40,6 @@ class ArrayLayout:
     strides: tuple[int, ...]
     partial: bool = False
 
-
     @classmethod
     def packed(cls, file: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
         """An array without gaps whose last index counts fastest."""
