@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.scan_summary import attention, figures
+from diadem.archive.scan_summary import attention, figures, unusual
 from diadem.errors import DiademError, NotFound, StoreError, UsageError
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
@@ -66,6 +66,16 @@ class Session:
     def relation(self) -> str:
         """``same`` or ``extends`` where it is archived already, whole or in part; else ``unrelated``."""
         return str(self.would.known.get("relation", "")) if self.would is not None else ""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something in it was changed a moment ago: all that can be said against what was planned whole."""
+        return self.would is not None and self.would.error is not None and bool(self.would.known)
+
+    @property
+    def why(self) -> str:
+        """Why these files make a session, where that does not go without saying."""
+        return unusual(self.plan)
 
     @property
     def dated(self) -> str:

@@ -47,7 +47,7 @@ class Page:
         assert found == status, text.decode()
         return text.decode()
 
-    def post(self, path: str, status: int = 303, **fields: str) -> str:
+    def post(self, path: str, status: int = 303, /, **fields: str) -> str:
         """Where a form leads, or what its answer says."""
         found, headers, text = ask(
             self.served,
@@ -279,8 +279,8 @@ def test_names_that_an_enemy_would_send(page: Page, home: Path) -> None:
     kept = staged(home)
     assert len(kept) == len(names), "each is there"
     assert {path.read_bytes() for path in kept} == {b"content of %d" % number for number in range(len(names))}
-    for place in (home, *home.parents, Path("/etc")):
-        assert not {"x.dat", "y.dat", "b.dat", "c.dat"} & {path.name for path in place.iterdir()}
+    for folder in (home, *home.parents, Path("/etc")):
+        assert not {"x.dat", "y.dat", "b.dat", "c.dat"} & {path.name for path in folder.iterdir()}
     parts = {part for path in kept for part in path.relative_to(home).parts}
     assert not {"..", "CON", "aux.dat"} & parts
     where = page.proposal(where)
@@ -364,26 +364,22 @@ def test_what_a_killed_page_was_sent_is_removed_by_the_next(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path))
-    first = serve(home / "node")
-    page = Page(next(first))
-    assert page.send([(b"folder/left.dat", b"x" * 5000)])[0] == 303
-    (left,) = tmp_path.rglob("left.dat")
-    for served in serve(home / "node"):  # another page that lives takes nothing away
-        assert "were removed" not in Page(served).get("/take-in")
-        assert left.exists()
-    page.served.process.send_signal(signal.SIGKILL)
-    page.served.process.wait(20)
-    for served in serve(home / "node"):
-        assert "Those 5 kB were removed" in Page(served).get("/take-in")
+    running = contextlib.contextmanager(serve)
+    with running(home / "node") as first:
+        assert Page(first).send([(b"folder/left.dat", b"x" * 5000)])[0] == 303
+        (left,) = tmp_path.rglob("left.dat")
+        with running(home / "node") as other:  # a page that lives keeps what it has
+            assert "were removed" not in Page(other).get("/take-in")
+            assert left.exists()
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait(20)
+    with running(home / "node") as following:
+        page = Page(following)
+        assert "Those 5 kB were removed" in page.get("/take-in")
         assert not left.exists()
-    first.close()
-    with contextlib.suppress(StopIteration):
-        served = next(second := serve(home / "node"))
-        assert Page(served).send([(b"folder/left.dat", b"x")])[0] == 303
-        served.process.send_signal(signal.SIGINT)
-        served.process.wait(20)
-        assert list(tmp_path.rglob("left.dat")) == [], "Ctrl-C clears up at once"
-        second.close()
+        assert page.send([(b"folder/left.dat", b"x")])[0] == 303
+        assert left.name in {path.name for path in tmp_path.rglob("*")}
+    assert list(tmp_path.rglob("left.dat")) == [], "Ctrl-C clears up at once"
 
 
 def test_two_tabs_archive_one_folder(page: Page, home: Path, tmp_path: Path) -> None:
