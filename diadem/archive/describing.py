@@ -163,7 +163,7 @@ class Describer:
             dataset_count=self._count,
             datasets=self._facts,
             description=str(session.get("description", "")),
-            license=license_text or NO_LICENCE,
+            license=str(session.get("license", "")) or license_text or NO_LICENCE,
             session=session,
             sample=self._metadata.get("sample", {}),
             instrument=self._metadata.get("instrument", {}),

@@ -250,7 +250,8 @@ def _show_one(document: dict[str, Any]) -> None:
             print(f"                 {error['next']}")
     elif document["state"] == "planned":
         files = count_text(document["files"], "file")
-        print(f"would archive    {document['title']}  {files}, {size_text(document['bytes'])}")
+        word = {"same": "archived already", "extends": "would continue"}.get(document["known"]["relation"])
+        print(f"{word or 'would archive':16} {document['title']}  {files}, {size_text(document['bytes'])}")
         for item in document["omitted"][:_NAMED]:
             print(f"would leave out  {item['path']}: {item['reason']}")
     else:

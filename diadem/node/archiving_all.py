@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from diadem.node.apart import require_no_secrets
 from diadem.node.archived import Archived, Wishes
 from diadem.node.archiving import archive_plan, require_finished
 from diadem.node.context import Context
+from diadem.node.continuing import related
 from diadem.node.hiring import workers_for
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import Job, working
@@ -59,6 +60,9 @@ class SessionResult:
         How much the session holds.
     omitted : sequence of mapping
         Of a dry run: what would be left out; path, kind, reason.
+    known : mapping
+        Of a dry run: how it relates to what is archived, as ``archived`` of `Node.plan`; empty where that was not
+        looked at.
     """
 
     session: PlannedSession
@@ -68,6 +72,7 @@ class SessionResult:
     files: int = 0
     bytes: int = 0
     omitted: Sequence[Mapping[str, str]] = ()
+    known: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -79,6 +84,7 @@ class SessionResult:
             "files": self.files,
             "bytes": self.bytes,
             "omitted": list(self.omitted),
+            "known": dict(self.known),
         }
         if self.archived is not None:
             document |= self.archived.to_dict()
@@ -112,7 +118,7 @@ def archive_all(
     prospects = Prospects(sessions, partial(_planned, context, wishes=wishes), ordered=shared)
     _require_space(context, prospects.allocated)
     if dry_run:
-        yield from (_would(context, session, prospects.plan(n), wishes) for n, session in enumerate(sessions))
+        yield from (_would(context, session, prospects.plan(n), wishes, listener) for n, session in enumerate(sessions))
         return
     workers = workers_for(context, executor, folders=dict.fromkeys(one.folder for one in sessions))
     with working(context, "archive", _words(sessions)) as job:
@@ -183,20 +189,21 @@ def _planned(context: Context, session: PlannedSession, *, wishes: Wishes) -> Pa
         return error
 
 
-def _told(session: PlannedSession, plan: PackPlan | DiademError) -> SessionResult:
+def _would(
+    context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: Wishes, listener: Listener
+) -> SessionResult:
+    """What archiving a session would do; files that may be archived already are read, nothing is written."""
     if isinstance(plan, DiademError):
         return SessionResult(session, "failed", error=plan)
     left_out = [omitted_dict(omission) for omission in plan.tree.omissions]
-    return SessionResult(session, "planned", files=len(plan.files), bytes=plan.tree.size, omitted=left_out)
-
-
-def _would(context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: Wishes) -> SessionResult:
-    if isinstance(plan, PackPlan) and not wishes.wait:
-        try:
+    known = related(context, plan, Path(session.folder), listener).to_dict()
+    would = SessionResult(session, "planned", None, None, len(plan.files), plan.tree.size, left_out, known)
+    try:
+        if not wishes.wait:
             _require_finished(context, session, plan, wishes, silent, dry_run=True)
-        except DiademError as error:
-            return SessionResult(session, "failed", error=error, files=len(plan.files), bytes=plan.tree.size)
-    return _told(session, plan)
+    except DiademError as error:
+        return replace(would, state="failed", error=error)
+    return would
 
 
 def _require_finished(
@@ -223,7 +230,7 @@ def _one(
 ) -> SessionResult:
     session, plan = prospects.sessions[number], prospects.plan(number)
     if isinstance(plan, DiademError):
-        return _told(session, plan)
+        return SessionResult(session, "failed", error=plan)
     files, size = len(plan.files), plan.tree.size
     folder = Path(session.folder)
     try:

@@ -29,6 +29,7 @@ from diadem.node.user_verbs import UserVerbs
 if TYPE_CHECKING:
     from diadem.archive.overview import Overview
     from diadem.archive.package import Package
+    from diadem.model.policy import Policy
     from diadem.node.catalogue import Facets, SearchResult
     from diadem.node.custody.report import CustodyReport
     from diadem.node.exporting_outcome import Exported
@@ -284,6 +285,11 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
             The query cannot be understood, or there is no such field.
         """
         return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
+
+    @property
+    def policy(self) -> Policy:
+        """What the group wants of its copies, checks, metadata and transfers, as `policy.toml` says it now."""
+        return self.context.policy
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""

@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import jobs, results, session
-from diadem.page.guard import Guard, Keys
+from diadem.page import health, jobs, results, session, take_in
+from diadem.page.guard import UPLOAD, Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import ASKED, PageState
 
@@ -37,7 +37,27 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/session/{package}/{dataset}", session.dataset),
     ("GET", "/drawing/{package}/{dataset}", session.drawing),
     ("GET", "/file/{package}", session.file),
-    ("GET", "/health", session.health),
+    ("GET", "/take-in", take_in.start),
+    ("POST", "/take-in/look", take_in.look),
+    ("POST", UPLOAD, take_in.upload),
+    ("POST", "/take-in/watch", take_in.watch),
+    ("POST", "/take-in/unwatch", take_in.unwatch),
+    ("POST", "/take-in/watch-once", take_in.watch_once),
+    ("GET", "/take-in/{proposal}", take_in.proposal),
+    ("POST", "/take-in/{proposal}/archive", take_in.archive),
+    ("POST", "/take-in/{proposal}/take-in", take_in.take_in),
+    ("POST", "/take-in/{proposal}/discard", take_in.discard),
+    ("GET", "/health", health.health),
+    ("GET", "/health/doctor", health.doctor),
+    ("POST", "/health/repair", health.repair),
+    ("POST", "/health/scrub", health.scrub),
+    ("POST", "/health/rescan", health.rescan),
+    ("POST", "/health/reindex", health.reindex),
+    ("POST", "/health/confirm-recovery", health.confirm_recovery),
+    ("POST", "/health/stores", health.add_store),
+    ("POST", "/health/stores/{store}/move", health.move_store),
+    ("POST", "/health/stores/{store}/forget", health.forget_store),
+    ("POST", "/health/jobs/{job}/stop", health.stop_job),
     ("GET", "/jobs", jobs.all_jobs),
     ("GET", "/jobs/{job}", jobs.one_job),
     ("GET", "/jobs/{job}/events", jobs.job_events),
@@ -67,7 +87,7 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
         middleware=[Middleware(Guard, keys=keys, read_only=read_only)],
         exception_handlers={HTTPException: _unknown},
     )
-    app.state.jobs = state.jobs
+    app.state.jobs, app.state.staging = state.jobs, state.staging
     return app
 
 

@@ -26,6 +26,8 @@ from diadem.page.html import error_page
 ENTRANCE: Final = "/enter"
 #: Field of a form with the word that only our pages know.
 FORM_WORD: Final = "form_word"
+#: Where files are sent. Their form is not held in memory: the view reads it as it comes, and asks for its word first.
+UPLOAD: Final = "/take-in/upload"
 #: Methods that change nothing.
 _SAFE: Final = frozenset({"GET", "HEAD"})
 #: Bytes of a form without files.
@@ -38,7 +40,7 @@ _ANSWERS: Final[Mapping[str, str]] = {
     ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer a browser says of our own forms that they come from nowhere
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
@@ -155,7 +157,13 @@ class Guard:
         return origin.lower() in self._keys.origins
 
     async def _unjudged_form(self, request: Request) -> Response | None:
-        """A refusal for a form that is none of ours; else its fields are handed on as ``scope["form"]``."""
+        """A refusal for a form that is none of ours; else its fields are handed on as ``scope["form"]``.
+
+        An upload is judged where it is read, by ``scope["is_form"]``.
+        """
+        if request.url.path == UPLOAD and request.headers.get("content-type", "").startswith("multipart/form-data"):
+            request.scope["is_form"] = self._keys.is_form
+            return None
         body = b""
         async for piece in request.stream():
             body += piece

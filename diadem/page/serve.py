@@ -11,6 +11,7 @@ from diadem.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
+    from diadem.api.staging import Staging
     from diadem.page.jobs import Jobs
 
 #: No other machine reaches it there.
@@ -66,6 +67,8 @@ def serve(
             timeout_graceful_shutdown=_FAREWELL,
         )
         server = uvicorn.Server(settings)
+        staging: Staging = app.state.staging
+        staging.sweep()
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
             told(keys.new_address())
             server.run(sockets=[listener])
@@ -73,6 +76,7 @@ def serve(
         if jobs.running:
             leaving(jobs.running)
         jobs.stop_all()
+        staging.close()
 
 
 def _listening(port: int) -> socket.socket:

@@ -1,10 +1,9 @@
-"""One session, one of its datasets, its files, and how the archive stands."""
+"""One session, one of its datasets, and its files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -139,14 +138,3 @@ def _pieces(source: VerifiedFile, first: bytes, at: int, stop: int) -> Iterator[
         while at < stop and (piece := source.read(min(_PIECE, stop - at))):
             yield piece
             at += len(piece)
-
-
-def health(state: PageState, request: Request) -> Response:
-    """Every rule of the policy and how it stands, and what to do now."""
-    del request
-    status = state.node.status()
-    return state.page("health.html", status=status, marks=_MARKS, stores=list(islice(status.stores, _MOST)))
-
-
-#: Colour of a rule's light.
-_MARKS: Final[Mapping[str, str]] = {"holds": "green", "broken": "red", "warning": "amber", "info": "grey"}

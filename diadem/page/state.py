@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from diadem.api.staging import Staging
 from diadem.errors import DiademError
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
+from diadem.page.proposals import Proposals
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -56,6 +58,7 @@ class PageState:
     def __init__(self, node: Node, form_word: str, *, read_only: bool = False) -> None:
         self.node, self.read_only = node, read_only
         self.jobs = Jobs()
+        self.proposals, self.staging = Proposals(), Staging()
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
@@ -79,6 +82,7 @@ class PageState:
             "form_word": self._form_word,
             "path": asked.url.path,
             "running": self.jobs.running,
+            "away": self.away,
             "notice": self._notice(asked.query_params.get("notice", "")),
             "problem": None,
             "typed": {},
@@ -132,9 +136,21 @@ class PageState:
         warned = [line for line in status.rules if line.mark == "warning"]
         return Light("amber", warned[0].text) if warned else Light("green", "every rule holds")
 
+    @property
+    def away(self) -> Sequence[str]:
+        """Stores that did not answer a short while ago and should have; one that lies in a drawer need not."""
+        stores = self._status.stores if self._status is not None else ()
+        return [store.name for store in stores if not store.reachable and store.kind != "cold"]
+
+    def status(self) -> Status:
+        """How the archive stands now; the light knows it, too."""
+        self._status, self._failure = self.node.status(), ""
+        self._asked = time.monotonic()
+        return self._status
+
     def _look(self) -> None:
         try:
-            self._status, self._failure = self.node.status(), ""
+            self.status()
         except DiademError as error:
             self._failure = error.message
         finally:

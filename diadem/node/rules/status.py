@@ -146,6 +146,8 @@ class RuleLine:
         How it stands, in one line.
     shown : bool
         Whether it is worth a line where there is little room.
+    why : str
+        Why the rule matters, in a sentence.
     """
 
     rule: str
@@ -153,6 +155,7 @@ class RuleLine:
     mark: str
     text: str
     shown: bool = True
+    why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute, and whether the rule holds."""
@@ -163,6 +166,7 @@ class RuleLine:
             "title": self.title,
             "text": self.text,
             "shown": self.shown,
+            "why": self.why,
         }
 
 
@@ -188,6 +192,10 @@ class StoreTotals:
         Copies that were never read; with known damage; not there.
     due : int
         Copies whose last proof is older than the policy allows.
+    due_at : datetime or None
+        When the copy that was proven longest ago is to be read again.
+    proven_in : mapping of str to int
+        Month (``2026-03``) to the copies that were last proven in it.
     """
 
     name: str
@@ -205,11 +213,14 @@ class StoreTotals:
     damaged: int
     missing: int
     due: int
+    due_at: datetime | None = None
+    proven_in: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**plain, "proven_since": time_text(self.proven_since) if self.proven_since else None}
+        moments = {name: time_text(plain[name]) if plain[name] else None for name in ("proven_since", "due_at")}
+        return plain | moments
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class StoreTally:
         The store; of a name that the node does not know one without address, which does not answer.
     known : bool
         Whether it is a store of the node.
+    interval : timedelta
+        The longest time between two proofs of a copy here.
     deadline, horizon : datetime
         A proof before the one is too old; one after the other is of a wrong clock.
     packages, bytes : int
@@ -69,10 +71,13 @@ class StoreTally:
         Copies that are to be read again; that were never read; that lack the parity which is wanted.
     damaged, missing : int
         Copies that are suspect; that are not there.
+    proven_in : dict of str to int
+        Month to the copies that were last proven in it.
     """
 
     state: StoreState
     known: bool
+    interval: timedelta
     deadline: datetime
     horizon: datetime
     packages: int = 0
@@ -83,6 +88,7 @@ class StoreTally:
     unsealed: Group = field(default_factory=Group)
     damaged: int = 0
     missing: int = 0
+    proven_in: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +189,8 @@ class _Counter:
         self._figures = [0, 0, 0, 0, 0, 0, 0]
 
     def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
-        deadline = self._now - self._policy.scrub.interval_for(store.kind)
-        tally = StoreTally(store, known, deadline, self._now + _TOLERANCE)
+        interval = self._policy.scrub.interval_for(store.kind)
+        tally = StoreTally(store, known, interval, self._now - interval, self._now + _TOLERANCE)
         self._tally.stores[store.name] = tally
         return tally
 
@@ -255,6 +261,8 @@ class _Counter:
             store.due.add(package)
         if store.proven_since is None or proven_at < store.proven_since:
             store.proven_since = proven_at
+        month = f"{proven_at.year}-{proven_at.month:02}"
+        store.proven_in[month] = store.proven_in.get(month, 0) + 1
         if not replica.parity and self._policy.parity.enabled:
             self._without_parity(package, replica, store)
         return True

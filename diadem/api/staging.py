@@ -1,0 +1,229 @@
+"""Files that come from a browser: kept beside the node until they are archived, under names that are safe here.
+
+::
+
+    <cache>/uploads/<process>-<8 hex>/         one run of the page
+    <cache>/uploads/<process>-<8 hex>/<n>/     one upload, and in it the folders and files as they were sent
+    <cache>/uploads/<process>-<8 hex>.lock     held while the run lives
+
+What a run that was killed has left is removed by the next.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from diadem.errors import Refused, StoreError
+from diadem.model.names import stored_names, twin_key
+from diadem.model.plain_text import count_text, size_text
+from diadem.store.system import FileLock
+
+#: Bytes of the disk that stay free: the node's log may lie on it too.
+RESERVE: Final = 512 << 20
+#: Files of one upload.
+MOST_FILES: Final = 100_000
+#: Folders in each other; deeper ones are nobody's session.
+_DEEPEST: Final = 64
+#: Where files lie that come without a folder.
+LOOSE: Final = "uploaded files"
+_FULL: Final = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_INSTEAD: Final = "Choose the folder on this machine instead: it is archived without another copy. Or free space."
+
+
+class Staging:
+    """What one run of a page has been sent. Safe to use from several threads.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where; default the user's cache folder (``DIADEM_CACHE``).
+
+    Attributes
+    ----------
+    freed : int
+        Bytes that `sweep` has found and removed.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder: Final = folder or _cache()
+        self.freed = 0
+        self._run: Path | None = None
+        self._lock: FileLock | None = None
+        self._made = 0
+        self._guard = threading.Lock()
+
+    def sweep(self) -> None:
+        """Remove what runs have left that were killed."""
+        with suppress(OSError):
+            for left in sorted(self.folder.iterdir()):
+                if not left.is_dir() or left == self._run:
+                    continue
+                lock = FileLock(left.with_name(f"{left.name}.lock"))
+                if lock.acquire():  # else its page lives
+                    self.freed += sum(path.lstat().st_size for path in left.rglob("*") if path.is_file())
+                    shutil.rmtree(left, ignore_errors=True)
+                    lock.remove()
+
+    @property
+    def room(self) -> int:
+        """Bytes that can be sent now."""
+        place = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return max(0, shutil.disk_usage(place).free - RESERVE)
+
+    def begin(self, size: int = 0) -> Upload:
+        """Make room for an upload.
+
+        Parameters
+        ----------
+        size : int
+            Bytes that were announced.
+
+        Raises
+        ------
+        StoreError
+            The disk has not so much free, or cannot be written.
+        """
+        if size > (room := self.room):
+            raise StoreError(
+                f"the files have {size_text(size)}, and there is room for {size_text(room)}",
+                where=str(self.folder),
+                next=_INSTEAD,
+            )
+        try:
+            with self._guard:
+                if self._run is None:
+                    self._run = self._begun()
+                self._made += 1
+                folder = self._run / str(self._made)
+            folder.mkdir()
+        except OSError as error:
+            raise _failed(error, self.folder) from error
+        return Upload(folder)
+
+    def _begun(self) -> Path:
+        run = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(run.with_name(f"{run.name}.lock"))
+        self._lock.acquire()
+        run.mkdir(mode=0o700)
+        return run
+
+    def close(self) -> None:
+        """Remove all that was sent."""
+        with self._guard:
+            if self._run is not None:
+                shutil.rmtree(self._run, ignore_errors=True)
+            if self._lock is not None:
+                self._lock.remove()
+            self._run = self._lock = None
+
+
+class Upload:
+    """Files that were sent together.
+
+    Parameters
+    ----------
+    folder : Path
+        A new folder of their own.
+
+    Attributes
+    ----------
+    files, bytes : int
+        What has come, whole.
+    renamed : list of (str, str)
+        Names that cannot be kept, and what they are here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Final = folder
+        self.files = self.bytes = 0
+        self.renamed: list[tuple[str, str]] = []
+        self._known: set[str] = set()
+
+    @contextmanager
+    def writing(self, name: bytes, modified: float | None = None) -> Iterator[BinaryIO]:
+        """A file to write to; it is there when the block ends well, and leaves nothing behind when it does not.
+
+        Parameters
+        ----------
+        name : bytes
+            Relative path as the browser has sent it. Nothing of it leads out of the folder.
+        modified : float, optional
+            When it was last changed, in seconds since 1970.
+
+        Raises
+        ------
+        Refused
+            There are too many files.
+        StoreError
+            The disk is full or cannot be written.
+        """
+        if self.files >= MOST_FILES:
+            raise Refused(
+                f"an upload has {count_text(MOST_FILES, 'file')} at most",
+                next="Choose the folder on this machine instead, or upload it in parts.",
+            )
+        path = self.folder.joinpath(*self._safe(name))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                yield file
+                size = file.tell()
+            if modified is not None:
+                with suppress(OSError, OverflowError, ValueError):
+                    os.utime(path, (modified, modified))
+        except BaseException as error:
+            with suppress(OSError):
+                path.unlink()
+            if isinstance(error, OSError):
+                raise _failed(error, self.folder) from error
+            raise
+        self.files += 1
+        self.bytes += size
+
+    @property
+    def source(self) -> Path:
+        """What is to be archived: the folder that was sent, if it was one alone; else all of it."""
+        inside = list(self.folder.iterdir())
+        return inside[0] if len(inside) == 1 and inside[0].is_dir() else self.folder
+
+    def discard(self) -> None:
+        """Remove it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _safe(self, name: bytes) -> list[str]:
+        """The parts of a path here: without ``..``, devices, forbidden characters, and never that of another file."""
+        parts = [part for part in name.split(b"/") if part not in (b"", b".", b"..")] or [b"unnamed"]
+        whole = b"/".join(parts[-_DEEPEST:] if len(parts) > 1 else [LOOSE.encode(), *parts])
+        chosen = stored_names([whole])[whole]
+        folder, slash, last = chosen.rpartition("/")
+        stem, dot, suffix = last.rpartition(".")
+        number = 1
+        while twin_key(chosen) in self._known:
+            number += 1
+            chosen = folder + slash + (f"{stem} ({number}).{suffix}" if dot else f"{last} ({number})")
+        self._known.add(twin_key(chosen))
+        sent = name.decode("utf-8", "backslashreplace")
+        if chosen not in (sent, f"{LOOSE}/{sent}"):
+            self.renamed.append((sent, chosen))
+        return chosen.split("/")
+
+
+def _failed(error: OSError, folder: Path) -> StoreError:
+    full = error.errno in _FULL
+    said = "the disk is full" if full else f"the upload cannot be kept: {error.strerror or error}"
+    return StoreError(f"{said}; nothing of it was kept", where=str(folder), next=_INSTEAD)
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "uploads"

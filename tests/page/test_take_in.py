@@ -1,0 +1,466 @@
+"""Taking in: a folder or an upload becomes sessions of the archive, whatever is sent and whatever breaks off."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+import diadem
+from diadem.testing.samples import write_session, write_small_images
+from tests.page.conftest import Served, ask, enter, serve
+from tests.page.test_screens import Seen, let_in
+
+pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+
+BOUNDARY = "----of-this-test"
+
+
+class Page:
+    """A page in a process of its own, and a browser without windows that was let in."""
+
+    def __init__(self, served: Served) -> None:
+        self.served, self.cookie = served, enter(served)
+        self.word = ""
+        self.word = self._word(self.get("/take-in"))
+
+    @staticmethod
+    def _word(text: str) -> str:
+        found = re.search(r'name="form_word" value="(\w+)"', text)
+        return found[1] if found else ""
+
+    def get(self, path: str, status: int = 200) -> str:
+        found, _, text = ask(self.served, path, Cookie=self.cookie)
+        assert found == status, text.decode()
+        return text.decode()
+
+    def post(self, path: str, status: int = 303, /, **fields: str) -> str:
+        """Where a form leads, or what its answer says."""
+        found, headers, text = ask(
+            self.served,
+            path,
+            "POST",
+            fields | {"form_word": self.word},
+            Cookie=self.cookie,
+            Origin=self.served.origin,
+        )
+        assert found == status, text.decode()
+        return headers.get("location") or text.decode()
+
+    def ended(self, job: str, seconds: float = 60) -> str:
+        """What the page of a job says when it has ended."""
+        end = time.monotonic() + seconds
+        while 'id="job"' in (text := self.get(job)):
+            assert time.monotonic() < end, text
+            time.sleep(0.1)
+        return text
+
+    def looked(self, folder: Path) -> str:
+        """The page on which stands what would be made of a folder."""
+        return self.proposal(self.post(f"/take-in/look?at={quote(os.fsencode(folder))}"))
+
+    def proposal(self, place: str) -> str:
+        """The page of what was looked at, whether that has ended or is a job still."""
+        if place.startswith("/take-in/"):
+            return place
+        found = re.search(r"/take-in/[0-9a-f]{12}", text := self.ended(place))
+        assert found, text
+        return found[0]
+
+    def send(
+        self, files: Sequence[tuple[bytes, bytes]], *, word: str | None = None, **headers: str
+    ) -> tuple[int, str, str]:
+        """Upload as a browser does, names as they are: status, where it leads, and what it says."""
+        head = {"Cookie": self.cookie, "Origin": self.served.origin} | headers
+        status, found, text = upload(self.served, body(files, self.word if word is None else word), head)
+        return status, found.get("location", ""), text.decode("utf-8", "replace")
+
+
+def body(files: Sequence[tuple[bytes, bytes]], word: str) -> bytes:
+    parts = [b'Content-Disposition: form-data; name="form_word"\r\n\r\n' + word.encode()]
+    parts += [
+        b'Content-Disposition: form-data; name="files"; filename="%s"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n%s" % pair
+        for pair in files
+    ]
+    line = f"--{BOUNDARY}".encode()
+    return b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
+
+
+def upload(
+    served: Served, content: bytes | Iterator[bytes], headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    where = urlsplit(served.origin)
+    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
+    said = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"} | headers
+    line.request("POST", "/take-in/upload", content, said)
+    answer = line.getresponse()
+    with contextlib.closing(line):
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A node that knows one session and one sample, and a cache of its own."""
+    home = tmp_path_factory.mktemp("taken")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DIADEM_CACHE", str(home / "cache"))
+        with diadem.Node.create(home / "node", name="emlab", user="anna", store=str(home / "store")) as node:
+            write_small_images(home / "known", 3, seed=7)
+            node.archive(home / "known", now=True)
+            node.samples.add("S-12")
+        write_session(home / "data" / "2026-03-14_ZnO")
+        yield home
+
+
+@pytest.fixture(scope="module")
+def served_here(home: Path) -> Iterator[Served]:
+    yield from serve(home / "node")
+
+
+@pytest.fixture(scope="module")
+def page(served_here: Served) -> Page:
+    return Page(served_here)
+
+
+@pytest.fixture(params=["light", "dark"])
+def seen(request: pytest.FixtureRequest, chromium: Any, served_here: Served, page: Page) -> Iterator[Seen]:
+    context = let_in(chromium, (served_here, page.cookie), color_scheme=request.param)
+    window = Seen(context.new_page(), served_here)
+    yield window
+    context.close()
+    assert [url for url in window.asked if not url.startswith(f"{served_here.origin}/")] == []
+    assert window.complaints == []
+
+
+def staged(home: Path) -> list[Path]:
+    """The files that were sent and are still kept."""
+    return [path for path in (home / "cache" / "uploads").glob("*/**/*") if path.is_file()]
+
+
+def serious(window: Any) -> list[tuple[str, str]]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    found = axe.Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    return [
+        (one["id"], one["nodes"][0]["html"])
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def fits(window: Any) -> bool:
+    window.set_viewport_size({"width": 360, "height": 800})
+    narrow = window.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    window.set_viewport_size({"width": 1280, "height": 900})
+    return bool(narrow)
+
+
+def test_a_folder_is_chosen_looked_at_edited_and_archived(seen: Seen, home: Path) -> None:
+    """The whole way, in light and dark; the second time it is known that the session is archived."""
+    window = seen.window
+    seen.go(f"/take-in?at={quote(str(home))}")
+    assert serious(window) == []
+    assert fits(window)
+    window.click(".folders a:has-text('data')")
+    window.click(".folders a:has-text('2026-03-14_ZnO')")
+    assert window.locator(".crumbs li").last.inner_text() == "2026-03-14_ZnO"
+    window.click("text=Look at this folder")
+    window.wait_for_load_state("networkidle")
+    if "/jobs/" in window.url:
+        window.click("text=Look at it", timeout=60_000)
+    window.wait_for_url("**/take-in/*")
+    assert serious(window) == []
+    assert fits(window)
+    text = window.locator("main").inner_text()
+    assert "1 dataset: cut short" in window.locator("main").text_content(), "damage is told and stops nothing"
+    if "archived already" in text:
+        assert not window.is_checked("fieldset input[type=checkbox]")
+        return
+    assert window.input_value("input[name=date-0]") == "2026-03-14"
+    assert window.locator("#samples option").evaluate_all("all => all.map(one => one.value)") == ["S-12"]
+    window.fill("input[name=title-0]", "ZnO <b>bars</b>")
+    window.fill("input[name=date-0]", "2026-03-15")
+    window.fill("input[name=sample-0]", "S-12")
+    window.fill("input[name=operator-0]", "Marie Curie; Pierre Curie")
+    window.fill("input[name=license-0]", "CC-BY-4.0")
+    window.check("input[name=now]")
+    window.click("text=Archive what is ticked")
+    window.click("text=Look at it", timeout=60_000)
+    window.wait_for_url("**/session/*")
+    assert "ZnO <b>bars</b>" in window.locator("h1").inner_text()
+    with diadem.open_node(home / "node") as node:
+        package = node.search("sample:S-12")[0].package
+        record = package.record
+        assert (record.session["title"], record.session["date"]) == ("ZnO <b>bars</b>", "2026-03-15")
+        assert [person["name"] for person in record.people] == ["Marie Curie", "Pierre Curie"]
+        licence = node.show(package.id).to_dict()["licence"]
+        assert licence == "CC-BY-4.0", "the session's own licence is the package's"
+
+
+def test_an_upload_with_progress_leaves_nothing_behind(seen: Seen, home: Path, tmp_path: Path) -> None:
+    window = seen.window
+    number = str(len(staged(home))) + str(time.time_ns())
+    folder = tmp_path / f"sent {number}"
+    write_small_images(folder / "inner", 3, seed=time.time_ns() % 2**32)
+    os.utime(folder / "inner" / "frame_00000.tif", (1_700_000_000, 1_700_000_000))
+    seen.go("/take-in")
+    window.set_input_files("input[webkitdirectory]", str(folder))
+    window.click("text=Upload and look")
+    window.wait_for_url(re.compile("/(take-in|jobs)/[0-9a-f]"))
+    if "/jobs/" in window.url:
+        window.click("text=Look at it", timeout=60_000)
+    assert folder.name in window.locator("h1").inner_text()
+    assert len(staged(home)) == 3
+    window.click("text=Archive what is ticked")
+    window.click("text=Look at it", timeout=60_000)
+    window.wait_for_url("**/session/*")
+    assert staged(home) == []
+    with diadem.open_node(home / "node") as node:
+        package = node.get(window.url.rpartition("/")[2])
+        assert (
+            sorted(path.rpartition("/")[2] for path in [entry.path for entry in package.files]).count("frame_00000.tif")
+            == 1
+        )
+        package.restore(tmp_path / "back")
+    (back,) = (tmp_path / "back").rglob("frame_00000.tif")
+    assert back.stat().st_mtime == 1_700_000_000, "when it was last changed came along"
+
+
+def test_an_upload_needs_no_script(chromium: Any, served_here: Served, page: Page, home: Path, tmp_path: Path) -> None:
+    context = let_in(chromium, (served_here, page.cookie), java_script_enabled=False)
+    window = context.new_page()
+    write_small_images(tmp_path / "folder", 2, seed=11)
+    window.goto(f"{served_here.origin}/take-in")
+    window.set_input_files("input[multiple]", [str(path) for path in sorted((tmp_path / "folder").iterdir())])
+    window.click("text=Upload and look")
+    if "/jobs/" in window.url:
+        window.wait_for_selector("text=Look at it", timeout=60_000)
+        window.click("text=Look at it")
+    assert "2 files" in window.locator("main").inner_text()
+    window.click("text=Discard the upload")
+    assert "The upload was removed." in window.locator("main").inner_text()
+    assert staged(home) == []
+    context.close()
+
+
+def test_names_that_an_enemy_would_send(page: Page, home: Path) -> None:
+    long = b"n" * 251 + b".dat"
+    names = [
+        b"../../x.dat",
+        b"/etc/x.dat",
+        b"folder/../../y.dat",
+        b"CON",
+        b"aux.dat",
+        long,
+        b"half \xed\xa0\x80.dat",
+        b"\xff.dat",
+        b"<img src=x onerror=taken=1>.dat",
+        b"x.dat",
+        b"X.DAT",
+        b"..",
+        b"a\\..\\..\\b.dat",
+        b"C:\\Windows\\c.dat",
+    ]
+    status, where, text = page.send([(name, b"content of %d" % number) for number, name in enumerate(names)])
+    assert status == 303, text
+    kept = staged(home)
+    assert len(kept) == len(names), "each is there"
+    assert {path.read_bytes() for path in kept} == {b"content of %d" % number for number in range(len(names))}
+    for folder in (home, *home.parents, Path("/etc")):
+        assert not {"x.dat", "y.dat", "b.dat", "c.dat"} & {path.name for path in folder.iterdir()}
+    parts = {part for path in kept for part in path.relative_to(home).parts}
+    assert not {"..", "CON", "aux.dat"} & parts
+    where = page.proposal(where)
+    shown = page.get(where)
+    assert "could not be kept" in shown
+    assert "<img src=x" not in shown
+    page.post(f"{where}/discard")
+    assert staged(home) == []
+
+
+def test_an_upload_of_another_site_is_not_kept(page: Page, home: Path) -> None:
+    file = [(b"x.dat", b"x")]
+    assert page.send(file, Origin="https://evil.example")[0] == 403
+    assert page.send(file, Cookie="")[0] == 403
+    for word in ("", "0" * 64):
+        status, _, text = page.send(file, word=word)
+        assert (status, "another run" in text) == (409, True)
+    head = {"Cookie": page.cookie, "Origin": page.served.origin}
+    for content in (b"", b"--", b"no form at all", body(file, page.word)[:-40]):
+        status, _, text = upload(page.served, content, head)
+        assert status in (400, 409), content
+        assert b"Traceback" not in text
+    first = body(file, page.word).split(f"--{BOUNDARY}".encode())
+    backwards = f"--{BOUNDARY}".encode().join([first[0], first[2], first[1], first[3]])
+    assert upload(page.served, backwards, head)[0] == 409, "the word comes before the first byte of a file"
+    assert page.send([])[0] == 400
+    assert ask(page.served, "/take-in/upload", "POST", {"form_word": page.word}, **head)[0] == 400
+    assert staged(home) == []
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(page: Page, home: Path) -> None:
+    content = body([(b"whole.dat", b"w" * 1000), (b"large.dat", bytes(8 << 20))], page.word)
+    where = urlsplit(page.served.origin)
+    with socket.create_connection((where.hostname or "", where.port or 0)) as line:
+        head = (
+            f"POST /take-in/upload HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {page.cookie}\r\n"
+            f"Origin: {page.served.origin}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        line.sendall(head.encode() + content[: 4 << 20])
+        end = time.monotonic() + 20
+        while not any(path.name == "large.dat" for path in staged(home)):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    while staged(home):
+        assert time.monotonic() < end, staged(home)
+        time.sleep(0.05)
+    assert page.send([(b"after.dat", b"it goes on")])[0] == 303
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="mounting a small disk needs root",
+)
+def test_a_full_disk_is_said_before_and_meanwhile(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=560m", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("this system does not let the test mount a small disk")
+    try:
+        monkeypatch.setenv("DIADEM_CACHE", str(disk))
+        for served in serve(home / "node"):
+            page = Page(served)
+            status, _, text = page.send([(b"much.dat", bytes(64 << 20))])
+            assert (status, "there is room for" in text) == (409, True), "announced: nothing is written"
+            head = {"Cookie": page.cookie, "Origin": served.origin}
+            with (disk / "filler").open("wb") as filler:
+                os.posix_fallocate(filler.fileno(), 0, 530 << 20)
+            content = body([(b"small.dat", b"s"), (b"much.dat", bytes(40 << 20))], page.word)
+            pieces = iter([content])  # sent in pieces, so that nothing is announced
+            status, _, answer = upload(served, pieces, head)
+            assert (status, b"the disk is full" in answer) == (409, True), answer
+            assert [path for path in disk.glob("uploads/*/**/*") if path.is_file()] == []
+            (disk / "filler").unlink()
+            assert page.send([(b"small.dat", b"s")])[0] == 303
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_what_a_killed_page_was_sent_is_removed_by_the_next(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path))
+    running = contextlib.contextmanager(serve)
+    with running(home / "node") as first:
+        assert Page(first).send([(b"folder/left.dat", b"x" * 5000)])[0] == 303
+        (left,) = tmp_path.rglob("left.dat")
+        with running(home / "node") as other:  # a page that lives keeps what it has
+            assert "were removed" not in Page(other).get("/take-in")
+            assert left.exists()
+        first.process.send_signal(signal.SIGKILL)
+        first.process.wait(20)
+    with running(home / "node") as following:
+        page = Page(following)
+        assert "Those 5 kB were removed" in page.get("/take-in")
+        assert not left.exists()
+        assert page.send([(b"folder/left.dat", b"x")])[0] == 303
+        assert left.name in {path.name for path in tmp_path.rglob("*")}
+    assert list(tmp_path.rglob("left.dat")) == [], "Ctrl-C clears up at once"
+
+
+def test_two_tabs_archive_one_folder(page: Page, home: Path, tmp_path: Path) -> None:
+    write_small_images(tmp_path / "twice", 4, seed=5)
+    one, other = page.looked(tmp_path / "twice"), page.looked(tmp_path / "twice")
+    fields = {"shown-0": "yes", "archive-0": "yes", "now": "yes", "version": "0"}
+    jobs = [page.post(f"{place}/archive", **fields) for place in (one, other)]
+    said = sorted(re.findall(r"twice: ([a-z ]+)", "".join(map(page.ended, jobs))))
+    assert said == ["archived", "was archived before"], "they take turns; one package is made"
+    assert "was archived since this was shown" in page.post(f"{one}/archive", 409, **fields)
+    with diadem.open_node(home / "node") as node:
+        assert node.search("title:twice").total == 1
+    assert "archived already" in page.get(page.looked(tmp_path / "twice"))
+
+
+def test_what_is_wrong_is_told_and_can_be_mended(page: Page, tmp_path: Path) -> None:
+    write_small_images(tmp_path / "new", 2, seed=21)
+    place = page.looked(tmp_path / "new")
+    shown = page.get(place)
+    assert "the session is not finished" in shown
+    fields = {"shown-0": "yes", "archive-0": "yes", "version": "0"}
+    assert "no session was chosen" in page.post(f"{place}/archive", 409, **{"shown-0": "yes", "version": "0"})
+    assert "several samples" in page.post(f"{place}/archive", 409, **fields, **{"sample-0": "a; b"})
+    assert "could not be archived" in page.ended(page.post(f"{place}/archive", **fields, **{"title-0": "Mine"}))
+    shown = page.get(place)
+    assert "the session is not finished" in shown
+    assert 'value="Mine"' in shown, "what was typed is kept"
+    for folder, said in (("relative", "no whole path"), ("/no/such", "no such folder")):
+        assert said in ask(page.served, f"/take-in?folder={quote(folder)}", Cookie=page.cookie)[2].decode()
+    assert "not known any more" in page.get("/take-in/0123456789ab", 404)
+
+
+def test_real_files_and_damaged_ones(page: Page, home: Path, shared_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    folder.mkdir()
+    for name in ("emd-velox/1532 Camera Ceta.emd", "bad/trunc50.dm3", "bad/empty.msa", "bad/garbage.ser"):
+        shutil.copyfile(shared_data / name, folder / Path(name).name)
+    if os.name != "nt":
+        (folder / os.fsdecode(b"half \xff.txt")).write_text("a name that is no UTF-8")
+    assert "4 files" in page.get(f"/take-in?at={quote(str(folder))}") or "5 files" in page.get(
+        f"/take-in?at={quote(str(folder))}"
+    )
+    place = page.looked(folder)
+    assert "Damaged or unreadable" in page.get(place)
+    fields = {"shown-0": "yes", "archive-0": "yes", "now": "yes", "version": "0"}
+    assert "1 session in the archive" in page.ended(page.post(f"{place}/archive", **fields))
+    with diadem.open_node(home / "node") as node:
+        package = node.search("title:real")[0].package
+        assert {"1532 Camera Ceta.emd", "trunc50.dm3"} <= {entry.path.rpartition("/")[2] for entry in package.files}
+
+
+def test_one_file_and_a_package_that_was_given(page: Page, home: Path, tmp_path: Path) -> None:
+    write_small_images(tmp_path / "alone", 1, seed=31)
+    (file,) = (tmp_path / "alone").iterdir()
+    place = page.looked(file)
+    fields = {"shown-0": "yes", "archive-0": "yes", "now": "yes", "version": "0"}
+    assert "1 session in the archive" in page.ended(page.post(f"{place}/archive", **fields))
+    with diadem.Node.create(tmp_path / "else", name="boblab", user="bob", store=str(tmp_path / "theirs")) as node:
+        write_small_images(tmp_path / "their session", 2, seed=32)
+        package = node.archive(tmp_path / "their session", now=True).package.id
+        node.export(package, tmp_path / "given.zip", for_="Anna")
+    place = page.looked(tmp_path / "given.zip")
+    assert "1 package of DIADEM" in page.get(place)
+    assert "taken in, every byte proven" in page.ended(page.post(f"{place}/take-in"))
+    with diadem.open_node(home / "node") as node:
+        assert node.get(package).id == package
+
+
+def test_folders_are_watched(page: Page, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "instrument"
+    write_small_images(folder / "first session", 2, seed=41)
+    at = f"?at={quote(str(folder))}"
+    assert "no fact" in page.post(f"/take-in/watch{at}", 409, facts="no fact")
+    place = page.post(f"/take-in/watch{at}", facts="instrument.name=Titan", depth="1")
+    shown = page.get(place.partition("#")[0])
+    assert "is watched from now on" in shown
+    assert "instrument.name=Titan" in shown
+    said = page.ended(page.post("/take-in/watch-once"))
+    assert "first session: waiting" in said
+    assert "first session" in page.get("/take-in"), "what waits is shown"
+    assert "the watched folder" in page.post(f"/take-in/watch?at={quote(str(tmp_path))}", 409)
+    page.post(f"/take-in/unwatch{at}")
+    assert "Titan" not in page.get("/take-in")
+    assert len(list(folder.rglob("*.tif"))) == 2
