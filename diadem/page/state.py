@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from diadem.errors import DiademError
+from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
+from diadem.page.parcels import Parcels
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -55,7 +57,7 @@ class PageState:
 
     def __init__(self, node: Node, form_word: str, *, read_only: bool = False) -> None:
         self.node, self.read_only = node, read_only
-        self.jobs = Jobs()
+        self.jobs, self.dry_runs, self.parcels = Jobs(), DryRuns(), Parcels()
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
