@@ -256,11 +256,14 @@ def send(state: PageState, request: Request) -> Response:
         if not (days.isascii() and days.isdigit() and len(days) < 5):
             raise UsageError(f"'{days}' is no number of days", next="Write a whole number: 14")
         expires = datetime.timedelta(days=int(days))
+        before = {one.id for one in getattr(state.node, "transfers", None) or ()}
         offered = state.node.send(package, to, expires=expires, comment=form.text("comment"))
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
     state.forget()
     said = f"Offered to {offered.recipient}, until {offered.expires:%Y-%m-%d}. Nothing moves before they accept."
+    if offered.id in before:
+        said = f"It was offered to {offered.recipient} before, and is {offered.state}: it is not offered twice."
     return state.done(said, f"/session/{package}/send")
 
 
