@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: Files that one page lists, and bytes that are read of one at once.
 _STEP: Final = 500
 _PIECE: Final = 1 << 20
+#: Seconds for which one waits for another node to hear of an offer; then it is a job.
+_PATIENCE: Final = 4.0
 #: Texts of a redaction that are told.
 _MOST: Final = 20
 #: What of a session is given.
@@ -60,6 +62,7 @@ def files(state: PageState, request: Request) -> Response:
         total=len(fitting),
         bytes=sum(one.size for _, one in fitting),
         words=request.query_params.get("q", ""),
+        broken=state.broken.get(found.id),
         start=first,
         step=_STEP,
     )
@@ -75,7 +78,18 @@ def zipped(state: PageState, request: Request) -> Response:
     name = f"{slug(state.node.show(found.id).title)[:60] or 'session'}-{found.id[7:15]}"
     stream = ZipStream(found, chosen, name)
     headers = {"content-disposition": f'attachment; filename="{name}.zip"', "content-length": str(stream.size)}
-    return StreamingResponse(iter(stream), headers=headers, media_type="application/zip")
+
+    def sent() -> Iterator[bytes]:
+        if request.method == "HEAD":
+            return
+        state.broken.pop(found.id, None)
+        try:
+            yield from stream
+        except DiademError as error:
+            state.broken[found.id] = error
+            raise
+
+    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
 
 
 def _chosen(found: Package, request: Request) -> Sequence[FileEntry]:
@@ -250,21 +264,28 @@ def _send_page(state: PageState, package: str, problem: DiademError | None = Non
 def send(state: PageState, request: Request) -> Response:
     """Offer a session to a person; no byte of it moves before they accept."""
     package, form = request.path_params["package"], Form(request)
+    place, node = f"/session/{package}/send", state.node
+
+    def work(listener: Listener) -> Outcome:
+        del listener
+        before = {one.id for one in getattr(node, "transfers", None) or ()}
+        offered = node.send(package, to, expires=expires, comment=form.text("comment"))
+        state.forget()
+        if offered.id in before:
+            text = f"It was offered to {offered.recipient} before, and is {offered.state}: it is not offered twice."
+            return Outcome(text, place)
+        until = f"until {offered.expires:%Y-%m-%d}"
+        return Outcome(f"Offered to {offered.recipient}, {until}. Nothing moves before they accept.", place)
+
     try:
         to = form.needed("to", "To whom")
         days = form.text("days", "14")
         if not (days.isascii() and days.isdigit() and len(days) < 5):
             raise UsageError(f"'{days}' is no number of days", next="Write a whole number: 14")
         expires = datetime.timedelta(days=int(days))
-        before = {one.id for one in getattr(state.node, "transfers", None) or ()}
-        offered = state.node.send(package, to, expires=expires, comment=form.text("comment"))
+        return state.begin(f"Send to {to}", work, back=place, patience=_PATIENCE)
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
-    state.forget()
-    said = f"Offered to {offered.recipient}, until {offered.expires:%Y-%m-%d}. Nothing moves before they accept."
-    if offered.id in before:
-        said = f"It was offered to {offered.recipient} before, and is {offered.state}: it is not offered twice."
-    return state.done(said, f"/session/{package}/send")
 
 
 def grant(state: PageState, request: Request) -> Response:

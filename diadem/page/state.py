@@ -57,7 +57,7 @@ class PageState:
 
     def __init__(self, node: Node, form_word: str, *, read_only: bool = False) -> None:
         self.node, self.read_only = node, read_only
-        self.jobs, self.dry_runs, self.parcels = Jobs(), DryRuns(), Parcels()
+        self.jobs = Jobs()
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
@@ -67,6 +67,9 @@ class PageState:
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
         self._guard = threading.Lock()
+        self.dry_runs, self.parcels = DryRuns(), Parcels()
+        #: Why a download of a package ended early, by its id: the browser cannot say.
+        self.broken: dict[str, DiademError] = {}
 
     def page(self, template: str, **values: Any) -> HTMLResponse:
         """A page with what stands on all of them.
@@ -110,9 +113,19 @@ class PageState:
         with self._guard:
             return self._notices.pop(word, "")
 
-    def begin(self, title: str, work: Work, *, back: str) -> RedirectResponse:
-        """Begin long work, and go to the page that shows how far it is."""
+    def begin(self, title: str, work: Work, *, back: str, patience: float = 0.0) -> RedirectResponse:
+        """Begin long work, and go to the page that shows how far it is.
+
+        What ends within `patience` seconds is told as a short deed is: for work that waits for another machine, which
+        may be away.
+        """
         job: PageJob = self.jobs.begin(title, work, back=back)
+        if patience and job.thread is not None:
+            job.thread.join(patience)
+            if job.state == "done" and job.outcome is not None:
+                return self.done(job.outcome.text, job.outcome.link or back)
+            if job.state == "failed" and job.error is not None:
+                raise job.error
         return RedirectResponse(link(f"/jobs/{job.id}"), 303)
 
     def forget(self) -> None:

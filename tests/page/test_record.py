@@ -230,7 +230,8 @@ def test_a_zip_of_odd_names_of_damage_and_of_much(tmp_path: Path) -> None:
     """Names that every system can hold; damage ends the line early; and memory stays as it is."""
     session = tmp_path / "session"
     (session / "a:b").mkdir(parents=True)
-    for name in ("CON.txt", "con.TXT", "a:b/x?.txt", "a:b/é.txt"):
+    (session / "data").mkdir()
+    for name in ("CON.txt", "con.TXT", "a:b/x?.txt", "a:b/é.txt", "x", "data/x"):
         (session / name).write_text(name)
     for name in ("large.bin", "z.bin"):
         with (session / name).open("wb") as large:
@@ -252,12 +253,17 @@ def test_a_zip_of_odd_names_of_damage_and_of_much(tmp_path: Path) -> None:
         with zipfile.ZipFile(target) as archive:
             assert archive.testzip() is None
             names = archive.namelist()
-        assert len({name.casefold() for name in names}) == 6
+        assert len({name.casefold() for name in names}) == 8
         assert not any(re.search(r'[<>:"|?*\\]|(^|/)con(\.|$)', name, re.IGNORECASE) for name in names)
+        for name in ("x", "data/x"):
+            assert hand.get(f"/file/{package}?path={name}") == (200, name.encode())
         (damaged,) = (tmp_path / "store").rglob("data/z.bin")
         flip_byte(damaged, 70 << 20)
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             ask(served, f"/session/{package}/zip?all=yes", Cookie=hand.cookie)
+        text = hand.read(f"/session/{package}/files")
+        assert "ended early" in text
+        assert "z.bin" in text
 
 
 def memory(served: Served) -> int:
