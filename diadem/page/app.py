@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import copies, dry_runs, handover, jobs, record, results, session
+from diadem.page import copies, dry_runs, files, handover, jobs, record, results, session
 from diadem.page.guard import Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import ASKED, PageState
@@ -45,14 +45,17 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/session/{package}/drop", copies.drop_form),
     ("POST", "/session/{package}/drop", copies.drop),
     ("POST", "/session/{package}/delete", copies.delete),
-    ("GET", "/session/{package}/files", handover.files),
-    ("GET", "/session/{package}/zip", handover.zipped),
+    ("GET", "/session/{package}/files", files.files),
+    ("GET", "/session/{package}/zip", files.zipped),
+    ("POST", "/session/{package}/restore", files.restore),
     ("GET", "/session/{package}/give", handover.give_form),
     ("POST", "/session/{package}/give", handover.give),
     ("GET", "/parcel/{word}", handover.parcel),
     ("GET", "/session/{package}/send", handover.send_form),
     ("POST", "/session/{package}/send", handover.send),
+    ("POST", "/session/{package}/disk", handover.disk),
     ("POST", "/session/{package}/grant", handover.grant),
+    ("POST", "/session/{package}/proof", handover.proof),
     ("GET", "/dry-run/{word}", dry_runs.dry_run),
     ("POST", "/dry-run/{word}", dry_runs.do_it),
     ("GET", "/session/{package}/{dataset}", session.dataset),

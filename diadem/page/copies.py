@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
@@ -173,17 +174,18 @@ def _proofs(done: Dropped) -> Iterator[str]:
 def delete(state: PageState, request: Request) -> Response:
     """Judge whether the session may go, and show what would be deleted; nothing is removed yet."""
     package, form = request.path_params["package"], Form(request)
-    wishes = {"lost": form.flag("lost"), "clock_is_right": form.flag("clock_is_right")}
+    lost, clock_is_right = form.flag("lost"), form.flag("clock_is_right")
     try:
         reason = form.needed("reason", "Why")
-        would = state.node.delete(package, reason=reason, **wishes, dry_run=True)
+        deleting = partial(state.node.delete, package, reason=reason, lost=lost, clock_is_right=clock_is_right)
+        would = deleting(dry_run=True)
     except NotFound:
         raise
     except DiademError as error:
         return _drop_page(state, package, error, **form.typed)
 
     def really(listener: Listener) -> Outcome:
-        done = state.node.delete(package, reason=reason, **wishes, listener=listener)
+        done = deleting(listener=listener)
         state.forget()
         where = ", ".join(done.stores) or "no store"
         return Outcome(f"Deleted: {done.title}, from {where}. A signed note of it stays in the log.", lines=done.notes)

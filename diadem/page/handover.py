@@ -1,11 +1,11 @@
-"""A session given away: its files as a ZIP, a ZIP with a page for someone without DIADEM, an offer, a permission."""
+"""A session given away: as a ZIP for someone without DIADEM, offered to a person, on a disk, or by a permission."""
 
 from __future__ import annotations
 
 import datetime
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +14,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from diadem.archive.zip_stream import ZipStream
-from diadem.errors import DiademError, NotFound, UsageError
+from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text, size_text, slug
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN
@@ -25,12 +24,9 @@ from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.archive.package import Package
-    from diadem.model.manifest import FileEntry
     from diadem.node.exporting_outcome import Exported
 
-#: Files that one page lists, and bytes that are read of one at once.
-_STEP: Final = 500
+#: Bytes that are read of a file at once.
 _PIECE: Final = 1 << 20
 #: Seconds for which one waits for another node to hear of an offer; then it is a job.
 _PATIENCE: Final = 4.0
@@ -42,68 +38,6 @@ _PARTS: Final = (
     ("raw", "the instrument's files alone"),
     ("record", "the metadata alone"),
 )
-
-
-# -- files as a ZIP that is made while it is sent --------------------------------------------------------------------
-
-
-def files(state: PageState, request: Request) -> Response:
-    """All files of a session, to choose from."""
-    found = state.node.get(request.path_params["package"])
-    words = request.query_params.get("q", "").casefold()
-    start = request.query_params.get("start", "")
-    first = int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0
-    fitting = [(number, one) for number, one in enumerate(found.files) if words in one.name.casefold()]
-    return state.page(
-        "files.html",
-        short=request.path_params["package"],
-        title=state.node.show(found.id).title,
-        files=fitting[first : first + _STEP],
-        total=len(fitting),
-        bytes=sum(one.size for _, one in fitting),
-        words=request.query_params.get("q", ""),
-        broken=state.broken.get(found.id),
-        start=first,
-        step=_STEP,
-    )
-
-
-def zipped(state: PageState, request: Request) -> Response:
-    """Some files, by their places in the list, those of a dataset, or all, as a ZIP; every byte proven as it is sent.
-
-    Damage ends the line before the length that was announced: no browser takes the file for whole.
-    """
-    found = state.node.get(request.path_params["package"])
-    chosen = _chosen(found, request)
-    name = f"{slug(state.node.show(found.id).title)[:60] or 'session'}-{found.id[7:15]}"
-    stream = ZipStream(found, chosen, name)
-    headers = {"content-disposition": f'attachment; filename="{name}.zip"', "content-length": str(stream.size)}
-
-    def sent() -> Iterator[bytes]:
-        if request.method == "HEAD":
-            return
-        state.broken.pop(found.id, None)
-        try:
-            yield from stream
-        except DiademError as error:
-            state.broken[found.id] = error
-            raise
-
-    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
-
-
-def _chosen(found: Package, request: Request) -> Sequence[FileEntry]:
-    asked = request.query_params
-    if named := asked.get("dataset"):
-        return [found.find(one.path) for one in found.record.datasets[named].files]
-    places = [int(text) for text in asked.getlist("file") if text.isascii() and text.isdigit() and len(text) < 10]
-    if asked.get("all"):
-        return found.files
-    if not places:
-        raise UsageError("no file was chosen", next="Go back, and tick those that you want.")
-    if max(places) >= len(found.files):
-        raise NotFound("The session has no such file.")
-    return [found.files[place] for place in dict.fromkeys(places)]
 
 
 # -- a ZIP for someone without DIADEM --------------------------------------------------------------------------------
@@ -278,14 +212,53 @@ def send(state: PageState, request: Request) -> Response:
         return Outcome(f"Offered to {offered.recipient}, {until}. Nothing moves before they accept.", place)
 
     try:
-        to = form.needed("to", "To whom")
-        days = form.text("days", "14")
-        if not (days.isascii() and days.isdigit() and len(days) < 5):
-            raise UsageError(f"'{days}' is no number of days", next="Write a whole number: 14")
-        expires = datetime.timedelta(days=int(days))
+        to, expires = form.needed("to", "To whom"), _days(form.text("days", "14"))
         return state.begin(f"Send to {to}", work, back=place, patience=_PATIENCE)
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
+
+
+def _days(text: str) -> datetime.timedelta:
+    if not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise UsageError(f"'{text}' is no number of days", next="Write a whole number: 14")
+    return datetime.timedelta(days=int(text))
+
+
+def disk(state: PageState, request: Request) -> Response:
+    """Show what would be put on a disk for a person at another node: offered as by `send`, sealed for their node."""
+    package, form = request.path_params["package"], Form(request)
+    place = f"/session/{package}/send"
+    try:
+        to, folder = form.needed("to", "To whom"), Path(form.needed("folder", "Folder on the disk")).expanduser()
+        wanted = {"expires": _days(form.text("days", "60")), "comment": form.text("comment")}
+        would = state.node.export_disk(package, to, folder, **wanted, dry_run=True)
+    except DiademError as error:
+        return _send_page(state, package, error, **form.typed)
+
+    def work(listener: Listener) -> Outcome:
+        done = state.node.export_disk(package, to, folder, **wanted, listener=listener)
+        state.forget()
+        text = f"{done.folder} is ready for {done.transfer.recipient}. The log notes it; the receipt comes by any way."
+        return Outcome(text, place, label="Back")
+
+    run = DryRun(
+        "Put it on a disk",
+        f"It would be offered to {would.transfer.recipient}, and sealed so that their node alone can read it.",
+        "Write it",
+        work,
+        back=place,
+        facts=[("to", to), ("folder", str(folder)), ("size", size_text(would.transfer.bytes))],
+    )
+    return RedirectResponse(state.dry_runs.keep(run), 303)
+
+
+def proof(state: PageState, request: Request) -> Response:
+    """The chain of custody as a file that anybody can check without this node."""
+    package = request.path_params["package"]
+    with tempfile.TemporaryDirectory(prefix="diadem-page-") as folder:
+        data = state.node.export_custody(package, Path(folder, "custody.json")).read_bytes()
+    headers = {"content-disposition": f'attachment; filename="custody-{package[:12]}.json"'}
+    return Response(data, media_type="application/json", headers=headers)
 
 
 def grant(state: PageState, request: Request) -> Response:

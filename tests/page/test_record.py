@@ -201,7 +201,7 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
 # -- giving ----------------------------------------------------------------------------------------------------------
 
 
-def test_files_as_a_zip(lab: tuple[Path, str, Hand]) -> None:
+def test_files_as_a_zip(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
     home, package, hand = lab
     with diadem.open_node(home / "node") as node:
         found = node.get(package)
@@ -223,6 +223,17 @@ def test_files_as_a_zip(lab: tuple[Path, str, Hand]) -> None:
         assert hand.get(f"/session/{package}/zip{asked}")[0] == answer, asked
     assert "haadf_series.mrc" in hand.read(f"/session/{package}/files?q=HAADF")
     assert "chamber" not in hand.read(f"/session/{package}/files?q=HAADF")
+    status, _, text = hand.post(f"/session/{package}/restore", folder="here")
+    assert (status, "no whole path" in text) == (409, True)
+    text = hand.done(f"/session/{package}/restore", folder=str(tmp_path / "back"), only="HAADF*\n*.msa")
+    assert "3 files" in text
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [
+        "eds_point.msa",
+        "haadf_overview.tif",
+        "haadf_series.mrc",
+    ]
+    status, _, text = hand.post(f"/session/{package}/proof")
+    assert status == 200
 
 
 @pytest.mark.skipif(os.name == "nt", reason="these names cannot be made there")
