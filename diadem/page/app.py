@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import health, jobs, results, session, take_in
+from diadem.page import copies, dry_runs, files, handover, health, jobs, record, results, session, take_in
 from diadem.page.guard import UPLOAD, Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import ASKED, PageState
@@ -34,6 +34,30 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/search", results.results),
     ("GET", "/picture/{package}", results.picture),
     ("GET", "/session/{package}", session.package),
+    ("GET", "/session/{package}/correct", record.correct_form),
+    ("POST", "/session/{package}/correct", record.correct),
+    ("GET", "/session/{package}/judge", record.judge_form),
+    ("POST", "/session/{package}/judge", record.judge),
+    ("POST", "/session/{package}/judge/machine", record.judge_by_machine),
+    ("POST", "/session/{package}/verify", copies.verify),
+    ("GET", "/session/{package}/repair", copies.repair_form),
+    ("POST", "/session/{package}/repair", copies.repair),
+    ("GET", "/session/{package}/drop", copies.drop_form),
+    ("POST", "/session/{package}/drop", copies.drop),
+    ("POST", "/session/{package}/delete", copies.delete),
+    ("GET", "/session/{package}/files", files.files),
+    ("GET", "/session/{package}/zip", files.zipped),
+    ("POST", "/session/{package}/restore", files.restore),
+    ("GET", "/session/{package}/give", handover.give_form),
+    ("POST", "/session/{package}/give", handover.give),
+    ("GET", "/parcel/{word}", handover.parcel),
+    ("GET", "/session/{package}/send", handover.send_form),
+    ("POST", "/session/{package}/send", handover.send),
+    ("POST", "/session/{package}/disk", handover.disk),
+    ("POST", "/session/{package}/grant", handover.grant),
+    ("POST", "/session/{package}/proof", handover.proof),
+    ("GET", "/dry-run/{word}", dry_runs.dry_run),
+    ("POST", "/dry-run/{word}", dry_runs.do_it),
     ("GET", "/session/{package}/{dataset}", session.dataset),
     ("GET", "/drawing/{package}/{dataset}", session.drawing),
     ("GET", "/file/{package}", session.file),

@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +38,8 @@ class Outcome:
 
     text: str
     link: str = ""
-    lines: tuple[str, ...] = ()
+    lines: Sequence[str] = ()
+    label: str = "Look at it"
 
 
 #: Long work: it is given a listener, which raises `KeyboardInterrupt` when it is to stop.

@@ -97,7 +97,7 @@ def file(state: PageState, request: Request) -> Response:
     }
     if partial:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{entry.size}"
-    source = found.open(entry.path)
+    source = found.open(entry.name)
     first = _first(source, start, stop, entry)
     return StreamingResponse(
         _pieces(source, first, start + len(first), stop),

@@ -16,9 +16,11 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from diadem.api.staging import Staging
 from diadem.errors import DiademError
+from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
 from diadem.page.proposals import Proposals
+from diadem.page.parcels import Parcels
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -68,6 +70,9 @@ class PageState:
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
         self._guard = threading.Lock()
+        self.dry_runs, self.parcels = DryRuns(), Parcels()
+        #: Why a download of a package ended early, by its id: the browser cannot say.
+        self.broken: dict[str, DiademError] = {}
 
     def page(self, template: str, **values: Any) -> HTMLResponse:
         """A page with what stands on all of them.
@@ -112,9 +117,19 @@ class PageState:
         with self._guard:
             return self._notices.pop(word, "")
 
-    def begin(self, title: str, work: Work, *, back: str) -> RedirectResponse:
-        """Begin long work, and go to the page that shows how far it is."""
+    def begin(self, title: str, work: Work, *, back: str, patience: float = 0.0) -> RedirectResponse:
+        """Begin long work, and go to the page that shows how far it is.
+
+        What ends within `patience` seconds is told as a short deed is: for work that waits for another machine, which
+        may be away.
+        """
         job: PageJob = self.jobs.begin(title, work, back=back)
+        if patience and job.thread is not None:
+            job.thread.join(patience)
+            if job.state == "done" and job.outcome is not None:
+                return self.done(job.outcome.text, job.outcome.link or back)
+            if job.state == "failed" and job.error is not None:
+                raise job.error
         return RedirectResponse(link(f"/jobs/{job.id}"), 303)
 
     def forget(self) -> None:

@@ -94,7 +94,7 @@ class ZipStage:
         read : callable, optional
             Told how many bytes have been taken in, block by block.
         """
-        info = _info(name, mtime_ns)
+        info = zip_info(name, mtime_ns)
         info.file_size = content.size
         if _is_worth_deflating(content):
             info.compress_type = zipfile.ZIP_DEFLATED
@@ -161,7 +161,8 @@ def refuse_existing(target: Path) -> None:
         raise Refused("there is such a file already", where=str(target), next="Name another file.")
 
 
-def _info(name: str, mtime_ns: int) -> zipfile.ZipInfo:
+def zip_info(name: str, mtime_ns: int) -> zipfile.ZipInfo:
+    """The head of a file in a ZIP: its name, and when it was last changed, as far as a ZIP can say that."""
     seconds = mtime_ns // 10**9
     try:
         local = time.localtime(seconds)[:6]

@@ -1,0 +1,109 @@
+"""The files of a session: chosen, sent as one ZIP that is made on the way, or given back into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from diadem.archive.zip_stream import ZipStream
+from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.plain_text import count_text, size_text, slug
+from diadem.model.ports import Listener
+from diadem.page.forms import Form
+from diadem.page.jobs import Outcome
+from diadem.page.state import PageState
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+    from diadem.model.manifest import FileEntry
+
+#: Files that one page lists.
+_STEP: Final = 500
+
+
+def files(state: PageState, request: Request, problem: DiademError | None = None, **typed: str) -> Response:
+    """All files of a session, to choose from."""
+    found = state.node.get(request.path_params["package"])
+    words = request.query_params.get("q", "").casefold()
+    start = request.query_params.get("start", "")
+    first = int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0
+    fitting = [(number, one) for number, one in enumerate(found.files) if words in one.name.casefold()]
+    return state.page(
+        "files.html",
+        short=request.path_params["package"],
+        title=state.node.show(found.id).title,
+        files=fitting[first : first + _STEP],
+        total=len(fitting),
+        bytes=sum(one.size for _, one in fitting),
+        words=request.query_params.get("q", ""),
+        broken=state.broken.get(found.id),
+        problem=problem,
+        typed=typed,
+        start=first,
+        step=_STEP,
+    )
+
+
+def zipped(state: PageState, request: Request) -> Response:
+    """Some files, by their places in the list, those of a dataset, or all, as a ZIP; every byte proven as it is sent.
+
+    Damage ends the line before the length that was announced: no browser takes the file for whole.
+    """
+    found = state.node.get(request.path_params["package"])
+    chosen = _chosen(found, request)
+    name = f"{slug(state.node.show(found.id).title)[:60] or 'session'}-{found.id[7:15]}"
+    stream = ZipStream(found, chosen, name)
+    headers = {"content-disposition": f'attachment; filename="{name}.zip"', "content-length": str(stream.size)}
+
+    def sent() -> Iterator[bytes]:
+        if request.method == "HEAD":
+            return
+        state.broken.pop(found.id, None)
+        try:
+            yield from stream
+        except DiademError as error:
+            state.broken[found.id] = error
+            raise
+
+    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
+
+
+def _chosen(found: Package, request: Request) -> Sequence[FileEntry]:
+    asked = request.query_params
+    if named := asked.get("dataset"):
+        return [found.find(one.path) for one in found.record.datasets[named].files]
+    places = [int(text) for text in asked.getlist("file") if text.isascii() and text.isdigit() and len(text) < 10]
+    if asked.get("all"):
+        return found.files
+    if not places:
+        raise UsageError("no file was chosen", next="Go back, and tick those that you want.")
+    if max(places) >= len(found.files):
+        raise NotFound("The session has no such file.")
+    return [found.files[place] for place in dict.fromkeys(places)]
+
+
+def restore(state: PageState, request: Request) -> Response:
+    """Give files back into a new folder of this machine, with their original names and times."""
+    package, form = request.path_params["package"], Form(request)
+    only = [line.strip() for line in form.text("only").splitlines() if line.strip()]
+    chain = form.flag("chain")
+    try:
+        folder = Path(form.needed("folder", "Into which folder")).expanduser()
+        if not folder.is_absolute():
+            raise UsageError(f"'{folder}' is no whole path", next="Write it from its beginning.")
+    except DiademError as error:
+        return files(state, request, error, **form.typed)
+
+    def work(listener: Listener) -> Outcome:
+        done = state.node.restore(package, folder, chain=chain, only=only, listener=listener)
+        lines = [f"kept its stored name, which this system can hold: {name}" for name in done.renamed[:_STEP]]
+        lines += [f"a package of this session is gone: {one.reason}" for one in getattr(done, "lacking", ())]
+        lines += [f"the copy in {store} is damaged; the bytes came from another" for store in done.damaged]
+        text = f"{done.folder}: {count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven."
+        return Outcome(text, f"/session/{package}", lines, label="Back to the session")
+
+    return state.begin(f"Files of {package[:12]} into a folder", work, back=f"/session/{package}/files")

@@ -1,0 +1,273 @@
+"""A session given away: as a ZIP for someone without DIADEM, offered to a person, on a disk, or by a permission."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from diadem.errors import DiademError, UsageError
+from diadem.model.plain_text import count_text, size_text, slug
+from diadem.model.ports import Listener
+from diadem.model.transfers import IN
+from diadem.page.dry_runs import DryRun
+from diadem.page.forms import Form
+from diadem.page.jobs import Outcome
+from diadem.page.state import PageState
+
+if TYPE_CHECKING:
+    from diadem.node.exporting_outcome import Exported
+
+#: Bytes that are read of a file at once.
+_PIECE: Final = 1 << 20
+#: Seconds for which one waits for another node to hear of an offer; then it is a job.
+_PATIENCE: Final = 4.0
+#: Texts of a redaction that are told.
+_MOST: Final = 20
+#: What of a session is given.
+_PARTS: Final = (
+    ("", "all: files, record and page, to be proven by anybody"),
+    ("raw", "the instrument's files alone"),
+    ("record", "the metadata alone"),
+)
+
+
+# -- a ZIP for someone without DIADEM --------------------------------------------------------------------------------
+
+
+def give_form(state: PageState, request: Request) -> Response:
+    """For whom, what of it, and where it is written."""
+    return _give_page(state, request.path_params["package"])
+
+
+def _give_page(state: PageState, package: str, problem: DiademError | None = None, **typed: str) -> Response:
+    about = state.node.show(package).to_dict()
+    return state.page("give.html", short=package, about=about, parts=_PARTS, problem=problem, typed=typed)
+
+
+def give(state: PageState, request: Request) -> Response:
+    """Show what would be in the ZIP; nothing is written yet."""
+    package, form = request.path_params["package"], Form(request)
+    part: Any = form.text("only") or None
+    redact, chain = form.flag("redact"), form.flag("chain")
+    try:
+        for_, folder = form.needed("for", "For whom"), form.text("folder")
+        if form.text("where") == "folder" and not folder:
+            raise UsageError("in which folder?", next="Write its whole path; or choose the download.")
+        title = slug(state.node.show(package).title)[:60]
+        name = f"{title or 'session'}-{package[:8]}{'-redacted' if redact else ''}.zip"
+        if form.text("where") != "folder":
+            target = None
+        elif (said := Path(folder).expanduser()).suffix.lower() == ".zip":
+            target = said
+        else:
+            target = said / name
+        rehearse = partial(
+            state.node.export, package, target or Path(tempfile.gettempdir(), f"{secrets.token_hex(4)}-{name}")
+        )
+        rehearse = partial(rehearse, for_=for_, only=part, redact=redact, chain=chain, dry_run=True)
+        would = None if redact else rehearse()
+    except DiademError as error:
+        return _give_page(state, package, error, **form.typed)
+
+    def really(size: int, listener: Listener) -> Outcome:
+        path = target or state.parcels.place(size) / name
+        done = state.node.export(package, path, for_=for_, only=part, redact=redact, chain=chain, listener=listener)
+        said = f"{count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven. The log notes it."
+        lines = [f"SHA-256 {done.sha256}", *_account(done)]
+        if part is None and not redact:
+            lines.append(f"Tell the recipient the id by phone or in a separate mail: {', '.join(done.packages)}")
+        if target is not None:
+            return Outcome(f"{path}: {said}", f"/session/{package}", lines, label="Back to the session")
+        return Outcome(f"{name}: {said}", state.parcels.ready(path), lines, label="Download it, once")
+
+    def shown(would: Exported) -> DryRun:
+        words = dict(_PARTS)[part or ""]
+        facts = [
+            ("for", for_),
+            ("in it", f"{count_text(would.files, 'file')}, {size_text(would.content_bytes)}: {words}"),
+            ("written to", str(target) if target is not None else "a download that vanishes when it was fetched"),
+        ]
+        return DryRun(
+            "Give a ZIP",
+            "A ZIP would be made, with a page that explains it. The log notes for whom it is.",
+            "Make the ZIP",
+            partial(really, would.content_bytes),
+            back=f"/session/{package}",
+            leave=f"/session/{package}/give",
+            facts=facts,
+            lines=[*_account(would), *(f"{old} is called {new} there" for new, old in would.renamed[:_MOST])],
+            doubts=list(_doubts(would)),
+        )
+
+    if would is not None:
+        return RedirectResponse(state.dry_runs.keep(shown(would)), 303)
+
+    def search(listener: Listener) -> Outcome:
+        run = shown(rehearse(listener=listener))
+        return Outcome("Nothing was written yet.", state.dry_runs.keep(run), run.lines, label="Look at it, and make it")
+
+    return state.begin("What a ZIP without people would hold", search, back=f"/session/{package}/give")
+
+
+def _account(made: Exported) -> Iterator[str]:
+    """What was taken out, and what could not be."""
+    if made.redaction is None:
+        return
+    yield from (f"taken out: {kind}, {count:,}" for kind, count in made.redaction.removed.items())
+    yield from (f"not looked for: {text!r}: {why}" for text, why in list(made.redaction.unsought.items())[:_MOST])
+    for one in made.redaction.remaining[:_MOST]:
+        yield f"still there: {one.path}: {one.text!r}, {one.place}" if one.text else f"{one.path}: {one.place}"
+    if (more := len(made.redaction.remaining) - _MOST) > 0:
+        yield f"and {more:,} more places"
+    yield from (f"not searched: {path}: {why}" for path, why in list(made.redaction.unsearched.items())[:_MOST])
+
+
+def _doubts(would: Exported) -> Iterator[str]:
+    if would.redaction is not None and not would.redaction.clean:
+        yield (
+            "Names still stand in the instrument's files, which are never changed: "
+            "'the metadata alone' leaves these files out."
+        )
+    if would.others:
+        yield f"{count_text(would.others, 'more package')} of this session would not be in it: tick 'All packages'."
+    yield from (f"A package of this session is not here: {one.reason}" for one in would.lacking)
+    yield from (f"The copy in {store} is damaged; the bytes came from another." for store in would.damaged)
+
+
+def parcel(state: PageState, request: Request) -> Response:
+    """A ZIP that was made for somebody. When it was sent whole it is removed here."""
+    word = request.path_params["word"]
+    path = state.parcels[word]
+
+    def sent() -> Iterator[bytes]:
+        if request.method == "HEAD":
+            return
+        with path.open("rb") as source:
+            while piece := source.read(_PIECE):
+                yield piece
+        state.parcels.remove(word)
+
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(path.name, safe='')}",
+        "content-length": str(path.stat().st_size),
+    }
+    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
+
+
+# -- an offer to a person, a permission for a colleague --------------------------------------------------------------
+
+
+def send_form(state: PageState, request: Request) -> Response:
+    """To whom, and what goes along; what was sent before, and how it stands."""
+    return _send_page(state, request.path_params["package"])
+
+
+def _send_page(state: PageState, package: str, problem: DiademError | None = None, **typed: str) -> Response:
+    node = state.node
+    about = node.show(package).to_dict()
+    transfers, peers, here = (getattr(node, name, None) for name in ("transfers", "peers", "users"))
+    mine, _, home = node.user.partition("@")
+    colleagues = [f"{one.name}@{home}" for one in here or () if not one.successor and one.name != mine]
+    nodes = [one for one in peers or () if one.state != "dropped"]
+    confirmed = {one.id for one in nodes if one.state == "confirmed"}
+    met = {(one.sender if one.direction == IN else one.recipient) for one in transfers or () if one.peer in confirmed}
+    sent = [one for one in transfers or () if one.package == about["id"] and one.direction != IN]
+    return state.page(
+        "send.html",
+        short=package,
+        about=about,
+        colleagues=colleagues,
+        nodes=nodes,
+        people=sorted({*met, *colleagues}),
+        sent=[transfers.show(one.id) for one in sent[:_MOST]] if transfers is not None else [],
+        grants=node.grants(about["id"]) if hasattr(node, "grants") else [],
+        problem=problem,
+        typed=typed,
+    )
+
+
+def send(state: PageState, request: Request) -> Response:
+    """Offer a session to a person; no byte of it moves before they accept."""
+    package, form = request.path_params["package"], Form(request)
+    place, node = f"/session/{package}/send", state.node
+
+    def work(listener: Listener) -> Outcome:
+        del listener
+        before = {one.id for one in getattr(node, "transfers", None) or ()}
+        offered = node.send(package, to, expires=expires, comment=form.text("comment"))
+        state.forget()
+        if offered.id in before:
+            text = f"It was offered to {offered.recipient} before, and is {offered.state}: it is not offered twice."
+            return Outcome(text, place)
+        until = f"until {offered.expires:%Y-%m-%d}"
+        return Outcome(f"Offered to {offered.recipient}, {until}. Nothing moves before they accept.", place)
+
+    try:
+        to, expires = form.needed("to", "To whom"), _days(form.text("days", "14"))
+        return state.begin(f"Send to {to}", work, back=place, patience=_PATIENCE)
+    except DiademError as error:
+        return _send_page(state, package, error, **form.typed)
+
+
+def _days(text: str) -> datetime.timedelta:
+    if not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise UsageError(f"'{text}' is no number of days", next="Write a whole number: 14")
+    return datetime.timedelta(days=int(text))
+
+
+def disk(state: PageState, request: Request) -> Response:
+    """Show what would be put on a disk for a person at another node: offered as by `send`, sealed for their node."""
+    package, form = request.path_params["package"], Form(request)
+    place = f"/session/{package}/send"
+    try:
+        to, folder = form.needed("to", "To whom"), Path(form.needed("folder", "Folder on the disk")).expanduser()
+        wanted = {"expires": _days(form.text("days", "60")), "comment": form.text("comment")}
+        would = state.node.export_disk(package, to, folder, **wanted, dry_run=True)
+    except DiademError as error:
+        return _send_page(state, package, error, **form.typed)
+
+    def work(listener: Listener) -> Outcome:
+        done = state.node.export_disk(package, to, folder, **wanted, listener=listener)
+        state.forget()
+        text = f"{done.folder} is ready for {done.transfer.recipient}. The log notes it; the receipt comes by any way."
+        return Outcome(text, place, label="Back")
+
+    run = DryRun(
+        "Put it on a disk",
+        f"It would be offered to {would.transfer.recipient}, and sealed so that their node alone can read it.",
+        "Write it",
+        work,
+        back=place,
+        facts=[("to", to), ("folder", str(folder)), ("size", size_text(would.transfer.bytes))],
+    )
+    return RedirectResponse(state.dry_runs.keep(run), 303)
+
+
+def proof(state: PageState, request: Request) -> Response:
+    """The chain of custody as a file that anybody can check without this node."""
+    package = request.path_params["package"]
+    with tempfile.TemporaryDirectory(prefix="diadem-page-") as folder:
+        data = state.node.export_custody(package, Path(folder, "custody.json")).read_bytes()
+    headers = {"content-disposition": f'attachment; filename="custody-{package[:12]}.json"'}
+    return Response(data, media_type="application/json", headers=headers)
+
+
+def grant(state: PageState, request: Request) -> Response:
+    """Let a colleague of this node see a session, or everybody of a node; it can be taken back."""
+    package, form = request.path_params["package"], Form(request)
+    try:
+        to, right = form.needed("colleague", "Who"), form.text("right", "read")
+        given = state.node.grant(package, to, [right], expires=form.text("until") or None, purpose=form.text("purpose"))
+    except DiademError as error:
+        return _send_page(state, package, error, **form.typed)
+    until = f" until {given.grant.expires:%Y-%m-%d}" if given.grant.expires else ""
+    return state.done(f"{given.grant.to} may {right} it{until}.", f"/session/{package}/send")
