@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from diadem.errors import DiademError
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
+from diadem.page.post import Post
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -56,6 +57,7 @@ class PageState:
     def __init__(self, node: Node, form_word: str, *, read_only: bool = False) -> None:
         self.node, self.read_only = node, read_only
         self.jobs = Jobs()
+        self.post = Post(node)
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
@@ -108,9 +110,19 @@ class PageState:
         with self._guard:
             return self._notices.pop(word, "")
 
-    def begin(self, title: str, work: Work, *, back: str) -> RedirectResponse:
-        """Begin long work, and go to the page that shows how far it is."""
+    def begin(self, title: str, work: Work, *, back: str, patience: float = 0.0) -> RedirectResponse:
+        """Begin long work, and go to the page that shows how far it is.
+
+        What ends within `patience` seconds is told as a short deed is: for work that waits for another machine, which
+        may be away.
+        """
         job: PageJob = self.jobs.begin(title, work, back=back)
+        if patience and job.thread is not None:
+            job.thread.join(patience)
+            if job.state == "done" and job.outcome is not None:
+                return self.done(job.outcome.text, job.outcome.link or back)
+            if job.state == "failed" and job.error is not None:
+                raise job.error
         return RedirectResponse(link(f"/jobs/{job.id}"), 303)
 
     def forget(self) -> None:

@@ -63,7 +63,7 @@ def test_what_every_answer_says(entered: tuple[Served, str]) -> None:
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
     for path in ("/", "/search"):
         _, headers, text = ask(served, path, Cookie=cookie)
         assert headers["cache-control"] == "no-store"
