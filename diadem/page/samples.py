@@ -16,7 +16,7 @@ from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import PREFIX, WAYS, Sample, is_sample_id
 from diadem.page.forms import Form
-from diadem.page.html import link
+from diadem.page.html import as_shown, link
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def samples(state: PageState, request: Request, **more: Any) -> Response:
 def _unknown(state: PageState) -> Sequence[Any]:
     """Names of samples in the records that mean no sample of the node, with how many sessions say so."""
     names = {name.casefold() for one in state.node.samples for name in (*one.all_names(), one.name)}
-    (facet,) = state.node.facets("", ["sample"], top=_MOST_UNKNOWN + len(names))
-    return [value for value in facet if value.text.casefold() not in names][:_MOST_UNKNOWN]
+    facets = state.node.facets("", ["sample"], top=_MOST_UNKNOWN + len(names))
+    return [value for facet in facets for value in facet if value.text.casefold() not in names][:_MOST_UNKNOWN]
 
 
 def _key(one: Sample) -> str:
@@ -135,7 +135,8 @@ def _state(one: Sample) -> str:
 
 def _roots(story: SampleStory) -> Iterator[Piece]:
     """What the thing comes from at first, each with what was made from it; no sample twice, however they are told."""
-    known, seen = story.relatives, set[str]()
+    known = {one.id: one for one in sorted(story.relatives.values(), key=lambda one: one.identifier)}
+    seen = set[str]()
 
     def piece(one: Sample, how: str) -> Piece:
         seen.add(one.id)
@@ -201,8 +202,8 @@ def _written(one: Sample) -> Mapping[str, str]:
 
 def _said(form: Form, before: Mapping[str, str]) -> SampleWords:
     """What a form says otherwise than it was written before."""
-    now = {name: form.text(name).replace("\r\n", "\n") for name in before}
-    changed = {name: text for name, text in now.items() if text != before[name]}
+    now = {name: _typed(form.text(name), text) for name, text in before.items()}
+    changed = {name: text for name, text in now.items() if text != before[name].strip()}
     said: SampleWords = {}
     for name in _TEXTS:
         if name in changed:
@@ -219,6 +220,12 @@ def _said(form: Form, before: Mapping[str, str]) -> SampleWords:
             _pairs(changed["identifiers"])
         )
     return said
+
+
+def _typed(text: str, before: str) -> str:
+    """What somebody has typed; lines that were left as they were shown are what they were, with marks and all."""
+    shown = {as_shown(line).strip(): line for line in before.split("\n")}
+    return "\n".join(shown.get(line.strip(), line) for line in text.splitlines()).strip()
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
