@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.ports import Listener
-from diadem.model.transfers import IN, MOVING, OUT, OVER, State, Transfer
+from diadem.model.transfers import IN, MOVING, OUT, OVER, Offer, State, Transfer
 from diadem.node.rules.measures import read_size
 from diadem.page.forms import Form
 from diadem.page.jobs import Outcome
@@ -29,10 +29,12 @@ PLACE: Final = "/exchange"
 #: Transfers that are over and shown, and those under way of which is asked what was not delivered.
 _MOST: Final = 200
 _MOST_ASKED: Final = 50
+#: Offers that are shown with their pictures.
+_MOST_OFFERS: Final = 30
 #: Seconds in which a deed that tells another node may end before its job is shown.
 PATIENCE: Final = 2.0
 #: How a transfer stands, for people. An offer that waits is told by who has to answer it.
-_WORDS: Final[Mapping[State, str]] = {
+_WORDS: Final[dict[State, str]] = {
     State.DRAFTED: "being offered",
     State.OFFERED: "waiting for an answer",
     State.ACCEPTED: "travelling",
@@ -46,6 +48,17 @@ _WORDS: Final[Mapping[State, str]] = {
     State.FAILED: "failed",
     State.CANCELLED: "called off",
 }
+#: What each step of it was, for people.
+_STEPS: Final = _WORDS | {
+    State.DRAFTED: "the offer was written",
+    State.OFFERED: "offered",
+    State.ACCEPTED: "accepted",
+    State.TRANSFERRING: "began to travel",
+    State.RECEIVED: "received: every byte is proven",
+    State.CLOSED: "confirmed by both sides",
+}
+#: What is told of an offer's record.
+_FACTS: Final = ("date", "sample", "instrument", "operator", "project")
 #: Statements of a transfer, in their order.
 _STATEMENTS: Final = ("offer", "grant", "acceptance", "receipt", "closure")
 
@@ -83,6 +96,31 @@ def _line(state: PageState, one: Transfer, *, asked: bool = False) -> Line:
     return Line(one, "paused" if one.paused and one.state in MOVING else words, unsent)
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer as a page tells it. What its sender says of the record may be anything: what is no text is left out."""
+
+    offer: Offer
+
+    @property
+    def id(self) -> str:
+        """The transfer's id."""
+        return self.offer.id
+
+    @property
+    def facts(self) -> Sequence[tuple[str, str]]:
+        """Name and text of what is said in short."""
+        said = [(name, self.offer.record.get(name)) for name in _FACTS]
+        return [(name, text) for name, text in said if isinstance(text, str) and text]
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The datasets, by their files."""
+        listed = self.offer.record.get("datasets")
+        named = [one.get("path") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        return [path for path in named if isinstance(path, str)]
+
+
 def exchange(state: PageState, request: Request) -> Response:
     """Offers to answer, what is under way in both directions, and what came to its end."""
     del request
@@ -97,7 +135,8 @@ def exchange(state: PageState, request: Request) -> Response:
     routes = [one for one in node.peers.routes() if one.trouble]
     return state.page(
         "exchange.html",
-        offers=offers,
+        offers=[Offered(one) for one in offers[:_MOST_OFFERS]],
+        waiting=len(offers),
         going=[_line(state, one, asked=number < _MOST_ASKED) for number, one in enumerate(going)],
         ended=[_line(state, one) for one in ended[:_MOST]],
         left_out=len(ended) - _MOST,
@@ -162,7 +201,8 @@ def _shown(state: PageState, id_: str, **more: Any) -> Response:
         details=details,
         one=one,
         line=_line(state, one),
-        offer=offer,
+        steps=[(event, _STEPS[event.state]) for event in details.events],
+        offer=Offered(offer) if offer else None,
         here=here,
         stores=[("", "the first with room"), *stores],
         mine=state.node.user in (one.sender, one.recipient),

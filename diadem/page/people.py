@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -21,7 +22,8 @@ PLACE: Final = "/people"
 #: Grants on one page, and packages of one that are named.
 _MOST: Final = 200
 _MOST_NAMED: Final = 12
-#: What may be granted, as people say it.
+#: Fields of the form of a grant; and what may be granted, as people say it.
+_GRANTED: Final = ("what", "to", "right", "expires", "not_before", "purpose", "require", "recipient")
 _RIGHTS: Final = (
     (Right.READ, "see and read"),
     (Right.ASSESS, "judge"),
@@ -147,38 +149,30 @@ def grant(state: PageState, request: Request) -> Response:
     """What a grant would open; stated by the second button, if it opens the same then."""
     form = Form(request)
     try:
-        what = form.needed("what", "What").split() if not _is_group(form.text("what")) else form.text("what")
-        settings = {
-            "rights": form.all("right") or ["read"],
-            "expires": form.text("expires") or None,
-            "not_before": form.text("not_before") or None,
-            "purpose": form.text("purpose"),
-            "require": form.all("require"),
-            "recipient": form.text("recipient"),
-        }
-        to = form.needed("to", "To whom")
-        draft = state.node.grant(what, to, dry_run=True, **settings)
-        if form.text("opens") != str(draft.packages):
-            typed = form.typed
-            if form.text("opens"):
-                change = Refused(f"it would open {draft.packages} packages by now, and not {form.text('opens')}",
-                                 next="Look at it once more.")  # fmt: skip
-                return _drafted(state, request, draft.grant, draft.packages, form, problem=change, typed=typed)
-            return _drafted(state, request, draft.grant, draft.packages, form, typed=typed)
-        made = state.node.grant(what, to, **settings)
+        what, to = form.needed("what", "What"), form.needed("to", "To whom")
+        stated = partial(
+            state.node.grant,
+            what if what.startswith(("project:", "sample:")) else what.split(),
+            to,
+            form.all("right") or ["read"],
+            expires=form.text("expires"),
+            not_before=form.text("not_before"),
+            purpose=form.text("purpose"),
+            require=form.all("require"),
+            recipient=form.text("recipient"),
+        )
+        draft, seen = stated(dry_run=True), form.text("opens")
+        if seen == str(draft.packages):
+            made = stated()
+            return state.done(f"{made.grant.to} may see it from now on.", f"{PLACE}/grants/{made.grant.id}")
     except DiademError as error:
         return people(state, request, problem=error, typed=form.typed)
-    return state.done(f"{made.grant.to} may see it from now on.", f"{PLACE}/grants/{made.grant.id}")
-
-
-def _is_group(text: str) -> bool:
-    return text.startswith(("project:", "sample:"))
-
-
-def _drafted(state: PageState, request: Request, drawn: Grant, packages: int, form: Form, **more: Any) -> Response:
-    names = ("what", "to", "right", "expires", "not_before", "purpose", "require", "recipient")
-    kept = [(name, value) for name in names for value in form.all(name)]
-    return people(state, request, draft=_given(state, drawn, ""), opens=packages, kept=kept, **more)
+    kept = [(name, value) for name in _GRANTED for value in form.all(name)]
+    more: dict[str, Any] = {"draft": _given(state, draft.grant, ""), "opens": draft.packages, "kept": kept}
+    if seen:
+        text = f"it would open {draft.packages} packages by now, and not {seen}"
+        more["problem"] = Refused(text, next="Look at it once more.")
+    return people(state, request, typed=form.typed, **more)
 
 
 def _one(state: PageState, request: Request) -> GrantState:

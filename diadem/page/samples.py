@@ -28,6 +28,8 @@ PLACE: Final = "/samples"
 #: Samples on one page, sessions of one that are shown, and names that nobody has defined.
 _STEP: Final = 48
 _MOST: Final = 200
+#: Sessions in which a picture of a sample is looked for.
+_MOST_LOOKED: Final = 3
 _MOST_UNKNOWN: Final = 30
 #: What can happen to the thing, as it is chosen.
 _HAPPENINGS: Final = (
@@ -155,20 +157,19 @@ def graph(state: PageState, request: Request) -> Response:
 
 
 def picture(state: PageState, request: Request) -> Response:
-    """A small picture of a sample: of the first dataset that names it."""
+    """A small picture of a sample: of the first dataset that names it and has one."""
     story = _story(state, request)
-    if not story.datasets:
-        return RedirectResponse("/static/diadem.svg", 303)
-    package, of = story.datasets[0].package, ""
-    for name in story.sample.all_names():
-        try:
-            found = state.node.search(f'id:{package[7:]} sample:"{name.replace(chr(34), " ")}"', limit=1)
-        except DiademError:  # a name of signs alone cannot be searched for
-            continue
-        if found.rows and found.rows[0].matched:
-            of = found.rows[0].matched[0].id
-            break
-    return RedirectResponse(link(f"/picture/{package[7:]}", of=of), 303)
+    for package in list(dict.fromkeys(one.package for one in story.datasets))[:_MOST_LOOKED]:
+        for name in story.sample.all_names():
+            try:
+                found = state.node.search(f'id:{package[7:]} sample:"{name.replace(chr(34), " ")}"', limit=1)
+                drawn = state.pictures(package) if found.rows else {}
+            except DiademError:  # a name of signs alone cannot be searched for; or no copy can be read
+                continue
+            of = next((one.id for row in found for one in row.matched if one.id in drawn), "")
+            if of:
+                return RedirectResponse(link(f"/picture/{package[7:]}", of=of), 303)
+    return RedirectResponse("/picture/none", 303)
 
 
 def sheet(state: PageState, request: Request) -> Response:
@@ -207,7 +208,7 @@ def _said(form: Form, before: Mapping[str, str]) -> SampleWords:
     said: SampleWords = {}
     for name in _TEXTS:
         if name in changed:
-            said[name] = changed[name]  # type: ignore[literal-required]
+            said[name] = changed[name]
     if "elements" in changed:
         said["elements"] = changed["elements"].replace(",", " ").split()
     if "names" in changed:

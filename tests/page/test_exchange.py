@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +19,8 @@ from tests.page.labs import Labs, labs, page_of, reading
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
+#: A summary of a record in which nothing is what it should be.
+ODD = {"counts": "x", "datasets": [5, {"path": []}, {}], "sample": {"a": 1}, "date": ["x"], "instrument": HOSTILE}
 #: Seconds for a page that must not wait for another machine, on a machine that is busy itself.
 _SOON = 8.0
 
@@ -46,6 +51,9 @@ def test_offers_are_answered(chromium: Any, both: Labs) -> None:
         reading(chromium, bobs, java_script_enabled=False) as other,
     ):
         bob.until("3 offers", path="/exchange")
+        with closing(sqlite3.connect(both.bob / "network" / "transfers.sqlite")) as book:  # what an enemy may have sent
+            book.execute("UPDATE transfers SET about = ? WHERE id = ?", [json.dumps({"record": ODD}), withdrawn])
+            book.commit()
         assert "[U+202E]" in bob.text, "what turns the reading is named"
         bob.fits(
             "/exchange",

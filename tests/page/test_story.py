@@ -75,7 +75,7 @@ def _find_and_download(anna: Reader, both: Labs) -> str:
     assert hashlib.sha256(Path(begun.value.path()).read_bytes()).hexdigest() == entry.sha256
     session = dataset.rpartition("/")[0]
     anna.window.goto(session)
-    return session.removeprefix(anna.origin)
+    return str(session.removeprefix(anna.origin))
 
 
 def _send(anna: Reader, both: Labs, session: str) -> None:
