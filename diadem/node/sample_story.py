@@ -15,7 +15,7 @@ from diadem.node.catalogue.sample_sessions import SampleDataset
 from diadem.node.catalogue.samples import TITLE, NameRow
 from diadem.node.catalogue.words import words
 from diadem.node.sample_naming import shared_names
-from diadem.notebook.sample_picture import sample_html
+from diadem.notebook.sample_picture import sample_html, sample_svg
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -102,6 +102,11 @@ class SampleStory:
 
     def _shared(self, row: NameRow) -> dict[str, str]:
         return {"name": row.text, "lab": row.lab, "sample": row.sample}
+
+    @property
+    def svg(self) -> str:
+        """Parents, parts, links and sessions as a picture, to be written into a file; a notebook shows the same."""
+        return sample_svg(self.to_dict())
 
     def _repr_html_(self) -> str:
         """For notebooks: parents, parts, links and sessions as a picture."""

@@ -72,7 +72,12 @@ def sample_html(document: Mapping[str, Any]) -> str:
         if finding["severity"] != "info"
     )
     noted = f"<ul>{doubts}</ul>" if doubts else ""
-    return f'<div class="diadem-sample"><p>{caption}</p>{noted}{_svg(_picture(document))}</div>'
+    return f'<div class="diadem-sample"><p>{caption}</p>{noted}{sample_svg(document)}</div>'
+
+
+def sample_svg(document: Mapping[str, Any]) -> str:
+    """The picture alone, of the same document: it stands in a file or a page of its own, too."""
+    return _svg(_picture(document))
 
 
 def _picture(document: Mapping[str, Any]) -> _Picture:
@@ -132,8 +137,8 @@ def _svg(picture: _Picture) -> str:
              if one in places and other in places and one != other]  # fmt: skip
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="sans-serif" style="background:#ffffff">'
-        f"{''.join(lines)}{''.join(drawn)}</svg>"
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif">'
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>{"".join(lines)}{"".join(drawn)}</svg>'
     )
 
 

@@ -35,7 +35,12 @@ def environment() -> jinja2.Environment:
 
 def _shown(value: object) -> object:
     """A text from anywhere as a page can hold it; what a template has made already stays."""
-    return value if isinstance(value, Markup) else marked(value, _LONGEST)
+    return value if isinstance(value, Markup) else as_shown(value)
+
+
+def as_shown(value: object) -> str:
+    """A text as a page shows it: marks that turn the reading are named. A form gives that back, and not the text."""
+    return marked(value, _LONGEST)
 
 
 def link(place: str, /, **query: object) -> str:

@@ -21,6 +21,7 @@ from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
 from diadem.page.proposals import Proposals
 from diadem.page.parcels import Parcels
+from diadem.page.post import Post
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -61,6 +62,7 @@ class PageState:
         self.node, self.read_only = node, read_only
         self.jobs = Jobs()
         self.proposals, self.staging = Proposals(), Staging()
+        self.post = Post(node)
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None

@@ -1,0 +1,160 @@
+"""Exchange: offers with hostile words, answers from two tabs and without scripts, and a node that is away."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import diadem
+from tests.page.conftest import HOSTILE
+from tests.page.labs import Labs, labs, page_of, reading
+
+pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+
+#: A summary of a record in which nothing is what it should be.
+ODD = {"counts": "x", "datasets": [5, {"path": []}, {}], "sample": {"a": 1}, "date": ["x"], "instrument": HOSTILE}
+#: Seconds for a page that must not wait for another machine, on a machine that is busy itself.
+_SOON = 8.0
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
+    """Two nodes that know each other."""
+    with labs(tmp_path_factory.mktemp("labs"), session=False) as made:
+        made.meet()
+        yield made
+
+
+def offered(both: Labs, name: str, title: str, comment: str = "") -> str:
+    """Have anna offer a new session to bob; the transfer's id."""
+    package = both.archived(name, title)
+    with diadem.open_node(both.anna) as node:
+        return node.send(package, "bob@boblab", comment=comment).id
+
+
+def test_offers_are_answered(chromium: Any, both: Labs) -> None:
+    hostile = offered(both, "hostile", HOSTILE, HOSTILE)
+    with diadem.open_node(both.anna) as node:
+        anna = node.id
+    withdrawn, unwanted = offered(both, "wrong", "The wrong one"), offered(both, "old", "An old one")
+    with (
+        page_of(both.bob) as bobs,
+        reading(chromium, bobs) as bob,
+        reading(chromium, bobs, java_script_enabled=False) as other,
+    ):
+        bob.until("3 offers", path="/exchange")
+        with closing(sqlite3.connect(both.bob / "network" / "transfers.sqlite")) as book:  # what an enemy may have sent
+            book.execute("UPDATE transfers SET about = ? WHERE id = ?", [json.dumps({"record": ODD}), withdrawn])
+            book.commit()
+        assert "[U+202E]" in bob.text, "what turns the reading is named"
+        bob.fits(
+            "/exchange",
+            f"/exchange/transfers/{hostile}",
+            "/exchange/peers",
+            f"/exchange/peers/{anna}",
+            "/exchange/rules",
+        )
+        assert bob.window.evaluate("window.taken") is None
+        assert bob.window.locator("main script, main [onerror]").count() == 0
+
+        bob.go(f"/exchange/transfers/{hostile}")
+        other.go(f"/exchange/transfers/{hostile}")
+        assert HOSTILE.partition("\u202e")[0] in other.text
+        assert "notes.txt" not in other.window.title()
+        bob.click("text=Accept and fetch")
+        bob.finished()
+        other.click("text=Accept and fetch")
+        assert "this has changed since the page was loaded: it is travelling" in other.text
+        assert "Nothing was done." in other.text
+        with diadem.open_node(both.anna) as node:
+            node.transfers.sync()
+
+        bob.go(f"/exchange/transfers/{withdrawn}")
+        with diadem.open_node(both.anna) as node:
+            node.transfers.cancel(withdrawn, reason="It was of another sample.")
+        bob.window.locator("text=Accept and fetch").click()
+        bob.window.wait_for_selector("main .problem, main .standing:has-text('Withdrawn')")
+        bob.until("Withdrawn by its sender")
+        assert "It was of another sample." in bob.text
+
+        other.go(f"/exchange/transfers/{unwanted}")
+        other.window.fill("[name=reason]", "We have it already.")
+        other.click("text='Decline'")
+        other.until("declined", path="/exchange")
+        bob.until("received, confirmed by both sides", path="/exchange")
+    with page_of(both.anna) as annas, reading(chromium, annas) as sender:
+        sender.until("Declined", path=f"/exchange/transfers/{unwanted}")
+        assert "We have it already." in sender.text
+        with diadem.open_node(both.bob) as node:
+            assert node.transfers.show(hostile).transfer.state == "closed"
+
+
+def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
+    with page_of(both.bob) as bobs, reading(chromium, bobs, java_script_enabled=False) as bob:
+        bob.go("/exchange/rules")
+        bob.window.fill("[name=sender]", "*@emlab")
+        bob.window.fill("[name=size]", "a lot")
+        bob.click("text=Add it")
+        assert "'a lot' is not a size" in bob.text
+        assert bob.window.input_value("[name=sender]") == "*@emlab", "what was typed stays"
+        bob.window.fill("[name=size]", "1 GB")
+        bob.click("text=Add it")
+        assert "bob@boblab accepts from *@emlab up to 1 GB" in " ".join(bob.text.split())
+        bob.click("text=Remove")
+        assert "There are no rules" in bob.text
+        bob.go("/exchange/peers")
+        bob.click("main a:has-text('emlab')")
+        assert "direct: 'emlab' calls this node" in bob.text
+        bob.click("summary:has-text('Call it otherwise')")
+        bob.window.fill("[name=new]", "annas-lab")
+        bob.click("text='Rename'")
+        assert "It is called annas-lab here from now on." in bob.text
+        bob.click("summary:has-text('Accept nothing')")
+        bob.click("text=See what that means")
+        assert "A new ticket is needed" in bob.text
+        with diadem.open_node(both.bob) as node:
+            (peer,) = node.peers
+            assert (peer.name, str(peer.state)) == ("annas-lab", "confirmed"), "a look changes nothing"
+            node.peers.rename("annas-lab", "emlab")
+
+
+def test_a_node_that_is_away_keeps_nobody_waiting(chromium: Any, both: Labs) -> None:
+    """In its place somebody listens who never says a word."""
+    both.end_bob()
+    port = urlsplit(both.url).port or 0
+    with socket.create_server(("127.0.0.1", port)), page_of(both.anna) as annas, reading(chromium, annas) as anna:
+        package = both.archived("later", "For later")
+        with diadem.open_node(both.bob) as node:
+            bob = node.id
+        began = time.monotonic()
+        for path in ("/exchange", "/exchange/peers", f"/exchange/peers/{bob}", "/people", "/samples"):
+            anna.go(path)
+            assert time.monotonic() - began < _SOON, path
+            began = time.monotonic()
+        with diadem.open_node(both.anna) as node:
+            node.context.catalogue.get(package)
+        anna.go(f"/exchange/peers/{bob}")
+        began = time.monotonic()
+        anna.click("text=Ask it for its newest keys")
+        assert time.monotonic() - began < _SOON
+    sent = offered(both, "much-later", "For much later")  # nobody listens there at all
+    with page_of(both.anna) as annas, reading(chromium, annas) as anna:
+        anna.until("not delivered yet", path="/exchange")
+        assert "waiting for an answer" in anna.text
+        anna.until("fails since", path=f"/exchange/peers/{bob}")
+        anna.go(f"/exchange/transfers/{sent}")
+        anna.window.fill("[name=reason]", "It is too late.")
+        anna.click("text=Withdraw the offer")
+        anna.finished()
+        anna.until("withdrawn by its sender", path="/exchange")
+    both.serve_bob("--hub")
+    with page_of(both.bob) as bobs, reading(chromium, bobs) as reader:
+        reader.until("This node is a hub", path="/exchange")
