@@ -58,8 +58,14 @@ class PageState:
         common = {"node": self.node, "light": self.light(), "read_only": self.read_only, "query": "", "focus": False}
         return page(template, common | values)
 
+    def has(self, verb: str) -> bool:
+        """Whether the node has a verb: one that is asked over the network has not all of them."""
+        return hasattr(self.node, verb)
+
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""
+        if not self.has("status"):
+            return Light("grey", "how it stands: on its own machine")
         if time.monotonic() - self._asked > _FRESH and self._asking.acquire(blocking=False):
             self._asked = time.monotonic()
             threading.Thread(target=self._look, name="status", daemon=True).start()
