@@ -145,6 +145,8 @@ def _new_node(home: Path) -> Node:
         store=str((home / "archive").absolute()),
         catalogue="file",
     )
+    for sample, name in (("S-12", "ZnO film"), ("S-15", "ZnO film, annealed")):
+        node.samples.add(sample, name=name)
     node.stores.add(str((home / "mirror").absolute()), name="mirror", place="another disk, as the demo has it")
     return node
 

@@ -63,7 +63,7 @@ def bob(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, su
 
 def _login(ticket: str) -> None:
     """Log in, once the server has begun to listen."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 150
     while True:
         try:
             diadem.login(ticket)
