@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from diadem.errors import Refused, UsageError
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message
+
     from diadem.api.nodes import Node
+    from diadem.page.guard import Keys
 
 #: No other machine reaches it there.
 HOST: Final = "127.0.0.1"
 #: Seconds for which what is being answered may go on after Ctrl-C.
 _FAREWELL: Final = 3
+#: Seconds for which the address waits for home to be ready.
+_PATIENCE: Final = 5
 
 
 def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[[str], None]) -> None:
@@ -52,8 +59,9 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
 
     with _listening(port) as listener:
         keys = Keys(listener.getsockname()[1])
+        app = make_app(node, keys, read_only=read_only)
         settings = uvicorn.Config(
-            make_app(node, keys, read_only=read_only),
+            app,
             lifespan="off",
             log_level="warning",
             access_log=False,
@@ -62,8 +70,33 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
         )
         server = uvicorn.Server(settings)
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+            _load(app, keys)
             told(keys.new_address())
             server.run(sockets=[listener])
+
+
+def _load(app: ASGIApp, keys: Keys) -> None:
+    """Ask for home and for a search as a browser will: what they need is loaded before somebody waits for it."""
+    cookie = f"{keys.cookie}={keys.admit(keys.new_address().rpartition('=')[2])}"
+    headers = [(b"host", keys.hosts[0].encode()), (b"cookie", cookie.encode())]
+
+    async def ask(path: str, query: bytes) -> None:
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
+        await app(scope, nothing_more, unread)
+
+    async def nothing_more() -> Message:
+        return {"type": "http.request"}
+
+    async def unread(_: Message) -> None:
+        """What comes back is nobody's."""
+
+    async def both() -> None:
+        await ask("/", b"")
+        await ask("/search", b"q=HAADF+voltage%3D300kV")
+
+    loading = threading.Thread(target=lambda: asyncio.run(both()), name="loading", daemon=True)
+    loading.start()
+    loading.join(_PATIENCE)
 
 
 def _listening(port: int) -> socket.socket:
