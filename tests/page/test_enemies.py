@@ -85,15 +85,14 @@ def test_a_name_that_is_made_to_lead_here(chromium: Any, entered: tuple[Served, 
     name, _, value = cookie.partition("=")
     evil = served.origin.replace("127.0.0.1", "evil.example")
     flags = [*FLAGS, "--host-resolver-rules=MAP evil.example 127.0.0.1"]
-    started = chromium.browser_type.launch(executable_path=str(CHROMIUM), args=flags)
-    context = started.new_context()
-    context.add_cookies([{"name": name, "value": value, "url": evil}])
-    window = context.new_page()
-    answer = window.goto(f"{evil}/")
-    assert answer.status == 421
-    assert "ZnO" not in window.content()
-    assert window.evaluate("fetch('/search?q=ZnO').then((answer) => answer.status)") == 421
-    started.close()
+    with chromium.browser_type.launch(executable_path=str(CHROMIUM), args=flags) as started:
+        context = started.new_context()
+        context.add_cookies([{"name": name, "value": value, "url": evil}])
+        window = context.new_page()
+        answer = window.goto(f"{evil}/")
+        assert answer.status == 421
+        assert "ZnO" not in window.content()
+        assert window.evaluate("fetch('/search?q=ZnO').then((answer) => answer.status)") == 421
 
 
 def test_a_stolen_address_lets_nobody_in(chromium: Any, served: Served) -> None:
