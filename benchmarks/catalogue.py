@@ -238,13 +238,15 @@ def queries(count: int) -> Iterator[tuple[str, str]]:
         yield name, kinds[name]()
 
 
-def fill(catalogue: Catalogue, first: int, end: int, median: int = MEDIAN) -> list[float]:
-    """Add packages with two replicas each, judgements and derivations, many in one transaction; seconds of each."""
+def fill(
+    catalogue: Catalogue, first: int, end: int, median: int = MEDIAN, stores: Sequence[str] = ("lab", "nas")
+) -> list[float]:
+    """Add packages with a copy in each store, judgements and derivations, many in one transaction; seconds of each."""
     taken: list[float] = []
     catalogue.prepare_to_fill()
     for prepared, judged, derived in _batches(first, end, median):
         begin = time.perf_counter()
-        _write(catalogue, prepared, judged, derived)
+        _write(catalogue, prepared, judged, derived, stores)
         taken.append(time.perf_counter() - begin)
         print(f"  {first + TOGETHER * len(taken):,} packages, {taken[-1]:.2f} s", file=sys.stderr)
     catalogue.complete()
@@ -283,12 +285,13 @@ def _write(
     prepared: Sequence[writing.Prepared],
     judged: Sequence[tuple[str, Sequence[Assessment]]],
     derived: Sequence[Derivation],
+    stores: Sequence[str],
 ) -> None:
     with catalogue.together():
         with catalogue._writing() as connection:
             writing.write_packages(connection, prepared)
         ids = [("diadem:" + one.id, str(one.package["path"])) for one in prepared]
-        catalogue.add_copies([CopyEntry(id_, store, path, _NOW) for id_, path in ids for store in ("lab", "nas")])
+        catalogue.add_copies([CopyEntry(id_, store, path, _NOW) for id_, path in ids for store in stores])
         for id_, said in judged:
             for assessment in said:
                 catalogue.add_assessment(id_, assessment)

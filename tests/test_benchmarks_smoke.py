@@ -110,6 +110,16 @@ def test_extract(tmp_path: Path) -> None:
     assert "| eds_map.hspy | hspy |" in printed
 
 
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not say what a process has had")
+def test_page(tmp_path: Path) -> None:
+    pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+    printed, document = run(tmp_path, "page.py", *TINY)
+    assert document["count"] == 50
+    assert document["memory"] < 300e6
+    assert all(0 < taken < 60 for taken, _, _ in document["searches"])
+    assert "home, first byte" in printed
+
+
 def true_values(folder: Path, kilovolts: float) -> str:
     """A spectrum at 200 kV, and what is said to be true of it."""
     folder.mkdir()

@@ -361,8 +361,8 @@ def open_node(
     Parameters
     ----------
     path : path or URL, optional
-        The node's folder, or a store's folder or address. Default: the environment variable DIADEM_NODE, else the
-        node that was made last on this machine.
+        The node's folder, or one that holds it as ``node``, as `diadem demo` makes it; or a store's folder or address.
+        Default: the environment variable DIADEM_NODE, else the node that was made last on this machine.
     user : str, optional
         Who is at work; default the node's first user.
     storage_options : mapping of str to mapping, optional
@@ -391,11 +391,12 @@ def open_node(
         raise NotFound(
             "there is no node yet", next=f"Make one: diadem init   (or name it: --node FOLDER, or {NODE_VARIABLE})"
         )
-    folder = local_path(where)
-    if folder is not None and holds_node(folder):
-        return Node.at(
-            folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
-        )
+    place = local_path(where)
+    for folder in () if place is None else (place, place / "node"):
+        if holds_node(folder):
+            return Node.at(
+                folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
+            )
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))

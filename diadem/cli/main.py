@@ -23,6 +23,7 @@ from diadem.cli import (
     archive_commands,
     copies_commands,
     custody_command,
+    demo_command,
     disk_commands,
     export_command,
     find_commands,
@@ -63,6 +64,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+demo_command.register(app)
 package_commands.register(app)
 plugins_command.register(app)
 scan_command.register(app)

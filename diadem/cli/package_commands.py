@@ -1,4 +1,4 @@
-"""Commands on packages: demo, pack, verify, get, extract."""
+"""Commands on packages: pack, verify, get, extract."""
 
 from __future__ import annotations
 
@@ -20,20 +20,8 @@ _NAMED = 10
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (demo, pack, verify, get, extract):
+    for command in (pack, verify, get, extract):
         app.command()(command)
-
-
-def demo(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
-) -> int:
-    """Try it: makes a small session, archives and verifies it. Then it damages a copy and opens a signal."""
-    from diadem.cli.demo import run_demo
-
-    return run_demo(folder, keep=keep)
 
 
 def pack(

@@ -207,7 +207,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         """
         from diadem.node.thumbnails import previews_of
 
-        return previews_of(self.context, self.context.catalogue.get(package).id)
+        return previews_of(self.get(package))
 
     def restore(
         self,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from diadem.archive.package import Package
 from diadem.model.manifest import PAGE_PATH
 from diadem.node.catalogue.results import PackageRow
 from diadem.node.context import Context
@@ -31,28 +32,26 @@ def thumbnail_of(context: Context, row: PackageRow) -> str:
         No copy of the package can be read.
     """
     package, _ = best_package(context, row.id)
-    if PAGE_PATH not in package.manifest:
-        return ""
-    with package.open_derived(PAGE_PATH) as file:
-        previews = previews_on(file.read(_PAGE))
-    chosen = _chosen(previews, row)
+    chosen = _chosen(_previews(package), row)
     return _address(chosen) if chosen is not None else ""
 
 
-def previews_of(context: Context, package_id: str) -> Mapping[str, bytes]:
+def previews_of(package: Package) -> Mapping[str, bytes]:
     """The pictures that were drawn of a package's datasets when it was sealed, by id of the dataset: PNG or JPEG.
 
     Raises
     ------
     DiademError, OSError
-        No copy of the package can be read.
+        It cannot be read.
     """
-    package, _ = best_package(context, package_id)
+    return {f"d{index + 1}": data for index, data in sorted(_previews(package).items())}
+
+
+def _previews(package: Package) -> Mapping[int, bytes]:
     if PAGE_PATH not in package.manifest:
         return {}
     with package.open_derived(PAGE_PATH) as file:
-        previews = previews_on(file.read(_PAGE))
-    return {f"d{index + 1}": data for index, data in sorted(previews.items())}
+        return previews_on(file.read(_PAGE))
 
 
 def _chosen(previews: Mapping[int, bytes], row: PackageRow) -> bytes | None:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
 from diadem.page import (
     copies,
     dry_runs,
@@ -25,8 +25,8 @@ from diadem.page import (
     handover,
     health,
     jobs,
-    people,
     peers,
+    people,
     record,
     results,
     samples,
@@ -195,4 +195,6 @@ async def _unknown(request: Request, error: Exception) -> Response:  # noqa: ARG
 def _status(error: DiademError) -> int:
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, Unreachable):
+        return 503
     return 400 if isinstance(error, UsageError) else 502 if isinstance(error, IntegrityError) else 409

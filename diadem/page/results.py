@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diadem.archive.plain import quantity_text
-from diadem.errors import DiademError
+from diadem.errors import DiademError, NotFound, UsageError
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
+    from diadem.node.catalogue.facet_results import Facets
     from diadem.node.catalogue.results import SearchResult, Value
 
 #: Sessions on the first page, and rows on a page of results.
@@ -56,8 +57,8 @@ def home(state: PageState, request: Request) -> Response:
     return state.page(
         "home.html",
         found=node.search(limit=_NEWEST),
-        facets=node.facets("", _FACETS, top=8),
-        saved=node.queries.ls(),
+        facets=_facets(state, ""),
+        saved=node.queries.ls() if state.has("queries") else (),
         examples=EXAMPLES,
         focus=True,
     )
@@ -71,8 +72,8 @@ def results(state: PageState, request: Request) -> Response:
         view = "datasets" if query.strip() else "sessions"
     try:
         found = state.node.search(query, limit=_STEP, offset=start)
-        facets = state.node.facets(query, _FACETS, top=8)
-    except DiademError as error:  # what cannot be understood is shown where it can be mended
+        facets = _facets(state, query)
+    except (UsageError, NotFound) as error:  # what cannot be understood is shown where it can be mended
         answer = state.page("misread.html", query=query, message=error.message, advice=error.next or "", focus=True)
         answer.status_code = 400
         return answer
@@ -89,8 +90,13 @@ def results(state: PageState, request: Request) -> Response:
         views=_VIEWS,
         start=start,
         step=_STEP,
-        fields=_TOLD,
+        fields=_TOLD if found.source is not None else (),
     )
+
+
+def _facets(state: PageState, query: str) -> Facets | None:
+    """What narrows a search; a node elsewhere does not count for us."""
+    return state.node.facets(query, _FACETS, top=8) if state.has("facets") else None
 
 
 def _whole(text: str) -> int:
@@ -99,8 +105,12 @@ def _whole(text: str) -> int:
 
 
 def _cards(found: SearchResult) -> Iterator[Card]:
-    """The datasets that match, session by session."""
+    """The datasets that match, session by session; of a node elsewhere their names alone, and the first of each."""
     if found.source is None:
+        for row in found:
+            for match in row.matched:
+                name, day = match.path.rpartition("/")[2], _day(row.date, row.ingested_at)
+                yield Card(row.id, match.id, name, row.title, day, (), (), row.quality)
         return
     rows = {row.id: row for row in found}
     units = found.source.units(_TOLD)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from diadem.errors import Refused, UsageError
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message
+
     from diadem.api.nodes import Node
     from diadem.api.staging import Staging
+    from diadem.page.guard import Keys
     from diadem.page.jobs import Jobs
 
 #: No other machine reaches it there.
 HOST: Final = "127.0.0.1"
 #: Seconds for which what is being answered may go on after Ctrl-C.
 _FAREWELL: Final = 3
+#: Seconds for which the address waits for home to be ready.
+_PATIENCE: Final = 5
 
 
 def serve(
@@ -70,6 +78,7 @@ def serve(
         staging: Staging = app.state.staging
         staging.sweep()
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+            _load(app, keys)
             told(keys.new_address())
             server.run(sockets=[listener])
         jobs: Jobs = app.state.jobs
@@ -79,8 +88,34 @@ def serve(
         staging.close()
 
 
+def _load(app: ASGIApp, keys: Keys) -> None:
+    """Ask for home and for a search as a browser will: what they need is loaded before somebody waits for it."""
+    cookie = f"{keys.cookie}={keys.admit(keys.new_address().rpartition('=')[2])}"
+    headers = [(b"host", keys.hosts[0].encode()), (b"cookie", cookie.encode())]
+
+    async def ask(path: str, query: bytes) -> None:
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
+        await app(scope, nothing_more, unread)
+
+    async def nothing_more() -> Message:
+        return {"type": "http.request"}
+
+    async def unread(_: Message) -> None:
+        """What comes back is nobody's."""
+
+    async def both() -> None:
+        await ask("/", b"")
+        await ask("/search", b"q=HAADF+voltage%3D300kV")
+
+    loading = threading.Thread(target=lambda: asyncio.run(both()), name="loading", daemon=True)
+    loading.start()
+    loading.join(_PATIENCE)
+
+
 def _listening(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name != "nt":  # where it would let another program listen there too; else a port rests for a minute
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
         listener.listen(64)

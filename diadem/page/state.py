@@ -19,9 +19,9 @@ from diadem.errors import DiademError
 from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
-from diadem.page.proposals import Proposals
 from diadem.page.parcels import Parcels
 from diadem.page.post import Post
+from diadem.page.proposals import Proposals
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -138,8 +138,14 @@ class PageState:
         """Look anew how the archive stands: something was changed."""
         self._asked = -_FRESH
 
+    def has(self, verb: str) -> bool:
+        """Whether the node has a verb: one that is asked over the network has not all of them."""
+        return hasattr(self.node, verb)
+
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""
+        if not self.has("status"):
+            return Light("grey", "how it stands: on its own machine")
         if time.monotonic() - self._asked > _FRESH and self._asking.acquire(blocking=False):
             self._asked = time.monotonic()
             threading.Thread(target=self._look, name="status", daemon=True).start()

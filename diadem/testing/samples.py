@@ -1,4 +1,6 @@
-"""Honest sample files: a small session of a ZnO film at a 200 kV microscope, as `diadem demo` archives it.
+"""Honest sample files: small sessions of ZnO films at microscopes of 200 and 300 kV, as `diadem demo` archives them.
+
+`write_session` writes:
 
 ========================  ===========================================================  ========
 file                      what it is                                                   leaves
@@ -16,7 +18,6 @@ low_loss.zspy/            EELS line, 64 × 1024, a Zarr folder                  
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,42 @@ def write_session(folder: Path, *, seed: int = 0) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def write_image_session(folder: Path, *, sample: str, date: str, voltage: float = 300.0, seed: int = 0) -> list[Path]:
+    """Write a session of three calibrated images, HAADF and bright field, that state sample, day, voltage and mode.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write; made if absent.
+    sample, date : str
+        ``S-12``, ``2026-03-21``.
+    voltage : float
+        In kV.
+    seed : int
+        Seed of the noise.
+
+    Returns
+    -------
+    list of Path
+        The files: HyperSpy's, 256 × 256, about 50 kB each.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    paths = []
+    for number, (title, pixel) in enumerate(
+        (("HAADF boundary", 0.01), ("HAADF overview", 0.02), ("BF boundary", 0.01))
+    ):
+        counts = physics.haadf_image(random, (256, 256), pixel, dose=250, shift=(0.07 * number, 0.03 * seed))
+        frame = counts if title.startswith("HAADF") else counts.max() - counts
+        meta = _metadata(title, "", acquisition_mode="STEM", magnification=40_000 / pixel, beam_energy=voltage)
+        meta["General"]["date"], meta["Sample"]["name"] = date, sample
+        meta["Acquisition_instrument"]["TEM"]["microscope"] = f"Simulated {voltage:g} kV microscope"
+        axes = Axis("y", pixel, "nm"), Axis("x", pixel, "nm")
+        paths.append(folder / f"{sample} {title}.hspy")
+        formats.write_hspy(paths[-1], signal_dictionary(frame, axes, meta))
+    return paths
+
+
 def write_small_images(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
     """Write `count` calibrated TIFF images of 64 × 64 pixels, about 4 kB each, no two alike.
 
@@ -88,7 +125,7 @@ def write_large(folder: Path, size: int, *, seed: int = 0, name: str = "large.da
     return path
 
 
-def _metadata(title: str, signal_type: str, **instrument: Any) -> Mapping[str, Any]:
+def _metadata(title: str, signal_type: str, **instrument: Any) -> dict[str, Any]:
     """Metadata in HyperSpy's layout: energies in keV, times in s, angles in degrees."""
     return {
         "General": {

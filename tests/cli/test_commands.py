@@ -138,13 +138,6 @@ def test_help_lists_the_verbs() -> None:
     assert run("--version").startswith("diadem ")
 
 
-def test_the_demo_runs(tmp_path: Path) -> None:
-    text = run("demo", tmp_path / "demo")
-    assert "leaf-mismatch" in text
-    assert "Signal2D" in text
-    assert (tmp_path / "demo" / "archive").is_dir()
-
-
 def test_extract(tmp_path: Path) -> None:
     from diadem.testing.samples import write_small_images
 

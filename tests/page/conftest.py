@@ -89,7 +89,7 @@ def enter(served: Served) -> str:
     return headers["set-cookie"].partition(";")[0]
 
 
-def serve(node: Path, *options: str) -> Iterator[Served]:
+def serve(node: Path | str, *options: str) -> Iterator[Served]:
     """Run `diadem page` as a person would, and end it with Ctrl-C."""
     command = [sys.executable, "-m", "diadem", "page", str(node), "--no-browser", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -113,12 +113,17 @@ def serve(node: Path, *options: str) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A browser without a window, where there is one."""
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="the browser is driven by playwright, which is not installed"
-    )
+    pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright, which is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"there is no browser at {CHROMIUM}")
-    with api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    yield from browser()
+
+
+def browser(*flags: str) -> Iterator[Any]:
+    """The browser, started with further flags."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
         yield started
         started.close()

@@ -187,6 +187,12 @@ class RemoteNode:
             at_node=True,
         )
 
+    def previews(self, package: str | Named) -> Mapping[str, bytes]:
+        """The small pictures of a package's datasets, proven here; see `diadem.Node.previews`."""
+        from diadem.node.thumbnails import previews_of
+
+        return previews_of(self.get(package))
+
     def _opened(self, found: PackageId, facts: PackageFacts) -> RemotePackage:
         try:
             bundle = HttpBundle(self._client, found, self.url)

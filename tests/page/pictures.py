@@ -1,0 +1,100 @@
+"""The pictures of the documents: screens of the page, of the archive that `diadem demo` makes.
+
+``python -m tests.page.pictures`` makes them anew in ``docs/pictures``, of the screens that there are.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import diadem
+from diadem.testing.faults import remove
+from tests.page.conftest import Served, browser, serve
+
+FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures"
+#: What the story looks for.
+QUERY: Final = "HAADF sample:S-12 voltage=300kV"
+#: Name of the picture, and the address of the screen.
+SCREENS: Final[Mapping[str, str]] = {
+    "home": "/",
+    "results": "/search?q=HAADF+sample%3AS-12+voltage%3D300kV",
+    "session": "/session/{session}",
+    "dataset": "/session/{session}/{dataset}",
+    "take-in": "/take-in",
+    "health": "/health",
+    "exchange": "/exchange",
+    "samples": "/samples",
+    "people": "/people",
+}
+SIZE: Final = {"width": 1280, "height": 800}
+#: Bytes of a picture: the documents stay small.
+MOST_BYTES: Final = 150_000
+
+
+def make_demo(folder: Path) -> None:
+    """What somebody gets who has nothing yet."""
+    subprocess.run([sys.executable, "-m", "diadem", "demo", str(folder)], check=True, stdout=subprocess.DEVNULL)
+
+
+def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, bytes]]:
+    """Each screen that there is, as PNG: of the demo's archive, by a browser that the page lets in."""
+    with diadem.open_node(demo) as node:
+        row = node.search(QUERY)[0]
+    places = {"session": row.id.removeprefix("diadem:"), "dataset": row.matched[0].id}
+    context = chromium.new_context(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
+    window = context.new_page()
+    window.goto(page.address)
+    while window.locator("header .light.grey").count():  # the archive is being judged
+        window.wait_for_timeout(500)
+        window.reload()
+    for name, address in SCREENS.items():
+        answer = window.goto(page.origin + address.format(**places))
+        if answer.status == 404:
+            continue
+        assert answer.status == 200, f"{name}: {window.inner_text('main')}"
+        window.wait_for_load_state("networkidle")
+        yield name, small(window.screenshot())
+    context.close()
+
+
+def small(png: bytes) -> bytes:
+    """A picture with as many colours as fit into `MOST_BYTES`."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        shown = picture.convert("RGB")
+    for colours in (256, 128, 64, 32):
+        data = io.BytesIO()
+        shown.quantize(colours, Image.Quantize.MAXCOVERAGE).save(data, "PNG", optimize=True)
+        if data.tell() < MOST_BYTES:
+            break
+    return data.getvalue()
+
+
+def main() -> None:
+    """Make the pictures of the documents anew."""
+    FOLDER.mkdir(exist_ok=True)
+    demo = Path(tempfile.mkdtemp()) / "try"
+    try:
+        make_demo(demo)
+        made = {}
+        for page in serve(demo):
+            for chromium in browser():
+                made = dict(pictures(chromium, demo, page))
+    finally:
+        remove(demo.parent)
+    for name in SCREENS:
+        if name in made:
+            (FOLDER / f"{name}.png").write_bytes(made[name])
+        told = f"{len(made[name]):,} bytes" if name in made else "this version has no such screen"
+        sys.stdout.write(f"{name:10} {told}\n")
+
+
+if __name__ == "__main__":
+    main()
