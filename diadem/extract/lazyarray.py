@@ -150,9 +150,9 @@ class LeafArray:
         if self._reader.readinto_at(offset, buffer) != len(buffer):
             self._ended_early(offset + len(buffer))
 
-    def _read(self, start: int, stop: int) -> bytes:
-        data = self._reader.read_at(start, stop - start)
-        if len(data) != stop - start:
+    def _read(self, start: int, stop: int) -> Array:
+        data = np.empty(stop - start, np.uint8)  # filled in place: bytes would be a second copy for a moment
+        if self._reader.readinto_at(start, data.data) != len(data):
             self._ended_early(stop)
         return data
 
