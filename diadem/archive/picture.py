@@ -37,7 +37,7 @@ At = int | Sequence[int] | Literal["mean"]
 #: Places along the shorter side of a map below which no more are left out.
 _FEWEST: Final = 16
 #: What is drawn where nobody says which signal: images before what is a map, spectra last.
-_RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
+RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
 #: Signals that are tried.
 _TRIED: Final = 4
 #: Points of a curve that are kept.
@@ -195,7 +195,7 @@ class Scene:
             kinds = {one.id: one.kind for one in self.package[self.path].signals}
         except NotFound:
             return self.arrays
-        ranked = sorted(range(len(self.arrays)), key=lambda at: _RANKS.get(kinds.get(f"s{at + 1}", ""), 4))
+        ranked = sorted(range(len(self.arrays)), key=lambda at: RANKS.get(kinds.get(f"s{at + 1}", ""), 4))
         return [self.arrays[at] for at in ranked[:_TRIED]]
 
     def _named(self, wanted: int | str) -> Mapping[str, Any]:
@@ -259,8 +259,8 @@ def _read(array: Mapping[str, Any], size: int, at: At | None, crop: Sequence[int
 def _axis(said: Mapping[str, Any], size: int) -> Axis:
     """An axis of the record; without a unit that counts, or even steps, it counts elements."""
     name, unit = str(said.get("name", "")), said.get("unit")
-    scale, offset = said.get("scale"), said.get("offset")
-    if unit in (None, "px", "1") or not scale or offset is None or not math.isfinite(offset + size * scale):
+    scale, offset = said.get("scale"), said.get("offset", 0.0)
+    if unit in (None, "px", "1") or not scale or not math.isfinite(offset + size * scale):
         return Axis(name, size)
     return Axis(name, size, scale, offset, str(unit))
 

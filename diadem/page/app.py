@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import results, session
+from diadem.page import dataset, results, session, vendor
 from diadem.page.guard import Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import PageState
@@ -33,8 +33,10 @@ VIEWS: tuple[tuple[str, View], ...] = (
     ("/search", results.results),
     ("/picture/{package}", results.picture),
     ("/session/{package}", session.package),
-    ("/session/{package}/{dataset}", session.dataset),
-    ("/drawing/{package}/{dataset}", session.drawing),
+    ("/session/{package}/{dataset}", dataset.dataset),
+    ("/drawing/{package}/{dataset}", dataset.drawing),
+    ("/numbers/{package}/{dataset}", dataset.numbers),
+    ("/vendor/{package}/{dataset}", vendor.vendor),
     ("/file/{package}", session.file),
     ("/health", session.health),
 )

@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError
+from diadem.page.dataset import unseen
+from diadem.page.html import whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def home(state: PageState, request: Request) -> Response:
 def results(state: PageState, request: Request) -> Response:
     """What a search finds, as pictures of datasets, of sessions, or as a table."""
     query, view = request.query_params.get("q", ""), request.query_params.get("view", "")
-    start = _whole(request.query_params.get("start", ""))
+    start = whole(request.query_params.get("start", ""))
     if view not in dict(_VIEWS):
         view = "datasets" if query.strip() else "sessions"
     try:
@@ -91,11 +93,6 @@ def results(state: PageState, request: Request) -> Response:
         step=_STEP,
         fields=_TOLD,
     )
-
-
-def _whole(text: str) -> int:
-    """A number from an address; 0 for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _cards(found: SearchResult) -> Iterator[Card]:
@@ -137,8 +134,8 @@ def picture(state: PageState, request: Request) -> Response:
     package, wanted = request.path_params["package"], request.query_params.get("of", "")
     try:
         pictures = state.pictures(package)
-    except DiademError:  # damaged or away: the page says so elsewhere, a picture cannot
-        return Response(_BLANK, media_type="image/svg+xml", headers={"cache-control": "no-store"})
+    except DiademError as error:
+        return unseen(error)
     # a picture of noise or structure is larger as a file than an empty one, which says nothing of a session
     data = pictures.get(wanted) if wanted else max(pictures.values(), key=len, default=None)
     if data is None:

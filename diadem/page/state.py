@@ -6,22 +6,27 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse
 
 from diadem.errors import DiademError
+from diadem.model.vendor import tree_of
+from diadem.page.drawings import Drawings
 from diadem.page.html import page
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
+    from diadem.model.record import Dataset
     from diadem.node.rules.status import Status
 
 #: Seconds for which the light is believed; judging a large archive takes some.
 _FRESH: Final = 30.0
 #: Bytes of pictures that are kept.
 _MOST: Final = 48 << 20
+#: Datasets of which the record is remembered.
+_MOST_DATASETS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,37 @@ class PageState:
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
         self._guard = threading.Lock()
+        self.drawings = Drawings(node)
+        self._vendor: tuple[tuple[str, str], Mapping[str, Any]] = (("", ""), {})
+        self._datasets: OrderedDict[tuple[str, str], Dataset] = OrderedDict()
+
+    def forget(self) -> None:
+        """Ask anew for whatever is remembered of records: call it when something was corrected."""
+        with self._guard:
+            self._datasets.clear()
+        self.drawings.forget()
+
+    def dataset(self, package: str, id_: str) -> Dataset:
+        """What the record says of a dataset, for drawing it; as it was said a while ago, where that is known."""
+        with self._guard:
+            known = self._datasets.get((package, id_))
+        if known is None:
+            known = replace(self.node.get(package).record.datasets[id_], holder=None)
+            with self._guard:
+                self._datasets[package, id_] = known
+                while len(self._datasets) > _MOST_DATASETS:
+                    self._datasets.popitem(last=False)
+        return known
+
+    def vendor(self, package: str, id_: str) -> Mapping[str, Any]:
+        """The vendor's metadata of a dataset as one tree; the one that was asked for last is kept."""
+        with self._guard:
+            key, known = self._vendor
+        if key != (package, id_):
+            known = tree_of(self.node.get(package).record.datasets[id_].vendor())
+            with self._guard:
+                self._vendor = ((package, id_), known)
+        return known
 
     def page(self, template: str, **values: Any) -> HTMLResponse:
         """A page with what stands on all of them."""
