@@ -232,28 +232,31 @@ def _read(array: Mapping[str, Any], size: int, at: At | None, crop: Sequence[int
         outer, inner = axes[:-2], axes[-2:]
     told = [f"{_title(array) or where.rpartition('/')[2]}, {' × '.join(f'{axis.size:,}' for axis in axes)}"]
     pattern = inner[-1].unit in ("1/m", "rad")
+    picked: list[Any] = []  # what is taken of each axis, all at once: of two cuts in a row, the first is read whole
     if at is not None:
         pattern = len(outer) == 2
         if at == "mean":
             data = _mean(data, len(outer), told, where)
         else:
-            data = data[_place(at, outer, where)]
+            picked += _place(at, outer, where)
             told.append(f"at {', '.join(map(str, at if isinstance(at, Sequence) else [at]))}")
         outer = []
     while len(outer) > 2:
         told.append(f"{outer[0].name or 'index'} {outer[0].size // 2}")
-        data, outer = data[outer[0].size // 2], outer[1:]
+        picked, outer = [*picked, outer[0].size // 2], outer[1:]
     if len(inner) == 1 and not outer:
-        return _curve(data, inner[0], told)
+        return _curve(data, picked, inner[0], told)
     if len(outer) == 1 and len(inner) == 2:
         told.append(f"frame {outer[0].size // 2} of {outer[0].size:,}")
-        data, outer = data[outer[0].size // 2], []
+        picked, outer = [*picked, outer[0].size // 2], []
     shown = outer if len(outer) == 2 else [*outer, *inner]  # a map, an image, or a line of spectra
+    parts = [slice(0, axis.size) for axis in shown]
     if crop is not None:
-        data, shown = _cropped(data, shown, crop, told, where)
+        parts = _rectangle(crop, shown, told, where)
+        shown = [axis.cut(part.start, part.stop - part.start) for axis, part in zip(shown, parts, strict=True)]
     if len(outer) == 2:
-        return Part(_map(data, len(inner), size, told), tuple(shown), tuple(told))
-    return Part(_thinned(data, size), tuple(shown), tuple(told), pattern)
+        return Part(_map(data, picked, parts, len(inner), size, told), tuple(shown), tuple(told))
+    return Part(_thinned(data, picked, parts, size), tuple(shown), tuple(told), pattern)
 
 
 def _axis(said: Mapping[str, Any], size: int) -> Axis:
@@ -276,20 +279,18 @@ def _place(at: At, outer: Sequence[Axis], where: str) -> tuple[int, ...]:
     return tuple(map(int, wanted))
 
 
-def _cropped(
-    data: Any, shown: Sequence[Axis], crop: Sequence[int], told: list[str], where: str
-) -> tuple[Any, list[Axis]]:
-    """A rectangle of what is shown: first row, first column, rows, columns."""
+def _rectangle(crop: Sequence[int], shown: Sequence[Axis], told: list[str], where: str) -> list[slice]:
+    """A part of what is shown: first row, first column, rows, columns."""
     starts, sizes = tuple(crop[:2]), tuple(crop[2:])
     if len(crop) != 4 or not all(
         start >= 0 and size > 0 and start + size <= axis.size
-        for start, size, axis in zip(starts, sizes, shown, strict=False)
+        for start, size, axis in zip(starts, sizes, shown, strict=True)
     ):
         whole = " × ".join(str(axis.size) for axis in shown)
         raise UsageError(f"there is no part {tuple(crop)}", where=where, next=f"It has {whole} rows and columns.")
-    told.append(" × ".join(f"{start} to {start + size - 1}" for start, size in zip(starts, sizes, strict=True)))
-    parts = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
-    return data[parts], [axis.cut(*ends) for axis, *ends in zip(shown, starts, sizes, strict=True)]
+    parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    told.append(" × ".join(f"{part.start} to {part.stop - 1}" for part in parts))
+    return parts
 
 
 # -- reading a part ------------------------------------------------------------------------------------------------
@@ -311,17 +312,18 @@ def _numbers(data: Any) -> NDArray[Any]:
     return np.clip(array.astype(np.float64, copy=False), -_FARTHEST, _FARTHEST)
 
 
-def _thinned(data: Any, size: int) -> NDArray[Any]:
+def _thinned(data: Any, picked: Sequence[int], parts: Sequence[slice], size: int) -> NDArray[Any]:
     """Rows and columns as many as a picture can show twice; of a large array as many as it has."""
-    wanted = size if data.size * data.dtype.itemsize > BUDGET // 4 else 2 * size
-    steps = tuple(slice(None, None, max(1, n // wanted)) for n in data.shape)
-    return _numbers(data[steps])
+    sizes = [part.stop - part.start for part in parts]
+    wanted = size if math.prod(sizes) * data.dtype.itemsize > BUDGET // 4 else 2 * size
+    steps = [slice(part.start, part.stop, max(1, n // wanted)) for part, n in zip(parts, sizes, strict=True)]
+    return _numbers(data[(*picked, *steps)])
 
 
-def _curve(data: Any, axis: Axis, told: Sequence[str]) -> Part:
+def _curve(data: Any, picked: Sequence[int], axis: Axis, told: Sequence[str]) -> Part:
     """A curve; of very many points as many as are worth keeping."""
     step = -(-axis.size // _POINTS)
-    values = np.nan_to_num(_numbers(data[::step]), nan=0.0, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(_numbers(data[(*picked, slice(None, None, step))]), nan=0.0, posinf=0.0, neginf=0.0)
     along = Axis(axis.name, len(values), axis.scale * step, axis.offset, axis.unit)
     return Part(values, (along,), (*told, *([f"1 of {step} points"] if step > 1 else [])))
 
@@ -352,8 +354,11 @@ def _mean(data: Any, outer: int, told: list[str], where: str) -> Any:
     return part.mean(axis=tuple(range(outer)), dtype=np.complex128 if data.dtype.kind == "c" else np.float64)
 
 
-def _map(data: Any, inner: int, size: int, told: list[str]) -> NDArray[Any]:
+def _map(
+    data: Any, picked: Sequence[int], parts: Sequence[slice], inner: int, size: int, told: list[str]
+) -> NDArray[Any]:
     """The sum of what stands at each place of a scan, of so many places and channels as the budget allows."""
+    data = data[(*picked, *parts)]
     usual = max(1, max(data.shape[:2]) // (2 * size))
     places, channels = _steps(data, usual)
     part = data[tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))]

@@ -15,7 +15,7 @@ from diadem.model.ports import RangeReader
 #: Bytes that one Dask chunk aims at: enough work for a thread, and several fit into memory.
 CHUNK_BYTES = 32 << 20
 #: Longest run of bytes read at once when the elements do not lie side by side.
-_BLOCK = 16 << 20
+_BLOCK = 4 << 20
 #: A gap up to this is read and dropped, rather than split into two reads.
 _GAP = 64 << 10
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
 
 #: Bytes of what was read that are kept.
-_MOST: Final = 24 << 20
+_MOST: Final = 8 << 20
 #: Bytes of arrays that may stay in memory with an opened dataset.
 _MOST_HELD: Final = 32 << 20
 #: Seconds for which a dataset stays open that nobody looks at.
