@@ -26,7 +26,7 @@ from diadem.page.state import PageState
 LARGE, MAP, SMALL = 768, 320, 160
 #: Rows and columns of the smallest part of an image that is shown.
 _SMALLEST: Final = 16
-#: Signals of a dataset that are shown to choose from.
+#: Signals of a dataset that are shown to choose from, and files that are listed.
 _MOST_SIGNALS: Final = 200
 
 
@@ -191,6 +191,7 @@ def dataset(state: PageState, request: Request) -> Response:
         sizes={"large": LARGE, "map": MAP, "small": SMALL},
         curve=frame_of(LARGE) if look is not None and look.is_curve else None,
         most_signals=_MOST_SIGNALS,
+        most_files=_MOST_SIGNALS,
         before=known[place - 1].id if place else "",
         after=known[place + 1].id if place + 1 < len(known) else "",
         position=(place + 1, len(known)),

@@ -17,11 +17,15 @@ from diadem.page.html import whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
+    from diadem.api.nodes import Node
     from diadem.node.catalogue.results import SearchResult, Value
+    from diadem.node.queries import SavedQuery
 
 #: Sessions on the first page, and rows on a page of results.
 _NEWEST: Final = 12
 _STEP: Final = 24
+#: Saved searches that home shows.
+_MOST_SAVED: Final = 30
 #: Datasets that one page of results shows.
 _MOST_DATASETS: Final = 200
 #: What is counted beside a search.
@@ -59,10 +63,23 @@ def home(state: PageState, request: Request) -> Response:
         "home.html",
         found=node.search(limit=_NEWEST),
         facets=node.facets("", _FACETS, top=8),
-        saved=node.queries.ls(),
+        saved=_saved(node),
+        news=state.news,
         examples=EXAMPLES,
         focus=True,
     )
+
+
+def _saved(node: Node) -> list[tuple[SavedQuery, str]]:
+    """Searches with a name, each with how much it finds now."""
+    found = []
+    for one in node.queries.ls()[:_MOST_SAVED]:
+        try:
+            result = node.search(one.query, limit=0)
+            found.append((one, f"{result.total:,}{'' if result.exact else '+'}"))
+        except DiademError:  # it stands on one that has gone
+            found.append((one, ""))
+    return found
 
 
 def results(state: PageState, request: Request) -> Response:

@@ -37,7 +37,10 @@ _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 def package(state: PageState, request: Request) -> Response:
     """A session: the corrected record with what it replaced, its datasets as pictures, files, copies and custody."""
     asked = request.query_params
-    found = state.node.get(request.path_params["package"])
+    try:
+        found = state.node.get(request.path_params["package"])
+    except NotFound as error:
+        return _unreachable(state, request.path_params["package"], error)
     overview = state.node.show(found.id)
     steps, fault = _custody(state, found.id)
     files = file_list(found)
@@ -59,6 +62,19 @@ def package(state: PageState, request: Request) -> Response:
         steps=steps[:_MOST],
         custody_fault=fault,
     )
+
+
+def _unreachable(state: PageState, package: str, error: NotFound) -> Response:
+    """What the catalogue knows of a session of which no copy can be read now; the error where it knows none."""
+    rows = state.node.search(f"id:{package}", limit=1).rows
+    if not rows:
+        raise error
+    steps, fault = _custody(state, rows[0].id)
+    answer = state.page(
+        "unreachable.html", row=rows[0], why=error.message, advice=error.next or "", steps=steps[:_MOST], fault=fault
+    )
+    answer.headers["cache-control"] = "no-store"
+    return answer
 
 
 def _notes(found: Package) -> Iterator[dict[str, str]]:

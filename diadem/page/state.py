@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse
 
 from diadem.errors import DiademError
+from diadem.model.plain_text import count_text
 from diadem.model.vendor import tree_of
 from diadem.page.drawings import Drawings
 from diadem.page.html import page
@@ -52,6 +54,7 @@ class PageState:
         self.node, self.read_only = node, read_only
         self._status: Status | None = None
         self._failure = ""
+        self._news: Sequence[Light] = ()
         self._asked = -_FRESH
         self._asking = threading.Lock()
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
@@ -109,9 +112,15 @@ class PageState:
         warned = [line for line in status.rules if line.mark == "warning"]
         return Light("amber", warned[0].text) if warned else Light("green", "every rule holds")
 
+    @property
+    def news(self) -> Sequence[Light]:
+        """What waits, as of a short while ago: offers, watched folders."""
+        return self._news
+
     def _look(self) -> None:
         try:
             self._status, self._failure = self.node.status(), ""
+            self._news = (*_offers(self.node), *_watched(self.node))
         except DiademError as error:
             self._failure = error.message
         finally:
@@ -133,6 +142,29 @@ class PageState:
                 _, gone = self._pictures.popitem(last=False)
                 self._held -= _weight(gone)
         return found
+
+
+def _offers(node: Node) -> Iterator[Light]:
+    """Offers that wait for an answer; a node elsewhere is not asked to look for some."""
+    with suppress(DiademError, AttributeError):
+        if count := len(node.transfers.inbox()):
+            yield Light("amber", f"{count_text(count, 'offer')} {'waits' if count == 1 else 'wait'} for an answer")
+
+
+def _watched(node: Node) -> Iterator[Light]:
+    """Folders that are watched for new sessions, and whether anybody does."""
+    with suppress(DiademError, AttributeError):
+        report = node.watched.report()
+        for folder in () if report is None else report.folders:
+            name = folder.settings.folder
+            waiting = [one for one in folder.sessions if one.state == "waiting"]
+            more = f", {count_text(len(waiting), 'session')} not archived yet" if waiting else ""
+            if not report.running:
+                yield Light("red", f"nobody watches {name}{more}")
+            elif folder.state in ("away", "refused"):
+                yield Light("red", f"{name}: {folder.words}")
+            else:
+                yield Light("green", f"watching {name}{more}")
 
 
 def _weight(pictures: Mapping[str, bytes]) -> int:

@@ -28,6 +28,7 @@
     }
     if (loading) { wanted = true; return; }
     loading = true;
+    stage.setAttribute("aria-busy", "true");
     const next = new Image();
     const part = crop();
     next.onload = next.onerror = () => {
@@ -36,7 +37,7 @@
       loading = false;
       preview();
       viewer.dispatchEvent(new Event("shown"));
-      if (wanted) { wanted = false; show(kept); }
+      if (wanted) { wanted = false; show(false); } else stage.removeAttribute("aria-busy");
     };
     next.src = `${viewer.dataset.drawing}?${asked}`;
   }
@@ -68,6 +69,10 @@
     const start = [top, left].map((n, axis) => Math.round(clamp(n, 0, whole[axis] - size[axis])));
     if (size[0] === whole[0] && size[1] === whole[1]) asked.delete("crop");
     else asked.set("crop", [...start, ...size].join(","));
+    for (const link of zooms) {
+      const idle = !asked.has("crop") && link.dataset.way !== "Zoom in";
+      if (idle) link.setAttribute("aria-disabled", "true"); else link.removeAttribute("aria-disabled");
+    }
     preview();
     show();
   }
