@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from diadem.archive.overview import dataset_summaries, file_list
 from diadem.archive.reading import VerifiedFile
-from diadem.errors import DiademError, IntegrityError, NotFound
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
 from diadem.model.manifest import FileEntry
 from diadem.page.html import whole
 from diadem.page.state import PageState
@@ -39,7 +39,7 @@ def package(state: PageState, request: Request) -> Response:
     asked = request.query_params
     try:
         found = state.node.get(request.path_params["package"])
-    except NotFound as error:
+    except (NotFound, Unreachable) as error:
         return _unreachable(state, request.path_params["package"], error)
     overview = state.node.show(found.id)
     steps, fault = _custody(state, found.id)
@@ -64,7 +64,7 @@ def package(state: PageState, request: Request) -> Response:
     )
 
 
-def _unreachable(state: PageState, package: str, error: NotFound) -> Response:
+def _unreachable(state: PageState, package: str, error: DiademError) -> Response:
     """What the catalogue knows of a session of which no copy can be read now; the error where it knows none."""
     rows = state.node.search(f"id:{package}", limit=1).rows
     if not rows:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import h5py
@@ -38,6 +39,22 @@ MSA = f"""#FORMAT : EMSA/MAS Spectral Data File
 4,
 #ENDOFDATA
 """
+
+
+class Markup(HTMLParser):
+    """What a page could do by itself: scripts that stand in it, handlers, styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what is more than text."""
+        names = dict(attrs)
+        inline = [name for name in names if name.startswith("on") or name == "style"]
+        ours = str(names.get("src") or names.get("href") or "/").startswith(("/", "#"))
+        if inline or not ours or (tag == "script" and "src" not in names) or tag in ("iframe", "object", "embed"):
+            self.scripts.append(self.get_starttag_text() or tag)
 
 
 def archived(home: Path, title: str = "") -> tuple[Path, str]:
@@ -81,7 +98,9 @@ def test_names_and_words_are_only_text(hostile: tuple[Served, str, str]) -> None
         status, _, content = ask(served, path, Cookie=cookie)
         text = content.decode()
         assert status == 200, path
-        assert not re.search(r"<script(?![^<>]*\bsrc=)|<[a-z][^<>]*\s(?:on\w+|style)=", text), path
+        markup = Markup()
+        markup.feed(text)
+        assert markup.scripts == [], path
         assert not set(text) & set("\u202e\u2066"), path
         assert "<img src=x" not in text
     text = ask(served, f"/session/{package}", Cookie=cookie)[2].decode()
@@ -143,7 +162,7 @@ def test_damage_while_it_is_looked_at(tmp_path: Path) -> None:
         status, headers, content = ask(served, f"/drawing/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)
         assert (status, headers["content-type"], headers["cache-control"]) == (502, "image/svg+xml", "no-store")
         assert b"Damaged" in content
-        assert b"not what was archived" in content
+        assert "not what was archived" in re.sub(r"(?:<[^<>]*>)+", " ", content.decode())
         assert ask(served, f"/numbers/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)[0] == 502
         for path in (f"/session/{package}", f"/session/{package}/{damaged}", "/search?q=HAADF"):
             assert ask(served, path, Cookie=cookie)[0] == 200, "the rest works"
@@ -165,11 +184,11 @@ def test_a_store_that_is_away(tmp_path: Path) -> None:
         assert b"Cannot be shown" in content
         status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
         assert status == 200, content
-        assert b"cannot be seen now" in content
+        assert b'class="banner"' in content
         assert b"ZnO boundary" in content
         (tmp_path / "elsewhere").rename(tmp_path / "store")
         status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
-        assert (status, b"cannot be seen now" in content) == (200, False), "it is back"
+        assert (status, b'class="banner"' in content) == (200, False), "it is back"
 
 
 def memory(served: Served) -> int:
