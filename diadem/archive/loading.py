@@ -86,11 +86,7 @@ def load(
     if verify not in ("proof", "always", "never"):
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
     with PackageFiles(source, offer, lazy, verify, trial) as files:
-        try:
-            read = _read(files, offer, source, dataset)
-        except ReaderError as error:
-            error.where = error.where or source.entry
-            raise
+        read = _read(files, offer, source, dataset)
         origin = {"package": str(source.package), "path": source.entry, "verify": files.proof, "reader": offer.name}
         try:
             found = choose(build(read, lazy, origin, dataset), signal, source.entry)
@@ -101,6 +97,27 @@ def load(
         if lazy:
             files.keep()
     return found
+
+
+def arrays(
+    source: LoadSource, *, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None, until: ExitStack
+) -> Dictionaries:
+    """The signals of a dataset as RosettaSciIO would return them, their data in the file where that can be.
+
+    Proven as `load` proves them, and readable until `until` is closed. A signal that its reader finishes with means of
+    HyperSpy is made by HyperSpy.
+    """
+    with ExitStack() as stack:
+        files = stack.enter_context(PackageFiles(source, offer, True, "proof", trial))
+        read = [one for one in _read(files, offer, source, dataset) if "data" in one and "metadata" in one]
+        if any(one.get("post_process") for one in read):
+            try:
+                made = build(read, True, {"path": source.entry})
+            except Exception as error:
+                raise unreadable(offer, source.entry, error) from error
+            read = [signal._to_dictionary(add_learning_results=False, add_models=False) for signal in made]  # noqa: SLF001 - as hyperspy.io does
+        until.enter_context(stack.pop_all())
+    return read
 
 
 def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
@@ -115,6 +132,9 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: 
         try:
             signals = enumerate(_signals(files, offer, fields))
             return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
+        except ReaderError as error:
+            error.where = error.where or source.entry
+            raise
         except DiademError:
             raise
         except Exception as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.archive.loading import Trial, Verify, load
+from diadem.archive.loading import Trial, Verify, arrays, load
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
@@ -57,6 +58,40 @@ def load_from_package(
     ReaderError
         No reader knows the file, or reading it failed when it was archived.
     """
+
+    def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
+        how = {"lazy": lazy, "signal": signal, "verify": cast("Verify", verify)}
+        return load(source, offer=offer, dataset=dataset, trial=trial, **how)
+
+    found, primary = _by_readers(package, path, verify, listener, read)
+    return _with_doubts(found, doubts_about(package, primary))
+
+
+@contextmanager
+def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """The arrays of a dataset with their axes, proven as they are read; what `load_from_package` makes signals of.
+
+    They can be read inside the ``with``, at the end of which their files are closed.
+
+    Raises
+    ------
+    NotFound, ReaderError
+        As there.
+    """
+    with ExitStack() as until:
+
+        def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
+            return arrays(source, offer=offer, dataset=dataset, trial=trial, until=until)
+
+        found, primary = _by_readers(package, path, "proof", silent, read)
+        _warn(doubts_about(package, primary), stacklevel=8)
+        yield found
+
+
+def _by_readers(
+    package: Package, path: str, verify: str, listener: Listener, read: Callable[..., Any]
+) -> tuple[Any, str]:
+    """What the first reader that can gives of a dataset, and the path of its primary file."""
     catalogue = _CATALOGUES.get(package)
     if catalogue is None:
         catalogue = _CATALOGUES[package] = _Catalogue(package)
@@ -66,19 +101,9 @@ def load_from_package(
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset, verify):
         try:
-            found = load(
-                source,
-                offer=offer,
-                lazy=lazy,
-                signal=signal,
-                verify=cast("Verify", verify),
-                dataset=dataset,
-                trial=catalogue.trial(plan, offer),
-            )
+            return read(source, offer, dataset, catalogue.trial(plan, offer)), plan.primary.path
         except ReaderError as error:
             errors.append(error)
-        else:
-            return _with_doubts(found, doubts_about(package, plan.primary.path))
     if errors:
         raise errors[0]
     raise ReaderError("no reader knows this file", where=plan.entry, next=_BYTES)
@@ -90,11 +115,16 @@ def doubts_about(package: Package, path: str) -> list[str]:
     return [one.sentence for one in said if one.way or one.path in ("", path)]
 
 
-def _with_doubts(found: Any, doubts: Sequence[str]) -> Any:
-    """Signals that say what is doubtful about them, also to who loads them."""
+def _warn(doubts: Sequence[str], *, stacklevel: int) -> None:
     if doubts:
         more = f"; and {len(doubts) - _TOLD} more" if len(doubts) > _TOLD else ""
-        warnings.warn("; ".join(doubts[:_TOLD]) + more, QualityWarning, stacklevel=4)
+        warnings.warn("; ".join(doubts[:_TOLD]) + more, QualityWarning, stacklevel=stacklevel)
+
+
+def _with_doubts(found: Any, doubts: Sequence[str]) -> Any:
+    """Signals that say what is doubtful about them, also to who loads them."""
+    _warn(doubts, stacklevel=5)
+    if doubts:
         for signal in found if isinstance(found, list) else [found]:
             signal.metadata.set_item("General.diadem.warnings", list(doubts))
     return found

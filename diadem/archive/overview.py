@@ -290,6 +290,12 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def dataset_summaries(package: Package, start: int, stop: int) -> list[dict[str, Any]]:
+    """Some datasets of a package, in words, as in `Overview.datasets`."""
+    record = _record(package)
+    return [] if record is None else [_summary(one) for one in islice(_readable(record), start, stop)]
+
+
 def _shape(signal: Mapping[str, Any]) -> str:
     """``image 512 × 512``."""
     sizes = " × ".join(f"{size:,}" for size in signal["shape"]) or "one value"

@@ -26,7 +26,7 @@ from diadem.trust.hashing import sha256_hex
 if TYPE_CHECKING:
     from diadem.archive.outcome import Outcome
     from diadem.archive.overview import Overview
-    from diadem.archive.picture import Picture
+    from diadem.archive.picture import At, Picture
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.differences import Reextraction
@@ -337,7 +337,16 @@ class Package:
         return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
 
     def picture(
-        self, path: str, *, signal: int | str | None = None, size: int = 512, at: int | Sequence[int] | None = None
+        self,
+        path: str,
+        *,
+        signal: int | str | None = None,
+        size: int = 512,
+        at: At | None = None,
+        crop: Sequence[int] | None = None,
+        percentiles: tuple[float, float] | None = None,
+        levels: tuple[float, float] | None = None,
+        gamma: float | None = None,
     ) -> Picture:
         """Draw a dataset: an image with a scale bar, a spectrum with axes, of 4D data the map or one pattern.
 
@@ -351,9 +360,18 @@ class Package:
             Which signal, as for `load`; default the first image, else the first that can be drawn.
         size : int
             Pixels of the longer side, 64 to 4096. What has fewer is enlarged by whole pixels.
-        at : int or sequence of int, optional
+        at : int or sequence of int or "mean", optional
             A place of the scan, or a frame of the stack: ``(row, column)``, as NumPy counts them. Its pattern, frame
-            or spectrum is drawn in place of the map.
+            or spectrum is drawn in place of the map; with "mean" what many places have in common.
+        crop : sequence of int, optional
+            A part of the image or map: first row, first column, rows, columns. It is read alone, and shown as fine as
+            it is.
+        percentiles : (float, float), optional
+            How much of the image is black and white at most; by default 1 and 99, of a pattern 99.9.
+        levels : (float, float), optional
+            The values that are black and white.
+        gamma : float, optional
+            Above 1 what is dark becomes brighter; by default 1, of a pattern 2.
 
         Returns
         -------
@@ -365,7 +383,7 @@ class Package:
         NotFound
             There is no such dataset or signal.
         UsageError
-            The size or the place is none that there is.
+            There is no such size, place, part or contrast.
         ReaderError
             It cannot be read, or holds nothing that can be drawn.
         DigestMismatch
@@ -373,7 +391,17 @@ class Package:
         """
         from diadem.archive.picture import picture_of
 
-        return picture_of(self, path, signal=signal, size=size, at=at)
+        return picture_of(
+            self,
+            path,
+            signal=signal,
+            size=size,
+            at=at,
+            crop=crop,
+            percentiles=percentiles,
+            levels=levels,
+            gamma=gamma,
+        )
 
     def show(self) -> Overview:
         """What it is, on one screen: ``print`` it, or ``to_dict()``. A node's `show` says more: copies, judgements."""

@@ -1,42 +1,49 @@
 """A dataset as it can be looked at: an image with a scale bar, a spectrum with axes, a map and the patterns behind it.
 
-Drawn from what `Package.load` gives, so that every byte that is shown was proven and axes are those of the record. Of a
-large array only a part is read, evenly spread: images by strides, maps at so many places that `BUDGET` holds.
+Drawn from the arrays that `Package.load` gives, so that every byte that is shown was proven and axes are those of the
+record. Of a large array only a part is read, evenly spread: images by strides, maps at so many places that `BUDGET`
+holds. HyperSpy's signals are not made of them, which takes seconds and memory that a picture does not need.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from diadem.archive.plain import quantity_text
+from diadem.archive import plot
+from diadem.archive.loading_package import arrays_of
+from diadem.archive.plot import Axis, Contrast
 from diadem.errors import NotFound, ReaderError, UsageError
-from diadem.terms.units import to_si
+from diadem.extract.axes import describe_axes, in_order, places_first
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from diadem.archive.package import Package
 
-#: Bytes of the chunks that are read for one map.
-BUDGET: Final = 256 << 20
+#: Bytes of the chunks that are read for one picture.
+BUDGET: Final = 64 << 20
 LEAST, MOST = 64, 4096
+#: A place of a scan or a frame of a stack; "mean" for what all of them have in common.
+At = int | Sequence[int] | Literal["mean"]
 #: Places along the shorter side of a map below which no more are left out.
 _FEWEST: Final = 16
 #: What is drawn where nobody says which signal: images before what is a map, spectra last.
-_RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
+RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
 #: Signals that are tried.
 _TRIED: Final = 4
-#: Longest share of a picture's width that a scale bar takes.
-_BAR: Final = 0.3
-_INK, _FRAME, _CURVE = (40, 40, 40), (120, 120, 120), (31, 95, 160)
+#: Points of a curve that are kept.
+_POINTS: Final = 1 << 16
+#: Real numbers beyond these are drawn as these: a picture has no room for them, nor has the difference of two.
+_FARTHEST: Final = 1e300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +79,58 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis in a unit of the record; "" where that is not known."""
+class Part:
+    """What was read of a signal for one picture; it can be drawn in several ways.
 
-    name: str
-    size: int
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str = ""
+    Attributes
+    ----------
+    values : ndarray
+        Rows and columns, perhaps thinned; or the points of a curve.
+    axes : tuple of Axis
+        Down and across, or along the curve, of what is shown.
+    told : tuple of str
+        What it is.
+    pattern : bool
+        Whether it is a diffraction pattern: few bright spots on much that is dark.
+    """
 
-    @classmethod
-    def of(cls, axis: Any) -> _Axis:
-        """The axis of a HyperSpy signal."""
-        name = str(axis.name) if isinstance(axis.name, str) else ""
-        unit, factor = to_si(str(axis.units)) if isinstance(axis.units, str) else (None, 1.0)
-        scale, offset = getattr(axis, "scale", None), getattr(axis, "offset", None)
-        if scale is None or offset is None or not math.isfinite(scale * factor) or not scale:
-            return cls(name, axis.size)  # without even steps
-        known = unit if unit not in (None, "px", "1") else ""
-        return cls(name, axis.size, scale * factor, offset * factor, known or "") if known else cls(name, axis.size)
+    values: NDArray[Any]
+    axes: tuple[Axis, ...]
+    told: tuple[str, ...]
+    pattern: bool = False
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether it is drawn as a line."""
+        return len(self.axes) == 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers behind it, as a JSON object: a curve's points; how an image's values are spread."""
+        axes = [{"name": one.name, "size": one.size, **one.steps()} for one in self.axes]
+        about: dict[str, Any] = {"about": ", ".join(self.told), "axes": axes}
+        if self.is_curve:
+            return {**about, "values": [float(f"{one:.6g}") for one in self.values]}
+        if self.values.dtype.names:
+            return about
+        levels = plot.levels_of(self.values, range(101))
+        ends = plot.levels_of(self.values, (0.1, 99.9))
+        counts, _ = np.histogram(self.values, 64, ends if ends[1] > ends[0] else (ends[0], ends[0] + 1))
+        return {**about, "percentiles": levels, "histogram": {"range": ends, "counts": counts.tolist()}}
+
+    def draw(self, size: int, contrast: Contrast) -> Picture:
+        """A picture whose longer side has at most so many pixels."""
+        if self.is_curve:
+            (axis,) = self.axes
+            drawn = plot.spectrum(self.values, axis, size)
+            scale = f"{axis.name or 'x'} {axis.range_text()}" if axis.unit else ""
+        else:
+            coloured = bool(self.values.dtype.names)
+            grey = None if coloured else plot.grey(self.values, contrast, pattern=self.pattern)
+            pixels = plot.colours(self.values) if grey is None else Image.fromarray(grey)
+            drawn, scale = plot.image(pixels, self.axes, size)
+        sink = io.BytesIO()
+        drawn.save(sink, "PNG", compress_level=3)
+        return Picture(sink.getvalue(), drawn.width, drawn.height, ", ".join(filter(None, (*self.told, scale))))
 
 
 def picture_of(
@@ -99,78 +139,158 @@ def picture_of(
     *,
     signal: int | str | None = None,
     size: int = 512,
-    at: int | Sequence[int] | None = None,
+    at: At | None = None,
+    crop: Sequence[int] | None = None,
+    percentiles: tuple[float, float] | None = None,
+    levels: tuple[float, float] | None = None,
+    gamma: float | None = None,
 ) -> Picture:
     """Draw a dataset of a package; see `Package.picture`."""
-    if not LEAST <= size <= MOST:
-        raise UsageError(f"a picture has {LEAST} to {MOST} pixels, not {size}")
-    place = None if at is None else tuple(at) if isinstance(at, Sequence) else (at,)
-    for one in _candidates(package, path) if signal is None else [signal]:
+    contrast = Contrast(percentiles, levels, gamma)
+    with opened(package, path) as scene:
+        return scene.part(signal=signal, size=size, at=at, crop=crop).draw(size, contrast)
+
+
+@contextmanager
+def opened(package: Package, path: str) -> Iterator[Scene]:
+    """A dataset that is looked at in several ways; what it needs is open until the ``with`` ends."""
+    with arrays_of(package, path) as arrays:
+        yield Scene(package, path, arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An opened dataset, of which parts are read for pictures; made by `opened`."""
+
+    package: Package
+    path: str
+    arrays: Sequence[Mapping[str, Any]]
+
+    @property
+    def held(self) -> int:
+        """Bytes of arrays that are in memory, for their reader cannot leave them in the file."""
+        return sum(one["data"].nbytes for one in self.arrays if isinstance(one["data"], np.ndarray))
+
+    def part(
+        self,
+        *,
+        signal: int | str | None = None,
+        size: int = 512,
+        at: At | None = None,
+        crop: Sequence[int] | None = None,
+    ) -> Part:
+        """As much as a picture of this size shows; parameters and errors as of `Package.picture`."""
+        if not LEAST <= size <= MOST:
+            raise UsageError(f"a picture has {LEAST} to {MOST} pixels, not {size}")
+        for one in self._candidates() if signal is None else [self._named(signal)]:
+            if (found := _read(one, size, at, crop, self.path)) is not None:
+                return found
+        raise ReaderError(
+            "there is nothing in it that can be drawn", where=self.path, next="See .signals for what it holds."
+        )
+
+    def _candidates(self) -> Sequence[Mapping[str, Any]]:
+        """The signals, those first that have most to show."""
         try:
-            loaded = package.load(path, signal=one)
+            kinds = {one.id: one.kind for one in self.package[self.path].signals}
         except NotFound:
-            if one is None or one == signal:
-                raise
-            continue
-        for found in loaded if isinstance(loaded, list) else [loaded]:
-            if (picture := _drawn(found, size, place, path)) is not None:
-                return picture
-    raise ReaderError("there is nothing in it that can be drawn", where=path, next="See .signals for what it holds.")
+            return self.arrays
+        ranked = sorted(range(len(self.arrays)), key=lambda at: RANKS.get(kinds.get(f"s{at + 1}", ""), 4))
+        return [self.arrays[at] for at in ranked[:_TRIED]]
+
+    def _named(self, wanted: int | str) -> Mapping[str, Any]:
+        """One signal, by its place, title or id."""
+        titles = [_title(one) for one in self.arrays]
+        places = [wanted] if isinstance(wanted, int) else [at for at, title in enumerate(titles) if title == wanted]
+        places = places or [at for at in range(len(titles)) if wanted == f"s{at + 1}"]
+        if len(places) == 1 and -len(titles) <= places[0] < len(titles):
+            return self.arrays[places[0]]
+        named = "; ".join(f"{at} (s{at + 1}) '{title}'" for at, title in enumerate(titles))
+        what = "several signals" if len(places) > 1 else "no signal"
+        raise NotFound(f"{what} {wanted!r}", where=self.path, next=f"It has: {named}.")
 
 
-def _candidates(package: Package, path: str) -> list[str | None]:
-    """Ids of signals to be drawn, the best first; at the end whatever is loaded."""
-    try:
-        signals = package[path].signals
-    except NotFound:
-        return [None]
-    ranked = sorted(signals, key=lambda one: _RANKS.get(one.kind, 4))
-    return [*([one.id for one in ranked[:_TRIED]] if len(signals) > 1 else []), None]
+def _title(array: Mapping[str, Any]) -> str:
+    metadata = array.get("metadata")
+    general = metadata.get("General") if isinstance(metadata, Mapping) else None
+    return str(general.get("title") or "") if isinstance(general, Mapping) else ""
 
 
-def _drawn(signal: Any, size: int, at: tuple[int, ...] | None, where: str) -> Picture | None:
-    """The picture of one signal; None where it is empty, or of a kind that has none."""
-    data = signal.data
-    if not data.size or (data.dtype.kind not in "biufc" and not _is_colour(data.dtype)):
+def _read(array: Mapping[str, Any], size: int, at: At | None, crop: Sequence[int] | None, where: str) -> Part | None:
+    """What a picture shows of one signal; None where it is empty, or of a kind that has none."""
+    data = array["data"]
+    shape = tuple(int(n) for n in getattr(data, "shape", ()))
+    if not shape or 0 in shape or (data.dtype.kind not in "biufc" and not _is_colour(data.dtype)):
         return None
-    manager = signal.axes_manager
-    axes = sorted((*manager.navigation_axes, *manager.signal_axes), key=lambda axis: axis.index_in_array)
-    order = sorted(range(len(axes)), key=lambda place: not axes[place].navigate)  # places of the scan first
-    data = data if order == sorted(order) else data.transpose(order)
-    outer = [_Axis.of(axes[place]) for place in order if axes[place].navigate]
-    inner = [_Axis.of(axes[place]) for place in order if not axes[place].navigate]
+    said = in_order(array.get("axes") or [])
+    order, count = places_first(said, shape, array.get("metadata") or {})  # places of the scan first
+    data = data if list(order) == sorted(order) else data.transpose(order)
+    described = describe_axes(said, shape)
+    axes = [_axis(described[place] if place < len(described) else {}, shape[place]) for place in order]
+    outer, inner = axes[:count], axes[count:]
     if not inner or len(inner) > 2:  # a plain array, or a volume
-        inner, outer = [*outer, *inner][-2:], [*outer, *inner][:-2]
-    title = str(signal.metadata.get_item("General.title", default="") or "") or where.rpartition("/")[2]
-    told = [f"{title}, {' × '.join(f'{axis.size:,}' for axis in [*outer, *inner])}"]
+        outer, inner = axes[:-2], axes[-2:]
+    told = [f"{_title(array) or where.rpartition('/')[2]}, {' × '.join(f'{axis.size:,}' for axis in axes)}"]
+    pattern = inner[-1].unit in ("1/m", "rad")
+    picked: list[Any] = []  # what is taken of each axis, all at once: of two cuts in a row, the first is read whole
     if at is not None:
-        data = data[_place(at, outer, where)]
-        told.append(f"at {', '.join(map(str, at))}")
-        pattern, outer = len(outer) == 2, []
-    else:
-        pattern = False
+        pattern = len(outer) == 2
+        if at == "mean":
+            data = _mean(data, len(outer), told, where)
+        else:
+            picked += _place(at, outer, where)
+            told.append(f"at {', '.join(map(str, at if isinstance(at, Sequence) else [at]))}")
+        outer = []
     while len(outer) > 2:
         told.append(f"{outer[0].name or 'index'} {outer[0].size // 2}")
-        data, outer = data[outer[0].size // 2], outer[1:]
+        picked, outer = [*picked, outer[0].size // 2], outer[1:]
     if len(inner) == 1 and not outer:
-        return _spectrum(_numbers(data), inner[0], size, told)
-    if len(outer) == 2:
-        return _map(data, outer, len(inner), size, told)
+        return _curve(data, picked, inner[0], told)
     if len(outer) == 1 and len(inner) == 2:
         told.append(f"frame {outer[0].size // 2} of {outer[0].size:,}")
-        data, outer = data[outer[0].size // 2], []
-    pattern = pattern or inner[-1].unit in ("1/m", "rad")
-    return _image(_thinned(data, size), [*outer, *inner], size, told, pattern=pattern)  # or a line of spectra
+        picked, outer = [*picked, outer[0].size // 2], []
+    shown = outer if len(outer) == 2 else [*outer, *inner]  # a map, an image, or a line of spectra
+    parts = [slice(0, axis.size) for axis in shown]
+    if crop is not None:
+        parts = _rectangle(crop, shown, told, where)
+        shown = [axis.cut(part.start, part.stop - part.start) for axis, part in zip(shown, parts, strict=True)]
+    if len(outer) == 2:
+        return Part(_map(data, picked, parts, len(inner), size, told), tuple(shown), tuple(told))
+    return Part(_thinned(data, picked, parts, size), tuple(shown), tuple(told), pattern)
 
 
-def _place(at: tuple[int, ...], outer: Sequence[_Axis], where: str) -> tuple[int, ...]:
+def _axis(said: Mapping[str, Any], size: int) -> Axis:
+    """An axis of the record; without a unit that counts, or even steps, it counts elements."""
+    name, unit = str(said.get("name", "")), said.get("unit")
+    scale, offset = said.get("scale"), said.get("offset", 0.0)
+    if unit in (None, "px", "1") or not scale or not math.isfinite(offset + size * scale):
+        return Axis(name, size)
+    return Axis(name, size, scale, offset, str(unit))
+
+
+def _place(at: At, outer: Sequence[Axis], where: str) -> tuple[int, ...]:
     sizes = tuple(axis.size for axis in outer)
+    wanted = tuple(at) if isinstance(at, Sequence) else (at,)
     if not sizes:
         raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
-    if len(at) != len(sizes) or not all(-n <= int(one) < n for one, n in zip(at, sizes, strict=True)):
-        said = ", ".join(map(str, at))
+    if len(wanted) != len(sizes) or not all(-n <= int(one) < n for one, n in zip(wanted, sizes, strict=True)):
+        said = ", ".join(map(str, wanted))
         raise UsageError(f"there is no place ({said})", where=where, next=f"There are {' × '.join(map(str, sizes))}.")
-    return tuple(map(int, at))
+    return tuple(map(int, wanted))
+
+
+def _rectangle(crop: Sequence[int], shown: Sequence[Axis], told: list[str], where: str) -> list[slice]:
+    """A part of what is shown: first row, first column, rows, columns."""
+    starts, sizes = tuple(crop[:2]), tuple(crop[2:])
+    if len(crop) != 4 or not all(
+        start >= 0 and size > 0 and start + size <= axis.size
+        for start, size, axis in zip(starts, sizes, shown, strict=True)
+    ):
+        whole = " × ".join(str(axis.size) for axis in shown)
+        raise UsageError(f"there is no part {tuple(crop)}", where=where, next=f"It has {whole} rows and columns.")
+    parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    told.append(" × ".join(f"{part.start} to {part.stop - 1}" for part in parts))
+    return parts
 
 
 # -- reading a part ------------------------------------------------------------------------------------------------
@@ -185,14 +305,27 @@ def _numbers(data: Any) -> NDArray[Any]:
     array = np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
     if array.dtype.names:
         return array
-    return np.abs(array) if array.dtype.kind == "c" else array.astype(np.float64, copy=False)
+    array = np.abs(array) if array.dtype.kind == "c" else array
+    small = array.dtype.kind in "bui" and array.dtype.itemsize <= 2  # as exact in half of the memory
+    if small or array.dtype == np.float32:
+        return array.astype(np.float32, copy=False)
+    return np.clip(array.astype(np.float64, copy=False), -_FARTHEST, _FARTHEST)
 
 
-def _thinned(data: Any, size: int) -> NDArray[Any]:
+def _thinned(data: Any, picked: Sequence[int], parts: Sequence[slice], size: int) -> NDArray[Any]:
     """Rows and columns as many as a picture can show twice; of a large array as many as it has."""
-    wanted = size if data.size * data.dtype.itemsize > BUDGET // 4 else 2 * size
-    steps = tuple(slice(None, None, max(1, n // wanted)) for n in data.shape)
-    return _numbers(data[steps])
+    sizes = [part.stop - part.start for part in parts]
+    wanted = size if math.prod(sizes) * data.dtype.itemsize > BUDGET // 4 else 2 * size
+    steps = [slice(part.start, part.stop, max(1, n // wanted)) for part, n in zip(parts, sizes, strict=True)]
+    return _numbers(data[(*picked, *steps)])
+
+
+def _curve(data: Any, picked: Sequence[int], axis: Axis, told: Sequence[str]) -> Part:
+    """A curve; of very many points as many as are worth keeping."""
+    step = -(-axis.size // _POINTS)
+    values = np.nan_to_num(_numbers(data[(*picked, slice(None, None, step))]), nan=0.0, posinf=0.0, neginf=0.0)
+    along = Axis(axis.name, len(values), axis.scale * step, axis.offset, axis.unit)
+    return Part(values, (along,), (*told, *([f"1 of {step} points"] if step > 1 else [])))
 
 
 def _touched(data: Any, slices: Sequence[slice]) -> float:
@@ -207,19 +340,34 @@ def _touched(data: Any, slices: Sequence[slice]) -> float:
     return share * float(data.size) * float(data.dtype.itemsize)
 
 
-def _map(data: Any, outer: Sequence[_Axis], inner: int, size: int, told: list[str]) -> Picture:
+def _mean(data: Any, outer: int, told: list[str], where: str) -> Any:
+    """What the places of a scan, or the frames of a stack, have in common: of as many as the budget allows."""
+    if not outer:
+        raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
+    step = 1
+    while step < max(data.shape[:outer]):
+        if _touched(data, [*([slice(None, None, step)] * outer), *([slice(None)] * (data.ndim - outer))]) <= BUDGET:
+            break
+        step *= 2
+    part = data[(slice(None, None, step),) * outer]
+    told.append(f"mean of {math.prod(part.shape[:outer]):,} of {math.prod(data.shape[:outer]):,}")
+    return part.mean(axis=tuple(range(outer)), dtype=np.complex128 if data.dtype.kind == "c" else np.float64)
+
+
+def _map(
+    data: Any, picked: Sequence[int], parts: Sequence[slice], inner: int, size: int, told: list[str]
+) -> NDArray[Any]:
     """The sum of what stands at each place of a scan, of so many places and channels as the budget allows."""
-    usual = max(1, max(axis.size for axis in outer) // (2 * size))
+    data = data[(*picked, *parts)]
+    usual = max(1, max(data.shape[:2]) // (2 * size))
     places, channels = _steps(data, usual)
-    slices = tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))
-    part = data[slices]
-    values = _numbers(part.sum(axis=tuple(range(2, 2 + inner))) if inner else part)
+    part = data[tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))]
     told.append("sum at each place" if inner else "map")
     if places > usual:
         told.append(f"1 of {places} places in each direction")
     if channels > 1:
         told.append(f"1 of {channels} channels")
-    return _image(values, outer, size, told, pattern=False)
+    return _numbers(part.sum(axis=tuple(range(2, 2 + inner))) if inner else part)
 
 
 def _steps(data: Any, usual: int) -> tuple[int, int]:
@@ -230,182 +378,16 @@ def _steps(data: Any, usual: int) -> tuple[int, int]:
     """
     inner, least = data.ndim - 2, min(data.shape[:2])
     ways = []
-    for doubled in range(32):
-        places = usual << doubled
-        if doubled and least // places < _FEWEST:
+    for places in _doubled(usual):
+        if places > usual and least // places < _FEWEST:
             break
-        for channels in [1 << power for power in range(32) if inner and (1 << power) <= min(data.shape[2:])] or [1]:
+        for channels in _doubled(1, min(data.shape[2:]) if inner else 1):
             cost = _touched(data, [slice(None, None, step) for step in (places, places, *([channels] * inner))])
             ways.append((cost, places, channels))
     return min(ways, key=lambda way: (max(way[0], BUDGET), way[1] ** 2 * way[2] ** inner))[1:]
 
 
-# -- drawing -------------------------------------------------------------------------------------------------------
-
-
-def _image(values: NDArray[Any], axes: Sequence[_Axis], size: int, told: list[str], *, pattern: bool) -> Picture:
-    """An image of two axes, in its true proportions, with a scale bar where lengths are known."""
-    picture = _colours(values) if values.dtype.names else Image.fromarray(_grey(values, pattern=pattern))
-    down, across = axes
-    same = bool(across.unit) and across.unit == down.unit
-    tall = abs(down.scale / across.scale) if same else 1.0
-    height, width = down.size * (tall if 1 / 20 <= tall <= 20 else 1.0), float(across.size)
-    factor = size / max(height, width)
-    if tall == 1.0 and factor > 1:
-        factor = math.floor(factor)
-    target = (max(1, round(width * factor)), max(1, round(height * factor)))
-    if across.unit != down.unit:  # a line of spectra, or a sequence of them: there are no true proportions
-        target = (target[0], max(target[1], size // 3))
-    enlarged = target[0] >= picture.width and target[1] >= picture.height
-    picture = picture.resize(target, Image.Resampling.NEAREST if enlarged else Image.Resampling.BOX)
-    picture = picture.convert("RGB")
-    if same:
-        told.append(_scale_bar(picture, abs(across.scale) * across.size, across.unit))
-    elif across.unit:
-        told.append(f"{across.name or 'x'} {_range(across)} across, {down.name or 'y'} downwards")
-    return _png(picture, told)
-
-
-def _range(axis: _Axis) -> str:
-    ends = (axis.offset, axis.offset + axis.scale * (axis.size - 1))
-    return " to ".join(quantity_text(end, axis.unit) for end in ends)
-
-
-def _grey(values: NDArray[Any], *, pattern: bool) -> NDArray[np.uint8]:
-    """Grey levels between the first and the ninety-ninth percentile; of a pattern the square root, up to its peaks."""
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (1, 99.9 if pattern else 99)) if finite.size else (0.0, 1.0)
-    if high <= low:
-        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
-    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
-    scaled = np.clip(scaled, 0, 1)
-    return np.asarray(255 * (np.sqrt(scaled) if pattern else scaled), dtype=np.uint8)
-
-
-def _colours(values: NDArray[Any]) -> Image.Image:
-    """Colours as they are; of 16 bits the upper eight."""
-    channels = np.stack([values[name] for name in "RGB"], axis=-1)
-    if channels.dtype.itemsize > 1:
-        channels = (channels.astype(np.float64) * (255 / np.iinfo(channels.dtype).max)).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(channels.astype(np.uint8)))
-
-
-def _scale_bar(picture: Image.Image, width: float, unit: str) -> str:
-    """Draw a bar of a round length in the lower left corner; returns what it means."""
-    length = _round_below(_BAR * width)
-    text = quantity_text(length, unit)
-    pen = ImageDraw.Draw(picture, "RGBA")
-    letters = max(11, round(max(picture.size) / 28))
-    margin, thick = max(3, letters // 2), max(2, letters // 5)
-    bar = max(1, round(picture.width * length / width))
-    box = (max(bar, _text_width(text, letters)) + 2 * margin, letters + thick + round(2.2 * margin))
-    left, top = margin, max(0, picture.height - margin - box[1])
-    if box[0] + margin > picture.width or box[1] > picture.height:  # a ribbon: no room for letters
-        return f"{quantity_text(width, unit)} wide"
-    pen.rectangle((left, top, left + box[0], top + box[1]), fill=(0, 0, 0, 150))
-    _text(pen, (left + margin, top + margin // 2), text, letters, (255, 255, 255))
-    line = top + letters + margin
-    pen.rectangle((left + margin, line, left + margin + bar - 1, line + thick - 1), fill=(255, 255, 255, 255))
-    return f"scale bar {text}"
-
-
-def _spectrum(values: NDArray[Any], axis: _Axis, size: int, told: list[str]) -> Picture:
-    """A curve in a frame, with round numbers at both axes. Drawn at twice the size, for smooth lines."""
-    width, height = 2 * size, 2 * max(LEAST, round(size * 0.6))
-    letters = max(20, round(width / 34))
-    room = (5 * letters, round(1.4 * letters), letters, 3 * letters)  # left, top, right, bottom
-    frame = (room[0], room[1], width - room[2], height - room[3])
-    picture = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(picture)
-    curve = np.nan_to_num(values.ravel())
-    low, high = min(0.0, float(curve.min())), float(curve.max())
-    high = high if high > low else low + 1.0
-    ends = (axis.offset, axis.offset + axis.scale * max(1, axis.size - 1))
-
-    def across(value: float) -> float:
-        return frame[0] + (value - ends[0]) / (ends[1] - ends[0]) * (frame[2] - frame[0])
-
-    def down(value: float) -> float:
-        return frame[3] - (value - low) / (high - low) * (frame[3] - frame[1])
-
-    power = 3 * math.floor(math.log10(max(abs(low), abs(high))) / 3) if max(abs(low), abs(high)) >= 1e4 else 0
-    for value, text in _ticks(low, high, 5, 10.0**power):
-        pen.line((frame[0] - letters // 3, down(value), frame[0], down(value)), fill=_FRAME, width=2)
-        _text(pen, (frame[0] - letters // 2 - _text_width(text, letters), down(value) - 0.6 * letters), text, letters)
-    if power:
-        _text(pen, (frame[0], 0), f"x 10^{power}", letters)
-    unit, factor = _handy(max(map(abs, ends)), axis.unit)
-    for most in (6, 4, 2):
-        ticks = _ticks(min(ends), max(ends), most, factor)
-        if sum(_text_width(f"{text}  ", letters) for _, text in ticks) <= frame[2] - frame[0]:
-            break
-    for value, text in ticks:
-        pen.line((across(value), frame[3], across(value), frame[3] + letters // 3), fill=_FRAME, width=2)
-        _text(pen, (across(value) - _text_width(text, letters) / 2, frame[3] + 0.4 * letters), text, letters)
-    name = axis.name if axis.name.isascii() and axis.name.isprintable() else ""
-    label = f"{name} ({unit})" if name and unit else name or unit or "channel"
-    middle = (frame[0] + frame[2] - _text_width(label, letters)) / 2
-    _text(pen, (middle, frame[3] + 1.6 * letters), label, letters)
-    pen.rectangle(frame, outline=_FRAME, width=2)
-    columns = np.array_split(curve, min(frame[2] - frame[0], curve.size))
-    step = (frame[2] - frame[0]) / max(1, len(columns) - 1)
-    points = []
-    for number, column in enumerate(columns):
-        extremes = (column[0],) if column.size == 1 else (column.min(), column.max())
-        points += [(frame[0] + number * step, down(float(level))) for level in extremes]
-    pen.line(points, fill=_CURVE, width=3)
-    if axis.unit:
-        told.append(f"{axis.name or 'x'} {_range(axis)}")
-    return _png(picture.resize((width // 2, height // 2), Image.Resampling.LANCZOS), told)
-
-
-def _ticks(low: float, high: float, most: int, factor: float) -> list[tuple[float, str]]:
-    """Round numbers of a range, and their texts in units of `factor`."""
-    step = _round_below((high - low) / most)
-    while (high - low) / step > 1.6 * most:
-        step *= 2
-    first = math.ceil(low / step - 1e-9)
-    digits = max(0, -math.floor(math.log10(step / factor) + 1e-9))
-    return [
-        (number * step, f"{number * step / factor:.{digits}f}")
-        for number in range(first, math.floor(high / step + 1e-9) + 1)
-    ]
-
-
-def _round_below(value: float) -> float:
-    """The largest of 1, 2, 5, 10 … that is not above."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return float(power * max(digit for digit in (1, 2, 5) if digit * power <= value * (1 + 1e-9)))
-
-
-def _handy(value: float, unit: str) -> tuple[str, float]:
-    """A unit with the prefix that suits a value, and what it is worth: ``keV``, 1000."""
-    if not unit or not value or (unit == "s" and value >= 1):
-        return unit, 1.0
-    written = quantity_text(_round_below(value), unit).split(" ")[-1]
-    _, factor = to_si(written)
-    return written, factor
-
-
-def _text_width(text: str, letters: int) -> int:
-    return math.ceil(float(_font(letters).getlength(text.replace("µ", "u"))))
-
-
-def _text(pen: Any, place: tuple[float, float], text: str, letters: int, ink: tuple[int, int, int] = _INK) -> None:
-    """Write a text; the µ, which Pillow's own font lacks, is a u with a longer stem."""
-    font = _font(letters)
-    pen.text(place, text.replace("µ", "u"), fill=ink, font=font)
-    if "µ" in text:
-        before = text.partition("µ")[0].replace("µ", "u")
-        box = pen.textbbox((place[0] + font.getlength(before), place[1]), "u", font=font)
-        pen.rectangle((box[0], box[1], box[0] + max(1, letters // 10), box[3] + letters // 4), fill=ink)
-
-
-def _font(letters: int) -> Any:
-    return ImageFont.load_default(letters)
-
-
-def _png(picture: Image.Image, told: Sequence[str]) -> Picture:
-    sink = io.BytesIO()
-    picture.save(sink, "PNG")
-    return Picture(sink.getvalue(), picture.width, picture.height, ", ".join(told))
+def _doubled(first: int, most: int = 1 << 40) -> Iterator[int]:
+    while first <= most:
+        yield first
+        first *= 2

@@ -88,14 +88,10 @@ def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: M
     ``image, image_stack, spectrum, spectrum_line, spectrum_image, 4dstem, time_series, volume, array``. Old HyperSpy
     files say ``record_by`` in the metadata.
     """
-    signal = [axis for axis in axes if axis.get("navigate") is False]
     if len(axes) != len(shape) or not shape:
         return "array"
-    if not any(axis.get("navigate") is not None for axis in axes):
-        by = (metadata.get("Signal") or {}).get("record_by") if isinstance(metadata.get("Signal"), Mapping) else None
-        inner = {"spectrum": 1, "image": 2}.get(str(by), min(len(shape), 2))
-        signal = list(axes)[len(shape) - inner :]
-    outer = len(shape) - len(signal)
+    order, outer = places_first(axes, shape, metadata)
+    signal = [axes[place] for place in order[outer:]]
     if len(signal) == 1 and outer == 0 and _is_time(signal[0]):
         return "time_series"
     if (len(signal), outer) == (2, 1) and any(
@@ -105,6 +101,28 @@ def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: M
     table = {(1, 0): "spectrum", (1, 1): "spectrum_line", (1, 2): "spectrum_image",
              (2, 0): "image", (2, 1): "image_stack", (2, 2): "4dstem", (3, 0): "volume", (0, 2): "image"}  # fmt: skip
     return table.get((len(signal), outer), "array")
+
+
+def places_first(
+    axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: Mapping[str, Any]
+) -> tuple[list[int], int]:
+    """The order of axes in which positions of the probe stand before those of the signal, and how many they are.
+
+    Parameters
+    ----------
+    axes : sequence of mapping
+        In the order of the array; `navigate` says which are positions.
+    shape : sequence of int
+        Of the array.
+    metadata : mapping
+        Where no axis says so, ``record_by`` of old HyperSpy files tells how many are of the signal; else two are.
+    """
+    if len(axes) == len(shape) and any(axis.get("navigate") is not None for axis in axes):
+        order = sorted(range(len(shape)), key=lambda place: axes[place].get("navigate") is False)
+        return order, sum(axis.get("navigate") is not False for axis in axes)
+    said = metadata.get("Signal")
+    by = said.get("record_by") if isinstance(said, Mapping) else None
+    return list(range(len(shape))), max(0, len(shape) - {"spectrum": 1, "image": 2}.get(str(by), min(len(shape), 2)))
 
 
 def _is_time(axis: Mapping[str, Any]) -> bool:

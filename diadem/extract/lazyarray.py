@@ -15,7 +15,7 @@ from diadem.model.ports import RangeReader
 #: Bytes that one Dask chunk aims at: enough work for a thread, and several fit into memory.
 CHUNK_BYTES = 32 << 20
 #: Longest run of bytes read at once when the elements do not lie side by side.
-_BLOCK = 16 << 20
+_BLOCK = 4 << 20
 #: A gap up to this is read and dropped, rather than split into two reads.
 _GAP = 64 << 10
 
@@ -139,9 +139,9 @@ class LeafArray:
         if self._reader.readinto_at(offset, buffer) != len(buffer):
             self._ended_early(offset + len(buffer))
 
-    def _read(self, start: int, stop: int) -> bytes:
-        data = self._reader.read_at(start, stop - start)
-        if len(data) != stop - start:
+    def _read(self, start: int, stop: int) -> Array:
+        data = np.empty(stop - start, np.uint8)  # filled in place: bytes would be a second copy for a moment
+        if self._reader.readinto_at(start, data.data) != len(data):
             self._ended_early(stop)
         return data
 

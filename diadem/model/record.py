@@ -24,9 +24,7 @@ class Holder(Protocol):
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """A dataset as HyperSpy signal, proven."""
 
-    def picture(
-        self, path: str, *, signal: int | str | None = None, size: int = 512, at: int | Sequence[int] | None = None
-    ) -> Any:
+    def picture(self, path: str, *, signal: int | str | None = None, size: int = 512, **shown: Any) -> Any:
         """A dataset as it can be looked at."""
 
 
@@ -153,11 +151,9 @@ class Dataset:
         """Load it as HyperSpy signal whose bytes are proven; parameters and errors as of `diadem.Package.load`."""
         return self.package.load(self.path, lazy=lazy, signal=signal, verify=verify)
 
-    def picture(
-        self, signal: int | str | None = None, size: int = 512, *, at: int | Sequence[int] | None = None
-    ) -> Any:
-        """Draw it; parameters and errors as of `diadem.Package.picture`."""
-        return self.package.picture(self.path, signal=signal, size=size, at=at)
+    def picture(self, signal: int | str | None = None, size: int = 512, **shown: Any) -> Any:
+        """Draw it; parameters and errors as of `diadem.Package.picture`: at, crop, percentiles, levels, gamma."""
+        return self.package.picture(self.path, signal=signal, size=size, **shown)
 
     def assertions(self, key: str) -> tuple[Assertion, ...]:
         """All that is stated for a field; empty where nothing is.

@@ -74,6 +74,17 @@ def blocks_of(raw: Sequence[Mapping[str, Any]], source: VendorSource) -> Iterato
         yield _block(waiting, None, source)
 
 
+def tree_of(blocks: Sequence[VendorBlock]) -> dict[str, Any]:
+    """Blocks of a record as one tree; a block that nobody could parse is its text."""
+    tree: dict[str, Any] = {}
+    for block in blocks:
+        name = block.path or "metadata"
+        while name in tree:
+            name += " (another)"
+        tree[name] = block.tree if block.tree is not None else block.data
+    return tree
+
+
 def _subject(entry: Mapping[str, Any]) -> tuple[Any, Any]:
     return entry.get("place"), entry.get("file")
 

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
 from diadem.page import (
     copies,
+    dataset,
     dry_runs,
     exchange,
     files,
@@ -32,6 +33,7 @@ from diadem.page import (
     samples,
     session,
     take_in,
+    vendor,
 )
 from diadem.page.guard import UPLOAD, Guard, Keys
 from diadem.page.html import error_page
@@ -73,8 +75,10 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("POST", "/session/{package}/proof", handover.proof),
     ("GET", "/dry-run/{word}", dry_runs.dry_run),
     ("POST", "/dry-run/{word}", dry_runs.do_it),
-    ("GET", "/session/{package}/{dataset}", session.dataset),
-    ("GET", "/drawing/{package}/{dataset}", session.drawing),
+    ("GET", "/session/{package}/{dataset}", dataset.dataset),
+    ("GET", "/drawing/{package}/{dataset}", dataset.drawing),
+    ("GET", "/numbers/{package}/{dataset}", dataset.numbers),
+    ("GET", "/vendor/{package}/{dataset}", vendor.vendor),
     ("GET", "/file/{package}", session.file),
     ("GET", "/take-in", take_in.start),
     ("POST", "/take-in/look", take_in.look),

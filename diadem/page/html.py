@@ -49,6 +49,11 @@ def link(place: str, /, **query: object) -> str:
     return f"{place}?{said}" if said else place
 
 
+def whole(text: str) -> int:
+    """A number from an address; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
 def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
     """A page from a template and what stands in it."""
     text = environment().get_template(template).render(values)

@@ -12,15 +12,20 @@ from starlette.responses import Response
 
 from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError, NotFound, UsageError
+from diadem.page.dataset import unseen
+from diadem.page.html import whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
     from diadem.node.catalogue.facet_results import Facets
     from diadem.node.catalogue.results import SearchResult, Value
+    from diadem.node.queries import SavedQuery
 
 #: Sessions on the first page, and rows on a page of results.
 _NEWEST: Final = 12
 _STEP: Final = 24
+#: Saved searches that home shows.
+_MOST_SAVED: Final = 30
 #: Datasets that one page of results shows.
 _MOST_DATASETS: Final = 200
 #: What is counted beside a search.
@@ -58,16 +63,29 @@ def home(state: PageState, request: Request) -> Response:
         "home.html",
         found=node.search(limit=_NEWEST),
         facets=_facets(state, ""),
-        saved=node.queries.ls() if state.has("queries") else (),
+        saved=_saved(state),
+        news=state.news,
         examples=EXAMPLES,
         focus=True,
     )
 
 
+def _saved(state: PageState) -> list[tuple[SavedQuery, str]]:
+    """Searches with a name, each with how much it finds now; of a node elsewhere they are not known."""
+    found = []
+    for one in state.node.queries.ls()[:_MOST_SAVED] if state.has("queries") else ():
+        try:
+            result = state.node.search(one.query, limit=0)
+            found.append((one, f"{result.total:,}{'' if result.exact else '+'}"))
+        except DiademError:  # it stands on one that has gone
+            found.append((one, ""))
+    return found
+
+
 def results(state: PageState, request: Request) -> Response:
     """What a search finds, as pictures of datasets, of sessions, or as a table."""
     query, view = request.query_params.get("q", ""), request.query_params.get("view", "")
-    start = _whole(request.query_params.get("start", ""))
+    start = whole(request.query_params.get("start", ""))
     if view not in dict(_VIEWS):
         view = "datasets" if query.strip() else "sessions"
     try:
@@ -97,11 +115,6 @@ def results(state: PageState, request: Request) -> Response:
 def _facets(state: PageState, query: str) -> Facets | None:
     """What narrows a search; a node elsewhere does not count for us."""
     return state.node.facets(query, _FACETS, top=8) if state.has("facets") else None
-
-
-def _whole(text: str) -> int:
-    """A number from an address; 0 for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _cards(found: SearchResult) -> Iterator[Card]:
@@ -147,8 +160,8 @@ def picture(state: PageState, request: Request) -> Response:
     package, wanted = request.path_params["package"], request.query_params.get("of", "")
     try:
         pictures = state.pictures(package)
-    except DiademError:  # damaged or away: the page says so elsewhere, a picture cannot
-        return Response(_BLANK, media_type="image/svg+xml", headers={"cache-control": "no-store"})
+    except DiademError as error:
+        return unseen(error)
     # a picture of noise or structure is larger as a file than an empty one, which says nothing of a session
     data = pictures.get(wanted) if wanted else max(pictures.values(), key=len, default=None)
     if data is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import socket
 import threading
@@ -63,6 +64,7 @@ def serve(
         ) from error
     from diadem.page.guard import Keys
 
+    _give_back_memory()
     with _listening(port) as listener:
         keys = Keys(listener.getsockname()[1])
         app = make_app(node, keys, read_only=read_only)
@@ -110,6 +112,22 @@ def _load(app: ASGIApp, keys: Keys) -> None:
     loading = threading.Thread(target=lambda: asyncio.run(both()), name="loading", daemon=True)
     loading.start()
     loading.join(_PATIENCE)
+
+
+def _give_back_memory() -> None:
+    """Have the C library of Linux give back at once what is freed, from 256 KiB: a page stays open for days.
+
+    By itself it keeps what pieces of files and pictures have needed, in a heap for each thread: after some drawings
+    that is more than all that is alive.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not of this library: nothing to be done
+        library = ctypes.CDLL(None)
+        for option, value in ((_MMAP_THRESHOLD, 256 << 10), (_TRIM_THRESHOLD, 1 << 20), (_ARENAS, 2)):
+            library.mallopt(option, value)
+
+
+#: Options of `mallopt` in <malloc.h>.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENAS = -3, -1, -8
 
 
 def _listening(port: int) -> socket.socket:

@@ -1,46 +1,124 @@
-"""One session, one of its datasets, and its files."""
+"""One session and its files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from diadem.archive.overview import dataset_table, file_list
+from diadem.archive.overview import dataset_summaries, file_list
 from diadem.archive.reading import VerifiedFile
-from diadem.errors import DiademError, IntegrityError, NotFound
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
 from diadem.model.manifest import FileEntry
+from diadem.page.html import whole
 from diadem.page.state import PageState
 
-#: Datasets, files and steps of custody that one page shows.
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+#: Files, steps of custody and stores that one page shows; datasets on one page of a session.
 _MOST: Final = 500
+_STEP: Final = 60
+#: Notes that are shown, and bytes of one.
+_MOST_NOTES: Final = 5
+_LONGEST_NOTE: Final = 64 << 10
+#: What a person writes beside the data: by its ending, or by its name.
+_NOTE: Final = re.compile(r"\.(?:txt|md|rst)\Z|(?:\A|/)(?:readme|notes?)[^/]*\Z", re.IGNORECASE)
 #: Bytes that are read of a file at once.
 _PIECE: Final = 1 << 20
-#: Pixels of a picture that fills a page, and those that may be asked for.
-_LARGE: Final = 768
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
 def package(state: PageState, request: Request) -> Response:
     """A session: the corrected record with what it replaced, its datasets as pictures, files, copies and custody."""
-    found = state.node.get(request.path_params["package"])
-    about = state.node.show(found.id).to_dict()
+    asked = request.query_params
+    try:
+        found = state.node.get(request.path_params["package"])
+    except (NotFound, Unreachable) as error:
+        return _unreachable(state, request.path_params["package"], error)
+    overview = state.node.show(found.id)
     steps, fault = _custody(state, found.id)
     files = file_list(found)
+    start, first_file = whole(asked.get("start", "")), whole(asked.get("file", ""))
     return state.page(
         "session.html",
-        about=about,
+        query=asked.get("q", ""),
+        about=overview.to_dict(),
         short=found.id.removeprefix("diadem:"),
-        datasets=about["datasets"][:_MOST],
-        files=files[:_MOST],
-        left_out={"datasets": about["dataset_count"] - _MOST, "files": len(files) - _MOST},
+        datasets=dataset_summaries(found, start, start + _STEP),
+        start=start,
+        step=_STEP,
+        files=files[first_file : first_file + _MOST],
+        first_file=first_file,
+        most=_MOST,
+        notes=list(_notes(found)),
+        made=_made(state, found.id),
+        around=_around(state, found.id, asked.get("q", ""), asked.get("n", "")),
         steps=steps[:_MOST],
         custody_fault=fault,
     )
+
+
+def _unreachable(state: PageState, package: str, error: DiademError) -> Response:
+    """What the catalogue knows of a session of which no copy can be read now; the error where it knows none."""
+    rows = state.node.search(f"id:{package}", limit=1).rows
+    if not rows:
+        raise error
+    steps, fault = _custody(state, rows[0].id)
+    answer = state.page(
+        "unreachable.html", row=rows[0], why=error.message, advice=error.next or "", steps=steps[:_MOST], fault=fault
+    )
+    answer.headers["cache-control"] = "no-store"
+    return answer
+
+
+def _notes(found: Package) -> Iterator[dict[str, str]]:
+    """What people have written beside the data, proven, the first notes; of a long one the beginning."""
+    read = {file.path for dataset in found.record.datasets.loose if dataset.signals for file in dataset.files}
+    chosen = (entry for entry in found.files if _NOTE.search(entry.path) and entry.name not in read)
+    for entry in islice(chosen, _MOST_NOTES):
+        try:
+            with found.open(entry.path) as source:
+                data = source.read(_LONGEST_NOTE)
+        except (DiademError, OSError) as error:
+            yield {"path": entry.path, "text": "", "fault": str(error)}
+            continue
+        if b"\0" not in data:
+            more = f"\n… {entry.size:,} bytes in all" if entry.size > len(data) else ""
+            yield {"path": entry.path, "text": data.decode("utf-8", "replace") + more, "fault": ""}
+
+
+def _made(state: PageState, id_: str) -> dict[str, list[dict[str, str]]]:
+    """What a package was made from, and what was made from it, each with who says so."""
+    made: dict[str, list[dict[str, str]]] = {"from": [], "into": []}
+    for one in state.node.derivations(id_):
+        about = {"by": one.by, "comment": one.comment, "day": one.time[:10]}
+        if one.result != id_:
+            made["into"].append({**about, "package": one.result, "path": ""})
+        else:
+            made["from"] += [{**about, "package": source.package, "path": source.path or ""} for source in one.sources]
+    return made
+
+
+def _around(state: PageState, id_: str, query: str, place: str) -> dict[str, tuple[str, int]]:
+    """The sessions before and after in the list from which one comes: what leads to them, by ``prev`` and ``next``."""
+    if not place:
+        return {}
+    here = whole(place)
+    try:
+        rows = state.node.search(query, limit=3, offset=max(0, here - 1)).rows
+    except DiademError:  # the search has gone, for one that was saved
+        return {}
+    at = next((number for number, row in enumerate(rows) if row.id == id_), None)
+    if at is None:
+        return {}
+    ways = {"prev": at - 1, "next": at + 1}
+    return {way: (rows[n].id[7:], here + n - at) for way, n in ways.items() if 0 <= n < len(rows)}
 
 
 def _custody(state: PageState, id_: str) -> tuple[list[Any], str]:
@@ -49,38 +127,6 @@ def _custody(state: PageState, id_: str) -> tuple[list[Any], str]:
         return list(state.node.custody(id_).story), ""
     except DiademError as error:
         return [], error.message
-
-
-def dataset(state: PageState, request: Request) -> Response:
-    """A dataset: its picture, and every value with unit, raw text, rule and place in the file."""
-    found = state.node.get(request.path_params["package"])
-    known = found.record.datasets
-    one = known[request.path_params["dataset"]]
-    place = next(number for number, other in enumerate(known) if other.id == one.id)
-    sealed = next((other for other in found.sealed_record.datasets if other.id == one.id), None)
-    about = dataset_table(one, sealed)
-    signals = about["signals"]
-    chosen = request.query_params.get("signal", "")
-    return state.page(
-        "dataset.html",
-        about=about,
-        title=state.node.show(found.id).title,
-        short=found.id.removeprefix("diadem:"),
-        signal=next((signal for signal in signals if signal["id"] == chosen), None),
-        before=known[place - 1].id if place else "",
-        after=known[place + 1].id if place + 1 < len(known) else "",
-        issues=one.issues,
-    )
-
-
-def drawing(state: PageState, request: Request) -> Response:
-    """A dataset's signal as a large picture, drawn now from bytes that are proven."""
-    found = state.node.get(request.path_params["package"])
-    one = found.record.datasets[request.path_params["dataset"]]
-    asked = request.query_params
-    at = [int(text) for text in (asked.get("row", ""), asked.get("column", "")) if text.isascii() and text.isdigit()]
-    picture = one.picture(asked.get("signal") or None, _LARGE, at=at or None)
-    return Response(picture.png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
 def file(state: PageState, request: Request) -> Response:

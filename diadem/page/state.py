@@ -6,9 +6,10 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -16,6 +17,9 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from diadem.api.staging import Staging
 from diadem.errors import DiademError
+from diadem.model.plain_text import count_text
+from diadem.model.vendor import tree_of
+from diadem.page.drawings import Drawings
 from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
@@ -25,6 +29,7 @@ from diadem.page.proposals import Proposals
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
+    from diadem.model.record import Dataset
     from diadem.node.rules.status import Status
 
 #: Seconds for which the light is believed; judging a large archive takes some.
@@ -35,6 +40,8 @@ _MOST: Final = 48 << 20
 _MOST_NOTICES: Final = 100
 #: The request that is being answered.
 ASKED: ContextVar[Request] = ContextVar("asked")
+#: Datasets of which the record is remembered.
+_MOST_DATASETS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class PageState:
         self._notices: OrderedDict[str, str] = OrderedDict()
         self._status: Status | None = None
         self._failure = ""
+        self._news: Sequence[Light] = ()
         self._asked = -_FRESH
         self._asking = threading.Lock()
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
@@ -75,6 +83,38 @@ class PageState:
         self.dry_runs, self.parcels = DryRuns(), Parcels()
         #: Why a download of a package ended early, by its id: the browser cannot say.
         self.broken: dict[str, DiademError] = {}
+        self.drawings = Drawings(node)
+        self._vendor: tuple[tuple[str, str], Mapping[str, Any]] = (("", ""), {})
+        self._datasets: OrderedDict[tuple[str, str], Dataset] = OrderedDict()
+
+    def forget(self) -> None:
+        """Something was changed: look anew how the archive stands, and what the records say."""
+        self._asked = -_FRESH
+        with self._guard:
+            self._datasets.clear()
+        self.drawings.forget()
+
+    def dataset(self, package: str, id_: str) -> Dataset:
+        """What the record says of a dataset, for drawing it; as it was said a while ago, where that is known."""
+        with self._guard:
+            known = self._datasets.get((package, id_))
+        if known is None:
+            known = replace(self.node.get(package).record.datasets[id_], holder=None)
+            with self._guard:
+                self._datasets[package, id_] = known
+                while len(self._datasets) > _MOST_DATASETS:
+                    self._datasets.popitem(last=False)
+        return known
+
+    def vendor(self, package: str, id_: str) -> Mapping[str, Any]:
+        """The vendor's metadata of a dataset as one tree; the one that was asked for last is kept."""
+        with self._guard:
+            key, known = self._vendor
+        if key != (package, id_):
+            known = tree_of(self.node.get(package).record.datasets[id_].vendor())
+            with self._guard:
+                self._vendor = ((package, id_), known)
+        return known
 
     def page(self, template: str, **values: Any) -> HTMLResponse:
         """A page with what stands on all of them.
@@ -134,10 +174,6 @@ class PageState:
                 raise job.error
         return RedirectResponse(link(f"/jobs/{job.id}"), 303)
 
-    def forget(self) -> None:
-        """Look anew how the archive stands: something was changed."""
-        self._asked = -_FRESH
-
     def has(self, verb: str) -> bool:
         """Whether the node has a verb: one that is asked over the network has not all of them."""
         return hasattr(self.node, verb)
@@ -165,6 +201,11 @@ class PageState:
         stores = self._status.stores if self._status is not None else ()
         return [store.name for store in stores if not store.reachable and store.kind != "cold"]
 
+    @property
+    def news(self) -> Sequence[Light]:
+        """What waits, as of a short while ago: offers, watched folders."""
+        return self._news
+
     def status(self) -> Status:
         """How the archive stands now; the light knows it, too."""
         self._status, self._failure = self.node.status(), ""
@@ -174,6 +215,7 @@ class PageState:
     def _look(self) -> None:
         try:
             self.status()
+            self._news = (*_offers(self.node), *_watched(self.node))
         except DiademError as error:
             self._failure = error.message
         finally:
@@ -195,6 +237,29 @@ class PageState:
                 _, gone = self._pictures.popitem(last=False)
                 self._held -= _weight(gone)
         return found
+
+
+def _offers(node: Node) -> Iterator[Light]:
+    """Offers that wait for an answer; a node elsewhere is not asked to look for some."""
+    with suppress(DiademError, AttributeError):
+        if count := len(node.transfers.inbox()):
+            yield Light("amber", f"{count_text(count, 'offer')} {'waits' if count == 1 else 'wait'} for an answer")
+
+
+def _watched(node: Node) -> Iterator[Light]:
+    """Folders that are watched for new sessions, and whether anybody does."""
+    with suppress(DiademError, AttributeError):
+        report = node.watched.report()
+        for folder in () if report is None else report.folders:
+            name = folder.settings.folder
+            waiting = [one for one in folder.sessions if one.state == "waiting"]
+            more = f", {count_text(len(waiting), 'session')} not archived yet" if waiting else ""
+            if not report.running:
+                yield Light("red", f"nobody watches {name}{more}")
+            elif folder.state in ("away", "refused"):
+                yield Light("red", f"{name}: {folder.words}")
+            else:
+                yield Light("green", f"watching {name}{more}")
 
 
 def _weight(pictures: Mapping[str, bytes]) -> int:

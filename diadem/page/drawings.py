@@ -1,0 +1,109 @@
+"""Pictures that are drawn while somebody looks: one after the other, of the dataset that was opened last.
+
+One thread draws, so that a page of many pictures needs the memory of one, and what a dataset needs is open once for all
+of them. What was read stays for a while: another contrast reads nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from diadem.archive.picture import Part, Picture, Scene, opened
+from diadem.archive.plot import Contrast
+
+if TYPE_CHECKING:
+    from diadem.api.nodes import Node
+    from diadem.archive.package import Package
+
+#: Bytes of what was read that are kept.
+_MOST: Final = 8 << 20
+#: Bytes of arrays that may stay in memory with an opened dataset.
+_MOST_HELD: Final = 32 << 20
+#: Seconds for which a dataset stays open that nobody looks at.
+_IDLE: Final = 10.0
+
+
+class Drawings:
+    """What is drawn for the pages of a node.
+
+    Parameters
+    ----------
+    node : Node
+        Opened.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._thread = ThreadPoolExecutor(1, "drawing")
+        self._parts: OrderedDict[tuple[str, str, str], Part] = OrderedDict()
+        self._package: tuple[str, Package] | None = None
+        self._open: tuple[str, str] | None = None
+        self._scene: Scene | None = None
+        self._until = ExitStack()
+        self._timer: threading.Timer | None = None
+
+    def part(self, package: str, dataset: str, shown: Mapping[str, Any]) -> Part:
+        """What `Scene.part` reads of a dataset, now or a while ago; raises what it raises."""
+        return self._thread.submit(self._part, package, dataset, shown).result()
+
+    def picture(self, package: str, dataset: str, shown: Mapping[str, Any], contrast: Contrast) -> Picture:
+        """A picture of a dataset; raises what `Package.picture` raises."""
+
+        def draw() -> Picture:
+            return self._part(package, dataset, shown).draw(shown["size"], contrast)
+
+        return self._thread.submit(draw).result()
+
+    def forget(self) -> None:
+        """Read anew whatever is drawn next: a correction may have changed the size of a pixel."""
+
+        def clear() -> None:
+            self._parts.clear()
+            self._package = None
+            self._close()
+
+        self._thread.submit(clear).result()
+
+    def _part(self, package: str, dataset: str, shown: Mapping[str, Any]) -> Part:
+        key = (package, dataset, repr(sorted(shown.items())))
+        if (known := self._parts.get(key)) is None:
+            known = self._parts[key] = self._opened(package, dataset).part(**shown)
+            self._wait()
+        self._parts.move_to_end(key)
+        while len(self._parts) > 1 and sum(one.values.nbytes for one in self._parts.values()) > _MOST:
+            self._parts.popitem(last=False)
+        return known
+
+    def _opened(self, package: str, dataset: str) -> Scene:
+        if self._open != (package, dataset) or self._scene is None:
+            self._close()
+            if self._package is None or self._package[0] != package:  # its readers are tried once, in a worker
+                self._package = (package, self._node.get(package))
+            found = self._package[1]
+            self._scene = self._until.enter_context(opened(found, found.record.datasets[dataset].path))
+            self._open = (package, dataset)
+        return self._scene
+
+    def _wait(self) -> None:
+        """Close the dataset a while after it was last looked at; at once where its arrays are in memory."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._scene is not None and self._scene.held > _MOST_HELD:
+            self._close()
+            return
+        self._timer = threading.Timer(_IDLE, self._close_soon)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _close_soon(self) -> None:
+        with suppress(RuntimeError):  # the page is ending, and closes everything
+            self._thread.submit(self._close)
+
+    def _close(self) -> None:
+        self._open, self._scene = None, None
+        self._until.close()

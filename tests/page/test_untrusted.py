@@ -1,0 +1,241 @@
+"""What the page is shown that it should not trust, or cannot read: it says so, and the rest works."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import pytest
+
+import diadem
+from diadem.testing.faults import flip_byte
+from diadem.testing.samples import write_session
+from tests.page.conftest import Served, ask, enter, serve
+
+pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+
+EVIL = "<img src=x onerror=window.taken=1>\u202egnp.\u2066exe"
+#: A spectrum whose head somebody has written who means no good.
+MSA = f"""#FORMAT : EMSA/MAS Spectral Data File
+#VERSION : 1.0
+#TITLE : </title><script>window.taken=1</script>
+#OWNER : {EVIL.encode("ascii", "xmlcharrefreplace").decode()}
+#NPOINTS : 4
+#NCOLUMNS : 1
+#XUNITS : eV
+#YUNITS : Counts
+#DATATYPE : Y
+#XPERCHAN : 1
+#OFFSET : 0
+#SPECTRUM
+1,
+2,
+3,
+4,
+#ENDOFDATA
+"""
+
+
+class Markup(HTMLParser):
+    """What a page could do by itself: scripts that stand in it, handlers, styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what is more than text."""
+        names = dict(attrs)
+        inline = [name for name in names if name.startswith("on") or name == "style"]
+        ours = str(names.get("src") or names.get("href") or "/").startswith(("/", "#"))
+        if inline or not ours or (tag == "script" and "src" not in names) or tag in ("iframe", "object", "embed"):
+            self.scripts.append(self.get_starttag_text() or tag)
+
+
+def archived(home: Path, title: str = "") -> tuple[Path, str]:
+    """A node with the session of a folder, and the hex digits of the package."""
+    with diadem.Node.create(home / "node", name="emlab", user="anna", store=str(home / "store")) as node:
+        metadata = {"session": {"title": title}} if title else None
+        return home / "node", node.archive(home / "session", metadata=metadata, now=True).package.id[7:]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str, str]]:
+    """The page of a node whose session has names and words of every kind, the cookie, and the package."""
+    home = tmp_path_factory.mktemp("hostile")
+    session = home / "session"
+    session.mkdir()
+    (session / "spectrum.msa").write_text(MSA)
+    (session / "notes.txt").write_text("drift bad in the first hour\n<script>window.taken=1</script>\u202e")
+    if os.name != "nt":
+        for name in (
+            EVIL.encode(),
+            b"\xff\xfe half \xed\xa0\x80.txt",
+            b"n" * 251 + b".txt",
+            b"a'b\"c&d;?#%41.txt",
+        ):
+            (session / os.fsdecode(name.replace(b"/", b""))).write_bytes(b"x" * 10)
+    node, package = archived(home, EVIL)
+    for served in serve(node):
+        yield served, enter(served), package
+
+
+def test_names_and_words_are_only_text(hostile: tuple[Served, str, str]) -> None:
+    served, cookie, package = hostile
+    with diadem.open_node(served.process.args[4]) as node:  # type: ignore[index]
+        ids = [dataset.id for dataset in node.get(package)]
+    for path in (
+        "/",
+        f"/session/{package}",
+        *(f"/session/{package}/{id_}" for id_ in ids),
+        f"/vendor/{package}/{ids[0]}",
+    ):
+        status, _, content = ask(served, path, Cookie=cookie)
+        text = content.decode()
+        assert status == 200, path
+        markup = Markup()
+        markup.feed(text)
+        assert markup.scripts == [], path
+        assert not set(text) & set("\u202e\u2066"), path
+        assert "<img src=x" not in text
+    text = ask(served, f"/session/{package}", Cookie=cookie)[2].decode()
+    assert "drift bad in the first hour" in text, "notes are shown"
+    assert "[U+202E]" in text
+    links = re.findall(r'href="(/file/[^"]+)"', text)
+    assert len(links) >= 6 if os.name != "nt" else 2
+    for link in links:
+        status, headers, content = ask(served, link.replace("&amp;", "&"), Cookie=cookie)
+        assert (status, len(content) > 0) == (200, True), link
+        assert headers["content-type"] == "application/octet-stream"
+        assert "\n" not in headers["content-disposition"]
+    found = [id_ for id_ in ids if b"TITLE" in ask(served, f"/vendor/{package}/{id_}?find=title", Cookie=cookie)[2]]
+    assert len(found) == 1
+    status, headers, content = ask(served, f"/drawing/{package}/{found[0]}", Cookie=cookie)
+    assert (status, content[:4]) == (200, b"\x89PNG")
+    none = next(id_ for id_ in ids if id_ not in found)
+    status, headers, content = ask(served, f"/drawing/{package}/{none}", Cookie=cookie)
+    assert (status, headers["content-type"]) == (404, "image/svg+xml"), "what cannot be drawn says so as a picture"
+    assert b"<script" not in content
+
+
+def test_hostile_addresses(hostile: tuple[Served, str, str]) -> None:
+    served, cookie, package = hostile
+    for path in (
+        f"/drawing/{package}/d1?signal=%3Cscript%3E",
+        f"/drawing/{package}/d1?row=-1&column=99999999999999999999",
+        f"/drawing/{package}/d1?size=999999999",
+        f"/drawing/{package}/d1?crop=0,0,0,0",
+        f"/drawing/{package}/d1?crop=999999999,999999999,999999999,999999999",
+        f"/drawing/{package}/d999?signal=s1",
+        f"/drawing/{package}/..%2f..%2fx",
+        f"/numbers/{package}/d1?row=%00",
+        f"/session/{package}/d1?place.x=9999999&place.y=-1",
+        f"/session/{package}/d1?gamma=1e308&black=-1e308&white=%C3%A9",
+        f"/vendor/{package}/d1?at=0.0.0.{'0.' * 3000}0",
+        f"/vendor/{package}/d1?find=%F0%9F%92%A9%00",
+        f"/session/{package}?start=999999999&file=999999999&n=999999999&q=%22",
+    ):
+        status, _, content = ask(served, path, Cookie=cookie)
+        assert status < 500, path
+        assert b"Traceback" not in content
+        assert b"<script>" not in content
+
+
+def test_damage_while_it_is_looked_at(tmp_path: Path) -> None:
+    write_session(tmp_path / "session")
+    node, package = archived(tmp_path)
+    with diadem.open_node(node) as opened:
+        ids = {dataset.path: dataset.id for dataset in opened.get(package)}
+    for served in serve(node):
+        cookie = enter(served)
+        damaged, sound = ids["haadf_overview.tif"], ids["haadf_series.mrc"]
+        assert ask(served, f"/drawing/{package}/{damaged}", Cookie=cookie)[0] == 200
+        (file,) = (tmp_path / "store").rglob("data/haadf_overview.tif")
+        for at in range(4096, file.stat().st_size, 65536):
+            flip_byte(file, at)
+        ask(served, f"/drawing/{package}/{sound}", Cookie=cookie)  # another is opened, the first one let go
+        status, headers, content = ask(served, f"/drawing/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)
+        assert (status, headers["content-type"], headers["cache-control"]) == (502, "image/svg+xml", "no-store")
+        assert b"Damaged" in content
+        assert "not what was archived" in re.sub(r"(?:<[^<>]*>)+", " ", content.decode())
+        assert ask(served, f"/numbers/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)[0] == 502
+        for path in (f"/session/{package}", f"/session/{package}/{damaged}", "/search?q=HAADF"):
+            assert ask(served, path, Cookie=cookie)[0] == 200, "the rest works"
+        assert ask(served, f"/drawing/{package}/{sound}?row=1", Cookie=cookie)[0] == 200
+
+
+def test_a_store_that_is_away(tmp_path: Path) -> None:
+    write_session(tmp_path / "session")
+    node, package = archived(tmp_path, "ZnO boundary")
+    for served in serve(node):
+        cookie = enter(served)
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        for path in ("/", "/search?q=HAADF", "/search?q=HAADF&view=table", "/health"):
+            status, _, content = ask(served, path, Cookie=cookie)
+            assert status == 200, path
+        assert b"ZnO boundary" in ask(served, "/", Cookie=cookie)[2]
+        status, headers, content = ask(served, f"/picture/{package}?of=d5", Cookie=cookie)
+        assert headers["content-type"] == "image/svg+xml"
+        assert b"Cannot be shown" in content
+        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
+        assert status == 200, content
+        assert b'class="banner"' in content
+        assert b"ZnO boundary" in content
+        (tmp_path / "elsewhere").rename(tmp_path / "store")
+        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
+        assert (status, b'class="banner"' in content) == (200, False), "it is back"
+
+
+def memory(served: Served) -> int:
+    """The most that the process of a page has held, in MB."""
+    text = Path(f"/proc/{served.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) >> 10  # type: ignore[index]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of another process is told by /proc")
+def test_four_dimensions_of_thirty_gigabytes(tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    shape = (256, 256, 512, 448)
+    with h5py.File(tmp_path / "session" / "scan.hspy", "w") as file:
+        file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", "3.3"
+        scan = file.create_group("Experiments/scan")
+        data = scan.create_dataset("data", shape=shape, dtype="u2", chunks=(16, 16, 64, 64))
+        data[:16, :16, :64, :64] = 7
+        for number, (name, unit) in enumerate((("y", "nm"), ("x", "nm"), ("ky", "1/nm"), ("kx", "1/nm"))):
+            about = {"name": name, "size": shape[number], "scale": 1.0, "offset": 0.0, "units": unit}
+            axis = scan.create_group(f"axis-{number}")
+            axis.attrs.update(about | {"navigate": number < 2, "index_in_array": number, "_type": "UniformDataAxis"})
+        scan.create_group("metadata/General").attrs["title"] = "4D"
+        scan.create_group("metadata/Signal").attrs["signal_type"] = ""
+        scan.create_group("original_metadata")
+    node, package = archived(tmp_path)
+    for served in serve(node):
+        cookie = enter(served)
+        for query in ("of=map&size=320", "", "row=3&column=4", "row=200&column=100", "row=3&column=4&crop=0,0,64,64"):
+            status, _, content = ask(served, f"/drawing/{package}/d1?{query}", Cookie=cookie)
+            assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
+        assert ask(served, f"/session/{package}/d1", Cookie=cookie)[0] == 200
+        assert memory(served) < 400, "MB, of 30,064"
+
+
+def test_a_session_of_very_many_datasets(tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    for number in range(1500):
+        (tmp_path / "session" / f"{number:05}.bin").write_bytes(number.to_bytes(4, "little"))
+    node, package = archived(tmp_path)
+    for served in serve(node):
+        cookie = enter(served)
+        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
+        text = content.decode()
+        assert (status, text.count('class="card"')) == (200, 60)
+        assert "1 to 60 of 1500" in text
+        assert len(content) < 400_000
+        last = ask(served, f"/session/{package}?start=1440&file=1000", Cookie=cookie)[2].decode()
+        assert "01499.bin" in last
+        assert "Datasets after" not in last
+        assert "1500 of 1500" in ask(served, f"/session/{package}/d1500", Cookie=cookie)[2].decode()
