@@ -150,16 +150,20 @@ def faults(of: Document) -> Iterator[PluginError]:
 
 def _missing(of: Document) -> Iterator[PluginError]:
     """Modules, and names in them, by their source."""
+    known: dict[str, set[str] | None] = {}
     for path, dotted in _named(of.content, ()):
         module, _, name = of.absolute(dotted).partition(":")
-        try:
-            spec = importlib.util.find_spec(module)
-        except Exception as error:  # the import of a package above it
-            yield of.fault(path, f"'{dotted}' cannot be looked for: {type(error).__name__}: {error}")
-            continue
-        if spec is None:
-            yield of.fault(path, f"there is no module '{module}'")
-        elif (names := _names(spec)) is not None and name not in names:
+        if module not in known:
+            try:
+                spec = importlib.util.find_spec(module)
+            except Exception as error:  # the import of a package above it
+                yield of.fault(path, f"'{dotted}' cannot be looked for: {type(error).__name__}: {error}")
+                continue
+            if spec is None:
+                yield of.fault(path, f"there is no module '{module}'")
+                continue
+            known[module] = _names(spec)
+        if (names := known[module]) is not None and name not in names:
             yield of.fault(path, f"there is no '{name}' in '{module}'")
 
 
