@@ -130,20 +130,8 @@ def _named(found: Sequence[Attribute], names: Sequence[str]) -> Iterator[Attribu
         yield from (attribute for attribute in found if attribute.name == name)
 
 
-def quantities(tree: Tree) -> Iterator[Found]:
-    """Numbers of the groups `microscope`, `sample` and `calibration`."""
-    for group in ("microscope", "sample", "calibration"):
-        if isinstance(content := tree.get(group), Mapping):
-            yield from _quantities(content, f"{group}/")
-
-
-def dictionary(tree: Tree) -> Iterator[Found]:
-    """Numbers of a dictionary of py4DSTEM whose names have their units."""
-    yield from _quantities(tree, "")
-
-
-def _quantities(content: Mapping[str, Any], prefix: str) -> Iterator[Found]:
-    """Numbers of one group."""
+def quantities(content: Tree) -> Iterator[Found]:
+    """Numbers of a group, or of a dictionary of py4DSTEM."""
     found = list(attributes(content))
     bare = {attribute.name: attribute.value for attribute in found if attribute.unit == ""}
     tension = bare.get("high tension")
@@ -154,7 +142,7 @@ def _quantities(content: Mapping[str, Any], prefix: str) -> Iterator[Found]:
         for attribute in _named(found, said["names"]):
             number = attribute.number(wanted, said.get("ncem", "") if known else "")
             if number is not None and _is_measured(field, wanted, number[0], attribute):
-                yield Found(field, number[0], prefix + attribute.key, attribute.raw, number[1])
+                yield Found(field, number[0], attribute.key, attribute.raw, number[1])
                 break
 
 

@@ -62,15 +62,10 @@ def _section(kind: int, lines: Mapping[str, str]) -> str:
     return _RECORDS.get(kind, "SEM" if not kind else f"record {kind}")
 
 
-def _place(tree: Tree, section: str) -> str:
-    """Key of a section: those of a tag stand below the tag's name."""
-    return f"TESCAN/{section}" if "TESCAN" in tree else section
-
-
 def _columns(tree: Tree) -> list[str]:
-    """Sections of columns; a header has the one that made the image."""
-    sections = look_up(tree, "TESCAN") if "TESCAN" in tree else tree
-    return [name for name in ("SEM", "FIB") if isinstance(sections.get(name), Mapping)]
+    """Sections of columns; a header has the one that made the image. Those of a tag stand below the tag's name."""
+    above = "TESCAN/" if "TESCAN" in tree else ""
+    return [f"{above}{name}" for name in ("SEM", "FIB") if isinstance(look_up(tree, f"{above}{name}"), Mapping)]
 
 
 def has_one_column(tree: Tree) -> bool:
@@ -78,12 +73,9 @@ def has_one_column(tree: Tree) -> bool:
     return len(_columns(tree)) == 1
 
 
-def ions(tree: Tree) -> Iterator[Found]:
+def ions(section: Mapping[str, str]) -> Iterator[Found]:
     """Species of an ion column by the names of its source."""
-    if _columns(tree) != ["FIB"]:
-        return
-    place = _place(tree, "FIB")
-    for key, raw in look_up(tree, place).items():
+    for key, raw in section.items():
         if re.search("gun|source|ion|column|species", key, re.IGNORECASE) and (ion := ion_of(raw)):
-            yield Found("beam.species", ion, f"{place}/{key}", raw, status="derived")
+            yield Found("beam.species", ion, key, raw, status="derived")
             return

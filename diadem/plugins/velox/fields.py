@@ -124,13 +124,13 @@ def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
 
 def field_of_view(tree: Tree) -> Iterator[Found]:
     """Width and height of the image: of the whole scan, less where only a part of it was scanned."""
-    for axis, direction, sides in (("x", "x", ("left", "right")), ("y", "y", ("top", "bottom"))):
+    for axis, sides in (("x", ("left", "right")), ("y", ("top", "bottom"))):
         key = f"Optics/FullScanFieldOfView/{axis}"
         whole = float(look_up(tree, key))
         near, far = (float(look_up(tree, f"Scan/ScanArea/{side}")) for side in sides)
         if not 0 <= near < far <= 1:
             continue
-        field = f"optics.field_of_view_{direction}"
+        field = f"optics.field_of_view_{axis}"
         if (near, far) == (0.0, 1.0):
             yield Found(field, whole, key, look_up(tree, key), "m")
         else:
