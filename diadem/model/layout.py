@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -42,10 +43,14 @@ class ArrayLayout:
     @classmethod
     def packed(cls, file: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
         """An array without gaps whose last index counts fastest."""
-        item = int(dtype[2:])
-        return cls(file, offset, dtype, shape, tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape))))
+        return cls(file, offset, dtype, shape, steps(shape, int(dtype[2:])))
 
     @property
     def end(self) -> int:
         """The byte behind the last element, where the first index counts slowest and forwards."""
         return self.offset + self.shape[0] * self.strides[0]
+
+
+def steps(shape: Sequence[int], item: int) -> tuple[int, ...]:
+    """Strides of an array without gaps, of elements or records of so many bytes, the first axis the slowest."""
+    return tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape)))
