@@ -108,7 +108,7 @@ def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[A
 
 
 def single(value: Any) -> float:
-    """A number of 32 bits with the digits that it was written with: 22.3, not 22.299999237060547."""
+    """A number of 32 bits with the seven digits that these hold: 22.3, not 22.299999237060547."""
     return float(f"{float(value):.7g}")
 
 

@@ -162,7 +162,21 @@ class Later:
 def axis(
     name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
 ) -> dict[str, Any]:
-    """One of the axes of a `Signal`."""
+    """One of the axes of a `Signal`, evenly spaced.
+
+    Parameters
+    ----------
+    name : str
+        ``x``, ``Energy`` …; "" is none.
+    size : int
+        Pixels or channels.
+    scale, offset : float
+        Length of one of them, and place of the first, in `units`.
+    units : str
+        Any that `diadem.terms.units` knows; "" is none.
+    navigate : bool
+        Whether it leads from one spectrum, pattern or picture to the next.
+    """
     return {"name": name, "size": size, "scale": scale, "offset": offset, "units": units, "navigate": navigate}
 
 

@@ -42,7 +42,13 @@ class ArrayLayout:
 
     @classmethod
     def packed(cls, file: str, offset: int, dtype: str, shape: tuple[int, ...]) -> ArrayLayout:
-        """An array without gaps whose last index counts fastest."""
+        """An array without gaps whose last index counts fastest.
+
+        Parameters
+        ----------
+        file, offset, dtype, shape
+            As in the class; the stored type is one of numbers: ``<u2``.
+        """
         return cls(file, offset, dtype, shape, steps(shape, int(dtype[2:])))
 
     @property

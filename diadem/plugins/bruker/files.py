@@ -5,7 +5,6 @@ Both hold XML, and RosettaSciIO has signals and axes, but for what is put right 
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal
 from diadem.hooks.text import entries
 from diadem.hooks.times import moments
-from diadem.terms.dates import clock
+from diadem.terms.dates import moment_of
 from diadem.terms.fields import symbols_among
 
 #: First bytes of the container, "AidAim SFS"; where it says the bytes of a chunk, and their number; bytes before them.
@@ -166,10 +165,7 @@ def _elements(tree: Any, kind: str, key: str) -> Iterator[Found]:
 
 
 def acquired(header: Tree) -> Iterator[Found]:
-    """Day, month and year, whatever stands between them in other programs; hours and minutes without zeros."""
+    """Day, month and year; hours and minutes without zeros."""
     date, hour = str(header["Date"]), str(header["Time"])
-    day, month, year = (int(part) for part in date.split("."))
-    time = clock(":".join(f"{int(part):02d}" for part in hour.split(":")))
-    if time is not None:
-        local = dt.datetime.combine(dt.date(year, month, day), time)
-        yield from moments("time.acquired_start", "Date + Time", f"{date} {hour}", local=local)
+    local = moment_of(date, ":".join(f"{int(part):02d}" for part in hour.split(":")))
+    yield from moments("time.acquired_start", "Date + Time", f"{date} {hour}", local=local)

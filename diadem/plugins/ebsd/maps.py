@@ -50,7 +50,8 @@ _UP, _UP_GRID = struct.Struct("<4I"), struct.Struct("<x2IB2d")
 _WIDEST, _LONGEST_STEP = 16384, 1e6
 
 #: Rows and columns of a map, or the length of a line; steps between rows and between columns, as they are written.
-Shape, Steps = tuple[int, ...], tuple[Any, Any]
+Shape = tuple[int, ...]
+Steps = tuple[Any, Any]
 
 
 def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: ArrayLayout | None = None) -> Signal:
@@ -76,9 +77,9 @@ def open_ctf(files: Files) -> Opened:
     head, lines = _head(files, _CTF)
     tree = ctf(lines)
     shape = grid(tree.get("YCells"), tree.get("XCells"))
-    steps = tree.get("YStep"), tree.get("XStep")
     names = lines[-1].split("\t")
-    return Opened(_texts(files, len(head), names, shape, steps), [_block("ctf-head", tree, head)])
+    points = _texts(files, len(head), names, shape, (tree.get("YStep"), tree.get("XStep")))
+    return Opened(points, [_block("ctf-head", tree, head)])
 
 
 def ctf(lines: Sequence[str]) -> dict[str, str]:
@@ -175,8 +176,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
         raise ReaderError(f"{left} bytes are not {points} points of {record} bytes", where=name)
     offset = 0
     for title, kind in fields:
-        strides = (shape[-1] * record, record)[-len(shape) :]
-        layout = ArrayLayout(name, offset, kind, shape, strides)
+        layout = ArrayLayout(name, offset, kind, shape, (shape[-1] * record, record)[-len(shape) :])
         if title.lower() not in _PLACES:
             yield signal(title, map_axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
         offset += int(kind[-1])

@@ -76,7 +76,7 @@ def layout(files: Files) -> ArrayLayout | None:
     name = files.entry
     if name.lower().endswith(".spc"):
         header = read_spectrum(files[name].read_at(0, SPECTRUM_SIZE))
-        return None if header is None else ArrayLayout(name, header["dataStart"], "<u4", (header["numPts"],), (4,))
+        return None if header is None else ArrayLayout.packed(name, header["dataStart"], "<u4", (header["numPts"],))
     header = read_map(files[name].read_at(0, _MAP_HEADER))
     if header is None or header["countBytes"] not in _COUNTS:
         return None

@@ -18,7 +18,7 @@ from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import CutShort, Files, Later, Opened, Signal, laid_out
 from diadem.hooks.text import xml
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 from diadem.terms.dates import c_time, from_epoch, offset_of
 
 #: Bytes of a document; those seen have 4 to 6 thousand.
@@ -61,11 +61,10 @@ def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
 
     for one in files.read({raw: []}):
         shape = [int(axis["size"]) for axis in one["axes"]]
-        steps = [130 * _ROW * prod(shape[place + 1 : -2]) for place in range(len(shape) - 2)]
         if raw not in files:  # what the document says holds all the same
             yield Signal.from_reader({**one, "data": Later(tuple(shape), np.dtype("<f4"), fail)})
             continue
-        array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps, _ROW, 4))
+        array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps(shape[:-2], 130 * _ROW), _ROW, 4))
         if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
             raise CutShort(raw, needed, files[raw].size)
         yield from laid_out([one], [array])

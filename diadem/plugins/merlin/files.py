@@ -12,7 +12,6 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,7 +21,7 @@ from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short
 from diadem.hooks.text import quantity
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import YEARS, clock, iso, text_of
 
@@ -131,9 +130,8 @@ def _signals(files: Files, first: Header | None, described: Mapping[str, Any]) -
     rows, columns = first.shape
     item = np.dtype(first.dtype).itemsize
     shape = (*scan, rows, columns)
-    steps = [first.step * prod(scan[place + 1 :]) for place in range(len(scan))]
     # the first row of the array is the last in the file
-    start, strides = first.length + (rows - 1) * columns * item, (*steps, -columns * item, item)
+    start, strides = first.length + (rows - 1) * columns * item, (*steps(scan, first.step), -columns * item, item)
     missing = reader.size % first.step
     why = f"its frames have {first.step} bytes each, the last has {missing}"
     yield Signal(

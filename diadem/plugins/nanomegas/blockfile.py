@@ -12,7 +12,7 @@ from typing import Any
 
 from diadem.hooks.fields import Block, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 
 _NAMES = (
     "ID", "MAGIC", "Data_offset_1", "Data_offset_2", "UNKNOWN1", "DP_SZ", "DP_rotation", "NX", "NY", "Scan_rotation",
@@ -40,7 +40,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
     edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
     step = _BEFORE + edge * edge
-    shape, strides = (rows, columns, edge, edge), (columns * step, step, edge, 1)
+    shape, strides = (rows, columns, edge, edge), (*steps((rows, columns), step), edge, 1)
     array = ArrayLayout(files.entry, tree["Data_offset_2"] + _BEFORE, "|u1", shape, strides)
     size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
     flat = 0 not in array.shape and size <= reader.size
@@ -80,11 +80,11 @@ def _axes(tree: Tree, shape: tuple[int, ...]) -> list[dict[str, Any]]:
 
     RosettaSciIO gives these units to what is not known, too.
     """
-    steps = {"y": tree["SY"], "x": tree["SX"]} if has_scale(tree) else {}
+    lengths = {"y": tree["SY"], "x": tree["SX"]} if has_scale(tree) else {}
     pixels = dict.fromkeys(("dy", "dx"), 100.0 / tree["SDP"]) if tree["SDP"] else {}
-    units = dict.fromkeys(steps, "nm") | dict.fromkeys(pixels, "cm")
+    units = dict.fromkeys(lengths, "nm") | dict.fromkeys(pixels, "cm")
     return [
-        axis(name, size, {**steps, **pixels}.get(name, 1.0), 0.0, units.get(name, ""), navigate=name in ("y", "x"))
+        axis(name, size, {**lengths, **pixels}.get(name, 1.0), 0.0, units.get(name, ""), navigate=name in ("y", "x"))
         for name, size in zip(("y", "x", "dy", "dx"), shape, strict=True)
     ]
 
