@@ -344,12 +344,17 @@ def _mean(data: Any, outer: int, told: list[str], where: str) -> Any:
     """What the places of a scan, or the frames of a stack, have in common: of as many as the budget allows."""
     if not outer:
         raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
-    step = 1
-    while step < max(data.shape[:outer]):
-        if _touched(data, [*([slice(None, None, step)] * outer), *([slice(None)] * (data.ndim - outer))]) <= BUDGET:
-            break
+    rest = [slice(None)] * (data.ndim - outer)
+    step, most = 1, max(data.shape[:outer])
+    while step < most and _touched(data, [*([slice(None, None, step)] * outer), *rest]) > BUDGET:
         step *= 2
-    part = data[(slice(None, None, step),) * outer]
+    if step < most or not hasattr(data, "chunks"):
+        part = data[(slice(None, None, step),) * outer]
+    else:  # what is read with one place in the middle comes along
+        middle = [
+            (n // 2 // chunks[0] * chunks[0], chunks[0]) for n, chunks in zip(data.shape, data.chunks, strict=True)
+        ]
+        part = data[tuple(slice(start, start + size) for start, size in middle[:outer])]
     told.append(f"mean of {math.prod(part.shape[:outer]):,} of {math.prod(data.shape[:outer]):,}")
     return part.mean(axis=tuple(range(outer)), dtype=np.complex128 if data.dtype.kind == "c" else np.float64)
 
@@ -361,7 +366,8 @@ def _map(
     data = data[(*picked, *parts)]
     usual = max(1, max(data.shape[:2]) // (2 * size))
     places, channels = _steps(data, usual)
-    part = data[tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))]
+    # Channels are taken from the middle of their steps: in the corner of a pattern there is nothing to see.
+    part = data[(slice(None, None, places),) * 2 + (slice(channels // 2, None, channels),) * inner]
     told.append("sum at each place" if inner else "map")
     if places > usual:
         told.append(f"1 of {places} places in each direction")
@@ -382,7 +388,7 @@ def _steps(data: Any, usual: int) -> tuple[int, int]:
         if places > usual and least // places < _FEWEST:
             break
         for channels in _doubled(1, min(data.shape[2:]) if inner else 1):
-            cost = _touched(data, [slice(None, None, step) for step in (places, places, *([channels] * inner))])
+            cost = _touched(data, [slice(None, None, places)] * 2 + [slice(channels // 2, None, channels)] * inner)
             ways.append((cost, places, channels))
     return min(ways, key=lambda way: (max(way[0], BUDGET), way[1] ** 2 * way[2] ** inner))[1:]
 
