@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from diadem.archive.package import Package
+    from diadem.model.signals import Signal
 
 #: Bytes of the chunks that are read for one picture.
 BUDGET: Final = 64 << 20
@@ -131,6 +132,15 @@ class Part:
         sink = io.BytesIO()
         drawn.save(sink, "PNG", compress_level=3)
         return Picture(sink.getvalue(), drawn.width, drawn.height, ", ".join(filter(None, (*self.told, scale))))
+
+
+def sizes_of(signal: Signal) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sizes of the scan or stack that a signal of a record is, and of what lies behind each of its places."""
+    by = "spectrum" if signal.kind.startswith(("spectrum", "time")) else "image"
+    axes = [axis.document for axis in signal.axes]
+    order, count = places_first(axes, signal.shape, {"Signal": {"record_by": by}})
+    sizes = tuple(signal.shape[place] for place in order)
+    return sizes[:count], sizes[count:]
 
 
 def picture_of(
