@@ -192,3 +192,9 @@ def test_no_parser_raises_what_is_no_error_of_ours(tmp_path: Path) -> None:
     assert document["faults"] == []
     assert document["rounds"] > 200
     assert 0 < document["peak bytes"] < 300e6
+
+
+def test_pictures(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "pictures.py", "--scale", "0.001")
+    assert {row["file"] for row in document["pictures"]} == {"stack.mrc", "image.mrc", "scan.hspy", "thirty.hspy"}
+    assert "the first picture" in printed

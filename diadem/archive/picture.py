@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from diadem.archive.package import Package
+    from diadem.model.signals import Signal
 
 #: Bytes of the chunks that are read for one picture.
 BUDGET: Final = 64 << 20
@@ -131,6 +132,15 @@ class Part:
         sink = io.BytesIO()
         drawn.save(sink, "PNG", compress_level=3)
         return Picture(sink.getvalue(), drawn.width, drawn.height, ", ".join(filter(None, (*self.told, scale))))
+
+
+def sizes_of(signal: Signal) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sizes of the scan or stack that a signal of a record is, and of what lies behind each of its places."""
+    by = "spectrum" if signal.kind.startswith(("spectrum", "time")) else "image"
+    axes = [axis.document for axis in signal.axes]
+    order, count = places_first(axes, signal.shape, {"Signal": {"record_by": by}})
+    sizes = tuple(signal.shape[place] for place in order)
+    return sizes[:count], sizes[count:]
 
 
 def picture_of(
@@ -344,12 +354,17 @@ def _mean(data: Any, outer: int, told: list[str], where: str) -> Any:
     """What the places of a scan, or the frames of a stack, have in common: of as many as the budget allows."""
     if not outer:
         raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
-    step = 1
-    while step < max(data.shape[:outer]):
-        if _touched(data, [*([slice(None, None, step)] * outer), *([slice(None)] * (data.ndim - outer))]) <= BUDGET:
-            break
+    rest = [slice(None)] * (data.ndim - outer)
+    step, most = 1, max(data.shape[:outer])
+    while step < most and _touched(data, [*([slice(None, None, step)] * outer), *rest]) > BUDGET:
         step *= 2
-    part = data[(slice(None, None, step),) * outer]
+    if step < most or not hasattr(data, "chunks"):
+        part = data[(slice(None, None, step),) * outer]
+    else:  # what is read with one place in the middle comes along
+        middle = [
+            (n // 2 // chunks[0] * chunks[0], chunks[0]) for n, chunks in zip(data.shape, data.chunks, strict=True)
+        ]
+        part = data[tuple(slice(start, start + size) for start, size in middle[:outer])]
     told.append(f"mean of {math.prod(part.shape[:outer]):,} of {math.prod(data.shape[:outer]):,}")
     return part.mean(axis=tuple(range(outer)), dtype=np.complex128 if data.dtype.kind == "c" else np.float64)
 
@@ -361,7 +376,8 @@ def _map(
     data = data[(*picked, *parts)]
     usual = max(1, max(data.shape[:2]) // (2 * size))
     places, channels = _steps(data, usual)
-    part = data[tuple(slice(None, None, step) for step in (places, places, *([channels] * inner)))]
+    # Channels are taken from the middle of their steps: in the corner of a pattern there is nothing to see.
+    part = data[(slice(None, None, places),) * 2 + (slice(channels // 2, None, channels),) * inner]
     told.append("sum at each place" if inner else "map")
     if places > usual:
         told.append(f"1 of {places} places in each direction")
@@ -382,7 +398,7 @@ def _steps(data: Any, usual: int) -> tuple[int, int]:
         if places > usual and least // places < _FEWEST:
             break
         for channels in _doubled(1, min(data.shape[2:]) if inner else 1):
-            cost = _touched(data, [slice(None, None, step) for step in (places, places, *([channels] * inner))])
+            cost = _touched(data, [slice(None, None, places)] * 2 + [slice(channels // 2, None, channels)] * inner)
             ways.append((cost, places, channels))
     return min(ways, key=lambda way: (max(way[0], BUDGET), way[1] ** 2 * way[2] ** inner))[1:]
 

@@ -13,10 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from diadem.archive.overview import dataset_table
-from diadem.archive.picture import RANKS
+from diadem.archive.picture import RANKS, sizes_of
 from diadem.archive.plot import Contrast, frame_of
 from diadem.errors import DiademError, IntegrityError, UsageError
-from diadem.extract.axes import places_first
 from diadem.model.plain_text import marked
 from diadem.model.record import Dataset
 from diadem.model.signals import Signal
@@ -62,11 +61,7 @@ class Look:
     @classmethod
     def of(cls, signal: Signal, asked: QueryParams) -> Look:
         """What an address asks for; what there is not is left out."""
-        by = "spectrum" if signal.kind.startswith(("spectrum", "time")) else "image"
-        axes = [axis.document for axis in signal.axes]
-        order, count = places_first(axes, signal.shape, {"Signal": {"record_by": by}})
-        sizes = tuple(signal.shape[place] for place in order)
-        outer, inner = sizes[:count], sizes[count:]
+        outer, inner = sizes_of(signal)
         kinds = {(0, 1): "spectrum", (0, 2): "image", (1, 2): "stack", (1, 1): "lines", (2, 1): "scan", (2, 2): "scan"}
         kind = kinds.get((len(outer), len(inner)), "other")
         at: Any = _numbers(asked, ("row", "column")[: len(outer)]) if kind in ("stack", "lines", "scan") else None

@@ -66,7 +66,7 @@ class FacetField:
     def term(self, value: str) -> str:
         """The part of a search that finds what has a value; see `FacetField.shown`."""
         if self.kind == YEAR:
-            return f"date:{value}"
+            return f"year:{value}"
         if self.kind == "number":
             return f"{self.name}={written_number(value, self.unit)}"
         if self.kind in (STORE, QUALITY):

@@ -20,10 +20,13 @@ from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.facet_fields import DISPUTED, KEPT, UNJUDGED, FacetField, name_of
+from diadem.node.catalogue.facts import SESSION_END, day_of
 from diadem.node.catalogue.spans import full, mask, written
 
 #: Packages in one go.
 _TOGETHER: Final = 500
+#: Years of a session that are counted: where it is more, a clock was wrong.
+_LONGEST_SESSION: Final = 50
 #: Bits of a code that are the number of its field.
 FIELD_BITS: Final = 5
 #: Where a connection keeps the packages that were touched in its transaction.
@@ -179,11 +182,18 @@ def _of_facts(
 
 
 def _of_years(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
+    """Every year in which a session was, from its first day to its last."""
+    numbers, keys = tables.numbers.c, list(sizes)
+    ends = select(numbers.package, numbers.number).join(tables.keys, numbers.key == tables.keys.c.code)
+    ends = ends.where(among(numbers.package, keys), tables.keys.c.name == SESSION_END)
+    last = {package: day_of(moment).year for package, moment in connection.execute(ends)}
     rows = select(_packages.seq, _packages.date).where(
-        among(_packages.seq, list(sizes)), func.coalesce(_packages.date, "") != ""
+        among(_packages.seq, keys), func.coalesce(_packages.date, "") != ""
     )
     for package, date in connection.execute(rows):
-        yield package, field, date[:4], date[:4], full(sizes[package]), True
+        first = int(date[:4])
+        for year in range(first, min(max(first, last.get(package, first)), first + _LONGEST_SESSION) + 1):
+            yield package, field, f"{year:04}", f"{year:04}", full(sizes[package]), True
 
 
 def _of_stores(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:

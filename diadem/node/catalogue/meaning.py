@@ -325,7 +325,7 @@ def _condition(key: Key, operator: str, text: str) -> Condition:
                 f"'{key.name}' is a text, and has no order", f"Write {key.name}:{text} or {key.name}={text}."
             )
         return _textual(key, operator, text)
-    if key.kind in ("day", "ingested", "time"):
+    if key.kind in ("day", "year", "ingested", "time"):
         return _dated(key, operator, text)
     low, high = _interval(key, operator, text)
     return Between(key.of, low, high) if key.kind == "number" else Count(key.of[0], low, high)
@@ -453,10 +453,14 @@ def _number(key: Key, text: str, otherwise: str) -> float:
 def _dated(key: Key, operator: str, text: str) -> Condition:
     """A span of days, of moments of archiving, or of times that instruments noted."""
     low, high = _span(operator, text)
-    if key.kind == "day":
+    if key.kind in ("day", "year"):
         if any(limit is not None and limit.time() != _MIDNIGHT for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
-        return Days(*day_range(low.date() if low else None, high.date() if high else None))
+        first, end = low.date() if low else None, high.date() if high else None
+        if key.kind == "day" or low is None:
+            return Days(*day_range(first, end))
+        lasted = Between((facts.SESSION_END,), (low - _EPOCH).total_seconds(), math.inf)
+        return AllOf((Days(*day_range(None, end)), AnyOf((Days(*day_range(first, None)), lasted))))
     if key.kind == "ingested":
         return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
     first = (low - _EPOCH).total_seconds() if low else -math.inf

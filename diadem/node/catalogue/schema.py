@@ -14,7 +14,7 @@ from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.tables import metadata, schema_version
 
 #: Raised by one with every change of the tables, or of what stands in them.
-VERSION: Final = 5
+VERSION: Final = 6
 
 
 def require(place: Place, *, read_only: bool) -> None:

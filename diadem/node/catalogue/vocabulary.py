@@ -62,7 +62,7 @@ _OWN: Final[Mapping[str, Key]] = {
     "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "date": Key("date", "day"),
-    "year": Key("date", "day"),  # as results are counted by it
+    "year": Key("year", "year"),  # as results are counted by it: of any day of the session
     facts.SESSION_DATE: Key("date", "day"),
     facts.SESSION_END: Key(facts.SESSION_END, "time", (facts.SESSION_END,)),
     "ingested": Key("ingested", "ingested"),

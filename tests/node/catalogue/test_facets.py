@@ -204,7 +204,7 @@ def test_frames(catalogue: Catalogue) -> None:
     frame = catalogue.facets("haadf", fields=["detector", "year"]).to_dataframe()
     assert frame.to_dict("records") == [
         {"field": "detector", "value": "HAADF", "packages": 1, "datasets": 1, "term": "detector=HAADF"},
-        {"field": "year", "value": "2026", "packages": 1, "datasets": 1, "term": "date:2026"},
+        {"field": "year", "value": "2026", "packages": 1, "datasets": 1, "term": "year:2026"},
     ]
     assert frame.attrs == {"query": "haadf", "total": 1, "exact": True}
     assert str(frame["packages"].dtype) == "int64"

@@ -81,3 +81,22 @@ def test_a_date_can_be_amended_and_is_what_is_found(lab: Lab) -> None:
     for wrong in ("14.03.2023", "2023", ""):
         with pytest.raises(UsageError, match=r"session\.date cannot be"):
             lab.node.amend(row.id, {"session.date": wrong})
+
+
+def test_a_session_counts_in_every_year_of_its_span(lab: Lab) -> None:
+    row, other = archived(lab, "2019-05-02 long"), archived(lab, "2020-01-01 other")
+    lab.node.amend(row.id, {"session.end_date": "2021-02-03"})
+    (years,) = lab.node.facets("", fields=["year"]).facets
+    assert {one.text: one.packages for one in years.values} == {"2019": 1, "2020": 2, "2021": 1}
+    for one in years.values:
+        assert lab.node.search(one.term).total == one.packages, one.term
+    for asked, ids in (
+        ("year:2018", set()),
+        ("year:2021", {row.id}),
+        ("year:2020..2023", {row.id, other.id}),
+        ("year>=2021", {row.id}),
+        ("year<2020", {row.id}),
+        ("year:2022", set()),
+        ("date:2020", {other.id}),
+    ):
+        assert {one.id for one in lab.node.search(asked).rows} == ids, asked
