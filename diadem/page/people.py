@@ -22,6 +22,8 @@ PLACE: Final = "/people"
 #: Grants on one page, and packages of one that are named.
 _MOST: Final = 200
 _MOST_NAMED: Final = 12
+#: Sessions that are offered to be chosen.
+_MOST_OFFERED: Final = 50
 #: Fields of the form of a grant; and what may be granted, as people say it.
 _GRANTED: Final = ("what", "to", "right", "expires", "not_before", "purpose", "require", "recipient")
 _RIGHTS: Final = (
@@ -67,6 +69,11 @@ def _others(state: PageState) -> list[str]:
     return [one for one in users if one != me] + [f"*@{peer.name}" for peer in state.node.peers]
 
 
+def _sessions(state: PageState) -> list[tuple[str, str]]:
+    """The newest sessions, to choose from: the beginning of each id, and its title."""
+    return [(row.id.removeprefix("diadem:")[:12], row.title) for row in state.node.search(limit=_MOST_OFFERED)]
+
+
 def people(state: PageState, request: Request, **more: Any) -> Response:
     """The users of the node and what was granted, with forms for both."""
     listed = state.node.grants()[::-1]
@@ -76,6 +83,8 @@ def people(state: PageState, request: Request, **more: Any) -> Response:
         grants=[_given(state, one.grant, one.state) for one in listed[:_MOST]],
         left_out=len(listed) - _MOST,
         others=_others(state),
+        sessions=_sessions(state),
+        samples=[f"sample:{one.identifier}" for one in state.node.samples],
         rights=_RIGHTS,
         tickets=[one for one in state.node.peers.tickets() if one.kind == "user"],
         direct_only=DIRECT_ONLY,
@@ -213,4 +222,4 @@ def why(state: PageState, request: Request) -> Response:
             values |= {"package": found.id}
         except DiademError as error:
             values["problem"] = error
-    return state.page("why.html", others=_others(state), rights=_RIGHTS, **values)
+    return state.page("why.html", others=_others(state), sessions=_sessions(state), rights=_RIGHTS, **values)
