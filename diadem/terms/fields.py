@@ -162,6 +162,12 @@ def symbols_among(names: Iterable[object]) -> list[str]:
     return found if set(found) <= set(chemical_symbols()) else []
 
 
+def ion_of(source: object) -> str:
+    """Ion of a source by what it is called, "" where that says nothing; liquid metal ion sources are of gallium."""
+    match = re.search(r"\b(?:(gallium|ga\+?|lmis)|(xenon|xe\+?))\b", str(source), re.IGNORECASE)
+    return "" if match is None else "Ga" if match[1] else "Xe"
+
+
 def maker_in(model: str) -> str:
     """The maker whose name, or whose way of naming models, stands in the name of a model; else ""."""
     makers = _document()["makers"].items()
