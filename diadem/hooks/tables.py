@@ -52,7 +52,8 @@ def tables_of(of: Document) -> Mapping[str, Table]:
     for kind, field, said, path in _statements(of):
         rules = made.setdefault(kind, [])
         try:
-            rules.extend(_rule(of, field, said, base, path) for base in several(said.get("base", "")))
+            bases = [""] if "places" in said else several(said.get("base", ""))
+            rules.extend(_rule(of, field, said, base, path) for base in bases)
         except PluginError as fault:
             if of.judged is None:
                 raise
