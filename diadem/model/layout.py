@@ -60,3 +60,19 @@ class ArrayLayout:
 def steps(shape: Sequence[int], item: int) -> tuple[int, ...]:
     """Strides of an array without gaps, of elements or records of so many bytes, the first axis the slowest."""
     return tuple(item * prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def pieces_of(array: ArrayLayout) -> list[ByteRange]:
+    """Where the records of an array without gaps inside them lie; one piece where nothing is between them."""
+    length = prod(array.shape[1:]) * array.strides[-1]
+    if array.strides[0] == length:
+        return [(array.offset, array.offset + array.shape[0] * length)]
+    starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
+    return [(start, start + length) for start in starts]
+
+
+def besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
+    """All bytes of a file of this size but those of its arrays."""
+    pieces = sorted(piece for array in arrays for piece in pieces_of(array))
+    edges = [0, *(edge for piece in pieces for edge in piece), size]
+    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]

@@ -22,7 +22,7 @@ from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
 from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.hooks.text import number
-from diadem.model.layout import ArrayLayout, ByteRange, steps
+from diadem.model.layout import ArrayLayout, besides, pieces_of, steps
 from diadem.plugins.gatan.tags import Directory, read_directory
 
 if TYPE_CHECKING:
@@ -62,12 +62,7 @@ def _signals(files: Files, directory: Directory) -> Iterator[Signal]:
     if not arrays:
         yield from _by_reader(files)
         return
-    rest, place = list[ByteRange](), 0  # everything between the arrays: all tags
-    for array in sorted(arrays, key=lambda array: array.offset):
-        rest.append((place, array.offset))
-        place = _end(array)
-    rest.append((place, files[name].size))
-    read = cache(lambda: files.read({name: rest}))
+    read = cache(lambda: files.read({name: besides(arrays, files[name].size)}))  # of all tags
     for place_, ((_, image), array) in enumerate(zip(images(directory.tree), arrays, strict=True)):
         yield _signal(image, array, name, partial(lambda number: read()[number], place_))
 
@@ -99,7 +94,7 @@ def layouts(directory: Directory, name: str, size: int) -> list[ArrayLayout]:
     found = [_layout(image, name) for _, image in images(directory.tree)]
     arrays = [array for array in found if array is not None]
     certain = directory.whole and directory.little_endian and len(arrays) == len(found)
-    return arrays if certain and all(_end(array) <= size for array in arrays) else []
+    return arrays if certain and all(pieces_of(array)[-1][1] <= size for array in arrays) else []
 
 
 def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
@@ -114,11 +109,6 @@ def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
         return None
     shape = tuple(lengths[::-1])
     return ArrayLayout(name, data["offset"], dtype, shape, steps(shape, item))
-
-
-def _end(array: ArrayLayout) -> int:
-    """The byte after an array without gaps."""
-    return array.offset + array.shape[0] * array.strides[0]
 
 
 def _signal(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -23,7 +23,7 @@ from diadem.hooks.binary import stream_of
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal, laid_out
 from diadem.hooks.tiff import NotTiff, Tiff
-from diadem.model.layout import ArrayLayout, ByteRange, steps
+from diadem.model.layout import ArrayLayout, besides, pieces_of, steps
 from diadem.terms.units import convert
 
 
@@ -42,7 +42,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]:
     name, size = files.entry, files[files.entry].size
     arrays = _arrays(name, stream, size) if whole else []
-    read = _without_arrays(files.path({name: _besides(arrays, size)})) if arrays else []
+    read = _without_arrays(files.path({name: besides(arrays, size)})) if arrays else []
     for one, array in zip(read, arrays, strict=False):
         stored = np.dtype(array.dtype)
         if one["data"].dtype.newbyteorder(stored.byteorder) == stored:  # the reader has it as this machine would
@@ -76,7 +76,7 @@ def _arrays(name: str, stream: BinaryIO, size: int) -> list[ArrayLayout]:
     except Exception as error:  # the reader says what is wrong with the file
         logging.getLogger(__name__).debug("pages of %s: %r", name, error)
         return []
-    whole = [array for array in arrays if array is not None and max(stop for _, stop in _pieces(array)) <= size]
+    whole = [array for array in arrays if array is not None and max(stop for _, stop in pieces_of(array)) <= size]
     return whole if len(whole) == len(arrays) else []
 
 
@@ -100,22 +100,6 @@ def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
         return None
     shape = (len(pages), *(int(size) for size in first.shape))
     return ArrayLayout(name, starts[0], stored.str, shape, (apart.pop(), *steps(shape[1:], stored.itemsize)))
-
-
-def _pieces(array: ArrayLayout) -> list[ByteRange]:
-    """Where the pages of an array lie; one piece where nothing is between them."""
-    item = np.dtype(array.dtype).itemsize
-    if array.strides == steps(array.shape, item):
-        return [(array.offset, array.offset + prod(array.shape) * item)]
-    starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
-    return [(start, start + prod(array.shape[1:]) * item) for start in starts]
-
-
-def _besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
-    """All bytes but the arrays'."""
-    pieces = sorted(piece for array in arrays for piece in _pieces(array))
-    edges = [0, *(edge for piece in pieces for edge in piece), size]
-    return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
 
 
 # -- ImageJ and Fiji, whose files have their scale in tags of TIFF and a text -----------------------------------------

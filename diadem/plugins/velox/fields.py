@@ -48,9 +48,19 @@ def own(tree: Tree) -> Iterator[str]:
         yield f"{found[0]}/"
 
 
+def camera(tree: Tree) -> Iterator[str]:
+    """Where that detector is, if it is a camera."""
+    found = _own(tree)
+    if found is not None and found[1].get("DetectorType") in (None, "ImagingDetector"):
+        yield f"{found[0]}/"
+
+
 def properties(tree: Tree) -> Iterator[str]:
     """Where what programs add of the detector is, under its name."""
-    yield f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}]."
+    name = look_up(tree, "BinaryResult/Detector")
+    if not name and (found := _own(tree)) is not None:
+        name = found[1].get("DetectorName")
+    yield f"CustomProperties/Detectors[{name}]."
 
 
 def segment(tree: Tree) -> Iterator[str]:

@@ -6,7 +6,7 @@ What is not data in SmartSEM's table: which column made the picture, and the siz
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks import text as texts
@@ -97,6 +97,13 @@ def _has_ions(tree: Tree) -> bool | None:
     if (volts := positive(_parameter(tree, "AP_FIB_EHT_ACTUAL"))) is not None:
         return volts > 0
     return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
+
+
+def extractor(tree: Tree) -> Iterator[str]:
+    """Where the voltage of the extractor is, by its name on the screen."""
+    for key, entry in tree["CZ_SEM"].items():
+        if isinstance(entry, Mapping) and entry.get("Name") == "Extractor V":
+            yield f"CZ_SEM/{key}/"
 
 
 def pixel_size(tree: Tree) -> Iterator[Found]:
