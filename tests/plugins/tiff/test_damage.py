@@ -17,8 +17,8 @@ from diadem.hooks.tables import table
 from tests.plugins import opened
 
 FAMILIES = (
-    *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan"),
-    *("hitachi", "sem_text", "pictures", "imagej", "aspex"),
+    *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "jeol", "gatan"),
+    *("hitachi", "pictures", "imagej", "aspex"),
 )
 #: Seconds in which all families must be through with one file.
 SOON = 5

@@ -13,9 +13,9 @@ from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.sightx/sightx")
+read = cutter("diadem.plugins.jeol/sightx")
 
-TABLES = tables("diadem.plugins.sightx")
+TABLES = tables("diadem.plugins.jeol")
 
 
 def made(tmp_path: Path, **changes: str) -> dict[str, Any]:

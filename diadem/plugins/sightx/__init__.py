@@ -1,1 +1,0 @@
-"""JEOL: TIFF files of SightX Viewer and of the TEM Center's cameras."""
