@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree, look_up
-from diadem.hooks.formats import CutShort, Files, Later, Opened, Signal, laid_out
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out
 from diadem.hooks.text import xml
 from diadem.model.layout import ArrayLayout, steps
 from diadem.terms.dates import c_time, from_epoch, offset_of
@@ -55,19 +56,27 @@ def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
     missing = ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
     if raw not in files and len(files) > 1:
         raise missing
-
-    def fail() -> Any:
-        raise missing
-
     for one in files.read({raw: []}):
         shape = [int(axis["size"]) for axis in one["axes"]]
         if raw not in files:  # what the document says holds all the same
-            yield Signal.from_reader({**one, "data": Later(tuple(shape), np.dtype("<f4"), fail)})
+            yield Signal.from_reader({**one, "data": _Nowhere(tuple(shape), missing)})
             continue
         array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps(shape[:-2], 130 * _ROW), _ROW, 4))
         if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
             raise CutShort(raw, needed, files[raw].size)
         yield from laid_out([one], [array])
+
+
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    """Frames whose file is not there."""
+
+    shape: tuple[int, ...]
+    why: ReaderError
+    dtype: ClassVar[Any] = np.dtype("<f4")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.why
 
 
 # -- when it was taken -------------------------------------------------------------------------------------------------
@@ -102,6 +111,7 @@ def acquisition(tree: Tree) -> Iterator[Found]:
     if start is None or end is None:
         yield from stamp(tree)
         return
+    # how long after the scan, by the same clock or by one that shows UTC
     later = None if written is None or apart is None else (written - end, written - end + apart)
     fits = later is not None and any(dt.timedelta(0) <= one <= _WRITTEN_WITHIN for one in later)
     for field, key, moment in (
