@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import diadem
-from tests.page.conftest import HOSTILE
+from tests.page.conftest import HOSTILE, ask, enter
 from tests.page.labs import Labs, labs, page_of, reading
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
@@ -95,6 +97,27 @@ def test_offers_are_answered(chromium: Any, both: Labs) -> None:
         assert "We have it already." in sender.text
         with diadem.open_node(both.bob) as node:
             assert node.transfers.show(hostile).transfer.state == "closed"
+
+
+def test_two_tabs_accept_at_the_same_moment(both: Labs) -> None:
+    one = offered(both, "twice", "Accepted twice")
+    with page_of(both.bob) as bobs:
+        cookie = enter(bobs)
+        place = f"/exchange/transfers/{one}"
+        page = ask(bobs, place, Cookie=cookie)[2].decode()
+        (word,) = set(re.findall(r'name="form_word" value="([0-9a-f]+)"', page))
+        said = {"form_word": word, "was": "offered"}
+        given = {"Cookie": cookie, "Origin": bobs.origin}
+        with ThreadPoolExecutor(2) as tabs:
+            answers = list(tabs.map(lambda _: ask(bobs, f"{place}/accept", "POST", said, **given), range(2)))
+        assert {status for status, _, _ in answers} <= {303, 409}
+        for place in (headers["location"] for status, headers, _ in answers if status == 303):
+            while b"You have accepted" not in (job := ask(bobs, place, Cookie=cookie)[2]):
+                assert b'class="problem"' not in job, job.decode()
+                time.sleep(0.2)
+    with diadem.open_node(both.bob) as node:
+        details = node.transfers.show(one)
+        assert [str(event.state) for event in details.events].count("accepted") == 1
 
 
 def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
