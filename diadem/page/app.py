@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
-from diadem.page import exchange, jobs, peers, people, results, samples, session
+from diadem.page import disk, exchange, jobs, peers, people, results, samples, session
 from diadem.page.guard import Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import ASKED, PageState
@@ -44,6 +44,8 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/exchange/rules", exchange.rules),
     ("POST", "/exchange/rules", exchange.add_rule),
     ("POST", "/exchange/rules/{rule}/remove", exchange.remove_rule),
+    ("GET", "/exchange/disk", disk.disk),
+    ("POST", "/exchange/disk", disk.take_in),
     ("GET", "/exchange/transfers/{transfer}", exchange.transfer),
     ("GET", "/exchange/transfers/{transfer}/pictures/{number}", exchange.offered_picture),
     ("POST", "/exchange/transfers/{transfer}/accept", exchange.accept),
@@ -55,6 +57,8 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/exchange/peers", peers.peers),
     ("POST", "/exchange/peers/invite", peers.invite),
     ("POST", "/exchange/peers/join", peers.join),
+    ("POST", "/exchange/peers/carriers", peers.add_carrier),
+    ("POST", "/exchange/peers/carriers/{carrier}/remove", peers.remove_carrier),
     ("GET", "/exchange/peers/{peer}", peers.peer),
     ("POST", "/exchange/peers/{peer}/confirm", peers.confirm),
     ("POST", "/exchange/peers/{peer}/rename", peers.rename),

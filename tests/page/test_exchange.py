@@ -149,6 +149,52 @@ def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
             node.peers.rename("annas-lab", "emlab")
 
 
+def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) -> None:
+    package = both.archived("posted", "By post")
+    disk, parcel = both.root / "disk", both.root / "parcel.zip"
+    with diadem.open_node(both.anna) as node:
+        sent = node.export_disk(package, "bob@boblab", disk).transfer.id
+        node.export(both.archived("zipped", "As a ZIP"), parcel, for_="Bob")
+    (both.root / "drive").mkdir()
+    with page_of(both.bob) as bobs, reading(chromium, bobs, java_script_enabled=False) as bob:
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", "disk")
+        bob.click("text=See what is in it")
+        assert "this is no whole path" in bob.text
+        bob.window.fill("[name=folder]", str(both.root / "nothing"))
+        bob.click("text=See what is in it")
+        assert bob.window.locator("main .problem").count() == 1
+        for place, told in ((disk, "the offer is weighed"), (parcel, "1 package, proven whole")):
+            bob.go("/exchange/disk")
+            bob.window.fill("[name=folder]", str(place))
+            bob.click("text=See what is in it")
+            bob.until(told)
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", str(disk))
+        bob.click("text=Take it in")
+        bob.until("By post is received")
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", str(parcel))
+        bob.click("text=Take it in")
+        bob.until("1 package taken in, every byte proven.")
+
+        bob.go("/exchange/peers")
+        bob.unfold()
+        bob.window.fill("[name=carrier]", "drive")
+        bob.window.fill("[name=address]", "nowhere")
+        bob.click("text='Add it'")
+        assert bob.window.locator("main .problem").count() == 1
+        bob.window.fill("[name=address]", f"drop://{both.root / 'drive'}")
+        bob.window.check("[name=shared]")
+        bob.click("text='Add it'")
+        assert "drive is added" in bob.text
+        bob.click("text='Remove'")
+        assert "drive is not used any more" in bob.text
+    with diadem.open_node(both.bob) as node:
+        assert node.transfers.show(sent).transfer.receipt
+        assert node.search("title:ZIP").total == 1
+
+
 def test_a_node_that_is_away_keeps_nobody_waiting(chromium: Any, both: Labs) -> None:
     """In its place somebody listens who never says a word."""
     both.end_bob()
