@@ -191,3 +191,23 @@ def drop(state: PageState, request: Request) -> Response:
         return peer(state, request, problem=error, typed=form.typed, dropping=True, moving=())
     state.forget()
     return state.done(f"Nothing of {done.name} is accepted any more.", link(PEERS))
+
+
+# -- shared folders --------------------------------------------------------------------------------------------------
+
+
+def add_carrier(state: PageState, request: Request) -> Response:
+    """Add a folder by which sealed packages go to other nodes and come from them."""
+    form = Form(request)
+    try:
+        name, url = form.needed("carrier", "What both nodes call it"), form.needed("address", "Where it is")
+        made = state.node.peers.carriers.add(name, url, peers=form.all("shared"))
+    except DiademError as error:
+        return peers(state, request, problem=error, typed=form.typed)
+    return state.done(f"{made.name} is added: the other node has to add it under the same name.", PEERS)
+
+
+def remove_carrier(state: PageState, request: Request) -> Response:
+    """Use such a folder no more; what lies there stays there."""
+    gone = state.node.peers.carriers.rm(request.path_params["carrier"])
+    return state.done(f"{gone.name} is not used any more; what lies there stays there.", PEERS)

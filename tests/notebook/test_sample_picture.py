@@ -73,7 +73,7 @@ def test_many_relatives_and_sessions_are_counted() -> None:
     texts = ["".join(element.itertext()) for element in root.iter(f"{_SVG}text")]
     assert {"and 389 more", "and 989 more", "made from", "the thing", "parts", "sessions"} <= set(texts)
     assert int(root.attrib["height"]) < 800
-    assert len(list(root.iter(f"{_SVG}rect"))) == 1 + 3 + 12 + 12
+    assert len(list(root.iter(f"{_SVG}rect"))) == 1 + 1 + 3 + 12 + 12, "paper and boxes"
 
 
 def test_every_relative_and_session_has_its_box(lab: Lab) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import diadem
-from tests.page.conftest import HOSTILE
+from tests.page.conftest import HOSTILE, ask, enter
 from tests.page.labs import Labs, labs, page_of, reading
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
@@ -97,6 +99,27 @@ def test_offers_are_answered(chromium: Any, both: Labs) -> None:
             assert node.transfers.show(hostile).transfer.state == "closed"
 
 
+def test_two_tabs_accept_at_the_same_moment(both: Labs) -> None:
+    one = offered(both, "twice", "Accepted twice")
+    with page_of(both.bob) as bobs:
+        cookie = enter(bobs)
+        place = f"/exchange/transfers/{one}"
+        page = ask(bobs, place, Cookie=cookie)[2].decode()
+        (word,) = set(re.findall(r'name="form_word" value="([0-9a-f]+)"', page))
+        said = {"form_word": word, "was": "offered"}
+        given = {"Cookie": cookie, "Origin": bobs.origin}
+        with ThreadPoolExecutor(2) as tabs:
+            answers = list(tabs.map(lambda _: ask(bobs, f"{place}/accept", "POST", said, **given), range(2)))
+        assert {status for status, _, _ in answers} <= {303, 409}
+        for place in (headers["location"] for status, headers, _ in answers if status == 303):
+            while b"You have accepted" not in (job := ask(bobs, place, Cookie=cookie)[2]):
+                assert b'class="problem"' not in job, job.decode()
+                time.sleep(0.2)
+    with diadem.open_node(both.bob) as node:
+        details = node.transfers.show(one)
+        assert [str(event.state) for event in details.events].count("accepted") == 1
+
+
 def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
     with page_of(both.bob) as bobs, reading(chromium, bobs, java_script_enabled=False) as bob:
         bob.go("/exchange/rules")
@@ -124,6 +147,52 @@ def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
             (peer,) = node.peers
             assert (peer.name, str(peer.state)) == ("annas-lab", "confirmed"), "a look changes nothing"
             node.peers.rename("annas-lab", "emlab")
+
+
+def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) -> None:
+    package = both.archived("posted", "By post")
+    disk, parcel = both.root / "disk", both.root / "parcel.zip"
+    with diadem.open_node(both.anna) as node:
+        sent = node.export_disk(package, "bob@boblab", disk).transfer.id
+        node.export(both.archived("zipped", "As a ZIP"), parcel, for_="Bob")
+    (both.root / "drive").mkdir()
+    with page_of(both.bob) as bobs, reading(chromium, bobs, java_script_enabled=False) as bob:
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", "disk")
+        bob.click("text=See what is in it")
+        assert "this is no whole path" in bob.text
+        bob.window.fill("[name=folder]", str(both.root / "nothing"))
+        bob.click("text=See what is in it")
+        assert bob.window.locator("main .problem").count() == 1
+        for place, told in ((disk, "the offer is weighed"), (parcel, "1 package, proven whole")):
+            bob.go("/exchange/disk")
+            bob.window.fill("[name=folder]", str(place))
+            bob.click("text=See what is in it")
+            bob.until(told)
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", str(disk))
+        bob.click("text=Take it in")
+        bob.until("By post is received")
+        bob.go("/exchange/disk")
+        bob.window.fill("[name=folder]", str(parcel))
+        bob.click("text=Take it in")
+        bob.until("1 package taken in, every byte proven.")
+
+        bob.go("/exchange/peers")
+        bob.unfold()
+        bob.window.fill("[name=carrier]", "drive")
+        bob.window.fill("[name=address]", "nowhere")
+        bob.click("text='Add it'")
+        assert bob.window.locator("main .problem").count() == 1
+        bob.window.fill("[name=address]", f"drop://{both.root / 'drive'}")
+        bob.window.check("[name=shared]")
+        bob.click("text='Add it'")
+        assert "drive is added" in bob.text
+        bob.click("text='Remove'")
+        assert "drive is not used any more" in bob.text
+    with diadem.open_node(both.bob) as node:
+        assert node.transfers.show(sent).transfer.receipt
+        assert node.search("title:ZIP").total == 1
 
 
 def test_a_node_that_is_away_keeps_nobody_waiting(chromium: Any, both: Labs) -> None:

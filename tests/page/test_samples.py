@@ -83,6 +83,10 @@ def test_the_story_of_a_sample(chromium: Any, served: Served, folder: Path) -> N
         pictures = "all => all.every(one => one.naturalWidth > 0)"
         seen.window.wait_for_load_state("networkidle")
         assert seen.window.locator("main img").evaluate_all(pictures), "of sessions, and of what was made from what"
+        kind = seen.window.evaluate(
+            "place => fetch(place).then(one => one.headers.get('content-type'))", f"{here}/picture"
+        )
+        assert kind in ("image/png", "image/jpeg"), "of a dataset of it"
         seen.go("/samples?name=K-7")
         assert seen.window.url == f"{seen.origin}{here}", "by what another lab calls it"
     with diadem.open_node(folder) as node:
