@@ -262,6 +262,9 @@ def judge(state: PageState, request: Request) -> Response:
             raise UsageError(
                 f"'{number}' is no number", next="Write for example 0.5; its unit in the next line."
             ) from None
+        replaces = request.query_params.get("replaces") or None
+        if replaces and replaces not in {one.statement_id for one in state.node.assessments(package)}:
+            raise Refused("this judgement counts no longer: it was replaced meanwhile", next="See what counts below.")
         said = state.node.assess(
             package,
             form.needed("verdict", "Verdict"),
@@ -274,7 +277,7 @@ def judge(state: PageState, request: Request) -> Response:
             comment=form.text("comment"),
             evidence=form.text("evidence").split(),
             scheme=form.text("scheme") or None,
-            replaces=request.query_params.get("replaces") or None,
+            replaces=replaces,
         )
     except DiademError as error:
         return _judge_page(state, request, problem=error, typed=form.typed)

@@ -89,7 +89,7 @@ def enter(served: Served) -> str:
     return headers["set-cookie"].partition(";")[0]
 
 
-def serve(node: Path, *options: str) -> Iterator[Served]:
+def serve(node: Path | str, *options: str) -> Iterator[Served]:
     """Run `diadem page` as a person would, and end it with Ctrl-C."""
     command = [sys.executable, "-m", "diadem", "page", str(node), "--no-browser", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

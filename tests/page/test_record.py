@@ -134,6 +134,8 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     again = hand.link(page, f"{page}?replaces=")
     assert "In place of what you said" in hand.read(again)
     hand.done(again, verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
+    status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
+    assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
     with diadem.open_node(lab[0] / "node") as node:
         (counting,) = node.assessments(package)
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
