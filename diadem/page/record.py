@@ -72,7 +72,7 @@ def _correct_page(state: PageState, request: Request, **values: Any) -> Response
     return state.page(
         "correct.html",
         short=request.path_params["package"],
-        title=state.node.show(found.id).title,
+        title=state.title(found.id),
         dataset=dataset,
         path=found.record.datasets[dataset].path if dataset else "",
         rows=list(_rows_of_dataset(found, dataset) if dataset else _rows_of_session(state, found)),
@@ -228,7 +228,7 @@ def _judge_page(state: PageState, request: Request, **values: Any) -> Response:
         "judge.html",
         **{
             "short": request.path_params["package"],
-            "title": state.node.show(found.id).title,
+            "title": state.title(found.id),
             "said": said,
             "verdicts": [(one, one) for one in VERDICTS],
             "purposes": sorted({one["purpose"] for one in said["assessments"]} | _PURPOSES),
@@ -299,4 +299,4 @@ def judge_by_machine(state: PageState, request: Request) -> Response:
         lines += [f"not looked at: {one}" for one in done.failures]
         return Outcome(f"{looked}; {stated}.", f"/session/{package}/judge", lines, label="See the judgements")
 
-    return state.begin(f"Check the data of {package[:12]}", work, back=link(f"/session/{package}/judge"))
+    return state.begin(f"Check the data of {state.title(package)}", work, back=link(f"/session/{package}/judge"))

@@ -128,6 +128,13 @@ class PageState:
                 raise job.error
         return RedirectResponse(link(f"/jobs/{job.id}"), 303)
 
+    def title(self, package: str) -> str:
+        """What a session is called; where no copy of it can be read now, the beginning of its id."""
+        try:
+            return self.node.show(package).title
+        except DiademError:
+            return package.removeprefix("diadem:")[:12]
+
     def forget(self) -> None:
         """Look anew how the archive stands: something was changed."""
         self._asked = -_FRESH
