@@ -114,6 +114,13 @@ def test_a_dataset_is_corrected_with_units(lab: tuple[Path, str, Hand]) -> None:
     assert "kV" in text, "it says what can be written"
     status, _, text = hand.post(page, seen=seen_by(hand, page), reason="x", field="voltag", value="300 kV")
     assert (status, "beam" in text or "voltage" in text) == (409, True)
+    with diadem.open_node(lab[0] / "node") as node:
+        said = {"magnification": 150_000, "time.acquired_start": "2026-03-14T10:05:00+01:00"}
+        node.amend(package, said, dataset="d1", reason="logbook")
+    assert "150,000" in hand.read(page)
+    content = hand.get(page)[1].decode()
+    assert 'name="new:optics.magnification" value="150000"' in content, "a line begins with what can be typed"
+    assert 'name="new:time.acquired_start" value="2026-03-14T10:05:00+01:00"' in content
     text = hand.done(page, seen=seen_by(hand, page), reason="logbook", field="voltage", value="300 kV")
     assert "300 kV" in text
     with diadem.open_node(lab[0] / "node") as node:
