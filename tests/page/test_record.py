@@ -138,6 +138,9 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     hand.done(page, verdict="limited", purpose="EELS", criterion="drift", dataset="d2", comment=HOSTILE, value="0,5")
     text = hand.read(page)
     assert "[U+202E]" in text
+    text = hand.read(f"/session/{package}")
+    assert "limited for EELS (drift)" in text
+    assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
     assert "In place of what you said" in hand.read(again)
     hand.done(again, verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
