@@ -139,7 +139,7 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     text = hand.read(page)
     assert "[U+202E]" in text
     text = hand.read(f"/session/{package}")
-    assert "limited for EELS (drift)" in text
+    assert "limited for EELS ( drift )" in text
     assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
     assert "In place of what you said" in hand.read(again)
