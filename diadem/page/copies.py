@@ -47,7 +47,7 @@ def verify(state: PageState, request: Request) -> Response:
         text = f"{right}: {size_text(done.bytes)} read." if done.proven + done.skipped else "No copy could be read."
         return Outcome(text, place, lines, label="Back to the session")
 
-    return state.begin(f"Verify {package[:12]}", work, back=place)
+    return state.begin(f"Verify {state.title(package)}", work, back=place)
 
 
 def _copy_lines(state: PageState, package: str, done: Scrubbed) -> Iterator[str]:
@@ -103,7 +103,7 @@ def repair(state: PageState, request: Request) -> Response:
         )
         return Outcome(text, place, lines, label="Back to the session")
 
-    return state.begin(f"Repair {package[:12]}", work, back=place)
+    return state.begin(f"Repair {state.title(package)}", work, back=place)
 
 
 def _repair_lines(done: Repaired) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
@@ -35,7 +34,7 @@ def files(state: PageState, request: Request, problem: DiademError | None = None
     return state.page(
         "files.html",
         short=request.path_params["package"],
-        title=state.node.show(found.id).title,
+        title=state.title(found.id),
         files=fitting[first : first + _STEP],
         total=len(fitting),
         bytes=sum(one.size for _, one in fitting),
@@ -55,7 +54,7 @@ def zipped(state: PageState, request: Request) -> Response:
     """
     found = state.node.get(request.path_params["package"])
     chosen = _chosen(found, request)
-    name = f"{slug(state.node.show(found.id).title)[:60] or 'session'}-{found.id[7:15]}"
+    name = f"{slug(state.title(found.id))[:60] or 'session'}-{found.id[7:15]}"
     stream = ZipStream(found, chosen, name)
     headers = {"content-disposition": f'attachment; filename="{name}.zip"', "content-length": str(stream.size)}
 
@@ -92,9 +91,7 @@ def restore(state: PageState, request: Request) -> Response:
     only = [line.strip() for line in form.text("only").splitlines() if line.strip()]
     chain = form.flag("chain")
     try:
-        folder = Path(form.needed("folder", "Into which folder")).expanduser()
-        if not folder.is_absolute():
-            raise UsageError(f"'{folder}' is no whole path", next="Write it from its beginning.")
+        folder = form.path("folder", "Into which folder")
     except DiademError as error:
         return files(state, request, error, **form.typed)
 
@@ -106,4 +103,4 @@ def restore(state: PageState, request: Request) -> Response:
         text = f"{done.folder}: {count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven."
         return Outcome(text, f"/session/{package}", lines, label="Back to the session")
 
-    return state.begin(f"Files of {package[:12]} into a folder", work, back=f"/session/{package}/files")
+    return state.begin(f"Files of {state.title(package)} into a folder", work, back=f"/session/{package}/files")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
@@ -31,6 +32,13 @@ class Form:
         if not (said := self.text(name)):
             raise UsageError(f"nothing was written under '{label}'", next="Go back, fill it in, and try again.")
         return said
+
+    def path(self, name: str, label: str) -> Path:
+        """A place on this machine, written from its beginning. Raises `UsageError` where it is none."""
+        found = Path(self.needed(name, label)).expanduser()
+        if not found.is_absolute():
+            raise UsageError(f"'{found}' is no whole path", next="Write it from its beginning.")
+        return found
 
     def all(self, name: str) -> list[str]:
         """Everything that was chosen under a name."""

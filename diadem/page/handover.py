@@ -59,21 +59,22 @@ def give(state: PageState, request: Request) -> Response:
     part: Any = form.text("only") or None
     redact, chain = form.flag("redact"), form.flag("chain")
     try:
-        for_, folder = form.needed("for", "For whom"), form.text("folder")
-        if form.text("where") == "folder" and not folder:
-            raise UsageError("in which folder?", next="Write its whole path; or choose the download.")
-        title = slug(state.node.show(package).title)[:60]
-        name = f"{title or 'session'}-{package[:8]}{'-redacted' if redact else ''}.zip"
-        if form.text("where") != "folder":
-            target = None
-        elif (said := Path(folder).expanduser()).suffix.lower() == ".zip":
-            target = said
-        else:
-            target = said / name
+        for_ = form.needed("for", "For whom")
+        title, ending = slug(state.title(package))[:60] or "session", "-redacted.zip" if redact else ".zip"
+        name = f"{title}-{package.removeprefix('diadem:')[:8]}{ending}"
+        target = form.path("folder", "The folder") if form.text("where") == "folder" else None
+        if target is not None and target.suffix.lower() != ".zip":
+            target /= name
         rehearse = partial(
-            state.node.export, package, target or Path(tempfile.gettempdir(), f"{secrets.token_hex(4)}-{name}")
+            state.node.export,
+            package,
+            target or Path(tempfile.gettempdir(), f"{secrets.token_hex(4)}-{name}"),
+            for_=for_,
+            only=part,
+            redact=redact,
+            chain=chain,
+            dry_run=True,
         )
-        rehearse = partial(rehearse, for_=for_, only=part, redact=redact, chain=chain, dry_run=True)
         would = None if redact else rehearse()
     except DiademError as error:
         return _give_page(state, package, error, **form.typed)
@@ -229,14 +230,15 @@ def disk(state: PageState, request: Request) -> Response:
     package, form = request.path_params["package"], Form(request)
     place = f"/session/{package}/send"
     try:
-        to, folder = form.needed("to", "To whom"), Path(form.needed("folder", "Folder on the disk")).expanduser()
-        wanted = {"expires": _days(form.text("days", "60")), "comment": form.text("comment")}
-        would = state.node.export_disk(package, to, folder, **wanted, dry_run=True)
+        to, folder = form.needed("to", "To whom"), form.path("folder", "Folder on the disk")
+        expires, comment = _days(form.text("days", "60")), form.text("comment")
+        write = partial(state.node.export_disk, package, to, folder, expires=expires, comment=comment)
+        would = write(dry_run=True)
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
 
     def work(listener: Listener) -> Outcome:
-        done = state.node.export_disk(package, to, folder, **wanted, listener=listener)
+        done = write(listener=listener)
         state.forget()
         text = f"{done.folder} is ready for {done.transfer.recipient}. The log notes it; the receipt comes by any way."
         return Outcome(text, place, label="Back")

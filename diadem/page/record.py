@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -46,18 +47,31 @@ _TURN: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field in the form: what stands there now; `text` is what the line begins with, "" where several things do."""
+    """A field in the form, and what stands there now: each value as people read it, and as it can be typed."""
 
     key: str
     label: str
-    stands: Sequence[str]
+    values: Mapping[str, str]
     hint: str = ""
 
     @property
+    def stands(self) -> Sequence[str]:
+        """What stands there now."""
+        return list(self.values)
+
+    @property
     def text(self) -> str:
-        """What is edited."""
-        only = " ".join(marked(self.stands[0], 20 * _LINE).split()) if len(self.stands) == 1 else ""
-        return only if len(only) <= _LINE else ""
+        """With what the line begins; "" where several things stand there, or more than a line holds."""
+        only = next(iter(self.values.values())) if len(self.values) == 1 else ""
+        plain = " ".join(marked(only, 20 * _LINE).split())
+        return plain if len(plain) <= _LINE else ""
+
+
+def _shown(value: Any, unit: str = "") -> dict[str, str]:
+    """A value as people read it, to the same as it is typed: a moment with its T, a number without commas."""
+    text = quantity_text(value, unit)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {text: text.replace(",", "") if is_number else value if isinstance(value, str) else text}
 
 
 def correct_form(state: PageState, request: Request) -> Response:
@@ -72,7 +86,7 @@ def _correct_page(state: PageState, request: Request, **values: Any) -> Response
     return state.page(
         "correct.html",
         short=request.path_params["package"],
-        title=state.node.show(found.id).title,
+        title=state.title(found.id),
         dataset=dataset,
         path=found.record.datasets[dataset].path if dataset else "",
         rows=list(_rows_of_dataset(found, dataset) if dataset else _rows_of_session(state, found)),
@@ -85,10 +99,10 @@ def _correct_page(state: PageState, request: Request, **values: Any) -> Response
 
 def _rows_of_session(state: PageState, found: Package) -> Iterator[Row]:
     about = state.node.show(found.id)
-    yield Row(TITLE, "Title", [about.title])
-    ends = [day.isoformat() for day in (about.days.first, about.days.last) if day is not None]
-    yield Row(DATES[0], "First day", ends[:1], "2026-03-14")
-    yield Row(DATES[1], "Last day", ends[1:], "Where it took more than one day.")
+    yield Row(TITLE, "Title", _shown(about.title))
+    ends = [_shown(day.isoformat()) for day in (about.days.first, about.days.last) if day is not None]
+    yield Row(DATES[0], "First day", ends[0] if ends else {}, "2026-03-14")
+    yield Row(DATES[1], "Last day", ends[1] if ends[1:] else {}, "Where it took more than one day.")
     record = found.record
     heads: Mapping[str, Mapping[str, Any]] = {
         name: getattr(record, name) for name in ("session", "sample", "instrument")
@@ -97,35 +111,29 @@ def _rows_of_session(state: PageState, found: Package) -> Iterator[Row]:
         known = fields.field(key)
         section, name = known.head or ("", "")
         said = heads[section].get(name) if section else None
-        stands = [quantity_text(said)] if said is not None else list(_stated(found, key))
-        yield Row(key, known.label, stands)
+        yield Row(key, known.label, _shown(said) if said is not None else _stated(found, key))
 
 
-def _stated(found: Package, key: str) -> Iterator[str]:
-    """What datasets state of a field, each once; what is merely said beside it is none of it."""
-    told: set[str] = set()
-    for number, dataset in enumerate(found.record.datasets):
-        said = dataset.assertion(key)
-        text = quantity_text(said.value, said.unit) if said is not None else ""
-        if text and text not in told:
-            told.add(text)
-            yield text
-        if number >= _MOST:
-            return
+def _stated(found: Package, key: str) -> dict[str, str]:
+    """What datasets state of a field; what is merely said beside it is none of it."""
+    told: dict[str, str] = {}
+    for dataset in islice(found.record.datasets, _MOST):
+        if (said := dataset.assertion(key)) is not None:
+            told |= _shown(said.value, said.unit)
+    return told
 
 
 def _rows_of_dataset(found: Package, name: str) -> Iterator[Row]:
-    stands: dict[str, dict[str, None]] = {}
-    preferred: dict[str, dict[str, None]] = {}
-    labels: dict[str, str] = {}
+    stated: dict[str, list[Mapping[str, Any]]] = {}
     for value in dataset_table(found.record.datasets[name])["values"]:
         if not value["extra"]:
-            labels[value["key"]] = value["label"]
-            (preferred if value["preferred"] else stands).setdefault(value["key"], {})[value["text"]] = None
-    for key, label in labels.items():
+            stated.setdefault(value["key"], []).append(value)
+    for key, said in stated.items():
         known = fields.field(key) if fields.is_field(key) else None
-        unit = f"in {known.unit}, or with its unit" if known is not None and known.unit not in ("", "1") else ""
-        yield Row(key, label, list(preferred.get(key) or stands[key]), unit)
+        hint = f"in {known.unit}, or with its unit" if known is not None and known.unit not in ("", "1") else ""
+        holds = [one for one in said if one["preferred"]] or said
+        values = {text: typed for one in holds for text, typed in _shown(one["value"], one["unit"]).items()}
+        yield Row(key, said[0]["label"], values, hint)
 
 
 def _seen(said: Amendments) -> str:
@@ -228,7 +236,7 @@ def _judge_page(state: PageState, request: Request, **values: Any) -> Response:
         "judge.html",
         **{
             "short": request.path_params["package"],
-            "title": state.node.show(found.id).title,
+            "title": state.title(found.id),
             "said": said,
             "verdicts": [(one, one) for one in VERDICTS],
             "purposes": sorted({one["purpose"] for one in said["assessments"]} | _PURPOSES),
@@ -262,6 +270,9 @@ def judge(state: PageState, request: Request) -> Response:
             raise UsageError(
                 f"'{number}' is no number", next="Write for example 0.5; its unit in the next line."
             ) from None
+        replaces = request.query_params.get("replaces") or None
+        if replaces and replaces not in {one.statement_id for one in state.node.assessments(package)}:
+            raise Refused("this judgement counts no longer: it was replaced meanwhile", next="See what counts below.")
         said = state.node.assess(
             package,
             form.needed("verdict", "Verdict"),
@@ -274,7 +285,7 @@ def judge(state: PageState, request: Request) -> Response:
             comment=form.text("comment"),
             evidence=form.text("evidence").split(),
             scheme=form.text("scheme") or None,
-            replaces=request.query_params.get("replaces") or None,
+            replaces=replaces,
         )
     except DiademError as error:
         return _judge_page(state, request, problem=error, typed=form.typed)
@@ -296,4 +307,4 @@ def judge_by_machine(state: PageState, request: Request) -> Response:
         lines += [f"not looked at: {one}" for one in done.failures]
         return Outcome(f"{looked}; {stated}.", f"/session/{package}/judge", lines, label="See the judgements")
 
-    return state.begin(f"Check the data of {package[:12]}", work, back=link(f"/session/{package}/judge"))
+    return state.begin(f"Check the data of {state.title(package)}", work, back=link(f"/session/{package}/judge"))

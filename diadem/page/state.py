@@ -178,6 +178,13 @@ class PageState:
         """Whether the node has a verb: one that is asked over the network has not all of them."""
         return hasattr(self.node, verb)
 
+    def title(self, package: str) -> str:
+        """What a session is called; where no copy of it can be read now, the beginning of its id."""
+        try:
+            return self.node.show(package).title
+        except DiademError:
+            return package.removeprefix("diadem:")[:12]
+
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""
         if not self.has("status"):

@@ -19,10 +19,11 @@ def words(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Hand:
-    """Somebody whom a page has let in."""
+    """Somebody whom a page has let in; `start` is a page with a form, by default that of the newest session."""
 
     served: Served
     cookie: str
+    start: str = ""
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and content of a page."""
@@ -38,9 +39,8 @@ class Hand:
     @cached_property
     def form_word(self) -> str:
         """What the forms of this run hold."""
-        session = re.search(rb'href="(/session/[0-9a-f]+)"', self.get("/")[1])
-        assert session is not None
-        found = re.search(rb'name="form_word" value="(\w+)"', self.get(session[1].decode())[1])
+        start = self.start or self.link("/", "/session/")
+        found = re.search(rb'name="form_word" value="(\w+)"', self.get(start)[1])
         assert found is not None
         return found[1].decode()
 

@@ -114,6 +114,13 @@ def test_a_dataset_is_corrected_with_units(lab: tuple[Path, str, Hand]) -> None:
     assert "kV" in text, "it says what can be written"
     status, _, text = hand.post(page, seen=seen_by(hand, page), reason="x", field="voltag", value="300 kV")
     assert (status, "beam" in text or "voltage" in text) == (409, True)
+    with diadem.open_node(lab[0] / "node") as node:
+        said = {"magnification": 150_000, "time.acquired_start": "2026-03-14T10:05:00+01:00"}
+        node.amend(package, said, dataset="d1", reason="logbook")
+    assert "150,000" in hand.read(page)
+    content = hand.get(page)[1].decode()
+    assert 'name="new:optics.magnification" value="150000"' in content, "a line begins with what can be typed"
+    assert 'name="new:time.acquired_start" value="2026-03-14T10:05:00+01:00"' in content
     text = hand.done(page, seen=seen_by(hand, page), reason="logbook", field="voltage", value="300 kV")
     assert "300 kV" in text
     with diadem.open_node(lab[0] / "node") as node:
@@ -131,9 +138,14 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     hand.done(page, verdict="limited", purpose="EELS", criterion="drift", dataset="d2", comment=HOSTILE, value="0,5")
     text = hand.read(page)
     assert "[U+202E]" in text
+    text = hand.read(f"/session/{package}")
+    assert "limited for EELS ( drift )" in text
+    assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
     assert "In place of what you said" in hand.read(again)
     hand.done(again, verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
+    status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
+    assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
     with diadem.open_node(lab[0] / "node") as node:
         (counting,) = node.assessments(package)
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
@@ -159,6 +171,7 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
     for served in serve(tmp_path / "node"):
         hand = Hand(served, enter(served))
         text = hand.done(f"{place}/verify")
+        assert "Verify ZnO boundary" in text
         assert "1 copy is not what was archived" in text
         assert "main: damaged" in text
         assert "haadf_series.mrc" in text
@@ -289,6 +302,8 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     home, package, hand = lab
     page = f"/session/{package}/give"
     assert hand.post(page, for_="", where="download")[0] == 409
+    status, _, text = hand.post(page, for_="Marie", where="folder", folder="here")
+    assert (status, "no whole path" in text) == (409, True)
     status, _, text = hand.post(page, for_="Marie", where="folder", folder=str(tmp_path / "none"))
     assert (status, "no such folder" in text) == (409, True)
     for_ = f"Marie {HOSTILE}".replace("\u202e", "")  # a name is a line that can be printed
@@ -376,6 +391,5 @@ def test_read_only_shows_no_buttons(lab: tuple[Path, str, Hand]) -> None:
         for path in ("", "/correct", "/judge", "/repair", "/drop", "/give", "/send", "/files", "/d1"):
             status, content = hand.get(f"/session/{package}{path}")
             assert status == 200, path
-            if path != "/correct":
-                assert b'method="post"' not in content, path
+            assert b'method="post"' not in content, path
         assert hand.get(f"/session/{package}/zip?file=0")[0] == 200, "reading goes on"
