@@ -60,8 +60,8 @@ def load_from_package(
     """
 
     def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
-        how = {"lazy": lazy, "signal": signal, "verify": cast("Verify", verify)}
-        return load(source, offer=offer, dataset=dataset, trial=trial, **how)
+        how = cast("Verify", verify)
+        return load(source, offer=offer, lazy=lazy, signal=signal, verify=how, dataset=dataset, trial=trial)
 
     found, primary = _by_readers(package, path, verify, listener, read)
     return _with_doubts(found, doubts_about(package, primary))

@@ -212,8 +212,8 @@ def _record(package: Package) -> Record | None:
         return None
 
 
-def _readable(record: Record) -> Iterator[Dataset]:
-    for number in range(len(record.datasets)):
+def _readable(record: Record, start: int = 0, stop: int | None = None) -> Iterator[Dataset]:
+    for number in range(len(record.datasets))[start:stop]:
         try:
             yield record.datasets[number]
         except DocumentError:
@@ -293,7 +293,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 def dataset_summaries(package: Package, start: int, stop: int) -> list[dict[str, Any]]:
     """Some datasets of a package, in words, as in `Overview.datasets`."""
     record = _record(package)
-    return [] if record is None else [_summary(one) for one in islice(_readable(record), start, stop)]
+    return [] if record is None else [_summary(one) for one in _readable(record, start, stop)]
 
 
 def _shape(signal: Mapping[str, Any]) -> str:

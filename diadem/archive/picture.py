@@ -114,9 +114,9 @@ class Part:
         if self.values.dtype.names:
             return about
         levels = plot.levels_of(self.values, range(101))
-        ends = plot.levels_of(self.values, (0.1, 99.9))
-        counts, _ = np.histogram(self.values, 64, ends if ends[1] > ends[0] else (ends[0], ends[0] + 1))
-        return {**about, "percentiles": levels, "histogram": {"range": ends, "counts": counts.tolist()}}
+        low, high = plot.levels_of(self.values, (0.1, 99.9))
+        counts, _ = np.histogram(self.values, 64, (low, high if high > low else low + 1))
+        return {**about, "percentiles": levels, "histogram": {"range": [low, high], "counts": counts.tolist()}}
 
     def draw(self, size: int, contrast: Contrast) -> Picture:
         """A picture whose longer side has at most so many pixels."""
@@ -280,7 +280,9 @@ def _axis(said: Mapping[str, Any], size: int) -> Axis:
 
 def _place(at: At, outer: Sequence[Axis], where: str) -> tuple[int, ...]:
     sizes = tuple(axis.size for axis in outer)
-    wanted = tuple(at) if isinstance(at, Sequence) else (at,)
+    wanted: tuple[Any, ...] = tuple(at) if isinstance(at, Sequence) else (at,)
+    if isinstance(at, str):
+        raise UsageError(f"'{at}' is no place", where=where, next='Write at=(row, column), or at="mean".')
     if not sizes:
         raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
     if len(wanted) != len(sizes) or not all(-n <= int(one) < n for one, n in zip(wanted, sizes, strict=True)):

@@ -106,7 +106,7 @@ def grey(values: NDArray[Any], contrast: Contrast, *, pattern: bool) -> NDArray[
     if gamma != 1.0:
         np.power(scaled, 1 / gamma, out=scaled)
     scaled *= 255
-    return scaled.astype(np.uint8)
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def colours(values: NDArray[Any]) -> Image.Image:

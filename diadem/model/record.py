@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, overload
 
@@ -24,8 +24,9 @@ class Holder(Protocol):
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """A dataset as HyperSpy signal, proven."""
 
-    def picture(self, path: str, *, signal: int | str | None = None, size: int = 512, **shown: Any) -> Any:
-        """A dataset as it can be looked at."""
+    @property
+    def picture(self) -> Callable[..., Any]:
+        """Draws a dataset, by its path, as it can be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,8 @@ class Datasets(Sequence[Dataset]):
         NotFound
             None is called so, or several are; names those that come close.
         """
+        if (numbered := self._numbered(name)) is not None:
+            return numbered
         path = name.replace("\\", "/").removeprefix("data/").rstrip("/")
         ends: list[Dataset] = []
         others: list[Dataset] = []
@@ -274,6 +277,15 @@ class Datasets(Sequence[Dataset]):
             named = ", ".join(one.path for one in found[:_NAMED])
             raise NotFound(f"several datasets are called '{name}'", next=f"Write more of the path: {named}")
         raise NotFound(f"the record has no dataset '{name}'", next=self._hint(path))
+
+    def _numbered(self, name: str) -> Dataset | None:
+        """The dataset whose id is its number, as nearly all are: of very many the others need not be parsed."""
+        digits = name.removeprefix("d")
+        if name == digits or not (digits.isascii() and digits.isdigit() and 0 < len(digits) < 10):
+            return None
+        place = int(digits) - 1
+        found = self[place] if 0 <= place < len(self) else None
+        return found if found is not None and found.id == name else None
 
     def _hint(self, path: str) -> str:
         from difflib import get_close_matches

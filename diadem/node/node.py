@@ -180,8 +180,11 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         NotFound
             The node does not have it, or no store that has it answers.
         """
+        from diadem.archive.package import Package
         from diadem.node.overview import node_overview
 
+        if isinstance(package, Package) and package.warned_by == self.warnings:  # this node has just given it
+            return node_overview(self.context, package)
         return node_overview(self.context, self.get(package))
 
     def previews(self, package: str) -> Mapping[str, bytes]:

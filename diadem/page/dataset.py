@@ -17,8 +17,9 @@ from diadem.archive.picture import RANKS, sizes_of
 from diadem.archive.plot import Contrast, frame_of
 from diadem.errors import DiademError, IntegrityError, UsageError
 from diadem.model.plain_text import marked
-from diadem.model.record import Dataset
+from diadem.model.record import Dataset, Datasets
 from diadem.model.signals import Signal
+from diadem.page.html import whole
 from diadem.page.state import PageState
 
 #: Pixels of a picture that fills a page, of the map beside it, and of a signal to be chosen.
@@ -172,15 +173,16 @@ def dataset(state: PageState, request: Request) -> Response:
     found = state.node.get(request.path_params["package"])
     known = found.record.datasets
     one = known[request.path_params["dataset"]]
-    place = next(number for number, other in enumerate(known.loose) if other.id == one.id)
-    sealed = next((other for other in found.sealed_record.datasets.loose if other.id == one.id), None)
+    place = _place(known, one.id)
+    before = found.sealed_record.datasets
+    sealed = before[place] if place < len(before) and before[place].id == one.id else None
     short, look = found.id.removeprefix("diadem:"), _look(one, request.query_params)
     if look is not None and look.kind == "scan" and (clicked := _numbers(request.query_params, ("place.y", "place.x"))):
         look = _clicked(state, short, one.id, look, clicked, request.query_params)
     return state.page(
         "dataset.html",
         about=dataset_table(one, sealed),
-        title=state.node.show(found.id).title,
+        title=state.node.search(f"id:{short}", limit=1)[0].title,
         short=short,
         look=look,
         sizes={"large": LARGE, "map": MAP, "small": SMALL},
@@ -192,6 +194,14 @@ def dataset(state: PageState, request: Request) -> Response:
         position=(place + 1, len(known)),
         issues=one.issues,
     )
+
+
+def _place(known: Datasets, id_: str) -> int:
+    """Where a dataset stands: ids are numbers, but for records that others have made."""
+    number = whole(id_.removeprefix("d")) - 1
+    if 0 <= number < len(known) and known[number].id == id_:
+        return number
+    return next(number for number, other in enumerate(known.loose) if other.id == id_)
 
 
 def _clicked(

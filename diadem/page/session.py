@@ -41,7 +41,7 @@ def package(state: PageState, request: Request) -> Response:
         found = state.node.get(request.path_params["package"])
     except (NotFound, Unreachable) as error:
         return _unreachable(state, request.path_params["package"], error)
-    overview = state.node.show(found.id)
+    overview = state.node.show(found)
     steps, fault = _custody(state, found.id)
     files = file_list(found)
     start, first_file = whole(asked.get("start", "")), whole(asked.get("file", ""))

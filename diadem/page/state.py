@@ -257,7 +257,9 @@ def _watched(node: Node) -> Iterator[Light]:
     """Folders that are watched for new sessions, and whether anybody does."""
     with suppress(DiademError, AttributeError):
         report = node.watched.report()
-        for folder in () if report is None else report.folders:
+        if report is None:
+            return
+        for folder in report.folders:
             name = folder.settings.folder
             waiting = [one for one in folder.sessions if one.state == "waiting"]
             more = f", {count_text(len(waiting), 'session')} not archived yet" if waiting else ""

@@ -135,6 +135,35 @@ def test_damage_is_never_drawn(shared_data: Path, tmp_path: Path) -> None:
         package["scan.mrc"].picture()
 
 
+def test_a_part_of_a_frame_is_read_alone(tmp_path: Path) -> None:
+    """Damage further down is not met, for nothing of it is read."""
+    source, side = tmp_path / "s", 2048
+    source.mkdir()
+    header = bytearray(1024)
+    struct.pack_into("<4i", header, 0, side, side, 2, 1)
+    struct.pack_into("<3i", header, 28, side, side, 2)
+    header[208:214] = b"MAP DD"
+    frames = np.random.default_rng(0).integers(0, 1000, (2, side, side)).astype("<i2")
+    (source / "stack.mrc").write_bytes(bytes(header) + frames.tobytes())
+    package = diadem.pack(source, tmp_path / "store")
+    assert package.path is not None
+    flip_byte(package.path / "data" / "stack.mrc", frames.nbytes // 2 - 300_000)
+    dataset = package["stack.mrc"]
+    part = dataset.picture(at=0, crop=(10, 20, 64, 64), size=64, levels=(0, 999))
+    assert "10 to 73 × 20 to 83" in part.about
+    data = frames[0, 10:74, 20:84] * (255 / 999)
+    assert np.abs(pixels(part)[..., 0].astype(float) - data)[:40].max() <= 1
+    dataset.picture(at=1)
+    for whole in ({"at": 0}, {"at": 0, "crop": (1900, 0, 148, 148)}, {"at": "mean"}):
+        with pytest.raises(DigestMismatch):
+            dataset.picture(**whole)
+    for wrong in ((0, 0, 0, 5), (-1, 0, 5, 5), (2000, 0, 64, 64), (0, 0, 64)):
+        with pytest.raises(UsageError):
+            dataset.picture(at=1, crop=wrong)
+    with pytest.raises(UsageError, match="no place"):
+        dataset.picture(at="middle")
+
+
 LARGE = """
 import resource, sys
 import diadem, hyperspy.api, dask.array

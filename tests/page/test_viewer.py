@@ -168,7 +168,8 @@ def test_numbers_of_a_curve_are_those_of_the_file(
     (axis,) = found["axes"]
     assert found["values"] == pytest.approx(counts, rel=1e-5)
     shown = [axis["offset"] + axis["scale"] * at for at in range(axis["size"])]
-    assert (axis["unit"], shown) == ("keV", pytest.approx(energies, rel=1e-6))
+    assert axis["unit"] == "keV"
+    assert shown == pytest.approx(energies, rel=1e-6)
     assert told(entered, places[MAP], row=5, column=7)["values"] == pytest.approx(place)
     assert told(entered, places[MAP])["values"] == pytest.approx(whole.mean(axis=(0, 1)), rel=1e-4, abs=1e-4)
     image = told(entered, places[IMAGE])

@@ -456,11 +456,11 @@ def _dated(key: Key, operator: str, text: str) -> Condition:
     if key.kind in ("day", "year"):
         if any(limit is not None and limit.time() != _MIDNIGHT for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
-        first, end = low.date() if low else None, high.date() if high else None
+        day, until = low.date() if low else None, high.date() if high else None
         if key.kind == "day" or low is None:
-            return Days(*day_range(first, end))
+            return Days(*day_range(day, until))
         lasted = Between((facts.SESSION_END,), (low - _EPOCH).total_seconds(), math.inf)
-        return AllOf((Days(*day_range(None, end)), AnyOf((Days(*day_range(first, None)), lasted))))
+        return AllOf((Days(*day_range(None, until)), AnyOf((Days(*day_range(day, None)), lasted))))
     if key.kind == "ingested":
         return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
     first = (low - _EPOCH).total_seconds() if low else -math.inf

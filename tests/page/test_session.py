@@ -1,0 +1,84 @@
+"""One session and home: what is said of it, where it comes from and leads to, and what waits."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.testing.samples import write_session
+from tests.page.conftest import Served, ask, enter, serve
+
+pytest.importorskip("starlette", reason="the extra 'page' is not installed")
+
+
+def text_of(served: Served, cookie: str, path: str) -> str:
+    """A page as text, which must be there."""
+    status, _, content = ask(served, path, Cookie=cookie)
+    assert status == 200, (path, content)
+    return content.decode()
+
+
+def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> None:
+    write_session(tmp_path / "session")
+    (tmp_path / "session" / "README").write_text("drift bad in the first hour, see notes of Anna & Bert\n")
+    (tmp_path / "figure").mkdir()
+    (tmp_path / "figure" / "figure3.bin").write_bytes(b"3" * 100)
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        raw = node.archive(
+            tmp_path / "session", metadata={"session": {"title": "ZnO"}, "sample": {"name": "S-12"}}, now=True
+        ).package.id
+        made = node.derive(tmp_path / "figure", [raw], comment="for the paper", software={"own": "1"}).package
+        node.amend(raw, {"sample.name": "S-13"}, reason="the label was wrong")
+        node.assess(raw, "limited", purpose="EELS", criterion="drift", comment="drifted")
+    for served in serve(tmp_path / "node"):
+        cookie = enter(served)
+        text = text_of(served, cookie, f"/session/{raw[7:]}")
+        for said in (
+            "drift bad in the first hour, see notes of Anna &amp; Bert",
+            "<del><bdi>S-12</bdi></del>",
+            "the label was wrong",
+            '<span class="badge limited">limited</span>',
+            "Used for",
+            "for the paper",
+            "Copies",
+            str(tmp_path / "store"),
+            "were archived in the store main",
+        ):
+            assert said in text, said
+        assert f'href="/session/{made[7:]}"' in text
+        text = text_of(served, cookie, f"/session/{made[7:]}")
+        assert "Made from" in text
+        assert f'href="/session/{raw[7:]}"' in text
+        assert "accepts only with limits" in text, "the doubt about the raw data is told"
+        links = re.findall(r'href="(/session/\w+\?n=\d+)"', text_of(served, cookie, "/"))
+        assert len(links) == 2
+        text = text_of(served, cookie, links[0])
+        (after,) = re.findall(r'rel="next" href="([^"]+)"', text)
+        assert 'rel="prev"' not in text
+        text = text_of(served, cookie, after.replace("&amp;", "&"))
+        (before,) = re.findall(r'rel="prev" href="([^"]+)"', text)
+        assert before.replace("&amp;", "&") == links[0]
+
+
+def test_home_tells_what_waits(tmp_path: Path) -> None:
+    write_session(tmp_path / "session")
+    (tmp_path / "instrument").mkdir()
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        node.archive(tmp_path / "session", now=True)
+        node.queries.save("dark-field", "HAADF")
+        node.watched.add(tmp_path / "instrument")
+    for served in serve(tmp_path / "node"):
+        cookie = enter(served)
+        text = text_of(served, cookie, "/")
+        assert re.search(r'href="/search\?q=%40dark-field"[^>]*title="HAADF"', text)
+        assert re.search(r'dark-field</bdi></a> <span class="count">1</span>', text), "what it finds now"
+        assert "haadf_overview.tif" in text_of(served, cookie, "/search?q=%40dark-field&view=datasets")
+        until = time.monotonic() + 60
+        while "nobody watches" not in text and time.monotonic() < until:
+            time.sleep(0.5)
+            text = text_of(served, cookie, "/")
+        assert f"nobody watches {tmp_path / 'instrument'}" in text
