@@ -399,13 +399,13 @@ def test_what_is_wrong_is_told_and_can_be_mended(page: Page, tmp_path: Path) -> 
     write_small_images(tmp_path / "new", 2, seed=21)
     place = page.looked(tmp_path / "new")
     shown = page.get(place)
-    assert "the session is not finished" in shown
+    assert "The session is not finished" in shown
     fields = {"shown-0": "yes", "archive-0": "yes", "version": "0"}
     assert "no session was chosen" in page.post(f"{place}/archive", 409, **{"shown-0": "yes", "version": "0"})
     assert "several samples" in page.post(f"{place}/archive", 409, **fields, **{"sample-0": "a; b"})
     assert "could not be archived" in page.ended(page.post(f"{place}/archive", **fields, **{"title-0": "Mine"}))
     shown = page.get(place)
-    assert "the session is not finished" in shown
+    assert "The session is not finished" in shown
     assert 'value="Mine"' in shown, "what was typed is kept"
     for folder, said in (("relative", "no whole path"), ("/no/such", "no such folder")):
         assert said in ask(page.served, f"/take-in?folder={quote(folder)}", Cookie=page.cookie)[2].decode()
