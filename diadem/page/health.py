@@ -59,25 +59,21 @@ _DEEDS: Final[Mapping[str, Deed]] = {
     commands.LIST_WATCHED: Deed("See what waits", "/take-in#watched"),
     commands.LIST_STORES: Deed("See the stores", "#stores"),
 }
-_SCRUB: Final = re.compile(r"diadem scrub (\S+) --due\Z")
-_ADD: Final = re.compile(r"diadem store add PLACE(?: --kind (\w+))?\Z")
-_MOVE: Final = re.compile(r"diadem store move (\S+) PLACE\Z")
-_PACKAGE: Final = re.compile(r"diadem (?:repair|amend|delete) ([0-9a-f]{8,64})\b")
+_PACKAGE: Final = re.compile(r"[0-9a-f]{8,64}\Z")
 
 
 def deed_of(command: str) -> Deed | None:
     """What does here what a command does; None where it is a matter for the terminal."""
-    if (known := _DEEDS.get(command)) is not None:
-        return known
-    if scrub := _SCRUB.match(command):
-        return Deed(f"Read what is due in {scrub[1]}", "/health/scrub", {"store": scrub[1], "due": "yes"})
-    if add := _ADD.match(command):
-        return Deed("Add a store", link("/health", kind=add[1] or "") + "#add-store")
-    if move := _MOVE.match(command):
-        return Deed(f"Say where {move[1]} is", f"#store-{move[1]}")
-    if package := _PACKAGE.match(command):
-        return Deed("See the session", f"/session/{package[1]}")
-    return None
+    match command.split():
+        case ["diadem", "scrub", store, "--due"]:
+            return Deed(f"Read what is due in {store}", "/health/scrub", {"store": store, "due": "yes"})
+        case ["diadem", "store", "add", "PLACE", *kind]:
+            return Deed("Add a store", link("/health", kind=kind[1] if kind else "") + "#add-store")
+        case ["diadem", "store", "move", store, "PLACE"]:
+            return Deed(f"Say where {store} is", f"#store-{store}")
+        case ["diadem", "repair" | "amend" | "delete", package, *_] if _PACKAGE.match(package):
+            return Deed("See the session", f"/session/{package}")
+    return _DEEDS.get(command)
 
 
 @dataclass(frozen=True, slots=True)
