@@ -478,3 +478,33 @@ def test_folders_are_watched(page: Page, home: Path, tmp_path: Path) -> None:
     page.post(f"/take-in/unwatch{at}")
     assert "Titan" not in page.get("/take-in")
     assert len(list(folder.rglob("*.tif"))) == 2
+
+
+def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
+    chromium: Any, served_here: Served, page: Page, home: Path, tmp_path: Path
+) -> None:
+    context = let_in(chromium, (served_here, page.cookie))
+    window = context.new_page()
+    words = window.locator("#upload .words")
+    (tmp_path / "large.dat").write_bytes(os.urandom(4 << 20))
+    window.goto(f"{served_here.origin}/take-in")
+    assert not window.is_visible("#upload .stop")
+    window.click("text=Upload and look")
+    assert "Choose a folder or files first" in words.inner_text()
+    window.set_input_files("input[multiple]", str(tmp_path / "large.dat"))
+    line = context.new_cdp_session(window)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    window.click("text=Upload and look")
+    window.click("#upload .stop")
+    assert "Stopped; nothing of it was kept." in words.inner_text()
+    until(lambda: not staged(home))
+    line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    window.evaluate("document.getElementById('upload').elements.form_word.value = 'of another run'")
+    window.click("text=Upload and look")
+    window.wait_for_selector("#upload .words:has-text('another run')")
+    window.evaluate("document.getElementById('upload').dataset.room = '10'")
+    window.click("text=Upload and look")
+    assert "there is room for 10 bytes" in words.inner_text()
+    assert staged(home) == []
+    context.close()
