@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, Refused
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.replicas import STORE_KINDS
@@ -87,7 +87,18 @@ class Month:
 
 def health(state: PageState, request: Request) -> Response:
     """Every rule of the policy, what to do now, the stores, and what was read when."""
+    _require_here(state)
     return _health(state, kind=request.query_params.get("kind", ""))
+
+
+def _require_here(state: PageState) -> None:
+    """Refuse where the node is on another machine, whose stores and disks nobody sees from here."""
+    if not hasattr(state.node, "doctor"):
+        raise Refused(
+            "how this archive stands is seen on its own machine only",
+            where=str(getattr(state.node, "url", "")),
+            next="Open the page there: diadem page",
+        )
 
 
 def _health(state: PageState, problem: DiademError | None = None, **values: Any) -> Response:
@@ -133,6 +144,7 @@ def _calendar(status: Status, store: StoreTotals, stores: Sequence[StoreTotals])
 def doctor(state: PageState, request: Request) -> Response:
     """The node looked over: clock, disks, permissions, keys, stores, log, versions."""
     del request
+    _require_here(state)
     found = state.node.doctor()
     checks = [(check, deed_of(check["next"])) for check in found["checks"]]
     return state.page("doctor.html", ok=found["ok"], checks=checks, verdicts=_VERDICTS)
