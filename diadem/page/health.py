@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, Refused
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.replicas import STORE_KINDS
@@ -59,25 +59,21 @@ _DEEDS: Final[Mapping[str, Deed]] = {
     commands.LIST_WATCHED: Deed("See what waits", "/take-in#watched"),
     commands.LIST_STORES: Deed("See the stores", "#stores"),
 }
-_SCRUB: Final = re.compile(r"diadem scrub (\S+) --due\Z")
-_ADD: Final = re.compile(r"diadem store add PLACE(?: --kind (\w+))?\Z")
-_MOVE: Final = re.compile(r"diadem store move (\S+) PLACE\Z")
-_PACKAGE: Final = re.compile(r"diadem (?:repair|amend|delete) ([0-9a-f]{8,64})\b")
+_PACKAGE: Final = re.compile(r"[0-9a-f]{8,64}\Z")
 
 
 def deed_of(command: str) -> Deed | None:
     """What does here what a command does; None where it is a matter for the terminal."""
-    if (known := _DEEDS.get(command)) is not None:
-        return known
-    if scrub := _SCRUB.match(command):
-        return Deed(f"Read what is due in {scrub[1]}", "/health/scrub", {"store": scrub[1], "due": "yes"})
-    if add := _ADD.match(command):
-        return Deed("Add a store", link("/health", kind=add[1] or "") + "#add-store")
-    if move := _MOVE.match(command):
-        return Deed(f"Say where {move[1]} is", f"#store-{move[1]}")
-    if package := _PACKAGE.match(command):
-        return Deed("See the session", f"/session/{package[1]}")
-    return None
+    match command.split():
+        case ["diadem", "scrub", store, "--due"]:
+            return Deed(f"Read what is due in {store}", "/health/scrub", {"store": store, "due": "yes"})
+        case ["diadem", "store", "add", "PLACE", *kind]:
+            return Deed("Add a store", link("/health", kind=kind[1] if kind else "") + "#add-store")
+        case ["diadem", "store", "move", store, "PLACE"]:
+            return Deed(f"Say where {store} is", f"#store-{store}")
+        case ["diadem", "repair" | "amend" | "delete", package, *_] if _PACKAGE.match(package):
+            return Deed("See the session", f"/session/{package}")
+    return _DEEDS.get(command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,18 @@ class Month:
 
 def health(state: PageState, request: Request) -> Response:
     """Every rule of the policy, what to do now, the stores, and what was read when."""
+    _require_here(state)
     return _health(state, kind=request.query_params.get("kind", ""))
+
+
+def _require_here(state: PageState) -> None:
+    """Refuse where the node is on another machine, whose stores and disks nobody sees from here."""
+    if not hasattr(state.node, "doctor"):
+        raise Refused(
+            "how this archive stands is seen on its own machine only",
+            where=str(getattr(state.node, "url", "")),
+            next="Open the page there: diadem page",
+        )
 
 
 def _health(state: PageState, problem: DiademError | None = None, **values: Any) -> Response:
@@ -137,6 +144,7 @@ def _calendar(status: Status, store: StoreTotals, stores: Sequence[StoreTotals])
 def doctor(state: PageState, request: Request) -> Response:
     """The node looked over: clock, disks, permissions, keys, stores, log, versions."""
     del request
+    _require_here(state)
     found = state.node.doctor()
     checks = [(check, deed_of(check["next"])) for check in found["checks"]]
     return state.page("doctor.html", ok=found["ok"], checks=checks, verdicts=_VERDICTS)

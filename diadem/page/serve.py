@@ -77,6 +77,7 @@ def serve(
             timeout_graceful_shutdown=_FAREWELL,
         )
         server = uvicorn.Server(settings)
+        app.state.leaving = lambda: server.should_exit
         staging: Staging = app.state.staging
         staging.sweep()
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import anyio.from_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from diadem.errors import DiademError, Interrupted, Refused, UsageError
 from diadem.page.guard import FORM_WORD
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Longest value of a field that is no file, and headers of one part.
 _MOST_FIELD: Final = 4096
+#: Seconds without a byte after which it is asked whether this page is ending.
+_PATIENCE: Final = 0.5
 #: What a browser writes for characters that would end a name (HTML, "multipart/form-data encoding algorithm").
 _ESCAPES: Final = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 
@@ -166,7 +170,27 @@ class _Part:
 
 
 def _pieces(request: Request) -> Iterator[bytes]:
-    """The body of a request, asked for from the thread of its view: no more is held than one piece."""
-    stream = request.stream()
-    while (piece := anyio.from_thread.run(anext, stream, None)) is not None:
-        yield piece
+    """The body of a request, asked for from the thread of its view: no more is held than one piece.
+
+    Raises
+    ------
+    ClientDisconnect
+        The browser has gone, or this page is ending.
+    """
+    leaving: Callable[[], bool] = request.app.state.leaving
+    more = True
+    while more:
+        message = anyio.from_thread.run(_next, request)
+        if message is None and not leaving():
+            continue
+        if message is None or message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+async def _next(request: Request) -> Message | None:
+    """What comes next of a body; None where nothing has come for a while."""
+    with anyio.move_on_after(_PATIENCE):
+        return await request.receive()
+    return None

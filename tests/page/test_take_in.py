@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -144,6 +144,27 @@ def seen(request: pytest.FixtureRequest, chromium: Any, served_here: Served, pag
     context.close()
     assert [url for url in window.asked if not url.startswith(f"{served_here.origin}/")] == []
     assert window.complaints == []
+
+
+@contextlib.contextmanager
+def half_sent(page: Page, content: bytes) -> Iterator[None]:
+    """Half of an upload; the line breaks in the end."""
+    where = urlsplit(page.served.origin)
+    head = (
+        f"POST /take-in/upload HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {page.cookie}\r\n"
+        f"Origin: {page.served.origin}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    with socket.create_connection((where.hostname or "", where.port or 0)) as line:
+        line.sendall(head.encode() + content[: len(content) // 2])
+        yield
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def staged(home: Path) -> list[Path]:
@@ -313,21 +334,9 @@ def test_an_upload_of_another_site_is_not_kept(page: Page, home: Path) -> None:
 
 def test_an_upload_that_breaks_off_leaves_nothing(page: Page, home: Path) -> None:
     content = body([(b"whole.dat", b"w" * 1000), (b"large.dat", bytes(8 << 20))], page.word)
-    where = urlsplit(page.served.origin)
-    with socket.create_connection((where.hostname or "", where.port or 0)) as line:
-        head = (
-            f"POST /take-in/upload HTTP/1.1\r\nHost: {where.netloc}\r\nCookie: {page.cookie}\r\n"
-            f"Origin: {page.served.origin}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n"
-        )
-        line.sendall(head.encode() + content[: 4 << 20])
-        end = time.monotonic() + 20
-        while not any(path.name == "large.dat" for path in staged(home)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-    while staged(home):
-        assert time.monotonic() < end, staged(home)
-        time.sleep(0.05)
+    with half_sent(page, content):
+        until(lambda: any(path.name == "large.dat" for path in staged(home)))
+    until(lambda: not staged(home))
     assert page.send([(b"after.dat", b"it goes on")])[0] == 303
 
 
@@ -378,8 +387,13 @@ def test_what_a_killed_page_was_sent_is_removed_by_the_next(
         assert "Those 5 kB were removed" in page.get("/take-in")
         assert not left.exists()
         assert page.send([(b"folder/left.dat", b"x")])[0] == 303
-        assert left.name in {path.name for path in tmp_path.rglob("*")}
-    assert list(tmp_path.rglob("left.dat")) == [], "Ctrl-C clears up at once"
+        with half_sent(page, body([(b"half.dat", bytes(4 << 20))], page.word)):
+            until(lambda: bool(list(tmp_path.rglob("half.dat"))))
+            following.process.send_signal(signal.SIGINT)
+            assert following.process.wait(20) == 0
+        assert following.process.stderr is not None
+        assert "Traceback" not in following.process.stderr.read()
+    assert not {"left.dat", "half.dat"} & {path.name for path in tmp_path.rglob("*")}, "Ctrl-C clears up at once"
 
 
 def test_two_tabs_archive_one_folder(page: Page, home: Path, tmp_path: Path) -> None:
@@ -399,13 +413,13 @@ def test_what_is_wrong_is_told_and_can_be_mended(page: Page, tmp_path: Path) -> 
     write_small_images(tmp_path / "new", 2, seed=21)
     place = page.looked(tmp_path / "new")
     shown = page.get(place)
-    assert "the session is not finished" in shown
+    assert "The session is not finished" in shown
     fields = {"shown-0": "yes", "archive-0": "yes", "version": "0"}
     assert "no session was chosen" in page.post(f"{place}/archive", 409, **{"shown-0": "yes", "version": "0"})
     assert "several samples" in page.post(f"{place}/archive", 409, **fields, **{"sample-0": "a; b"})
     assert "could not be archived" in page.ended(page.post(f"{place}/archive", **fields, **{"title-0": "Mine"}))
     shown = page.get(place)
-    assert "the session is not finished" in shown
+    assert "The session is not finished" in shown
     assert 'value="Mine"' in shown, "what was typed is kept"
     for folder, said in (("relative", "no whole path"), ("/no/such", "no such folder")):
         assert said in ask(page.served, f"/take-in?folder={quote(folder)}", Cookie=page.cookie)[2].decode()
@@ -464,3 +478,33 @@ def test_folders_are_watched(page: Page, home: Path, tmp_path: Path) -> None:
     page.post(f"/take-in/unwatch{at}")
     assert "Titan" not in page.get("/take-in")
     assert len(list(folder.rglob("*.tif"))) == 2
+
+
+def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
+    chromium: Any, served_here: Served, page: Page, home: Path, tmp_path: Path
+) -> None:
+    context = let_in(chromium, (served_here, page.cookie))
+    window = context.new_page()
+    words = window.locator("#upload .words")
+    (tmp_path / "large.dat").write_bytes(os.urandom(4 << 20))
+    window.goto(f"{served_here.origin}/take-in")
+    assert not window.is_visible("#upload .stop")
+    window.click("text=Upload and look")
+    assert "Choose a folder or files first" in words.inner_text()
+    window.set_input_files("input[multiple]", str(tmp_path / "large.dat"))
+    line = context.new_cdp_session(window)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    line.send("Network.emulateNetworkConditions", slow)
+    window.click("text=Upload and look")
+    window.click("#upload .stop")
+    assert "Stopped; nothing of it was kept." in words.inner_text()
+    until(lambda: not staged(home))
+    line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    window.evaluate("document.getElementById('upload').elements.form_word.value = 'of another run'")
+    window.click("text=Upload and look")
+    window.wait_for_selector("#upload .words:has-text('another run')")
+    window.evaluate("document.getElementById('upload').dataset.room = '10'")
+    window.click("text=Upload and look")
+    assert "there is room for 10 bytes" in words.inner_text()
+    assert staged(home) == []
+    context.close()

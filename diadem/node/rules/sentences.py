@@ -38,8 +38,9 @@ def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "retention", f"Packages are kept for {count_text(policy.retention.years, 'year')} at least."
     seen = "its owner and whom the owner grants it" if policy.access.default == "private" else "every user of the node"
     yield "access", f"A new package is for {seen}."
-    allowed = [f"{one.who} to {one.to}" for one in policy.transfer.allow]
-    yield "transfer", f"May be sent: {listed(allowed)}." if allowed else "Nothing may be sent to other nodes."
+    who = {"owner": "its owner", "*": "every user here"}
+    allowed = [f"{who.get(one.who, one.who)} to {one.to.replace('*', 'anybody')}" for one in policy.transfer.allow]
+    yield "transfer", f"It may be sent by {listed(allowed)}." if allowed else "Nothing may be sent to other nodes."
     yield (
         "incoming",
         (

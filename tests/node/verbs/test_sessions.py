@@ -268,3 +268,33 @@ def test_who_stands_as_operator_in_a_plan_that_was_edited_is_in_the_record(lab: 
     (row,) = lab.node.search("operator:Müller").rows
     people = lab.node.get(row.id).record.people
     assert [(one["name"], one["role"]) for one in people] == [("Anna Müller", "operator"), ("Bob", "operator")]
+
+
+def test_a_dry_run_of_many_says_what_is_archived_already(lab: Lab) -> None:
+    for number, name in enumerate(("known", "grown", "new")):
+        write_small_images(lab.root / "data" / name, 3, seed=number)
+    known = lab.node.archive(lab.root / "data/known", now=True).package.id
+    grown = lab.node.archive(lab.root / "data/grown", now=True).package.id
+    write_small_images(lab.root / "more", 1, seed=9)
+    (lab.root / "more/frame_00000.tif").rename(lab.root / "data/grown/late.tif")
+    would = {one.session.title: one for one in lab.node.archive_all(lab.root / "data", dry_run=True, now=True)}
+    assert would["known"].known["package"] == known
+    assert (would["grown"].known["relation"], would["grown"].known["predecessor"]) == ("extends", grown)
+    assert would["grown"].known["new"] == ["late.tif"] or would["grown"].known["new"] == ["data/late.tif"]
+    assert would["new"].known["relation"] == "unrelated"
+    text = said("archive", lab.root / "data", "--split", "--dry-run", "--now", "--node", lab.node.path)
+    for line in ("archived already known", "would continue   grown", "would archive    new"):
+        assert line in text
+    unfinished = list(lab.node.archive_all(lab.root / "data", dry_run=True))
+    assert all(one.error is not None and one.known for one in unfinished), "it is looked at whatever is said against it"
+
+
+def test_the_licence_of_a_session_goes_before_the_policy(lab: Lab) -> None:
+    policy(lab, '[archive]\nlicense = "CC-BY-4.0"\n')
+    with lab.reopened() as node:
+        for name, metadata, licence in (
+            ("usual", None, "CC-BY-4.0"),
+            ("own", {"session": {"license": "CC0-1.0"}}, "CC0-1.0"),
+        ):
+            package = node.archive(lab.session(name), now=True, metadata=metadata).package
+            assert node.show(package.id).to_dict()["licence"] == licence
