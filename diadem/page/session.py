@@ -144,7 +144,7 @@ def _pieces(source: VerifiedFile, first: bytes, at: int, stop: int) -> Iterator[
 def health(state: PageState, request: Request) -> Response:
     """Every rule of the policy and how it stands, and what to do now."""
     del request
-    status = state.node.status()
+    status = state.status()
     return state.page("health.html", status=status, marks=_MARKS, stores=list(islice(status.stores, _MOST)))
 
 
