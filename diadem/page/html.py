@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, date_text, marked, size_text
 
 #: Characters of one text that a page shows.
 _LONGEST: Final = 20_000
+#: Pieces of a page that are sent together while the rest is still being made.
+_TOGETHER: Final = 400
+
+
+class Later:
+    """Something that a page shows below what is there at once: it is asked for when the template comes to it.
+
+    Parameters
+    ----------
+    ask : callable
+        Gives it; where it cannot, the page is without it.
+    """
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    @cached_property
+    def value(self) -> Any:
+        """What was asked for; None where that cannot be had."""
+        try:
+            return self._ask()
+        except DiademError:
+            return None
 
 
 @cache
@@ -54,12 +78,18 @@ def whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
-def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> HTMLResponse:
-    """A page from a template and what stands in it."""
-    text = environment().get_template(template).render(values)
-    return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
+def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> Response:
+    """A page from a template and what stands in it; it is sent as it is made where something of it comes `Later`."""
+    made = environment().get_template(template)
+    if not any(isinstance(value, Later) for value in values.values()):
+        return HTMLResponse(made.render(values).encode("utf-8", "backslashreplace"), status)
+    pieces = made.stream(values)
+    pieces.enable_buffering(_TOGETHER)
+    return StreamingResponse(
+        (text.encode("utf-8", "backslashreplace") for text in pieces), status, media_type="text/html"
+    )
 
 
-def error_page(status: int, message: str, advice: str = "", *, where: str = "") -> HTMLResponse:
+def error_page(status: int, message: str, advice: str = "", *, where: str = "") -> Response:
     """A page that says what is wrong, where, and what to do now."""
     return page("error.html", {"message": message, "where": where, "advice": advice}, status=status)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.page.dataset import unseen
-from diadem.page.html import whole
+from diadem.page.html import Later, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def home(state: PageState, request: Request) -> Response:
         "home.html",
         found=node.search(limit=_NEWEST),
         facets=_facets(state, ""),
-        saved=_saved(state),
+        saved=Later(lambda: _saved(state)),
         news=state.news,
         examples=EXAMPLES,
         focus=True,
@@ -90,7 +90,6 @@ def results(state: PageState, request: Request) -> Response:
         view = "datasets" if query.strip() else "sessions"
     try:
         found = state.node.search(query, limit=_STEP, offset=start)
-        facets = _facets(state, query)
     except (UsageError, NotFound) as error:  # what cannot be understood is shown where it can be mended
         answer = state.page("misread.html", query=query, message=error.message, advice=error.next or "", focus=True)
         answer.status_code = 400
@@ -101,7 +100,7 @@ def results(state: PageState, request: Request) -> Response:
         "results.html",
         query=query,
         found=found,
-        facets=facets if found.total else None,
+        facets=Later(lambda: _facets(state, query)) if found.total else None,
         datasets=cards[:_MOST_DATASETS],
         more=f"{left:,} more datasets of these sessions are not shown: narrow the search." if left > 0 else "",
         view=view,

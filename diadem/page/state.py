@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from diadem.api.staging import Staging
 from diadem.errors import DiademError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from diadem.model.record import Dataset
     from diadem.node.rules.status import Status
 
-#: Seconds for which the light is believed; judging a large archive takes some.
+#: Seconds for which the light is believed, and at least as many times as long as judging the archive took.
 _FRESH: Final = 30.0
 #: Bytes of pictures that are kept.
 _MOST: Final = 48 << 20
@@ -72,11 +72,11 @@ class PageState:
         self.post = Post(node)
         self._form_word = form_word
         self._notices: OrderedDict[str, str] = OrderedDict()
-        self._status: Status | None = None
-        self._failure = ""
+        self._light = Light("grey", "checking the copies …")
+        self._away: Sequence[str] = ()
         self._news: Sequence[Light] = ()
-        self._asked = -_FRESH
-        self._asking = threading.Lock()
+        self._asked, self._fresh = -_FRESH, _FRESH
+        self._asking, self._judging = threading.Lock(), threading.Lock()
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
         self._guard = threading.Lock()
@@ -89,7 +89,7 @@ class PageState:
 
     def forget(self) -> None:
         """Something was changed: look anew how the archive stands, and what the records say."""
-        self._asked = -_FRESH
+        self._asked = -self._fresh
         with self._guard:
             self._datasets.clear()
         self.drawings.forget()
@@ -116,7 +116,7 @@ class PageState:
                 self._vendor = ((package, id_), known)
         return known
 
-    def page(self, template: str, **values: Any) -> HTMLResponse:
+    def page(self, template: str, **values: Any) -> Response:
         """A page with what stands on all of them.
 
         Where what was asked for could not be done, `problem` is the error, and `typed` what stood in the form.
@@ -189,45 +189,46 @@ class PageState:
         """How the archive stood a short while ago; nobody waits for it."""
         if not self.has("status"):
             return Light("grey", "how it stands: on its own machine")
-        if time.monotonic() - self._asked > _FRESH and self._asking.acquire(blocking=False):
+        if time.monotonic() - self._asked > self._fresh and self._asking.acquire(blocking=False):
             self._asked = time.monotonic()
             threading.Thread(target=self._look, name="status", daemon=True).start()
-        if self._failure:
-            return Light("red", self._failure)
-        if (status := self._status) is None:
-            return Light("grey", "checking the copies …")
-        if not status.ok:
-            broken = [line for line in status.rules if line.mark == "broken"]
-            return Light("red", broken[0].text if broken else "something is at risk")
-        warned = [line for line in status.rules if line.mark == "warning"]
-        return Light("amber", warned[0].text) if warned else Light("green", "every rule holds")
+        return self._light
 
     @property
     def away(self) -> Sequence[str]:
         """Stores that did not answer a short while ago and should have; one that lies in a drawer need not."""
-        stores = self._status.stores if self._status is not None else ()
-        return [store.name for store in stores if not store.reachable and store.kind != "cold"]
+        return self._away
 
     @property
     def news(self) -> Sequence[Light]:
         """What waits, as of a short while ago: offers, watched folders."""
         return self._news
 
-    def status(self) -> Status:
-        """How the archive stands now; the light knows it, too."""
-        self._status, self._failure = self.node.status(), ""
-        self._asked = time.monotonic()
-        return self._status
-
     def _look(self) -> None:
         try:
             self.status()
             self._news = (*_offers(self.node), *_watched(self.node))
         except DiademError as error:
-            self._failure = error.message
+            self._light = Light("red", error.message)
         finally:
-            self._asked = time.monotonic()
             self._asking.release()
+
+    def status(self) -> Status:
+        """How the archive stands now. One at a time is judged: of a large archive that takes time and memory.
+
+        Raises
+        ------
+        DiademError
+            It cannot be told.
+        """
+        with self._judging:
+            began = time.monotonic()
+            status = self.node.status()
+            self._asked = time.monotonic()
+            self._fresh = _FRESH * max(1.0, self._asked - began)
+            self._light = _light_of(status)
+            self._away = [one.name for one in status.stores if not one.reachable and one.kind != "cold"]
+        return status
 
     def pictures(self, package: str) -> Mapping[str, bytes]:
         """The small pictures of a package's datasets, read once. Raises `DiademError` where no copy can be read."""
@@ -269,6 +270,15 @@ def _watched(node: Node) -> Iterator[Light]:
                 yield Light("red", f"{name}: {folder.words}")
             else:
                 yield Light("green", f"watching {name}{more}")
+
+
+def _light_of(status: Status) -> Light:
+    """The worst rule, in its words."""
+    if not status.ok:
+        broken = [line for line in status.rules if line.mark == "broken"]
+        return Light("red", broken[0].text if broken else "something is at risk")
+    warned = [line for line in status.rules if line.mark == "warning"]
+    return Light("amber", warned[0].text) if warned else Light("green", "every rule holds")
 
 
 def _weight(pictures: Mapping[str, bytes]) -> int:

@@ -82,7 +82,8 @@ def engine(path: Path, *, read_only: bool) -> Engine:
             raise
         return connection
 
-    made = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    # the connection that was used last is used next: each has a cache of its own
+    made = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_use_lifo=True)
     event.listen(made, "begin", _begin)
     return made
 
