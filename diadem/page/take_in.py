@@ -96,7 +96,11 @@ def _look(state: PageState, proposal: Proposal, *, back: str) -> Response:
             state.proposals.forget(proposal)
             raise
 
-    job = state.jobs.begin(f"Look at {proposal.name}", work, back=back)
+    try:
+        job = state.jobs.begin(f"Look at {proposal.name}", work, back=back)
+    except DiademError:
+        state.proposals.forget(proposal)
+        raise
     if job.thread is not None:
         job.thread.join(_PATIENCE)
     return RedirectResponse(job.outcome.link if job.outcome is not None else f"/jobs/{job.id}", 303)
