@@ -101,6 +101,7 @@ def test_every_public_method_has_its_command() -> None:
         "stop_job": ("jobs", "--stop"),
         "restore": ("get", "--node"),
         "previews": ("page", "--node"),
+        "policy": ("page", "--node"),
         "export_custody": ("custody", "--export"),
         "export_disk": ("export", "--to"),
         "export_relays": ("custody", "--export"),
