@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 #: Seconds for which what is being answered may go on after Ctrl-C.
 _FAREWELL: Final = 3
+#: What is open all day looks for cycles as usual; a command looks for them rarely.
+_COLLECTED: Final = (700, 10, 10)
 #: Seconds for which the address waits for home to be ready.
 _PATIENCE: Final = 5
 
@@ -69,6 +72,7 @@ def serve(node: Node, *, port: int = 0, read_only: bool = False, told: Callable[
             timeout_graceful_shutdown=_FAREWELL,
         )
         server = uvicorn.Server(settings)
+        gc.set_threshold(*_COLLECTED)
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
             _load(app, keys)
             told(keys.new_address())
