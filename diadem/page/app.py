@@ -50,6 +50,8 @@ View = Callable[[PageState, Request], Response]
 VIEWS: tuple[tuple[str, str, View], ...] = (
     ("GET", "/", results.home),
     ("GET", "/search", results.results),
+    ("POST", "/search/save", results.save),
+    ("POST", "/search/forget", results.forget),
     ("GET", "/picture/{package}", results.picture),
     ("GET", "/session/{package}", session.package),
     ("GET", "/session/{package}/correct", record.correct_form),

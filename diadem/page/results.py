@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,8 @@ from starlette.responses import Response
 from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.page.dataset import unseen
-from diadem.page.html import Later, whole
+from diadem.page.forms import Form
+from diadem.page.html import Later, link, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -108,7 +110,23 @@ def results(state: PageState, request: Request) -> Response:
         start=start,
         step=_STEP,
         fields=_TOLD if found.source is not None else (),
+        kept=query.strip()[1:] if re.fullmatch(r"@\S+", query.strip()) else "",
+        can_keep=bool(query.strip()) and not state.read_only and state.has("queries"),
     )
+
+
+def save(state: PageState, request: Request) -> Response:
+    """Keep a search under a name; in the place of another only where its box is ticked."""
+    form = Form(request)
+    query = form.text("q")
+    saved = state.node.queries.save(form.needed("name", "Name"), query, overwrite=form.flag("overwrite"))
+    return state.done(f"The search is kept as @{saved.name}.", link("/search", q=query))
+
+
+def forget(state: PageState, request: Request) -> Response:
+    """Forget a search that was kept; what it finds stays."""
+    gone = state.node.queries.delete(Form(request).needed("name", "Name"))
+    return state.done(f"The search @{gone.name} is forgotten; it was: {gone.query}", link("/search", q=gone.query))
 
 
 def _facets(state: PageState, query: str) -> Facets | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import socket
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 #: Seconds for which what is being answered may go on after Ctrl-C.
 _FAREWELL: Final = 3
+#: What is open all day looks for cycles as usual; a command looks for them rarely.
+_COLLECTED: Final = (700, 10, 10)
 #: Seconds for which the address waits for home to be ready.
 _PATIENCE: Final = 5
 
@@ -80,6 +83,7 @@ def serve(
         app.state.leaving = lambda: server.should_exit
         staging: Staging = app.state.staging
         staging.sweep()
+        gc.set_threshold(*_COLLECTED)
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
             _load(app, keys)
             told(keys.new_address())
