@@ -160,6 +160,7 @@ AFTER = {
     "/exchange/seen": "asked for by a script",
     "/people/why": "a form that asks",
     "/take-in/upload": "files from the browser",
+    "/take-in/look": "where a folder is chosen",
     "/take-in/unwatch": "where a folder is watched",
     "/take-in/watch-once": "where a folder is watched",
     "/search/save": "under what was searched for",
