@@ -182,7 +182,7 @@ def dataset(state: PageState, request: Request) -> Response:
     return state.page(
         "dataset.html",
         about=dataset_table(one, sealed),
-        title=state.node.search(f"id:{short}", limit=1)[0].title,
+        title=state.title(short),
         short=short,
         look=look,
         sizes={"large": LARGE, "map": MAP, "small": SMALL},

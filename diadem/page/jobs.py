@@ -30,6 +30,8 @@ _AT_ONCE: Final = 4
 #: Seconds between two words about a job, and for which one line of words lasts; the browser then asks again.
 _BEAT: Final = 0.5
 _LASTS: Final = 600.0
+#: Seconds that the page waits in the end for jobs that it has asked to stop.
+_FAREWELL: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Jobs:
             ended = [known.id for known in self._jobs.values() if known.state != "running"]
             for old in ended[: max(0, len(ended) - _KEPT)]:
                 del self._jobs[old]
-            job.thread = threading.Thread(target=_run, args=(job, work), name=f"job {title}")
+            job.thread = threading.Thread(target=_run, args=(job, work), name=f"job {title}", daemon=True)
             job.thread.start()
         return job
 
@@ -138,14 +140,15 @@ class Jobs:
         return [job for job in self._jobs.values() if job.state == "running"]
 
     def stop_all(self) -> None:
-        """Ask all to stop, and wait until they have."""
+        """Ask all to stop, and wait until they have; one that waits for a silent machine is left as if it were killed."""
         with self._lock:
             running = self._running()
         for job in running:
             job.stopping = True
+        end = time.monotonic() + _FAREWELL
         for job in running:
             if job.thread is not None:
-                job.thread.join()
+                job.thread.join(max(0.0, end - time.monotonic()))
 
 
 def _run(job: PageJob, work: Work) -> None:

@@ -51,15 +51,8 @@ class Given:
 def _given(state: PageState, one: Grant, standing: str) -> Given:
     if one.scope != PACKAGE:
         return Given(standing, one, [(f"the {one.scope} {one.label or one.subjects[0]}", "")])
-    things = [(_title(state, id_), f"/session/{id_.removeprefix('diadem:')}") for id_ in one.subjects[:_MOST_NAMED]]
+    things = [(state.title(id_), f"/session/{id_.removeprefix('diadem:')}") for id_ in one.subjects[:_MOST_NAMED]]
     return Given(standing, one, things, len(one.subjects) - _MOST_NAMED)
-
-
-def _title(state: PageState, package: str) -> str:
-    """What a package is called here, else the beginning of its id."""
-    short = package.removeprefix("diadem:")
-    found = state.node.search(f"id:{short}", limit=1).rows
-    return found[0].title if found else f"{short[:12]}…"
 
 
 def _others(state: PageState) -> list[str]:
@@ -218,7 +211,7 @@ def why(state: PageState, request: Request) -> Response:
     if who and package:
         try:
             found = state.node.get(package)
-            values |= {"decision": state.node.why(who, package, right), "title": _title(state, found.id)}
+            values |= {"decision": state.node.why(who, package, right), "title": state.title(found.id)}
             values |= {"package": found.id}
         except DiademError as error:
             values["problem"] = error

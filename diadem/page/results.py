@@ -182,9 +182,14 @@ def picture(state: PageState, request: Request) -> Response:
     # a picture of noise or structure is larger as a file than an empty one, which says nothing of a session
     data = pictures.get(wanted) if wanted else max(pictures.values(), key=len, default=None)
     if data is None:
-        return Response(_BLANK, media_type="image/svg+xml", headers=_KEPT)
+        return blank()
     kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
     return Response(data, media_type=kind, headers=_KEPT)
+
+
+def blank() -> Response:
+    """An empty picture, for what has none."""
+    return Response(_BLANK, media_type="image/svg+xml", headers=_KEPT)
 
 
 #: A package never changes, nor does a picture in it.

@@ -17,6 +17,7 @@ from diadem.model.sample_custody import event_text
 from diadem.model.samples import PREFIX, WAYS, Sample, is_sample_id
 from diadem.page.forms import Form
 from diadem.page.html import as_shown, link
+from diadem.page.results import blank
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def picture(state: PageState, request: Request) -> Response:
             of = next((one.id for row in found for one in row.matched if one.id in drawn), "")
             if of:
                 return RedirectResponse(link(f"/picture/{package[7:]}", of=of), 303)
-    return RedirectResponse("/picture/none", 303)
+    return blank()
 
 
 def sheet(state: PageState, request: Request) -> Response:

@@ -96,7 +96,7 @@ def _notes(found: Package) -> Iterator[dict[str, str]]:
 def _made(state: PageState, id_: str) -> dict[str, list[dict[str, str]]]:
     """What a package was made from, and what was made from it, each with who says so."""
     made: dict[str, list[dict[str, str]]] = {"from": [], "into": []}
-    for one in state.node.derivations(id_):
+    for one in state.node.derivations(id_) if state.has("derivations") else ():
         about = {"by": one.by, "comment": one.comment, "day": one.time[:10]}
         if one.result != id_:
             made["into"].append({**about, "package": one.result, "path": ""})

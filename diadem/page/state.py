@@ -130,6 +130,7 @@ class PageState:
             "path": asked.url.path,
             "running": self.jobs.running,
             "away": self.away,
+            "python": self.python,
             "notice": self._notice(asked.query_params.get("notice", "")),
             "problem": None,
             "typed": {},
@@ -179,11 +180,17 @@ class PageState:
         return hasattr(self.node, verb)
 
     def title(self, package: str) -> str:
-        """What a session is called; where no copy of it can be read now, the beginning of its id."""
-        try:
-            return self.node.show(package).title
-        except DiademError:
-            return package.removeprefix("diadem:")[:12]
+        """What a session is called, as the catalogue knows it; else the beginning of its id."""
+        short = package.removeprefix("diadem:")
+        found = self.node.search(f"id:{short}", limit=1).rows
+        return found[0].title if found else f"{short[:12]}…"
+
+    @property
+    def python(self) -> str:
+        """How the node is opened in Python."""
+        if url := getattr(self.node, "url", None):
+            return f"diadem.connect({str(url)!r})"
+        return f"diadem.open_node({str(self.node.path)!r})"
 
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""

@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import diadem
 from diadem.testing.faults import remove
+from diadem.testing.samples import write_image_session
 from tests.page.conftest import Served, browser, serve
 
 FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures"
@@ -26,7 +28,7 @@ SCREENS: Final[Mapping[str, str]] = {
     "results": "/search?q=HAADF+sample%3AS-12+voltage%3D300kV",
     "session": "/session/{session}",
     "dataset": "/session/{session}/{dataset}",
-    "take-in": "/take-in",
+    "take-in": "/take-in?folder={folder}",
     "health": "/health",
     "exchange": "/exchange",
     "samples": "/samples",
@@ -46,7 +48,9 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
     """Each screen that there is, as PNG: of the demo's archive, by a browser that the page lets in."""
     with diadem.open_node(demo) as node:
         row = node.search(QUERY)[0]
-    places = {"session": row.id.removeprefix("diadem:"), "dataset": row.matched[0].id}
+    new = demo / "2026-04-02 S-15 at 200 kV"
+    write_image_session(new, sample="S-15", date="2026-04-02", voltage=200, seed=7)
+    places = {"session": row.id.removeprefix("diadem:"), "dataset": row.matched[0].id, "folder": quote(str(new))}
     context = chromium.new_context(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
     window = context.new_page()
     window.goto(page.address)
@@ -58,6 +62,9 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
         if answer.status == 404:
             continue
         assert answer.status == 200, f"{name}: {window.inner_text('main')}"
+        if name == "take-in":  # what would be made of the folder says more than where it is chosen
+            window.click("text=Look at this folder")
+            window.wait_for_selector("fieldset.session")
         window.wait_for_load_state("networkidle")
         yield name, small(window.screenshot())
     context.close()

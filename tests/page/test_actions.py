@@ -161,6 +161,7 @@ AFTER = {
     "/people/why": "a form that asks",
     "/take-in/upload": "files from the browser",
     "/take-in/look": "where a folder is chosen",
+    "/take-in/watch": "where a folder is chosen",
     "/take-in/unwatch": "where a folder is watched",
     "/take-in/watch-once": "where a folder is watched",
     "/search/save": "under what was searched for",

@@ -112,7 +112,7 @@ def test_files_come_proven(bob: tuple[str, str, Any, bytes], paged: tuple[Served
 
 def test_what_needs_its_machine_says_so(paged: tuple[Served, str]) -> None:
     status, _, text = ask(paged[0], "/health", Cookie=paged[1])
-    assert (status, b"needs the machine of the node hu-berlin" in text) == (409, True)
+    assert (status, b"seen on its own machine only" in text) == (409, True)
 
 
 def test_a_line_that_breaks_is_a_page(bob: tuple[str, str, Any, bytes], paged: tuple[Served, str]) -> None:

@@ -185,7 +185,7 @@ def test_doctor_jobs_and_other_deeds(seen: Seen, page: Page) -> None:
 
 
 def test_a_job_of_another_process_is_stopped(page: Page, home: Path) -> None:
-    line = [sys.executable, "-m", "diadem", "scrub", "--node", str(home / "node"), "--max-rate", "1kB", "--quiet"]
+    line = [sys.executable, "-m", "diadem", "scrub", "--node", str(home / "node"), "--max-rate", "100kB", "--quiet"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             end = time.monotonic() + 60

@@ -334,7 +334,7 @@ def test_python_is_copied(seen: Seen, places: dict[str, str]) -> None:
     window.click("button.copy")
     window.wait_for_selector("button.copy:has-text('Copied')")
     text = window.evaluate("navigator.clipboard.readText()")
-    assert text.startswith("import diadem\nsignal = diadem.open_node().get(")
+    assert text.startswith("import diadem\nnode = diadem.open_node(")
     assert text.rstrip().endswith("['eds_point.msa'].load()")
 
 
