@@ -140,7 +140,7 @@ class Jobs:
         return [job for job in self._jobs.values() if job.state == "running"]
 
     def stop_all(self) -> None:
-        """Ask all to stop, and wait until they have; one that waits for a silent machine is left as if it were killed."""
+        """Ask all to stop, and wait a little; one that waits for a silent machine is left as if killed."""
         with self._lock:
             running = self._running()
         for job in running:

@@ -331,6 +331,8 @@ def test_exit_codes_and_the_shape_of_errors(lab: Lab, tmp_path: Path) -> None:
     package = lab.archived("s")
     node = lab.node.path
     said("search", "--node", node)
+    empty = tmp_path / "empty"
+    empty.mkdir()
     damage(lab.path(package, "main") / "data/scan 1.bin")
     assert said_json("scrub", "--node", node, code=1)["damaged"][0]["package"] == package
     assert said_json("verify", package, "--node", node, code=1)["ok"] is False
@@ -345,7 +347,7 @@ def test_exit_codes_and_the_shape_of_errors(lab: Lab, tmp_path: Path) -> None:
         (3, "not-found", ("scrub", "attic", "--node", node)),
         (3, "not-found", ("archive", tmp_path / "absent", "--now", "--node", node)),
         (3, "not-found", ("jobs", "--stop", "2026", "--node", node)),
-        (3, "not-found", ("status", "--node", tmp_path)),
+        (3, "not-found", ("status", "--node", empty)),
         (4, "refused", ("archive", lab.session("new"), "--node", node)),
         (4, "refused", ("drop", package, "--store", "main", "--reason", "space", "--node", node)),
     ]

@@ -158,6 +158,7 @@ OWN = {
 #: Addresses to which something on a screen leads only after something else was done, or by a script or a form.
 AFTER = {
     "/exchange/seen": "asked for by a script",
+    "/exchange/peers/carriers": "where another node is known",
     "/people/why": "a form that asks",
     "/take-in/upload": "files from the browser",
     "/take-in/look": "where a folder is chosen",
