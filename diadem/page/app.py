@@ -181,7 +181,7 @@ def make_app(node: Node, keys: Keys, *, read_only: bool = False) -> Starlette:
         middleware=[Middleware(Guard, keys=keys, read_only=read_only)],
         exception_handlers={HTTPException: _unknown},
     )
-    app.state.jobs, app.state.staging = state.jobs, state.staging
+    app.state.jobs, app.state.staging, app.state.drawings = state.jobs, state.staging, state.drawings
     app.state.leaving = lambda: False  # whoever serves it knows better
     return app
 

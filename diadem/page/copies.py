@@ -53,7 +53,7 @@ def verify(state: PageState, request: Request) -> Response:
 def _copy_lines(state: PageState, package: str, done: Scrubbed) -> Iterator[str]:
     """What became of each copy, in plain words."""
     damaged = {one.store: one for one in done.damaged}
-    unread = dict(done.unread)
+    unread, read = dict(done.unread), {store.name for store in state.node.stores.ls()}
     try:
         copies = state.node.show(package).copies
     except DiademError:  # no copy is good enough to be shown
@@ -67,6 +67,10 @@ def _copy_lines(state: PageState, package: str, done: Scrubbed) -> Iterator[str]
             yield from (f"{store}: {fault}" for fault in _faults(damaged[store].report))
         elif store in unread:
             yield f"{store}: not read: {unread[store]}"
+        elif copy.get("adopted"):
+            yield f"{store}: not read by this: a folder that was adopted is compared under Health ({copy['place']})"
+        elif store not in read:
+            yield f"{store}: not read by this ({copy['place']})"
         else:
             proven = f", proven {date_text(copy['proven_at'])}" if copy["proven_at"] else ""
             yield f"{store}: every byte is right{proven}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.errors import DiademError, UsageError
+from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.page.exchange import PATIENCE, PLACE
@@ -32,11 +32,7 @@ def take_in(state: PageState, request: Request) -> Response:
     """Look what is on it, or take it in: either proves every byte."""
     form = Form(request)
     try:
-        folder = Path(form.needed("folder", "Folder or ZIP")).expanduser()
-        if not folder.is_absolute():
-            raise UsageError(
-                "this is no whole path", where=str(folder), next="Write it from the beginning: /media/disk/for-us"
-            )
+        folder = form.path("folder", "Folder or ZIP")
         work = partial(_take, state, folder, form.text("store")) if form.flag("take") else partial(_look, state, folder)
         return state.begin("Take in what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
     except DiademError as error:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.archive.picture import Part, Picture, Scene, opened
@@ -28,6 +30,36 @@ _MOST_HELD: Final = 32 << 20
 _IDLE: Final = 10.0
 
 
+class _Line:
+    """Work that is done one after the other in a thread that keeps no process alive: a share may never answer."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._closed = False
+        threading.Thread(target=self._run, name="drawing", daemon=True).start()
+
+    def submit(self, work: Callable[..., Any], *of: Any) -> Future[Any]:
+        """Have something done; raises `RuntimeError` once it is closed."""
+        if self._closed:
+            raise RuntimeError("the page is ending")
+        done: Future[Any] = Future()
+        self._waiting.put((done, partial(work, *of)))
+        return done
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for nothing."""
+        self._closed = True
+        self._waiting.put(None)
+
+    def _run(self) -> None:
+        while (asked := self._waiting.get()) is not None and not self._closed:
+            done, work = asked
+            try:
+                done.set_result(work())
+            except BaseException as error:  # whoever waits for it is told
+                done.set_exception(error)
+
+
 class Drawings:
     """What is drawn for the pages of a node.
 
@@ -39,7 +71,7 @@ class Drawings:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._thread = ThreadPoolExecutor(1, "drawing")
+        self._thread = _Line()
         self._parts: OrderedDict[tuple[str, str, str], Part] = OrderedDict()
         self._package: tuple[str, Package] | None = None
         self._open: tuple[str, str] | None = None
@@ -67,7 +99,11 @@ class Drawings:
             self._package = None
             self._close()
 
-        self._thread.submit(clear).result()
+        self._thread.submit(clear)  # one thread: whatever is asked for later is drawn after it
+
+    def close(self) -> None:
+        """Draw nothing more: what waits is given up, and nobody waits for what is being drawn."""
+        self._thread.close()
 
     def _part(self, package: str, dataset: str, shown: Mapping[str, Any]) -> Part:
         key = (package, dataset, repr(sorted(shown.items())))

@@ -80,7 +80,7 @@ def typed_path(text: str) -> str:
     """What a person has written or pasted as a path: with quotes, or ``~`` for the home."""
     path = os.path.expanduser(text.strip().strip("\"'"))  # noqa: PTH111 - a Path loses what it cannot read
     if "\0" in path or not os.path.isabs(path):  # noqa: PTH117
-        raise UsageError(f"'{text}' is no whole path", next="Begin with / (or C:\\), or choose a folder below.")
+        raise UsageError(f"'{text}' is no whole path", next="Write it from its beginning, / or C:\\.")
     return os.path.normpath(path)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from diadem.errors import UsageError
+from diadem.page.folders import typed_path
 
 
 class Form:
@@ -34,11 +35,8 @@ class Form:
         return said
 
     def path(self, name: str, label: str) -> Path:
-        """A place on this machine, written from its beginning. Raises `UsageError` where it is none."""
-        found = Path(self.needed(name, label)).expanduser()
-        if not found.is_absolute():
-            raise UsageError(f"'{found}' is no whole path", next="Write it from its beginning.")
-        return found
+        """A place on this machine, written or pasted from its beginning. Raises `UsageError` where it is none."""
+        return Path(typed_path(self.needed(name, label)))
 
     def all(self, name: str) -> list[str]:
         """Everything that was chosen under a name."""

@@ -175,7 +175,8 @@ def _run(job: PageJob, work: Work) -> None:
 def all_jobs(state: PageState, request: Request) -> Response:
     """What this page has begun, and what the node is at elsewhere."""
     del request
-    return state.page("jobs.html", jobs=list(state.jobs), others=list(state.node.jobs)[:_KEPT])
+    others = state.node.jobs[:_KEPT] if state.has("jobs") else []
+    return state.page("jobs.html", jobs=list(state.jobs), others=others)
 
 
 def one_job(state: PageState, request: Request) -> Response:

@@ -88,6 +88,7 @@ def serve(
             _load(app, keys)
             told(keys.new_address())
             server.run(sockets=[listener])
+        app.state.drawings.close()
         jobs: Jobs = app.state.jobs
         if jobs.running:
             leaving(jobs.running)

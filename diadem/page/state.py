@@ -75,7 +75,7 @@ class PageState:
         self._light = Light("grey", "checking the copies …")
         self._away: Sequence[str] = ()
         self._news: Sequence[Light] = ()
-        self._asked, self._fresh = -_FRESH, _FRESH
+        self._asked, self._fresh, self._changed = -_FRESH, _FRESH, 0
         self._asking, self._judging = threading.Lock(), threading.Lock()
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
@@ -89,7 +89,8 @@ class PageState:
 
     def forget(self) -> None:
         """Something was changed: look anew how the archive stands, and what the records say."""
-        self._asked = -self._fresh
+        self._changed += 1
+        self._asked = time.monotonic() - self._fresh - 1
         with self._guard:
             self._datasets.clear()
         self.drawings.forget()
@@ -229,10 +230,10 @@ class PageState:
             It cannot be told.
         """
         with self._judging:
-            began = time.monotonic()
+            began, changed = time.monotonic(), self._changed
             status = self.node.status()
-            self._asked = time.monotonic()
-            self._fresh = _FRESH * max(1.0, self._asked - began)
+            self._fresh = _FRESH * max(1.0, time.monotonic() - began)
+            self._asked = time.monotonic() - (0.0 if changed == self._changed else self._fresh + 1)
             self._light = _light_of(status)
             self._away = [one.name for one in status.stores if not one.reachable and one.kind != "cold"]
         return status

@@ -113,6 +113,7 @@ def test_files_come_proven(bob: tuple[str, str, Any, bytes], paged: tuple[Served
 def test_what_needs_its_machine_says_so(paged: tuple[Served, str]) -> None:
     status, _, text = ask(paged[0], "/health", Cookie=paged[1])
     assert (status, b"seen on its own machine only" in text) == (409, True)
+    assert ask(paged[0], "/jobs", Cookie=paged[1])[0] == 200, "what this page has begun is known here"
 
 
 def test_a_line_that_breaks_is_a_page(bob: tuple[str, str, Any, bytes], paged: tuple[Served, str]) -> None:

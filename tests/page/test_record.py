@@ -214,6 +214,18 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
 # -- giving ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_copy_that_was_not_read_is_not_called_right(tmp_path: Path) -> None:
+    """A folder that was adopted where it lies is no copy in a store: scrub does not read it."""
+    write_session(tmp_path / "session")
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        package = node.archive(tmp_path / "session", now=True, in_place=True).package.id[7:]
+    flip_byte(tmp_path / "session" / "haadf_series.mrc", 5000)
+    for served in serve(tmp_path / "node"):
+        text = Hand(served, enter(served)).done(f"/session/{package}/verify")
+        assert "in-place: not read by this" in text
+        assert "in-place: every byte is right" not in text
+
+
 def test_files_as_a_zip(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
     home, package, hand = lab
     with diadem.open_node(home / "node") as node:
