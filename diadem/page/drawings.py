@@ -81,7 +81,8 @@ class Drawings:
 
     def part(self, package: str, dataset: str, shown: Mapping[str, Any]) -> Part:
         """What `Scene.part` reads of a dataset, now or a while ago; raises what it raises."""
-        return self._thread.submit(self._part, package, dataset, shown).result()
+        part: Part = self._thread.submit(self._part, package, dataset, shown).result()
+        return part
 
     def picture(self, package: str, dataset: str, shown: Mapping[str, Any], contrast: Contrast) -> Picture:
         """A picture of a dataset; raises what `Package.picture` raises."""
@@ -89,7 +90,8 @@ class Drawings:
         def draw() -> Picture:
             return self._part(package, dataset, shown).draw(shown["size"], contrast)
 
-        return self._thread.submit(draw).result()
+        picture: Picture = self._thread.submit(draw).result()
+        return picture
 
     def forget(self) -> None:
         """Read anew whatever is drawn next: a correction may have changed the size of a pixel."""
