@@ -15,7 +15,7 @@ from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.jeol/sem-text")
+read = cutter("diadem.plugins.sem_text/sem-text")
 
 LINES = (
     "$CM_FORMAT JEOL/SEM",
@@ -37,7 +37,7 @@ LINES = (
 def made(tmp_path: Path, *lines: str) -> dict[str, list[Value]]:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(lines).encode())
-    return values(read, tables("diadem.plugins.jeol"), write(tmp_path / "img.tif"), [text])
+    return values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text])
 
 
 def test_a_side_file(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_side_file(tmp_path: Path) -> None:
 def test_other_ways_to_write_it(tmp_path: Path, coding: str, between: str) -> None:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(line.replace(" ", between, 1) for line in LINES).encode(coding))
-    found = firsts(values(read, tables("diadem.plugins.jeol"), write(tmp_path / "img.tif"), [text]))
+    found = firsts(values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text]))
     assert (found["beam.acceleration_voltage"], found["optics.magnification"]) == (15000, 5000)
     assert (found["person.operator"], found["instrument.model"]) == ("someone", "JSM-7800F")
 

@@ -230,3 +230,7 @@ def test_deep_documents_end() -> None:
 def test_any_text_ends_quietly(start: str, end: str, settings: dict[str, str]) -> None:
     tree = {"StartDateTime": start, "EndDateTime": end, "HardwareSettings": settings}
     apply(SESSION, Block("x", tree), "topspin")
+
+
+def test_a_document_without_dates_has_no_times_and_no_issue() -> None:
+    assert apply(SESSION, Block("x", {"Title": "A"}), "topspin").issues == []
