@@ -108,7 +108,8 @@ def document(package: str) -> Document | None:
         return None
     for folder in spec.submodule_search_locations or ():
         place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
-        loader = spec.loader or pkgutil.get_importer(folder)  # a package without code has none of its own
+        # A package without code has no loader of its own, or one that reads no data.
+        loader = spec.loader if hasattr(spec.loader, "get_data") else pkgutil.get_importer(folder)
         read = getattr(loader, "get_data", _bytes_of)
         try:
             text = read(place).decode("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, Final
 
 from diadem.hooks.fields import Dropped, Tree, look_up, places_of
@@ -120,7 +121,7 @@ def word_of(raw: Any) -> str:
 
 def reader(of: Document, said: Said, path: Path) -> Callable[[Any], Any] | None:
     """What is made of a raw value: part of it, the word that it means, a number, one that can be."""
-    steps: list[Callable[[Any], Any]] = []
+    steps: list[Callable[[Any], Any]] = [_written] if said.keys() & {"part", "into"} else []
     if "part" in said:
         part = of.pattern(said["part"], (*path, "part"))
         if part.groups != 1:
@@ -144,6 +145,12 @@ def reader(of: Document, said: Said, path: Path) -> Callable[[Any], Any] | None:
         return raw
 
     return read if steps else None
+
+
+def _written(raw: Any) -> Any:
+    """A text, or a number that is one: zero, a list or a group of tags stands where nobody has written anything."""
+    number_ = isinstance(raw, Number) and not isinstance(raw, bool)
+    return raw if isinstance(raw, str) or (number_ and raw != 0) else None
 
 
 def _short(text: str) -> str:

@@ -163,9 +163,12 @@ def symbols_among(names: Iterable[object]) -> list[str]:
 
 
 def ion_of(source: object) -> str:
-    """Ion of a source by what it is called, "" where that says nothing; liquid metal ion sources are of gallium."""
-    match = re.search(r"\b(?:(gallium|ga\+?|lmis)|(xenon|xe\+?))\b", str(source), re.IGNORECASE)
-    return "" if match is None else "Ga" if match[1] else "Xe"
+    """Ion of a source by what it is called, "" where that says nothing; liquid metal ion sources are of gallium.
+
+    Of a text that names both it is gallium.
+    """
+    ions = {"Ga": r"\b(gallium|ga\+?|lmis)\b", "Xe": r"\b(xenon|xe\+?)\b"}
+    return next((ion for ion, words in ions.items() if re.search(words, str(source), re.IGNORECASE)), "")
 
 
 def maker_in(model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -209,6 +210,18 @@ def test_bundled_families_do_not_lie() -> None:
     assert {item.module: item.failures for item in summaries(collect()) if item.bundled} == dict.fromkeys(ours, ())
     assert [offer.name for offer in fields_of("diadem.plugins.zeiss")] == ["zeiss"]
     assert [offer.name for offer in fields_of("diadem.plugins.tescan")] == ["tescan"]
+
+
+def test_a_family_without_code_in_an_archive_that_was_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = site / "bare"
+    (folder / "family_bare").mkdir(parents=True)
+    (folder / "family_bare" / "formats.toml").write_text(
+        '[[format]]\nname = "bare"\nsuffixes = [".bare"]\nload = "json:load"\n'
+    )
+    monkeypatch.syspath_prepend(shutil.make_archive(str(site / "bare"), "zip", folder))
+    importlib.import_module("family_bare")
+    assert summary(collect(["family_bare"]), "family_bare").failures == ()
+    assert summary(collect(["family_bare"]), "family_bare").offers["formats"] == ["bare"]
 
 
 def test_a_family_in_an_archive(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

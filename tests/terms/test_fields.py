@@ -8,7 +8,16 @@ from diadem.errors import DiademError
 from diadem.serialization.schemas import DATASET, schema
 from diadem.terms import generate
 from diadem.terms.crosswalk import NEXUS_UNITS, read_below_instrument, terms, written
-from diadem.terms.fields import UnknownField, all_fields, field, field_keys, is_time, looked_for_first, symbols_of
+from diadem.terms.fields import (
+    UnknownField,
+    all_fields,
+    field,
+    field_keys,
+    ion_of,
+    is_time,
+    looked_for_first,
+    symbols_of,
+)
 
 UNITS = {"", "1", "1/m", "1/s", "A", "K", "Pa", "V", "bit", "deg", "eV", "m", "rad", "s"}
 
@@ -131,3 +140,10 @@ def test_symbols_of_atomic_numbers() -> None:
     assert symbols_of([30, 8, 30]) == ["Zn", "O"]
     assert symbols_of([118]) == ["Og"]
     assert symbols_of([]) == symbols_of([0]) == symbols_of([26, 119]) == symbols_of([101], last=100) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "ion"), [("Xe/Ga column", "Ga"), ("Xenon plasma", "Xe"), ("LMIS", "Ga"), ("electrons", "")]
+)
+def test_ions_of_sources(source: str, ion: str) -> None:
+    assert ion_of(source) == ion

@@ -251,7 +251,13 @@ def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
 
 def _head(files: Files, end: re.Pattern[str]) -> tuple[str, list[str]]:
     """What stands before the points, each byte a character; and its lines in the coding in which they were written."""
-    found = end.match(files[files.entry].read_at(0, _LONGEST_HEAD).decode("latin-1"))
+    head, found = "", None
+    while len(head) < _LONGEST_HEAD and (found is None or found.end() == len(head)):
+        piece = files[files.entry].read_at(len(head), _PIECE).decode("latin-1")
+        if not piece:
+            break
+        head += piece
+        found = end.match(head)
     if found is None:
         raise ReaderError("no line names the columns of the points", where=files.entry)
     text = decode(found[0].encode("latin-1")).rstrip("\n")

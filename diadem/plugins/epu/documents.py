@@ -58,7 +58,7 @@ def _block(data: bytes, file: str = "") -> Iterator[Block]:
         return
     name, tree = xml(data.removeprefix(b"\xef\xbb\xbf"))
     if name in _KINDS and isinstance(tree, Mapping):
-        told = {**plain(tree), "Assembly": tree.get("@Assembly")} if name == "EpuSessionXml" else plain(tree)
+        told = {**plain(tree), "Assembly": tree.get("@Assembly", "")} if name == "EpuSessionXml" else plain(tree)
         yield Block(_KINDS[name], told, file=file)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import c_float
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor, single
+from diadem.hooks.binary import Cursor
 from diadem.hooks.fields import Found, Tree
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import from_ole
@@ -291,6 +292,13 @@ def _plain(value: Any) -> Any:
 
 
 # -- for the tables ------------------------------------------------------------------------------------------------
+
+
+def single(value: Any) -> float:
+    """A number of 32 bits with the digits that it was written with: 22.3, not 22.299999237060547."""
+    number = float(value)
+    short = (float(f"{number:.{digits}g}") for digits in (6, 7, 8))
+    return next((one for one in short if c_float(one).value == c_float(number).value), number)
 
 
 def field_of_view(instrument: Tree) -> Iterator[Found]:

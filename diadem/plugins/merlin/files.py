@@ -228,14 +228,20 @@ def _description(files: Files) -> Block | None:
 
 def _instant(tree: Tree) -> dt.datetime | None:
     """The extended time stamp, which ends with Z."""
-    found = iso(tree.get("Time Stamp Extended"))
-    return found if found is not None and found.tzinfo is not None else None
+    raw = str(tree.get("Time Stamp Extended", ""))
+    return iso(raw) if raw.endswith("Z") else None
+
+
+def _local(tree: Tree) -> dt.datetime | None:
+    """The time stamp of the first part, in the local time of the computer; one with an offset is none of Merlin's."""
+    found = iso(tree.get("Time Stamp"))
+    return found if found is not None and found.tzinfo is None else None
 
 
 def start(tree: Tree) -> Iterator[Found]:
-    """When the first frame began; its stamp of the first part is in the local time of the computer."""
+    """When the first frame began."""
     raw, instant = [tree.get("Time Stamp"), tree.get("Time Stamp Extended")], _instant(tree)
-    local = iso(raw[0])
+    local = _local(tree)
     if instant is None:
         yield from times.moments("time.acquired_start", "Time Stamp", raw[0], local=local)
         return
@@ -250,7 +256,7 @@ def start(tree: Tree) -> Iterator[Found]:
 def end(tree: Tree) -> Iterator[Found]:
     """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
     instant = _instant(tree)
-    moment, key = (instant, "Time Stamp Extended") if instant else (iso(tree.get("Time Stamp")), "Time Stamp")
+    moment, key = (instant, "Time Stamp Extended") if instant else (_local(tree), "Time Stamp")
     if moment is None or moment.year not in YEARS:
         return
     shutter, factor = (_EXPOSURE, 1e-9) if _EXPOSURE in tree else ("Acquisition Shutter Time", 1.0)

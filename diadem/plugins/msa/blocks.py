@@ -19,7 +19,9 @@ from diadem.terms.fields import symbols_of
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20
 #: Data begin behind the line ``#SPECTRUM``, or with the first that is no keyword's.
-_DATA = re.compile(rb"(?:\A|(?<=[\r\n]))(?:\s*#SPECTRUM[^\r\n]*(?:\r\n|\r|\n|\Z)|(?=[ \t]*[^#\s]))", re.IGNORECASE)
+_DATA = re.compile(
+    rb"(?:\A|(?<=[\r\n]))(?:[^\S\r\n]*#SPECTRUM[^\r\n]*(?:\r\n|\r|\n|\Z)|(?=[^\S\r\n]*[^#\s]))", re.IGNORECASE
+)
 #: ``#BEAMKV   -kV``, ``#XPOSITION mm``, ``##RESO (MnKa)``.
 _STANDARD = re.compile(r"#\s*([A-Za-z0-9]+)\s*(?:[-\s]\s*([A-Za-zµμ]+)\s*)?\Z")
 #: Units that stand in keywords, in lower case; another word belongs to the name of a user's keyword.

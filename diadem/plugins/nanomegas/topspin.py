@@ -205,7 +205,9 @@ def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | No
 def acquired(tree: Tree) -> Iterator[Found]:
     """Start and end, where only one order of day and month can be, by themselves or by the file's own instants."""
     keys = [key for key in ("StartDateTime", "EndDateTime", "CreatedDateTime") if tree.get(key)]
-    possible = list(_readings(tree, keys)) if keys else []
+    if not keys:
+        return
+    possible = list(_readings(tree, keys))
     possible = [reading for reading in possible if _offset(tree, reading) is not None] or possible
     if not possible or possible[0] != possible[-1]:
         readings = sorted(reading[keys[0]] for reading in possible)

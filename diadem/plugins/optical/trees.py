@@ -38,6 +38,11 @@ def _pair(component: Any, name: str) -> tuple[Any, str] | None:
     return None
 
 
+def delmic_columns(tree: Tree) -> Iterator[str]:
+    """Where components are whose names say that they control a beam."""
+    yield from (f"{_SETTINGS}/{name}/" for name in tree.get(_SETTINGS) or {} if "beam" in name.lower())
+
+
 def delmic_stage(tree: Tree) -> Iterator[Found]:
     """Position of the sample's stage, where it is in metres."""
     for name, component in (tree.get(_SETTINGS) or {}).items():

@@ -113,9 +113,11 @@ def _tree(file: Tiff) -> dict[str, Any]:
         second = file.directory(int(place[0])) if place else None
         for page in (first, second) if second is not None else (first,):
             for code, tag in page.tags.items():
-                numbers = file.numbers(tag) if code in _NAMES else ()
+                if code not in _NAMES:  # the others are not read: each may be megabytes
+                    continue
+                numbers = file.numbers(tag)
                 value: Any = list(numbers) if len(numbers) > 1 else numbers[0] if numbers else file.text(tag)
-                if code in _NAMES and value != "":
+                if value != "":
                     found[_NAMES[code]] = value
     return found
 

@@ -88,6 +88,11 @@ def _second(data: bytes) -> Iterator[tuple[str, Any]]:
             yield name, values[0] if len(values) == 1 else list(values)
 
 
+def ten_thousandth(raw: Any) -> int | None:
+    """A binning of version 1."""
+    return round(raw * 1e-4) if raw > 0 else None
+
+
 def diffraction(tree: Tree) -> Iterator[Found]:
     """Camera length, in the unit with which it explains the size of a pixel.
 

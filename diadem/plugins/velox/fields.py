@@ -63,6 +63,12 @@ def properties(tree: Tree) -> Iterator[str]:
     yield f"CustomProperties/Detectors[{name}]."
 
 
+def camera_properties(tree: Tree) -> Iterator[str]:
+    """The same of a detector that is a camera."""
+    if any(camera(tree)):
+        yield from properties(tree)
+
+
 def segment(tree: Tree) -> Iterator[str]:
     """Where the first of its segments is, where the data come from all of them."""
     if _own(tree) is None:

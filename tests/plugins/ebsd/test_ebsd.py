@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 import diadem
 from diadem.errors import ReaderError
+from diadem.hooks.offers import target
 from diadem.model.record import Dataset
+from tests.plugins.opened import Held
 
 Array = NDArray[Any]
 
@@ -398,3 +400,13 @@ def test_a_head_that_names_no_grid_is_told(tmp_path: Path) -> None:
 def test_a_text_that_cannot_hold_its_points_was_cut_short(tmp_path: Path) -> None:
     (tmp_path / "a.ctf").write_text(CTF + "1\t0\t0\t1\t2\r\n", newline="")
     assert "truncated" in {one["code"] for one in only(tmp_path / "a.ctf").issues}
+
+
+@pytest.mark.parametrize("length", [(1 << 16) - 3, 1 << 16, (1 << 17) + 5])
+def test_a_head_goes_on_over_pieces_and_the_points_are_not_read(length: int) -> None:
+    head = b"# HEADER: Start\n# GRID: SqrGrid\n# XSTEP: 1\n# YSTEP: 1\n# NCOLS_ODD: 2\n# NCOLS_EVEN: 2\n# NROWS: 1\n"
+    head += b"# " + b"x" * (length - len(head) - 3) + b"\n"
+    held = Held({"a.ang": head + b" 1.0 2.0 3.0 0.0 0.0 22.2 0.6 1\n" * (1 << 15)})
+    (block,) = target("diadem.plugins.ebsd.maps:open_ang")(held).blocks
+    assert block.data == head
+    assert held.held["a.ang"].read <= length + (1 << 17)

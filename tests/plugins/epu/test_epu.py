@@ -166,6 +166,13 @@ def test_a_session(shared_data: Path, tmp_path: Path, name: str) -> None:
     assert {issue["code"] for issue in dataset.issues} == {"no-signal"}
 
 
+def test_a_session_that_does_not_name_its_program(shared_data: Path, tmp_path: Path) -> None:
+    text = (shared_data / "more" / "epu" / "EpuSession.dm.xml").read_text("utf-8-sig")
+    (tmp_path / "EpuSession.dm").write_text(re.sub(r' \w*:?Assembly="[^"]*"', "", text, count=1), "utf-8")
+    (dataset,) = diadem.extract(tmp_path).datasets
+    assert (dataset.value("instrument.kind"), dataset.value("instrument.software")) == ("tem", None)
+
+
 def test_scanning_and_what_is_not_measured() -> None:
     optics: dict[str, Any] = {
         "ColumnOperatingMode": "STEM", "Defocus": "0", "BeamConvergence": "0.025", "Cameralength": "0.115",

@@ -331,3 +331,13 @@ def test_values_of_another_kind_are_passed_over(value: Any) -> None:
     tree = {"ImageData": {}, "ImageTags": tags}
     found = {one.field for one in apply(IMAGE, Block("gatan-image", tree), "gatan").values}
     assert found <= {"optics.magnification"}
+
+
+@pytest.mark.parametrize("tag", [{"a": 1}, [1, 2], (1, 2), 0, 0.0, False, ""])
+def test_what_is_no_text_names_nothing(tag: Any) -> None:
+    tags = {"Session Info": {"Specimen": tag, "Microscope": tag}, "GMS Version": {"Created": tag}}
+    assert not {"sample.name", "instrument.model", "instrument.software"} & set(values(tags))
+
+
+def test_a_number_is_a_name_too() -> None:
+    assert values({"Session Info": {"Specimen": 12}})["sample.name"] == ["12"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from diadem.errors import ReaderError
 from diadem.hooks.binary import Cursor
 from diadem.hooks.formats import CutShort
-from diadem.plugins.jeol.headers import COUNTS, DEEPEST, Damaged, read_header
+from diadem.plugins.jeol.headers import COUNTS, DEEPEST, Damaged, read_header, single
 from diadem.plugins.jeol.headers import read_tree as read_tree_at
 from tests.plugins.opened import Bytes
 
@@ -138,3 +138,8 @@ def test_a_truncated_spectrum_is_refused(spectrum: Path) -> None:
     for kept in (0, 457, 5000, 8700, len(data) - 900):
         with pytest.raises(CutShort):
             read_header(Bytes(data[:kept]), "a.eds")
+
+
+@pytest.mark.parametrize("number", [22.3, 0.000123457, 16777.217, 90.0, 3.5000012, 1.9999999])
+def test_numbers_of_32_bits_have_the_digits_that_make_them_again(number: float) -> None:
+    assert single(struct.unpack("<f", struct.pack("<f", number))[0]) == number

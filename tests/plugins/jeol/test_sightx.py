@@ -13,9 +13,9 @@ from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.jeol/sightx")
+read = cutter("diadem.plugins.sightx/sightx")
 
-TABLES = tables("diadem.plugins.jeol")
+TABLES = tables("diadem.plugins.sightx")
 
 
 def made(tmp_path: Path, **changes: str) -> dict[str, Any]:

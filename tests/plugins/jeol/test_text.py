@@ -6,16 +6,19 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+import diadem
 from diadem.extract.assertions import Value
 from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.jeol/sem-text")
+read = cutter("diadem.plugins.sem_text/sem-text")
 
 LINES = (
     "$CM_FORMAT JEOL/SEM",
@@ -37,7 +40,7 @@ LINES = (
 def made(tmp_path: Path, *lines: str) -> dict[str, list[Value]]:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(lines).encode())
-    return values(read, tables("diadem.plugins.jeol"), write(tmp_path / "img.tif"), [text])
+    return values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text])
 
 
 def test_a_side_file(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_side_file(tmp_path: Path) -> None:
 def test_other_ways_to_write_it(tmp_path: Path, coding: str, between: str) -> None:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(line.replace(" ", between, 1) for line in LINES).encode(coding))
-    found = firsts(values(read, tables("diadem.plugins.jeol"), write(tmp_path / "img.tif"), [text]))
+    found = firsts(values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text]))
     assert (found["beam.acceleration_voltage"], found["optics.magnification"]) == (15000, 5000)
     assert (found["person.operator"], found["instrument.model"]) == ("someone", "JSM-7800F")
 
@@ -117,3 +120,12 @@ def test_a_long_text_of_blank_lines_ends_soon(tmp_path: Path) -> None:
     started = time.process_time()
     assert made(tmp_path, "\n \t" * 300_000) == {}
     assert time.process_time() - started < 5
+
+
+def test_a_list_of_serialem_goes_before_the_text(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 6), np.uint8))
+    (tmp_path / "a.txt").write_text("$CM_MAG 100000\n$$SM_MICRON_BAR 100\n$$SM_MICRON_MARKER 1um\n")
+    (tmp_path / "a.tif.mdoc").write_text("PixelSpacing = 2.5\nImageFile = a.tif\n\n[ZValue = 0]\nTiltAngle = 0\n")
+    (dataset,) = diadem.extract(tmp_path).datasets
+    assert dataset.value("optics.magnification") == 100000
+    assert dataset.value("image.pixel_size_x") == pytest.approx(2.5e-10)

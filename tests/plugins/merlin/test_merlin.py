@@ -148,6 +148,16 @@ def test_headers_of_older_programs_have_local_time_and_seconds_only(tmp_path: Pa
     assert "camera.counter_depth" not in ours
 
 
+@pytest.mark.parametrize(
+    ("stamp", "extension"),
+    [("2014-06-13T09:33:38+02:00", ""), ("x", "MQ1A,2021-05-07T16:56:51.5+02:00,1000000ns,12,")],
+)
+def test_offsets_stand_where_no_stamp_has_them(tmp_path: Path, stamp: str, extension: str) -> None:
+    path = tmp_path / "a.mib"
+    path.write_bytes(frame(stamp=stamp, extension=extension))
+    assert not [field for field in values(path) if field.startswith("time.")]
+
+
 def test_four_chips_and_raw_counts(tmp_path: Path) -> None:
     path = tmp_path / "a.mib"
     extension = "MQ1A,2021-05-07T16:56:5{}.5Z,1000000ns,12,"

@@ -156,6 +156,16 @@ def test_a_single_picture() -> None:
     assert not {"time.acquired_end", "optics.energy_filter_slit", "stage.x"} & set(found)
 
 
+@pytest.mark.parametrize(
+    ("place", "title", "software"),
+    [(9, "SerialEM: Digitized on JEOL", "SerialEM"), (0, "serialem: a note", None)],
+)
+def test_the_title_is_one_of_ten(place: int, title: str, software: str | None) -> None:
+    titles = ["a note"] * 10
+    titles[place] = title
+    assert values(MRC["serialem-mdoc"], {"Titles": titles}).get("instrument.software") == software
+
+
 def test_what_changes_in_a_series_is_no_value_of_the_stack(tmp_path: Path) -> None:
     keys = ("TiltAngle = {0}", "StagePosition = {0} 2", "StageZ = 3.5", "Defocus = {0}", "SpotSize = 6")
     lines = "\n".join(keys)

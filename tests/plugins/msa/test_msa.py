@@ -7,6 +7,7 @@ import datetime as dt
 import re
 import shutil
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
 from diadem.plugins.msa.blocks import elements, number, parse
 from diadem.terms.dates import date, month
+from tests.plugins import opened
 from tests.plugins.opened import blocks
 
 OPEN = "diadem.plugins.msa.blocks:open"
@@ -263,3 +266,9 @@ def test_any_file_ends_quietly(tmp_path_factory: pytest.TempPathFactory, content
 def test_dates_as_the_standard_writes_them_come_back(day: Any) -> None:
     names = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
     assert date(f"{day.day:02}-{names[day.month - 1]}-{day.year}") == day
+
+
+def test_blank_lines_take_no_time() -> None:
+    began = time.monotonic()
+    assert list(target(OPEN)(opened.Held({"a.msa": b"#FORMAT : EMSA/MAS\n" + b"\n" * (1 << 20)})).blocks)
+    assert time.monotonic() - began < 10

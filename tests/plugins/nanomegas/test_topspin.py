@@ -17,7 +17,7 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import AMBIGUOUS, Block, Derived
 from diadem.hooks.tables import table
-from diadem.plugins.nanomegas.topspin import WRITTEN, document
+from diadem.plugins.nanomegas.topspin import WRITTEN, acquired, document
 from tests.plugins.opened import blocks, dictionaries, opened
 
 OPEN = "diadem.plugins.nanomegas.topspin:open"
@@ -230,3 +230,7 @@ def test_deep_documents_end() -> None:
 def test_any_text_ends_quietly(start: str, end: str, settings: dict[str, str]) -> None:
     tree = {"StartDateTime": start, "EndDateTime": end, "HardwareSettings": settings}
     apply(SESSION, Block("x", tree), "topspin")
+
+
+def test_a_document_without_dates_has_no_times() -> None:
+    assert list(acquired({"Title": "A"})) == []

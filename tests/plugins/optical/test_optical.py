@@ -226,6 +226,10 @@ def test_odemis_with_everything(applied: Apply) -> None:
     }
 
 
+def test_a_component_that_is_not_called_a_beam_states_none(applied: Apply) -> None:
+    assert applied(OPTICS["delmic"], {"ExtraSettings": {"Laser": {"accelVoltage": [5000.0, "V"]}}}) == {}
+
+
 def test_odemis_with_a_component_for_the_column(applied: Apply) -> None:
     settings = {
         "EBeam scanner": {"dwellTime": [1e-6, "s"], "magnification": [5000, None]},

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from diadem.hooks.binary import stream_of
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.hooks.tiff import NotTiff
+from diadem.hooks.tiff import NotTiff, Tiff
+from diadem.plugins.pictures.files import _tree
 from tests.plugins import opened
 from tests.plugins.tiff.files import firsts, values
 
@@ -104,3 +106,17 @@ def test_garbage_ends(tmp_path_factory: pytest.TempPathFactory, garbage: bytes, 
             assert path.read_bytes()[slice(*block.byte_range)] == block.data
     except NotTiff:
         pass
+
+
+def test_tags_that_mean_nothing_here_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0110] = "Camera"
+    exif[0xC000] = "x" * (1 << 20)
+    Image.new("L", (20, 10)).save(path, exif=exif)
+    data = path.read_bytes()
+    place = data.index(b"eXIf") + 4
+    held = opened.Bytes(data)
+    tiff = Tiff(stream_of(held), place)
+    assert _tree(tiff) == {"Model": "Camera"}
+    assert held.read < 1 << 18

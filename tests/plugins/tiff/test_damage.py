@@ -18,7 +18,7 @@ from tests.plugins import opened
 
 FAMILIES = (
     *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "jeol", "gatan"),
-    *("hitachi", "pictures", "imagej", "aspex"),
+    *("hitachi", "pictures", "imagej", "aspex", "sightx", "sem_text"),
 )
 #: Seconds in which all families must be through with one file.
 SOON = 5

@@ -13,7 +13,7 @@ from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from tests.plugins.tiff.files import firsts, values, write
 
-read = cutter("diadem.plugins.tiff/imagej")
+read = cutter("diadem.plugins.imagej/imagej")
 
 
 def made(path: Path, unit: str) -> Path:
@@ -34,7 +34,7 @@ def made(path: Path, unit: str) -> Path:
     ],
 )
 def test_scales(tmp_path: Path, unit: str, field: str, factor: float) -> None:
-    found = firsts(values(read, tables("diadem.plugins.tiff"), made(tmp_path / "a.tif", unit)))
+    found = firsts(values(read, tables("diadem.plugins.imagej"), made(tmp_path / "a.tif", unit)))
     expected = {f"{field}_x": pytest.approx(factor / 4), f"{field}_y": pytest.approx(factor / 2)} if field else {}
     assert found == expected
 
@@ -50,3 +50,13 @@ def test_axes_have_them_too(tmp_path: Path) -> None:
 def test_descriptions_of_others(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", {270: b"OME"})
     assert list(read(str(path), ())) == []
+
+
+def test_a_scale_goes_before_that_of_an_older_side_file(tmp_path: Path) -> None:
+    """Of a picture that was rescaled the text of the microscope is out of date."""
+    path = made(tmp_path / "a.tif", "nm")
+    lines = "$CM_MAG 100000\n$$SM_MICRON_BAR 100\n$$SM_MICRON_MARKER 1um\n"
+    path.with_suffix(".txt").write_text("$CM_FORMAT JEOL/SEM\n" + lines)
+    (dataset,) = diadem.extract(path.parent).datasets
+    assert dataset.value("optics.magnification") == 100000
+    assert dataset.value("image.pixel_size_x") == pytest.approx(0.25e-9)

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.extract.tables import apply
 from diadem.hooks.cuts import cutter
+from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
 from diadem.plugins.tvips.structure import parse
 from tests.plugins.tiff.files import firsts, values
@@ -119,6 +121,13 @@ def test_version_1(real: Path, tmp_path: Path) -> None:
     assert first["camera.binning"] == 4
     assert first["time.acquired_start"] == "2017-04-12T09:01:17"
     assert "optics.magnification" not in found
+
+
+@pytest.mark.parametrize(("raw", "binning"), [(20000, 2), (19999, 2), (20001, 2), (0, None), (-20000, None)])
+def test_binning_of_version_1_is_rounded(raw: int, binning: int | None) -> None:
+    tree = {"TVIPS": {"Version": 1, "Binning": raw}}
+    values = apply(TABLES["tvips-tiff"], Block("x", tree), "tvips").values
+    assert {one.field: one.value for one in values}.get("camera.binning") == binning
 
 
 def test_another_version_or_a_broken_end_is_none(real: Path, tmp_path: Path) -> None:

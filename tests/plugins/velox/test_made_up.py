@@ -141,6 +141,17 @@ def test_a_detector_number_that_contradicts_the_name() -> None:
     assert (found["detector.collection_inner"], found["detector.collection_outer"]) == (0.05, 0.2)
 
 
+@pytest.mark.parametrize(("kind", "rate"), [("ImagingDetector", 40.0), ("ScanningDetector", None)])
+def test_frame_rates_are_of_cameras(kind: str, rate: float | None) -> None:
+    detector = {"DetectorName": "BM-Ceta", "DetectorType": kind}
+    found = image(
+        Detectors={"Detector-0": detector},
+        BinaryResult={"Detector": "BM-Ceta", "DetectorIndex": "0"},
+        CustomProperties={"Detectors[BM-Ceta].FrameRate": {"type": "double", "value": "40"}},
+    )
+    assert found.get("camera.frame_rate") == rate
+
+
 def test_times_of_a_spectrum_image_only_where_they_are_of_all_of_it() -> None:
     tree: dict[str, Any] = {
         "BinaryResult": {"Detector": "SuperXG2"},
