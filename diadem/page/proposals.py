@@ -167,11 +167,12 @@ class Proposals:
         made = Proposal(secrets.token_hex(6), source, upload)
         with self._guard:
             self._known[made.id] = made
-            idle = [
-                one for one in self._known.values() if not one.busy and one is not made and (not one.upload or one.done)
-            ]
+            others = [one for one in self._known.values() if not one.busy and one is not made]
+            idle = [one for one in others if one.upload is None or one.done]  # what is not yet taken in stays
             for old in idle[: max(0, len(self._known) - _KEPT)]:
                 del self._known[old.id]
+                if old.upload is not None:
+                    old.upload.discard()
         return made
 
     @contextmanager
