@@ -1,10 +1,11 @@
-"""Files that come from a browser: kept beside the node until they are archived, under names that are safe here.
+"""Files that come from a browser or go to one: kept in the cache for as long, under names that are safe here.
 
 ::
 
-    <cache>/uploads/<process>-<8 hex>/         one run of the page
-    <cache>/uploads/<process>-<8 hex>/<n>/     one upload, and in it the folders and files as they were sent
-    <cache>/uploads/<process>-<8 hex>.lock     held while the run lives
+    <cache>/page/<process>-<8 hex>/            one run of the page
+    <cache>/page/<process>-<8 hex>/sent-<n>/   one upload, and in it the folders and files as they were sent
+    <cache>/page/<process>-<8 hex>/made-<n>/   a ZIP that waits to be downloaded
+    <cache>/page/<process>-<8 hex>.lock        held while the run lives
 
 What a run that was killed has left is removed by the next.
 """
@@ -16,10 +17,10 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from diadem.errors import Refused, StoreError
 from diadem.model.names import stored_names, twin_key
@@ -28,6 +29,8 @@ from diadem.store.system import FileLock
 
 #: Bytes of the disk that stay free: the node's log may lie on it too.
 RESERVE: Final = 512 << 20
+#: Bytes of an upload after which the room is looked at again: others write too, and not all say how much they send.
+_CHECKED: Final = 64 << 20
 #: Files of one upload.
 MOST_FILES: Final = 100_000
 #: Folders in each other; deeper ones are nobody's session.
@@ -39,7 +42,7 @@ _INSTEAD: Final = "Choose the folder on this machine instead: it is archived wit
 
 
 class Staging:
-    """What one run of a page has been sent. Safe to use from several threads.
+    """What one run of a page has been sent, and what it has made to be downloaded. Safe to use from several threads.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ class Staging:
     Attributes
     ----------
     freed : int
-        Bytes that `sweep` has found and removed.
+        Bytes of uploads that `sweep` has found and removed.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -68,7 +71,7 @@ class Staging:
                     continue
                 lock = FileLock(left.with_name(f"{left.name}.lock"))
                 if lock.acquire():  # else its page lives
-                    self.freed += sum(path.lstat().st_size for path in left.rglob("*") if path.is_file())
+                    self.freed += sum(path.lstat().st_size for path in left.glob("sent-*/**/*") if path.is_file())
                     shutil.rmtree(left, ignore_errors=True)
                     lock.remove()
 
@@ -91,22 +94,26 @@ class Staging:
         StoreError
             The disk has not so much free, or cannot be written.
         """
+        return Upload(self.place("sent", size, next=_INSTEAD), lambda: self.room)
+
+    def place(self, kind: str, size: int, *, next: str) -> Path:  # noqa: A002
+        """A new folder for so many bytes of a kind (``sent``, ``made``); `next` is what is advised without room."""
         if size > (room := self.room):
             raise StoreError(
                 f"the files have {size_text(size)}, and there is room for {size_text(room)}",
                 where=str(self.folder),
-                next=_INSTEAD,
+                next=next,
             )
         try:
             with self._guard:
                 if self._run is None:
                     self._run = self._begun()
                 self._made += 1
-                folder = self._run / str(self._made)
+                folder = self._run / f"{kind}-{self._made}"
             folder.mkdir()
         except OSError as error:
-            raise _failed(error, self.folder) from error
-        return Upload(folder)
+            raise _failed(error, self.folder, next) from error
+        return folder
 
     def _begun(self) -> Path:
         run = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -117,7 +124,7 @@ class Staging:
         return run
 
     def close(self) -> None:
-        """Remove all that was sent."""
+        """Remove all of it."""
         with self._guard:
             if self._run is not None:
                 shutil.rmtree(self._run, ignore_errors=True)
@@ -133,6 +140,8 @@ class Upload:
     ----------
     folder : Path
         A new folder of their own.
+    room : callable
+        Bytes that can still be written.
 
     Attributes
     ----------
@@ -142,15 +151,16 @@ class Upload:
         Names that cannot be kept, and what they are here.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: Callable[[], int]) -> None:
         self.folder: Final = folder
+        self._room, self._unchecked = room, 0
         self.files = self.bytes = 0
         self.renamed: list[tuple[str, str]] = []
         self._known: set[str] = set()
 
     @contextmanager
-    def writing(self, name: bytes, modified: float | None = None) -> Iterator[BinaryIO]:
-        """A file to write to; it is there when the block ends well, and leaves nothing behind when it does not.
+    def writing(self, name: bytes, modified: float | None = None) -> Iterator[Callable[[bytes], None]]:
+        """What writes the pieces of a file: it is there when the block ends well, and else nothing of it is.
 
         Parameters
         ----------
@@ -175,7 +185,15 @@ class Upload:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
-                yield file
+
+                def write(piece: bytes) -> None:
+                    self._unchecked += len(piece)
+                    if self._unchecked >= _CHECKED:
+                        self._unchecked = 0
+                        self._require_room()
+                    file.write(piece)
+
+                yield write
                 size = file.tell()
             if modified is not None:
                 with suppress(OSError, OverflowError, ValueError):
@@ -188,6 +206,14 @@ class Upload:
             raise
         self.files += 1
         self.bytes += size
+
+    def _require_room(self) -> None:
+        if not self._room():
+            raise StoreError(
+                f"the disk is full but for the {size_text(RESERVE)} that stay free; nothing of it was kept",
+                where=str(self.folder),
+                next=_INSTEAD,
+            )
 
     @property
     def source(self) -> Path:
@@ -217,13 +243,13 @@ class Upload:
         return chosen.split("/")
 
 
-def _failed(error: OSError, folder: Path) -> StoreError:
+def _failed(error: OSError, folder: Path, advice: str = _INSTEAD) -> StoreError:
     full = error.errno in _FULL
-    said = "the disk is full" if full else f"the upload cannot be kept: {error.strerror or error}"
-    return StoreError(f"{said}; nothing of it was kept", where=str(folder), next=_INSTEAD)
+    said = "the disk is full" if full else f"it cannot be written: {error.strerror or error}"
+    return StoreError(f"{said}; nothing of it was kept", where=str(folder), next=advice)
 
 
 def _cache() -> Path:
     from platformdirs import user_cache_path
 
-    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "uploads"
+    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "page"

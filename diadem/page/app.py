@@ -90,6 +90,7 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("POST", "/take-in/unwatch", take_in.unwatch),
     ("POST", "/take-in/watch-once", take_in.watch_once),
     ("GET", "/take-in/{proposal}", take_in.proposal),
+    ("POST", "/take-in/{proposal}/look", take_in.look_again),
     ("POST", "/take-in/{proposal}/archive", take_in.archive),
     ("POST", "/take-in/{proposal}/take-in", take_in.take_in),
     ("POST", "/take-in/{proposal}/discard", take_in.discard),

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from diadem.errors import UsageError
 from diadem.page.folders import typed_path
+from diadem.page.html import as_shown
 
 
 class Form:
@@ -33,6 +34,11 @@ class Form:
         if not (said := self.text(name)):
             raise UsageError(f"nothing was written under '{label}'", next="Go back, fill it in, and try again.")
         return said
+
+    def edited(self, name: str, before: str) -> str:
+        """What stands in a field; lines that were left as they were shown are what they were, with marks and all."""
+        shown = {as_shown(line).strip(): line for line in before.split("\n")}
+        return "\n".join(shown.get(line.strip(), line) for line in self.text(name).splitlines()).strip()
 
     def path(self, name: str, label: str) -> Path:
         """A place on this machine, written or pasted from its beginning. Raises `UsageError` where it is none."""

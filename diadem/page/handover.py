@@ -6,6 +6,7 @@ import datetime
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,8 +81,8 @@ def give(state: PageState, request: Request) -> Response:
         return _give_page(state, package, error, **form.typed)
 
     def really(size: int, listener: Listener) -> Outcome:
-        path = target or state.parcels.place(size) / name
-        done = state.node.export(package, path, for_=for_, only=part, redact=redact, chain=chain, listener=listener)
+        with nullcontext(target) if target is not None else state.parcels.making(name, size) as path:
+            done = state.node.export(package, path, for_=for_, only=part, redact=redact, chain=chain, listener=listener)
         said = f"{count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven. The log notes it."
         lines = [f"SHA-256 {done.sha256}", *_account(done)]
         if part is None and not redact:

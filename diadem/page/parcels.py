@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from diadem.errors import NotFound, Refused
-from diadem.model.plain_text import size_text
+from diadem.api.staging import Staging
+from diadem.errors import NotFound
 
 
 class Parcels:
-    """ZIPs that were made to be downloaded once. They lie in a folder that goes when the page ends."""
+    """ZIPs that were made to be downloaded once. They lie where uploads do, and go as these do."""
 
-    def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+    def __init__(self, staging: Staging) -> None:
+        self._staging: Final = staging
         self._ready: dict[str, Path] = {}
         self._lock = threading.Lock()
 
-    def place(self, size: int) -> Path:
-        """An empty folder for one of about so many bytes. Raises `Refused` where there is no room for it."""
-        with self._lock:
-            if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="diadem-page-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        if (free := shutil.disk_usage(folder).free) < size + size // 20:
-            raise Refused(
-                f"there is room for {size_text(free)}, and it needs about {size_text(size)}",
-                where=str(folder),
-                next="Name a folder where it is to be written.",
-            )
-        return Path(tempfile.mkdtemp(dir=folder))
+    @contextmanager
+    def making(self, name: str, size: int) -> Iterator[Path]:
+        """Where one of about so many bytes is to be written; nothing is left of it when the block fails."""
+        folder = self._staging.place("made", size + size // 20, next="Name a folder where it is to be written.")
+        try:
+            yield folder / name
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def ready(self, path: Path) -> str:
         """The address where one is downloaded."""

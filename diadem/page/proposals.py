@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.archive.scan_summary import attention, figures, unusual
-from diadem.errors import DiademError, NotFound, StoreError, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
@@ -96,7 +96,7 @@ class Proposal:
     source : str
         Its path.
     upload : Upload or None
-        Where it was sent by a browser: removed once all of it is archived.
+        Where it was sent by a browser: removed once all of it is in the archive.
     sessions : list of Session
         In the order of the scan; each file is in exactly one.
     figures : sequence of (str, str)
@@ -105,10 +105,14 @@ class Proposal:
         What is damaged, twice there or odd.
     packages : sequence of str
         Packages that lie in it, which are taken in as they are.
+    taken : dict
+        Addresses of the sessions of those that were taken in, by their paths.
+    looked : bool
+        Whether it was looked at to the end.
     problem : DiademError or None
-        Why nothing of it can be archived now.
+        Why nothing of it can be looked at or archived now.
     job : PageJob or None
-        What archives it, or did so last.
+        What looks at it or archives it, or did so last.
     version : int
         Grows with each change: a form that was made from an older one is refused.
     """
@@ -120,14 +124,29 @@ class Proposal:
     figures: Sequence[tuple[str, str]] = ()
     attention: Sequence[Attention] = ()
     packages: Sequence[str] = ()
+    taken: dict[str, str] = field(default_factory=dict)
+    looked: bool = False
     problem: DiademError | None = None
     job: PageJob | None = None
     version: int = 0
 
     @property
     def busy(self) -> bool:
-        """Whether it is being archived."""
+        """Whether a job is at work with it."""
         return self.job is not None and self.job.state == "running"
+
+    @property
+    def done(self) -> bool:
+        """Whether all that lies in it is in the archive."""
+        return (
+            self.looked and all(session.done for session in self.sessions) and self.taken.keys() >= set(self.packages)
+        )
+
+    def settle(self) -> None:
+        """Something of it was archived: forms that were made before are refused, and an upload is freed when done."""
+        self.version += 1
+        if self.upload is not None and self.done:
+            self.upload.discard()
 
     @property
     def name(self) -> str:
@@ -141,20 +160,39 @@ class Proposals:
     def __init__(self) -> None:
         self._known: OrderedDict[str, Proposal] = OrderedDict()
         self._guard = threading.Lock()
-        #: Held while one of them is judged and changed: of two tabs that archive at once, one is first.
-        self.changing: Final = threading.Lock()
+        self._changing: Final = threading.Lock()
 
     def add(self, source: str, upload: Upload | None = None) -> Proposal:
         """A new one, of which nothing is known yet."""
         made = Proposal(secrets.token_hex(6), source, upload)
         with self._guard:
             self._known[made.id] = made
-            idle = [one for one in self._known.values() if not one.busy and one is not made]
+            others = [one for one in self._known.values() if not one.busy and one is not made]
+            idle = [one for one in others if one.upload is None or one.done]  # what is not yet taken in stays
             for old in idle[: max(0, len(self._known) - _KEPT)]:
                 del self._known[old.id]
                 if old.upload is not None:
                     old.upload.discard()
         return made
+
+    @contextmanager
+    def alone(self, id_: str) -> Iterator[Proposal]:
+        """One of them, to begin a job with it or to remove it: of two tabs that do so at once, one is first.
+
+        Raises
+        ------
+        NotFound
+            It was removed.
+        Refused
+            A job is at work with it.
+        """
+        with self._changing:
+            found = self[id_]
+            if found.busy:
+                raise Refused(
+                    "this is being looked at or archived already", next="Wait until that has ended, or stop it."
+                )
+            yield found
 
     def __getitem__(self, id_: str) -> Proposal:
         with self._guard:
@@ -178,6 +216,15 @@ class Proposals:
 def look(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
     """Find out what would be made of a source. Nothing is written; damage is told and stops nothing."""
     path = Path(proposal.source)
+    proposal.problem = None
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise NotFound(
+            f"it cannot be looked at: {getattr(error, 'strerror', None) or error}",
+            where=proposal.source,
+            next="Check the path and its permissions.",
+        ) from error
     if path.is_dir():
         from diadem.api import scan
 
@@ -189,19 +236,19 @@ def look(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
         proposal.packages, planned = [proposal.source], []
     else:
         part = "[*]" if path.name == "*" else path.name
-        size = path.stat().st_size
         planned = [PlannedSession("", True, path.stem, "", str(path.parent), (part,), files=1, bytes=size)]
-    proposal.sessions = [Session(plan) for plan in planned]
+    sessions = [Session(plan) for plan in planned]
     try:
         wanted = [replace(plan, archive=True) for plan in planned]
         with closing(node.archive_all(wanted, dry_run=True, now=bool(proposal.upload), listener=listener)) as results:
-            for session, would in zip(proposal.sessions, results, strict=True):
+            for session, would in zip(sessions, results, strict=True):
                 session.would = would
                 if would.known.get("relation") == "same":
                     session.plan = replace(session.plan, archive=False)
     except StoreError as error:  # not enough room for all of it: some may be taken all the same
         proposal.problem = error
-    chosen = sum(session.plan.archive for session in proposal.sessions)
+    proposal.sessions, proposal.looked = sessions, True
+    chosen = sum(session.plan.archive for session in sessions)
     text = f"{count_text(len(planned), 'session')} in {proposal.name}, {chosen:,} of them proposed for archiving"
     return Outcome(text, f"/take-in/{proposal.id}")
 
@@ -232,9 +279,7 @@ def archive(node: Node, proposal: Proposal, numbers: Sequence[int], listener: Li
                 for session, result in zip(sessions, results, strict=True):
                     session.result = result
     finally:
-        proposal.version += 1
-        if proposal.upload is not None and all(session.done for session in proposal.sessions):
-            proposal.upload.discard()
+        proposal.settle()
     done = [session for session in chosen if session.done]
     failed = len(chosen) - len(done)
     text = f"{count_text(len(done), 'session')} in the archive" + (
@@ -261,15 +306,21 @@ def _line(session: Session) -> str:
 def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
     """Take in the packages that lie in a source, each under its own id."""
     lines = []
-    link = ""
-    for path in proposal.packages:
-        try:
-            taken = node.archive(path, listener=listener)
-        except DiademError as error:
-            if error.exit_code == 6:
-                raise
-            lines.append(f"{path}: {error.message}")
-        else:
-            link = f"/session/{taken.package.id.removeprefix('diadem:')}"
-            lines.append(f"{path}: {'was there already' if taken.what == 'already' else 'taken in, every byte proven'}")
-    return Outcome(f"{count_text(len(lines), 'package')} looked at", link, tuple(lines))
+    try:
+        for path in proposal.packages:
+            if path in proposal.taken:
+                continue
+            try:
+                taken = node.archive(path, listener=listener)
+            except DiademError as error:
+                if error.exit_code == 6:
+                    raise
+                lines.append(f"{path}: {error.message}")
+            else:
+                proposal.taken[path] = f"/session/{taken.package.id.removeprefix('diadem:')}"
+                said = "was there already" if taken.what == "already" else "taken in, every byte proven"
+                lines.append(f"{path}: {said}")
+    finally:
+        proposal.settle()
+    single = next(iter(proposal.taken.values())) if len(proposal.taken) == 1 else f"/take-in/{proposal.id}"
+    return Outcome(f"{count_text(len(lines), 'package')} looked at", single, tuple(lines))

@@ -16,7 +16,7 @@ from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import PREFIX, WAYS, Sample, is_sample_id
 from diadem.page.forms import Form
-from diadem.page.html import as_shown, link
+from diadem.page.html import link
 from diadem.page.results import blank
 from diadem.page.state import PageState
 
@@ -204,7 +204,7 @@ def _written(one: Sample) -> Mapping[str, str]:
 
 def _said(form: Form, before: Mapping[str, str]) -> SampleWords:
     """What a form says otherwise than it was written before."""
-    now = {name: _typed(form.text(name), text) for name, text in before.items()}
+    now = {name: form.edited(name, text) for name, text in before.items()}
     changed = {name: text for name, text in now.items() if text != before[name].strip()}
     said: SampleWords = {}
     for name in _TEXTS:
@@ -222,12 +222,6 @@ def _said(form: Form, before: Mapping[str, str]) -> SampleWords:
             _pairs(changed["identifiers"])
         )
     return said
-
-
-def _typed(text: str, before: str) -> str:
-    """What somebody has typed; lines that were left as they were shown are what they were, with marks and all."""
-    shown = {as_shown(line).strip(): line for line in before.split("\n")}
-    return "\n".join(shown.get(line.strip(), line) for line in text.splitlines()).strip()
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:

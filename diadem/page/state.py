@@ -80,7 +80,7 @@ class PageState:
         self._pictures: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
         self._held = 0
         self._guard = threading.Lock()
-        self.dry_runs, self.parcels = DryRuns(), Parcels()
+        self.dry_runs, self.parcels = DryRuns(), Parcels(self.staging)
         #: Why a download of a package ended early, by its id: the browser cannot say.
         self.broken: dict[str, DiademError] = {}
         self.drawings = Drawings(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from diadem.model.ports import Listener
 from diadem.page import proposals
 from diadem.page.folders import Folder, look_into, path_of, place_of, roots, typed_path
 from diadem.page.forms import Form
-from diadem.page.jobs import Outcome
+from diadem.page.jobs import Outcome, Work
 from diadem.page.proposals import Proposal
 from diadem.page.upload import take_upload
 
@@ -52,12 +53,13 @@ def _start(
         "take_in.html",
         here=True,
         chosen=path,
+        is_file=os.path.isfile(path),  # noqa: PTH113 - a Path raises where one may not look
         place=place_of(path) if path else "",
         folder=folder,
         roots=roots(),
         problem=problem,
         typed=typed,
-        known=[one for one in state.proposals.ls() if one.sessions or one.packages],
+        known=[one for one in state.proposals.ls() if one.sessions or one.packages or one.upload],
         freed=state.staging.freed,
         room=state.staging.room,
         watch=(report := state.node.watched.report()),
@@ -77,7 +79,20 @@ def _is_here(state: PageState) -> bool:
 def look(state: PageState, request: Request) -> Response:
     """Find out what would be made of a folder or file of this machine."""
     path = path_of(request) or typed_path(Form(request).needed("folder", "Folder or file"))
-    return _look(state, state.proposals.add(path), back=f"/take-in?at={place_of(path)}")
+    found = state.proposals.add(path)
+
+    def work(listener: Listener) -> Outcome:
+        try:
+            return proposals.look(state.node, found, listener)
+        except BaseException:
+            state.proposals.forget(found)
+            raise
+
+    try:
+        return _look(state, found, work, back=f"/take-in?at={place_of(path)}")
+    except DiademError:
+        state.proposals.forget(found)
+        raise
 
 
 def upload(state: PageState, request: Request) -> Response:
@@ -85,22 +100,30 @@ def upload(state: PageState, request: Request) -> Response:
     if not _is_here(state):
         raise Refused("this node is on another machine", next="Open its page there.")
     sent = take_upload(request, state.staging)
-    return _look(state, state.proposals.add(str(sent.source), sent), back="/take-in")
+    return _look_at_upload(state, state.proposals.add(str(sent.source), sent))
 
 
-def _look(state: PageState, proposal: Proposal, *, back: str) -> Response:
-    def work(listener: Listener) -> Outcome:
-        try:
-            return proposals.look(state.node, proposal, listener)
-        except BaseException:
-            state.proposals.forget(proposal)
-            raise
+def look_again(state: PageState, request: Request) -> Response:
+    """Look at an upload of which that was not done to the end."""
+    return _look_at_upload(state, state.proposals[request.path_params["proposal"]])
 
+
+def _look_at_upload(state: PageState, found: Proposal) -> Response:
+    """Find out what would be made of an upload; where that cannot be done now, it is kept all the same."""
+    place = f"/take-in/{found.id}"
+    if found.looked:
+        return RedirectResponse(place, 303)
     try:
-        job = state.jobs.begin(f"Look at {proposal.name}", work, back=back)
-    except DiademError:
-        state.proposals.forget(proposal)
-        raise
+        return _look(state, found, partial(proposals.look, state.node, found), back=place)
+    except DiademError as error:
+        if not found.busy:
+            found.problem = error
+        return RedirectResponse(place, 303)
+
+
+def _look(state: PageState, found: Proposal, work: Work, *, back: str) -> Response:
+    with state.proposals.alone(found.id):
+        found.job = job = state.jobs.begin(f"Look at {found.name}", work, back=back)
     if job.thread is not None:
         job.thread.join(_PATIENCE)
     return RedirectResponse(job.outcome.link if job.outcome is not None else f"/jobs/{job.id}", 303)
@@ -133,30 +156,30 @@ def _proposal(state: PageState, found: Proposal, problem: DiademError | None = N
 def archive(state: PageState, request: Request) -> Response:
     """Archive the sessions that were chosen, as they were edited."""
     form = Form(request)
-    found = state.proposals[request.path_params["proposal"]]
+    id_ = request.path_params["proposal"]
     try:
-        with state.proposals.changing:
-            if found.busy or form.text("version") != str(found.version):
-                raise Refused(
-                    "this is being archived already" if found.busy else "something was archived since this was shown",
-                    next="Below is how it stands now.",
-                )
+        with state.proposals.alone(id_) as found:
+            if form.text("version") != str(found.version):
+                raise Refused("something was archived since this was shown", next="Below is how it stands now.")
             chosen = _edited(form, found)
             title = f"Archive {count_text(len(chosen), 'session')} of {found.name}"
             now = form.flag("now") or found.upload is not None
-            found.job = state.jobs.begin(
-                title, partial(_archive, state, found, chosen, now=now), back=f"/take-in/{found.id}"
-            )
+            return _begin(state, found, title, partial(proposals.archive, state.node, found, chosen, now=now))
     except DiademError as error:
-        return _proposal(state, found, error)
+        return _proposal(state, state.proposals[id_], error)
+
+
+def _begin(state: PageState, found: Proposal, title: str, work: Work) -> Response:
+    """Begin a job that changes the archive with what lies in a proposal, which is held `alone`."""
+
+    def work_and_forget(listener: Listener) -> Outcome:
+        try:
+            return work(listener)
+        finally:
+            state.forget()
+
+    found.job = state.jobs.begin(title, work_and_forget, back=f"/take-in/{found.id}")
     return RedirectResponse(f"/jobs/{found.job.id}", 303)
-
-
-def _archive(state: PageState, found: Proposal, chosen: list[int], listener: Listener, *, now: bool) -> Outcome:
-    try:
-        return proposals.archive(state.node, found, chosen, listener, now=now)
-    finally:
-        state.forget()
 
 
 def _edited(form: Form, found: Proposal) -> list[int]:
@@ -165,11 +188,14 @@ def _edited(form: Form, found: Proposal) -> list[int]:
     for number, session in enumerate(found.sessions):
         if session.done or not form.text(f"shown-{number}"):
             continue
-        said: dict[str, Any] = {key: form.text(f"{key}-{number}") for key in ("title", "date", "sample", "operator")}
+        said: dict[str, Any] = {
+            key: form.edited(f"{key}-{number}", getattr(session.plan, key))
+            for key in ("title", "date", "sample", "operator")
+        }
         said["title"] = said["title"] or session.plan.title
         wanted = form.flag(f"archive-{number}")
         session.plan = replace(session.plan, archive=wanted, stated=True, **said)
-        session.license = form.text(f"license-{number}")
+        session.license = form.edited(f"license-{number}", session.license)
         if ";" in said["sample"]:
             raise UsageError(
                 f"'{said['sample']}' names several samples", next="A session has one: write the name of that one."
@@ -183,20 +209,19 @@ def _edited(form: Form, found: Proposal) -> list[int]:
 
 def take_in(state: PageState, request: Request) -> Response:
     """Take in the packages that lie in what was looked at."""
-    found = state.proposals[request.path_params["proposal"]]
-    return state.begin(
-        f"Take in the packages of {found.name}",
-        partial(proposals.take_in, state.node, found),
-        back=f"/take-in/{found.id}",
-    )
+    id_ = request.path_params["proposal"]
+    try:
+        with state.proposals.alone(id_) as found:
+            title = f"Take in the packages of {found.name}"
+            return _begin(state, found, title, partial(proposals.take_in, state.node, found))
+    except DiademError as error:
+        return _proposal(state, state.proposals[id_], error)
 
 
 def discard(state: PageState, request: Request) -> Response:
     """Forget what was looked at; an upload is removed, a folder stays as it is."""
-    found = state.proposals[request.path_params["proposal"]]
-    if found.busy:
-        raise Refused("this is being archived", next="Stop the job first.")
-    state.proposals.forget(found)
+    with state.proposals.alone(request.path_params["proposal"]) as found:
+        state.proposals.forget(found)
     return state.done(
         "The upload was removed." if found.upload else "Forgotten; the folder was not touched.", "/take-in"
     )

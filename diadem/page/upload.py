@@ -85,9 +85,9 @@ def _keep(parts: Iterator[tuple[str, bytes, bytes]], upload: Upload) -> None:
             if not name:  # a field for files in which none was chosen
                 deque(_content(parts), maxlen=0)
                 continue
-            with upload.writing(name, modified) as file:
+            with upload.writing(name, modified) as write:
                 for piece in _content(parts):
-                    file.write(piece)
+                    write(piece)
             modified = None
 
 

@@ -154,6 +154,7 @@ OWN = {
     "POST /dry-run/{word}": "the second step of what was shown dry",
     "POST /take-in/upload": "files from the browser",
     "POST /take-in/{proposal}/discard": "what was uploaded and is not wanted",
+    "POST /take-in/{proposal}/look": "an upload whose look ended early is looked at again",
 }
 #: Addresses to which something on a screen leads only after something else was done, or by a script or a form.
 AFTER = {

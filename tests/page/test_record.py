@@ -54,9 +54,11 @@ def make(home: Path) -> str:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, Hand]]:
     """The folder of a node, the id of its session, and somebody at its page."""
     home = tmp_path_factory.mktemp("lab")
-    package = make(home)
-    for served in serve(home / "node"):
-        yield home, package, Hand(served, enter(served))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DIADEM_CACHE", str(home / "cache"))
+        package = make(home)
+        for served in serve(home / "node"):
+            yield home, package, Hand(served, enter(served))
 
 
 def seen_by(hand: Hand, page: str) -> str:
@@ -332,10 +334,12 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     status, job, _ = hand.post(sure)
     hand.ended(job)
     parcel = hand.link(job, "/parcel/")
+    (waiting,) = (home / "cache" / "page").glob("*/made-*/*.zip")
     status, content = hand.get(parcel)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert any(name.endswith("haadf_series.mrc") for name in archive.namelist())
     assert hand.get(parcel)[0] == 404, "it vanishes when it was fetched"
+    assert not waiting.parent.exists()
     assert "taken out: vendor metadata blocks" in hand.done(page, for_="Marie", where="download", redact="yes")
     assert "Marie" in hand.read(f"/session/{package}"), "custody tells it"
 

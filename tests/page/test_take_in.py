@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -169,7 +170,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 def staged(home: Path) -> list[Path]:
     """The files that were sent and are still kept."""
-    return [path for path in (home / "cache" / "uploads").glob("*/**/*") if path.is_file()]
+    return [path for path in (home / "cache" / "page").glob("*/sent-*/**/*") if path.is_file()]
 
 
 def serious(window: Any) -> list[tuple[str, str]]:
@@ -359,13 +360,16 @@ def test_a_full_disk_is_said_before_and_meanwhile(home: Path, tmp_path: Path, mo
             status, _, text = page.send([(b"much.dat", bytes(64 << 20))])
             assert (status, "there is room for" in text) == (409, True), "announced: nothing is written"
             head = {"Cookie": page.cookie, "Origin": served.origin}
+            content = body([(b"much.dat", bytes(150 << 20))], page.word)  # the disk holds it, without what stays free
+            status, _, answer = upload(served, iter([content]), head)
+            assert (status, b"that stay free" in answer) == (409, True), answer
             with (disk / "filler").open("wb") as filler:
                 os.posix_fallocate(filler.fileno(), 0, 530 << 20)
             content = body([(b"small.dat", b"s"), (b"much.dat", bytes(40 << 20))], page.word)
             pieces = iter([content])  # sent in pieces, so that nothing is announced
             status, _, answer = upload(served, pieces, head)
             assert (status, b"the disk is full" in answer) == (409, True), answer
-            assert [path for path in disk.glob("uploads/*/**/*") if path.is_file()] == []
+            assert [path for path in disk.glob("page/*/**/*") if path.is_file()] == []
             (disk / "filler").unlink()
             assert page.send([(b"small.dat", b"s")])[0] == 303
     finally:
@@ -511,3 +515,73 @@ def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
     assert "there is room for 10 bytes" in words.inner_text()
     assert staged(home) == []
     context.close()
+
+
+def test_an_upload_is_kept_until_all_of_it_is_taken_in(page: Page, home: Path, tmp_path: Path) -> None:
+    """A session and a package came together: archiving the one does not remove the other."""
+    with diadem.Node.create(tmp_path / "else", name="evalab", user="eva", store=str(tmp_path / "theirs")) as node:
+        write_small_images(tmp_path / "their session", 2, seed=51)
+        package = node.archive(tmp_path / "their session", now=True).package.id
+    (bag,) = (path.parent for path in (tmp_path / "theirs").rglob("bagit.txt"))
+    write_small_images(tmp_path / "both" / "mine", 2, seed=52)
+    shutil.copytree(bag, tmp_path / "both" / "given")
+    sent = [path for path in (tmp_path / "both").rglob("*") if path.is_file()]
+    files = [(os.fsencode(path.relative_to(tmp_path).as_posix()), path.read_bytes()) for path in sent]
+    place = page.proposal(page.send(files)[1])
+    fields = {"shown-0": "yes", "archive-0": "yes", "version": "0"}
+    assert "1 session in the archive" in page.ended(page.post(f"{place}/archive", **fields))
+    assert "bagit.txt" in {path.name for path in staged(home)}
+    said = page.ended(page.post(f"{place}/take-in"))
+    assert "taken in, every byte proven" in said, said[said.index("<main") :]
+    assert staged(home) == []
+    assert f"/session/{package.removeprefix('diadem:')}" in page.get(place)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such characters in names")
+def test_a_title_left_as_it_was_shown_is_what_it_was(page: Page, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "Fe\u202aO"
+    write_small_images(folder, 2, seed=53)
+    place = page.looked(folder)
+    shown = re.search(r'name="title-0" value="([^"]*)"', page.get(place))
+    assert shown is not None
+    assert "[U+202A]" in shown[1]
+    fields = {"shown-0": "yes", "archive-0": "yes", "now": "yes", "version": "0", "title-0": shown[1]}
+    done = page.ended(page.post(f"{place}/archive", **fields))
+    found = re.search(r"/session/([0-9a-f]+)", done)
+    assert found is not None
+    with diadem.open_node(home / "node") as node:
+        assert "[U+" not in str(node.get(found[1]).record.session["title"])
+
+
+def test_a_mistyped_path_is_no_fault_of_ours(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "one.dat").write_bytes(b"one")
+    for name, offered in (("none.dat", False), ("one.dat", True)):
+        text = ask(page.served, f"/take-in?folder={quote(str(tmp_path / name))}", Cookie=page.cookie)[2].decode()
+        assert ("Look at this file alone" in text) == offered, "only where there is a file"
+    said = page.ended(page.post(f"/take-in/look?at={quote(str(tmp_path / 'none.dat'))}"))
+    assert "it cannot be looked at" in said
+    assert "has a fault" not in said
+
+
+@contextlib.contextmanager
+def four_jobs(page: Page, tmp_path: Path) -> Iterator[None]:
+    """As many jobs as run at once, each waiting for a machine that is silent."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(4) as at_once:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with diadem.Node.create(tmp_path / "far", name="farlab", user="fay", store=str(tmp_path / "far store")) as node:
+            tickets = [node.peers.invite(url=url).to_text() for _ in range(4)]
+        list(at_once.map(lambda ticket: page.post("/exchange/peers/join", ticket=ticket), tickets))
+        yield
+
+
+def test_an_upload_outlives_that_it_cannot_be_looked_at(page: Page, home: Path, tmp_path: Path) -> None:
+    with four_jobs(page, tmp_path):
+        status, place, _ = page.send([(b"kept/precious.dat", b"sent for hours")])
+        assert (status, place.partition("/")[2].partition("/")[0]) == (303, "take-in")
+        assert "jobs are running already" in page.get(place)
+        assert [path.name for path in staged(home)] == ["precious.dat"]
+        assert place in page.get("/take-in"), "it is found again"
+    until(lambda: bool(page.post(f"{place}/look")) and "Look again" not in page.get(place))
+    assert "1 file" in page.get(place)
+    page.post(f"{place}/discard")
+    assert staged(home) == []
