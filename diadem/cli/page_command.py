@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -41,13 +42,13 @@ def page(
             print(f"The page of this archive, for one browser: {address}", flush=True)
             print("Ctrl-C ends it.", file=sys.stderr, flush=True)
         if browser:
-            import webbrowser
+            from diadem.page.entrance import opened_entrance
 
-            webbrowser.open(address)
+            ending.enter_context(opened_entrance(address))
 
     def leaving(jobs: int) -> None:
         print(f"Stopping {count_text(jobs, 'job')}: what was done is kept.", file=sys.stderr, flush=True)
 
-    with opened(where or node, user) as found:
+    with ExitStack() as ending, opened(where or node, user) as found:
         serve(found, port=port, read_only=read_only, told=told, leaving=leaving)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
@@ -65,12 +65,17 @@ class Granted:
     ----------
     grant : Grant
         Its id is "" where nothing was stated.
-    packages : int
-        How many packages it opens now.
+    ids : frozenset of str
+        Digits of the packages that it opens now.
     """
 
     grant: Grant
-    packages: int
+    ids: frozenset[str] = field(repr=False)
+
+    @property
+    def packages(self) -> int:
+        """How many packages it opens now."""
+        return len(self.ids)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -117,7 +122,7 @@ def grant(context: Context, wanted: Wanted, *, dry_run: bool = False) -> Granted
         meant = Grant.of("", context.grants.end, names, said)
     known = context.grants.now()
     reach = reach_of(known, GrantFacts(meant, None, names_of(context, known, meant)))
-    return Granted(meant, context.catalogue.count_reached(Visible(reaches=(reach,))))
+    return Granted(meant, context.catalogue.ids_reached(Visible(reaches=(reach,))))
 
 
 def drawn(context: Context, wanted: Wanted) -> Draft:

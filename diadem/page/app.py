@@ -39,6 +39,7 @@ from diadem.page import (
 from diadem.page.guard import UPLOAD, Guard, Keys
 from diadem.page.html import error_page
 from diadem.page.state import ASKED, PageState
+from diadem.page.terminal import with_node
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -193,7 +194,7 @@ async def _answer(state: PageState, view: View, request: Request) -> Response:
     try:
         return await run_in_threadpool(view, state, request)
     except DiademError as error:
-        return error_page(_status(error), error.message, error.next or "", where=error.where or "")
+        return error_page(_status(error), error.message, with_node(error.next or "", state.at), where=error.where or "")
     except Exception:  # a fault of ours: whoever looks after the node finds it in the terminal
         logging.getLogger(__name__).exception("%s", request.url.path)
         return error_page(500, "This page has a fault.", "What went wrong stands in the terminal of diadem page.")

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diadem.errors import NotFound, Refused
+from diadem.model.ports import silent
 
 if TYPE_CHECKING:
     from diadem.page.jobs import Work
@@ -44,6 +45,8 @@ class DryRun:
         Where the job leads back to; where one goes who does not want it, by default the same.
     danger : bool
         Whether it cannot be undone.
+    at_once : bool
+        Whether it is done before the answer, and not as a job: a statement that is signed.
     """
 
     title: str
@@ -56,6 +59,7 @@ class DryRun:
     doubts: Sequence[str] = ()
     danger: bool = False
     leave: str = ""
+    at_once: bool = False
 
 
 class DryRuns:
@@ -107,6 +111,9 @@ def do_it(state: PageState, request: Request) -> Response:
     """Do what the dry run has shown."""
     word = request.path_params["word"]
     run = state.dry_runs.take(word)
+    if run.at_once:
+        outcome = run.work(silent)
+        return state.done(outcome.text, outcome.link or run.back)
     try:
         return state.begin(run.title, run.work, back=run.back)
     except Refused:  # too many jobs are running

@@ -3,6 +3,8 @@
 The enemies are other sites in the same browser, names that are made to lead to this machine, and other users of it. The
 address that `diadem page` opens holds a token that counts once; it is exchanged for a cookie that no script reads and
 that is sent to no other site. Every form carries a word that only pages of this run know.
+
+A cookie of 127.0.0.1 goes to every port of it: a server of another user that this browser is made to visit is told it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diadem.page.html import error_page
+from diadem.page.html import error_page, page
 
 #: Where the one-time address leads.
 ENTRANCE: Final = "/enter"
@@ -136,7 +138,7 @@ class Guard:
             cookie = keys.admit(request.query_params.get("token", ""))
             if cookie is None:
                 return error_page(403, "This address was used already, or is of another run.", _AGAIN)
-            entered = RedirectResponse("/", status_code=303)
+            entered = page("entered.html", {})  # a redirect of a chain that began in a file gets no strict cookie
             entered.set_cookie(keys.cookie, cookie, httponly=True, samesite="strict")
             entered.headers["cache-control"] = "no-store"
             return entered

@@ -22,6 +22,7 @@ from diadem.model.transfers import IN
 from diadem.page.dry_runs import DryRun
 from diadem.page.forms import Form
 from diadem.page.jobs import Outcome
+from diadem.page.people import grant_to_state
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -265,12 +266,18 @@ def proof(state: PageState, request: Request) -> Response:
 
 
 def grant(state: PageState, request: Request) -> Response:
-    """Let a colleague of this node see a session, or everybody of a node; it can be taken back."""
+    """What it would open to a colleague of this node; the second button lets them see it."""
     package, form = request.path_params["package"], Form(request)
     try:
-        to, right = form.needed("colleague", "Who"), form.text("right", "read")
-        given = state.node.grant(package, to, [right], expires=form.text("until") or None, purpose=form.text("purpose"))
+        stated = partial(
+            state.node.grant,
+            package,
+            form.needed("colleague", "Who"),
+            [form.text("right", "read")],
+            expires=form.text("until") or None,
+            purpose=form.text("purpose"),
+        )
+        run = grant_to_state(state, stated, f"/session/{package}/send")
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
-    until = f" until {given.grant.expires:%Y-%m-%d}" if given.grant.expires else ""
-    return state.done(f"{given.grant.to} may {right} it{until}.", f"/session/{package}/send")
+    return RedirectResponse(state.dry_runs.keep(run), 303)

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, date_text, marked, size_text
+from diadem.page.terminal import with_node
 
 #: Characters of one text that a page shows.
 _LONGEST: Final = 20_000
@@ -52,9 +53,15 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size_text, "counted": count_text, "day": date_text, "python": repr}
+    made.filters |= {"here": _here, "size": size_text, "counted": count_text, "day": date_text, "python": repr}
     made.globals["link"] = link
     return made
+
+
+@jinja2.pass_context
+def _here(context: jinja2.runtime.Context, text: str | None) -> str:
+    """A text with commands that act on the node of this page."""
+    return with_node(text or "", str(context.get("at", "")))
 
 
 def _shown(value: object) -> object:

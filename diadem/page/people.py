@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.access import DIRECT_ONLY, PACKAGE, Grant, Right
+from diadem.model.plain_text import count_text
+from diadem.model.ports import Listener
+from diadem.page.dry_runs import DryRun
 from diadem.page.forms import Form
+from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.node.granting import GrantState
+    from diadem.node.granting import Granted, GrantState
 
 PLACE: Final = "/people"
 #: Grants on one page, and packages of one that are named.
@@ -24,13 +28,13 @@ _MOST: Final = 200
 _MOST_NAMED: Final = 12
 #: Sessions that are offered to be chosen.
 _MOST_OFFERED: Final = 50
-#: Fields of the form of a grant; and what may be granted, as people say it.
-_GRANTED: Final = ("what", "to", "right", "expires", "not_before", "purpose", "require", "recipient")
+#: What may be granted, as people say it.
 _RIGHTS: Final = (
     (Right.READ, "see and read"),
     (Right.ASSESS, "judge"),
     (Right.LIST, "find only"),
 )
+_IN_FORCE: Final = "in force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,6 @@ def people(state: PageState, request: Request, **more: Any) -> Response:
             "ticket": "",
             "expires": None,
             "typed": {"what": request.query_params.get("what", "")},
-            "draft": None,
             **more,
         },
     )
@@ -163,18 +166,45 @@ def grant(state: PageState, request: Request) -> Response:
             require=form.all("require"),
             recipient=form.text("recipient"),
         )
-        draft, seen = stated(dry_run=True), form.text("opens")
-        if seen == str(draft.packages):
-            made = stated()
-            return state.done(f"{made.grant.to} may see it from now on.", f"{PLACE}/grants/{made.grant.id}")
+        return RedirectResponse(state.dry_runs.keep(grant_to_state(state, stated, PLACE)), 303)
     except DiademError as error:
         return people(state, request, problem=error, typed=form.typed)
-    kept = [(name, value) for name in _GRANTED for value in form.all(name)]
-    more: dict[str, Any] = {"draft": _given(state, draft.grant, ""), "opens": draft.packages, "kept": kept}
-    if seen:
-        text = f"it would open {draft.packages} packages by now, and not {seen}"
-        more["problem"] = Refused(text, next="Look at it once more.")
-    return people(state, request, typed=form.typed, **more)
+
+
+def grant_to_state(state: PageState, stated: Callable[..., Granted], leave: str) -> DryRun:
+    """What a grant would open, and the button that states it: once, and only while it opens the same packages."""
+    would = stated(dry_run=True)
+    given = _given(state, would.grant, "")
+
+    def work(listener: Listener) -> Outcome:
+        del listener
+        if (now := stated(dry_run=True)).ids != would.ids:
+            opens = f"it would open {now.packages} packages by now, and not {would.packages}"
+            if now.packages == would.packages:
+                opens = "it would open other packages by now"
+            again = state.dry_runs.keep(grant_to_state(state, stated, leave))
+            return Outcome(f"Nothing was granted: {opens}. Look at it once more.", again)
+        made = stated().grant
+        return Outcome(f"Granted: {made.to} may {given.rights}.", f"{PLACE}/grants/{made.id}")
+
+    return DryRun(
+        "What this would open",
+        "It can be taken back, under People.",
+        "Grant it",
+        work,
+        back=leave,
+        facts=[
+            ("to", given.grant.to),
+            ("may", given.rights),
+            ("opens now", count_text(would.packages, "package")),
+            ("from", f"{given.grant.not_before:%Y-%m-%d}" if given.grant.not_before else "now"),
+            ("until", f"{given.grant.expires:%Y-%m-%d}" if given.grant.expires else "you take it back"),
+            *([("only", "directly, through no hub")] if given.grant.require else []),
+        ],
+        lines=[title for title, _ in given.things] + ([f"and {given.more} more"] if given.more > 0 else []),
+        doubts=() if would.packages else ["No package of yours belongs to it now; what is archived later will."],
+        at_once=True,
+    )
 
 
 def _one(state: PageState, request: Request) -> GrantState:
@@ -197,10 +227,22 @@ def revoke(state: PageState, request: Request) -> Response:
     try:
         if form.text("was") != found.state:
             raise Refused(f"this grant is {found.state} by now", next="Nothing was done.")
-        state.node.revoke(found.grant.id, reason=form.needed("reason", "Why"))
+        reason, more = form.needed("reason", "Why"), _more_grants(state, found.grant)
+        state.node.revoke(found.grant.id, reason=reason)
     except DiademError as error:
         return one_grant(state, request, problem=error, typed=form.typed)
-    return state.done("It is taken back. What was delivered before stays delivered.", PLACE)
+    text = "It is taken back. What was delivered before stays delivered."
+    if more:
+        text += f" {found.grant.to} still has {count_text(more, 'more grant')} that opens the same or a part of it."
+    return state.done(text, PLACE)
+
+
+def _more_grants(state: PageState, one: Grant) -> int:
+    """How many other grants to the same person are in force for the same things."""
+    also = {
+        each.grant.id for what in one.subjects for each in state.node.grants(what, one.to) if each.state == _IN_FORCE
+    }
+    return len(also - {one.id})
 
 
 def why(state: PageState, request: Request) -> Response:

@@ -141,6 +141,11 @@ def _seen(said: Amendments) -> str:
     return f"{len(said.said)}:{said.said[-1].statement_id if said.said else ''}"
 
 
+def _judged(said: Sequence[Mapping[str, Any]]) -> str:
+    """The same of judgements."""
+    return f"{len(said)}:{said[-1]['statement'] if said else ''}"
+
+
 def correct(state: PageState, request: Request) -> Response:
     """State what was typed. Where the record was corrected meanwhile, say so first, and what."""
     form, package = Form(request), request.path_params["package"]
@@ -246,6 +251,7 @@ def _judge_page(state: PageState, request: Request, **values: Any) -> Response:
             "datasets": [(one.id, one.path) for one, _ in zip(record.datasets, range(_MOST), strict=False)],
             "signals": dataset_table(chosen)["signals"] if chosen is not None else [],
             "before": before,
+            "seen": _judged(said["assessments"]),
             "machine": hasattr(state.node, "assess_by_machine"),
             "typed": typed,
         }
@@ -273,25 +279,32 @@ def judge(state: PageState, request: Request) -> Response:
         replaces = request.query_params.get("replaces") or None
         if replaces and replaces not in {one.statement_id for one in state.node.assessments(package)}:
             raise Refused("this judgement counts no longer: it was replaced meanwhile", next="See what counts below.")
-        said = state.node.assess(
-            package,
-            form.needed("verdict", "Verdict"),
-            purpose=form.text("purpose"),
-            criterion=form.text("criterion") or None,
-            dataset=dataset or None,
-            signal=form.text("signal") or None,
-            value=value,
-            unit=form.text("unit"),
-            comment=form.text("comment"),
-            evidence=form.text("evidence").split(),
-            scheme=form.text("scheme") or None,
-            replaces=replaces,
-        )
+        with _TURN:
+            said = state.node.assessments(package).to_dict()["assessments"]
+            if form.text("seen") != _judged(said):
+                raise Refused(
+                    "this session was judged since you opened this page, by you or somebody else",
+                    next="See what was said below. Press Judge again only if yours is to be said as well.",
+                )
+            made = state.node.assess(
+                package,
+                form.needed("verdict", "Verdict"),
+                purpose=form.text("purpose"),
+                criterion=form.text("criterion") or None,
+                dataset=dataset or None,
+                signal=form.text("signal") or None,
+                value=value,
+                unit=form.text("unit"),
+                comment=form.text("comment"),
+                evidence=form.text("evidence").split(),
+                scheme=form.text("scheme") or None,
+                replaces=replaces,
+            )
     except DiademError as error:
         return _judge_page(state, request, problem=error, typed=form.typed)
     state.forget()
-    place = f"/session/{package}/{said.dataset}" if said.dataset else f"/session/{package}"
-    return state.done(f"Judged: {said.verdict} for {said.purpose}.", place)
+    place = f"/session/{package}/{made.dataset}" if made.dataset else f"/session/{package}"
+    return state.done(f"Judged: {made.verdict} for {made.purpose}.", place)
 
 
 def judge_by_machine(state: PageState, request: Request) -> Response:

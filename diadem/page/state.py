@@ -26,6 +26,7 @@ from diadem.page.jobs import Jobs, PageJob, Work
 from diadem.page.parcels import Parcels
 from diadem.page.post import Post
 from diadem.page.proposals import Proposals
+from diadem.page.terminal import node_option
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -132,6 +133,7 @@ class PageState:
             "running": self.jobs.running,
             "away": self.away,
             "python": self.python,
+            "at": self.at,
             "notice": self._notice(asked.query_params.get("notice", "")),
             "problem": None,
             "typed": {},
@@ -192,6 +194,11 @@ class PageState:
         if url := getattr(self.node, "url", None):
             return f"diadem.connect({str(url)!r})"
         return f"diadem.open_node({str(self.node.path)!r})"
+
+    @property
+    def at(self) -> str:
+        """What a command in a terminal needs to act on this node."""
+        return node_option(self.node)
 
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""

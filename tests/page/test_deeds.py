@@ -89,8 +89,9 @@ def test_a_person_does_all_of_it(chromium: Any, lab: tuple[str, tuple[Served, st
     seen.go(f"{place}/send")
     assert "limited for EELS" in window.inner_text("main"), "doubts are told before"
     window.locator("select[name=colleague]").select_option("bert@emlab")
-    window.get_by_role("button", name="Let them see it").click()
-    assert "bert@emlab may read it" in window.inner_text(".notice")
+    window.get_by_role("button", name="See what this would open").click()
+    window.get_by_role("button", name="Grant it").click()
+    assert "Granted: bert@emlab may see and read." in window.inner_text(".notice")
 
     seen.go(place)
     window.click("nav.deeds >> text=Drop, delete")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -96,6 +102,38 @@ def test_read_only(archive: Path) -> None:
         cookie = enter(served)
         status, _, text = ask(served, "/", "POST", {"q": "x"}, Cookie=cookie, Origin=served.origin)
         assert (status, b"read-only" in text) == (403, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a program of a few lines stands for the browser")
+def test_the_browser_is_not_told_the_token_on_its_command_line(
+    archive: Path, tmp_path: Path, chromium: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, browser = tmp_path / "told", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {told}.new && mv {told}.new {told}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    command = [sys.executable, "-m", "diadem", "page", str(archive)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            token = process.stdout.readline().partition("token=")[2].strip()
+            for _ in range(300):
+                if told.exists():
+                    break
+                time.sleep(0.1)
+            address = told.read_text().strip()
+            assert token not in address
+            door = Path(url2pathname(urlsplit(address).path))
+            assert token in door.read_text()
+            assert (door.stat().st_mode & 0o777, door.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+            window = chromium.new_context().new_page()
+            window.goto(address)
+            window.wait_for_selector("text=ZnO boundary", timeout=20_000)
+            window.context.close()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    assert not door.parent.exists()
 
 
 def test_ctrl_c_ends_it_and_frees_the_port(served: Served) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import diadem
 from tests.page.conftest import HOSTILE, Served, ask, enter
+from tests.page.hand import Hand
 from tests.page.labs import page_of, reading
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
@@ -32,6 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(folder: Path) -> Iterator[Served]:
     with page_of(folder) as page:
         yield page
+
+
+def archived(node: diadem.Node, folder: Path, project: str) -> str:
+    """Archive a small session of a project; its package id."""
+    folder.mkdir()
+    (folder / "notes.txt").write_text(folder.name)
+    said = {"session": {"title": folder.name, "project": project}}
+    return str(node.archive(folder, metadata=said, now=True).package.id)
 
 
 def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> None:
@@ -58,7 +67,7 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
         with diadem.open_node(folder) as node:
             assert node.grants() == [], "a look grants nothing"
         anna.click("text='Grant it'")
-        assert "bob@emlab may see it from now on." in anna.text
+        assert "Granted: bob@emlab may see and read." in anna.text
         assert "2031-01-01" in anna.text
         assert "[U+202E]" in anna.text
         anna.go(f"/people/why?who=bob&package={zno[7:19]}")
@@ -80,8 +89,9 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
             node.archive(folder.parent / "third", metadata=said, now=True)
         anna.click("text='Grant it'")
         assert "it would open 3 packages by now, and not 2" in anna.text, "it is not granted unseen"
+        assert "opens now\n3 packages" in anna.text
         anna.click("text='Grant it'")
-        assert "bob@emlab may see it from now on." in anna.text
+        assert "Granted: bob@emlab may see and read." in anna.text
     with reading(chromium, served) as seen:
         why = f"/people/why?who=bob&package={odd[7:19]}"
         seen.fits("/people", "/people/users/bob", why)
@@ -90,6 +100,28 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
     with diadem.open_node(folder) as node:
         assert sorted(one.state for one in node.grants()) == ["in force", "revoked"]
         assert node.why("bob", odd).allowed
+
+
+def test_what_is_taken_back_and_what_is_left(folder: Path) -> None:
+    """A second grant of the same is told when the first is taken back; the same number of packages is not the same."""
+    with diadem.open_node(folder) as node:
+        node.users.add("eve")
+        one = archived(node, folder.parent / "one", project="swapped")
+        grants = [node.grant(one, "eve").grant.id for _ in range(2)]
+    with page_of(folder) as page:
+        hand = Hand(page, enter(page), start="/people")
+        first, second = (f"/people/grants/{one}/revoke" for one in grants)
+        assert "eve@emlab still has 1 more grant" in hand.done(first, was="in force", reason="over")
+        assert "more grant" not in hand.done(second, was="in force", reason="over")
+
+        _, look, _ = hand.post("/people/grants", what="project:swapped", to="eve", right="read")
+        with diadem.open_node(folder) as node:
+            node.amend(one, {"session.project": "later"}, reason="a mistake")
+            archived(node, folder.parent / "two", project="swapped")
+        assert "it would open other packages by now" in hand.done(look)
+        assert hand.post(look)[0] == 404, "a second click"
+    with diadem.open_node(folder) as node:
+        assert [one.state for one in node.grants(to="eve")] == ["revoked", "revoked"]
 
 
 def test_somebody_leaves_and_somebody_is_invited(chromium: Any, served: Served, folder: Path) -> None:

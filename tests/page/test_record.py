@@ -137,7 +137,12 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     status, _, text = hand.post(page, verdict="limited", purpose="", comment=HOSTILE)
     assert status == 409
     assert "<script>window.taken=1</script>" in text, "what was typed is still there, as text"
-    hand.done(page, verdict="limited", purpose="EELS", criterion="drift", dataset="d2", comment=HOSTILE, value="0,5")
+    said = {"seen": seen_by(hand, page), "verdict": "limited", "purpose": "EELS", "criterion": "drift"}
+    hand.done(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
+    status, _, text = hand.post(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
+    assert (status, "was judged since you opened this page" in text) == (409, True), "a second click"
+    with diadem.open_node(lab[0] / "node") as node:
+        assert len(node.assessments(package).to_dict()["assessments"]) == 1
     text = hand.read(page)
     assert "[U+202E]" in text
     text = hand.read(f"/session/{package}")
@@ -145,13 +150,13 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
     assert "In place of what you said" in hand.read(again)
-    hand.done(again, verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
+    hand.done(again, seen=seen_by(hand, again), verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
     status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
     assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
     with diadem.open_node(lab[0] / "node") as node:
         (counting,) = node.assessments(package)
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
-    status, _, text = hand.post(page, verdict="limited", purpose="EELS", comment="x" * 500_000)
+    status, _, text = hand.post(page, **said | {"seen": seen_by(hand, page)}, comment="x" * 500_000)
     assert (status, "longer than" in text) == (409, True)
     assert "8 datasets looked at" in hand.done(f"{page}/machine")
 
@@ -358,11 +363,17 @@ def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     assert "it is not offered twice" in hand.done(page, to="bert@emlab", days="3", comment="again")
     status, _, text = hand.post(f"/session/{package}/grant", colleague="nobody@emlab", right="read")
     assert status in (404, 409)
-    text = hand.done(f"/session/{package}/grant", colleague="bert@emlab", right="read", until="2100-01-01")
-    assert "bert@emlab may read it until 2100-01-01" in text
+    grant = {"colleague": "bert@emlab", "right": "read", "until": "2100-01-01"}
+    status, look, _ = hand.post(f"/session/{package}/grant", **grant)
+    assert (status, "until 2100-01-01" in hand.read(look)) == (303, True)
+    with diadem.open_node(home / "node") as node:
+        assert len(node.grants(package)) == 1, "that of the offer: a look grants nothing"
+    assert "Granted: bert@emlab may see and read." in hand.done(look)
+    assert hand.post(look)[0] == 404, "a second click"
     with diadem.open_node(home / "node", user="bert") as node:
         assert node.inbox()[0].transfer.package.endswith(package)
         assert node.why("bert", package).allowed
+        assert len(node.grants(package)) == 2
 
 
 # -- enemies ---------------------------------------------------------------------------------------------------------

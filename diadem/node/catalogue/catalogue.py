@@ -287,10 +287,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         with self._reading() as connection:
             return standing.amended_within(connection, reach)
 
-    def count_reached(self, visible: Visible) -> int:
-        """How many packages somebody may find."""
+    def ids_reached(self, visible: Visible) -> frozenset[str]:
+        """Which packages somebody may find, by their digits."""
         with self._reading() as connection:
-            return standing.count_reached(connection, visible)
+            return standing.ids_reached(connection, visible)
 
     def count_replicas(self, store: str) -> int:
         """How many packages a store has, damaged ones included."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from diadem.errors import DocumentError
 from diadem.model.access import PROJECT, SAMPLE, Reach, Visible
@@ -154,7 +154,7 @@ def amended_within(connection: Connection, reach: Reach) -> list[tuple[str, str]
     return [(str(digits), str(owner)) for digits, owner in connection.execute(rows)]
 
 
-def count_reached(connection: Connection, visible: Visible) -> int:
-    """How many packages that are."""
-    rows: Any = select(func.count()).select_from(tables.packages).where(reached(visible), tables.alive())
-    return int(connection.scalar(rows) or 0)
+def ids_reached(connection: Connection, visible: Visible) -> frozenset[str]:
+    """Which packages that are."""
+    rows = select(_packages.id).where(reached(visible), tables.alive())
+    return frozenset(map(str, connection.scalars(rows)))
