@@ -19,7 +19,9 @@ _STAYS: Final = 60.0
 @contextlib.contextmanager
 def opened_entrance(address: str) -> Iterator[None]:
     """Have the browser open a file that leads to the address, and that this account alone can read for a minute."""
-    with tempfile.TemporaryDirectory(prefix="diadem-page-", ignore_cleanup_errors=True) as folder:
+    # a browser that came as a snap sees no temporary folder, and of the home what is not hidden
+    place = Path.home() if Path("/snap").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="diadem-page-", dir=place, ignore_cleanup_errors=True) as folder:
         door = Path(folder, "open.html")
         door.touch(0o600)
         door.write_text(environment().get_template("entrance.html").render(address=address), "utf-8")
