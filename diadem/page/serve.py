@@ -106,7 +106,8 @@ def _load(app: ASGIApp, keys: Keys) -> None:
         await app(scope, nothing_more, unread)
 
     async def nothing_more() -> Message:
-        return {"type": "http.request"}
+        await asyncio.Event().wait()  # nobody sends anything, or hangs up: who listens for that waits until the end
+        return {"type": "http.disconnect"}
 
     async def unread(_: Message) -> None:
         """What comes back is nobody's."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import shutil
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -65,3 +67,17 @@ def test_damage_is_never_taken_for_a_file(archive: Path, tmp_path: Path) -> None
             ask(served, f"/file/{id_}?path=data%2Flater.bin", Cookie=cookie)
         assert ask(served, f"/session/{id_}", Cookie=cookie)[0] == 200, "the rest works"
     shutil.rmtree(store)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="how busy a process is stands in /proc")
+def test_a_page_that_nobody_looks_at_does_nothing(served: Served) -> None:
+    """A thread that waits by asking again and again takes a core for as long as the page is open."""
+
+    def spent() -> float:
+        fields = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    time.sleep(2)  # the archive is judged once at the start
+    before = spent()
+    time.sleep(3)
+    assert spent() - before < 0.5
