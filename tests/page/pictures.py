@@ -54,6 +54,7 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
     context = chromium.new_context(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
     window = context.new_page()
     window.goto(page.address)
+    window.wait_for_url(f"{page.origin}/")
     while window.locator("header .light.grey").count():  # the archive is being judged
         window.wait_for_timeout(500)
         window.reload()

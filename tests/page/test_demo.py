@@ -38,6 +38,7 @@ def test_pictures_of_the_documents_can_be_made_again(chromium: Any, demo: tuple[
         context = chromium.new_context()
         window = context.new_page()
         window.goto(page.address)
+        window.wait_for_url(f"{page.origin}/")
         assert window.locator(".card").count() == 3
         window.fill(".ask input", QUERY)
         window.keyboard.press("Enter")

@@ -99,6 +99,7 @@ def test_a_stolen_address_lets_nobody_in(chromium: Any, served: Served) -> None:
     owner, thief = chromium.new_context(), chromium.new_context()
     own, other = owner.new_page(), thief.new_page()
     own.goto(served.address)
+    own.wait_for_url(f"{served.origin}/")
     assert "ZnO boundary" in own.inner_text("main")
     assert other.goto(served.address).status == 403
     assert "was used already" in other.inner_text("main")
@@ -117,6 +118,7 @@ def test_two_tabs_and_a_page_that_was_started_again(archive: Path, chromium: Any
     for run in serve(archive):
         port = run.origin.rpartition(":")[2]
         first.goto(run.address)
+        first.wait_for_url(f"{run.origin}/")
         assert second.goto(run.origin).status == 200
         assert first.reload().status == 200
     for run in serve(archive, "--port", port):

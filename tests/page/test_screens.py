@@ -126,6 +126,7 @@ def test_the_printed_address_opens_the_page(chromium: Any, served: Served) -> No
     context = chromium.new_context()
     window = context.new_page()
     window.goto(served.address)
+    window.wait_for_url(f"{served.origin}/")
     assert (window.url, window.title()) == (f"{served.origin}/", "Archive · emlab")
     context.close()
 
@@ -136,5 +137,6 @@ def test_reading_needs_no_script(chromium: Any, entered: tuple[Served, str]) -> 
     window.go("/")
     window.window.fill(".ask input", "HAADF")
     window.window.click(".ask button")
+    window.window.wait_for_load_state()
     assert window.window.locator(".card .name").all_inner_texts() == ["haadf_overview.tif", "haadf_series.mrc"]
     context.close()
