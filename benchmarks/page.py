@@ -57,7 +57,7 @@ class Visitor:
         first, self.spent = time.perf_counter() - begin, max(0.0, worked(self.process) - before)
         content = answer.read()
         taken = time.perf_counter() - begin
-        if answer.status == 303:
+        if "set-cookie" in answer.headers:
             self.cookie = answer.headers["set-cookie"].partition(";")[0]
         elif answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {content[:500]!r}")

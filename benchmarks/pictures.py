@@ -97,7 +97,7 @@ class Browser:
         where = urlsplit(address)
         self._line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=600)
         self._cookie = ""
-        self._cookie = (self.ask(f"{where.path}?{where.query}", 303).getheader("set-cookie") or "").partition(";")[0]
+        self._cookie = (self.ask(f"{where.path}?{where.query}").getheader("set-cookie") or "").partition(";")[0]
 
     def ask(self, path: str, status: int = 200) -> http.client.HTTPResponse:
         """An answer, read whole."""
