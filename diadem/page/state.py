@@ -264,14 +264,14 @@ class PageState:
 
 def _offers(node: Node) -> Iterator[Light]:
     """Offers that wait for an answer; a node elsewhere is not asked to look for some."""
-    with suppress(DiademError, AttributeError):
+    with suppress(DiademError):
         if count := len(node.transfers.inbox()):
             yield Light("amber", f"{count_text(count, 'offer')} {'waits' if count == 1 else 'wait'} for an answer")
 
 
 def _watched(node: Node) -> Iterator[Light]:
     """Folders that are watched for new sessions, and whether anybody does."""
-    with suppress(DiademError, AttributeError):
+    with suppress(DiademError):
         report = node.watched.report()
         if report is None:
             return
