@@ -43,7 +43,7 @@ class VerifiedFile(PositionedFile):
         self._entry = entry
         self._leaves = leaves
         self._leaf_size = leaf_size
-        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._cache: OrderedDict[int, memoryview] = OrderedDict()
         self._lock = threading.Lock()
         self._ahead = 1
         self._expected = 0
@@ -73,7 +73,7 @@ class VerifiedFile(PositionedFile):
         length = max(0, min(length, self.size - offset))
         leaf, within = divmod(offset, self._leaf_size)
         if length and within + length <= self._leaf_size:  # the usual small read: no buffer in between
-            return self._leaves_between(leaf, leaf)[0][within : within + length]
+            return bytes(self._leaf(leaf)[within : within + length])
         buffer = bytearray(length)
         self.readinto_at(offset, memoryview(buffer))
         return bytes(buffer)
@@ -95,12 +95,12 @@ class VerifiedFile(PositionedFile):
             self._read_run(first, last, offset, buffer)
             return
         for leaf in range(first, last + 1):
-            self._hand_over(leaf, self._leaves_between(leaf, leaf)[0], offset, buffer)
+            self._hand_over(leaf, self._leaf(leaf), offset, buffer)
 
-    def _hand_over(self, leaf: int, data: bytes | memoryview, offset: int, buffer: memoryview) -> None:
+    def _hand_over(self, leaf: int, data: memoryview, offset: int, buffer: memoryview) -> None:
         """Copy the part of a leaf that was asked for."""
         begin = max(offset, leaf * self._leaf_size)
-        piece = memoryview(data)[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
+        piece = data[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
         buffer[begin - offset : begin - offset + len(piece)] = piece
 
     def _any_cached(self, first: int, last: int) -> bool:
@@ -130,40 +130,35 @@ class VerifiedFile(PositionedFile):
         if not direct:
             for leaf, data in enumerate(leaves, first):
                 self._hand_over(leaf, data, offset, buffer)
-        self._keep({} if direct else {first: bytes(leaves[0]), last: bytes(leaves[-1])}, last + 1)
+        self._keep(
+            {} if direct else {first: memoryview(bytes(leaves[0])), last: memoryview(bytes(leaves[-1]))}, last + 1
+        )
 
-    def _leaves_between(self, first: int, last: int) -> list[bytes]:
-        """Proven leaves: those in memory, the others by one read from the first to the last that is missing."""
+    def _leaf(self, leaf: int) -> memoryview:
+        """A proven leaf: in memory, or fetched with as many of those behind it as whoever reads on will want."""
         with self._lock:
-            known = {leaf: self._cache[leaf] for leaf in range(first, last + 1) if leaf in self._cache}
-            for leaf in known:
+            if (known := self._cache.get(leaf)) is not None:
                 self._cache.move_to_end(leaf)
-            missing = [leaf for leaf in range(first, last + 1) if leaf not in known]
-            # Whoever reads on from where the last fetch ended gets more at once, up to the limit.
-            follows = bool(missing) and missing[0] == self._expected > 0
-            self._ahead = min(self._ahead * 2, READ_AHEAD) if follows else self._ahead if not missing else 1
-            ahead = self._ahead
-        if missing:
-            total = -(-self.size // self._leaf_size)
-            end = min(max(missing[-1] + 1, missing[0] + ahead), total)
-            known.update(self._fetch(missing[0], end, wanted=last))
-        return [known[leaf] for leaf in range(first, last + 1)]
+                return known
+            follows = leaf == self._expected > 0
+            ahead = self._ahead = min(self._ahead * 2, READ_AHEAD) if follows else 1
+        return self._fetch(leaf, min(leaf + ahead, -(-self.size // self._leaf_size)))
 
-    def _fetch(self, first: int, end: int, *, wanted: int) -> dict[int, bytes]:
-        """Read and prove leaves; one that is damaged and lies beyond `wanted` raises when somebody asks for it."""
-        data = self._reader.read_at(first * self._leaf_size, (end - first) * self._leaf_size)
-        pieces = {}
-        for leaf in range(first, end):
+    def _fetch(self, first: int, end: int) -> memoryview:
+        """Read and prove leaves, and return the first; another one that is damaged raises when somebody asks for it."""
+        data = memoryview(self._reader.read_at(first * self._leaf_size, (end - first) * self._leaf_size))
+        pieces: dict[int, memoryview] = {}
+        for leaf in range(first, end):  # parts of what was read: copies would cost as much as the proof
             piece = data[(leaf - first) * self._leaf_size : (leaf - first + 1) * self._leaf_size]
-            if leaf <= wanted:
+            if leaf == first:
                 self._prove(leaf, piece)
             elif leaf_digest(piece) != self._digest(leaf):
                 break
             pieces[leaf] = piece
         self._keep(pieces, end)
-        return pieces
+        return pieces[first]
 
-    def _keep(self, pieces: Mapping[int, bytes], expected: int) -> None:
+    def _keep(self, pieces: Mapping[int, memoryview], expected: int) -> None:
         """Keep proven leaves in memory, the latest ones, and where a reader from front to back will go on."""
         with self._lock:
             self._expected = expected
@@ -174,7 +169,7 @@ class VerifiedFile(PositionedFile):
     def _digest(self, leaf: int) -> bytes:
         return self._leaves[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
 
-    def _prove(self, leaf: int, data: memoryview | bytes) -> None:
+    def _prove(self, leaf: int, data: memoryview) -> None:
         if leaf_digest(data) != self._digest(leaf):
             start = leaf * self._leaf_size
             end = min(start + self._leaf_size, self.size)

@@ -6,6 +6,8 @@ of them. What was read stays for a while: another contrast reads nothing.
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -93,6 +95,10 @@ class Drawings:
         picture: Picture = self._thread.submit(draw).result()
         return picture
 
+    def prepare(self) -> None:
+        """Load what pictures need, before somebody waits for the first."""
+        self._thread.submit(_import_arrays)
+
     def forget(self) -> None:
         """Read anew whatever is drawn next: a correction may have changed the size of a pixel."""
 
@@ -120,6 +126,7 @@ class Drawings:
     def _opened(self, package: str, dataset: str) -> Scene:
         if self._open != (package, dataset) or self._scene is None:
             self._close()
+            _import_arrays()
             if self._package is None or self._package[0] != package:  # its readers are tried once, in a worker
                 self._package = (package, self._node.get(package))
             found = self._package[1]
@@ -145,3 +152,14 @@ class Drawings:
     def _close(self) -> None:
         self._open, self._scene = None, None
         self._until.close()
+
+
+def _import_arrays() -> None:
+    """Import Dask's arrays as if there were no sparse ones: nothing that is drawn is, and their compiler takes 60 MB."""
+    if "dask.array" in sys.modules or "sparse" in sys.modules:
+        return
+    sys.modules["sparse"] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("dask.array")
+    finally:
+        del sys.modules["sparse"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from sys import intern
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
@@ -39,16 +40,16 @@ def _replica(
     parity: bool,
     place: str | None,
 ) -> ReplicaState:
-    return ReplicaState(
-        store,
+    return ReplicaState(  # of 100,000 packages a database gives as many strings: few, all alike
+        intern(store),
         read_path(path),
-        state,
+        intern(state),
         bool(adopted),
         datetime.fromisoformat(written_at) if written_at else None,
         datetime.fromisoformat(proven_at) if proven_at else None,
-        proven_level,
+        intern(proven_level),
         bool(parity),
-        place,
+        place and intern(place),
     )
 
 
