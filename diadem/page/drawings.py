@@ -155,7 +155,7 @@ class Drawings:
 
 
 def _import_arrays() -> None:
-    """Import Dask's arrays as if there were no sparse ones: nothing that is drawn is, and their compiler takes 60 MB."""
+    """Import Dask's arrays as if there were no sparse ones: none is drawn, and their compiler takes 60 MB."""
     if "dask.array" in sys.modules or "sparse" in sys.modules:
         return
     sys.modules["sparse"] = None  # type: ignore[assignment]

@@ -126,8 +126,8 @@ def _give_back_memory() -> None:
     """Have the C library of Linux give back at once what is freed, from 4 MiB: a page stays open for days.
 
     By itself it keeps what pieces of files and pictures have needed, in a heap for each thread: after some drawings
-    that is more than all that is alive. Less than 4 MiB is used again: a new page of memory for each leaf that is proven
-    costs as much as the proof.
+    that is more than all that is alive. Less than 4 MiB is used again: new memory for each leaf that is proven costs
+    as much as the proof.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not of this library: nothing to be done
         library = ctypes.CDLL(None)
