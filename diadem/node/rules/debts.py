@@ -74,18 +74,8 @@ class Debts:
     stranded: Group = field(default_factory=Group)
 
 
-def debts_of(policy: Policy, tally: Tally) -> Debts:
-    """Plan the missing copies of all packages that have too few."""
-    planner = _Planner(policy, tally)
-    lost = {package.id for package in tally.lost}
-    for package in tally.in_debt:
-        if package.id not in lost:
-            planner.add(package)
-    return planner.debts
-
-
-class _Planner:
-    """Plans once for all packages whose copies lie alike and which fit on the same stores."""
+class Planner:
+    """Plans the copies that packages lack: once for all packages whose copies lie alike and fit on the same stores."""
 
     def __init__(self, policy: Policy, tally: Tally) -> None:
         self._policy = policy

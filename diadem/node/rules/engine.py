@@ -12,10 +12,10 @@ from diadem.model.report import Severity
 from diadem.node.rules import copies_rules, keeping_rules, watch_rules
 from diadem.node.rules.actions import actions_of, steps_of
 from diadem.node.rules.case import Case
-from diadem.node.rules.debts import debts_of
+from diadem.node.rules.debts import Planner
 from diadem.node.rules.facts import ArchiveState
 from diadem.node.rules.status import RuleFinding, RuleLine, Status, StoreTotals
-from diadem.node.rules.tally import StoreTally, Tally, count
+from diadem.node.rules.tally import Counter, StoreTally, Tally
 from diadem.node.rules.wanting import wanting
 
 _MARKS: Final = {Severity.ERROR: "broken", Severity.WARNING: "warning", Severity.INFO: "info"}
@@ -311,8 +311,12 @@ def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collect
 
 
 def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
-    tally = count(policy, state, now)
-    return Case(policy, state.node, tally, debts_of(policy, tally), now)
+    counter = Counter(policy, state.stores, now)
+    planner = Planner(policy, counter.tally)
+    for package in state.packages:
+        if counter.package(package):
+            planner.add(package)
+    return Case(policy, state.node, counter.finished(), planner.debts, now)
 
 
 def _line(rule: Rule, findings: Sequence[RuleFinding], case: Case) -> RuleLine:

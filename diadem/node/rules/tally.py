@@ -13,7 +13,6 @@ from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
-from diadem.node.rules.facts import ArchiveState
 from diadem.node.rules.losses import is_lost
 from diadem.node.rules.status import NAMED, Totals
 
@@ -124,8 +123,6 @@ class Tally:
         Packages with too few good copies, by the number of these and of those among them that cannot be seen now.
     lacking : mapping of (kind, have, want) to Group
         Packages with too few copies of a kind.
-    in_debt : list of PackageState
-        All packages of the two, those that are lost with them.
     damaged : list of (PackageState, ReplicaState)
         Copies of ours that are suspect or missing, those of lost packages left aside.
     lost : list of PackageState
@@ -149,7 +146,6 @@ class Tally:
     totals: Totals = field(default_factory=Totals)
     short: dict[tuple[int, int], Group] = field(default_factory=dict)
     lacking: dict[tuple[str, int, int], Group] = field(default_factory=dict)
-    in_debt: list[PackageState] = field(default_factory=list)
     damaged: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
     lost: list[PackageState] = field(default_factory=list)
     holders: dict[str, str] = field(default_factory=dict)
@@ -167,22 +163,14 @@ class Tally:
         return self.stores[ADOPTED] if store is None or (copy.adopted and not store.known) else store
 
 
-def count(policy: Policy, state: ArchiveState, now: datetime) -> Tally:
-    """Go through all packages once."""
-    counter = _Counter(policy, state.stores, now)
-    for package in state.packages:
-        counter.package(package)
-    return counter.finished()
-
-
-class _Counter:
-    """The pass itself."""
+class Counter:
+    """The pass itself: each package once, then `finished`. Packages are not kept: there may be very many."""
 
     def __init__(self, policy: Policy, stores: Sequence[StoreState], now: datetime) -> None:
         self._policy = policy
         self._now = now
         self._away = {store.name for store in stores if not store.reachable}
-        self._tally = Tally({})
+        self.tally = Tally({})
         for store in stores:
             self._enter(store, known=True)
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
@@ -191,22 +179,22 @@ class _Counter:
     def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
         interval = self._policy.scrub.interval_for(store.kind)
         tally = StoreTally(store, known, interval, self._now - interval, self._now + _TOLERANCE)
-        self._tally.stores[store.name] = tally
+        self.tally.stores[store.name] = tally
         return tally
 
-    def package(self, package: PackageState) -> None:
-        """Count one package."""
+    def package(self, package: PackageState) -> bool:
+        """Count one package; whether copies of it are missing that can be made."""
         figures = self._figures
         if package.tombstoned:
             figures[5] += 1
-            return
+            return False
         figures[0] += 1
         figures[1] += package.files
         size = package.bytes
         figures[2] += size
         good: list[object] = []
         here = seen = proven = 0
-        stores = self._tally.stores
+        stores = self.tally.stores
         absent: list[tuple[PackageState, ReplicaState]] = []
         for replica in package.replicas:
             store = stores.get(replica.store)
@@ -231,25 +219,26 @@ class _Counter:
         figures[4] += proven
         figures[6] += here - seen
         if here and not seen:
-            self._tally.hidden.add(package)
+            self.tally.hidden.add(package)
         if here and not proven:
-            self._tally.unproven.add(package)
-        self._sort(package, absent, here, proven)
-        self._judge(package, tuple(good))
+            self.tally.unproven.add(package)
+        lost = self._sort(package, absent, here, proven)
+        return self._judge(package, tuple(good)) and not lost
 
     def _sort(
         self, package: PackageState, absent: list[tuple[PackageState, ReplicaState]], here: int, proven: int
-    ) -> None:
-        """What can be mended, what is lost, and who has which files."""
-        tally = self._tally
+    ) -> bool:
+        """What can be mended, and who has which files; whether the package is lost."""
+        tally = self.tally
         if proven and package.payload_id:
             other = tally.holders.get(package.payload_id)
             if other is None or package.id < other:
                 tally.holders[package.payload_id] = package.id
         if not here and is_lost(package, self._away):
             tally.lost.append(package)
-        else:
-            tally.damaged += absent
+            return True
+        tally.damaged += absent
+        return False
 
     def _is_proven(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
         """Count the proof of a copy that is present."""
@@ -271,7 +260,7 @@ class _Counter:
         holds = store.known and store.state.is_folder and not store.state.read_only
         if not replica.adopted and holds and self._policy.parity.wanted_on(replica.store):
             store.unsealed.add(package)
-            self._tally.unsealed.append((package, replica))
+            self.tally.unsealed.append((package, replica))
 
     def _adopted(self, replica: ReplicaState, store: StoreTally, good: list[object]) -> None:
         """An adopted copy counts where the policy says so, at the place where it lies."""
@@ -283,7 +272,7 @@ class _Counter:
         if replica.state == DROPPED:
             return False
         if replica.adopted:
-            self._tally.edited.append((package, replica))
+            self.tally.edited.append((package, replica))
             return False
         if replica.state == MISSING:
             store.missing += 1
@@ -294,28 +283,28 @@ class _Counter:
     def _unknown(self, replica: ReplicaState) -> StoreTally:
         """A name that is no store of the node: adopted folders, or a store that was taken out."""
         name = ADOPTED if replica.adopted else replica.store
-        if name in self._tally.stores:
-            return self._tally.stores[name]
+        if name in self.tally.stores:
+            return self.tally.stores[name]
         store = StoreState(name, "disk", None, "", reachable=replica.adopted, read_only=True)
         return self._enter(store, known=False)
 
-    def _judge(self, package: PackageState, good: tuple[object, ...]) -> None:
+    def _judge(self, package: PackageState, good: tuple[object, ...]) -> bool:
+        """Hold a package against the policy; whether it has too few good copies."""
         verdict = self._verdicts.get(good)
         if verdict is None:
             verdict = self._verdicts[good] = self._verdict(good)
-        tally = self._tally
+        tally = self.tally
         if verdict.copies < self._policy.copies.minimum:
             tally.short.setdefault((verdict.copies, verdict.unseen), Group()).add(package)
         for lack in verdict.lacking:
             tally.lacking.setdefault(lack, Group()).add(package)
-        if verdict.lacking or verdict.copies < self._policy.copies.minimum:
-            tally.in_debt.append(package)
         if not package.signed:
             tally.unsigned.add(package)
         if package.missing_fields:
             tally.untold.add(package)
             for key in package.missing_fields:
                 tally.missing_fields[key] = tally.missing_fields.get(key, 0) + 1
+        return bool(verdict.lacking) or verdict.copies < self._policy.copies.minimum
 
     def _verdict(self, good: tuple[object, ...]) -> Verdict:
         spots = [self._spot(item) for item in good]
@@ -336,10 +325,10 @@ class _Counter:
         """Kind and place of a good copy, which is the name of a store, or the two themselves."""
         if isinstance(item, tuple):
             return item
-        store = self._tally.stores[str(item)].state
+        store = self.tally.stores[str(item)].state
         return store.kind, store.place
 
     def finished(self) -> Tally:
         """The tally, its figures in place."""
-        self._tally.totals = Totals(*self._figures)
-        return self._tally
+        self.tally.totals = Totals(*self._figures)
+        return self.tally

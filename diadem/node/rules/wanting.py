@@ -26,7 +26,7 @@ def wanting(case: Case, told: Collection[str] = ()) -> Iterator[str]:
     if case.debts.stranded.count:
         yield f"{_lack(case.debts.stranded)}; none that is left can be read now{_away(case)}"
     yield from _out_of_reach(case)
-    if case.tally.in_debt:
+    if case.tally.short or case.tally.lacking:
         yield from _never_read(case)
     for package in case.tally.lost:
         if package.id not in told:
