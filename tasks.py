@@ -12,6 +12,10 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "layers": ("the direction of imports", [["importlinter.cli", "lint"]]),
     "types": ("mypy, strict", [["mypy"]]),
+    "site": (
+        "the site of documentation into build/site, warnings as errors",
+        [["sphinx", "-qW", "--keep-going", "-j", "auto", "-c", "docs", ".", "build/site"]],
+    ),
     "test": ("the tests", [["pytest"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
     "bench": (

@@ -1,0 +1,62 @@
+"""The site of documentation: the pages as they are read in the repository, and the reference, made from the code.
+
+`python tasks.py site` builds it into `build/site`. Pages, notebooks and the files that they link to keep their places,
+so that every link means the same here and there; that is why the source is the repository itself.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "site"))
+
+from diadem import __version__
+
+project = "DIADEM"
+author = "The DIADEM founders"
+version = release = __version__
+extensions = [
+    "numpydoc",
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "command_reference",
+]
+root_doc = "docs/index"
+include_patterns = [
+    "docs/*.md",
+    "docs/**/*.md",
+    "docs/**/*.rst",
+    "notebooks/*.ipynb",
+    "benchmarks/README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "THREATS.md",
+]
+templates_path = ["site/templates"]
+
+# Everything is on this machine: a build asks no other one, nor does who reads it.
+nb_execution_mode = "off"  # tests run the notebooks
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4
+suppress_warnings = ["myst.header", "misc.highlighting_failure"]
+autodoc_typehints = "none"  # numpydoc's sections say them
+autodoc_default_options = {"member-order": "bysource"}
+autosummary_ignore_module_all = False
+numpydoc_show_inherited_class_members = True
+numpydoc_class_members_toctree = False
+numpydoc_attributes_as_param_list = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "DIADEM"
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": True,
+    "show_prev_next": True,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_additional_pages = {"index": "entrance.html"}
