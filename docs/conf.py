@@ -33,6 +33,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "THREATS.md",
 ]
+exclude_patterns = ["docs/site/**"]
 templates_path = ["site/templates"]
 
 # Everything is on this machine: a build asks no other one, nor does who reads it.
@@ -42,10 +43,7 @@ myst_heading_anchors = 4
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 autodoc_typehints = "none"  # numpydoc's sections say them
 autodoc_default_options = {"member-order": "bysource"}
-autosummary_ignore_module_all = False
-numpydoc_show_inherited_class_members = True
-numpydoc_class_members_toctree = False
-numpydoc_attributes_as_param_list = True
+numpydoc_show_class_members = False  # they stand below, in full
 
 html_theme = "pydata_sphinx_theme"
 html_title = "DIADEM"
@@ -56,6 +54,7 @@ html_theme_options = {
     "show_prev_next": True,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
+    "logo": {"text": "DIADEM", "alt_text": "DIADEM"},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

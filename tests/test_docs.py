@@ -163,7 +163,8 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
 def test_check_without_diadem(package: diadem.Package, tmp_path: Path) -> None:
-    script = next(text for text in shell_blocks((ROOT / "docs" / "index.md").read_text("utf-8")) if "sha256sum" in text)
+    page = (ROOT / "docs" / "package.md").read_text("utf-8")
+    script = next(text for text in shell_blocks(page) if "sha256sum" in text)
     good = run(script, Path(package.url))
     assert good.returncode == 0, good.stderr
     assert good.stdout.split()[0] == package.id.hex

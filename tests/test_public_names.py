@@ -26,6 +26,12 @@ def test_the_public_list_is_sorted_short_and_every_name_is_there_and_documented(
     assert modules == sorted(modules, key=str)
 
 
+def test_each_name_has_a_page_of_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "python.rst").read_text("utf-8")
+    listed = {line.strip() for line in text.splitlines() if line.startswith("   ") and ":" not in line}
+    assert {name for name in diadem.__all__ if not name.startswith("_")} <= listed
+
+
 def test_a_verb_stays_a_verb_when_the_room_of_its_name_is_imported(tmp_path: Path) -> None:
     (tmp_path / "notes.dat").write_text("nothing known")
     code = (

@@ -37,10 +37,11 @@ def _write(app: Sphinx) -> None:
 def _list(commands: dict[str, Any]) -> str:
     grouped = {"To begin with": FIRST, **GROUPS}
     rest = sorted(set(commands) - {name for names in grouped.values() for name in names})
-    lines = ["# Commands", "", "Each of them has `--help`, and `--json` for programs. `diadem help all` prints this list."]
+    lines = ["# Commands", "", "Each has `--help`, and `--json` for programs. `diadem help all` prints this list."]
     for title, names in {**grouped, "Others": rest}.items():
         lines += ["", f"## {title}", "", "| | |", "|---|---|"]
-        lines += [f"| [`diadem {name}`]({name}.md) | {_first(commands[name].help)} |" for name in names if name in commands]
+        known = [name for name in names if name in commands]
+        lines += [f"| [`diadem {name}`]({name}.md) | {_first(commands[name].help)} |" for name in known]
     return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *(name for name in sorted(commands)), "```", ""])
 
 
@@ -53,7 +54,8 @@ def _told(called: str, command: Any) -> Iterator[str]:
     context = command.context_class(command, info_name=called)
     shown = [one for one in command.get_params(context) if not one.hidden and one.name != "help"]
     below = getattr(command, "commands", {})
-    yield from ["```sh", " ".join([called, *command.collect_usage_pieces(context)]), "```", "", _plain(command.help), ""]
+    usage = " ".join([called, *command.collect_usage_pieces(context)])
+    yield from ["```sh", usage, "```", "", _plain(command.help), ""]
     for what in ("argument", "option"):
         told = [one.get_help_record(context) for one in shown if one.param_type_name == what]
         if lines := [f"| `{name.strip()}` | {_plain(text)} |" for name, text in filter(None, told)]:
