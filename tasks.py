@@ -14,7 +14,7 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
     "types": ("mypy, strict", [["mypy"]]),
     "site": (
         "the site of documentation into build/site, warnings as errors",
-        [["sphinx", "-qW", "--keep-going", "-j", "auto", "-c", "docs", ".", "build/site"]],
+        [["sphinx", "-qEW", "--keep-going", "-j", "auto", "-c", "docs", ".", "build/site"]],
     ),
     "test": ("the tests", [["pytest"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),

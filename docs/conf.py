@@ -34,9 +34,10 @@ include_patterns = [
     "THREATS.md",
 ]
 exclude_patterns = ["docs/site/**"]
-templates_path = ["site/templates"]
+templates_path = [str(Path(__file__).parent / "site/templates")]
 
 # Everything is on this machine: a build asks no other one, nor does who reads it.
+smartquotes = False  # two hyphens begin an option
 nb_execution_mode = "off"  # tests run the notebooks
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
