@@ -23,7 +23,7 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
         [["benchmarks.run", "--scale", "0.05"]],
     ),
 }
-ALL = ("lint", "layers", "types", "test")
+ALL = ("lint", "layers", "types", "site", "test")
 
 
 def main(arguments: list[str]) -> int:
