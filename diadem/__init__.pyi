@@ -1,4 +1,7 @@
 from .api import (
+    examples as examples,
+)
+from .api import (
     extract as extract,
 )
 from .api import (

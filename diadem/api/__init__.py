@@ -3,6 +3,7 @@
 Importing this room imports nothing heavy: each verb imports what it needs when it is called.
 """
 
+from diadem.api import examples
 from diadem.api.extraction import extract, extract_many
 from diadem.api.opening import open, verify  # noqa: A004 - the verb of the field
 from diadem.api.packing import pack
@@ -13,6 +14,7 @@ from diadem.api.tools import Tools, plugins, tools, trying
 __all__ = [
     "Tools",
     "check_metadata",
+    "examples",
     "extract",
     "extract_many",
     "metadata_from_pairs",
