@@ -78,12 +78,8 @@ def clean(value: Any) -> str:
 
 def number_of(value: Any) -> float | None:
     """A finite number, also one written as the whole of a text."""
-    if isinstance(value, bytes):
-        return None
-    if not isinstance(value, str):
-        return number(value)
     try:
-        return number(float(value))
+        return number(float(value) if isinstance(value, str) else value)
     except ValueError:
         return None
 

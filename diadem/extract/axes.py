@@ -21,14 +21,10 @@ def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> li
 
 
 def in_order(axes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Axes as the array has them."""
-    return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0) if _indexed(axes) else list(axes)
-
-
-def _indexed(axes: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every axis says where it belongs, each differently."""
+    """Axes as the array has them, where every axis says where it belongs, each differently; else as they come."""
     places = [axis.get("index_in_array") for axis in axes]
-    return None not in places and len(set(places)) == len(places)
+    told = None not in places and len(set(places)) == len(places)
+    return sorted(axes, key=lambda axis: axis["index_in_array"]) if told else list(axes)
 
 
 def _axis(axis: Mapping[str, Any], length: int) -> dict[str, Any]:
@@ -108,14 +104,8 @@ def places_first(
 ) -> tuple[list[int], int]:
     """The order of axes in which positions of the probe stand before those of the signal, and how many they are.
 
-    Parameters
-    ----------
-    axes : sequence of mapping
-        In the order of the array; `navigate` says which are positions.
-    shape : sequence of int
-        Of the array.
-    metadata : mapping
-        Where no axis says so, ``record_by`` of old HyperSpy files tells how many are of the signal; else two are.
+    `navigate` says which are positions; where no axis says so, ``record_by`` of old HyperSpy files in the metadata
+    tells how many are of the signal; else two are.
     """
     if len(axes) == len(shape) and any(axis.get("navigate") is not None for axis in axes):
         order = sorted(range(len(shape)), key=lambda place: axes[place].get("navigate") is False)

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from diadem.hooks.formats import Dictionary, Files, Later, Opened, Parts, Signal
 from diadem.hooks.offers import ReaderOffer, target
@@ -136,7 +135,7 @@ def _small_chunks(size: int) -> Iterator[None]:
             dask.config.set({"array.chunk-size": _DASK_DEFAULT})
 
 
-class LocalFile:
+class LocalFile(RangeReader):
     """A `RangeReader` of one file of this machine."""
 
     def __init__(self, path: Path) -> None:
@@ -148,11 +147,6 @@ class LocalFile:
     def size(self) -> int:
         """Bytes in the file when it was opened."""
         return self._size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
-        buffer = bytearray(max(0, min(length, self._size - offset)))
-        return bytes(buffer[: self.readinto_at(offset, memoryview(buffer))])
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
@@ -168,13 +162,3 @@ class LocalFile:
         self._stream.close()
 
     __del__ = close  # an array that is read from it may be all that holds it
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

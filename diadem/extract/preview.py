@@ -121,7 +121,8 @@ def _mean_frame(data: Any) -> NDArray[Any]:
     """The mean of a few frames spread over the stack."""
     rows, columns = data.shape[-2:]
     outer = data.shape[:-2]
-    each = max(1, rows * columns * data.dtype.itemsize, _chunk_bytes(data))
+    chunk = np.prod(getattr(data, "chunksize", (0,)), dtype=float)  # the largest of a lazy array
+    each = max(1, int(max(rows * columns, chunk)) * data.dtype.itemsize)
     if each > 4 * BUDGET:
         raise TooLarge("a frame is too large for a preview")
     count = int(np.prod(outer))
@@ -130,12 +131,6 @@ def _mean_frame(data: Any) -> NDArray[Any]:
     for place in np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int):
         total += _values(data[tuple(int(index) for index in np.unravel_index(place, outer))])
     return np.asarray(total / wanted)
-
-
-def _chunk_bytes(data: Any) -> int:
-    """Bytes of the largest chunk of a lazy array, 0 for one in memory."""
-    chunks = getattr(data, "chunksize", None)
-    return int(np.prod(chunks, dtype=float)) * data.dtype.itemsize if chunks else 0
 
 
 def _values(data: Any) -> NDArray[Any]:
@@ -184,14 +179,10 @@ def _line(values: NDArray[Any]) -> NDArray[np.uint8]:
     points = []
     for index, column in enumerate(columns):
         across = margin + index * step
-        points += [(across, height - margin - 1 - (float(level) - low) * scale) for level in _extremes(column)]
+        levels = sorted({float(column.min()), float(column.max())})  # so that no peak is lost
+        points += [(across, height - margin - 1 - (level - low) * scale) for level in levels]
     pen.line(points, fill=0)
     return np.asarray(picture)
-
-
-def _extremes(column: NDArray[Any]) -> tuple[float, ...]:
-    """Least and greatest value of a column of channels, so that no peak is lost."""
-    return (float(column[0]),) if column.size == 1 else (float(column.min()), float(column.max()))
 
 
 def draw(
