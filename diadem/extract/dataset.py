@@ -82,13 +82,9 @@ def dataset_document(
         sealed=bool(digests),
     )
     if stated := document["fields"]:
-        folder = plan.primary.path.rpartition("/")[0]
-        now = dt.datetime.now(dt.UTC)
-        document["issues"] = [
-            *document["issues"],
-            *doubts(stated, mtimes_ns, now),
-            *siblings.doubts(folder, stated),
-        ]
+        doubted = [*doubts(stated, mtimes_ns, dt.datetime.now(dt.UTC))]
+        doubted += siblings.doubts(plan.primary.path.rpartition("/")[0], stated)
+        document["issues"] = [*document["issues"], *doubted]
     return document
 
 
@@ -225,8 +221,7 @@ def _offsets(fields: _Open, name: str) -> Iterator[dict[str, Any]]:
                 message = f"{key}: {one['value']} is when the clocks of {name} were changed; its offset stays unknown"
                 yield issue("site-time-unclear", message, severity="info")
                 continue
-            offset = f"{moment.replace(tzinfo=zone):%z}"[:5]
-            offset = f"{offset[:3]}:{offset[3:]}"
+            offset = moment.replace(tzinfo=zone).isoformat()[-6:]
             subject = {"applies_to": one["applies_to"]} if "applies_to" in one else {}
             said = {**subject, "status": "assumed", "source": dict(one["source"]), "by": dict(by)}
             known.append({"value": one["value"] + offset, **said, "offset_status": "assumed"})
@@ -268,8 +263,7 @@ def doubts(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
         for bounds in (known.plausible, known.plausible_tem if transmission else None):
             if bounds is not None:
                 yield from _outside(fields, bounds, key)
-    yield from _scales(fields)
-    yield from _durations(fields)
+    yield from _pairs(fields)
     yield from _clock(fields, mtimes_ns, now)
 
 
@@ -296,19 +290,18 @@ def _single(fields: Fields, key: str) -> float | None:
     return stated[0]["value"] if len(stated) == 1 else None
 
 
-def _scales(fields: Fields) -> Iterator[dict[str, Any]]:
-    """Pixel size against magnification: their product is a pixel of the detector or the screen."""
+def _pairs(fields: Fields) -> Iterator[dict[str, Any]]:
+    """Values that cannot be right together.
+
+    Pixel size times magnification is a pixel of the detector or the screen; a detector cannot live longer than its
+    clock ran, nor an acquisition end before it began.
+    """
     pixel, magnification = _single(fields, "image.pixel_size_x"), _single(fields, "optics.magnification")
-    if pixel is None or magnification is None:
-        return
-    product = pixel * magnification
-    if not _DETECTOR_PIXEL[0] <= product <= _DETECTOR_PIXEL[1]:
-        message = f"a pixel of {pixel:g} m at a magnification of {magnification:g} would be {product:g} m wide"
-        yield issue("implausible", f"{message} on the detector; one of the two is off", severity="warning")
-
-
-def _durations(fields: Fields) -> Iterator[dict[str, Any]]:
-    """A detector cannot live longer than its clock ran, nor an acquisition end before it began."""
+    if pixel is not None and magnification is not None:
+        product = pixel * magnification
+        if not _DETECTOR_PIXEL[0] <= product <= _DETECTOR_PIXEL[1]:
+            message = f"a pixel of {pixel:g} m at a magnification of {magnification:g} would be {product:g} m wide"
+            yield issue("implausible", f"{message} on the detector; one of the two is off", severity="warning")
     live, real = _single(fields, "eds.live_time"), _single(fields, "eds.real_time")
     if live is not None and real is not None and live > real * 1.001:
         yield issue("implausible", f"eds.live_time is {live:g} s and eds.real_time only {real:g} s", severity="warning")
@@ -331,15 +324,13 @@ def _clock(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
     """A file cannot have been finished before its acquisition began, nor an acquisition begin tomorrow."""
     for moment in _moments(fields, "time.acquired_start"):
         if moment > now + _SLACK:
-            yield issue(
-                "clock-disagrees", f"the acquisition would be of {moment.date()}, in the future", severity="warning"
-            )
+            message = f"the acquisition would be of {moment.date()}, in the future"
+            yield issue("clock-disagrees", message, severity="warning")
             return
         written = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=max(mtimes_ns, default=0) / 1e9)
         if mtimes_ns and moment > written + _SLACK:
-            message = (
-                f"acquired {moment.date()} by its own clock, but last written {written.date()} by the file system's"
-            )
+            said = f"acquired {moment.date()} by its own clock"
+            message = f"{said}, but last written {written.date()} by the file system's"
             yield issue("clock-disagrees", message, severity="warning")
             return
 
