@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from diadem.extract.assertions import meet
 from diadem.extract.extraction import Extraction, issue
 from diadem.extract.survey import DatasetPlan
 from diadem.model.record import Dataset
@@ -213,8 +214,9 @@ def _offsets(fields: _Open, name: str) -> Iterator[dict[str, Any]]:
                 yield issue("site-disagrees", message, severity="warning")
                 break
         for one in list(known):
+            subject = one.get("applies_to", ())
             moment = _moment(one["value"]) if _WITHOUT_OFFSET.match(one["value"]) else None
-            if moment is None or any(_meet(one, other) for other in sure):
+            if moment is None or any(meet(subject, other.get("applies_to", ())) for other in sure):
                 continue
             offsets = {moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
             if len(offsets) != 1 or next(iter(offsets)) % _STEP:  # type: ignore[operator]
@@ -222,18 +224,12 @@ def _offsets(fields: _Open, name: str) -> Iterator[dict[str, Any]]:
                 yield issue("site-time-unclear", message, severity="info")
                 continue
             offset = moment.replace(tzinfo=zone).isoformat()[-6:]
-            subject = {"applies_to": one["applies_to"]} if "applies_to" in one else {}
-            said = {**subject, "status": "assumed", "source": dict(one["source"]), "by": dict(by)}
+            said = {"applies_to": subject} if subject else {}
+            said |= {"status": "assumed", "source": dict(one["source"]), "by": dict(by)}
             known.append({"value": one["value"] + offset, **said, "offset_status": "assumed"})
             others = fields.setdefault("time.utc_offset", [])
-            if not any(_meet(one, other) for other in others):
+            if not any(meet(subject, other.get("applies_to", ())) for other in others):
                 others.append({"value": offset, **said})
-
-
-def _meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are about some of the same signals."""
-    mine, theirs = one.get("applies_to"), other.get("applies_to")
-    return not mine or not theirs or bool(set(mine) & set(theirs))
 
 
 def _moment(text: str) -> dt.datetime | None:

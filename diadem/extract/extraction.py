@@ -32,6 +32,9 @@ _LONGEST: Final = 300
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
+#: Where the code of foreign plugins lies, by name of a top-level package: ``origin``, the file that is run, or "";
+#: ``places``, its folders, none for a module.
+Places = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,21 +118,19 @@ class LocalFiles(Files):
 def _small_chunks(size: int) -> Iterator[None]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
     wanted = max(4 << 20, size // 4096)
-    if "dask" in sys.modules:
-        import dask.config
-
-        with dask.config.set({"array.chunk-size": wanted}):
-            yield
-        return
     os.environ[_DASK_SETTING] = str(wanted)  # for a reader that imports it, which takes a second
+    _set_chunks(wanted)
     try:
         yield
     finally:
         del os.environ[_DASK_SETTING]
-        if "dask" in sys.modules:  # it goes on with what it found: the next dataset has a size of its own
-            import dask.config
+        _set_chunks(_DASK_DEFAULT)
 
-            dask.config.set({"array.chunk-size": _DASK_DEFAULT})
+
+def _set_chunks(size: int | str) -> None:
+    """Tell Dask, if it is there: it goes on with what it found when it was imported."""
+    if (config := sys.modules.get("dask.config")) is not None:
+        config.set({"array.chunk-size": size})
 
 
 class LocalFile(RangeReader):

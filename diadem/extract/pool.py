@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
-from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, missing_part, unread
+from diadem.extract.extraction import Extraction, Places, VendorBlock, encoded, issue, judge, missing_part, unread
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -126,7 +126,10 @@ class Extractor:
             known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:
-            head = self._head(plan, root, heads)
+            head = (heads or {}).get(plan.primary.path, b"")[:HEAD_SIZE]
+            if len(head) < min(HEAD_SIZE, plan.primary.size):
+                with (root / plan.primary.path).open("rb") as stream:
+                    head = stream.read(HEAD_SIZE)
             names, evidence, doubts = rank(plan, head, self._readers)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
@@ -177,15 +180,6 @@ class Extractor:
     def close(self) -> None:
         """End all workers, also busy ones."""
         self._crew.close()
-
-    @staticmethod
-    def _head(plan: DatasetPlan, root: Path, heads: Mapping[str, bytes] | None) -> bytes:
-        """First bytes of the primary; from the caller where they are enough."""
-        head = (heads or {}).get(plan.primary.path, b"")
-        if len(head) >= min(HEAD_SIZE, plan.primary.size):
-            return head[:HEAD_SIZE]
-        with (root / plan.primary.path).open("rb") as stream:
-            return stream.read(HEAD_SIZE)
 
     def _read(
         self, plan: DatasetPlan, job: Mapping[str, Any], name: str, evidence: list[str], issues: list[dict[str, Any]]
@@ -343,7 +337,7 @@ def without(job: Mapping[str, Any], kind: str, name: str) -> dict[str, Any] | No
     return {**job, kind: kept} if kind in _WORDS and len(kept) < len(job[kind]) else None
 
 
-def locate(targets: Iterable[str]) -> dict[str, dict[str, Any]]:
+def locate(targets: Iterable[str]) -> Places:
     """Where the top-level packages of addresses are; what is not in plain files is left to the search path."""
     found: dict[str, dict[str, Any]] = {}
     for name in sorted({_package(target) for target in targets} - _BUNDLED - {""}):

@@ -191,11 +191,11 @@ def draw(
     signals: Sequence[Mapping[str, Any]],
     offers: Sequence[Mapping[str, Any]],
     tell: Callable[[str, str], None],
-) -> tuple[NDArray[np.uint8] | None, str, list[dict[str, Any]]]:
-    """Ask plugins for a picture, the best first, until one is drawn.
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A picture by the best plugin that draws one, else our own.
 
-    Gives the picture as `pixels_of` does, or None; whose it is; and issues of plugins that failed, or drew what cannot
-    be shown.
+    Gives what a worker says of it (``preview``, and ``preview_by`` or ``preview_failed``), and issues of plugins that
+    failed, or drew what cannot be shown.
     """
     issues: list[dict[str, Any]] = []
     for offer in offers:
@@ -204,11 +204,16 @@ def draw(
             picture = target(offer["draw"])(path, files, [dict(signal) for signal in signals])
             if picture is not None:
                 by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
-                return pixels_of(picture), by, issues
+                return {"preview": packed(pixels_of(picture)), "preview_by": by}, issues
         except Exception as error:  # a plugin that fails costs its picture only
             message = f"the preview '{offer['name']}' cannot be shown: {worded(error)}"
             issues.append(issue("preview-refused", message, severity="info", by=offer["by"]))
-    return None, "", issues
+    tell("previews", "")
+    try:
+        own = preview(signals)
+    except Exception as error:  # data that cannot be read shows only here, and the record says so
+        return {"preview_failed": worded(error)}, issues
+    return {"preview": None if own is None else packed(own)}, issues
 
 
 def packed(pixels: NDArray[Any]) -> dict[str, Any]:

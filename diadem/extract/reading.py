@@ -196,22 +196,16 @@ class _Reading:
 
     def draw(self, signals: Sequence[Signal]) -> None:
         """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
-        from diadem.extract.preview import draw, packed, preview
+        from diadem.extract.preview import draw
 
         path = self.files.path()
         dictionaries = [signal.dictionary(array_of(signal, self.files, path)) for signal in signals]
         offers = [one for one in self.job.get("previews", ()) if {"*", self.offer.name} & set(one["formats"])]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture, self.result["preview_by"], issues = draw(path, self.paths, dictionaries, offers, self.tell)
-            self.result["issues"] += issues
-            self.tell("previews", "")
-            try:
-                picture = preview(dictionaries) if picture is None else picture
-            except Exception as error:  # data that cannot be read shows only here, and the record says so
-                self.result["preview_failed"] = worded(error)
-                return
-        self.result["preview"] = None if picture is None else packed(picture)
+            drawn, issues = draw(path, self.paths, dictionaries, offers, self.tell)
+        self.result |= drawn
+        self.result["issues"] += issues
 
     def examine(self, checks: Sequence[Mapping[str, Any]], signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
         """Run every check on the dataset, some on the data of `signals`; one that fails hides no other."""

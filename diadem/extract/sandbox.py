@@ -14,12 +14,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from diadem.extract.extraction import Places
 
 if sys.platform != "win32":
     import resource
@@ -204,10 +206,6 @@ class _FreeFinder(MetaPathFinder):
 
         spec.loader.exec_module = run_freely  # type: ignore[method-assign]
         return spec
-
-
-#: By name of a top-level package: ``origin``, the file that is run, or ""; ``places``, its folders, none for a module.
-Places = Mapping[str, Mapping[str, Any]]
 
 
 def readable(packages: Places) -> Sequence[str]:

@@ -158,7 +158,7 @@ def _claim_groups(paths: Sequence[str], readers: Sequence[ReaderOffer], claims: 
                 continue
             if pattern.endswith("/**"):  # everything below a folder beside it
                 start = f"{place}/{pattern[:-2]}".lstrip("/").lower().replace(STEM, stem)
-                members: Iterable[str] = (path for _, path in _starting_with(ordered, start, lambda pair: pair[0]))
+                members: Iterable[str] = (path for _, path in _starting_with(ordered, start))
             else:
                 members = folders[place].find(pattern, stem)
             for member in members:
@@ -226,7 +226,7 @@ class _Folder:
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        self._sorted: list[str] = []
+        self._sorted: list[tuple[str, str]] = []
 
     def find(self, pattern: str, stem: str) -> Iterator[str]:
         """Paths that match; costs the names that share the pattern's literal start."""
@@ -237,17 +237,17 @@ class _Folder:
                 yield path
             return
         if len(self._sorted) != len(self.names):  # made once, after the last name has come
-            self._sorted = sorted(self.names)
+            self._sorted = sorted(self.names.items())
         literal = re.split(_WILD, after, maxsplit=1)[0]
-        for name in _starting_with(self._sorted, start + literal, str):
+        for name, path in _starting_with(self._sorted, start + literal):
             if fnmatch.fnmatchcase(name[len(start) :], after):
-                yield self.names[name]
+                yield path
 
 
-def _starting_with(ordered: Sequence[Any], start: str, text: Any) -> Iterator[Any]:
-    """Members of a sorted sequence whose text begins with `start`."""
-    for index in range(bisect_left(ordered, start, key=text), len(ordered)):
-        if not text(ordered[index]).startswith(start):
+def _starting_with(ordered: Sequence[tuple[str, str]], start: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a sorted sequence whose first text begins with `start`."""
+    for index in range(bisect_left(ordered, (start, "")), len(ordered)):
+        if not ordered[index][0].startswith(start):
             return
         yield ordered[index]
 
