@@ -26,6 +26,7 @@ from diadem.extract.survey import DatasetPlan
 from diadem.model.record import Dataset
 from diadem.serialization.validation import admitted
 from diadem.terms.crosswalk import transmission_mode
+from diadem.terms.dates import iso
 from diadem.terms.fields import Bounds, all_fields
 
 #: Assertions by key.
@@ -166,13 +167,12 @@ def _is_of(when: Mapping[str, str], fields: Fields, path: str, place: Path | Non
     """Whether a dataset is of the instrument: all that tells it holds."""
     for key, wanted in when.items():
         if key == "folder":
-            folder = Path(wanted)
-            file = place if folder.is_absolute() else Path(path)
-            if file is None or not file.is_relative_to(folder):
-                return False
-            continue
-        stated = (str(one["value"]).strip().casefold() for one in fields.get(f"instrument.{key}", ()))
-        if not any(fnmatchcase(text, wanted.casefold()) for text in stated):
+            file = place if Path(wanted).is_absolute() else Path(path)
+            fits = file is not None and file.is_relative_to(wanted)
+        else:
+            stated = (str(one["value"]).strip().casefold() for one in fields.get(f"instrument.{key}", ()))
+            fits = any(fnmatchcase(text, wanted.casefold()) for text in stated)
+        if not fits:
             return False
     return True
 
@@ -233,11 +233,10 @@ def _offsets(fields: _Open, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _moment(text: str) -> dt.datetime | None:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:  # a leap second, more digits than Python takes
-        return None
-    return moment if dt.MINYEAR < moment.year < dt.MAXYEAR else None  # in another zone it may be out of the calendar
+    moment = iso(text)  # none of a leap second
+    return (
+        moment if moment and dt.MINYEAR < moment.year < dt.MAXYEAR else None
+    )  # elsewhere it may be out of the calendar
 
 
 # -- what is doubted -----------------------------------------------------------------------------------------------

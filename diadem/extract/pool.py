@@ -8,13 +8,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
-from diadem.extract.extraction import Extraction, Places, VendorBlock, encoded, issue, judge, missing_part, unread
+from diadem.extract.extraction import UNKNOWN, Extraction, Places, VendorBlock, encoded, issue, judge, missing_part
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -124,7 +124,7 @@ class Extractor:
         ]
         if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
-            return unread(known, ("suffix",) if known != "unknown" else (), issues)
+            return Extraction(known, ("suffix",) if known != UNKNOWN else (), issues=issues)
         try:
             head = (heads or {}).get(plan.primary.path, b"")[:HEAD_SIZE]
             if len(head) < min(HEAD_SIZE, plan.primary.size):
@@ -133,10 +133,10 @@ class Extractor:
             names, evidence, doubts = rank(plan, head, self._readers)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
-            return unread("unknown", (), [*issues, found])
+            return Extraction(issues=[*issues, found])
         issues += doubts
         if not names:
-            return unread("unknown", (), issues)
+            return Extraction(issues=issues)
         size = sum(file.size for file in plan.files)
         job = {
             "job": next(self._numbers),
@@ -197,7 +197,7 @@ class Extractor:
                 lesser = without(job, kind, part)
                 if lesser is None:
                     issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
-                    return unread(name, evidence, issues, self._how({}, {}))
+                    return Extraction(name, tuple(evidence), issues=issues, extraction=self._how({}, {}))
                 what = f"the {_WORDS[kind]} '{part}'" if part else "the drawing of a preview"
                 code = "plugin-stopped" if part else stopped.code
                 issues.append(issue(code, f"{what} was left out: {stopped.message}", reader=part))
@@ -208,7 +208,7 @@ class Extractor:
             except Exception as error:  # a worker that a file has taken over says whatever it likes
                 answer = {"failed": type(error).__name__}
         issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
-        return unread(name, evidence, issues, self._how(answer, about))
+        return Extraction(name, tuple(evidence), issues=issues, extraction=self._how(answer, about))
 
     def _assembled(
         self,
@@ -219,7 +219,7 @@ class Extractor:
         issues: list[dict[str, Any]],
     ) -> Extraction:
         """An extraction from a worker's answer."""
-        format_ = answer.get("format") or "unknown"
+        format_ = answer.get("format") or UNKNOWN
         offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
             issues.append(missing_part(pattern, plan.primary.path))
@@ -231,11 +231,11 @@ class Extractor:
         extensions, refused = judge(found, self._schemas) if (found := answer.get("extensions")) else ({}, [])
         return Extraction(
             format=format_,
-            evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != "unknown" else ()),
+            evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != UNKNOWN else ()),
             signals=list(answer.get("signals", ())),
             fields=dict(answer.get("fields", {})),
             issues=[*issues, *news.values(), *refused],
-            extraction=self._how(answer, about) if format_ != "unknown" else {},
+            extraction=self._how(answer, about) if format_ != UNKNOWN else {},
             preview=encoded(pixels) if (pixels := answer.get("preview")) else None,
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
@@ -282,12 +282,17 @@ class Offered:
 
     def of(self, names: Sequence[str]) -> dict[str, Any]:
         """What concerns datasets of these formats: ``offers, fields, previews, checks``."""
-        told: dict[str, Any] = {"offers": [self._reader(self.readers[name]) for name in names]}
-        best_first = sorted(self.previews, key=lambda offer: -offer.priority)
-        for kind, offers in (("fields", self.fields), ("previews", best_first), ("checks", self.checks)):
-            meant = [one for one in offers if {"*", *names} & set(one.formats)]
-            told[kind] = [{**asdict(one), "by": self._by(kind, one.name)} for one in meant]
-        return told
+        meant = {"*", *names}
+        fields = [one for one in self.fields if meant & set(one.formats)]
+        previews = [one for one in self.previews if meant & set(one.formats)]
+        checks = [one for one in self.checks if meant & set(one.formats)]
+        best_first = sorted(previews, key=lambda offer: -offer.priority)
+        return {
+            "offers": [self._reader(self.readers[name]) for name in names],
+            "fields": [self._told("fields", one, blocks=one.blocks, tables=dict(one.tables)) for one in fields],
+            "previews": [self._told("previews", one, draw=one.draw) for one in best_first],
+            "checks": [self._told("checks", one, check=one.check, when=one.when) for one in checks],
+        }
 
     def targets(self) -> Iterator[str]:
         """Every dotted name that a worker may be asked to import."""
@@ -305,6 +310,10 @@ class Offered:
             by = {**self._by("formats", offer.name), "reader": offer.name}
         targets = {"open": offer.open, "load": offer.load, "probe": offer.probe}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
+
+    def _told(self, kind: str, offer: FieldsOffer | PreviewOffer | CheckOffer, **more: Any) -> dict[str, Any]:
+        """An offer for some formats."""
+        return {"name": offer.name, "formats": list(offer.formats), **more, "by": self._by(kind, offer.name)}
 
     def _by(self, kind: str, name: str) -> Mapping[str, str]:
         """Whose an offer is."""
