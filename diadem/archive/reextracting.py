@@ -18,7 +18,7 @@ from diadem.archive.loading_package import source_of
 from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.dataset import sealed_profiles
-from diadem.extract.extraction import unread
+from diadem.extract.extraction import Extraction
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
@@ -65,7 +65,7 @@ def _read(package: Package, plans: Sequence[DatasetPlan], extractor: Extractor) 
 
     def read(plan: DatasetPlan) -> Ingested:
         if not plan.offers:
-            return Ingested(plan, _hashed(package, plan), unread(), ())
+            return Ingested(plan, _hashed(package, plan), Extraction(), ())
         with _proven(package, plan) as root:
             return Ingested(plan, _hashed(package, plan), extractor.extract(plan, root, preview=False), ())
 

@@ -63,9 +63,10 @@ class _Entry:
     by: Mapping[str, str]
     signals: list[str]
 
-    def meets(self, signals: Sequence[str]) -> bool:
-        """Whether it is about some of the same signals."""
-        return not self.signals or not signals or bool(set(self.signals) & set(signals))
+
+def meet(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether both are about some of the same signals, of which none means the whole dataset."""
+    return not one or not other or not set(one).isdisjoint(other)
 
 
 def clean(value: Any) -> str:
@@ -78,12 +79,8 @@ def clean(value: Any) -> str:
 
 def number_of(value: Any) -> float | None:
     """A finite number, also one written as the whole of a text."""
-    if isinstance(value, bytes):
-        return None
-    if not isinstance(value, str):
-        return number(value)
     try:
-        return number(float(value))
+        return number(float(value) if isinstance(value, str) else value)
     except ValueError:
         return None
 
@@ -138,7 +135,9 @@ def merge(
     issues: list[dict[str, Any]] = []
     for key, entries in sorted(gathered.items()):
         issues += _contradictions(key, entries)
-        one_subject = all(entry.meets(entries[0].signals) and not _refines(entry, entries[0]) for entry in entries[1:])
+        one_subject = all(
+            meet(entry.signals, entries[0].signals) and not _refines(entry, entries[0]) for entry in entries[1:]
+        )
         fields[key] = [
             _assertion(entry, file_ids, preferred=place == 0 and one_subject) for place, entry in enumerate(entries)
         ]
@@ -147,11 +146,11 @@ def merge(
 
 def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
     for entry in entries:
-        if value.rule == FROM_AXES and entry.meets(statement.signals) and _same(entry.value.value, value.value):
+        if value.rule == FROM_AXES and meet(entry.signals, statement.signals) and _same(entry.value.value, value.value):
             return
         if entry.by.get("plugin") != statement.by.get("plugin") or not _same(entry.value.value, value.value):
             continue
-        if entry.meets(statement.signals) and set(statement.signals) <= set(entry.signals):
+        if meet(entry.signals, statement.signals) and set(statement.signals) <= set(entry.signals):
             return
         if not (entry.signals and statement.signals) or repr(entry.value.value) != repr(value.value):
             continue
@@ -179,7 +178,7 @@ def _contradictions(key: str, entries: Sequence[_Entry]) -> list[dict[str, Any]]
         return []
     for place, entry in enumerate(entries):
         for other in entries[:place]:
-            if _refines(entry, other) or _refines(other, entry) or not entry.meets(other.signals):
+            if _refines(entry, other) or _refines(other, entry) or not meet(entry.signals, other.signals):
                 continue
             if _contradict(key, other.value.value, entry.value.value):
                 told = " and ".join(f"{item.value.value} {item.value.unit}".strip() for item in (other, entry))

@@ -21,14 +21,10 @@ def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> li
 
 
 def in_order(axes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Axes as the array has them."""
-    return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0) if _indexed(axes) else list(axes)
-
-
-def _indexed(axes: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every axis says where it belongs, each differently."""
+    """Axes as the array has them, where every axis says where it belongs, each differently; else as they come."""
     places = [axis.get("index_in_array") for axis in axes]
-    return None not in places and len(set(places)) == len(places)
+    told = None not in places and len(set(places)) == len(places)
+    return sorted(axes, key=lambda axis: axis["index_in_array"]) if told else list(axes)
 
 
 def _axis(axis: Mapping[str, Any], length: int) -> dict[str, Any]:
@@ -92,13 +88,14 @@ def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: M
         return "array"
     order, outer = places_first(axes, shape, metadata)
     signal = [axes[place] for place in order[outer:]]
-    if len(signal) == 1 and outer == 0 and _is_time(signal[0]):
-        return "time_series"
+    if len(signal) == 1 and outer == 0:
+        counts_seconds = to_si(signal[0].get("units"))[0] == "s" or str(signal[0].get("name", "")).lower() == "time"
+        return "time_series" if counts_seconds else "spectrum"
     if (len(signal), outer) == (2, 1) and any(
         to_si(axis.get("units"))[0] == "eV" for axis in axes if axis not in signal
     ):
         return "spectrum_image"  # some readers call the energies positions, and the picture the signal
-    table = {(1, 0): "spectrum", (1, 1): "spectrum_line", (1, 2): "spectrum_image",
+    table = {(1, 1): "spectrum_line", (1, 2): "spectrum_image",
              (2, 0): "image", (2, 1): "image_stack", (2, 2): "4dstem", (3, 0): "volume", (0, 2): "image"}  # fmt: skip
     return table.get((len(signal), outer), "array")
 
@@ -108,14 +105,8 @@ def places_first(
 ) -> tuple[list[int], int]:
     """The order of axes in which positions of the probe stand before those of the signal, and how many they are.
 
-    Parameters
-    ----------
-    axes : sequence of mapping
-        In the order of the array; `navigate` says which are positions.
-    shape : sequence of int
-        Of the array.
-    metadata : mapping
-        Where no axis says so, ``record_by`` of old HyperSpy files tells how many are of the signal; else two are.
+    `navigate` says which are positions; where no axis says so, ``record_by`` of old HyperSpy files in the metadata
+    tells how many are of the signal; else two are.
     """
     if len(axes) == len(shape) and any(axis.get("navigate") is not None for axis in axes):
         order = sorted(range(len(shape)), key=lambda place: axes[place].get("navigate") is False)
@@ -123,8 +114,3 @@ def places_first(
     said = metadata.get("Signal")
     by = said.get("record_by") if isinstance(said, Mapping) else None
     return list(range(len(shape))), max(0, len(shape) - {"spectrum": 1, "image": 2}.get(str(by), min(len(shape), 2)))
-
-
-def _is_time(axis: Mapping[str, Any]) -> bool:
-    """Whether an axis counts seconds."""
-    return to_si(axis.get("units"))[0] == "s" or str(axis.get("name", "")).lower() == "time"

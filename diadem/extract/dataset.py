@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from diadem.extract.assertions import meet
 from diadem.extract.extraction import Extraction, issue
 from diadem.extract.survey import DatasetPlan
 from diadem.model.record import Dataset
 from diadem.serialization.validation import admitted
 from diadem.terms.crosswalk import transmission_mode
+from diadem.terms.dates import iso
 from diadem.terms.fields import Bounds, all_fields
 
 #: Assertions by key.
@@ -82,13 +84,9 @@ def dataset_document(
         sealed=bool(digests),
     )
     if stated := document["fields"]:
-        folder = plan.primary.path.rpartition("/")[0]
-        now = dt.datetime.now(dt.UTC)
-        document["issues"] = [
-            *document["issues"],
-            *doubts(stated, mtimes_ns, now),
-            *siblings.doubts(folder, stated),
-        ]
+        doubted = [*doubts(stated, mtimes_ns, dt.datetime.now(dt.UTC))]
+        doubted += siblings.doubts(plan.primary.path.rpartition("/")[0], stated)
+        document["issues"] = [*document["issues"], *doubted]
     return document
 
 
@@ -169,13 +167,12 @@ def _is_of(when: Mapping[str, str], fields: Fields, path: str, place: Path | Non
     """Whether a dataset is of the instrument: all that tells it holds."""
     for key, wanted in when.items():
         if key == "folder":
-            folder = Path(wanted)
-            file = place if folder.is_absolute() else Path(path)
-            if file is None or not file.is_relative_to(folder):
-                return False
-            continue
-        stated = (str(one["value"]).strip().casefold() for one in fields.get(f"instrument.{key}", ()))
-        if not any(fnmatchcase(text, wanted.casefold()) for text in stated):
+            file = place if Path(wanted).is_absolute() else Path(path)
+            fits = file is not None and file.is_relative_to(wanted)
+        else:
+            stated = (str(one["value"]).strip().casefold() for one in fields.get(f"instrument.{key}", ()))
+            fits = any(fnmatchcase(text, wanted.casefold()) for text in stated)
+        if not fits:
             return False
     return True
 
@@ -217,36 +214,29 @@ def _offsets(fields: _Open, name: str) -> Iterator[dict[str, Any]]:
                 yield issue("site-disagrees", message, severity="warning")
                 break
         for one in list(known):
+            subject = one.get("applies_to", ())
             moment = _moment(one["value"]) if _WITHOUT_OFFSET.match(one["value"]) else None
-            if moment is None or any(_meet(one, other) for other in sure):
+            if moment is None or any(meet(subject, other.get("applies_to", ())) for other in sure):
                 continue
             offsets = {moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
             if len(offsets) != 1 or next(iter(offsets)) % _STEP:  # type: ignore[operator]
                 message = f"{key}: {one['value']} is when the clocks of {name} were changed; its offset stays unknown"
                 yield issue("site-time-unclear", message, severity="info")
                 continue
-            offset = f"{moment.replace(tzinfo=zone):%z}"[:5]
-            offset = f"{offset[:3]}:{offset[3:]}"
-            subject = {"applies_to": one["applies_to"]} if "applies_to" in one else {}
-            said = {**subject, "status": "assumed", "source": dict(one["source"]), "by": dict(by)}
+            offset = moment.replace(tzinfo=zone).isoformat()[-6:]
+            said = {"applies_to": subject} if subject else {}
+            said |= {"status": "assumed", "source": dict(one["source"]), "by": dict(by)}
             known.append({"value": one["value"] + offset, **said, "offset_status": "assumed"})
             others = fields.setdefault("time.utc_offset", [])
-            if not any(_meet(one, other) for other in others):
+            if not any(meet(subject, other.get("applies_to", ())) for other in others):
                 others.append({"value": offset, **said})
 
 
-def _meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are about some of the same signals."""
-    mine, theirs = one.get("applies_to"), other.get("applies_to")
-    return not mine or not theirs or bool(set(mine) & set(theirs))
-
-
 def _moment(text: str) -> dt.datetime | None:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:  # a leap second, more digits than Python takes
-        return None
-    return moment if dt.MINYEAR < moment.year < dt.MAXYEAR else None  # in another zone it may be out of the calendar
+    moment = iso(text)  # none of a leap second
+    return (
+        moment if moment and dt.MINYEAR < moment.year < dt.MAXYEAR else None
+    )  # elsewhere it may be out of the calendar
 
 
 # -- what is doubted -----------------------------------------------------------------------------------------------
@@ -268,8 +258,7 @@ def doubts(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
         for bounds in (known.plausible, known.plausible_tem if transmission else None):
             if bounds is not None:
                 yield from _outside(fields, bounds, key)
-    yield from _scales(fields)
-    yield from _durations(fields)
+    yield from _pairs(fields)
     yield from _clock(fields, mtimes_ns, now)
 
 
@@ -296,19 +285,18 @@ def _single(fields: Fields, key: str) -> float | None:
     return stated[0]["value"] if len(stated) == 1 else None
 
 
-def _scales(fields: Fields) -> Iterator[dict[str, Any]]:
-    """Pixel size against magnification: their product is a pixel of the detector or the screen."""
+def _pairs(fields: Fields) -> Iterator[dict[str, Any]]:
+    """Values that cannot be right together.
+
+    Pixel size times magnification is a pixel of the detector or the screen; a detector cannot live longer than its
+    clock ran, nor an acquisition end before it began.
+    """
     pixel, magnification = _single(fields, "image.pixel_size_x"), _single(fields, "optics.magnification")
-    if pixel is None or magnification is None:
-        return
-    product = pixel * magnification
-    if not _DETECTOR_PIXEL[0] <= product <= _DETECTOR_PIXEL[1]:
-        message = f"a pixel of {pixel:g} m at a magnification of {magnification:g} would be {product:g} m wide"
-        yield issue("implausible", f"{message} on the detector; one of the two is off", severity="warning")
-
-
-def _durations(fields: Fields) -> Iterator[dict[str, Any]]:
-    """A detector cannot live longer than its clock ran, nor an acquisition end before it began."""
+    if pixel is not None and magnification is not None:
+        product = pixel * magnification
+        if not _DETECTOR_PIXEL[0] <= product <= _DETECTOR_PIXEL[1]:
+            message = f"a pixel of {pixel:g} m at a magnification of {magnification:g} would be {product:g} m wide"
+            yield issue("implausible", f"{message} on the detector; one of the two is off", severity="warning")
     live, real = _single(fields, "eds.live_time"), _single(fields, "eds.real_time")
     if live is not None and real is not None and live > real * 1.001:
         yield issue("implausible", f"eds.live_time is {live:g} s and eds.real_time only {real:g} s", severity="warning")
@@ -331,15 +319,13 @@ def _clock(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
     """A file cannot have been finished before its acquisition began, nor an acquisition begin tomorrow."""
     for moment in _moments(fields, "time.acquired_start"):
         if moment > now + _SLACK:
-            yield issue(
-                "clock-disagrees", f"the acquisition would be of {moment.date()}, in the future", severity="warning"
-            )
+            message = f"the acquisition would be of {moment.date()}, in the future"
+            yield issue("clock-disagrees", message, severity="warning")
             return
         written = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=max(mtimes_ns, default=0) / 1e9)
         if mtimes_ns and moment > written + _SLACK:
-            message = (
-                f"acquired {moment.date()} by its own clock, but last written {written.date()} by the file system's"
-            )
+            said = f"acquired {moment.date()} by its own clock"
+            message = f"{said}, but last written {written.date()} by the file system's"
             yield issue("clock-disagrees", message, severity="warning")
             return
 

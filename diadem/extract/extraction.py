@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,9 @@ _LONGEST: Final = 300
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
+#: Where the code of foreign plugins lies, by name of a top-level package: ``origin``, the file that is run, or "";
+#: ``places``, its folders, none for a module.
+Places = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,18 @@ class Extraction:
 
     `extraction` says how the values were come by (tool, reader, mode, time zone, isolation); `preview` is a PNG of at
     most 12 kB; `vendor` the vendor's own metadata, whole, and the trees parsed from it; `extensions` are judged;
-    `outcomes` of each rule of the tables are there where they were asked for.
+    `outcomes` of each rule of the tables are there where they were asked for. What no reader has read has hardly more
+    than issues.
     """
 
-    format: str
-    evidence: tuple[str, ...]
-    signals: list[dict[str, Any]]
-    fields: dict[str, list[dict[str, Any]]]
-    issues: list[dict[str, Any]]
-    extraction: dict[str, Any]
-    preview: bytes | None
-    vendor: list[VendorBlock]
+    format: str = UNKNOWN
+    evidence: tuple[str, ...] = ()
+    signals: list[dict[str, Any]] = field(default_factory=list)
+    fields: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    extraction: dict[str, Any] = field(default_factory=dict)
+    preview: bytes | None = None
+    vendor: list[VendorBlock] = field(default_factory=list)
     extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: list[dict[str, str]] = field(default_factory=list)
 
@@ -91,18 +95,6 @@ def missing_part(part: str, entry: str) -> dict[str, Any]:
     """The issue of a dataset whose data lie in another file that is not there."""
     message = f"the data file '{part}' is not beside '{entry}'"
     return issue("missing-part", message, file="f1", next="Archive the files of one dataset together.")
-
-
-def unread(
-    format_: str = UNKNOWN,
-    evidence: Sequence[str] = (),
-    issues: Sequence[Mapping[str, Any]] = (),
-    extraction: Mapping[str, Any] | None = None,
-) -> Extraction:
-    """An extraction of a dataset that no reader has read."""
-    return Extraction(
-        format_, tuple(evidence), [], {}, [dict(found) for found in issues], dict(extraction or {}), None, []
-    )
 
 
 # -- what a worker says --------------------------------------------------------------------------------------------

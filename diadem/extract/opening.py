@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from diadem.hooks.formats import Dictionary, Files, Later, Opened, Parts, Signal
 from diadem.hooks.offers import ReaderOffer, target
@@ -119,24 +118,22 @@ class LocalFiles(Files):
 def _small_chunks(size: int) -> Iterator[None]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
     wanted = max(4 << 20, size // 4096)
-    if "dask" in sys.modules:
-        import dask.config
-
-        with dask.config.set({"array.chunk-size": wanted}):
-            yield
-        return
     os.environ[_DASK_SETTING] = str(wanted)  # for a reader that imports it, which takes a second
+    _set_chunks(wanted)
     try:
         yield
     finally:
         del os.environ[_DASK_SETTING]
-        if "dask" in sys.modules:  # it goes on with what it found: the next dataset has a size of its own
-            import dask.config
-
-            dask.config.set({"array.chunk-size": _DASK_DEFAULT})
+        _set_chunks(_DASK_DEFAULT)
 
 
-class LocalFile:
+def _set_chunks(size: int | str) -> None:
+    """Tell Dask, if it is there: it goes on with what it found when it was imported."""
+    if (config := sys.modules.get("dask.config")) is not None:
+        config.set({"array.chunk-size": size})
+
+
+class LocalFile(RangeReader):
     """A `RangeReader` of one file of this machine."""
 
     def __init__(self, path: Path) -> None:
@@ -148,11 +145,6 @@ class LocalFile:
     def size(self) -> int:
         """Bytes in the file when it was opened."""
         return self._size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
-        buffer = bytearray(max(0, min(length, self._size - offset)))
-        return bytes(buffer[: self.readinto_at(offset, memoryview(buffer))])
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
@@ -168,13 +160,3 @@ class LocalFile:
         self._stream.close()
 
     __del__ = close  # an array that is read from it may be all that holds it
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

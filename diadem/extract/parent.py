@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import UsageError
-from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES, MAX_ANSWER
+from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES, MAX_ANSWER, Places
 
 #: Seconds that a worker may take to start on a slow disk.
 START_SECONDS = 120.0
@@ -49,8 +49,6 @@ _PASSED_ON = (
 )
 _ERROR_LINES = 20
 _NONSENSE = "the worker's answer cannot be understood"
-#: Where the code of foreign plugins lies, see `diadem.extract.pool.locate`.
-Places = Mapping[str, Mapping[str, Any]]
 #: Bytes that a worker may say of one dataset before its answer: all blocks that are kept have less.
 _MOST_HEARD = 256 << 20
 
@@ -72,7 +70,7 @@ class WorkerProcess:
     `packages`, and imports `modules` before the first job.
     """
 
-    def __init__(self, memory: int, packages: Places, modules: Sequence[str] = COMMON_MODULES) -> None:
+    def __init__(self, memory: int, packages: Places, modules: Sequence[str]) -> None:
         self._owner = os.getpid()
         self._scratch = Path(tempfile.mkdtemp(prefix="diadem-worker-"))
         empty = self._scratch / "empty"

@@ -8,13 +8,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.extract.extraction import Extraction, VendorBlock, encoded, issue, judge, missing_part, unread
+from diadem.extract.extraction import UNKNOWN, Extraction, Places, VendorBlock, encoded, issue, judge, missing_part
 from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, missing_parts, rank, told_by_name
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -39,24 +39,10 @@ _WORDS: Final = {"fields": "metadata reader", "previews": "preview", "checks": "
 class Extractor:
     """Reads datasets in worker processes that are started when first needed, reused, and replaced when they die.
 
-    Parameters
-    ----------
-    readers, fields, previewers, checks : sequence
-        What the plugins offer.
-    schemas : mapping
-        Extension namespace to version to JSON Schema.
-    origins : mapping of (str, str) to mapping
-        Kind and name of a foreign offer to its plugin and version.
-    workers : int
-        Processes at most.
-    timeout : float
-        Seconds that one dataset may take at most; small files get less.
-    memory : int
-        Bytes of address space for each worker, where the system has such a limit.
-    previews, vendor, explain : bool
-        Whether pictures are drawn, the vendor's blocks handed over, and it is told what became of each rule.
-    lasting : bool
-        Whether workers wait some seconds for the next extractor of this process.
+    At most `workers` of them, each with `memory` bytes of address space, where the system has such a limit; a dataset
+    may take `timeout` seconds, a small file less. `schemas` are by extension namespace and version. `previews`,
+    `vendor`, `explain`: whether pictures are drawn, the vendor's blocks handed over, and it is told what became of each
+    rule; `lasting`: whether workers wait some seconds for the next extractor of this process.
     """
 
     def __init__(
@@ -77,20 +63,16 @@ class Extractor:
         lasting: bool = False,
     ) -> None:
         self._readers = tuple(readers)
-        self._offered = Offered(self._readers, fields, previewers, checks, origins or {})
+        self._offered = Offered({offer.name: offer for offer in readers}, fields, previewers, checks, origins or {})
         self._offered_schemas = schemas
         self._crew = Crew(workers, memory, locate(self._offered.targets()), lasting=lasting)
+        self.workers = self._crew.size
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
         self._vendor = vendor
         self._explain = explain
         self._numbers = itertools.count(1)
-
-    @property
-    def workers(self) -> int:
-        """Processes at most."""
-        return self._crew.size
 
     @cached_property
     def _schemas(self) -> ExtensionSchemas:
@@ -101,9 +83,7 @@ class Extractor:
         """The extractor itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the workers, or let them wait for the next call."""
         if kind is None:
             self._crew.release()
@@ -131,20 +111,10 @@ class Extractor:
     ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
-        Parameters
-        ----------
-        plan : DatasetPlan
-            What to read.
-        root : Path
-            Folder that the plan's paths are relative to.
-        heads : mapping of str to bytes, optional
-            First bytes of files by path, where the caller has read them already.
-        preview : bool
-            Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
-        quick : bool
-            Whether what a reader's offer has for describing its files may stand for the reader itself.
-        sizes_only : bool
-            Whether nothing is asked but what is wrong before a reader runs: files that are shorter than they say.
+        The plan's paths are relative to `root`; `heads` are first bytes that the caller has read already. `preview`:
+        whether this dataset's picture is wanted, which costs half of a small image; `quick`: whether a look at the
+        files may stand for the reader; `sizes_only`: whether nothing is asked but which files are shorter than they
+        say.
 
         A file that is empty, wrong, damaged or hostile, or whose reader hangs or dies, has issues. Raises `UsageError`
         where the extractor is closed.
@@ -154,17 +124,36 @@ class Extractor:
         ]
         if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
-            return unread(known, ("suffix",) if known != "unknown" else (), issues)
+            return Extraction(known, ("suffix",) if known != UNKNOWN else (), issues=issues)
         try:
-            head = self._head(plan, root, heads)
+            head = (heads or {}).get(plan.primary.path, b"")[:HEAD_SIZE]
+            if len(head) < min(HEAD_SIZE, plan.primary.size):
+                with (root / plan.primary.path).open("rb") as stream:
+                    head = stream.read(HEAD_SIZE)
             names, evidence, doubts = rank(plan, head, self._readers)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
-            return unread("unknown", (), [*issues, found])
+            return Extraction(issues=[*issues, found])
         issues += doubts
         if not names:
-            return unread("unknown", (), issues)
-        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick, "sizes_only": sizes_only}
+            return Extraction(issues=issues)
+        size = sum(file.size for file in plan.files)
+        job = {
+            "job": next(self._numbers),
+            "root": str(root),
+            "entry": plan.entry or plan.primary.path,
+            "files": [file.path for file in plan.files],
+            "size": size,
+            "ids": {file.path: file.id for file in plan.files},
+            **self._offered.of(names),
+            "preview": self._previews and preview,
+            "keep": self._vendor,
+            "explain": self._explain,
+            "quick": quick,
+            "sizes_only": sizes_only,
+            "issues": issues,
+            "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
+        }
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
@@ -183,44 +172,14 @@ class Extractor:
                 if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
+            for plan, future in waiting:
+                yield plan, future.result()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End all workers, also busy ones."""
         self._crew.close()
-
-    @staticmethod
-    def _head(plan: DatasetPlan, root: Path, heads: Mapping[str, bytes] | None) -> bytes:
-        """First bytes of the primary; from the caller where they are enough."""
-        head = (heads or {}).get(plan.primary.path, b"")
-        if len(head) >= min(HEAD_SIZE, plan.primary.size):
-            return head[:HEAD_SIZE]
-        with (root / plan.primary.path).open("rb") as stream:
-            return stream.read(HEAD_SIZE)
-
-    def _job(
-        self, plan: DatasetPlan, root: Path, names: Sequence[str], issues: list[dict[str, Any]], *, preview: bool
-    ) -> dict[str, Any]:
-        """What a worker is told."""
-        size = sum(file.size for file in plan.files)
-        return {
-            "job": next(self._numbers),
-            "root": str(root),
-            "entry": plan.entry or plan.primary.path,
-            "files": [file.path for file in plan.files],
-            "size": size,
-            "ids": {file.path: file.id for file in plan.files},
-            **self._offered.of(names),
-            "preview": self._previews and preview,
-            "keep": self._vendor,
-            "explain": self._explain,
-            "issues": issues,
-            "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
-        }
 
     def _read(
         self, plan: DatasetPlan, job: Mapping[str, Any], name: str, evidence: list[str], issues: list[dict[str, Any]]
@@ -238,7 +197,7 @@ class Extractor:
                 lesser = without(job, kind, part)
                 if lesser is None:
                     issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
-                    return unread(name, evidence, issues, self._how({}, {}))
+                    return Extraction(name, tuple(evidence), issues=issues, extraction=self._how({}, {}))
                 what = f"the {_WORDS[kind]} '{part}'" if part else "the drawing of a preview"
                 code = "plugin-stopped" if part else stopped.code
                 issues.append(issue(code, f"{what} was left out: {stopped.message}", reader=part))
@@ -249,7 +208,7 @@ class Extractor:
             except Exception as error:  # a worker that a file has taken over says whatever it likes
                 answer = {"failed": type(error).__name__}
         issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
-        return unread(name, evidence, issues, self._how(answer, about))
+        return Extraction(name, tuple(evidence), issues=issues, extraction=self._how(answer, about))
 
     def _assembled(
         self,
@@ -260,18 +219,23 @@ class Extractor:
         issues: list[dict[str, Any]],
     ) -> Extraction:
         """An extraction from a worker's answer."""
-        format_ = answer.get("format") or "unknown"
+        format_ = answer.get("format") or UNKNOWN
         offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
             issues.append(missing_part(pattern, plan.primary.path))
+        known = {item["code"] for item in issues}
+        news: dict[tuple[str, str], dict[str, Any]] = {}  # each once
+        for item in answer.get("issues", ()):
+            if item["code"] not in known:
+                news.setdefault((item["code"], item["message"]), item)
         extensions, refused = judge(found, self._schemas) if (found := answer.get("extensions")) else ({}, [])
         return Extraction(
             format=format_,
-            evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != "unknown" else ()),
+            evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != UNKNOWN else ()),
             signals=list(answer.get("signals", ())),
             fields=dict(answer.get("fields", {})),
-            issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
-            extraction=self._how(answer, about) if format_ != "unknown" else {},
+            issues=[*issues, *news.values(), *refused],
+            extraction=self._how(answer, about) if format_ != UNKNOWN else {},
             preview=encoded(pixels) if (pixels := answer.get("preview")) else None,
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
@@ -281,8 +245,8 @@ class Extractor:
     def _how(self, answer: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
         """How the values were come by; equal for equal files, so that records can share it."""
         how: dict[str, Any] = {"tool": f"diadem-em {version_of('diadem-em')}", "tz": "UTC"}
-        if about.get("reader"):
-            how["reader"] = about["reader"]
+        if about:
+            how["reader"] = _reader_version()
         if answer.get("mode") in ("lazy", "eager"):
             how["lazy"] = answer["mode"] == "lazy"
         enforced = answer.get("enforced", {})
@@ -303,47 +267,30 @@ class Extractor:
         return how
 
 
-def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Issues whose code is not among those that are known already, each once."""
-    codes = {item["code"] for item in known}
-    seen: set[tuple[str, str]] = set()
-    for item in found:
-        key = (item["code"], item["message"])
-        if item["code"] not in codes and key not in seen:
-            seen.add(key)
-            yield item
-
-
 # -- what plugins offer, as a worker is told ------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
 class Offered:
-    """What plugins offer, as JSON and by the formats that it is for; `origins` says who makes foreign offers."""
+    """What plugins offer, as JSON and by the formats that it is for; `origins` has every offer that is not ours."""
 
-    def __init__(
-        self,
-        readers: Sequence[ReaderOffer],
-        fields: Sequence[FieldsOffer],
-        previews: Sequence[PreviewOffer],
-        checks: Sequence[CheckOffer],
-        origins: Origins,
-    ) -> None:
-        self.readers: Mapping[str, ReaderOffer] = {offer.name: offer for offer in readers}
-        self._fields = tuple(fields)
-        self._previews = sorted(previews, key=lambda offer: -offer.priority)
-        self._checks = tuple(checks)
-        self._origins = origins
+    readers: Mapping[str, ReaderOffer]
+    fields: Sequence[FieldsOffer]
+    previews: Sequence[PreviewOffer]
+    checks: Sequence[CheckOffer]
+    origins: Origins
 
     def of(self, names: Sequence[str]) -> dict[str, Any]:
         """What concerns datasets of these formats: ``offers, fields, previews, checks``."""
         meant = {"*", *names}
-        fields = [one for one in self._fields if meant & set(one.formats)]
-        previews = [one for one in self._previews if meant & set(one.formats)]
-        checks = [one for one in self._checks if meant & set(one.formats)]
+        fields = [one for one in self.fields if meant & set(one.formats)]
+        previews = [one for one in self.previews if meant & set(one.formats)]
+        checks = [one for one in self.checks if meant & set(one.formats)]
+        best_first = sorted(previews, key=lambda offer: -offer.priority)
         return {
             "offers": [self._reader(self.readers[name]) for name in names],
             "fields": [self._told("fields", one, blocks=one.blocks, tables=dict(one.tables)) for one in fields],
-            "previews": [self._told("previews", one, draw=one.draw) for one in previews],
+            "previews": [self._told("previews", one, draw=one.draw) for one in best_first],
             "checks": [self._told("checks", one, check=one.check, when=one.when) for one in checks],
         }
 
@@ -351,31 +298,26 @@ class Offered:
         """Every dotted name that a worker may be asked to import."""
         for reader in self.readers.values():
             yield from (reader.open, reader.load, reader.probe)
-        for offer in self._fields:
+        for offer in self.fields:
             yield from (offer.blocks, *offer.tables.values())
-        yield from (offer.draw for offer in self._previews)
-        yield from (offer.check for offer in self._checks)
+        yield from (offer.draw for offer in self.previews)
+        yield from (offer.check for offer in self.checks)
 
     def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
+        """One reader; those of RosettaSciIO are told by its name, whoever offers them."""
+        by = {"plugin": "rosettasciio", "version": version_of(_OURS), "reader": _reader_version()}
+        if _package(offer.open or offer.load) not in _BUNDLED:
+            by = {**self._by("formats", offer.name), "reader": offer.name}
         targets = {"open": offer.open, "load": offer.load, "probe": offer.probe}
-        package = _package(offer.open or offer.load)
-        if package in _BUNDLED:
-            by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
-            by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
-        else:
-            known = self._origins.get(("formats", offer.name))
-            by = {**(known or {"plugin": package, "version": version_of(package)}), "reader": offer.name}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
 
     def _told(self, kind: str, offer: FieldsOffer | PreviewOffer | CheckOffer, **more: Any) -> dict[str, Any]:
-        """An offer for some formats, and whose it is."""
-        package = "diadem"
-        if kind == "fields":
-            package = _package(more["blocks"] or next(iter(more["tables"].values()), ""))
-        ours = {"plugin": offer.name, "version": version_of(_OURS)}
-        theirs = {"plugin": package, "version": version_of(package)} if package not in ("", "diadem") else ours
-        by = dict(self._origins.get((kind, offer.name)) or theirs)
-        return {"name": offer.name, "formats": list(offer.formats), **more, "by": by}
+        """An offer for some formats."""
+        return {"name": offer.name, "formats": list(offer.formats), **more, "by": self._by(kind, offer.name)}
+
+    def _by(self, kind: str, name: str) -> Mapping[str, str]:
+        """Whose an offer is."""
+        return self.origins.get((kind, name), {"plugin": name, "version": version_of(_OURS)})
 
 
 def _package(address: str) -> str:
@@ -392,6 +334,10 @@ def version_of(distribution: str) -> str:
         return "unknown"
 
 
+def _reader_version() -> str:
+    return f"rosettasciio {version_of('rosettasciio')}"
+
+
 def without(job: Mapping[str, Any], kind: str, name: str) -> dict[str, Any] | None:
     """The job without the part that stopped the worker; None where there is no dataset without it."""
     if kind == "previews" and not name:
@@ -400,7 +346,7 @@ def without(job: Mapping[str, Any], kind: str, name: str) -> dict[str, Any] | No
     return {**job, kind: kept} if kind in _WORDS and len(kept) < len(job[kind]) else None
 
 
-def locate(targets: Iterable[str]) -> dict[str, dict[str, Any]]:
+def locate(targets: Iterable[str]) -> Places:
     """Where the top-level packages of addresses are; what is not in plain files is left to the search path."""
     found: dict[str, dict[str, Any]] = {}
     for name in sorted({_package(target) for target in targets} - _BUNDLED - {""}):

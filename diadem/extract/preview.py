@@ -121,7 +121,8 @@ def _mean_frame(data: Any) -> NDArray[Any]:
     """The mean of a few frames spread over the stack."""
     rows, columns = data.shape[-2:]
     outer = data.shape[:-2]
-    each = max(1, rows * columns * data.dtype.itemsize, _chunk_bytes(data))
+    chunk = np.prod(getattr(data, "chunksize", (0,)), dtype=float)  # the largest of a lazy array
+    each = max(1, int(max(rows * columns, chunk)) * data.dtype.itemsize)
     if each > 4 * BUDGET:
         raise TooLarge("a frame is too large for a preview")
     count = int(np.prod(outer))
@@ -130,12 +131,6 @@ def _mean_frame(data: Any) -> NDArray[Any]:
     for place in np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int):
         total += _values(data[tuple(int(index) for index in np.unravel_index(place, outer))])
     return np.asarray(total / wanted)
-
-
-def _chunk_bytes(data: Any) -> int:
-    """Bytes of the largest chunk of a lazy array, 0 for one in memory."""
-    chunks = getattr(data, "chunksize", None)
-    return int(np.prod(chunks, dtype=float)) * data.dtype.itemsize if chunks else 0
 
 
 def _values(data: Any) -> NDArray[Any]:
@@ -184,14 +179,10 @@ def _line(values: NDArray[Any]) -> NDArray[np.uint8]:
     points = []
     for index, column in enumerate(columns):
         across = margin + index * step
-        points += [(across, height - margin - 1 - (float(level) - low) * scale) for level in _extremes(column)]
+        levels = sorted({float(column.min()), float(column.max())})  # so that no peak is lost
+        points += [(across, height - margin - 1 - (level - low) * scale) for level in levels]
     pen.line(points, fill=0)
     return np.asarray(picture)
-
-
-def _extremes(column: NDArray[Any]) -> tuple[float, ...]:
-    """Least and greatest value of a column of channels, so that no peak is lost."""
-    return (float(column[0]),) if column.size == 1 else (float(column.min()), float(column.max()))
 
 
 def draw(
@@ -200,11 +191,11 @@ def draw(
     signals: Sequence[Mapping[str, Any]],
     offers: Sequence[Mapping[str, Any]],
     tell: Callable[[str, str], None],
-) -> tuple[NDArray[np.uint8] | None, str, list[dict[str, Any]]]:
-    """Ask plugins for a picture, the best first, until one is drawn.
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A picture by the best plugin that draws one, else our own.
 
-    Gives the picture as `pixels_of` does, or None; whose it is; and issues of plugins that failed, or drew what cannot
-    be shown.
+    Gives what a worker says of it (``preview``, and ``preview_by`` or ``preview_failed``), and issues of plugins that
+    failed, or drew what cannot be shown.
     """
     issues: list[dict[str, Any]] = []
     for offer in offers:
@@ -213,11 +204,16 @@ def draw(
             picture = target(offer["draw"])(path, files, [dict(signal) for signal in signals])
             if picture is not None:
                 by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
-                return pixels_of(picture), by, issues
+                return {"preview": packed(pixels_of(picture)), "preview_by": by}, issues
         except Exception as error:  # a plugin that fails costs its picture only
             message = f"the preview '{offer['name']}' cannot be shown: {worded(error)}"
             issues.append(issue("preview-refused", message, severity="info", by=offer["by"]))
-    return None, "", issues
+    tell("previews", "")
+    try:
+        own = preview(signals)
+    except Exception as error:  # data that cannot be read shows only here, and the record says so
+        return {"preview_failed": worded(error)}, issues
+    return {"preview": None if own is None else packed(own)}, issues
 
 
 def packed(pixels: NDArray[Any]) -> dict[str, Any]:

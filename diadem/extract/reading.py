@@ -31,29 +31,13 @@ LONGEST: Final = 1000
 _ASSESS: Final = "assess"
 _CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SEVERITIES: Final = get_args(get_type_hints(Issue)["severity"])
-#: Told of kind and name of what runs now.
 Tell = Callable[[str, str], None]
 
 
 def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """Read one dataset.
+    """Read one dataset: the job of `diadem.extract.pool.Extractor.extract`; all that it makes an extraction of.
 
-    Parameters
-    ----------
-    job : mapping
-        ``root``, ``entry``, ``files`` (paths, the primary one first), ``ids`` (path to file id), ``size``, ``preview``,
-        ``issues`` (known already), ``sizes_only`` (whether only files that are cut short are asked for), and what
-        plugins offer: ``offers`` (name, open, load, probe, options, by), ``fields`` (name, formats, blocks,
-        tables, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, when, by). ``by`` is
-        plugin and version.
-    tell : callable
-        Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
-
-    Returns
-    -------
-    dict
-        ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (pixels or null),
-        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``.
+    `tell` hears of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
     """
     root = Path(job["root"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -96,9 +80,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
             signals = reading.read(opened, offer["by"], complete=not walked.missing)
             if job.get("preview") and signals:
                 reading.draw(signals)
-            arrays = reading.arrays(signals) if looked_at else {}
-            known = {**result, "issues": [*job.get("issues", ()), *result["issues"]]}
-            result["issues"] += _examine(files.path(), reading.paths, known, checks, tell, arrays)
+            result["issues"] += reading.examine(checks, signals if looked_at else ())
     tell("reader", offer["name"])  # what is left to do is nobody else's fault
     return result
 
@@ -212,29 +194,35 @@ class _Reading:
             self.result["blocks"], too_large = to_keep(blocks, ids)
             self.result["issues"] += too_large
 
-    def arrays(self, signals: Sequence[Signal]) -> dict[str, Any]:
-        """The data by the id of a signal."""
-        described = zip(self.result["signals"], signals, strict=False)
-        return {one["id"]: array_of(signal, self.files, self.files.path()) for one, signal in described}
-
     def draw(self, signals: Sequence[Signal]) -> None:
         """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
-        from diadem.extract.preview import draw, packed, preview
+        from diadem.extract.preview import draw
 
         path = self.files.path()
         dictionaries = [signal.dictionary(array_of(signal, self.files, path)) for signal in signals]
         offers = [one for one in self.job.get("previews", ()) if {"*", self.offer.name} & set(one["formats"])]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            picture, self.result["preview_by"], issues = draw(path, self.paths, dictionaries, offers, self.tell)
-            self.result["issues"] += issues
-            self.tell("previews", "")
+            drawn, issues = draw(path, self.paths, dictionaries, offers, self.tell)
+        self.result |= drawn
+        self.result["issues"] += issues
+
+    def examine(self, checks: Sequence[Mapping[str, Any]], signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
+        """Run every check on the dataset, some on the data of `signals`; one that fails hides no other."""
+        path, issues = self.files.path(), [*self.job.get("issues", ()), *self.result["issues"]]
+        extensions = {item["namespace"]: item["data"] for item in self.result["extensions"]}
+        described = zip(self.result["signals"], signals, strict=False)
+        arrays = {one["id"]: array_of(signal, self.files, path) for one, signal in described}
+        for offer in checks:
+            self.tell("checks", offer["name"])
             try:
-                picture = preview(dictionaries) if picture is None else picture
-            except Exception as error:  # data that cannot be read shows only here, and the record says so
-                self.result["preview_failed"] = worded(error)
-                return
-        self.result["preview"] = None if picture is None else packed(picture)
+                # copied, so that none changes what the next one sees
+                known = copy.deepcopy((self.result["signals"], self.result["fields"], extensions, issues))
+                dataset = Described(self.result["format"], *known, arrays if offer.get("when") == _ASSESS else {})
+                yield from _found(target(offer["check"])(path, self.paths, dataset), offer)
+            except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
+                message = f"the check '{offer['name']}' failed: {worded(error)}"
+                yield issue("check-failed", message, severity="info", by=offer["by"])
 
 
 def _raises(error: Exception) -> Iterator[Signal]:
@@ -265,40 +253,8 @@ def _dtype(dtype: Any) -> str:
     return str(dtype.str)
 
 
-# -- checks of plugins: each on its own; what they find are issues under their names -------------------------------
-
-
-def _examine(
-    path: str,
-    files: Sequence[str],
-    result: Mapping[str, Any],
-    offers: Sequence[Mapping[str, Any]],
-    tell: Callable[[str, str], None],
-    arrays: Mapping[str, Any] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Run every check on a dataset; yields issues: a check that fails is one, and hides no other.
-
-    `arrays` has the data by the id of a signal, for checks that are there to look at them.
-    """
-    for offer in offers:
-        tell("checks", offer["name"])
-        try:
-            looked_at = (arrays or {}) if offer.get("when") == _ASSESS else {}
-            yield from _found(target(offer["check"])(path, files, _known(result, looked_at)), offer)
-        except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
-            message = f"the check '{offer['name']}' failed: {worded(error)}"
-            yield issue("check-failed", message, severity="info", by=offer["by"])
-
-
-def _known(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Described:
-    """A copy for each check, so that none changes what the next one sees."""
-    known = {key: copy.deepcopy(result[key]) for key in ("signals", "fields")}
-    extensions = {item["namespace"]: copy.deepcopy(item["data"]) for item in result.get("extensions", ())}
-    issues = copy.deepcopy(list(result.get("issues", ())))
-    return Described(result["format"], **known, extensions=extensions, issues=issues, arrays=arrays)
-
-
 def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a check finds, as issues under its name."""
     for number, item in enumerate(islice(issues or (), MOST_ISSUES + 1)):
         if number == MOST_ISSUES:
             message = f"the check '{offer['name']}' finds more than {MOST_ISSUES} things; the first are listed"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import h5py
@@ -89,19 +90,14 @@ def look_through(
                     found.issues.append({**CutShort(name, end, size).issue, "file": ids.get(name, "f1")})
             elif name == names[0] == entry:
                 stream.seek(0)
-                _look_at_entry(found, stream, name, size, formats)
+                if stream.read(4) in _ZIP:
+                    _archive(found, stream, name, size)
+                elif formats[:1] == ["phenom"] and not _bzip2_ends(stream, size):
+                    why = "the end of its compressed stream is missing; it was not read"
+                    found.issues.append({**cut_short(name, why), "file": "f1"})
+                    found.refused = True
     if of_hdf5 and not found.refused:
         found.add(walk_all(entry, sizes, lambda name: (root / name).open("rb")))
-
-
-def _look_at_entry(found: Walk, stream: BinaryIO, name: str, size: int, formats: Sequence[str]) -> None:
-    """Look at the file that a reader is given."""
-    if stream.read(4) in _ZIP:
-        _archive(found, stream, name, size)
-    elif formats[:1] == ["phenom"] and not _bzip2_ends(stream, size):
-        why = "the end of its compressed stream is missing; it was not read"
-        found.issues.append({**cut_short(name, why), "file": "f1"})
-        found.refused = True
 
 
 def _archive(found: Walk, stream: BinaryIO, name: str, size: int) -> None:
@@ -193,13 +189,6 @@ def walk(file: BinaryIO, name: str, size: int, members: Collection[str] = ()) ->
         walker.soft_links()
         walker.virtual_datasets(opened.id)
     return found
-
-
-@dataclass(slots=True)
-class _Parent:
-    """What h5py's manager of attributes asks of an object."""
-
-    id: Any
 
 
 def _flat(values: Any) -> Iterator[Any]:
@@ -306,11 +295,12 @@ class _Walker:
         if address in self._asked or self._found.refused:
             return
         self._asked.add(address)
+        attributes = h5py.AttributeManager(SimpleNamespace(id=item))
         values = []
         for index in range(h5py.h5a.get_num_attrs(item)):
             attribute = h5py.h5a.open(item, index=index)
             if attribute.get_type().detect_class(h5py.h5t.REFERENCE):
-                values.append(h5py.AttributeManager(_Parent(item))[attribute.name.decode("utf-8", "surrogateescape")])
+                values.append(attributes[attribute.name.decode("utf-8", "surrogateescape")])
         if isinstance(item, h5py.h5d.DatasetID) and item.get_type().detect_class(h5py.h5t.REFERENCE):
             if item.get_space().get_simple_extent_npoints() > MAX_OBJECTS:
                 self._found.refuse("too-many-objects", "the file has more references than any reader should follow")
@@ -321,17 +311,16 @@ class _Walker:
                 self._found.refuse("too-many-objects", "the file has more references than any reader should follow")
                 return
             target = h5py.h5r.dereference(reference, item) if reference else None
-            if target is None or self._is_known(h5py.h5o.get_info(target).addr, above):
+            if target is None:
+                continue
+            address = h5py.h5o.get_info(target).addr
+            if address in self._asked or address in self._weights or address in above:  # it was, or is being, visited
                 continue
             self._count += 1
             if depth >= MAX_DEPTH or self._count > MAX_OBJECTS:
                 self._found.refuse("too-many-objects", "the file has more objects than any reader should follow")
                 return
             self._object(target, above, depth + 1)
-
-    def _is_known(self, address: Any, above: tuple[Any, ...]) -> bool:
-        """Whether an object was, or is being, visited."""
-        return address in self._asked or address in self._weights or address in above
 
     def _dataset(self, dataset: Any) -> None:
         """Refuse values that lie in other files; note a size that the file cannot hold."""

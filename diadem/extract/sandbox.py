@@ -1,34 +1,33 @@
 """What a worker gives up before it touches a foreign file: memory, time, the network, writing, other files.
 
-Limits come from the operating system where it has them: `resource`, and on Linux name spaces, Landlock and seccomp (see
-`diadem.extract.confinement`). An audit hook, which every platform has, refuses what a reader has no business with. The
-hook stops careless or misled Python code, not machine code that has taken over the process: where the system does not
-stand behind it, as on Windows and macOS, such code can do what the user can, and the record says so.
+Limits come from the operating system where it has them: `resource`, and on Linux what `diadem.extract.confinement` asks
+for. An audit hook, which every platform has, refuses what a reader has no business with. The hook stops careless or
+misled Python code, not machine code that has taken over the process: where the system does not stand behind it, as on
+Windows and macOS, such code can do what the user can, and the record says so.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from diadem.extract.extraction import Places
+
 if sys.platform != "win32":
     import resource
 
 #: The platform as a value, where one branch must be readable on all of them.
 _SYSTEM = str(sys.platform)
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
 #: Largest file that a worker may write (caches of compiled code), and files it may have open at once.
 _MAX_FILE = 32 << 20
 _MAX_OPEN = 1024
@@ -54,22 +53,6 @@ _CHANGING = frozenset(
 
 class Refusal(PermissionError):
     """A reader asked for something that it may not have."""
-
-
-def cut_network() -> str:
-    """Leave the network for an empty one, ``none``, where Linux lets us; must run before the process has threads.
-
-    Elsewhere it is ``refused``: only the audit hook stands before it.
-    """
-    if not _SYSTEM.startswith("linux"):
-        return "refused"
-    unshare: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
-    if unshare is None:
-        return "refused"
-    for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET):
-        if unshare(flags) == 0:
-            return "none"
-    return "refused"
 
 
 def limit_resources(memory: int) -> bool:
@@ -103,9 +86,7 @@ def limit_time(seconds: float) -> None:
     """Let the process use so much more processor time; beyond it the system ends the process."""
     if sys.platform != "win32":
         used = resource.getrusage(resource.RUSAGE_SELF)
-        until = int(used.ru_utime + used.ru_stime + seconds) + 1
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (until if hard < 0 else min(until, hard), hard))
+        _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 1)
 
 
 def peak_memory() -> int:
@@ -123,7 +104,7 @@ def peak_memory() -> int:
 
 
 def _lower(kind: int, value: int) -> None:
-    """Lower a soft limit, never above the hard one."""
+    """Set a soft limit, never above the hard one."""
     if sys.platform != "win32":
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (value if hard < 0 else min(value, hard), hard))
@@ -152,10 +133,6 @@ class Guard:
     def enter(self, root: Path) -> None:
         """Allow the files below a dataset's root, and no longer those of an earlier one."""
         self._root = _real(str(root))
-
-    def lift(self) -> None:
-        """Stop refusing, when no reader will run any more."""
-        self._lifted = True
 
     @contextlib.contextmanager
     def lifted(self) -> Iterator[None]:
@@ -231,10 +208,6 @@ class _FreeFinder(MetaPathFinder):
         return spec
 
 
-#: By name of a top-level package: ``origin``, the file that is run, or ""; ``places``, its folders, none for a module.
-Places = Mapping[str, Mapping[str, Any]]
-
-
 def readable(packages: Places) -> Sequence[str]:
     """Files and folders that must be readable for the packages to be imported."""
     return [place for about in packages.values() for place in (*about["places"], about["origin"]) if place]
@@ -289,9 +262,9 @@ def _below(place: str, folders: Iterable[str]) -> bool:
 def remove_scratch(guard: Guard) -> None:
     """Remove the private folder as the last act, for a parent that was killed and cannot."""
     if place := os.environ.get("DIADEM_SCRATCH"):
-        guard.lift()  # it cannot know folders that are named by a descriptor, as here
-        os.chdir(Path(place).parent)
-        shutil.rmtree(place, ignore_errors=True)
+        with guard.lifted():  # it cannot know folders that are named by a descriptor, as here
+            os.chdir(Path(place).parent)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def scratch_folder() -> str:

@@ -15,7 +15,6 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -77,7 +76,10 @@ def survey(files: Iterable[tuple[str, int]], readers: Sequence[ReaderOffer]) -> 
         for path in inside:
             claims.claim(first, path, "part")
     _claim_groups([path for path in paths if path not in claims.owner and path not in entries], readers, claims)
-    suffixes = _Suffixes(readers)
+    by_suffix: dict[str, tuple[str, ...]] = {}
+    for offer in sorted(readers, key=lambda offer: -offer.priority):
+        for suffix in offer.suffixes:
+            by_suffix[suffix] = (*by_suffix.get(suffix, ()), offer.name)
     folders = {suffix: offer.name for offer in readers for suffix in offer.folders}
     plans: list[DatasetPlan] = []
     for path in paths:
@@ -87,7 +89,7 @@ def survey(files: Iterable[tuple[str, int]], readers: Sequence[ReaderOffer]) -> 
         if path in entries:
             offers = tuple(name for suffix, name in folders.items() if entry.lower().endswith(suffix))
         else:
-            offers = suffixes.match(path.rpartition("/")[2].lower())
+            offers = _suggested(path.rpartition("/")[2].lower(), by_suffix)
         planned = [PlannedFile("f1", path, sizes[path], "primary")]
         for number, member in enumerate(sorted(claims.members.get(path, ())), start=2):
             planned.append(PlannedFile(f"f{number}", member, sizes[member], claims.owner[member][1]))
@@ -109,28 +111,12 @@ class _Claims:
             self.members.setdefault(primary, []).append(member)
 
 
-class _Suffixes:
-    """Readers by file name ending: the longest ending first, then priority, then the order of the offers."""
-
-    def __init__(self, readers: Sequence[ReaderOffer]) -> None:
-        self._by_suffix: dict[str, tuple[str, ...]] = {}
-        self._cache: dict[str, tuple[str, ...]] = {}
-        for offer in sorted(readers, key=lambda offer: -offer.priority):
-            for suffix in offer.suffixes:
-                self._by_suffix[suffix] = (*self._by_suffix.get(suffix, ()), offer.name)
-        self._deepest = max((suffix.count(".") for suffix in self._by_suffix), default=1)
-
-    def match(self, name: str) -> tuple[str, ...]:
-        """Names of readers for a lower-case file name; an ending of several parts may be all of it: ``setting.txt``."""
-        if "." in name and (whole := self._by_suffix.get("." + name)):
-            return whole
-        parts = name.rsplit(".", self._deepest)
-        key = ".".join(["", *parts[1:]])
-        if key not in self._cache:
-            endings = [key, *("." + key.split(".", level)[level] for level in range(2, len(parts)))]
-            found = [offer for ending in endings for offer in self._by_suffix.get(ending, ())]
-            self._cache[key] = tuple(dict.fromkeys(found))
-        return self._cache[key]
+def _suggested(name: str, by_suffix: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Readers for a lower-case file name, those of its longest ending first; one may be all of it: ``setting.txt``."""
+    if "." in name and (whole := by_suffix.get("." + name)):
+        return whole
+    endings = (name[place:] for place, letter in enumerate(name) if letter == ".")
+    return tuple(dict.fromkeys(offer for ending in endings for offer in by_suffix.get(ending, ())))
 
 
 def _trees(paths: Sequence[str], endings: Sequence[str]) -> dict[str, list[str]]:
@@ -172,7 +158,7 @@ def _claim_groups(paths: Sequence[str], readers: Sequence[ReaderOffer], claims: 
                 continue
             if pattern.endswith("/**"):  # everything below a folder beside it
                 start = f"{place}/{pattern[:-2]}".lstrip("/").lower().replace(STEM, stem)
-                members: Iterable[str] = (path for _, path in _starting_with(ordered, start, lambda pair: pair[0]))
+                members: Iterable[str] = (path for _, path in _starting_with(ordered, start))
             else:
                 members = folders[place].find(pattern, stem)
             for member in members:
@@ -225,12 +211,6 @@ def _translated(pattern: str) -> str:
     return fnmatch.translate(pattern).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
 
 
-@lru_cache(maxsize=1024)
-def _expression(pattern: str) -> re.Pattern[str]:
-    """A pattern without a stem, compiled once."""
-    return re.compile(fnmatch.translate(pattern))
-
-
 def groups_of(offer: ReaderOffer) -> Iterator[Group]:
     """All groups of an offer; its plain side files make one for each suffix."""
     yield from offer.groups
@@ -246,7 +226,7 @@ class _Folder:
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        self._sorted: list[str] = []
+        self._sorted: list[tuple[str, str]] = []
 
     def find(self, pattern: str, stem: str) -> Iterator[str]:
         """Paths that match; costs the names that share the pattern's literal start."""
@@ -257,18 +237,17 @@ class _Folder:
                 yield path
             return
         if len(self._sorted) != len(self.names):  # made once, after the last name has come
-            self._sorted = sorted(self.names)
+            self._sorted = sorted(self.names.items())
         literal = re.split(_WILD, after, maxsplit=1)[0]
-        matches = _expression(after).match
-        for name in _starting_with(self._sorted, start + literal, str):
-            if matches(name[len(start) :]):
-                yield self.names[name]
+        for name, path in _starting_with(self._sorted, start + literal):
+            if fnmatch.fnmatchcase(name[len(start) :], after):
+                yield path
 
 
-def _starting_with(ordered: Sequence[Any], start: str, text: Any) -> Iterator[Any]:
-    """Members of a sorted sequence whose text begins with `start`."""
-    for index in range(bisect_left(ordered, start, key=text), len(ordered)):
-        if not text(ordered[index]).startswith(start):
+def _starting_with(ordered: Sequence[tuple[str, str]], start: str) -> Iterator[tuple[str, str]]:
+    """Pairs of a sorted sequence whose first text begins with `start`."""
+    for index in range(bisect_left(ordered, (start, "")), len(ordered)):
+        if not ordered[index][0].startswith(start):
             return
         yield ordered[index]
 

@@ -196,25 +196,21 @@ def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], l
     issues: list[dict[str, Any]] = []
     total = 0
     for block in found.blocks or found.trees:
-        for part in _parts(block, ids):
-            total += len(part["data"])
-            if len(part["data"]) > MAX_BLOCK or total > MAX_BLOCKS:
-                message = f"'{part['path']}' has {len(part['data'])} bytes; it is kept in the file only"
+        about = {"path": block.place or block.kind, "file": ids.get(block.file, "f1")}
+        parts = []
+        if block.data:
+            span = {"byte_range": list(block.byte_range)} if block.byte_range else {}
+            parts.append({**about, "media_type": block.media_type, "data": bytes(block.data), **span})
+        if block.tree:
+            parts.append({**about, "media_type": TREE, "data": typed_json.encode(block.tree)})
+        for part in parts:
+            if (size := len(part["data"])) > min(MAX_BLOCK, MAX_BLOCKS - total):
+                message = f"'{part['path']}' has {size} bytes; it is kept in the file only"
                 issues.append(issue("large-block", message, severity="info"))
-                total -= len(part["data"])
                 continue
+            total += size
             kept.append(part)
     return kept, issues
-
-
-def _parts(block: Block, ids: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    path = block.place or block.kind
-    common = {"file": ids.get(block.file, "f1")}
-    if block.data:
-        part = {"path": path, "media_type": block.media_type, "data": bytes(block.data), **common}
-        yield {**part, "byte_range": list(block.byte_range)} if block.byte_range else part
-    if block.tree:
-        yield {"path": path, "media_type": TREE, "data": typed_json.encode(block.tree), **common}
 
 
 # -- tables --------------------------------------------------------------------------------------------------------

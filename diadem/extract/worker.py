@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gc
+import importlib
 import json
 import logging
 import os
@@ -40,7 +41,7 @@ _OURS = re.compile(rb'"((?:diadem|rsciio)\.[\w.]+):\w+"')
 
 def main() -> None:
     """Take the limits, then answer jobs until the input ends."""
-    network = sandbox.cut_network()
+    network = confinement.cut_network()
     source, sink = _take_pipes()
     settings = json.loads(source.readline() or b"{}")
     foreign = settings.get("packages", {})
@@ -58,7 +59,7 @@ def main() -> None:
     sandbox.import_freely(guard, LARGE_MODULES)
     gc.freeze()
     with contextlib.suppress(OSError):  # the parent is gone: its end of the other pipe says so, too
-        _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
+        _say(sink, {"ready": True, "network": network, "limited": limited})
     if landlock:
         _divide(source, partial(_confined, sink, guard, code, landlock), guard)
     guard.install()
@@ -243,23 +244,11 @@ def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes], guard: sandbox.Gua
 
 def _import(modules: Sequence[str]) -> None:
     """Import what nearly every job needs, while the parent still copies files."""
-    import importlib
-
     for name in modules:
         try:
             importlib.import_module(name)
         except Exception as error:  # whoever needs it meets the same, and is told
             logging.getLogger(__name__).debug("%s: %r", name, error)
-
-
-def _reader_version() -> str:
-    """RosettaSciIO's name and version."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"rosettasciio {version('rosettasciio')}"
-    except PackageNotFoundError:
-        return ""
 
 
 def _tell(sink: BinaryIO, kind: str, name: str) -> None:

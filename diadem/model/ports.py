@@ -9,7 +9,10 @@ from typing import Protocol, Self
 
 
 class RangeReader(Protocol):
-    """Random access to one file. Safe to call from several threads at once."""
+    """Random access to one file. Safe to call from several threads at once.
+
+    Who says that it is one gets what follows from `readinto_at` and `close`.
+    """
 
     @property
     def size(self) -> int:
@@ -17,6 +20,8 @@ class RangeReader(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes at `offset`; fewer only at the end of the file."""
+        buffer = bytearray(max(0, min(length, self.size - offset)))
+        return bytes(buffer[: self.readinto_at(offset, memoryview(buffer))])
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
@@ -26,11 +31,13 @@ class RangeReader(Protocol):
 
     def __enter__(self) -> Self:
         """The reader itself."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close."""
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ def _try(
 def _archive(example: Example, found: Extraction, work: Path, offers: Offers, notes: Notes) -> None:
     """Run an example's reader alone, and through a package."""
     kinds = offers.of(FieldsOffer), offers.of(PreviewOffer), offers.of(CheckOffer)
-    offered = Offered(offers.readers, *kinds, offers.foreign)
+    readers = {offer.name: offer for offer in offers.readers}
+    offered = Offered(readers, *kinds, offers.foreign)
     signals = read_alone(example, found.format, offered, work / "scratch", notes)
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)

@@ -89,10 +89,10 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
         except Exception as error:  # the plugin's own
             answer["error"] = f"{type(error).__name__}: {error}"
         gc.collect()
-    guard.lift()
     answer["noted"] = sorted(set(noted))
     answer["unclosed"] = sorted({str(item.message) for item in warned if _is_of(str(item.message), places)})
-    answer["left_open"] = sorted(still_open([Path(job["root"], name) for name in job["files"]]))
+    with guard.lifted():
+        answer["left_open"] = sorted(still_open([Path(job["root"], name) for name in job["files"]]))
     return answer
 
 

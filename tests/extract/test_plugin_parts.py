@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from diadem.api import trying
 from diadem.extract.extraction import MAX_PNG, Extraction, encoded
-from diadem.extract.pool import Extractor
+from diadem.extract.pool import Extractor, Origins
 from diadem.extract.survey import survey
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
 from diadem.serialization.validation import validate_dataset
@@ -55,9 +56,10 @@ def read(
     fields: tuple[FieldsOffer, ...] = (),
     previewers: tuple[PreviewOffer, ...] = (),
     checks: tuple[CheckOffer, ...] = (),
+    origins: Origins | None = None,
 ) -> Extraction:
     """Read the file with these parts of a plugin."""
-    origins = {(f"{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
+    origins = origins or {(f"{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
     plan = survey([("a.honest", 10)], [READER])[0]
     with Extractor(
         [READER],
@@ -374,10 +376,13 @@ def test_tables_without_code_are_their_package_s(folder: Path, tmp_path: Path, m
     (package := tmp_path / "only_tables").mkdir()
     (package / "__init__.py").write_text("")
     (package / "formats.toml").write_text(
-        "[[table]]\nblock = 'header'\nproof = 'made up'\n[[table.group]]\nfields.\"beam.spot_index\" = 'High tension'\n"
+        "[[fields]]\nname = 'tables'\nformats = ['honest']\n[[table]]\nblock = 'header'\nproof = 'made up'\n"
+        "[[table.group]]\nfields.\"beam.spot_index\" = 'High tension'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     cutter = FieldsOffer("cutter", ("honest",), {}, "hostile_plugins:honest_blocks")
-    found = read(folder, fields=(cutter, FieldsOffer("tables", ("honest",), {"header": "only_tables/header"})))
+    with trying("only_tables") as offers:
+        tables = [one for one in offers.of(FieldsOffer) if one.name == "tables"]
+        found = read(folder, fields=(cutter, *tables), origins=offers.foreign)
     (assertion,) = found.fields["beam.spot_index"]
     assert assertion["by"]["plugin"] == "only_tables"
