@@ -15,7 +15,7 @@ from typing import Any
 
 from diadem.errors import PluginError
 from diadem.hooks.fields import IN_TEXT, WILD, Derived, Dropped, Found, Rule, Table, Tree, look_up, places_of
-from diadem.hooks.manifest import FILE, Document, Path, Said, document, several
+from diadem.hooks.manifest import FILE, Document, Path, Said, required, several
 from diadem.hooks.offers import target
 from diadem.hooks.text import number
 from diadem.hooks.times import PARTS, written
@@ -41,9 +41,7 @@ def table(address: str) -> Table:
 @cache
 def tables(package: str) -> Mapping[str, Table]:
     """All tables of a package's `formats.toml` by the kind of block; several of one kind follow one another."""
-    if (found := document(package)) is None:
-        raise PluginError(f"the package {package} has no {FILE}")
-    return tables_of(found)
+    return tables_of(required(package))
 
 
 def tables_of(of: Document) -> Mapping[str, Table]:

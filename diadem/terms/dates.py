@@ -55,8 +55,8 @@ _THREE: Final = 3
 _DOTTED: Final = re.compile(r"\d{1,2}\.\s*\d{1,2}\.\s*(\d{4}|\d\d)(\D|\Z)")
 _CLOCK: Final = re.compile(r"(\d{1,2})([:.h])(\d\d)(?:(?:\2|m)(\d\d)(?:[.,](\d+))?)?s?")
 #: As the C library writes it, whose language is English on every computer: ``Sat Aug 27 20:54:32 2016``.
-_C_TIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})")
-_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[-+]\d\d:?\d\d)?\Z")
+_C_TIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2} +\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})")
+_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)\s*(Z|[-+]\d\d:?\d\d)?\Z")
 
 
 def _plain(word: str) -> str:
@@ -94,15 +94,8 @@ def full_year(year: int) -> int:
 def dates(text: str) -> list[dt.date]:
     """What a date may be: one where only one reading is a day, several where the order of its numbers is open.
 
-    Parameters
-    ----------
-    text : str
-        ``27.08.2016``, ``8/27/2016``, ``2016-08-27``, ``27-Aug-16``, ``12 mag 2019``, ``2016年8月27日`` …
-
-    Returns
-    -------
-    list of date
-        Month first before day first. With dots it is day.month.year in every language that writes dots (Unicode CLDR).
+    ``27.08.2016``, ``8/27/2016``, ``2016-08-27``, ``27-Aug-16``, ``12 mag 2019``, ``2016年8月27日`` … Month first comes
+    before day first. With dots it is day.month.year in every language that writes dots (Unicode CLDR).
     """
     text = text[:_LONGEST]
     numbers = _NUMBERS.findall(text)
@@ -137,19 +130,10 @@ def _day(year: str, number: int, day: str) -> dt.date | None:
     return found if found is not None and found.year in YEARS else None
 
 
-def date(text: str) -> dt.date | None:
-    """The day that a text means; None where it is none, or may be two."""
-    found = dates(text)
-    return found[0] if len(found) == 1 else None
-
-
 def clocks(text: str) -> list[dt.time]:
     """What a time of day may be: two readings where a mark beside it is not understood.
 
-    Parameters
-    ----------
-    text : str
-        ``20:55:59.5``, ``8:55:59 PM``, ``08:55:59 p.m.``, ``20.55.59``, ``下午 8:55:59`` …
+    ``20:55:59.5``, ``8:55:59 PM``, ``08:55:59 p.m.``, ``20.55.59``, ``下午 8:55:59`` …
     """
     text = text[:_LONGEST]
     match = _CLOCK.search(text)
@@ -186,36 +170,17 @@ def moments_of(date: str, clock: str) -> list[dt.datetime]:
 
 
 def moment_of(date: str, clock: str, same: dt.datetime | None = None) -> dt.datetime | None:
-    """The local time that a date and a time of day mean.
-
-    Parameters
-    ----------
-    date, clock : str
-        As written.
-    same : datetime, optional
-        The same event by another stamp of the file whose date is unmistakable; it decides between two meanings.
-
-    Returns
-    -------
-    datetime or None
-        None where day and month cannot be told apart.
-    """
+    """The local time that a date and a time of day mean; None where `decided` cannot tell day and month apart."""
     return decided(moments_of(date, clock), same=same)
 
 
 def decided(
     readings: Sequence[dt.datetime], instant: dt.datetime | None = None, same: dt.datetime | None = None
 ) -> dt.datetime | None:
-    """The one local time that can be.
+    """The one of several readings that can be; None where nothing decides.
 
-    Parameters
-    ----------
-    readings : sequence of datetime
-        Of `moments_of`.
-    instant : datetime, optional
-        The moment in UTC, from the same file: only one reading may have an offset from it that can exist.
-    same : datetime, optional
-        See `moment_of`.
+    `instant` is the moment in UTC, from the same file: only one reading may have an offset from it that can exist.
+    `same` is the same event by another stamp of the file, whose date is unmistakable.
     """
     if len(readings) > 1 and instant is not None:
         readings = [local for local in readings if offset_of(local, instant) is not None]
@@ -258,27 +223,16 @@ def _sane(start: dt.datetime, passed: dt.timedelta | None) -> dt.datetime | None
 def c_time(text: str) -> dt.datetime | None:
     """A time as C's `ctime` writes it, ``Sat Aug 27 20:54:32 2016``, or None."""
     match = _C_TIME.match(text.strip())
-    if match is None or not (number := month(match[1])):
-        return None
-    try:
-        day = dt.date(int(match[6]), number, int(match[2]))
-        return dt.datetime.combine(day, dt.time(int(match[3]), int(match[4]), int(match[5])))
-    except ValueError:
-        return None
+    return moment_of(f"{match[1]} {match[3]}", match[2]) if match is not None else None
 
 
 def iso(text: Any) -> dt.datetime | None:
     """A time of ISO 8601, with an offset where one is written; fractions beyond microseconds are cut off."""
     match = _ISO.match(str(text).strip())
-    if match is None:
-        return None
-    fraction = (match[3] or "")[:7]
-    offset = (match[4] or "").replace("Z", "+00:00")
     try:
-        found = dt.datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction.ljust(7, '0') if fraction else ''}{offset}")
+        return dt.datetime.fromisoformat(match[1] + (match[2] or "")) if match is not None else None
     except ValueError:
         return None
-    return found.astimezone(dt.UTC) if match[4] == "Z" else found
 
 
 def exif(text: Any) -> dt.datetime | None:
@@ -291,12 +245,5 @@ def exif(text: Any) -> dt.datetime | None:
 
 def text_of(moment: dt.datetime) -> str:
     """RFC 3339, without trailing zeros in fractions of a second, ``Z`` for UTC."""
-    base = moment.strftime("%Y-%m-%dT%H:%M:%S") if moment.year > 999 else ""
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    if moment.tzinfo is None:
-        return base + fraction
-    if moment.tzinfo is dt.UTC:
-        return base + fraction + "Z"
-    minutes = round((moment.utcoffset() or dt.timedelta()).total_seconds() / 60)
-    sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
-    return f"{base}{fraction}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+    text = re.sub(r"(\.\d*[1-9])0+(?!\d)", r"\1", moment.isoformat())
+    return text.removesuffix("+00:00") + "Z" if moment.tzinfo is dt.UTC else text

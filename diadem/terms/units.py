@@ -81,7 +81,8 @@ _SAME_LETTERS: Final = str.maketrans(
 _RECIPROCAL: Final = re.compile(r"1\s*/\s*\(?(.+?)\)?\Z|(.+?)\s*\^?\(?-1\)?\Z")
 #: Units that an axis of the record can have, of those that differ from another by a factor alone.
 _OF_AXES: Final = ("m", "1/m", "eV", "s", "rad", "deg", "V", "A", "Pa", "px")
-_DEGREE: Final = pi / 180
+#: Units that can be changed into another.
+_CHANGED: Final = {("deg", "rad"): pi / 180, ("rad", "deg"): 180 / pi, ("eV", "V"): 1.0}
 _ANGSTROMS: Final = (Meaning("m", Fraction(1, 10**10)), Meaning("1/m", Fraction(10**10)))
 
 
@@ -109,18 +110,10 @@ _IN_ANY_CASE: Final = _gathered((name.casefold(), meaning) for name, meaning in 
 
 
 def meanings(written: str) -> tuple[Meaning, ...]:
-    """What a written unit may be.
+    """What a unit may be, in any of its spellings: ``um``, ``µm``, ``microns``, ``1/nm``, ``1 / nm``, ``nm^-1`` …
 
-    Parameters
-    ----------
-    written : str
-        In any of the spellings known: ``um``, ``µm``, ``microns``, ``1/nm``, ``1 / nm``, ``nm^-1``, ``KV``.
-
-    Returns
-    -------
-    tuple of Meaning
-        Several where the kind of quantity decides: ``A`` is an ångström of a length and an ampere of a current. None
-        where it is not understood.
+    There are several where the kind of quantity decides: ``A`` is an ångström of a length and an ampere of a current;
+    none where it is not understood.
     """
     text = " ".join(written.translate(_SAME_LETTERS).split())
     inverse = _RECIPROCAL.match(text)
@@ -150,34 +143,18 @@ def convert(value: float, written: str, wanted: str) -> float | None:
         None where the unit is not understood or is of another kind. Degrees and radians are changed into each other;
         an energy of electrons is the voltage that gave it to them.
     """
-    fitting = [meaning for meaning in meanings(written) if _kind(meaning.unit, wanted) == wanted]
+    fitting = [one for one in meanings(written) if one.unit == wanted or (one.unit, wanted) in _CHANGED]
     if len(fitting) != 1:
         return None
     unit, factor, added = fitting[0]
-    scale = float(factor)
-    if unit != wanted:
-        scale = {"rad": scale * _DEGREE, "deg": scale / _DEGREE}.get(wanted, scale)
-    return value * scale + float(added)
-
-
-def _kind(unit: str, wanted: str) -> str:
-    """The wanted unit, where the other can be changed into it."""
-    return wanted if (unit, wanted) in (("deg", "rad"), ("rad", "deg"), ("eV", "V")) else unit
+    return value * (float(factor) * _CHANGED.get((unit, wanted), 1.0)) + float(added)
 
 
 def to_si(written: Any) -> tuple[str, float]:
-    """Unit of the record and factor of an axis' unit.
+    """Unit of the record and factor of an axis' unit as a reader gives it: ``("m", 1e-9)``; ``A`` is an ångström.
 
-    Parameters
-    ----------
-    written : object
-        As a reader gives it.
-
-    Returns
-    -------
-    (str, float)
-        ``("m", 1e-9)``; ``A`` is an ångström. ``("", 1.0)`` where there is none, or it is not understood: no quantity
-        is asked for that would tell ``mv`` and ``pa`` apart, a siemens from a second, an ampere from a year.
+    ``("", 1.0)`` where there is none, or it is not understood: no quantity is asked for that would tell ``mv`` and
+    ``pa`` apart, a siemens from a second, an ampere from a year.
     """
     if not isinstance(written, str) or written.strip().removeprefix("1/") in ("S", "a"):
         return "", 1.0
