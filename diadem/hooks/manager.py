@@ -11,7 +11,6 @@ import json
 import os
 import re
 import types
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
@@ -195,12 +194,10 @@ class _Collection:
         self.failures: list[PluginError] = []
         self.offers: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         self.origins: dict[tuple[str, str], Plugin] = {}
-        self._told: Counter[str] = Counter()
 
     def failed(self, name: str, why: str) -> None:
         """Note a failure of a plugin; of very many only the first."""
-        self._told[name] += 1
-        if self._told[name] <= MOST_TOLD:
+        if sum(failure.where == name for failure in self.failures) < MOST_TOLD:
             self.failures.append(PluginError(f"plugin '{name}': {why}", where=name))
 
     def add(self, plugin: Plugin) -> None:

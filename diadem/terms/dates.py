@@ -1,16 +1,19 @@
 """Dates and times of day as instruments' computers write them: what each text may mean.
 
-Order, separators, names of months and marks of the half of the day are those of the computer's language. Nothing is
-guessed: every reading is given, and an instant or another stamp of the same file decides, or nothing does. The clock
-of the reading machine is never asked.
+Order, separators, names of months and marks of the half of the day are those of the computer's language; `dates.toml`
+beside this module has the words. Nothing is guessed: every reading is given, and an instant or another stamp of the
+same file decides, or nothing does. The clock of the reading machine is never asked.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from typing import Any, Final
 
 #: Years that an acquisition can be of: no digital electron micrograph is older, and clocks have not run on so far.
@@ -27,27 +30,6 @@ _SAME_EVENT: Final = dt.timedelta(days=1, hours=3)
 #: Characters of a text that are looked at.
 _LONGEST: Final = 64
 
-#: Names of months in English, German, French, Italian, Spanish, Portuguese, Dutch, Danish, Norwegian, Swedish, Polish
-#: and Czech; three letters or more of a name will do. What means two months in two languages of the neighbourhood
-#: (``listopad``, ``srpen`` beside Croatian ``srpanj``) is left out.
-_MONTHS: Final = (
-    "january januar jänner janvier gennaio enero janeiro januari stycznia styczeń leden ledna",
-    "february februar feber février febbraio febrero fevereiro februari lutego luty únor února",
-    "march märz maerz mrz mars marzo março maart mrt marts marca marzec březen března",
-    "april avril aprile abril kwietnia kwiecień duben dubna",
-    "may mai maggio mayo maio mei maj maja květen května",
-    "june juni juin giugno junio junho czerwca czerwiec červen června",
-    "july juli juillet luglio julio julho lipca lipiec červenec července",
-    "august août agosto augustus augusti sierpnia sierpień",
-    "september septembre settembre septiembre setiembre setembro września wrzesień září",
-    "october oktober octobre ottobre octubre outubro października październik říjen října",
-    "november novembre noviembre novembro",
-    "december dezember décembre dicembre diciembre dezembro desember grudnia grudzień prosinec prosince",
-)
-_BEFORE_NOON: Final = frozenset({"am", "上午", "午前", "오전", "πμ"})
-_AFTER_NOON: Final = frozenset({"pm", "下午", "午後", "오후", "μμ"})
-#: Words behind a clock that say nothing of the half of the day.
-_NO_MARK: Final = frozenset({"gmt", "h", "uhr", "utc", "z"})
 _NUMBERS: Final = re.compile(r"\d+")
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 #: Numbers of a date without a month's name: more or fewer are no date.
@@ -66,24 +48,26 @@ def _plain(word: str) -> str:
     )
 
 
-def _beginnings() -> Mapping[str, int]:
+@cache
+def _words() -> Mapping[str, Any]:
+    return tomllib.loads(resources.files("diadem.terms").joinpath("dates.toml").read_text("utf-8"))
+
+
+@cache
+def _months() -> Mapping[str, int]:
     """Months by every beginning of their names that is of one month alone, and by the names themselves."""
     found: dict[str, int] = {}
-    for number, names in enumerate(_MONTHS, 1):
-        for name in map(_plain, names.split()):
-            for length in range(3, len(name)):
-                beginning = name[:length]
-                found[beginning] = number if found.get(beginning, number) == number else 0
-    whole = {_plain(name): number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+    whole = {_plain(name): number for number, names in enumerate(_words()["months"], 1) for name in names.split()}
+    for name, number in whole.items():
+        for length in range(3, len(name)):
+            beginning = name[:length]
+            found[beginning] = number if found.get(beginning, number) == number else 0
     return {**found, **whole}
-
-
-_BY_NAME: Final = _beginnings()
 
 
 def month(name: str) -> int | None:
     """Number of a month by its name, or three letters of it or more, in the languages of instruments' computers."""
-    return _BY_NAME.get(_plain(name)) or None
+    return _months().get(_plain(name)) or None
 
 
 def full_year(year: int) -> int:
@@ -150,12 +134,12 @@ def clocks(text: str) -> list[dt.time]:
 
 def _hours(hour: int, mark: str) -> list[int]:
     """Hours that a number and a mark may mean."""
-    if not mark or hour > 12 or mark in _NO_MARK:
+    if not mark or hour > 12 or mark in _words()["no_mark"]:
         return [hour]
     morning, afternoon = hour % 12, hour % 12 + 12
-    if mark in _BEFORE_NOON:
+    if mark in _words()["before_noon"]:
         return [morning]
-    return [afternoon] if mark in _AFTER_NOON else [morning, afternoon]
+    return [afternoon] if mark in _words()["after_noon"] else [morning, afternoon]
 
 
 def clock(text: str) -> dt.time | None:
