@@ -200,7 +200,8 @@ class Tiff:
         """Size, description, program and date of a page by their names."""
         found: dict[str, Any] = {}
         for code in _PLAIN:
-            if (tag := page.tags.get(code)) is None:
+            tag = page.tags.get(code)
+            if tag is None:
                 continue
             numbers = self.numbers(tag)
             value: Any = numbers[0] if numbers else self.text(tag) if _TYPES[tag.type][1] == "s" else ""
