@@ -59,15 +59,7 @@ class NotTiff(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One entry of a directory.
-
-    Attributes
-    ----------
-    code, type, count : int
-        As in the file.
-    start, end : int
-        First byte of the value in the file and the one after the last.
-    """
+    """One entry of a directory, and where in the file its value begins and ends."""
 
     code: int
     type: int
