@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO, Self
 
-from diadem.errors import ReaderError
+from diadem.errors import PluginError, ReaderError
 from diadem.hooks.formats import CutShort
-from diadem.hooks.manifest import required
+from diadem.hooks.manifest import FILE, required
 from diadem.model.ports import RangeReader
 
 #: Bytes fetched at once; headers are small and read front to back.
@@ -85,7 +85,9 @@ class Structure:
     def __init__(self, package: str, name: str) -> None:
         self.members: dict[str, tuple[int, str]] = {}
         self.size = end = 0
-        for member, said in required(package).content["structure"][name].items():
+        if name not in (known := required(package).content.get("structure", {})):
+            raise PluginError(f"the {FILE} of {package} has no structure '{name}'; it has {', '.join(known) or 'none'}")
+        for member, said in known[name].items():
             place, code = said if isinstance(said, list) else (end, said)
             end = place + struct.calcsize(f"<{code}")
             self.members[member] = place, code

@@ -155,7 +155,7 @@ class _Statement:
             of.doubt((*path, "when"), why)
 
     def _key(self, key: str) -> str:
-        return key[1:] if key.startswith("/") else f"{self.base}{key}{self.said.get('value', '')}"
+        return absolute(self.base, key if key.startswith("/") else key + self.said.get("value", ""))
 
     def _met(self, tree: Tree) -> bool:
         return all(need.holds(tree) for need in self.needs)
@@ -169,8 +169,7 @@ class _Statement:
         if (below := look_up(tree, self.base.rstrip("/"))) is not None:
             self._require(tree)
             for found in function(below):
-                keys = [part[1:] if part.startswith("/") else self.base + part for part in found.key.split(" + ")]
-                yield replace(found, key=" + ".join(keys))
+                yield replace(found, key=" + ".join(absolute(self.base, part) for part in found.key.split(" + ")))
 
     def _first(self, rules: list[Rule | Derived], tree: Tree) -> Iterator[Found]:
         """What the first of several rules finds; an empty text is nothing, zero is the last choice."""

@@ -57,3 +57,8 @@ def test_a_code_that_is_none_is_named(package: Path, said: str) -> None:
     (package / "formats.toml").write_text(f"[structure.head]\np = {said}\n", "utf-8")
     with pytest.raises(PluginError, match=r"formats\.toml, line [23]: structure\.head\.[pq]"):
         Structure(package.name, "head")
+
+
+def test_one_that_is_not_there_is_named(package: Path) -> None:
+    with pytest.raises(PluginError, match=r"formats\.toml of with_structures has no structure 'heat'; it has head"):
+        Structure(package.name, "heat")
