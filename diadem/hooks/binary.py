@@ -177,9 +177,6 @@ class _Stream(io.RawIOBase):
         self._place = base + offset
         return self._place
 
-    def tell(self) -> int:
-        return self._place
-
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         count = self._reader.readinto_at(self._place, view) if self._place < self._reader.size else 0
