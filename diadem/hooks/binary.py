@@ -1,14 +1,16 @@
-"""Reading numbers out of a file's header, with an end to everything."""
+"""Reading numbers and texts out of a file's header, with an end to everything."""
 
 from __future__ import annotations
 
 import io
 import os
 import struct
+from collections.abc import Callable
 from typing import Any, BinaryIO, Self
 
-from diadem.errors import ReaderError
+from diadem.errors import PluginError, ReaderError
 from diadem.hooks.formats import CutShort
+from diadem.hooks.manifest import FILE, required
 from diadem.model.ports import RangeReader
 
 #: Bytes fetched at once; headers are small and read front to back.
@@ -59,14 +61,53 @@ class Cursor:
         return struct.unpack(form, self.take(struct.calcsize(form)))
 
 
-class InMemory:
-    """A `RangeReader` of bytes that are there already.
+def up_to_zero(raw: bytes) -> str:
+    """A text up to its end mark."""
+    return raw.split(b"\0", 1)[0].decode("latin-1")
+
+
+class Structure:
+    """A structure of a header, as `[structure.NAME]` of a package's `formats.toml` has it.
 
     Parameters
     ----------
-    data : bytes
-        The file.
+    package, name : str
+        The package, and the structure's name in its document.
+
+    Attributes
+    ----------
+    members : dict of str to (int, str)
+        Place and code of `struct` of each member.
+    size : int
+        Bytes to the end of the last member.
     """
+
+    def __init__(self, package: str, name: str) -> None:
+        self.members: dict[str, tuple[int, str]] = {}
+        self.size = end = 0
+        if name not in (known := required(package).content.get("structure", {})):
+            raise PluginError(f"the {FILE} of {package} has no structure '{name}'; it has {', '.join(known) or 'none'}")
+        for member, said in known[name].items():
+            place, code = said if isinstance(said, list) else (end, said)
+            end = place + struct.calcsize(f"<{code}")
+            self.members[member] = place, code
+            self.size = max(self.size, end)
+
+    def read(
+        self, data: bytes, start: int = 0, *, order: str = "<", text: Callable[[bytes], Any] = up_to_zero
+    ) -> dict[str, Any]:
+        """Members by name, those that lie within the data: a number, a list of several, what `text` makes of bytes."""
+        found: dict[str, Any] = {}
+        for name, (place, code) in self.members.items():
+            raw = data[start + place : start + place + struct.calcsize(order + code)]
+            if len(raw) == struct.calcsize(order + code):
+                values = struct.unpack(order + code, raw)
+                found[name] = text(raw) if code.endswith("s") else values[0] if len(values) == 1 else list(values)
+        return found
+
+
+class InMemory:
+    """A `RangeReader` of bytes that are there already."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -124,27 +165,19 @@ class _Stream(io.RawIOBase):
         self._place = 0
 
     def readable(self) -> bool:
-        """Yes."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, also behind the end."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._reader.size}[whence]
         if base + offset < 0:
             raise ValueError(f"a place before the file: {base + offset}")
         self._place = base + offset
         return self._place
 
-    def tell(self) -> int:
-        """The place."""
-        return self._place
-
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; the bytes read, none at the end."""
         view = memoryview(buffer).cast("B")
         count = self._reader.readinto_at(self._place, view) if self._place < self._reader.size else 0
         self._place += count

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from diadem.errors import PluginError
 from diadem.hooks.fields import Block
-from diadem.hooks.manifest import FILE, Document, document, several
+from diadem.hooks.manifest import FILE, Document, required, several
 from diadem.hooks.offers import target
 from diadem.hooks.text import decode, ini, xml
 from diadem.hooks.tiff import Parse, cut, in_tags
@@ -31,8 +31,7 @@ def cutter(address: str) -> Cutter:
     if not slash:
         found: Cutter = target(address)
         return found
-    if (family := document(package)) is None:
-        raise PluginError(f"the package {package} has no {FILE}")
+    family = required(package)
     for place, one in enumerate(family.content.get("fields", ())):
         if one["name"] == name and "cut" in one:
             return partial(_cut, family, one["cut"], place)
@@ -77,7 +76,10 @@ def _parser(family: Document, said: Mapping[str, Any], where: Sequence[str | int
     line = family.pattern(said["line"], (*where, "line")) if "line" in said else None
 
     def parse(data: bytes) -> Any:
-        text = _text(said, data)
+        if "coding" in said:
+            text = data.decode(said["coding"], "replace")
+        else:  # that of a tag has an end mark
+            text = decode(data.split(b"\0", 1)[0] if "tag" in said else data)
         if contains.search(text) is None:
             return None
         if own is not None:
@@ -93,10 +95,3 @@ def _parser(family: Document, said: Mapping[str, Any], where: Sequence[str | int
         return found
 
     return parse
-
-
-def _text(said: Mapping[str, Any], data: bytes) -> str:
-    """The text of a file, or that of a tag up to its end mark."""
-    if "coding" in said:
-        return data.decode(said["coding"], "replace")
-    return decode(data.split(b"\0", 1)[0] if "tag" in said else data)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block, Extension
-from diadem.model.layout import ArrayLayout, ByteRange
+from diadem.model.layout import ArrayLayout, ByteRange, steps
 from diadem.model.ports import RangeReader
 
 #: Of a file by its name, what of it a reader needs; a file that is not named is needed whole.
@@ -323,35 +323,20 @@ def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[
 
 
 def fitted(layout: ArrayLayout, shape: Sequence[int], dtype: Any) -> ArrayLayout | None:
-    """The layout in the shape of the array that the reader made of it, or None where they disagree."""
+    """The layout in the shape of the array that the reader made of it, or None where they disagree.
+
+    The reader may split the first axis into several, in C order, and leave out or add axes of length 1.
+    """
     import numpy as np
 
-    if np.dtype(layout.dtype) != np.dtype(dtype):
-        return None
     wanted = [int(n) for n in shape if n != 1]
-    present = [(n, step) for n, step in zip(layout.shape, layout.strides, strict=True) if n != 1]
-    if wanted != [n for n, _ in present]:
-        split = _split_first(layout, wanted)
-        if split is None:
-            return None
-        present = split
-    steps = iter([step for _, step in present])
-    strides = tuple(np.dtype(dtype).itemsize if n == 1 else next(steps) for n in shape)
-    return replace(layout, shape=tuple(int(n) for n in shape), strides=strides)
-
-
-def _split_first(layout: ArrayLayout, wanted: Sequence[int]) -> list[tuple[int, int]] | None:
-    """Lengths and strides where the reader splits the first axis into several in C order; None if it does not."""
-    if not layout.shape:
-        return None
+    records, apart = (layout.shape[0], layout.strides[0]) if layout.shape else (1, 0)
     frame = [(n, step) for n, step in zip(layout.shape[1:], layout.strides[1:], strict=True) if n != 1]
     cut = len(wanted) - len(frame)
-    if cut < 0:
-        return None
     outer, inner = wanted[:cut], wanted[cut:]
-    records = prod(outer)
-    whole = records == layout.shape[0] or (layout.partial and 0 < records <= layout.shape[0])
-    if not whole or list(inner) != [n for n, _ in frame]:
+    whole = prod(outer) == records or (layout.partial and 0 < prod(outer) <= records)
+    if not whole or inner != [n for n, _ in frame] or np.dtype(layout.dtype) != np.dtype(dtype):
         return None
-    steps = [layout.strides[0] * prod(outer[axis + 1 :]) for axis in range(len(outer))]
-    return [*zip(outer, steps, strict=True), *frame]
+    each = iter([*steps(outer, apart), *(step for _, step in frame)])
+    strides = tuple(np.dtype(dtype).itemsize if n == 1 else next(each) for n in shape)
+    return replace(layout, shape=tuple(int(n) for n in shape), strides=strides)

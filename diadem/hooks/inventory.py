@@ -74,7 +74,9 @@ def summaries(offers: Offers, broken: Iterable[tuple[str, str, str]] = ()) -> li
     failures: dict[str, list[str]] = {}
     for failure in offers.failures:
         failures.setdefault(str(failure.where), []).append(failure.message)
-    for name, said in [*_schemas(offers, broken), *lies(offers)]:
+    unusable = ((f"{namespace} {version}", reason) for namespace, version, reason in broken)
+    said_of = [(offers.origins["schemas", one].name, f"schemas: {one} cannot be used: {why}") for one, why in unusable]
+    for name, said in (*said_of, *lies(offers)):
         failures.setdefault(name, []).append(f"plugin '{name}': {said}")
     known = []
     for plugin in offers.plugins:
@@ -86,12 +88,6 @@ def summaries(offers: Offers, broken: Iterable[tuple[str, str, str]] = ()) -> li
         about = (plugin.name, plugin.module, plugin.distribution, plugin.version, plugin.bundled)
         known.append(PluginSummary(*about, mine, tuple(failures.pop(plugin.name, ()))))
     return known + [PluginSummary(name, "", "", "", bundled=False, failures=told) for name, told in failures.items()]
-
-
-def _schemas(offers: Offers, broken: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
-    for namespace, version, reason in broken:
-        owner = offers.origins["schemas", f"{namespace} {version}"]
-        yield owner.name, f"schemas: {namespace} {version} cannot be used: {reason}"
 
 
 def lies(offers: Offers) -> Iterator[tuple[str, str]]:

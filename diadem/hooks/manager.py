@@ -11,17 +11,17 @@ import json
 import os
 import re
 import types
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from importlib import resources
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from itertools import islice
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import pluggy
 
+from diadem import __version__
 from diadem.errors import PluginError
 from diadem.hooks import manifest
 from diadem.hooks import offers as specifications
@@ -126,13 +126,10 @@ def collect(also: Sequence[str] = ()) -> Offers:
 
 def bundled() -> list[Plugin]:
     """The plugins that come with DIADEM: every package in its folder of plugins that has a `formats.toml`."""
-    try:
-        ours = version(OURS)
-    except PackageNotFoundError:  # run from a folder of sources
-        ours = str(importlib.import_module("diadem").__version__)
     folder = resources.files("diadem.plugins")
     names = sorted(one.name for one in folder.iterdir() if one.joinpath(manifest.FILE).is_file())
-    return [Plugin(f"diadem.plugins.{name}", f"diadem.plugins.{name}", OURS, ours, bundled=True) for name in names]
+    modules = [f"diadem.plugins.{name}" for name in names]
+    return [Plugin(module, module, OURS, __version__, bundled=True) for module in modules]
 
 
 def _selected(complain: Callable[[str, str], None]) -> Iterator[Plugin]:
@@ -197,12 +194,10 @@ class _Collection:
         self.failures: list[PluginError] = []
         self.offers: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         self.origins: dict[tuple[str, str], Plugin] = {}
-        self._told: Counter[str] = Counter()
 
     def failed(self, name: str, why: str) -> None:
         """Note a failure of a plugin; of very many only the first."""
-        self._told[name] += 1
-        if self._told[name] <= MOST_TOLD:
+        if sum(failure.where == name for failure in self.failures) < MOST_TOLD:
             self.failures.append(PluginError(f"plugin '{name}': {why}", where=name))
 
     def add(self, plugin: Plugin) -> None:

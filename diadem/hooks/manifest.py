@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pathlib
 import pkgutil
 import re
 import tomllib
@@ -110,7 +111,7 @@ def document(package: str) -> Document | None:
         place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
         # A package without code has no loader of its own, or one that reads no data.
         loader = spec.loader if hasattr(spec.loader, "get_data") else pkgutil.get_importer(folder)
-        read = getattr(loader, "get_data", _bytes_of)
+        read = getattr(loader, "get_data", lambda place: pathlib.Path(place).read_bytes())
         try:
             text = read(place).decode("utf-8")
             content = tomllib.loads(text)
@@ -124,9 +125,11 @@ def document(package: str) -> Document | None:
     return None
 
 
-def _bytes_of(place: str) -> bytes:
-    with open(place, "rb") as stream:  # noqa: PTH123 - as loaders read
-        return stream.read()
+def required(package: str) -> Document:
+    """The same of a package that must have one."""
+    if (found := document(package)) is None:
+        raise PluginError(f"the package {package} has no {FILE}")
+    return found
 
 
 @cache
@@ -211,12 +214,6 @@ def offers(found: Document) -> Iterator[Any]:
                 yield make(found, said)
             except (PluginError, OSError, ValueError) as error:
                 yield found.fault((section, place), getattr(error, "message", str(error)))
-
-
-def fields_of(package: str) -> Sequence[FieldsOffer]:
-    """What a package's document offers of metadata."""
-    found = document(package)
-    return [offer for offer in offers(found) if isinstance(offer, FieldsOffer)] if found is not None else []
 
 
 def _format(found: Document, said: Said) -> ReaderOffer:

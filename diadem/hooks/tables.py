@@ -15,7 +15,7 @@ from typing import Any
 
 from diadem.errors import PluginError
 from diadem.hooks.fields import IN_TEXT, WILD, Derived, Dropped, Found, Rule, Table, Tree, look_up, places_of
-from diadem.hooks.manifest import FILE, Document, Path, Said, document, several
+from diadem.hooks.manifest import FILE, Document, Path, Said, required, several
 from diadem.hooks.offers import target
 from diadem.hooks.text import number
 from diadem.hooks.times import PARTS, written
@@ -41,9 +41,7 @@ def table(address: str) -> Table:
 @cache
 def tables(package: str) -> Mapping[str, Table]:
     """All tables of a package's `formats.toml` by the kind of block; several of one kind follow one another."""
-    if (found := document(package)) is None:
-        raise PluginError(f"the package {package} has no {FILE}")
-    return tables_of(found)
+    return tables_of(required(package))
 
 
 def tables_of(of: Document) -> Mapping[str, Table]:
@@ -157,7 +155,7 @@ class _Statement:
             of.doubt((*path, "when"), why)
 
     def _key(self, key: str) -> str:
-        return key[1:] if key.startswith("/") else f"{self.base}{key}{self.said.get('value', '')}"
+        return absolute(self.base, key if key.startswith("/") else key + self.said.get("value", ""))
 
     def _met(self, tree: Tree) -> bool:
         return all(need.holds(tree) for need in self.needs)
@@ -171,8 +169,7 @@ class _Statement:
         if (below := look_up(tree, self.base.rstrip("/"))) is not None:
             self._require(tree)
             for found in function(below):
-                keys = [part[1:] if part.startswith("/") else self.base + part for part in found.key.split(" + ")]
-                yield replace(found, key=" + ".join(keys))
+                yield replace(found, key=" + ".join(absolute(self.base, part) for part in found.key.split(" + ")))
 
     def _first(self, rules: list[Rule | Derived], tree: Tree) -> Iterator[Found]:
         """What the first of several rules finds; an empty text is nothing, zero is the last choice."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from diadem.hooks.fields import Block
@@ -60,15 +59,7 @@ class NotTiff(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One entry of a directory.
-
-    Attributes
-    ----------
-    code, type, count : int
-        As in the file.
-    start, end : int
-        First byte of the value in the file and the one after the last.
-    """
+    """One entry of a directory, and where in the file its value begins and ends."""
 
     code: int
     type: int
@@ -124,9 +115,7 @@ class Tiff:
         """The file itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the file."""
         self._stream.close()
 
@@ -145,8 +134,7 @@ class Tiff:
         offset, seen = self._first, set[int]()
         while offset and offset not in seen and len(seen) < MAX_PAGES:
             seen.add(offset)
-            found = self._directory(len(seen) - 1, offset)
-            if found is None:
+            if (found := self._directory(len(seen) - 1, offset)) is None:
                 return
             page, offset = found
             yield page
@@ -226,8 +214,7 @@ class Tiff:
         raw = self._read(start, min(count, MAX_ENTRIES) * entry)
         tags: dict[int, Tag] = {}
         for place in range(0, len(raw) - entry + 1, entry):
-            tag = self._entry(raw[place : place + entry], start + place)
-            if tag is not None:
+            if (tag := self._entry(raw[place : place + entry], start + place)) is not None:
                 tags.setdefault(tag.code, tag)
         following = self._read(start + count * entry, struct.calcsize(pointer))
         after = self._unpack(pointer, following) if len(following) == struct.calcsize(pointer) else 0
@@ -259,46 +246,6 @@ class Tiff:
             return b""
         self._stream.seek(self._base + offset)
         return self._stream.read(length)
-
-
-def pages_of(path: str) -> tuple[Page, ...]:
-    """Directories of a file, walked through once for all families that ask in turn.
-
-    Raises
-    ------
-    NotTiff
-        It is no TIFF file.
-    """
-    found = Path(path).stat()
-    return _pages(path, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
-    del size, changed  # a file that has changed is another file
-    with Tiff.open(path) as file:
-        return tuple(file.pages())
-
-
-def signals_of(path: str, pages: int) -> Mapping[int, int]:
-    """Which pages begin signals: offset of the directory to the number of the signal; nothing for one page: it is all.
-
-    RosettaSciIO makes one signal of each series that tifffile sees, and describes it by its first page.
-    """
-    if pages < 2:
-        return {}
-    found = Path(path).stat()
-    return _signals(path, found.st_size, found.st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _signals(path: str, size: int, changed: int) -> Mapping[int, int]:
-    del size, changed
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        firsts = [series.pages[0] for series in file.series]
-    return {page.offset: number for number, page in reversed(list(enumerate(firsts))) if page is not None}
 
 
 # -- blocks --------------------------------------------------------------------------------------------------------
@@ -380,12 +327,14 @@ def cut(path: str, kind: str, look: Look) -> Iterator[Block]:
     Exception
         What `look` raises, after the bytes of all pages.
     """
+    about = Path(path).stat()
+    state = (about.st_size, about.st_mtime_ns)
     try:
         file = Tiff.open(path)
     except NotTiff:
         return
     with file:
-        pages = pages_of(path)
+        pages = pages_of(path, state)
         found: list[tuple[Page, dict[str, Any]]] = []
         failed: list[Exception] = []
         left = MAX_TOTAL
@@ -403,35 +352,33 @@ def cut(path: str, kind: str, look: Look) -> Iterator[Block]:
                 break
             if tree:
                 found.append((page, tree))
-        yield from trees(path, file, len(pages), found, kind)
+        try:
+            numbers = signals_of(path, state) if found and len(pages) > 1 else {}
+        except Exception:  # tifffile sees no series in a damaged file; the tags are what they are
+            numbers = {}
+        several = len(set(numbers.values())) > 1
+        for page, tree in [one for one in found if one[0].offset in numbers] or found[:1]:
+            signals = (numbers[page.offset],) if several and page.offset in numbers else ()
+            yield Block(kind, {**file.plain(page), **tree}, place=f"page {page.number + 1}", signals=signals)
     if failed:
         raise failed[0]
 
 
-def trees(
-    path: str, file: Tiff, pages: int, found: Sequence[tuple[Page, Mapping[str, Any]]], kind: str
-) -> Iterator[Block]:
-    """Trees of the pages that describe signals, with the plain tags of these pages.
+@lru_cache(maxsize=1)
+def pages_of(path: str, state: object) -> tuple[Page, ...]:  # noqa: ARG001 - a file that has changed is another file
+    """Directories of a file as it is, walked through once for all families that ask in turn."""
+    with Tiff.open(path) as file:
+        return tuple(file.pages())
 
-    Parameters
-    ----------
-    path, file
-        The file.
-    pages : int
-        How many it has.
-    found : sequence of (Page, mapping)
-        Pages with tags of the vendor, and what these say.
-    kind : str
-        Of the blocks.
+
+@lru_cache(maxsize=1)
+def signals_of(path: str, state: object) -> Mapping[int, int]:  # noqa: ARG001
+    """Which pages begin signals: offset of the directory to the number of the signal.
+
+    RosettaSciIO makes one signal of each series that tifffile sees, and describes it by its first page.
     """
-    if not found:
-        return
-    try:
-        numbers = signals_of(path, pages)
-    except Exception:  # tifffile sees no series in a damaged file; the tags are what they are
-        numbers = {}
-    firsts = [item for item in found if item[0].offset in numbers] or found[:1]
-    for page, tree in firsts:
-        number = numbers.get(page.offset)
-        signals = () if number is None or len(set(numbers.values())) < 2 else (number,)
-        yield Block(kind, {**file.plain(page), **tree}, place=f"page {page.number + 1}", signals=signals)
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        firsts = [series.pages[0] for series in file.series]
+    return {page.offset: number for number, page in reversed(list(enumerate(firsts))) if page is not None}

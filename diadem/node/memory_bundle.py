@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from diadem.errors import NotFound, PackageError
+from diadem.hooks.binary import InMemory
 from diadem.model.ports import Listing, RangeReader
 
 
@@ -54,36 +53,4 @@ class MemoryBundle:
 
     def open(self, path: str) -> RangeReader:
         """Random access to a file."""
-        return _Reader(self.read(path, 1 << 62))
-
-
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        """Bytes in the file."""
-        return len(self._data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`."""
-        return self._data[offset : offset + length]
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset`."""
-        data = self.read_at(offset, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to close."""
+        return InMemory(self.read(path, 1 << 62))

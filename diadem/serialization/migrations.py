@@ -97,20 +97,6 @@ def migrated_dataset(dataset: dict[str, Any], steps: Sequence[Migration]) -> dic
     return dataset
 
 
-def migrate(document: Mapping[str, Any], migrations: Sequence[Migration] = MIGRATIONS) -> dict[str, Any]:
-    """A whole record, as `Record.to_dict` gives it, as this version means it. The one given is not changed.
-
-    Raises
-    ------
-    DocumentError
-        It is of a version that cannot be read.
-    """
-    steps = steps_from(document.get("schema"), migrations)
-    head = {key: value for key, value in document.items() if key != "datasets"}
-    datasets = [migrated_dataset(dataset, steps) for dataset in document["datasets"]]
-    return deepcopy({**migrated_head(head, steps), "datasets": datasets})
-
-
 def _version(schema: object) -> Version:
     match = _SCHEMA.match(schema) if isinstance(schema, str) else None
     if match is None:

@@ -24,7 +24,6 @@ __all__ = [
     "admitted",
     "build_record",
     "read_record",
-    "record_dict",
     "validate_dataset",
     "validate_metadata",
     "validate_record",
@@ -61,8 +60,3 @@ def build_record(
         writer.add(dataset)
     writer.finish(omitted=omitted, empty_dirs=empty_dirs)
     return read_record(stream.getvalue(), vendor, sealed=sealed)
-
-
-def record_dict(record: Record) -> dict[str, Any]:
-    """The whole record as plain JSON values, references resolved: `Record.to_dict`."""
-    return record.to_dict()

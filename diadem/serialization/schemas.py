@@ -12,6 +12,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from diadem.errors import DocumentError
+from diadem.model.statement_kinds import KINDS
 
 BASE: Final = "https://diadem-em.org/schemas/"
 RECORD: Final = BASE + "record/1.0.0"
@@ -22,36 +23,7 @@ REPORT: Final = BASE + "report/1.0.0"
 STATEMENT: Final = BASE + "statement/1.0.0"
 POLICY: Final = BASE + "policy/1.0.0"
 #: Kinds of statement whose predicate has a schema: those that this version writes.
-STATEMENT_KINDS: Final = (
-    "acceptance",
-    "amendment",
-    "assessment",
-    "audit",
-    "closure",
-    "corrections",
-    "countersign",
-    "decline",
-    "derivation",
-    "drop",
-    "fixity",
-    "grant",
-    "handover",
-    "head",
-    "ingest",
-    "key",
-    "offer",
-    "peer",
-    "permit",
-    "receipt",
-    "recovery",
-    "relay",
-    "repair",
-    "replicate",
-    "revocation",
-    "rule",
-    "sample",
-    "tombstone",
-)
+STATEMENT_KINDS: Final = tuple(KINDS)
 
 #: Where each schema lies below `schemas/`.
 _FILES: Final[Mapping[str, str]] = {

@@ -1,16 +1,19 @@
 """Dates and times of day as instruments' computers write them: what each text may mean.
 
-Order, separators, names of months and marks of the half of the day are those of the computer's language. Nothing is
-guessed: every reading is given, and an instant or another stamp of the same file decides, or nothing does. The clock
-of the reading machine is never asked.
+Order, separators, names of months and marks of the half of the day are those of the computer's language; `dates.toml`
+beside this module has the words. Nothing is guessed: every reading is given, and an instant or another stamp of the
+same file decides, or nothing does. The clock of the reading machine is never asked.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from typing import Any, Final
 
 #: Years that an acquisition can be of: no digital electron micrograph is older, and clocks have not run on so far.
@@ -27,27 +30,6 @@ _SAME_EVENT: Final = dt.timedelta(days=1, hours=3)
 #: Characters of a text that are looked at.
 _LONGEST: Final = 64
 
-#: Names of months in English, German, French, Italian, Spanish, Portuguese, Dutch, Danish, Norwegian, Swedish, Polish
-#: and Czech; three letters or more of a name will do. What means two months in two languages of the neighbourhood
-#: (``listopad``, ``srpen`` beside Croatian ``srpanj``) is left out.
-_MONTHS: Final = (
-    "january januar jänner janvier gennaio enero janeiro januari stycznia styczeń leden ledna",
-    "february februar feber février febbraio febrero fevereiro februari lutego luty únor února",
-    "march märz maerz mrz mars marzo março maart mrt marts marca marzec březen března",
-    "april avril aprile abril kwietnia kwiecień duben dubna",
-    "may mai maggio mayo maio mei maj maja květen května",
-    "june juni juin giugno junio junho czerwca czerwiec červen června",
-    "july juli juillet luglio julio julho lipca lipiec červenec července",
-    "august août agosto augustus augusti sierpnia sierpień",
-    "september septembre settembre septiembre setiembre setembro września wrzesień září",
-    "october oktober octobre ottobre octubre outubro października październik říjen října",
-    "november novembre noviembre novembro",
-    "december dezember décembre dicembre diciembre dezembro desember grudnia grudzień prosinec prosince",
-)
-_BEFORE_NOON: Final = frozenset({"am", "上午", "午前", "오전", "πμ"})
-_AFTER_NOON: Final = frozenset({"pm", "下午", "午後", "오후", "μμ"})
-#: Words behind a clock that say nothing of the half of the day.
-_NO_MARK: Final = frozenset({"gmt", "h", "uhr", "utc", "z"})
 _NUMBERS: Final = re.compile(r"\d+")
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 #: Numbers of a date without a month's name: more or fewer are no date.
@@ -55,8 +37,8 @@ _THREE: Final = 3
 _DOTTED: Final = re.compile(r"\d{1,2}\.\s*\d{1,2}\.\s*(\d{4}|\d\d)(\D|\Z)")
 _CLOCK: Final = re.compile(r"(\d{1,2})([:.h])(\d\d)(?:(?:\2|m)(\d\d)(?:[.,](\d+))?)?s?")
 #: As the C library writes it, whose language is English on every computer: ``Sat Aug 27 20:54:32 2016``.
-_C_TIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})")
-_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[-+]\d\d:?\d\d)?\Z")
+_C_TIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2} +\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})")
+_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)\s*(Z|[-+]\d\d:?\d\d)?\Z")
 
 
 def _plain(word: str) -> str:
@@ -66,24 +48,26 @@ def _plain(word: str) -> str:
     )
 
 
-def _beginnings() -> Mapping[str, int]:
+@cache
+def _words() -> Mapping[str, Any]:
+    return tomllib.loads(resources.files("diadem.terms").joinpath("dates.toml").read_text("utf-8"))
+
+
+@cache
+def _months() -> Mapping[str, int]:
     """Months by every beginning of their names that is of one month alone, and by the names themselves."""
     found: dict[str, int] = {}
-    for number, names in enumerate(_MONTHS, 1):
-        for name in map(_plain, names.split()):
-            for length in range(3, len(name)):
-                beginning = name[:length]
-                found[beginning] = number if found.get(beginning, number) == number else 0
-    whole = {_plain(name): number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+    whole = {_plain(name): number for number, names in enumerate(_words()["months"], 1) for name in names.split()}
+    for name, number in whole.items():
+        for length in range(3, len(name)):
+            beginning = name[:length]
+            found[beginning] = number if found.get(beginning, number) == number else 0
     return {**found, **whole}
-
-
-_BY_NAME: Final = _beginnings()
 
 
 def month(name: str) -> int | None:
     """Number of a month by its name, or three letters of it or more, in the languages of instruments' computers."""
-    return _BY_NAME.get(_plain(name)) or None
+    return _months().get(_plain(name)) or None
 
 
 def full_year(year: int) -> int:
@@ -94,15 +78,8 @@ def full_year(year: int) -> int:
 def dates(text: str) -> list[dt.date]:
     """What a date may be: one where only one reading is a day, several where the order of its numbers is open.
 
-    Parameters
-    ----------
-    text : str
-        ``27.08.2016``, ``8/27/2016``, ``2016-08-27``, ``27-Aug-16``, ``12 mag 2019``, ``2016年8月27日`` …
-
-    Returns
-    -------
-    list of date
-        Month first before day first. With dots it is day.month.year in every language that writes dots (Unicode CLDR).
+    ``27.08.2016``, ``8/27/2016``, ``2016-08-27``, ``27-Aug-16``, ``12 mag 2019``, ``2016年8月27日`` … Month first comes
+    before day first. With dots it is day.month.year in every language that writes dots (Unicode CLDR).
     """
     text = text[:_LONGEST]
     numbers = _NUMBERS.findall(text)
@@ -137,19 +114,10 @@ def _day(year: str, number: int, day: str) -> dt.date | None:
     return found if found is not None and found.year in YEARS else None
 
 
-def date(text: str) -> dt.date | None:
-    """The day that a text means; None where it is none, or may be two."""
-    found = dates(text)
-    return found[0] if len(found) == 1 else None
-
-
 def clocks(text: str) -> list[dt.time]:
     """What a time of day may be: two readings where a mark beside it is not understood.
 
-    Parameters
-    ----------
-    text : str
-        ``20:55:59.5``, ``8:55:59 PM``, ``08:55:59 p.m.``, ``20.55.59``, ``下午 8:55:59`` …
+    ``20:55:59.5``, ``8:55:59 PM``, ``08:55:59 p.m.``, ``20.55.59``, ``下午 8:55:59`` …
     """
     text = text[:_LONGEST]
     match = _CLOCK.search(text)
@@ -166,12 +134,12 @@ def clocks(text: str) -> list[dt.time]:
 
 def _hours(hour: int, mark: str) -> list[int]:
     """Hours that a number and a mark may mean."""
-    if not mark or hour > 12 or mark in _NO_MARK:
+    if not mark or hour > 12 or mark in _words()["no_mark"]:
         return [hour]
     morning, afternoon = hour % 12, hour % 12 + 12
-    if mark in _BEFORE_NOON:
+    if mark in _words()["before_noon"]:
         return [morning]
-    return [afternoon] if mark in _AFTER_NOON else [morning, afternoon]
+    return [afternoon] if mark in _words()["after_noon"] else [morning, afternoon]
 
 
 def clock(text: str) -> dt.time | None:
@@ -186,36 +154,17 @@ def moments_of(date: str, clock: str) -> list[dt.datetime]:
 
 
 def moment_of(date: str, clock: str, same: dt.datetime | None = None) -> dt.datetime | None:
-    """The local time that a date and a time of day mean.
-
-    Parameters
-    ----------
-    date, clock : str
-        As written.
-    same : datetime, optional
-        The same event by another stamp of the file whose date is unmistakable; it decides between two meanings.
-
-    Returns
-    -------
-    datetime or None
-        None where day and month cannot be told apart.
-    """
+    """The local time that a date and a time of day mean; None where `decided` cannot tell day and month apart."""
     return decided(moments_of(date, clock), same=same)
 
 
 def decided(
     readings: Sequence[dt.datetime], instant: dt.datetime | None = None, same: dt.datetime | None = None
 ) -> dt.datetime | None:
-    """The one local time that can be.
+    """The one of several readings that can be; None where nothing decides.
 
-    Parameters
-    ----------
-    readings : sequence of datetime
-        Of `moments_of`.
-    instant : datetime, optional
-        The moment in UTC, from the same file: only one reading may have an offset from it that can exist.
-    same : datetime, optional
-        See `moment_of`.
+    `instant` is the moment in UTC, from the same file: only one reading may have an offset from it that can exist.
+    `same` is the same event by another stamp of the file, whose date is unmistakable.
     """
     if len(readings) > 1 and instant is not None:
         readings = [local for local in readings if offset_of(local, instant) is not None]
@@ -258,27 +207,16 @@ def _sane(start: dt.datetime, passed: dt.timedelta | None) -> dt.datetime | None
 def c_time(text: str) -> dt.datetime | None:
     """A time as C's `ctime` writes it, ``Sat Aug 27 20:54:32 2016``, or None."""
     match = _C_TIME.match(text.strip())
-    if match is None or not (number := month(match[1])):
-        return None
-    try:
-        day = dt.date(int(match[6]), number, int(match[2]))
-        return dt.datetime.combine(day, dt.time(int(match[3]), int(match[4]), int(match[5])))
-    except ValueError:
-        return None
+    return moment_of(f"{match[1]} {match[3]}", match[2]) if match is not None else None
 
 
 def iso(text: Any) -> dt.datetime | None:
     """A time of ISO 8601, with an offset where one is written; fractions beyond microseconds are cut off."""
     match = _ISO.match(str(text).strip())
-    if match is None:
-        return None
-    fraction = (match[3] or "")[:7]
-    offset = (match[4] or "").replace("Z", "+00:00")
     try:
-        found = dt.datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction.ljust(7, '0') if fraction else ''}{offset}")
+        return dt.datetime.fromisoformat(match[1] + (match[2] or "")) if match is not None else None
     except ValueError:
         return None
-    return found.astimezone(dt.UTC) if match[4] == "Z" else found
 
 
 def exif(text: Any) -> dt.datetime | None:
@@ -291,12 +229,5 @@ def exif(text: Any) -> dt.datetime | None:
 
 def text_of(moment: dt.datetime) -> str:
     """RFC 3339, without trailing zeros in fractions of a second, ``Z`` for UTC."""
-    base = moment.strftime("%Y-%m-%dT%H:%M:%S") if moment.year > 999 else ""
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    if moment.tzinfo is None:
-        return base + fraction
-    if moment.tzinfo is dt.UTC:
-        return base + fraction + "Z"
-    minutes = round((moment.utcoffset() or dt.timedelta()).total_seconds() / 60)
-    sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
-    return f"{base}{fraction}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+    text = re.sub(r"(\.\d*[1-9])0+(?!\d)", r"\1", moment.isoformat())
+    return text.removesuffix("+00:00") + "Z" if moment.tzinfo is dt.UTC else text

@@ -92,10 +92,8 @@ class Field:
         """What it can hold, in words, as far as it can be said so."""
         if self.words or "description" in self.schema:
             return str(self.schema.get("description") or f"It is one of {', '.join(self.words[:20])}.")
-        low = [f"more than {self.above:g}"] if self.above is not None else []
-        low += [f"at least {self.least:g}"] if self.least is not None else []
-        high = [f"at most {self.most:g}"] if self.most is not None else []
-        within = " and ".join([*low, *high])
+        limits = {"more than": self.above, "at least": self.least, "at most": self.most}
+        within = " and ".join(f"{words} {limit:g}" for words, limit in limits.items() if limit is not None)
         unit = f", in {self.unit}" if self.unit != "1" else ""
         return f"It is {within}{unit}." if within else ""
 
@@ -104,19 +102,16 @@ class Field:
         return bool(_validator(self.key).is_valid(value))
 
 
+@cache
 def all_fields() -> Mapping[str, Field]:
     """Every field of this version by its key, in the order of the file."""
-    return _fields()
+    groups = {name: group for name, group in _document().items() if name not in ("first", "makers", "types")}
+    stated = {f"{group}.{name}": told for group, fields in groups.items() for name, told in fields.items()}
+    return MappingProxyType({key: _field(key, told) for key, told in stated.items()})
 
 
 def field(key: str) -> Field:
-    """One field.
-
-    Raises
-    ------
-    UnknownField
-        There is none of this key; the error names those that come close.
-    """
+    """One field. Raises `UnknownField`, which names those that come close."""
     require_known(key, all_fields())
     return all_fields()[key]
 
@@ -201,13 +196,6 @@ def close_matches(key: str, known: Collection[str]) -> list[str]:
 @cache
 def _document() -> Mapping[str, Any]:
     return tomllib.loads(resources.files("diadem.terms").joinpath("fields.toml").read_text("utf-8"))
-
-
-@cache
-def _fields() -> Mapping[str, Field]:
-    groups = {name: group for name, group in _document().items() if name not in ("first", "makers", "types")}
-    stated = {f"{group}.{name}": told for group, fields in groups.items() for name, told in fields.items()}
-    return MappingProxyType({key: _field(key, told) for key, told in stated.items()})
 
 
 def _field(key: str, told: Mapping[str, Any]) -> Field:

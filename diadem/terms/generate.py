@@ -57,36 +57,18 @@ def _text(node: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n        }"
 
 
-def page() -> str:
-    """The text of docs/fields.md."""
-    lines = [_HEAD]
+def page(text: str) -> str:
+    """The text of docs/fields.md with the tables as they are now."""
+    head, elsewhere = text.partition("## ")[0], text.partition("## Elsewhere")[2].partition("\n| `")[0]
+    lines = [head.removesuffix("\n")]
     groups = dict.fromkeys(key.partition(".")[0] for key in sorted(all_fields()))
     for group in groups:
         lines += [f"## {group}", "", "| field | what it says | what it holds |", "|---|---|---|"]
         lines += [_row(all_fields()[key]) for key in sorted(all_fields()) if key.partition(".")[0] == group]
         lines += [""]
-    lines += [_ELSEWHERE]
+    lines += [f"## Elsewhere{elsewhere}"]
     lines += [_row_elsewhere(all_fields()[key]) for key in sorted(all_fields()) if terms(all_fields()[key])]
     return "\n".join(lines) + "\n"
-
-
-_HEAD = """# Fields
-
-What a record can say, and what it means by it. This page is made from `diadem/terms/fields.toml`, as the schema, the
-short names of a [search](search.md), the labels of pages and the places in HyperSpy's metadata are; a change of a
-meaning, a bound or a term is a change of that file.
-
-Unknown is absent: no field is ever 0 or empty because nobody measured. A value is in the one unit of its field, and
-keeps beside it where it was read and what stood there. *Doubted* values stay in the record, with an issue beside them.
-"""
-_ELSEWHERE = """## Elsewhere
-
-Terms of the [EM Glossary](https://purls.helmholtz-metadaten.de/emg/); paths below `ENTRY` of NXem, whose categories of
-units hold the record's own unit; places in HyperSpy's metadata, with the unit there: `*` is
-`Acquisition_instrument.TEM` or `.SEM`. What stands in brackets is only read or only written.
-
-| field | EM Glossary | NXem | HyperSpy |
-|---|---|---|---|"""
 
 
 def _row(field: Field) -> str:
@@ -113,4 +95,4 @@ def _place(leaf: Leaf) -> str:
 
 if __name__ == "__main__":
     SCHEMA.write_text(with_fields(SCHEMA.read_text("utf-8")), "utf-8", newline="\n")
-    PAGE.write_text(page(), "utf-8", newline="\n")
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8", newline="\n")

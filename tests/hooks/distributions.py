@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+
+from diadem.hooks.manifest import offers, required
+from diadem.hooks.offers import FieldsOffer
 
 
 def install(
@@ -39,6 +43,11 @@ def install(
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
     (about / "entry_points.txt").write_text(f"[diadem]\n{module} = {entry or module}\n", encoding="utf-8")
     return name
+
+
+def fields_of(package: str) -> Sequence[FieldsOffer]:
+    """What a package's `formats.toml` offers of metadata."""
+    return [offer for offer in offers(required(package)) if isinstance(offer, FieldsOffer)]
 
 
 #: What a module of a plugin begins with.

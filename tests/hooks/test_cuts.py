@@ -12,7 +12,8 @@ import pytest
 from diadem.errors import PluginError
 from diadem.hooks.cuts import cutter
 from diadem.hooks.fields import Block
-from diadem.hooks.manifest import document, fields_of
+from diadem.hooks.manifest import document
+from tests.hooks.distributions import fields_of
 from tests.plugins.tiff.files import write
 
 Cut = Callable[..., Iterator[Block]]

@@ -11,9 +11,8 @@ import pytest
 
 from diadem.hooks.inventory import PluginSummary, summaries
 from diadem.hooks.manager import Offers, bundled, collect
-from diadem.hooks.manifest import fields_of
 from diadem.hooks.offers import KINDS, CheckOffer, FieldsOffer, Group, Magic
-from tests.hooks.distributions import install
+from tests.hooks.distributions import fields_of, install
 
 EVERYTHING = """
 [[format]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.serialization import record_reading
-from diadem.serialization.record_json import read_record, record_dict
+from diadem.serialization.record_json import read_record
 from tests.serialization.record_documents import session_image, written
 
 GOOD = written([session_image(index) for index in range(4)])
@@ -73,7 +73,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_records_are_refused(name: str) -> None:
     with pytest.raises(DocumentError):
-        record_dict(read_record(HOSTILE[name]))
+        read_record(HOSTILE[name]).to_dict()
 
 
 def test_a_list_hidden_in_the_head_is_not_taken_for_the_datasets() -> None:
@@ -99,7 +99,7 @@ def test_a_large_record_in_a_foreign_layout_is_refused(monkeypatch: pytest.Monke
 def test_damage_is_refused_or_reads_as_valid(at: int, patch: bytes, cut: int) -> None:
     damaged = GOOD[:at] + patch + GOOD[at + cut :]
     try:
-        whole = record_dict(read_record(damaged))
+        whole = read_record(damaged).to_dict()
     except DocumentError:
         return
     read_record(json.dumps(whole).encode())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import DocumentError
-from diadem.serialization.migrations import MIGRATIONS, SCHEMA, Migration, migrate, steps_from
+from diadem.serialization.migrations import MIGRATIONS, SCHEMA, Migration, migrated_dataset, migrated_head, steps_from
 from diadem.serialization.record_json import read_record, validate_record, write_record
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -40,6 +40,13 @@ PAST = (
     Migration((0, 9), (1, 0), dataset=_volts),
     Migration((0, 8), (0, 9), head=_people),
 )
+
+
+def migrate(document: dict[str, Any]) -> dict[str, Any]:
+    """A whole record as this version means it."""
+    steps = steps_from(document["schema"], PAST)
+    head = migrated_head({key: value for key, value in document.items() if key != "datasets"}, steps)
+    return {**head, "datasets": [migrated_dataset(dataset, steps) for dataset in document["datasets"]]}
 
 
 @pytest.mark.parametrize("version", ["0.8.0", "0.9.0", "1.0.0", "1.7.0"])
@@ -76,7 +83,7 @@ def test_the_original_is_not_touched() -> None:
     whole["datasets"] = whole["datasets"][:1]  # the only one without references
     del whole["shared"]
     before = deepcopy(whole)
-    found = migrate(whole, PAST)
+    found = migrate(whole)
     assert whole == before
     assert found["schema"] == SCHEMA
     assert "operators" not in found

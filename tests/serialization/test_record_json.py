@@ -16,7 +16,6 @@ from diadem.serialization.record_json import (
     RecordWriter,
     build_record,
     read_record,
-    record_dict,
     validate_record,
     write_record,
 )
@@ -35,7 +34,7 @@ def test_what_is_written_is_read(datasets: list[dict[str, Any]]) -> None:
     before = canonical(datasets)
     data = written(datasets)
     record = read_record(data)
-    whole = record_dict(record)
+    whole = record.to_dict()
     assert canonical(datasets) == before
     assert canonical(whole["datasets"]) == before
     assert [canonical(item.document) for item in record.datasets] == [canonical(item) for item in datasets]
@@ -48,7 +47,7 @@ def test_what_is_written_is_read(datasets: list[dict[str, Any]]) -> None:
 def test_another_layout_of_the_same_document_reads_the_same(datasets: list[dict[str, Any]]) -> None:
     data = written(datasets)
     for text in (json.dumps(json.loads(data), indent=0), json.dumps(json.loads(data), indent=2, sort_keys=True)):
-        assert record_dict(read_record(text.encode())) == record_dict(read_record(data))
+        assert read_record(text.encode()).to_dict() == read_record(data).to_dict()
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)
@@ -196,8 +195,8 @@ def test_keys_of_a_later_minor_version_are_kept_and_written_back() -> None:
     assert record.datasets[1].value("beam.colour") == "blue"
     stream = BytesIO()
     write_record(stream, record)
-    whole = record_dict(read_record(stream.getvalue()))
-    assert whole == record_dict(record)
+    whole = read_record(stream.getvalue()).to_dict()
+    assert whole == record.to_dict()
     assert whole["provenance"] == {"new": [1, 2.0]}
     assert whole["schema"] == "diadem-record/1.7.0"
     assert whole["session"]["mood"] == "good"
@@ -208,7 +207,7 @@ def test_keys_of_a_later_minor_version_are_kept_and_written_back() -> None:
 
 def test_the_dictionary_shares_nothing() -> None:
     record = read_record(written([session_image(index) for index in range(4)]))
-    whole = record_dict(record)
+    whole = record.to_dict()
     whole["datasets"][2]["fields"]["instrument.model"][0]["value"] = "changed"
     assert whole["datasets"][3]["fields"]["instrument.model"][0]["value"] == "Talos F200X"
     assert record.value("instrument.model") == "Talos F200X"

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, laid_out
 from diadem.hooks.times import moments
@@ -35,31 +36,7 @@ _FERMIUM = 100
 #: Bytes of a spectrum's header to the end of the elements' list.
 SPECTRUM_SIZE = 736
 
-#: Name, place and code in `struct` of a spectrum's values.
-_SPECTRUM: Sequence[tuple[str, int, str]] = (
-    ("fVersion", 0, "f"), ("aVersion", 4, "f"), ("collectDateYear", 16, "h"), ("collectDateDay", 18, "B"),
-    ("collectDateMon", 19, "B"), ("collectTimeMin", 20, "B"), ("collectTimeHour", 21, "B"),
-    ("collectTimeHund", 22, "B"), ("collectTimeSec", 23, "B"), ("fileSize", 24, "i"), ("dataStart", 28, "i"),
-    ("numPts", 32, "h"), ("intersectingDist", 34, "h"), ("workingDist", 36, "h"), ("scaleSetting", 38, "h"),
-    ("spectrumLabel", 64, "256s"), ("evPerChan", 384, "i"), ("ADCTimeConstant", 388, "h"), ("analysisType", 390, "h"),
-    ("preset", 392, "f"), ("analyzerType", 444, "I"), ("startEnergy", 448, "f"), ("endEnergy", 452, "f"),
-    ("liveTime", 456, "f"), ("tilt", 460, "f"), ("takeoff", 464, "f"), ("detReso", 472, "f"), ("detectType", 476, "I"),
-    ("azimuth", 508, "f"), ("elevation", 512, "f"), ("kV", 532, "f"), ("numElem", 638, "h"),
-)  # fmt: skip
-#: Name and code of an image description's values, one after the other.
-_IMAGE: Sequence[tuple[str, str]] = (
-    ("version", "H"), ("imageType", "H"), ("label", "8s"), ("sMin", "H"), ("sMax", "H"), ("color", "H"),
-    ("presetMode", "H"), ("presetTime", "I"), ("dataType", "H"), ("timeConstantOld", "H"), ("reserved1", "h"),
-    ("roiStartChan", "H"), ("roiEndChan", "H"), ("userMin", "h"), ("userMax", "h"), ("iADC", "H"), ("reserved2", "h"),
-    ("iBits", "H"), ("nReads", "H"), ("nFrames", "H"), ("fDwell", "f"), ("accV", "H"), ("tilt", "h"), ("takeoff", "h"),
-    ("mag", "I"), ("wd", "H"), ("mppX", "f"), ("mppY", "f"), ("nTextLines", "H"), ("charText", "128s"),
-)  # fmt: skip
-_MAPS: Sequence[tuple[str, str]] = (
-    ("tag", "16s"), ("version", "i"), ("nSpectra", "i"), ("nPoints", "i"), ("nLines", "I"), ("nChannels", "I"),
-    ("countBytes", "I"), ("dataOffset", "I"), ("nFrames", "I"), ("fName", "120s"),
-)  # fmt: skip
-
-IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout)) for layout in (_IMAGE, _MAPS))
+_SPECTRUM, _IMAGE, _MAPS = (Structure("diadem.plugins.edax", name) for name in ("spc", "ipr", "spd"))
 #: Whole numbers that stand for hundredths of a millimetre.
 _HUNDREDTHS = ("intersectingDist", "workingDist", "scaleSetting")
 
@@ -122,7 +99,7 @@ def read_spectrum(data: bytes) -> dict[str, Any] | None:
     """The header of an ``.spc`` file; distances in mm; None where the file is no spectrum of EDAX."""
     if len(data) < SPECTRUM_SIZE:
         return None
-    header = {name: _plain(struct.unpack_from("<" + code, data, place)[0]) for name, place, code in _SPECTRUM}
+    header = _SPECTRUM.read(data, text=_plain)
     known = _SPECTRA[0] <= header["fVersion"] < _SPECTRA[1] and SPECTRUM_SIZE <= header["dataStart"] < 1 << 16
     if not known or not 0 < header["numPts"] <= _MOST_CHANNELS:
         return None
@@ -136,7 +113,7 @@ def read_spectrum(data: bytes) -> dict[str, Any] | None:
 
 def read_image(data: bytes) -> dict[str, Any] | None:
     """The header of an ``.ipr`` file, ``accV`` in kV; None where the file is none."""
-    header = _packed(data, _IMAGE) if len(data) >= IMAGE_SIZE else {"version": 0}
+    header = _IMAGE.read(data, text=_plain) if len(data) >= _IMAGE.size else {"version": 0}
     if header["version"] not in _IMAGES:
         return None
     return {**header, "accV": header["accV"] / 10}
@@ -144,18 +121,11 @@ def read_image(data: bytes) -> dict[str, Any] | None:
 
 def read_map(data: bytes) -> dict[str, Any] | None:
     """The header of an ``.spd`` or ``.lsd`` file; None where the file is none."""
-    return _packed(data, _MAPS) if len(data) >= MAP_SIZE and data.startswith(_MAP) else None
+    return _MAPS.read(data, text=_plain) if len(data) >= _MAPS.size and data.startswith(_MAP) else None
 
 
-def _packed(data: bytes, layout: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    values = struct.unpack_from("<" + "".join(code for _, code in layout), data)
-    return {name: _plain(value) for (name, _), value in zip(layout, values, strict=True)}
-
-
-def _plain(value: Any) -> Any:
-    """A text up to its first zero, "" where that is no text but what was left in memory; numbers as they are."""
-    if not isinstance(value, bytes):
-        return value
+def _plain(value: bytes) -> str:
+    """A text up to its first zero, "" where that is no text but what was left in memory."""
     text = value.partition(b"\0")[0].strip()
     return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else ""
 

@@ -8,14 +8,14 @@ reader has found them out.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from ctypes import c_float
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor
+from diadem.hooks.binary import Cursor, Structure
 from diadem.hooks.fields import Found, Tree
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import from_ole
@@ -48,20 +48,8 @@ _PORT = "ﾎﾟｰﾄ"
 COUNTS = 458
 #: Bytes of a spectrum's file, channels that it can have, elements and lines of an element that it can list.
 _LARGEST_SPECTRUM, MOST_CHANNELS, _MOST_LISTED = 1 << 22, 1 << 16, 256
-#: Name, place and code in `struct` of the header's values.
-_HEADER: Sequence[tuple[str, int, str]] = (
-    ("filedate", 10, "d"), ("sp_name", 18, "80s"), ("username", 98, "32s"), ("Esc", 226, "d"), ("Fano F", 234, "d"),
-    ("E Noise", 242, "d"), ("CH Res", 250, "d"), ("live time", 258, "d"), ("real time", 266, "d"),
-    ("DeadTime", 274, "d"), ("CountRate", 282, "d"), ("CoefA", 362, "d"), ("CoefB", 370, "d"), ("State", 378, "32s"),
-    ("Tpl", 422, "32s"), ("NumCH", 454, "i"),
-)  # fmt: skip
-#: Name and code of the parameters, one after the other; "" is passed over.
-_PARAMETERS: Sequence[tuple[str, str]] = (
-    ("DetT", "16s"), ("SEM", "16s"), ("Port", "16s"), ("AccKV", "d"), ("AccNA", "d"), ("", "38s"), ("MnKaRES", "d"),
-    ("WorkD", "d"), ("InsD", "d"), ("XtiltAng", "d"), ("TakeAng", "d"), ("IncAng", "d"), ("", "4s"), ("ScanSize", "d"),
-    ("DT_64", "H"), ("DT_128", "H"), ("DT_256", "H"), ("DT_512", "H"), ("DT_1K", "H"), ("DetH", "d"), ("DirAng", "d"),
-    ("XtalAng", "d"), ("ElevAng", "d"), ("ValidSize", "d"),
-)  # fmt: skip
+#: A spectrum's header, and its parameters behind the lists of elements.
+_HEADER, _PARAMETERS = (Structure("diadem.plugins.jeol", name) for name in ("eds", "eds-parameters"))
 _BEFORE_PARAMETERS = 5
 
 
@@ -241,7 +229,7 @@ def _spectrum(cursor: Cursor, reader: RangeReader, name: str) -> Header:
     if reader.size > _LARGEST_SPECTRUM:
         raise NotJeol("too large for a spectrum of JEOL", where=name)
     head = cursor.take(COUNTS)
-    header = {key: _plain(struct.unpack_from("<" + code, head, place)[0]) for key, place, code in _HEADER}
+    header = _HEADER.read(head, text=_plain)
     if from_ole(header["filedate"]) is None:
         raise NotJeol("no date where a spectrum of JEOL has one", where=name)
     channels = header["NumCH"]
@@ -262,8 +250,7 @@ def _footer(cursor: Cursor) -> dict[str, Any]:
     if results := _count(cursor):
         cursor.skip(struct.calcsize("<3id2i") + results * struct.calcsize("<iH2i5d16s5d2id"))
     if cursor.unpack("<i")[0] == _BEFORE_PARAMETERS:
-        told = ((name, _plain(cursor.unpack("<" + code)[0])) for name, code in _PARAMETERS)
-        footer["Parameters"] = {name: value for name, value in told if name}
+        footer["Parameters"] = _PARAMETERS.read(cursor.take(_PARAMETERS.size), text=_plain)
     return footer
 
 

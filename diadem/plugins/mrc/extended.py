@@ -9,10 +9,10 @@ FEI1 and FEI2 have one record for each section. Members, units and the masks tha
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diadem.hooks.binary import single
+from diadem.hooks.binary import Structure, single, up_to_zero
 from diadem.hooks.fields import Found, Tree
 
 Trees = list[dict[str, Any]]
@@ -31,32 +31,8 @@ def parse(data: bytes, header: Mapping[str, Any]) -> tuple[str, Trees]:
 
 # -- FEI1 and FEI2 -------------------------------------------------------------------------------------------------
 
-#: Members of the first 768 bytes: name and code of `struct`. The members between two masks have a bit each in the first
-#: of the two, but the sizes and masks themselves; "6x" are six members without a name.
-FEI_MEMBERS: Sequence[tuple[str, str]] = (
-    ("Metadata size", "i"), ("Metadata version", "i"), ("Bitmask 1", "I"), ("Timestamp", "d"),
-    ("Microscope type", "16s"), ("D-Number", "16s"), ("Application", "16s"), ("Application version", "16s"),
-    ("HT", "d"), ("Dose", "d"), ("Alpha tilt", "d"), ("Beta tilt", "d"), ("X-Stage", "d"), ("Y-Stage", "d"),
-    ("Z-Stage", "d"), ("Tilt axis angle", "d"), ("Dual axis rotation", "d"), ("Pixel size X", "d"),
-    ("Pixel size Y", "d"), *((f"Unused {number}", "d") for number in range(1, 7)), ("Defocus", "d"),
-    ("STEM Defocus", "d"), ("Applied defocus", "d"), ("Instrument mode", "i"), ("Projection mode", "i"),
-    ("Objective lens mode", "16s"), ("High magnification mode", "16s"), ("Probe mode", "i"), ("EFTEM On", "?"),
-    ("Magnification", "d"), ("Bitmask 2", "I"), ("Camera length", "d"), ("Spot index", "i"),
-    ("Illuminated area", "d"), ("Intensity", "d"), ("Convergence angle", "d"), ("Illumination mode", "16s"),
-    ("Wide convergence angle range", "?"), ("Slit inserted", "?"), ("Slit width", "d"),
-    ("Acceleration voltage offset", "d"), ("Drift tube voltage", "d"), ("Energy shift", "d"), ("Shift offset X", "d"),
-    ("Shift offset Y", "d"), ("Shift X", "d"), ("Shift Y", "d"), ("Integration time", "d"), ("Binning Width", "i"),
-    ("Binning Height", "i"), ("Camera name", "16s"), ("Readout area left", "i"), ("Readout area top", "i"),
-    ("Readout area right", "i"), ("Readout area bottom", "i"), ("Ceta noise reduction", "?"),
-    ("Ceta frames summed", "i"), ("Direct detector electron counting", "?"), ("Direct detector align frames", "?"),
-    *((f"Camera param reserved {number}", "i") for number in range(4)), ("Bitmask 3", "I"),
-    *((f"Camera param reserved {number}", "i") for number in range(4, 10)), ("Phase Plate", "?"),
-    ("STEM Detector name", "16s"), ("Gain", "d"), ("Offset", "d"),
-    *((f"STEM param reserved {number}", "i") for number in range(5)), ("Dwell time", "d"), ("Frame time", "d"),
-    ("Scan size left", "i"), ("Scan size top", "i"), ("Scan size right", "i"), ("Scan size bottom", "i"),
-    ("Full scan FOV X", "d"), ("Full scan FOV Y", "d"),
-)  # fmt: skip
-_CODES = "<" + "".join(code for _, code in FEI_MEMBERS)
+#: Members of the first 768 bytes.
+_FEI = Structure("diadem.plugins.mrc", "fei")
 _SIZES = {"FEI1": 768, "FEI2": 888}
 #: What may move in a series, and is then none of the stack.
 _MOVING = ("X-Stage", "Y-Stage", "Z-Stage", "Alpha tilt", "Beta tilt", "Defocus")
@@ -78,10 +54,9 @@ def fei_records(data: bytes, kind: str, sections: int) -> Trees:
 
 def _record(data: bytes, place: int) -> dict[str, Any]:
     """Members that are filled in."""
-    values = struct.unpack_from(_CODES, data, place)
     found: dict[str, Any] = {}
     mask, bit = 0, 0
-    for (name, _), value in zip(FEI_MEMBERS, values, strict=True):
+    for name, value in _FEI.read(data, place, text=lambda raw: up_to_zero(raw).strip()).items():
         if name.startswith("Bitmask"):
             mask, bit = value, 0
             found[name] = value
@@ -89,21 +64,16 @@ def _record(data: bytes, place: int) -> dict[str, Any]:
             found[name] = value
         else:
             if mask >> bit & 1:
-                found[name] = _plain(value)
+                found[name] = value
             bit += 1
     return found
 
 
-def _plain(value: Any) -> Any:
-    return value.split(b"\0", 1)[0].decode("latin-1").strip() if isinstance(value, bytes) else value
-
-
 # -- FEI's first: 1024 records of 128 bytes, whose first numbers of 32 bits are known --------------------------------
 
-_EARLY = (
-    "a_tilt", "b_tilt", "x_stage", "y_stage", "z_stage", "x_shift", "y_shift", "defocus", "exp_time", "mean_int",
-    "tilt_axis", "pixel_size", "magnification", "ht", "binning", "appliedDefocus",
-)  # fmt: skip
+_EARLY = Structure("diadem.plugins.mrc", "fei-early")
+#: What may differ between sections: where the stage is in another place at the last one, no place is that of the stack.
+_STAGE = ("a_tilt", "b_tilt", "x_stage", "y_stage", "z_stage")
 #: Bytes of all records.
 EARLY_SIZE = 1024 * 128
 #: Metres of a stage's travel, and micrometres beyond which a position is none in metres.
@@ -115,11 +85,10 @@ def fei_early(data: bytes, sections: int = 1) -> dict[str, float]:
     if len(data) != EARLY_SIZE:
         return {}
     first, last = (
-        dict(zip(_EARLY, map(single, struct.unpack_from("<16f", data, place)), strict=True))
+        {name: single(value) for name, value in _EARLY.read(data, place).items()}
         for place in (0, 128 * (min(max(sections, 1), 1024) - 1))
     )
-    # where the stage is in another place at the last section, no place is that of the stack
-    moved = {name for name in _EARLY[:5] if first[name] != last[name]}
+    moved = {name for name in _STAGE if first[name] != last[name]}
     found = {name: value for name, value in first.items() if name not in moved}
     return found if 1e-12 < found["pixel_size"] < 1e-4 and 1 <= found["magnification"] < 1e8 else {}
 

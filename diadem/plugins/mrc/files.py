@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks.binary import Structure, up_to_zero
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, laid_out
 from diadem.model.layout import ArrayLayout
@@ -26,6 +27,7 @@ HEADER = 1024
 #: Bytes of an extended header, and of MRCZ's JSON, that are read.
 _LONGEST, _LONGEST_JSON = 16 << 20, 8 << 20
 _LABELS, _LABEL = 10, 80
+_MEMBERS = Structure("diadem.plugins.mrc", "header")
 _TYPES = {0: "|u1", 1: "<i2", 2: "<f4", 4: "<c8", 6: "<u2", 12: "<f2"}
 #: Bytes of a pixel by its mode; 101 packs two pixels into a byte.
 _BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
@@ -72,24 +74,15 @@ def header(data: bytes) -> dict[str, Any]:
     if len(data) < HEADER:
         return {}
     order = "<" if 0 <= struct.unpack_from("<i", data, 12)[0] < 1 << 16 else ">"
-    size = struct.unpack_from(f"{order}4i", data)
-    counts = struct.unpack_from(f"{order}3i", data, 28)
-    cell = struct.unpack_from(f"{order}6f", data, 40)
-    extended = struct.unpack_from(f"{order}i", data, 92)[0]
-    if min(size[:3]) < 1 or not 0 <= size[3] < 200 or extended < 0:
+    found = _MEMBERS.read(data, order=order, text=lambda raw: raw.rstrip(b"\0 ").decode("ascii", "replace"))
+    labels = min(max(found.pop("NLABL"), 0), _LABELS)
+    if min(found[name] for name in ("NX", "NY", "NZ")) < 1 or not 0 <= found["MODE"] < 200 or found["NSYMBT"] < 0:
         return {}
-    labels = min(max(struct.unpack_from(f"{order}i", data, 220)[0], 0), _LABELS)
     texts = [data[224 + _LABEL * number :][:_LABEL] for number in range(labels)]
     return {
-        **dict(zip(("NX", "NY", "NZ", "MODE"), size, strict=True)),
-        **dict(zip(("MX", "MY", "MZ"), counts, strict=True)),
-        "CELLA": list(cell[:3]),
-        "CELLB": list(cell[3:]),
-        "NSYMBT": extended,
-        "EXTTYPE": data[104:108].rstrip(b"\0 ").decode("ascii", "replace"),
-        **dict(zip(("NINT", "NREAL"), struct.unpack_from(f"{order}2h", data, 128), strict=True)),
+        **found,
         "byte order": order,
-        "LABEL": [text.split(b"\0", 1)[0].decode("latin-1").strip() for text in texts],
+        "LABEL": [up_to_zero(text).strip() for text in texts],
     }
 
 

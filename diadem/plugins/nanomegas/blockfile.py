@@ -6,22 +6,15 @@ NanoMEGAS' own ASTAR reading what it writes). The header has 240 bytes; each pat
 
 from __future__ import annotations
 
-import struct
 from pathlib import PurePosixPath
 from typing import Any
 
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis
 from diadem.model.layout import ArrayLayout, steps
 
-_NAMES = (
-    "ID", "MAGIC", "Data_offset_1", "Data_offset_2", "UNKNOWN1", "DP_SZ", "DP_rotation", "NX", "NY", "Scan_rotation",
-    "SX", "SY", "Beam_energy", "SDP", "Camera_length", "Acquisition_time",
-)  # fmt: skip
-_FORM = struct.Struct("<6sHIII5HddIHId")
-#: Eight numbers that centre the patterns and fourteen that undo their distortion.
-_CORRECTIONS = struct.Struct("<8d14d")
-_SIZE = _FORM.size + _CORRECTIONS.size
+_HEADER = Structure("diadem.plugins.nanomegas", "block-file")
 _MAGIC = 0x0102
 #: Before each pattern: this mark and the number of the pattern.
 _MARK, _BEFORE = b"\xaa\x55", 6
@@ -32,10 +25,11 @@ _LONGEST = 1 << 16
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a block file; one that is not whole, or not as usual, the reader is asked for."""
     reader = files[files.entry]
-    head = reader.read_at(0, _SIZE)
+    head = reader.read_at(0, _HEADER.size)
     tree = parse(head)
     if tree is None:
-        return Opened(files.signals(), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
+        short = head.startswith(b"IMGBLO") and len(head) < _HEADER.size
+        return Opened(files.signals(), size=_HEADER.size if short else 0)
     head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
     edge, columns, rows = tree["DP_SZ"], tree["NX"], tree["NY"]
@@ -60,15 +54,12 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 def parse(head: bytes) -> dict[str, Any] | None:
     """Header and note by name; None where the file is no block file."""
-    if len(head) < _SIZE:
+    if len(head) < _HEADER.size:
         return None
-    tree: dict[str, Any] = dict(zip(_NAMES, _FORM.unpack_from(head), strict=True))
-    if tree["ID"] != b"IMGBLO" or tree["MAGIC"] != _MAGIC or tree["Data_offset_1"] < _SIZE:
+    tree = _HEADER.read(head)
+    if tree["ID"] != "IMGBLO" or tree["MAGIC"] != _MAGIC or tree["Data_offset_1"] < _HEADER.size:
         return None
-    tree["ID"] = "IMGBLO"
-    corrections = _CORRECTIONS.unpack_from(head, _FORM.size)
-    tree["Centering"], tree["Distortion"] = list(corrections[:8]), list(corrections[8:])
-    note = head[_SIZE : tree["Data_offset_1"]].partition(b"\0")[0].decode("latin-1")
+    note = head[_HEADER.size : tree["Data_offset_1"]].partition(b"\0")[0].decode("latin-1")
     tree["Note"] = note
     lines = (line.partition(":") for line in note.splitlines())
     tree["Notes"] = {name.strip(): value.strip() for name, _, value in lines if value.strip()}

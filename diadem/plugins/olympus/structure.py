@@ -10,21 +10,18 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.text import decode, ini
 from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.hooks.times import moments
 
 _KIND = "olympus-tiff"
-#: Magic; second, minute, hour, day, month from 0, years since 1900, day of the week, as C's `struct tm` has them; name,
-#: number of entries.
-_HEADER = struct.Struct("<4s4x7h4x32sH")
+_HEADER, _GENERAL = (Structure("diadem.plugins.olympus", name) for name in ("header", "general"))
 #: Type, count and offset of an entry.
 _ENTRY = struct.Struct("<hhI")
 #: Entries that are looked at; real files have a handful.
 _MOST = 256
-#: Exponent of the unit of length, pixel sizes, magnification, names of the camera and of the kind of picture.
-_GENERAL = struct.Struct("<10xh2d8xd2x34s32s")
 
 
 def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
@@ -44,22 +41,15 @@ def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
     head = file.bytes_at(start, _HEADER.size)
     if len(head) < _HEADER.size or not head.startswith(b"SIS0"):
         return
-    _, second, minute, hour, day, month, year, weekday, name, count = _HEADER.unpack(head)
-    data = file.bytes_at(start, _HEADER.size + min(count, _MOST) * _ENTRY.size)
-    tree["OlympusSIS"] = {
-        "name": _name(name), "year": year + 1900, "month": month + 1, "day": day, "hour": hour, "minute": minute,
-        "second": second, "weekday": weekday,
-    }  # fmt: skip
+    known = _HEADER.read(head, text=_name)
+    data = file.bytes_at(start, _HEADER.size + min(known.pop("entries"), _MOST) * _ENTRY.size)
+    tree["OlympusSIS"] = {**known, "year": known["year"] + 1900, "month": known["month"] + 1}
     yield piece(_KIND, page, "OlympusSIS", data, start)
     entries = data[_HEADER.size : _HEADER.size + len(data[_HEADER.size :]) // _ENTRY.size * _ENTRY.size]
     for kind, _, offset in _ENTRY.iter_unpack(entries):
         general = file.bytes_at(offset, _GENERAL.size) if kind == 1 else b""
         if len(general) == _GENERAL.size and "general" not in tree["OlympusSIS"]:
-            exponent, width, height, magnification, camera, picture = _GENERAL.unpack(general)
-            tree["OlympusSIS"]["general"] = {
-                "lenexp": exponent, "xcal": width, "ycal": height, "magnification": magnification,
-                "cameraname": _name(camera), "picturetype": _name(picture),
-            }  # fmt: skip
+            tree["OlympusSIS"]["general"] = _GENERAL.read(general, text=_name)
             yield piece(_KIND, page, "OlympusSIS/general", general, offset)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,25 +17,13 @@ from typing import Any
 import numpy as np
 
 from diadem.hooks import times
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import from_epoch
 
-_GENERAL = (
-    "ISize", "IVersion", "IXDim", "IYDim", "IBPP", "IXOff", "IYOff", "IXBin", "IYBin", "IPixelSize", "IHT",
-    "IMagTotal", "IImgHeaderBytes",
-)  # fmt: skip
-_GENERAL_SIZE = 256
-#: Members of a frame's header: name and `struct` letter. Version 1 has the first three.
-_FRAME = (
-    ("ICounter", "I"), ("ITime", "I"), ("IMS", "I"), ("LUT_Index", "I"), ("Faraday", "f"), ("TEM_Mag", "I"),
-    ("TEM_Mag_mode", "I"), ("TEM_Stage_x", "f"), ("TEM_Stage_y", "f"), ("TEM_Stage_z", "f"), ("TEM_Stage_alpha", "f"),
-    ("TEM_Stage_beta", "f"), ("Index_of_rotator", "I"), ("DENS_T_measure", "f"), ("DENS_T_setpoint", "f"),
-    ("DENS_Power", "f"), ("TEM_Obj_current", "f"), ("Scan_x", "f"), ("Scan_y", "f"), ("DENS_Bias_U_setpoint", "f"),
-    ("DENS_Bias_U_value", "f"), ("DENS_Bias_I_setpoint", "f"), ("DENS_Bias_I_value", "f"),
-    ("DENS_Bias_E_setpoint", "f"), ("DENS_Bias_R", "f"), ("DENS_Bias_limit_U", "f"), ("DENS_Bias_limit_I", "f"),
-)  # fmt: skip
+_GENERAL, _FRAME = (Structure("diadem.plugins.tvips_movie", name) for name in ("movie", "frame"))
 _FIRST_VERSION = 12
 #: Bytes of a frame's header that are believed.
 _LONGEST = 65536
@@ -76,18 +63,18 @@ class _Part:
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open a movie by the part that ends with ``_000.tvips``; what is no movie as described the reader is asked for."""
     reader = files[files.entry]
-    movie = general(reader.read_at(0, _GENERAL_SIZE))
+    movie = general(reader.read_at(0, _GENERAL.size))
     if movie is None:
         return Opened(files.signals())
-    head = reader.read_at(0, _GENERAL_SIZE + movie.header)
-    movie.tree["first frame"] = frame(head[_GENERAL_SIZE:])
+    head = reader.read_at(0, _GENERAL.size + movie.header)
+    movie.tree["first frame"] = frame(head[_GENERAL.size :])
     parts = []
     names = {files.entry, *(name for name in files if _PART.search(name))}
     for name in sorted(names, key=lambda name: name[-9:]):  # in the order of their numbers
-        start, numbered = _GENERAL_SIZE if name == files.entry else 0, _PART.search(name)
+        start, numbered = _GENERAL.size if name == files.entry else 0, _PART.search(name)
         count, rest = divmod(max(0, files[name].size - start), movie.step)
         parts.append(_Part(name, int(numbered[1]) if numbered else 0, start, count, rest))
-    return Opened(_signals(files, movie, parts), _blocks(files, movie, head, parts), _GENERAL_SIZE + movie.step)
+    return Opened(_signals(files, movie, parts), _blocks(files, movie, head, parts), _GENERAL.size + movie.step)
 
 
 def is_copy(tree: Mapping[str, Any]) -> bool:
@@ -100,13 +87,12 @@ def is_copy(tree: Mapping[str, Any]) -> bool:
 
 def general(data: bytes) -> Movie | None:
     """The header of a movie; None where it is none."""
-    if len(data) < _GENERAL_SIZE:
+    if len(data) < _GENERAL.size:
         return None
-    tree: dict[str, Any] = dict(zip(_GENERAL, struct.unpack_from("<13I", data), strict=True))
-    tree["Unused"] = data[52:_GENERAL_SIZE].partition(b"\0")[0].decode("latin-1")
+    tree = _GENERAL.read(data)
     header = _FIRST_VERSION if tree["IVersion"] == 1 else tree["IImgHeaderBytes"]
     pixels = tree["IXDim"] * tree["IYDim"] * tree["IBPP"] // 8
-    believed = tree["ISize"] == _GENERAL_SIZE and tree["IVersion"] in (1, 2) and tree["IBPP"] in (8, 16)
+    believed = tree["ISize"] == _GENERAL.size and tree["IVersion"] in (1, 2) and tree["IBPP"] in (8, 16)
     if not believed or not pixels or not _FIRST_VERSION <= header <= _LONGEST:
         return None
     return Movie(tree, header, header + pixels)
@@ -114,9 +100,7 @@ def general(data: bytes) -> Movie | None:
 
 def frame(data: bytes) -> dict[str, Any]:
     """Members of a frame's header, as many as it is long."""
-    count = min(len(data) // 4, len(_FRAME))
-    form = "<" + "".join(letter for _, letter in _FRAME[:count])
-    return dict(zip((name for name, _ in _FRAME[:count]), struct.unpack_from(form, data), strict=True))
+    return _FRAME.read(data)
 
 
 # -- signals -------------------------------------------------------------------------------------------------------

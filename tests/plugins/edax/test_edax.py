@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from diadem.api import extract, pack
 from diadem.extract.tables import apply
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.edax.files import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
+from diadem.plugins.edax.files import SPECTRUM_SIZE, read_image, read_map, read_spectrum
 from tests.plugins.opened import blocks
 
 IMAGE, MAP, SPECTRUM = (tables("diadem.plugins.edax")[f"edax-{kind}"] for kind in ("ipr", "spd", "spc"))
+IMAGE_SIZE, MAP_SIZE = (Structure("diadem.plugins.edax", kind).size for kind in ("ipr", "spd"))
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.hdf5 import Left
-from diadem.hooks.manifest import fields_of
 from diadem.hooks.tables import table
 from diadem.plugins.hyperspy.files import Hdf5Group, tree_of
 from diadem.plugins.hyperspy.signal import origin_of
 from diadem.terms.crosswalk import read_below_instrument
 from diadem.terms.units import convert
+from tests.hooks.distributions import fields_of
 from tests.plugins.opened import blocks
 
 SIGNAL = table("diadem.plugins.hyperspy/hyperspy-signal")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.api import extract
 from diadem.extract.tables import apply
+from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
 from diadem.plugins.mrc import extended, sidecars
@@ -249,7 +250,7 @@ def record(mask: int = 0xFFFFFFFF, **members: Any) -> bytes:
     given |= {name.replace("_", " "): value for name, value in members.items()}
     return b"".join(
         struct.pack("<" + code, given.get(name, b"" if code.endswith("s") else 0))
-        for name, code in extended.FEI_MEMBERS
+        for name, (_, code) in Structure("diadem.plugins.mrc", "fei").members.items()
     ).ljust(768, b"\0")
 
 

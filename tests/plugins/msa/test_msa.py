@@ -21,7 +21,7 @@ from diadem.hooks.fields import Block
 from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
 from diadem.plugins.msa.blocks import elements, number, parse
-from diadem.terms.dates import date, month
+from diadem.terms.dates import dates, month
 from tests.plugins import opened
 from tests.plugins.opened import blocks
 
@@ -214,8 +214,8 @@ def test_no_numbers(written: str) -> None:
     ],
 )  # fmt: skip
 def test_dates(written: str, day: str | None) -> None:
-    found = date(written)
-    assert (found.isoformat() if found else None) == day
+    found = dates(written)
+    assert (found[0].isoformat() if len(found) == 1 else None) == day
 
 
 def test_english_months_are_all_known() -> None:
@@ -265,7 +265,7 @@ def test_any_file_ends_quietly(tmp_path_factory: pytest.TempPathFactory, content
 @given(st.dates(min_value=dt.date(1980, 1, 1), max_value=dt.date(2060, 1, 1)))
 def test_dates_as_the_standard_writes_them_come_back(day: Any) -> None:
     names = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
-    assert date(f"{day.day:02}-{names[day.month - 1]}-{day.year}") == day
+    assert dates(f"{day.day:02}-{names[day.month - 1]}-{day.year}") == [day]
 
 
 def test_blank_lines_take_no_time() -> None:

@@ -12,8 +12,8 @@ import pytest
 from diadem.extract.tables import apply
 from diadem.hooks.cuts import cutter
 from diadem.hooks.fields import Block
-from diadem.hooks.manifest import fields_of
 from diadem.hooks.tables import table
+from tests.hooks.distributions import fields_of
 from tests.plugins import opened
 
 FAMILIES = (
