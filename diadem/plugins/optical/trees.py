@@ -143,10 +143,10 @@ def renishaw_software(tree: Tree) -> Iterator[Found]:
 
 
 def renishaw_times(tree: Tree) -> Iterator[Found]:
-    """Start and end: Windows FILETIMEs, and nothing in the file tells whether they are local or universal time."""
+    """Start and end: Windows FILETIMEs, of which the reader has made texts without a zone."""
     for name, field in (("time_start", "time.acquired_start"), ("time_end", "time.acquired_end")):
-        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (local := iso(str(raw).replace("#", "T"))):
-            yield from moments(field, f"{_HEADER}/{name}", raw, local=local)
+        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (moment := iso(str(raw).replace("#", "T"))):
+            yield from moments(field, f"{_HEADER}/{name}", raw, instant=moment.replace(tzinfo=dt.UTC))
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:

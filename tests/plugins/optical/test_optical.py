@@ -41,12 +41,12 @@ EXPECTED = [
     (LINE, "camera.exposure", 1.0, "s"),
     (LINE, "stage.x", 1.001e-4, "m"),
     (LINE, "stage.z", -2.3655e-3, "m"),
-    (LINE, "time.acquired_start", "2022-06-27T17:52:13", ""),
-    (LINE, "time.acquired_end", "2022-06-27T17:52:20", ""),
+    (LINE, "time.acquired_start", "2022-06-27T17:52:13Z", ""),
+    (LINE, "time.acquired_end", "2022-06-27T17:52:20Z", ""),
     (POINT, "camera.exposure", 180.0, "s"),
     (POINT, "stage.x", 25.2198e-3, "m"),
     (POINT, "stage.y", -41.8275e-3, "m"),
-    (POINT, "time.acquired_start", "2022-02-16T13:01:31", ""),
+    (POINT, "time.acquired_start", "2022-02-16T13:01:31Z", ""),
     (MAP, "camera.exposure", 2.0, "s"),
     (MAP, "camera.binning", 30, "1"),
     (MAP, "instrument.model", "LabRAM HR Evol", ""),
@@ -116,8 +116,9 @@ def test_renishaw_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -
     for name in (LINE, POINT):
         data = (optics / "wdf" / name).read_bytes()
         start, end = struct.unpack_from("<2Q", data, 136)
-        first = dt.datetime(1601, 1, 1) + dt.timedelta(microseconds=start // 10)  # noqa: DTZ001
-        assert datasets[name].value("time.acquired_start") == first.replace(microsecond=0).isoformat()
+        first = dt.datetime(1601, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=start // 10)
+        stated = datasets[name].assertion("time.acquired_start")
+        assert (stated.value, stated.offset_status) == (f"{first:%Y-%m-%dT%H:%M:%SZ}", "known")
         assert data[208:240].partition(b"\0")[0].decode() == datasets[name].value("person.operator")
         if name == POINT:
             (accumulations,) = struct.unpack_from("<I", data, 80)
