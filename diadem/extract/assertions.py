@@ -127,8 +127,8 @@ def merge(
 
     The more trusted statements come first. Where all values of a field are about the same signals, the first is
     preferred; values of different signals, and one for the whole dataset beside those of single signals, stand side by
-    side. What one plugin says twice about the same signals is said once, a time with its offset where it has one.
-    `file_ids` has the id of each path; "" is the primary.
+    side. What one plugin says twice about the same signals is said once. `file_ids` has the id of each path; "" is the
+    primary.
     """
     gathered: dict[str, list[_Entry]] = {}
     for statement in statements:
@@ -136,8 +136,7 @@ def merge(
             _gather(value, statement, gathered.setdefault(value.field, []))
     fields: dict[str, list[dict[str, Any]]] = {}
     issues: list[dict[str, Any]] = []
-    for key, stated in sorted(gathered.items()):
-        entries = [one for one in stated if not any(_says_more(other, one) for other in stated)]
+    for key, entries in sorted(gathered.items()):
         issues += _contradictions(key, entries)
         one_subject = all(entry.meets(entries[0].signals) and not _refines(entry, entries[0]) for entry in entries[1:])
         fields[key] = [
@@ -166,16 +165,6 @@ def _refines(one: _Entry, other: _Entry) -> bool:
     """Whether a plugin says one of single signals and the other of the whole dataset, from one file: it means both."""
     same_source = one.by.get("plugin") == other.by.get("plugin") and one.value.file == other.value.file
     return same_source and bool(one.signals) and not other.signals
-
-
-def _says_more(one: _Entry, other: _Entry) -> bool:
-    """Whether one plugin gives the other's time about the same signals, and its offset."""
-    return (
-        (one.value.offset_status, other.value.offset_status) in (("known", "unknown"), ("derived", "unknown"))
-        and str(one.value.value).startswith(str(other.value.value))
-        and one.by.get("plugin") == other.by.get("plugin")
-        and one.signals == other.signals
-    )
 
 
 def _same(one: Any, other: Any) -> bool:
