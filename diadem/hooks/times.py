@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from diadem.hooks.fields import AMBIGUOUS, Found
@@ -78,6 +79,13 @@ def moments(
             yield Found(field, text_of(instant), key, raw, status="stated", offset_status="known")
     elif instant is not None and instant.year in YEARS:
         yield Found(field, text_of(instant), key, raw, status="stated", offset_status="known")
+
+
+def universal(field: str, key: str, raw: Any, moment: dt.datetime) -> Iterator[Found]:
+    """A time that is written without a zone and proven to be universal: as it stands, and with the zone, derived."""
+    for found in moments(field, key, raw, local=moment):
+        yield found
+        yield replace(found, value=f"{found.value}Z", status="derived", offset_status="derived")
 
 
 def written(field: str, places: Mapping[str, str], raw: Mapping[str, Any]) -> Iterator[Found]:

@@ -169,7 +169,7 @@ def ion_of(source: object) -> str:
 def maker_in(model: str) -> str:
     """The maker whose name, or whose way of naming models, stands in the name of a model; else ""."""
     makers = _document()["makers"].items()
-    return next((maker for maker, words in makers if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model)), "")
+    return next((maker for maker, words in makers if re.search(rf"(?i)(?<![^\W_])({words})(?![^\W_])", model)), "")
 
 
 def looked_for_first() -> tuple[str, ...]:

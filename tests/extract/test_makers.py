@@ -16,7 +16,10 @@ import diadem
         ("tif-fei/FEI-Helios-navcam.tif", "Thermo Fisher Scientific (FEI)", "maker-of-format"),
         ("mrc/HAADFscan.mrc", "Thermo Fisher Scientific (FEI)", "maker-of-format"),
         ("tia/64x64_TEM_images_acquire.emi", "Thermo Fisher Scientific (FEI)", "maker-of-model"),
-        ("dm/test_STEM_image.dm3", "Thermo Fisher Scientific (FEI)", "maker-of-model"),
+        ("app5/topspin_test_A.app5", "Thermo Fisher Scientific (FEI)", "maker-of-model"),  # Talos 200keV
+        ("dm/Titan_survey_image_dataZeroed.dm3", "Thermo Fisher Scientific (FEI)", "maker-of-model"),  # TEST Titan
+        ("dm/multi_signal.dm3", "Thermo Fisher Scientific (FEI)", "gatan/instrument.vendor"),  # by FEI Tecnai Remote
+        ("dm/test-MonarcCL_spectrum-ccd.dm4", "Carl Zeiss", "gatan/instrument.vendor"),  # by Zeiss SEM COM
         ("jeol_single/met03.EDS", "JEOL", "maker-of-model"),
         ("dm/JEOL3010_TEM_diffraction_dataZeroed.dm3", "JEOL", "maker-of-model"),  # JEM3010 UHR
     ],
@@ -38,13 +41,11 @@ def test_what_a_file_states_stands_alone(unpacked_data: Path) -> None:
 @pytest.mark.parametrize(
     "file",
     [
-        "dm/multi_signal.dm3",
-        "dm/test-MonarcCL_spectrum-ccd.dm4",
+        "dm/test-1.dm3",
         "bruker/bcf-edx-ebsd.bcf",
         "spc/leo_edax_test.spc",
         "tif-tvips/TVIPS_bin4.tif",
         "delmic/sparc-hyperspectral.h5",
-        "app5/topspin_test_A.app5",
         "mib/Single_1_Frame_CounterDepth_12_Rows_256.mib",
     ],
 )

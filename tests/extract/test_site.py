@@ -157,6 +157,6 @@ def complete(dataset: Dataset) -> bool:
 
 def test_what_nxem_requires(unpacked_data: Path) -> None:
     without = diadem.extract(unpacked_data).datasets
-    assert sum(map(complete, without)) >= 19
+    assert sum(map(complete, without)) >= 26
     house = diadem.extract(unpacked_data, metadata={"instruments": HOUSE}).datasets
     assert sum(map(complete, house)) >= 60

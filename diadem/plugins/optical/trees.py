@@ -16,7 +16,7 @@ from typing import Any
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary
 from diadem.hooks.hdf5 import shows
-from diadem.hooks.times import moments
+from diadem.hooks.times import moments, universal
 from diadem.terms.dates import clock, iso
 
 # -- Delmic: the state of every component of the microscope is there as pairs of value and unit: [0.002027, "s"] -----
@@ -143,10 +143,10 @@ def renishaw_software(tree: Tree) -> Iterator[Found]:
 
 
 def renishaw_times(tree: Tree) -> Iterator[Found]:
-    """Start and end: Windows FILETIMEs, and nothing in the file tells whether they are local or universal time."""
+    """Start and end: Windows FILETIMEs, of which the reader has made texts without a zone."""
     for name, field in (("time_start", "time.acquired_start"), ("time_end", "time.acquired_end")):
-        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (local := iso(str(raw).replace("#", "T"))):
-            yield from moments(field, f"{_HEADER}/{name}", raw, local=local)
+        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (moment := iso(str(raw).replace("#", "T"))):
+            yield from universal(field, f"{_HEADER}/{name}", raw, moment)
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.text import decode, ini
+from diadem.hooks.times import moments, universal
+from diadem.terms.dates import decided, exif, moments_of, offset_of
 from diadem.terms.fields import ion_of
 
 #: Types of the tag's records; the first is a picture of the image.
@@ -79,3 +82,20 @@ def ions(section: Mapping[str, str]) -> Iterator[Found]:
         if re.search("gun|source|ion|column|species", key, re.IGNORECASE) and (ion := ion_of(raw)):
             yield Found("beam.species", ion, key, raw, status="derived")
             return
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Start of the scan: universal time where the tag's clock has the picture written before it, else of no known zone.
+
+    A picture is not written before it is scanned: then the two are clocks of two zones, whole quarters of an hour
+    apart. TIFF's DateTime is the local one: Exif 2.31 has the tag OffsetTime for its offset from UTC.
+    """
+    main = "TESCAN/MAIN" if "TESCAN" in tree else "MAIN"
+    date, clock = (str(look_up(tree, f"{main}/{part}") or "") for part in ("Date", "Time"))
+    key, raw, readings = f"{main}/Date + {main}/Time", f"{date} {clock}", moments_of(date, clock)
+    written, scanned = exif(look_up(tree, "DateTime")), decided(readings)
+    apart = None if written is None or scanned is None else offset_of(written, scanned.replace(tzinfo=dt.UTC))
+    if scanned is not None and apart is not None and apart < dt.timedelta():
+        yield from universal("time.acquired_start", f"{key} + DateTime", f"{raw} {tree['DateTime']}", scanned)
+    else:
+        yield from moments("time.acquired_start", key, raw, local=readings, same=written)

@@ -181,7 +181,7 @@ def test_a_stage_of_zeros_was_not_read() -> None:
 def test_texts_that_nobody_wrote(text: str) -> None:
     session = {"Operator": text, "Specimen": text, "Microscope": text}
     found = values({"Session Info": session, "Microscope Info": {"Name": "FEI Tecnai"}})
-    assert found.keys() <= {"signal.quantity", "instrument.model"}
+    assert found.keys() <= {"signal.quantity", "instrument.model", "instrument.vendor"}
     assert found.get("instrument.model") in (None, ["FEI Tecnai"])
 
 
@@ -189,6 +189,19 @@ def test_the_name_that_somebody_gave_goes_before_that_of_the_interface() -> None
     info = {"Name": "FEI Tecnai Remote", "Microscope": "Titan 2"}
     assert values({"Microscope Info": info})["instrument.model"] == ["Titan 2"]
     assert values({"Microscope Info": info, "Session Info": {"Microscope": "Titan"}})["instrument.model"] == ["Titan"]
+
+
+def test_the_interface_tells_the_maker_where_no_tag_does() -> None:
+    told = {"Type": {"Vendor": "Nion"}, "Name": "FEI Tecnai Remote"}
+    assert values({"Microscope Info": told})["instrument.vendor"] == ["Nion"]
+    for name, maker in (
+        ("FEI Tecnai", "Thermo Fisher Scientific (FEI)"),
+        ("Zeiss SEM COM", "Carl Zeiss"),
+        ("JEOL COM", "JEOL"),
+    ):
+        assert values({"Microscope Info": {"Name": name}})["instrument.vendor"] == [maker]
+    for name in ("COM", "Simulator", "Feistel 3"):
+        assert "instrument.vendor" not in values({"Microscope Info": {"Name": name}})
 
 
 def test_binning_is_one_number_or_none() -> None:

@@ -60,6 +60,7 @@ def test_real_files(found: dict[str, Any]) -> None:
     assert stated(found[METADATA]) == {
         "beam.acceleration_voltage": [(300000.0, "V")],
         "instrument.model": [("Titan", None)],
+        "instrument.vendor": [("Thermo Fisher Scientific (FEI)", None)],
         "person.operator": [("John Doe", None)],
         "sample.name": [("TiO2", None)],
         "sample.prep_step": [("FIB", None)],

@@ -81,7 +81,10 @@ EXPECTED = [
 
 @pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
 def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
-    (assertion,) = datasets[name].assertions(field)
+    assertion, *others = datasets[name].assertions(field)
+    assert [one.value for one in others] == (
+        [f"{value}Z"] if name in (LINE, POINT) and field.startswith("time.") else []
+    )
     assert assertion.value == pytest.approx(value, rel=1e-12) if isinstance(value, float) else assertion.value == value
     assert (assertion.unit or "") == unit
     if field.startswith("time."):
@@ -116,8 +119,10 @@ def test_renishaw_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -
     for name in (LINE, POINT):
         data = (optics / "wdf" / name).read_bytes()
         start, end = struct.unpack_from("<2Q", data, 136)
-        first = dt.datetime(1601, 1, 1) + dt.timedelta(microseconds=start // 10)  # noqa: DTZ001
-        assert datasets[name].value("time.acquired_start") == first.replace(microsecond=0).isoformat()
+        first = dt.datetime(1601, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=start // 10)
+        stated, derived = datasets[name].assertions("time.acquired_start")  # Renishaw's own reader makes UTC of it
+        assert (stated.value, stated.offset_status) == (f"{first:%Y-%m-%dT%H:%M:%S}", "unknown")
+        assert (derived.value, derived.status, derived.offset_status) == (f"{stated.value}Z", "derived", "derived")
         assert data[208:240].partition(b"\0")[0].decode() == datasets[name].value("person.operator")
         if name == POINT:
             (accumulations,) = struct.unpack_from("<I", data, 80)

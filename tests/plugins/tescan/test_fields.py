@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import diadem
 from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
 from diadem.plugins.tescan.header import records
@@ -70,6 +71,32 @@ def test_the_tag_says_what_the_header_says(unpacked_data: Path) -> None:
     both = firsts(values(read, TABLES, picture, [folder / "tescan-pfib_dataZeroed.hdr"]))
     both.pop("instrument.vendor")
     assert alone == both
+
+
+def test_a_picture_that_was_written_before_it_was_scanned(unpacked_data: Path) -> None:
+    """By two clocks, then, and the scan's is of universal time."""
+    picture = unpacked_data / "tif-tescan/tescan-pfib_dataZeroed.tif"
+    stated, derived = diadem.extract(picture).datasets[0].assertions("time.acquired_start")
+    assert (stated.value, stated.status, stated.offset_status) == ("2025-12-03T17:19:26", "stated", "unknown")
+    assert (derived.value, derived.status, derived.offset_status) == ("2025-12-03T17:19:26Z", "derived", "derived")
+
+
+@pytest.mark.parametrize(
+    ("written", "universal"),
+    [
+        ("2020:05:06 02:09:15", True),
+        ("2020:05:05 23:08:30", True),
+        ("2020:05:06 07:09:15", False),  # of one clock, or in London
+        ("2020:05:06 09:08:30", False),  # written two hours later, or east of London
+        ("2020:05:06 02:14:15", False),  # no whole quarters of an hour
+        ("2019:05:06 02:09:15", False),
+    ],
+)
+def test_when_a_picture_was_scanned_and_written(tmp_path: Path, written: str, universal: bool) -> None:
+    tag = record(2, MAIN) + record(3, "HV=5000\r\nWD=0.01\r\n")
+    picture = write(tmp_path / "a.tif", {50431: tag}, datetime=written)
+    values = [one.value for one in diadem.extract(picture).datasets[0].assertions("time.acquired_start")]
+    assert values == ["2020-05-06T07:08:09", "2020-05-06T07:08:09Z"][: 1 + universal]
 
 
 @pytest.mark.parametrize(("gun", "species"), [("i-FIB+ Xe", "Xe"), ("Ga LMIS", "Ga"), ("Mistral", None)])

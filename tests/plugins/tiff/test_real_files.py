@@ -105,7 +105,8 @@ def test_all_times(shared_data: Path, found: Mapping[str, Mapping[str, list[dict
     for name, key, value in true_values(shared_data):
         if not key.startswith("acquisition_"):
             continue
-        (assertion,) = found[name]["time.acquired_start"]
+        assertion, *others = found[name]["time.acquired_start"]
+        assert [one["value"] for one in others] == ([f"{value}Z"] if name.startswith("tescan-") else [])
         compared += 1
         if key == "acquisition_local":
             assert assertion["value"].split(".")[0] == value
