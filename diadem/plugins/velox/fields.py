@@ -109,13 +109,6 @@ def _segments(tree: Tree) -> list[tuple[str, Detector]]:
     return found
 
 
-def times(detector: Detector) -> Iterator[Found]:
-    """Live and real time of the detector of a single spectrum."""
-    for field, name in _TIMES:
-        if (raw := detector.get(name)) is not None:
-            yield Found(field, float(raw), name, raw, "s")
-
-
 def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
     """Live and real time of a spectrum image, where they are of all of it, and the same in all detectors added up.
 
@@ -254,8 +247,7 @@ def log(tree: Tree) -> Iterator[Found]:
     local = stated or bool(apart) or (version is not None and (int(version[1]), int(version[2])) >= _LOCAL_SINCE)
     zone = dt.timezone(apart) if local else dt.UTC
     if local:
-        minutes = round(apart.total_seconds() / 60)
-        written = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+        written = dt.datetime.fromtimestamp(0, zone).isoformat()[-6:]
         yield Found("time.utc_offset", written, "text", (first or lines[0]).raw, status=status)
     for field, line in (("time.acquired_start", None if starts else first), ("time.acquired_end", last)):
         if line is not None:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal
+from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal, made_later
 from diadem.hooks.hdf5 import groups, shows
 from diadem.plugins.ncem import attributes as ncem
 from diadem.plugins.velox.container import (
@@ -146,9 +146,10 @@ class _Described:
         if not 0 < channels <= 1 << 16:
             raise ValueError(f"{item.place} has {channels} channels")
         shape = (lines, columns, channels)
-        events = _Events(shape, str(settings["StreamEncoding"]), lambda: self._told(number, shape)["data"])
         axes = [*_plane(tree["BinaryResult"], navigate=True), _energy(tree, "X-ray energy")]
-        return Later(shape, events.dtype, lambda: _dask(events, "auto")), axes, "EDS_TEM"
+        counted = np.dtype(str(settings["StreamEncoding"]))
+        events = partial(made_later, lambda: self._told(number, shape)["data"], shape, counted)
+        return Later(shape, counted, events), axes, "EDS_TEM"
 
     def _dataset(self, item: Item, axes: int) -> Any:
         dataset = self._root[item.place]["Data"]
@@ -174,19 +175,6 @@ class _Described:
         return self._read[number]
 
 
-class _Events:
-    """The counts of a spectrum image, made by the reader when the first of them are asked for."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str, make: Callable[[], Any]) -> None:
-        self.shape, self.ndim = shape, len(shape)
-        self.dtype = np.dtype(dtype)
-        self._make = make
-
-    def __getitem__(self, key: Any) -> Any:
-        """A part as an array in memory."""
-        return np.asarray(self._make()[key], self.dtype)
-
-
 def _missing() -> list[dict[str, str]]:
     """The issue of a spectrum image where the package is not installed that decodes it."""
     if importlib.util.find_spec(_DECODER) is not None:
@@ -203,19 +191,15 @@ def _lazy(dataset: Any, order: tuple[int, ...]) -> Later:
         raise ValueError(f"pixels of an unknown type: {names}")
 
     def make() -> Any:
-        data = _dask(dataset, dataset.chunks or "auto")
+        from dask.array import from_array
+
+        data = cast("Callable[..., Any]", from_array)(dataset, chunks=dataset.chunks or "auto", name=False)
         if names:
             data = data.map_blocks(lambda part: np.ascontiguousarray(part).view("c8"), dtype="c8")
         data = data[tuple(slice(None) if axis in order else 0 for axis in range(dataset.ndim))]
         return data.transpose([sorted(order).index(axis) for axis in order])
 
     return Later(tuple(dataset.shape[axis] for axis in order), np.dtype("c8") if names else dataset.dtype, make)
-
-
-def _dask(source: Any, chunks: Any) -> Any:
-    from dask.array import from_array
-
-    return cast("Callable[..., Any]", from_array)(source, chunks=chunks, name=False)
 
 
 def _plane(result: Mapping[str, Any], *, navigate: bool) -> Iterator[Json]:
