@@ -265,7 +265,7 @@ class Opened:
 
 
 def failing(error: Exception) -> Iterator[Any]:
-    """Signals, or blocks, of which there is nothing but what is wrong with them."""
+    """Signals, or blocks, of which there are none; what is wrong is raised when they are asked for."""
     yield from ()
     raise error
 

@@ -366,6 +366,12 @@ def energy_loss_spectrum(tree: Tree) -> Iterator[Found]:
     yield Found("signal.technique", "EELS", f"{key} + ser/CalibrationDelta", look_up(tree, key), status="derived")
 
 
+def stepped(tree: Tree) -> Iterator[Found]:
+    """Dwell time of a camera that takes one picture at each place."""
+    if exposure := look_up(tree, "AcquireInfo/DwellTimePath"):
+        yield Found("scan.dwell_time", exposure, "AcquireInfo/DwellTimePath", exposure, "s", status="derived")
+
+
 def acquired(tree: Tree) -> Iterator[Found]:
     """Start by both clocks, end by that of the series; of an image that no series holds the document's start."""
     raw = look_up(tree, "AcquireDate")

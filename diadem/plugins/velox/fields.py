@@ -109,6 +109,13 @@ def _segments(tree: Tree) -> list[tuple[str, Detector]]:
     return found
 
 
+def times(detector: Detector) -> Iterator[Found]:
+    """Live and real time of the detector of a single spectrum."""
+    for field, name in _TIMES:
+        if (raw := detector.get(name)) is not None:
+            yield Found(field, float(raw), name, raw, "s")
+
+
 def times_of_spectrum_image(tree: Tree) -> Iterator[Found]:
     """Live and real time of a spectrum image, where they are of all of it, and the same in all detectors added up.
 

@@ -33,7 +33,6 @@ from diadem.plugins.velox.container import (
     metadata,
     order_of,
     shape_of_stream,
-    version_of,
 )
 
 #: Names of the halves of complex numbers: Fourier transforms (even and odd width), and differential phase contrast.
@@ -296,7 +295,7 @@ def _claimed(operations: Mapping[str, Mapping[str, Json]], key: str) -> str | No
 
 def _labels(root: Any) -> Iterator[tuple[str, str]]:
     """Key of an image, and what its display calls it."""
-    if version_of(root) < 11:
+    if int(document(root, "Version")["version"]) < 11:  # 4 in 2017, 13 in 2026
         for key in root["Presentation/Displays/ImageDisplay"]:
             shown = document(root, f"Presentation/Displays/ImageDisplay/{key}")
             yield shown["dataPath"].rpartition("/")[2], shown["display"]["label"]
