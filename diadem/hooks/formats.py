@@ -130,7 +130,7 @@ class Files(Mapping[str, RangeReader]):
         Parameters
         ----------
         parts : mapping of str to sequence of (start, stop), optional
-            See `path`: what the reader needs for all but the arrays.
+            See `path`: what the reader needs for all but the arrays; with `hdf5` an empty mapping will do.
         hdf5 : bool
             Whether the reader is given what `hdf5` gives, in place of a path.
         """

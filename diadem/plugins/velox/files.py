@@ -163,7 +163,7 @@ class _Described:
                 streams = len(self._order.signals) - bool(self._order.streams)
                 self._read = [
                     one if place >= streams else {**one, "data": np.broadcast_to(0, one["data"].shape)}
-                    for place, one in enumerate(self._files.read(hdf5=True))
+                    for place, one in enumerate(self._files.read({}, hdf5=True))
                 ]
         if number >= len(self._read) or self._read[number]["data"].shape != shape:
             raise ReaderError(
