@@ -209,20 +209,17 @@ def open_dm5(files: Files) -> Opened:
 
     root = h5py.File(files.hdf5(), "r")
     listed = hdf5.groups(hdf5.child(root, "ImageList"))
-    groups = {_named(name): (name, group) for name, group in listed.items() if _LISTED.match(name)}
+    written = {_named(name): name for name in listed if _LISTED.match(name)}
+    in_order = sorted(written, key=lambda name: int(name.removeprefix("TagGroup")))
     tree = {
         "Thumbnails": _tree(hdf5.child(root, "Thumbnails"), hdf5.Left(_MOST)),
-        "ImageList": {
-            name: _tree(groups[name][1], hdf5.Left(_MOST))
-            for name in sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
-        },
+        "ImageList": {name: _tree(listed[written[name]], hdf5.Left(_MOST)) for name in in_order},
     }
-    arrays = {name: group.get("ImageData/Data") for name, (_, group) in groups.items()}
-    found = [
-        (groups[name][0], image, arrays[name])
-        for name, image in images(tree)
-        if hdf5.is_array(arrays[name], "") and arrays[name].shape
-    ]
+    found = []
+    for name, image in images(tree):
+        data = listed[written[name]].get("ImageData/Data")
+        if hdf5.is_array(data, "") and data.shape:
+            found.append((written[name], image, data))
     return Opened(
         (_signal(image, _flat(data, files.entry), files.entry) for _, image, data in found),
         [
