@@ -285,7 +285,7 @@ class PackageFiles(Files):
         reader = reader_of(self._offer)
         if parts is not None and self.by_leaves:
             try:
-                return reader(self.path(parts), lazy=True)
+                return self._renamed(reader(self.hdf5() if hdf5 else self.path(parts), lazy=True))
             except DiademError:
                 raise
             except Exception:  # noqa: S110 - the reader wants more than the headers: it gets the proven file

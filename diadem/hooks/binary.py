@@ -6,6 +6,7 @@ import io
 import os
 import struct
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from diadem.errors import PluginError, ReaderError
@@ -132,6 +133,12 @@ class InMemory:
 
     def __exit__(self, *error: object) -> None:
         """Nothing is open."""
+
+
+def head_of(path: str, length: int = 4096) -> bytes:
+    """The first bytes of a file, for a `probe`."""
+    with Path(path).open("rb") as stream:
+        return stream.read(length)
 
 
 def too_short(name: str, needed: int, size: int) -> ReaderError:

@@ -18,8 +18,8 @@ from diadem.hooks.offers import target
 from diadem.hooks.text import decode, ini, xml
 from diadem.hooks.tiff import Parse, cut, in_tags
 
-#: Bytes of a side file that are read; those that describe a picture have some kilobytes.
-_LARGEST: Final = 1 << 20
+#: Bytes of a side file that is read; those that describe a picture have some kilobytes, lists of a series megabytes.
+_LARGEST: Final = 16 << 20
 _TYPES: Final = {"lines": "text/plain", "ini": "text/plain", "xml": "application/xml"}
 
 Cutter = Callable[[str, Sequence[str]], Iterable[Block]]

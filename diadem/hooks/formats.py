@@ -130,7 +130,7 @@ class Files(Mapping[str, RangeReader]):
         Parameters
         ----------
         parts : mapping of str to sequence of (start, stop), optional
-            See `path`: what the reader needs for all but the arrays.
+            See `path`: what the reader needs for all but the arrays; with `hdf5` an empty mapping will do.
         hdf5 : bool
             Whether the reader is given what `hdf5` gives, in place of a path.
         """
@@ -264,6 +264,12 @@ class Opened:
     size: int = 0
 
 
+def failing(error: Exception) -> Iterator[Any]:
+    """Signals, or blocks, of which there are none; what is wrong is raised when they are asked for."""
+    yield from ()
+    raise error
+
+
 class _Pieces:
     """Equal pieces one after the other, each read when it is asked for."""
 
@@ -303,6 +309,30 @@ def pieces(read: Callable[[int], Any], shape: Sequence[int], dtype: Any, *, at_o
     many = max(1, at_once // max(1, prod(shape[1:]) * kind.itemsize))
     stored, meta = _Pieces(read, tuple(shape), kind), np.empty((0,) * len(shape), kind)
     return da.from_array(stored, chunks=(many, *shape[1:]), name=False, fancy=False, meta=meta)
+
+
+class _Made:
+    """An array that somebody makes when the first part of it is wanted."""
+
+    def __init__(self, make: Callable[[], Any], shape: tuple[int, ...], dtype: Any) -> None:
+        self._make, self.shape, self.dtype, self.ndim = make, shape, dtype, len(shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        import numpy as np
+
+        part = self._make()[key]
+        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part, self.dtype)
+
+
+def made_later(make: Callable[[], Any], shape: tuple[int, ...], dtype: Any, chunks: Any = "auto") -> Any:
+    """A Dask array of what only a reader can make of a file: `make` is called when the first part of it is wanted."""
+    import dask.array
+    import numpy as np
+
+    da: Any = dask.array
+    kind = np.dtype(dtype)
+    meta = np.empty((0,) * len(shape), kind)
+    return da.from_array(_Made(make, shape, kind), chunks=chunks, name=False, meta=meta)
 
 
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 #: First byte and end (exclusive) of a region.
@@ -50,6 +50,45 @@ class ArrayLayout:
             As in the class; the stored type is one of numbers: ``<u2``.
         """
         return cls(file, offset, dtype, shape, steps(shape, int(dtype[2:])))
+
+    @classmethod
+    def records(
+        cls,
+        file: str,
+        offset: int,
+        dtype: str,
+        outer: Sequence[int],
+        step: int,
+        inner: Sequence[int],
+        *,
+        up: bool = False,
+    ) -> ArrayLayout:
+        """Equal arrays without gaps inside them, one after the other: frames, spectra, pages.
+
+        Parameters
+        ----------
+        file, dtype
+            As in the class; the stored type is one of numbers: ``<u2``.
+        offset : int
+            First byte of the first of them.
+        outer : sequence of int
+            How they make up the slow axes.
+        step : int
+            Bytes from one to the next.
+        inner : sequence of int
+            Shape of each.
+        up : bool
+            Whether their rows are stored from the lowest up.
+        """
+        strides = steps(inner, int(dtype[2:]))
+        if up:
+            offset += (inner[0] - 1) * strides[0]
+            strides = (-strides[0], *strides[1:])
+        return cls(file, offset, dtype, (*outer, *inner), (*steps(outer, step), *strides))
+
+    def along(self, axes: Sequence[int]) -> ArrayLayout:
+        """The array with these of its axes in this order; those left out have one element."""
+        return replace(self, shape=tuple(self.shape[of] for of in axes), strides=tuple(self.strides[of] for of in axes))
 
     @property
     def end(self) -> int:

@@ -22,6 +22,7 @@ from diadem.errors import DigestMismatch, NotFound, ReaderError, StoreError, Usa
 from diadem.testing.faults import flip_byte, truncate
 from diadem.testing.formats import Axis, signal_dictionary, write_blo, write_mrc
 from tests.archive.load_sources import Payload, as_list, offer, same, values
+from tests.plugins.velox.made_up import MINIMAL, velox
 
 pytestmark = [
     # HyperSpy and RosettaSciIO on files of other programs and other times.
@@ -359,6 +360,15 @@ def test_another_word_is_refused(payload: Payload) -> None:
 
 
 # -- what is read --------------------------------------------------------------------------------------------------
+
+
+def test_pixels_of_a_velox_file_are_read_once(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 1 << 16, (1024, 1024, 2), np.uint16)
+    velox(tmp_path / "a.emd", [MINIMAL] * 2, data=pixels)
+    payload = Payload(tmp_path, leaf_size=4096)
+    loaded = load(payload.source("a.emd"), offer=offer("emd"), lazy=False)
+    assert np.array_equal(loaded.data, pixels.transpose(2, 0, 1))
+    assert payload.read < 1.5 * pixels.nbytes
 
 
 def test_a_slice_reads_its_leaves_only(tmp_path: Path) -> None:

@@ -91,16 +91,14 @@ class Folder:
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:  # noqa: ARG002  it is looked at again anyway
         """See `Carrier.ls`: files, of whatever name; links and folders are passed over."""
         folder = self._folder(relay)
+        if folder is None:
+            return []
         found = []
-        with _translated(folder):
-            if folder is not None:
-                with os.scandir(folder) as entries:
-                    for entry in itertools.islice(entries, _MOST):
-                        if entry.name.startswith("."):
-                            continue
-                        if entry.is_file(follow_symlinks=False):
-                            size = entry.stat(follow_symlinks=False).st_size
-                            found.append(Carried(entry.name.removesuffix(_SUFFIX), size))
+        with _translated(folder), os.scandir(folder) as entries:
+            for entry in itertools.islice(entries, _MOST):
+                if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    found.append(Carried(entry.name.removesuffix(_SUFFIX), size))
         return found
 
     def get(self, relay: str, name: str) -> bytes:
@@ -114,17 +112,18 @@ class Folder:
     def remove(self, relay: str, names: Sequence[str]) -> None:
         """See `Carrier.remove`."""
         folder = self._folder(relay)
+        if folder is None:
+            return
         with _translated(folder):
-            for name in names if folder is not None else ():
-                assert folder is not None
+            for name in names:
                 (folder / f"{name}{_SUFFIX}").unlink(missing_ok=True)
 
     def end(self, relay: str) -> None:
         """See `Carrier.end`: objects, and what was being written; a folder that holds more than these stays."""
         folder = self._folder(relay)
+        if folder is None:
+            return
         with _translated(folder):
-            if folder is None:
-                return
             for entry in sorted(folder.iterdir()):
                 if entry.suffix in (_SUFFIX, _PART) and not entry.is_dir():
                     entry.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from diadem.hooks.binary import head_of
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import positive, xml
@@ -28,15 +29,13 @@ _DEEPEST = 60
 
 def is_epu(path: str) -> bool:
     """EPU's document is a `MicroscopeImage` of FEI's namespace."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(4096)
+    head = head_of(path)
     return _ROOT in head and _NAMESPACE in head
 
 
 def is_session(path: str) -> bool:
     """EPU's document of a session is an `EpuSessionXml`."""
-    with Path(path).open("rb") as stream:
-        return _SESSION in stream.read(4096)
+    return _SESSION in head_of(path)
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -48,8 +47,7 @@ def beside(path: str, files: Sequence[str]) -> Iterator[Block]:
     """Blocks of the documents beside an image; a document is opened by itself."""
     for file in files:
         if Path(file) != Path(path) and file.lower().endswith((".xml", ".dm")):
-            with Path(file).open("rb") as stream:
-                yield from _block(stream.read(MOST_BYTES + 1), file)
+            yield from _block(head_of(file, MOST_BYTES + 1), file)
 
 
 def _block(data: bytes, file: str = "") -> Iterator[Block]:

@@ -15,14 +15,12 @@ from math import prod
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from diadem.errors import ReaderError
 from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, failing
 from diadem.hooks.text import number
-from diadem.model.layout import ArrayLayout, besides, pieces_of, steps
+from diadem.model.layout import ArrayLayout, besides, pieces_of
 from diadem.plugins.gatan.tags import Directory, read_directory
 
 if TYPE_CHECKING:
@@ -46,13 +44,8 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     try:
         directory = read_directory(files[name], name)
     except ReaderError as error:
-        return Opened(_by_reader(files), _unread(error), error.needed if isinstance(error, CutShort) else 0)
+        return Opened(_by_reader(files), failing(error), error.needed if isinstance(error, CutShort) else 0)
     return Opened(_signals(files, directory), _blocks(directory), directory.promised)
-
-
-def _unread(error: ReaderError) -> Iterator[Block]:
-    yield from ()
-    raise error
 
 
 def _signals(files: Files, directory: Directory) -> Iterator[Signal]:
@@ -104,11 +97,9 @@ def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
     lengths = [n for n in listed.values() if isinstance(n, int)] if isinstance(listed, Mapping) else []
     if dtype is None or not isinstance(data, Mapping) or not lengths or min(lengths) < 1:
         return None
-    item = np.dtype(dtype).itemsize
-    if data.get("bytes") != item * prod(lengths):
+    if data.get("bytes") != int(dtype[2:]) * prod(lengths):
         return None
-    shape = tuple(lengths[::-1])
-    return ArrayLayout(name, data["offset"], dtype, shape, steps(shape, item))
+    return ArrayLayout.packed(name, data["offset"], dtype, tuple(lengths[::-1]))
 
 
 def _signal(
@@ -132,8 +123,7 @@ def _signal(
         order, inner = _last(len(shape) - 3, len(shape)), [len(shape) - 3]
     kept = [place for place in order if shape[place] != 1] or order[-1:]  # HyperSpy drops axes of one element
     if isinstance(data, ArrayLayout):
-        array = replace(data, shape=tuple(shape[of] for of in kept), strides=tuple(data.strides[of] for of in kept))
-        data = None
+        array, data = data.along(kept), None
     else:
         array, data = None, data.transpose(order).reshape([shape[of] for of in kept])
     title = look_up(image, "Name")
@@ -219,20 +209,17 @@ def open_dm5(files: Files) -> Opened:
 
     root = h5py.File(files.hdf5(), "r")
     listed = hdf5.groups(hdf5.child(root, "ImageList"))
-    groups = {_named(name): (name, group) for name, group in listed.items() if _LISTED.match(name)}
+    written = {_named(name): name for name in listed if _LISTED.match(name)}
+    in_order = sorted(written, key=lambda name: int(name.removeprefix("TagGroup")))
     tree = {
         "Thumbnails": _tree(hdf5.child(root, "Thumbnails"), hdf5.Left(_MOST)),
-        "ImageList": {
-            name: _tree(groups[name][1], hdf5.Left(_MOST))
-            for name in sorted(groups, key=lambda name: int(name.removeprefix("TagGroup")))
-        },
+        "ImageList": {name: _tree(listed[written[name]], hdf5.Left(_MOST)) for name in in_order},
     }
-    arrays = {name: group.get("ImageData/Data") for name, (_, group) in groups.items()}
-    found = [
-        (groups[name][0], image, arrays[name])
-        for name, image in images(tree)
-        if hdf5.is_array(arrays[name], "") and arrays[name].shape
-    ]
+    found = []
+    for name, image in images(tree):
+        data = listed[written[name]].get("ImageData/Data")
+        if hdf5.is_array(data, "") and data.shape:
+            found.append((written[name], image, data))
     return Opened(
         (_signal(image, _flat(data, files.entry), files.entry) for _, image, data in found),
         [
@@ -262,4 +249,4 @@ def _flat(data: h5py.Dataset, name: str) -> Any:
         from dask.array import from_array
 
         return cast("Callable[..., Any]", from_array)(data)
-    return ArrayLayout(name, offset, data.dtype.str, tuple(data.shape), steps(data.shape, data.dtype.itemsize))
+    return ArrayLayout.packed(name, offset, data.dtype.str, tuple(data.shape))

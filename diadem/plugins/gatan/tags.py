@@ -7,10 +7,8 @@ tags and every length are bounded, and nothing is read beyond the file.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -110,7 +108,7 @@ def read_directory(reader: RangeReader, name: str) -> Directory:
         whole, needed = False, error.needed if isinstance(error, CutShort) else 0
     left_out = _left_out(walk.met, reader.size)
     data = _rest(reader, left_out, name)
-    tree = _tree(walk.met, data, left_out, walk.order)
+    tree = _tree(walk.met, Cursor(reader, name), {array.offset for array in left_out}, walk.order)
     # a head whose length is wrong takes nothing from tags that are all there
     promised = min(walk.declared, reader.size) if whole and tree else max(walk.declared, needed)
     return Directory(walk.version, walk.order == "<", tree, data, left_out, whole, promised)
@@ -223,7 +221,7 @@ def _left_out(met: Iterable[_Met], size: int) -> list[LeftOut]:
     arrays = [
         (
             len(path) == 4 and (path[0], path[2], path[3]) == _PIXELS,
-            LeftOut("/".join(path), value.offset, min(value.length, size - value.offset)),
+            LeftOut("/".join(path), value.offset, value.length),
         )
         for path, value in met
         if isinstance(value, _Place)
@@ -248,17 +246,14 @@ def _rest(reader: RangeReader, left_out: Sequence[LeftOut], name: str) -> bytes:
     return b"".join([*pieces, reader.read_at(place, reader.size - place)])
 
 
-def _tree(met: Iterable[_Met], data: bytes, left_out: Sequence[LeftOut], order: str) -> Tree:
+def _tree(met: Iterable[_Met], cursor: Cursor, left_out: set[int], order: str) -> Tree:
     """Values by name, nested. Of tags of one name in one group the last stands, as in RosettaSciIO."""
-    starts = [array.offset for array in left_out]
-    shifts = [0, *accumulate(array.length for array in left_out)]
     tree: Tree = {}
     for path, value in met:
         found: Any = value
         if isinstance(value, _Place):
-            before = bisect_right(starts, value.offset)
-            gone = before > 0 and starts[before - 1] == value.offset and left_out[before - 1].length > 0
-            found = _where(value) if gone else _parsed(value, data, value.offset - shifts[before], order)
+            cursor.place = value.offset
+            found = _where(value) if value.offset in left_out else _parsed(value, cursor.take(value.length), order)
         group = tree
         for name in path[:-1]:
             inner = group.get(name)
@@ -273,11 +268,8 @@ def _where(array: _Place) -> Mapping[str, int]:
     return {"offset": array.offset, "bytes": array.length}
 
 
-def _parsed(value: _Place, data: bytes, place: int, order: str) -> Any:
-    """The text, tuple or array at a place of the directory."""
-    raw = data[place : place + value.length]
-    if len(raw) < value.length:
-        return _where(value)
+def _parsed(value: _Place, raw: bytes, order: str) -> Any:
+    """A text, tuple or array from its bytes."""
     if value.kind == _STRING:
         return _decoded(raw)
     if value.kind == _STRUCT:

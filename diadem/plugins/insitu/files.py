@@ -5,20 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
+from diadem.hooks.binary import head_of
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.hdf5 import attributes, is_array, plain, shows
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, from_filetime, offset_of
-
-
-def _head(path: str) -> bytes:
-    with Path(path).open("rb") as stream:
-        return stream.read(4096)
-
 
 # -- DENSsolutions' DigiHeater: three lines of header, then a table of temperatures ----------------------------------
 
@@ -28,19 +23,15 @@ _LINES, _LONGEST = 8, 1000
 
 
 def open_dens(files: Files) -> Opened:
-    """Open a log of a heating holder."""
-    return Opened(files.signals(), _heater(files))
-
-
-def _heater(files: Files) -> Iterator[Block]:
-    """The header of a log: date, version, calibration as pairs of ``name = value``."""
+    """Open a log of a heating holder: date, version, and the calibration as pairs of ``name = value``."""
     text = files[files.entry].read_at(0, _LINES * _LONGEST).decode("latin-1")
-    lines = [line[:_LONGEST] for line in text.splitlines()[:_LINES] if line]
-    if lines and (match := _FIRST.match(lines[0])):
-        pairs = (part.partition("=") for line in lines[1:3] for part in line.split("\t"))
-        calibration = {name.strip(): value.strip() for name, equals, value in pairs if equals}
-        tree = {"Date": lines[0].partition("\t")[0], "Version": match[5], **calibration}
-        yield Block("digiheater-header", tree, place="header")
+    first, *others = [line[:_LONGEST] for line in text.splitlines()[:_LINES] if line] or [""]
+    if (match := _FIRST.match(first)) is None:
+        return Opened(files.signals())
+    pairs = (part.partition("=") for line in others[:2] for part in line.split("\t"))
+    calibration = {name.strip(): value.strip() for name, equals, value in pairs if equals}
+    tree = {"Date": first.partition("\t")[0], "Version": match[5], **calibration}
+    return Opened(files.signals(), [Block("digiheater-header", tree, place="header")])
 
 
 def heater_time(tree: Tree) -> Iterator[Found]:
@@ -61,7 +52,7 @@ _NOTES = "Live notes"
 
 def is_impulse(path: str) -> bool:
     """Impulse writes the time stamp and the time of the experiment."""
-    return _head(path).startswith(b"TimeStamp,Experiment time")
+    return head_of(path).startswith(b"TimeStamp,Experiment time")
 
 
 def open_impulse(files: Files) -> Opened:
@@ -99,17 +90,12 @@ _NOTE = re.compile(r"\s*\d+\s*,\s*([^=,]+?) = ([^,]*?)\s*,")
 
 def is_protochips(path: str) -> bool:
     """Protochips' first column is the time, the second its notes, which begin with the calibration or date."""
-    return _head(path).split(b"\n", 1)[0].replace(b" ", b"").startswith(b"Time,Notes,")
+    return head_of(path).split(b"\n", 1)[0].replace(b" ", b"").startswith(b"Time,Notes,")
 
 
 def open_protochips(files: Files) -> Opened:
-    """Open a table of Protochips."""
-    return Opened(files.signals(), _noted(files))
-
-
-def _noted(files: Files) -> Iterator[Block]:
-    if tree := notes(files[files.entry].read_at(0, _HEAD).decode("latin-1")):
-        yield Block("protochips-notes", tree, place="Notes")
+    tree = notes(files[files.entry].read_at(0, _HEAD).decode("latin-1"))
+    return Opened(files.signals(), [Block("protochips-notes", tree, place="Notes")] if tree else [])
 
 
 def notes(text: str) -> dict[str, str]:
@@ -137,7 +123,6 @@ def is_tofwerk(path: str) -> bool:
 
 
 def open_tofwerk(files: Files) -> Opened:
-    """Open a file of TofDAQ."""
     return Opened(files.signals(), _tofdaq(files))
 
 
@@ -179,7 +164,6 @@ def tofdaq_times(tree: Tree) -> Iterator[Found]:
 
 
 def tofdaq_software(tree: Tree) -> Iterator[Found]:
-    """Name and version of the program."""
     version = tree["TofDAQ Version"]
     yield Found("instrument.software", f"TofDAQ {float(version):.7g}", "TofDAQ Version", version)
 

@@ -6,22 +6,21 @@ RosettaSciIO decodes a map's events to tell its shape; here it is asked for them
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, cut_short
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, cut_short, made_later
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
-from diadem.plugins.jeol.headers import COUNTS, Damaged, Header, NotJeol, Outside, members, read_header
+from diadem.plugins.jeol.headers import COUNTS, Damaged, NotJeol, Outside, members, read_header
 
 #: Channels of a map, whatever its detector has.
 _CHANNELS = 4096
@@ -53,13 +52,7 @@ class _Found:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self._headers: dict[str, Header] = {}
-
-    def header(self, name: str) -> Header:
-        """What a file says of itself."""
-        if name not in self._headers:
-            self._headers[name] = read_header(self._reader(name), name)
-        return self._headers[name]
+        self.header = cache(lambda name: read_header(self._reader(name), name))
 
     def _reader(self, name: str) -> RangeReader:
         """A file; one that the project lists may be a dataset of its own, where a folder has several projects."""
@@ -114,7 +107,9 @@ class _Found:
         if made.array is None or name not in self.files:
             shape = tuple(int(axis["size"]) for axis in made.axes)
             dtype = made.array.dtype if made.array else _COUNTED
-            made = replace(made, array=None, data=_Decoded(shape, dtype, lambda: self._read[number]["data"]).lazily())
+            rows = max(1, _CHUNK // max(1, prod(shape[1:]) * int(dtype[2:])))
+            data = made_later(lambda: self._read[number]["data"], shape, dtype, (rows, *shape[1:]))
+            made = replace(made, array=None, data=data)
         return replace(made, issues=issues, reader=lambda: self._read[number])
 
     @cached_property
@@ -185,7 +180,6 @@ def _map(tree: Mapping[str, Any], name: str) -> Signal:
 
 
 def _spectrum(tree: Mapping[str, Any], name: str) -> Signal:
-    """A single spectrum."""
     header = tree["Header"]
     return Signal(
         [axis("Energy", header["NumCH"], header["CoefA"], header["CoefB"], "keV")],
@@ -210,28 +204,6 @@ def _missing_events(name: str, tree: Mapping[str, Any], size: int) -> list[dict[
         raise Damaged("it has no whole frame of events", where=name)
     why = f"{data['bytes']} bytes of events are promised, {there} there"
     return [cut_short(name, why)] if there < data["bytes"] else []
-
-
-class _Decoded:
-    """An array of which the reader is asked when a part of it is wanted."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str, read: Callable[[], Any]) -> None:
-        self.shape, self.dtype, self.ndim = shape, np.dtype(dtype), len(shape)
-        self._read = read
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        """The elements at a place."""
-        part = self._read()[key]
-        return np.asarray(part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
-
-    def lazily(self) -> Any:
-        """A Dask array, some rows of a map at once."""
-        import dask.array
-
-        da: Any = dask.array
-        rows = max(1, _CHUNK // max(1, prod(self.shape[1:]) * self.dtype.itemsize))
-        meta = np.empty((0,) * self.ndim, self.dtype)
-        return da.from_array(self, chunks=(rows, *self.shape[1:]), name=False, meta=meta)
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from ctypes import c_float
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from diadem.errors import ReaderError
 from diadem.hooks.binary import Cursor, Structure
-from diadem.hooks.fields import Found, Tree
+from diadem.hooks.fields import Found, Tree, look_up
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import from_ole
 
@@ -31,7 +32,6 @@ _NUMBERS: Mapping[int, str] = {
     1: "B", 2: "H", 3: "i", 4: "f", 5: "d", 6: "B", 7: "H", 8: "i", 9: "f", 10: "d", 11: "?", 14: "H",
     65552: "?", 65553: "?",
 }  # fmt: skip
-_DTYPES: Mapping[str, str] = {"B": "|u1", "?": "|b1", "H": "<u2", "i": "<i4", "f": "<f4", "d": "<f8"}
 _TEXTS = frozenset({12, 13, 20})
 _GROUP = 0
 #: Entries in a tree, entries inside one another, and bytes in a name: the real ones have some hundred, 8 and 30.
@@ -99,7 +99,7 @@ def _image(cursor: Cursor, size: int) -> Header:
     cursor.place = 44
     cursor.place = cursor.unpack("<I")[0] + _LEAD
     tree = read_tree(cursor)
-    bits = _inside(tree, "Image", "Bits")
+    bits = _inside(tree, "Image/Bits")
     if "dtype" not in bits:
         raise Damaged("its pixels are of no known type")
     end = bits["offset"] + bits["count"] * int(bits["dtype"][2:])
@@ -120,11 +120,9 @@ def _map(cursor: Cursor) -> Header:
     return Header("map", {**about, **tree}, ((0, max(start + length, cursor.place)),))
 
 
-def _inside(tree: Tree, *names: str) -> Mapping[str, Any]:
-    """The entry that lies at some names; empty where there is none."""
-    found: Any = tree
-    for name in names:
-        found = found.get(name) if isinstance(found, Mapping) else None
+def _inside(tree: Tree, key: str) -> Mapping[str, Any]:
+    """The entry that lies at a key; empty where there is none."""
+    found = look_up(tree, key)
     return found if isinstance(found, Mapping) else {}
 
 
@@ -176,7 +174,9 @@ def _entry(cursor: Cursor) -> tuple[str, Any]:
     (length,) = cursor.unpack("<i")
     if not 0 < length <= _LONGEST_NAME:
         raise Damaged(f"a name of {length} bytes")
-    name = _name(cursor.take(length))
+    raw = cursor.take(length).rstrip(b"\0")
+    name = _text_of(raw.removesuffix(b"\xde"))  # the first letter of a Japanese one, by mistake, behind `ScanSize`
+    name = "Port" if name == _PORT else name
     kind, length = cursor.unpack("<ii")
     if length < 0:
         raise Damaged(f"'{name}' has {length} bytes")
@@ -184,13 +184,6 @@ def _entry(cursor: Cursor) -> tuple[str, Any]:
     if name[-5:-1] == "PAGE" and isinstance(value, str):
         return f"{name}_{value}", None
     return name, value
-
-
-def _name(raw: bytes) -> str:
-    """A name; the first letter of a Japanese one may stand at the end of ``ScanSize`` by mistake."""
-    text = raw.rstrip(b"\0")
-    decoded = _text_of(text[:-1] if text.endswith(b"\xde") else text)
-    return "Port" if decoded == _PORT else decoded
 
 
 def _value(cursor: Cursor, name: str, kind: int, length: int) -> Any:
@@ -208,7 +201,7 @@ def _value(cursor: Cursor, name: str, kind: int, length: int) -> Any:
     if name in _DATA or length > LARGEST_VALUE:
         place = cursor.place
         cursor.skip(length)
-        return {"dtype": _DTYPES[code], "count": count, "offset": place}
+        return {"dtype": np.dtype(f"<{code}").str, "count": count, "offset": place}
     numbers = struct.unpack_from(f"<{count}{code}", cursor.take(length))
     return numbers[0] if count == 1 else list(numbers)
 
@@ -283,9 +276,7 @@ def _plain(value: Any) -> Any:
 
 def single(value: Any) -> float:
     """A number of 32 bits with the digits that it was written with: 22.3, not 22.299999237060547."""
-    number = float(value)
-    short = (float(f"{number:.{digits}g}") for digits in (6, 7, 8))
-    return next((one for one in short if c_float(one).value == c_float(number).value), number)
+    return float(str(np.float32(value)))
 
 
 def field_of_view(instrument: Tree) -> Iterator[Found]:

@@ -21,7 +21,7 @@ from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, axis, cut_short
 from diadem.hooks.text import quantity
-from diadem.model.layout import ArrayLayout, steps
+from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
 from diadem.terms.dates import YEARS, clock, iso, text_of
 
@@ -127,16 +127,12 @@ def _signals(files: Files, first: Header | None, described: Mapping[str, Any]) -
         return
     headers = [(number * first.step, number * first.step + first.length) for number in range(min(frames, _TIMED))]
     scan = [size for size in _scan(reader, headers, frames, described) if size != 1]
-    rows, columns = first.shape
-    item = np.dtype(first.dtype).itemsize
-    shape = (*scan, rows, columns)
-    # the first row of the array is the last in the file
-    start, strides = first.length + (rows - 1) * columns * item, (*steps(scan, first.step), -columns * item, item)
+    array = ArrayLayout.records(name, first.length, first.dtype, scan, first.step, first.shape, up=True)
     missing = reader.size % first.step
     why = f"its frames have {first.step} bytes each, the last has {missing}"
     yield Signal(
-        [axis("", size, navigate=place < len(scan)) for place, size in enumerate(shape)],
-        array=ArrayLayout(name, start, first.dtype, shape, strides),
+        [axis("", size, navigate=place < len(scan)) for place, size in enumerate(array.shape)],
+        array=array,
         metadata={
             "General": {"original_filename": PurePosixPath(name).name},
             "Signal": {"signal_type": "electron_diffraction"},

@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from diadem.errors import ReaderError
-from diadem.hooks.binary import Structure, up_to_zero
+from diadem.hooks.binary import Structure, head_of, up_to_zero
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, laid_out
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, failing, laid_out
 from diadem.model.layout import ArrayLayout
 from diadem.plugins.mrc import extended, sidecars
 
@@ -33,8 +32,8 @@ _TYPES = {0: "|u1", 1: "<i2", 2: "<f4", 4: "<c8", 6: "<u2", 12: "<f2"}
 _BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
 #: Machine stamp of files whose numbers have the highest byte first, which the reader does not know.
 _HIGHEST_FIRST = 0x1111
-#: Bytes of FEI's first extended header, 1024 records of 128: that alone says the size of a pixel, in m.
-_FEI, _PIXEL_SIZE = 1024 * 128, HEADER + 44
+#: Where FEI's first extended header has the size of a pixel, in m, which nothing else says.
+_PIXEL_SIZE = HEADER + 44
 #: Side files from which the reader takes the order of frames.
 _SCAN_FILE = "_scan_coordinates.csv"
 
@@ -44,7 +43,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     name = files.entry
     head = files[name].read_at(0, HEADER)
     if len(head) < HEADER:
-        return Opened(_failed(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
+        return Opened(failing(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
     promised, array = layout(files, name, head)
     whole = promised <= files[name].size
     return Opened(_signals(files, head, array if whole else None), _blocks(files, head), promised)
@@ -86,11 +85,6 @@ def header(data: bytes) -> dict[str, Any]:
     }
 
 
-def _failed(error: ReaderError) -> Iterator[Signal]:
-    yield from ()
-    raise error
-
-
 def layout(files: Mapping[str, Any], name: str, head: bytes) -> tuple[int, ArrayLayout | None]:
     """Bytes of headers and pixels, 0 where the mode is not known; and where the sections lie.
 
@@ -121,13 +115,12 @@ def _signals(files: Files, head: bytes, array: ArrayLayout | None) -> Iterator[S
         read = [_mended(one, head) for one in files.read(parts)]
         yield from laid_out(read, [array]) or (Signal.from_reader(_mended(one, head)) for one in files.read())
         return
-    pixel = files[name].read_at(_PIXEL_SIZE, 4) if array.offset == HEADER + _FEI else b""
+    pixel = files[name].read_at(_PIXEL_SIZE, 4) if array.offset == HEADER + extended.EARLY_SIZE else b""
     axes = _axes(head, array.shape, pixel)
     kept = [place for place, size in enumerate(array.shape) if size != 1]  # the reader drops axes of one element
-    shape, strides = (tuple(of[place] for place in kept) for of in (array.shape, array.strides))
     yield Signal(
         [axes[place] for place in kept],
-        array=ArrayLayout(name, array.offset, array.dtype, shape, strides),
+        array=array.along(kept),
         metadata={"General": {"original_filename": PurePosixPath(name).name}, "Signal": {"signal_type": ""}},
         reader=lambda: files.read(parts)[0],
     )
@@ -184,8 +177,7 @@ def _mended(read: Dictionary, head: bytes) -> Dictionary:
 
 def is_mrcz(path: str) -> bool:
     """MRCZ adds 1000 times the compressor's number to MRC's mode; its own suffix also marks uncompressed files."""
-    with Path(path).open("rb") as stream:
-        mode = int.from_bytes(stream.read(16)[12:], "little")
+    mode = int.from_bytes(head_of(path, 16)[12:], "little")
     return path.lower().endswith(".mrcz") or 1000 <= mode < 4000
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from diadem.hooks.binary import head_of
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.hdf5 import Left, attributes
-from diadem.hooks.text import decode, positive
+from diadem.hooks.text import decode, ini, positive
 from diadem.hooks.times import moments
 from diadem.terms.dates import c_time, from_epoch, moment_of
 
@@ -45,22 +45,12 @@ def blocks(files: Files) -> Iterator[Block]:
             yield Block(kind, tree, file="" if name == files.entry else name)
 
 
-def beside_tiff(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """SerialEM's lists beside a picture."""
-    for file in dict.fromkeys(files):
-        if file != path and file.lower().endswith(".mdoc"):
-            with Path(file).open("rb") as stream:
-                if tree := mdoc(stream.read(_LONGEST)):
-                    yield Block("serialem-mdoc", tree, file=file)
-
-
 # -- SerialEM's lists ----------------------------------------------------------------------------------------------
 
 
 def is_mdoc(path: str) -> bool:
     """Whether a file is such a list."""
-    with Path(path).open("rb") as stream:
-        return bool(mdoc(stream.read(1 << 16)))
+    return bool(mdoc(head_of(path, 1 << 16)))
 
 
 def mdoc(data: bytes) -> dict[str, Any]:
@@ -109,11 +99,7 @@ def section_times(tree: Tree) -> Iterator[Found]:
 
 def settings(data: bytes) -> dict[str, str]:
     """Names and values; none where the text is another's."""
-    found: dict[str, str] = {}
-    for line in decode(data).splitlines():
-        name, equals, value = line.partition("=")
-        if equals:
-            found.setdefault(name.strip(), value.strip())
+    found = ini(decode(data)).get("", {})
     return found if all(name in found for name in _OWN) else {}
 
 

@@ -12,8 +12,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import islice
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,7 +21,7 @@ from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal
 from diadem.hooks.times import moments
 from diadem.model.ports import RangeReader
-from diadem.plugins.tia.series import SPECTRA, NoElements, Series, axes, layout, read_series, scattered
+from diadem.plugins.tia.series import SPECTRA, Calibration, NoElements, Series, axes, layout, read_series, scattered
 from diadem.terms.dates import c_time, from_epoch, offset_of
 
 #: Elements whose own heads and tags are kept in a block; of longer series they stay in the file.
@@ -65,59 +64,38 @@ class _Part:
     def tree(self) -> dict[str, Any]:
         """The head, in the words of the format's description."""
         series = self.series
-        directions = ("X", "Y") if len(series.calibrations) > 1 else ("",)
-        return {
+        tree: dict[str, Any] = {
             "SeriesVersion": series.version,
             "DataTypeID": series.kind,
             "TagTypeID": series.tag,
             "TotalNumberElements": series.total,
             "ValidNumberElements": series.valid,
-            "Dimensions": [
-                {
-                    "DimensionSize": one.size,
-                    "Description": one.description,
-                    "Units": one.units,
-                    **_calibration(one.calibration),
-                }
-                for one in series.dimensions
-            ],
-            **{
-                f"{key}{direction}": value
-                for direction, calibration in zip(directions, series.calibrations, strict=True)
-                for key, value in _calibration(calibration).items()
-            },
-            "Time": series.stamps[0].time,
-            "Time of the last element": series.stamps[-1].time,
         }
+        tree["Dimensions"] = [
+            {"DimensionSize": of.size, "Description": of.description, "Units": of.units, **_calibration(of.calibration)}
+            for of in series.dimensions
+        ]
+        directions = ("X", "Y") if len(series.calibrations) > 1 else ("",)
+        for direction, calibration in zip(directions, series.calibrations, strict=True):
+            tree |= _calibration(calibration, direction)
+        return {**tree, "Time": series.stamps[0].time, "Time of the last element": series.stamps[-1].time}
 
 
-def _calibration(calibration: Any) -> dict[str, Any]:
+def _calibration(calibration: Calibration, direction: str = "") -> dict[str, Any]:
     return {
-        "CalibrationOffset": calibration.offset,
-        "CalibrationDelta": calibration.delta,
-        "CalibrationElement": calibration.element,
+        f"CalibrationOffset{direction}": calibration.offset,
+        f"CalibrationDelta{direction}": calibration.delta,
+        f"CalibrationElement{direction}": calibration.element,
     }
 
 
 class _Dataset:
-    """What the files hold; each head and document is parsed once."""
+    """What the files hold; each head and document that can be read is parsed once."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
         self.described = files.entry.lower().endswith(".emi")
-        self._heads: dict[str, Series | Exception] = {}
-
-    def _head(self, name: str) -> Series:
-        """Head of a series; raises what reading it raised."""
-        if name not in self._heads:
-            try:
-                self._heads[name] = read_series(self.files[name], name)
-            except (NoElements, ReaderError) as error:
-                self._heads[name] = error
-        head = self._heads[name]
-        if isinstance(head, Exception):
-            raise head
-        return head
+        self.head = cache(lambda name: read_series(files[name], name))
 
     @cached_property
     def documents(self) -> Sequence[ObjectInfo]:
@@ -138,7 +116,7 @@ class _Dataset:
         signal = 0
         for number, name in self._series():
             try:
-                series = self._head(name)
+                series = self.head(name)
             except (NoElements, ReaderError) as error:
                 if strict and not (self.described and isinstance(error, NoElements)):
                     raise
@@ -149,7 +127,7 @@ class _Dataset:
     def promised(self) -> int:
         """Bytes that a series must have; an .emi file says nothing of it."""
         try:
-            return 0 if self.described else self._head(self.files.entry).end
+            return 0 if self.described else self.head(self.files.entry).end
         except (CutShort, NoElements) as error:
             return error.needed
         except ReaderError:
@@ -301,26 +279,23 @@ class ObjectInfo:
 
 
 def objects(reader: RangeReader) -> list[ObjectInfo]:
-    """All documents of an .emi file, in its order; pixels between them are passed over."""
-    looked_at = islice(_documents(reader), MAX_OBJECTS)
-    return [one for one in looked_at if one is not None]
-
-
-def _documents(reader: RangeReader) -> Iterator[ObjectInfo | None]:
-    """Documents by where they begin; None for one without an end."""
+    """All documents of an .emi file, in its order; pixels between them, and those without an end, are passed over."""
+    found: list[ObjectInfo] = []
+    looked_at = 0
     for window in range(0, reader.size, _WINDOW):
         before = min(window, _BACK)
         content = reader.read_at(window - before, before + _WINDOW + MAX_DOCUMENT)
         place = content.find(_BEGIN, before)
         while 0 <= place < before + _WINDOW:
+            if (looked_at := looked_at + 1) > MAX_OBJECTS:
+                return found
             end = content.find(_END, place, place + MAX_DOCUMENT)
-            if end < 0:
-                yield None
-            else:
+            if end >= 0:
                 match = _PATH.search(content[max(0, place - _BACK) : place])
-                start = window - before + place
-                yield ObjectInfo(start, content[place : end + len(_END)], int(match[1]) if match else -1)
+                number = int(match[1]) if match else -1
+                found.append(ObjectInfo(window - before + place, content[place : end + len(_END)], number))
             place = content.find(_BEGIN, place + 1)
+    return found
 
 
 def parse(data: bytes) -> dict[str, Any]:

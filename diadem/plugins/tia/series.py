@@ -23,7 +23,7 @@ from diadem.errors import ReaderError
 from diadem.hooks.binary import Cursor, too_short, unpack_at
 from diadem.hooks.fields import look_up
 from diadem.hooks.formats import pieces
-from diadem.model.layout import ArrayLayout, ByteRange, steps
+from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
 
 if TYPE_CHECKING:
@@ -74,11 +74,6 @@ class Calibration:
     offset: float
     delta: float
     element: int
-
-    @property
-    def start(self) -> float:
-        """Position of the first element."""
-        return self.offset - self.element * self.delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +267,8 @@ def _axis(dimension: Dimension, names: list[str]) -> Axis:
 def _scaled(calibration: Calibration, units: str | None) -> Axis:
     """Scale and offset; metres as nm, as people of the field read them."""
     factor, unit = {"meters": (1e9, "nm"), "1/meters": (1e-9, "1 / nm")}.get(units or "", (1.0, units))
-    return {"scale": calibration.delta * factor, "offset": calibration.start * factor, "units": unit}
+    first = calibration.offset - calibration.element * calibration.delta
+    return {"scale": calibration.delta * factor, "offset": first * factor, "units": unit}
 
 
 def _unit(delta: float, guessed: str) -> str:
@@ -303,20 +299,13 @@ def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | Non
     """Where the values lie, images with the last stored row first; None where the elements do not fill the shape at
     equal distances.
     """
-    starts = series.starts
+    starts, outer = series.starts, shape[: len(shape) - len(series.shape)]
     step = starts[1] - starts[0] if len(starts) > 1 else 0
-    if any(b - a != step for a, b in pairwise(starts)) or 0 < step < series.before + series.length:
+    even = step >= 0 and all(after - before == step for before, after in pairwise(starts))
+    if not even or prod(outer) != len(starts) or 0 < step < series.before + series.length:
         return None
-    outer = tuple(shape[: len(shape) - len(series.shape)])
-    if step < 0 or prod(outer) != len(starts):
-        return None
-    item = np.dtype(series.dtype).itemsize
-    first = starts[0] + series.before
-    inner: tuple[int, ...] = (item,)
-    if not series.spectra:
-        row = series.shape[1] * item
-        first, inner = first + (series.shape[0] - 1) * row, (-row, item)
-    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps(outer, step), *inner))
+    first, rows = starts[0] + series.before, not series.spectra
+    return ArrayLayout.records(name, first, series.dtype, outer, step, series.shape, up=rows)
 
 
 def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> Any:

@@ -23,7 +23,7 @@ from diadem.hooks.binary import stream_of
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary, Files, Opened, Signal, laid_out
 from diadem.hooks.tiff import NotTiff, Tiff
-from diadem.model.layout import ArrayLayout, besides, pieces_of, steps
+from diadem.model.layout import ArrayLayout, besides, pieces_of
 from diadem.terms.units import convert
 
 
@@ -90,7 +90,7 @@ def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
     stored = np.dtype(dtype).newbyteorder(file.byteorder)
     start, shape = series.dataoffset, tuple(int(size) for size in series.shape)
     if start is not None:
-        return ArrayLayout(name, start, stored.str, shape, steps(shape, stored.itemsize))
+        return ArrayLayout.packed(name, start, stored.str, shape)
     pages = list(series.pages)
     if not all(page is not None and page.is_final and page.parent is file for page in pages):
         return None
@@ -98,8 +98,8 @@ def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
     apart = {after - before for before, after in pairwise(starts)}
     if len(apart) != 1 or prod(shape) != len(pages) * prod(first.shape):
         return None
-    shape = (len(pages), *(int(size) for size in first.shape))
-    return ArrayLayout(name, starts[0], stored.str, shape, (apart.pop(), *steps(shape[1:], stored.itemsize)))
+    page = tuple(int(size) for size in first.shape)
+    return ArrayLayout.records(name, starts[0], stored.str, (len(pages),), apart.pop(), page)
 
 
 # -- ImageJ and Fiji, whose files have their scale in tags of TIFF and a text -----------------------------------------

@@ -114,11 +114,11 @@ def _signals(files: Files, movie: Movie, parts: Sequence[_Part]) -> Iterator[Sig
     if not places:
         yield from files.signals()
         return
-    shape, item = (len(places), *movie.shape), np.dtype(movie.dtype).itemsize
+    shape = (len(places), *movie.shape)
     array = data = None
     if first.count == len(places):
-        strides = (movie.step, shape[2] * item, item)
-        array = ArrayLayout(first.name, first.start + movie.header, movie.dtype, shape, strides)
+        start = first.start + movie.header
+        array = ArrayLayout.records(first.name, start, movie.dtype, shape[:1], movie.step, movie.shape)
     else:
 
         def read(number: int) -> Any:

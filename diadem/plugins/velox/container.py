@@ -50,11 +50,6 @@ def is_velox(root: Any) -> bool:
         return False
 
 
-def version_of(root: Any) -> int:
-    """Version of the layout: 4 in 2017, 13 in 2026."""
-    return int(document(root, "Version")["version"])
-
-
 def items(root: Any, kind: str) -> list[Item]:
     """Sets of data of one kind, in the order of their keys, which is that of RosettaSciIO."""
     group = root["Data"].get(kind)

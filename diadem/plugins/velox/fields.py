@@ -254,8 +254,7 @@ def log(tree: Tree) -> Iterator[Found]:
     local = stated or bool(apart) or (version is not None and (int(version[1]), int(version[2])) >= _LOCAL_SINCE)
     zone = dt.timezone(apart) if local else dt.UTC
     if local:
-        minutes = round(apart.total_seconds() / 60)
-        written = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+        written = dt.datetime.fromtimestamp(0, zone).isoformat()[-6:]
         yield Found("time.utc_offset", written, "text", (first or lines[0]).raw, status=status)
     for field, line in (("time.acquired_start", None if starts else first), ("time.acquired_end", last)):
         if line is not None:

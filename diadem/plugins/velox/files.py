@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal
+from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal, made_later
 from diadem.hooks.hdf5 import groups, shows
 from diadem.plugins.ncem import attributes as ncem
 from diadem.plugins.velox.container import (
@@ -33,7 +33,6 @@ from diadem.plugins.velox.container import (
     metadata,
     order_of,
     shape_of_stream,
-    version_of,
 )
 
 #: Names of the halves of complex numbers: Fourier transforms (even and odd width), and differential phase contrast.
@@ -146,9 +145,10 @@ class _Described:
         if not 0 < channels <= 1 << 16:
             raise ValueError(f"{item.place} has {channels} channels")
         shape = (lines, columns, channels)
-        events = _Events(shape, str(settings["StreamEncoding"]), lambda: self._told(number, shape)["data"])
         axes = [*_plane(tree["BinaryResult"], navigate=True), _energy(tree, "X-ray energy")]
-        return Later(shape, events.dtype, lambda: _dask(events, "auto")), axes, "EDS_TEM"
+        counted = np.dtype(str(settings["StreamEncoding"]))
+        events = partial(made_later, lambda: self._told(number, shape)["data"], shape, counted)
+        return Later(shape, counted, events), axes, "EDS_TEM"
 
     def _dataset(self, item: Item, axes: int) -> Any:
         dataset = self._root[item.place]["Data"]
@@ -163,7 +163,7 @@ class _Described:
                 streams = len(self._order.signals) - bool(self._order.streams)
                 self._read = [
                     one if place >= streams else {**one, "data": np.broadcast_to(0, one["data"].shape)}
-                    for place, one in enumerate(self._files.read(hdf5=True))
+                    for place, one in enumerate(self._files.read({}, hdf5=True))
                 ]
         if number >= len(self._read) or self._read[number]["data"].shape != shape:
             raise ReaderError(
@@ -172,19 +172,6 @@ class _Described:
                 next=f"pip install {_DECODER}" if _missing() else None,
             )
         return self._read[number]
-
-
-class _Events:
-    """The counts of a spectrum image, made by the reader when the first of them are asked for."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str, make: Callable[[], Any]) -> None:
-        self.shape, self.ndim = shape, len(shape)
-        self.dtype = np.dtype(dtype)
-        self._make = make
-
-    def __getitem__(self, key: Any) -> Any:
-        """A part as an array in memory."""
-        return np.asarray(self._make()[key], self.dtype)
 
 
 def _missing() -> list[dict[str, str]]:
@@ -203,19 +190,15 @@ def _lazy(dataset: Any, order: tuple[int, ...]) -> Later:
         raise ValueError(f"pixels of an unknown type: {names}")
 
     def make() -> Any:
-        data = _dask(dataset, dataset.chunks or "auto")
+        from dask.array import from_array
+
+        data = cast("Callable[..., Any]", from_array)(dataset, chunks=dataset.chunks or "auto", name=False)
         if names:
             data = data.map_blocks(lambda part: np.ascontiguousarray(part).view("c8"), dtype="c8")
         data = data[tuple(slice(None) if axis in order else 0 for axis in range(dataset.ndim))]
         return data.transpose([sorted(order).index(axis) for axis in order])
 
     return Later(tuple(dataset.shape[axis] for axis in order), np.dtype("c8") if names else dataset.dtype, make)
-
-
-def _dask(source: Any, chunks: Any) -> Any:
-    from dask.array import from_array
-
-    return cast("Callable[..., Any]", from_array)(source, chunks=chunks, name=False)
 
 
 def _plane(result: Mapping[str, Any], *, navigate: bool) -> Iterator[Json]:
@@ -312,7 +295,7 @@ def _claimed(operations: Mapping[str, Mapping[str, Json]], key: str) -> str | No
 
 def _labels(root: Any) -> Iterator[tuple[str, str]]:
     """Key of an image, and what its display calls it."""
-    if version_of(root) < 11:
+    if int(document(root, "Version")["version"]) < 11:  # 4 in 2017, 13 in 2026
         for key in root["Presentation/Displays/ImageDisplay"]:
             shown = document(root, f"Presentation/Displays/ImageDisplay/{key}")
             yield shown["dataPath"].rpartition("/")[2], shown["display"]["label"]
