@@ -8,11 +8,11 @@ Makers differ in names, not in the order. EMsoft's files hold simulated patterns
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import h5py
 
@@ -258,14 +258,13 @@ def _mapped(title: str, array: Any, where: _Grid, header: Mapping[str, Any]) -> 
 
 def _lazy(array: Any, where: _Grid) -> Any:
     """The array as a Dask array in the shape of the map, cut between rows of it."""
-    from dask.array import from_array
+    import dask.array
 
+    da: Any = dask.array  # it has no types
     row = where.shape[-1] if where.shape else 1
     point = array.dtype.itemsize * max(1, int(array.size // array.shape[0]))
     chunk = row * max(1, (4 << 20) // (row * point))
-    data = cast("Callable[..., Any]", from_array)(
-        array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False
-    )
+    data = da.from_array(array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False)
     if where.order is not None:
         data = data[where.order]
     return data.reshape(*(where.shape or (where.size,)), *array.shape[1:])
