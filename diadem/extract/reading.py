@@ -19,7 +19,7 @@ from diadem.extract.extraction import fault_text, issue, missing_part, worded
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.tables import Cut, cut, to_keep
-from diadem.hooks.formats import CutShort, Opened, Signal
+from diadem.hooks.formats import CutShort, Opened, Signal, failing
 from diadem.hooks.offers import Described, Issue, ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
@@ -140,7 +140,7 @@ class _Reading:
         except Exception as error:  # the format's own, or an import
             if isinstance(error, CutShort):
                 self._note_short(error)
-            return Opened(_raises(error))
+            return Opened(failing(error))
         if opened.size and (name := self.files.entry) in self.files and opened.size > self.files[name].size:
             self._note_short(CutShort(name, opened.size, self.files[name].size))
             self.files.lazy_only = True
@@ -235,12 +235,6 @@ class _Reading:
                 self.result["preview_failed"] = worded(error)
                 return
         self.result["preview"] = None if picture is None else packed(picture)
-
-
-def _raises(error: Exception) -> Iterator[Signal]:
-    """Signals that cannot be told."""
-    yield from ()
-    raise error
 
 
 def _failure(error: Exception, reader: str) -> dict[str, Any]:

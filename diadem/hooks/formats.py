@@ -264,6 +264,12 @@ class Opened:
     size: int = 0
 
 
+def failing(error: Exception) -> Iterator[Any]:
+    """Signals, or blocks, of which there are none; what is wrong is raised when they are asked for."""
+    yield from ()
+    raise error
+
+
 class _Pieces:
     """Equal pieces one after the other, each read when it is asked for."""
 

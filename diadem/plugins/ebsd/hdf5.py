@@ -18,7 +18,7 @@ import h5py
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.formats import Files, Opened, Signal, axis, failing
 from diadem.hooks.hdf5 import LONGEST, Left, children, groups, is_array, shows
 from diadem.hooks.text import number
 from diadem.plugins.ebsd.maps import Shape, Steps, grid, map_axes, signal, told_uneven
@@ -101,13 +101,9 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     if failed and signals:
         issues = [{"code": "not-described", "message": message[:300]} for message in failed[:_FAILURES]]
         signals[0] = replace(signals[0], issues=[*signals[0].issues, *issues])
-    return Opened(signals if signals or not failed else _unreadable(files.entry, failed[0]), blocks)
-
-
-def _unreadable(name: str, why: str) -> Iterator[Signal]:
-    """No signal, and why."""
-    yield from ()
-    raise ReaderError(why[:300], where=name)
+    if failed and not signals:
+        return Opened(failing(ReaderError(failed[0][:300], where=files.entry)), blocks)
+    return Opened(signals, blocks)
 
 
 # -- groups and values -----------------------------------------------------------------------------------------------

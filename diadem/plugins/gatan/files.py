@@ -20,7 +20,7 @@ import numpy as np
 from diadem.errors import ReaderError
 from diadem.hooks import hdf5
 from diadem.hooks.fields import Block, look_up
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, failing
 from diadem.hooks.text import number
 from diadem.model.layout import ArrayLayout, besides, pieces_of, steps
 from diadem.plugins.gatan.tags import Directory, read_directory
@@ -46,13 +46,8 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     try:
         directory = read_directory(files[name], name)
     except ReaderError as error:
-        return Opened(_by_reader(files), _unread(error), error.needed if isinstance(error, CutShort) else 0)
+        return Opened(_by_reader(files), failing(error), error.needed if isinstance(error, CutShort) else 0)
     return Opened(_signals(files, directory), _blocks(directory), directory.promised)
-
-
-def _unread(error: ReaderError) -> Iterator[Block]:
-    yield from ()
-    raise error
 
 
 def _signals(files: Files, directory: Directory) -> Iterator[Signal]:

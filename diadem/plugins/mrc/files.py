@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, laid_out
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal, axis, failing, laid_out
 from diadem.model.layout import ArrayLayout
 from diadem.plugins.mrc import extended, sidecars
 
@@ -42,7 +41,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     name = files.entry
     head = files[name].read_at(0, HEADER)
     if len(head) < HEADER:
-        return Opened(_failed(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
+        return Opened(failing(CutShort(name, HEADER, len(head))), sidecars.blocks(files), HEADER)
     promised, array = layout(files, name, head)
     whole = promised <= files[name].size
     return Opened(_signals(files, head, array if whole else None), _blocks(files, head), promised)
@@ -91,11 +90,6 @@ def header(data: bytes) -> dict[str, Any]:
         "byte order": order,
         "LABEL": [text.split(b"\0", 1)[0].decode("latin-1").strip() for text in texts],
     }
-
-
-def _failed(error: ReaderError) -> Iterator[Signal]:
-    yield from ()
-    raise error
 
 
 def layout(files: Mapping[str, Any], name: str, head: bytes) -> tuple[int, ArrayLayout | None]:

@@ -17,7 +17,7 @@ from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary
 from diadem.hooks.hdf5 import shows
 from diadem.hooks.times import moments
-from diadem.terms.dates import clock, iso
+from diadem.terms.dates import clock
 
 # -- Delmic: the state of every component of the microscope is there as pairs of value and unit: [0.002027, "s"] -----
 
@@ -114,7 +114,6 @@ def surf_time(header: Tree) -> Iterator[Found]:
 
 # -- Renishaw --------------------------------------------------------------------------------------------------------
 
-_HEADER = "WDF1_1"
 #: Dictionaries inside one another that are searched.
 _DEEPEST = 12
 
@@ -136,17 +135,10 @@ def _named(name: str, tree: Any, place: str, depth: int) -> Iterator[tuple[str, 
 
 
 def renishaw_software(tree: Tree) -> Iterator[Found]:
-    name, version = (str(look_up(tree, f"{_HEADER}/{key}") or "") for key in ("app_name", "app_version"))
+    name, version = (str(look_up(tree, f"WDF1_1/{key}") or "") for key in ("app_name", "app_version"))
     if name:
-        key = f"{_HEADER}/app_name + {_HEADER}/app_version"
+        key = "WDF1_1/app_name + WDF1_1/app_version"
         yield Found("instrument.software", f"{name} {version.replace('-', '.')}".strip(), key, f"{name} {version}")
-
-
-def renishaw_times(tree: Tree) -> Iterator[Found]:
-    """Start and end: Windows FILETIMEs, and nothing in the file tells whether they are local or universal time."""
-    for name, field in (("time_start", "time.acquired_start"), ("time_end", "time.acquired_end")):
-        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (local := iso(str(raw).replace("#", "T"))):
-            yield from moments(field, f"{_HEADER}/{name}", raw, local=local)
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:

@@ -1,9 +1,4 @@
-"""NeXus, DECTRIS and NORDIF opened; dates and times of Semper's and Phenom's readers.
-
-NeXus: base classes NXentry, NXuser, NXsample and NXinstrument (https://manual.nexusformat.org/classes/base_classes);
-times are ISO 8601, and quantities have an attribute `units`. DECTRIS' master files name NeXus' application definition
-NXmx; left out is `photon_energy`, which is set by hand for what the detector counts.
-"""
+"""NeXus, DECTRIS and NORDIF opened; dates and times of Semper's and Phenom's readers."""
 
 from __future__ import annotations
 
@@ -83,9 +78,8 @@ def _master(files: Files) -> Iterator[Block]:
 
     with h5py.File(files.hdf5(), "r") as file:
         detector = file.get(_DETECTOR)
-        tree = values(detector, most=1, unit="units")
         inside = {name: values(group, most=1, unit="units") for name, group in groups(detector).items()}
-    tree |= {name: inner for name, inner in inside.items() if inner}
+        tree = values(detector, most=1, unit="units") | {name: inner for name, inner in inside.items() if inner}
     if tree:
         yield Block("nxmx-master", tree, place=_DETECTOR)
 
