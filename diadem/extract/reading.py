@@ -20,6 +20,7 @@ from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.tables import Cut, cut, to_keep
 from diadem.hooks.formats import CutShort, Opened, Signal, failing
+from diadem.hooks.manifest import prober
 from diadem.hooks.offers import Described, Issue, ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
@@ -109,7 +110,7 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
         if not offer.get("probe"):
             return offer
         try:
-            if target(offer["probe"])(path):
+            if prober(offer["probe"])(path):
                 result["evidence"].append("content")
                 return offer
         except Exception as error:  # a probe that fails does not recognise the file

@@ -59,11 +59,6 @@ is_edax = partial(_is_of, "edax")  # OIM's and TEAM's
 is_kikuchipy = partial(_is_of, "kikuchipy")
 
 
-def is_emsoft(path: str) -> bool:
-    """EMsoft keeps what a program was told beside what it made."""
-    return shows(path, lambda root: {"EMData", "EMheader"} <= set(root))
-
-
 def open_emsoft(files: Files) -> Opened:
     """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
     root = h5py.File(files.hdf5(), "r")

@@ -101,13 +101,6 @@ def ctf(lines: Sequence[str]) -> dict[str, str]:
 # -- TSL, EDAX: .ang ---------------------------------------------------------------------------------------------------
 
 
-def is_ang(path: str) -> bool:
-    """OIM's head: comments, of which one names the grid or the steps."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(_PIECE)
-    return head.startswith(b"#") and re.search(rb"^# *(?:GRID|XSTEP|TEM_PIXperUM)\b", head, re.MULTILINE) is not None
-
-
 def open_ang(files: Files) -> Opened:
     """Open an .ang file: comments of name and value, then the points."""
     head, lines = _head(files, _ANG)
@@ -140,13 +133,6 @@ def ang(lines: Sequence[str]) -> dict[str, str]:
 
 
 # -- Oxford: .cpr and .crc ---------------------------------------------------------------------------------------------
-
-
-def is_cpr(path: str) -> bool:
-    """CHANNEL 5's sections."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(_PIECE)
-    return b"[General]" in head and re.search(rb"^(?:GridDistX|TiltAngle)=", head, re.MULTILINE) is not None
 
 
 def open_cpr(files: Files) -> Opened:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from diadem.errors import ReaderError
@@ -24,13 +24,6 @@ _MOST_BYTES: Final = 4 << 20
 _ROW: Final = 128 * 4
 #: How long after its last frame a document is written, at most.
 _WRITTEN_WITHIN: Final = dt.timedelta(minutes=10)
-
-
-def is_empad(path: str) -> bool:
-    """An XML document ``root`` that names its raw file."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(1 << 16)
-    return b"<root" in head[:1024] and (b"EMPAD" in head or b"raw_file" in head)
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does

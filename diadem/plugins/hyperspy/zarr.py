@@ -10,6 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -104,13 +105,10 @@ class Store:
         self.require_known_codecs()
         import zarr  # type: ignore[import-untyped]
 
-        kinds = getattr(zarr, "storage", zarr)
-        opened = kinds.ZipStore(str(self._path), mode="r") if self._archive else str(self._path)
-        try:
+        if self._archive is None:
+            return zarr.open(str(self._path), mode="r")[path][...]
+        with closing(getattr(zarr, "storage", zarr).ZipStore(str(self._path), mode="r")) as opened:
             return zarr.open(opened, mode="r")[path][...]
-        finally:
-            if self._archive:
-                opened.close()
 
 
 def _codecs_of(document: Mapping[str, Any], deepest: int = 4) -> Iterator[tuple[Any, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Found, Tree, look_up
@@ -13,12 +13,6 @@ from diadem.hooks.formats import Files, Opened
 from diadem.hooks.hdf5 import attributes, is_array, plain, shows
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, from_filetime, offset_of
-
-
-def _head(path: str) -> bytes:
-    with Path(path).open("rb") as stream:
-        return stream.read(4096)
-
 
 # -- DENSsolutions' DigiHeater: three lines of header, then a table of temperatures ----------------------------------
 
@@ -59,11 +53,6 @@ _LARGEST = 1 << 20
 _NOTES = "Live notes"
 
 
-def is_impulse(path: str) -> bool:
-    """Impulse writes the time stamp and the time of the experiment."""
-    return _head(path).startswith(b"TimeStamp,Experiment time")
-
-
 def open_impulse(files: Files) -> Opened:
     """Open a table of Impulse, and the log beside it."""
     return Opened(files.signals(), _experiment(files))
@@ -95,11 +84,6 @@ def experiment_log(text: str) -> dict[str, str]:
 
 _HEAD = 64 << 10
 _NOTE = re.compile(r"\s*\d+\s*,\s*([^=,]+?) = ([^,]*?)\s*,")
-
-
-def is_protochips(path: str) -> bool:
-    """Protochips' first column is the time, the second its notes, which begin with the calibration or date."""
-    return _head(path).split(b"\n", 1)[0].replace(b" ", b"").startswith(b"Time,Notes,")
 
 
 def open_protochips(files: Files) -> Opened:

@@ -10,22 +10,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary
-from diadem.hooks.hdf5 import shows
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock
 
 # -- Delmic: the state of every component of the microscope is there as pairs of value and unit: [0.002027, "s"] -----
-
-
-def is_delmic(path: str) -> bool:
-    """Odemis numbers its acquisitions from `Acquisition0`."""
-    return shows(path, lambda root: "Acquisition0" in root)
-
 
 _SETTINGS = "ExtraSettings"
 
@@ -154,7 +146,7 @@ def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
     return signals
 
 
-# -- TriVista, and LabSpec -------------------------------------------------------------------------------------------
+# -- TriVista -------------------------------------------------------------------------------------------------------
 
 
 def trivista_times(tree: Tree) -> Iterator[Found]:
@@ -168,9 +160,3 @@ def trivista_times(tree: Tree) -> Iterator[Found]:
             date, time = dt.datetime.strptime(day, "%m/%d/%Y"), clock(hour)  # noqa: DTZ007 - the file states no offset
             local = None if time is None else dt.datetime.combine(date, time)
             yield from moments("time.acquired_start", key, raw, local=local)
-
-
-def is_jobinyvon(path: str) -> bool:
-    """LabSpec writes an XML document `LSX_Data`."""
-    with Path(path).open("rb") as stream:
-        return b"<LSX_Data" in stream.read(4096)

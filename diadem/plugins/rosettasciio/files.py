@@ -14,7 +14,6 @@ import numpy as np
 
 from diadem.hooks.binary import unpack_at
 from diadem.hooks.formats import Files, Opened, Signal, axis
-from diadem.hooks.hdf5 import shows
 from diadem.model.layout import ArrayLayout, steps
 
 #: Bytes of a head that NumPy reads.
@@ -43,10 +42,6 @@ def open_npy(files: Files) -> Opened:
     odd = dtype.names or dtype.subdtype or dtype.hasobject or 0 in shape or not kept
     if odd or size > reader.size:
         return Opened(files.signals(), size=0 if dtype.hasobject else size)
-    array = ArrayLayout(files.entry, start + length, dtype.str, *zip(*kept, strict=True))
+    sizes, strides = zip(*kept, strict=True)
+    array = ArrayLayout(files.entry, start + length, dtype.str, sizes, strides)
     return Opened([Signal([axis("", one) for one in array.shape], array=array)], size=size)
-
-
-def is_usid(path: str) -> bool:
-    """USID, of pycroscopy, numbers its measurements from `Measurement_000`."""
-    return shows(path, lambda root: "Measurement_000" in root)

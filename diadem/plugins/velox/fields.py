@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.terms.dates import YEARS, from_epoch, offset_of, text_of
+from diadem.terms.fields import symbols_of
 
 #: How far a time may be from frames times pixels times dwell time, relatively, to be that of the whole acquisition.
 _NEAR: Final = 0.02
@@ -165,6 +166,13 @@ def _count(tree: Tree) -> int:
     """Number of frames of a spectrum image; 0 where it is not told. Newer files say where they begin."""
     end = int(look_up(tree, "SpectrumImageSettings/endFramePosition") or 0)
     return end - int(look_up(tree, "SpectrumImageSettings/startFramePosition") or 1) + 1
+
+
+def symbols(numbers: Any) -> list[str] | None:
+    """Symbols of atomic numbers, each once; none where one of them is no element."""
+    if not isinstance(numbers, Sequence) or isinstance(numbers, (str, bytes)):
+        return None
+    return symbols_of(map(int, numbers)) or None
 
 
 # -- times -----------------------------------------------------------------------------------------------------------
