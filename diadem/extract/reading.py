@@ -19,7 +19,8 @@ from diadem.extract.extraction import fault_text, issue, missing_part, worded
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.tables import Cut, cut, to_keep
-from diadem.hooks.formats import CutShort, Opened, Signal
+from diadem.hooks.formats import CutShort, Opened, Signal, failing
+from diadem.hooks.manifest import prober
 from diadem.hooks.offers import Described, Issue, ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
@@ -91,7 +92,7 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
         if not offer.get("probe"):
             return offer
         try:
-            if target(offer["probe"])(path):
+            if prober(offer["probe"])(path):
                 result["evidence"].append("content")
                 return offer
         except Exception as error:  # a probe that fails does not recognise the file
@@ -122,7 +123,7 @@ class _Reading:
         except Exception as error:  # the format's own, or an import
             if isinstance(error, CutShort):
                 self._note_short(error)
-            return Opened(_raises(error))
+            return Opened(failing(error))
         if opened.size and (name := self.files.entry) in self.files and opened.size > self.files[name].size:
             self._note_short(CutShort(name, opened.size, self.files[name].size))
             self.files.lazy_only = True
@@ -223,12 +224,6 @@ class _Reading:
             except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
                 message = f"the check '{offer['name']}' failed: {worded(error)}"
                 yield issue("check-failed", message, severity="info", by=offer["by"])
-
-
-def _raises(error: Exception) -> Iterator[Signal]:
-    """Signals that cannot be told."""
-    yield from ()
-    raise error
 
 
 def _failure(error: Exception, reader: str) -> dict[str, Any]:

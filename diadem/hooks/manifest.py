@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Any, Final
 
 from diadem.errors import PluginError
+from diadem.hooks.hdf5 import shows
 from diadem.hooks.offers import (
     CarrierOffer,
     CheckOffer,
@@ -40,6 +41,8 @@ CONTAINERS: Final[Mapping[str, Sequence[Magic]]] = {
     "zip": (Magic(0, b"PK\x03\x04"), Magic(0, b"PK\x05\x06")),
 }
 _ADVICE: Final = "docs/plugins.md says how the file is written"
+#: Bytes at the beginning of a file that patterns of a probe are tried on.
+_HEAD: Final = 1 << 16
 #: Keys of a format that name functions.
 _FUNCTIONS: Final = frozenset({"open", "load", "probe"})
 
@@ -218,13 +221,37 @@ def offers(found: Document) -> Iterator[Any]:
 
 def _format(found: Document, said: Said) -> ReaderOffer:
     made = _tuples(said)
-    made |= {name: found.absolute(said[name]) for name in _FUNCTIONS & said.keys()}
+    made |= {name: found.absolute(said[name]) for name in _FUNCTIONS & said.keys() if isinstance(said[name], str)}
+    if isinstance(probe := said.get("probe"), Mapping):
+        made["probe"] = f"{found.package}/{said['name']}"
+        for pattern in several(probe.get("matches", [])):
+            found.pattern(pattern, ("probe", "matches"))
     container = CONTAINERS.get(made.pop("container", ""), ())
     made["magic"] = (*map(_magic, said.get("magic", ())), *container)
     if "signature" in said:
         made["signature"] = said["signature"].encode("latin-1")
     made["groups"] = tuple(Group(**_tuples(group)) for group in said.get("groups", ()))
     return ReaderOffer(**{"suffixes": (), **made})
+
+
+def prober(address: str) -> Callable[[str], bool]:
+    """What knows a file by looking into it: ``module:function``, or ``package/format``, whose document says how."""
+    package, slash, name = address.partition("/")
+    if not slash:
+        found: Callable[[str], bool] = target(address)
+        return found
+    family = document(package)
+    said = next(one["probe"] for one in (family.content if family else {})["format"] if one["name"] == name)
+    patterns = [re.compile(one.encode("latin-1"), re.DOTALL) for one in several(said.get("matches", []))]
+
+    def probe(path: str) -> bool:
+        if "holds" in said:
+            return shows(path, lambda root: all(one in root for one in several(said["holds"])))
+        with open(path, "rb") as stream:  # noqa: PTH123 - as it was given
+            head = stream.read(_HEAD)
+        return all(pattern.search(head) for pattern in patterns)
+
+    return probe
 
 
 def _tuples(said: Said) -> dict[str, Any]:

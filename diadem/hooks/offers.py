@@ -117,7 +117,8 @@ class ReaderOffer:
         Endings of folders that are one dataset, with the dot, lower case: ``(".zspy",)``. The reader gets the folder.
     probe : str
         ``module:function`` that looks into a file whose suffix several formats share, called in the worker as
-        ``function(path)`` before the reader; false means "not mine". "" where suffix and magic suffice.
+        ``function(path)`` before the reader; false means "not mine". Or ``package/format`` of a `formats.toml` that
+        says what such a file holds. "" where suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
     open : str
@@ -146,7 +147,7 @@ class ReaderOffer:
         if not self.open:
             _require_target(f"reader offer '{self.name}': load", self.load)
         for what in ("open", "load", "probe"):
-            if target := getattr(self, what):
+            if (target := getattr(self, what)) and not (what == "probe" and _TABLE.match(target)):
                 _require_target(f"reader offer '{self.name}': {what}", target)
         try:
             re.compile(self.signature or b"")

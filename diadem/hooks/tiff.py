@@ -50,7 +50,7 @@ _PIECES = ((273, 279), (324, 325))
 #: Codes from here on are vendors' own: what looks like an offset may be none.
 _PRIVATE = 32768
 #: Tags whose plain values help to read a vendor's: size of the image, who wrote it, when.
-_PLAIN = (256, 257, 270, 271, 272, 282, 283, 296, 305, 306, 315)
+_PLAIN = {code: NAMES[code] for code in (256, 257, 270, 271, 272, 282, 283, 296, 305, 306, 315)}
 
 
 class NotTiff(ValueError):
@@ -188,17 +188,17 @@ class Tiff:
             return values
         return tuple(over / under for over, under in zip(values[::2], values[1::2], strict=True) if under)
 
-    def plain(self, page: Page) -> dict[str, Any]:
-        """Size, description, program and date of a page by their names."""
+    def plain(self, page: Page, names: Mapping[int, str] = _PLAIN) -> dict[str, Any]:
+        """Tags of a page by their names, as numbers and texts: size, description, program and date."""
         found: dict[str, Any] = {}
-        for code in _PLAIN:
-            tag = page.tags.get(code)
-            if tag is None:
+        for code, tag in page.tags.items():
+            if code not in names:  # the others are not read: each may be megabytes
                 continue
             numbers = self.numbers(tag)
-            value: Any = numbers[0] if numbers else self.text(tag) if _TYPES[tag.type][1] == "s" else ""
+            text = self.text(tag) if _TYPES[tag.type][1] == "s" else ""
+            value: Any = list(numbers) if len(numbers) > 1 else numbers[0] if numbers else text
             if value != "":
-                found[NAMES[code]] = value
+                found[names[code]] = value
         return found
 
     def _directory(self, number: int, offset: int) -> tuple[Page, int] | None:

@@ -33,7 +33,7 @@ _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "filetime": lambda raw: from_filetime(int(raw)) if str(raw).strip().isdecimal() else None,
 }
 #: What a statement of a time in a `formats.toml` is made of.
-PARTS: Final = (*_LOCAL, "date", "clock", *_INSTANT, "same")
+PARTS: Final = (*_LOCAL, "date", "clock", "offset", *_INSTANT, "same")
 
 
 def moments(
@@ -101,10 +101,11 @@ def written(field: str, places: Mapping[str, str], raw: Mapping[str, Any]) -> It
     if local is None and "date" in raw:
         date, clock = str(raw["date"]), str(raw.get("clock", ""))
         local = moments_of(*((date, clock) if "clock" in places else date.strip().partition(" ")[::2]))
-    used = [name for name in places if name in raw and name != "same"]
+    zoned = iso(f"{local.isoformat()}{raw['offset']}") if isinstance(local, dt.datetime) and "offset" in raw else None
+    used = [name for name in places if name in raw and name != "same" and (name != "offset" or zoned)]
     keys = list(dict.fromkeys(places[name] for name in used))
     shown = raw[used[0]] if len(keys) == 1 else " ".join(str(raw[name]) for name in used)
-    return moments(field, " + ".join(keys), shown, local=local, instant=instant, same=exif(raw.get("same")))
+    return moments(field, " + ".join(keys), shown, local=zoned or local, instant=instant, same=exif(raw.get("same")))
 
 
 def _with_offset(field: str, key: str, raw: Any, local: dt.datetime, status: str) -> Iterator[Found]:

@@ -11,15 +11,25 @@ from typing import Any, Final
 from diadem.hooks.fields import Dropped, Tree, look_up, places_of
 from diadem.hooks.manifest import Document, Path, Said, several
 from diadem.hooks.text import number, positive
+from diadem.terms.fields import symbols_of
 
 #: Letters of a text that a pattern is tried on: on 20,000 one with two stars takes minutes.
 LONGEST: Final = 4096
+
+
+def _symbols(raw: Any) -> list[str] | None:
+    """Symbols of atomic numbers in a list or a text, ``8,27,16``; numbers above fermium's are leftovers of memory."""
+    numbers = filter(str.strip, re.split("[,;]", raw)) if isinstance(raw, str) else raw
+    return symbols_of(map(int, numbers), last=100) or None
+
+
 #: Words for `read`.
 _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "number": number,
     "positive": positive,
     "nonzero": lambda raw: number(raw) or None,
     "absolute": lambda raw: None if (found := number(raw)) is None else abs(found),
+    "symbols": _symbols,
     "text": lambda raw: None if isinstance(raw, (Mapping, list)) else " ".join(str(raw).split()),
 }
 

@@ -38,7 +38,8 @@ _DOTTED: Final = re.compile(r"\d{1,2}\.\s*\d{1,2}\.\s*(\d{4}|\d\d)(\D|\Z)")
 _CLOCK: Final = re.compile(r"(\d{1,2})([:.h])(\d\d)(?:(?:\2|m)(\d\d)(?:[.,](\d+))?)?s?")
 #: As the C library writes it, whose language is English on every computer: ``Sat Aug 27 20:54:32 2016``.
 _C_TIME: Final = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2} +\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})")
-_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)\s*(Z|[-+]\d\d:?\d\d)?\Z")
+#: Between day and time of day Renishaw's times have a mark of their own.
+_ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d[T #]\d\d:\d\d:\d\d(?:\.\d+)?)\s*(Z|[-+]\d\d:?\d\d)?\Z")
 
 
 def _plain(word: str) -> str:

@@ -7,10 +7,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 from diadem.hooks.inventory import PluginSummary, summaries
 from diadem.hooks.manager import Offers, bundled, collect
+from diadem.hooks.manifest import prober
 from diadem.hooks.offers import KINDS, CheckOffer, FieldsOffer, Group, Magic
 from tests.hooks.distributions import fields_of, install
 
@@ -102,6 +104,29 @@ def test_all_that_can_be_offered_is_read_without_importing_the_family(site: Path
     assert next(offer for offer in offers.of(CheckOffer) if offer.name == "made-up").when == "assess"
 
 
+@pytest.mark.parametrize(
+    ("said", "name", "known"),
+    [
+        ("{ matches = ['\\A<mup', '(?m)^mine='] }", "a.mup", True),
+        ("{ matches = ['\\A<mup', '(?m)^yours='] }", "a.mup", False),
+        ('{ holds = "Data" }', "a.h5", True),
+        ('{ holds = ["Data", "Log"] }', "a.h5", False),
+        ('".code:probe"', "a.mup", True),
+    ],
+)
+def test_what_a_file_of_a_format_holds(
+    site: Path, said: str, name: str, known: bool, request: pytest.FixtureRequest
+) -> None:
+    (site / "a.mup").write_bytes(b"<mup>\n" + b" " * 5000 + b"\nmine=1\n")
+    with h5py.File(site / "a.h5", "w") as file:
+        file["Data"] = 1
+    family = f"probed_{abs(hash(request.node.name)) % 10**9}"
+    made(site, family, EVERYTHING.replace("priority = 3", f"probe = {said}"), code=f"{CODE}probe = bool\n")
+    offers = collect()
+    assert summary(offers, family).ok
+    assert prober(next(one.probe for one in offers.readers if one.name == "made-up"))(str(site / name)) is known
+
+
 def test_an_honest_family_has_no_failures(site: Path) -> None:
     made(site, "family_honest", EVERYTHING)
     assert summary(collect(), "family_honest").failures == ()
@@ -117,6 +142,8 @@ def test_an_honest_family_has_no_failures(site: Path) -> None:
         ('suffixes = [".mup"]', 'suffixes = ["mup"]', "suffixes are lower case and start with a dot"),
         ('suffixes = [".mup"]', "suffixes = [.mup]", "is no TOML"),
         ('suffixes = [".mup"]', 'suffix = [".mup"]', "line 4: format[0].suffix: there is no such key"),
+        ("priority = 3", 'probe = { matches = "(" }', "'(' is no regular expression"),
+        ("priority = 3", 'probe = { starts = "MUP" }', "line 9: format[0].probe"),
         ('fields."instrument.model" = "Model"', 'python = ".code:nothing"', "there is no 'nothing'"),
     ],
 )

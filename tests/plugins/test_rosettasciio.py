@@ -13,7 +13,7 @@ import pytest
 from rsciio import IO_PLUGINS
 
 from diadem.hooks.manager import collect
-from diadem.hooks.offers import target
+from diadem.hooks.manifest import prober
 
 OFFERS = {offer.name: offer for offer in collect().readers}
 
@@ -45,7 +45,8 @@ def test_asking_imports_no_reader() -> None:
 
 @pytest.mark.parametrize("name", sorted(OFFERS))
 def test_targets_exist(name: str) -> None:
-    for dotted in filter(None, (OFFERS[name].open, OFFERS[name].load, OFFERS[name].probe)):
+    assert not OFFERS[name].probe or callable(prober(OFFERS[name].probe))
+    for dotted in filter(None, (OFFERS[name].open, OFFERS[name].load)):
         module, _, function = dotted.partition(":")
         try:
             assert callable(getattr(importlib.import_module(module), function))
@@ -59,7 +60,7 @@ TEXTS = ["empad", "impulse", "jobinyvon", "mrcz", "protochips"]
 
 def probed(name: str, path: Path) -> bool:
     """What the probe of a format says of a file."""
-    return bool(target(OFFERS[name].probe)(str(path)))
+    return bool(prober(OFFERS[name].probe)(str(path)))
 
 
 @pytest.mark.parametrize(

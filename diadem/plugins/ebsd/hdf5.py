@@ -8,17 +8,17 @@ Makers differ in names, not in the order. EMsoft's files hold simulated patterns
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import h5py
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.hooks.formats import Files, Opened, Signal, axis
+from diadem.hooks.formats import Files, Opened, Signal, axis, failing
 from diadem.hooks.hdf5 import LONGEST, Left, children, groups, is_array, shows
 from diadem.hooks.text import number
 from diadem.plugins.ebsd.maps import Shape, Steps, grid, map_axes, signal, told_uneven
@@ -59,11 +59,6 @@ is_edax = partial(_is_of, "edax")  # OIM's and TEAM's
 is_kikuchipy = partial(_is_of, "kikuchipy")
 
 
-def is_emsoft(path: str) -> bool:
-    """EMsoft keeps what a program was told beside what it made."""
-    return shows(path, lambda root: {"EMData", "EMheader"} <= set(root))
-
-
 def open_emsoft(files: Files) -> Opened:
     """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
     root = h5py.File(files.hdf5(), "r")
@@ -101,13 +96,9 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     if failed and signals:
         issues = [{"code": "not-described", "message": message[:300]} for message in failed[:_FAILURES]]
         signals[0] = replace(signals[0], issues=[*signals[0].issues, *issues])
-    return Opened(signals if signals or not failed else _unreadable(files.entry, failed[0]), blocks)
-
-
-def _unreadable(name: str, why: str) -> Iterator[Signal]:
-    """No signal, and why."""
-    yield from ()
-    raise ReaderError(why[:300], where=name)
+    if failed and not signals:
+        return Opened(failing(ReaderError(failed[0][:300], where=files.entry)), blocks)
+    return Opened(signals, blocks)
 
 
 # -- groups and values -----------------------------------------------------------------------------------------------
@@ -258,14 +249,13 @@ def _mapped(title: str, array: Any, where: _Grid, header: Mapping[str, Any]) -> 
 
 def _lazy(array: Any, where: _Grid) -> Any:
     """The array as a Dask array in the shape of the map, cut between rows of it."""
-    from dask.array import from_array
+    import dask.array
 
+    da: Any = dask.array  # it has no types
     row = where.shape[-1] if where.shape else 1
     point = array.dtype.itemsize * max(1, int(array.size // array.shape[0]))
     chunk = row * max(1, (4 << 20) // (row * point))
-    data = cast("Callable[..., Any]", from_array)(
-        array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False
-    )
+    data = da.from_array(array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False)
     if where.order is not None:
         data = data[where.order]
     return data.reshape(*(where.shape or (where.size,)), *array.shape[1:])

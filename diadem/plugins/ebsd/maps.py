@@ -10,18 +10,18 @@ import io
 import itertools
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort, Files, Opened, Signal, axis
 from diadem.hooks.text import decode, ini, number
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 
 #: Bytes of a head, and of a .cpr file; with the reflections of many phases they have some kilobytes.
 _LONGEST_HEAD = 1 << 20
@@ -101,26 +101,19 @@ def ctf(lines: Sequence[str]) -> dict[str, str]:
 # -- TSL, EDAX: .ang ---------------------------------------------------------------------------------------------------
 
 
-def is_ang(path: str) -> bool:
-    """OIM's head: comments, of which one names the grid or the steps."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(_PIECE)
-    return head.startswith(b"#") and re.search(rb"^# *(?:GRID|XSTEP|TEM_PIXperUM)\b", head, re.MULTILINE) is not None
-
-
 def open_ang(files: Files) -> Opened:
     """Open an .ang file: comments of name and value, then the points."""
     head, lines = _head(files, _ANG)
     tree = ang(lines)
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
-    shape, steps = grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
+    shape, spacing = grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
     if uneven := "hex" in tree.get("GRID", "").lower():  # rows are shifted; every other one may have one point less
         shape = grid(1, (rows + 1) // 2 * odd + rows // 2 * even)
     listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
     acom = is_acom(tree)
     known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
     names = [*known, *(f"Column {place}" for place in range(len(known) + 1, _MOST_COLUMNS))]
-    signals = _texts(files, len(head), names, shape, None if uneven else steps, "nm" if acom else "um")
+    signals = _texts(files, len(head), names, shape, None if uneven else spacing, "nm" if acom else "um")
     return Opened(told_uneven(signals) if uneven else signals, [_block("ang-head", tree, head)])
 
 
@@ -140,13 +133,6 @@ def ang(lines: Sequence[str]) -> dict[str, str]:
 
 
 # -- Oxford: .cpr and .crc ---------------------------------------------------------------------------------------------
-
-
-def is_cpr(path: str) -> bool:
-    """CHANNEL 5's sections."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(_PIECE)
-    return b"[General]" in head and re.search(rb"^(?:GridDistX|TiltAngle)=", head, re.MULTILINE) is not None
 
 
 def open_cpr(files: Files) -> Opened:
@@ -176,7 +162,7 @@ def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Si
         raise ReaderError(f"{left} bytes are not {points} points of {record} bytes", where=name)
     offset = 0
     for title, kind in fields:
-        layout = ArrayLayout(name, offset, kind, shape, (shape[-1] * record, record)[-len(shape) :])
+        layout = ArrayLayout(name, offset, kind, shape, steps(shape, record))
         if title.lower() not in _PLACES:
             yield signal(title, map_axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout)
         offset += int(kind[-1])
@@ -230,20 +216,18 @@ def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
     kind, size = "|u1" if files.entry.lower().endswith("1") else "<u2", files[files.entry].size
     height, width = tree["Pattern Height"], tree["Pattern Width"]
     frame = height * width * int(kind[-1])
-    rows, columns = (0, 0) if tree["Hexagonal"] else (tree.get(name, 0) for name in ("Rows", "Columns"))
-    needed = tree["Offset"] + frame * (columns * rows or 1)
+    shape = () if tree["Hexagonal"] else grid(tree.get("Rows"), tree.get("Columns"))
+    needed = tree["Offset"] + frame * prod(shape)
     if size < needed:
         raise CutShort(files.entry, needed, size)
-    places = [axis("point" if tree["Hexagonal"] else "x", (size - tree["Offset"]) // frame, navigate=True)]
-    if columns and rows:
-        steps = [step if 0 < (step := tree[f"Step {name}"]) < _LONGEST_STEP else 0.0 for name in "YX"]
-        places = [
-            axis(name, length, step or 1.0, 0.0, "um" if step else "", navigate=True)
-            for name, length, step in zip("yx", (rows, columns), steps, strict=True)
-        ][-(1 + (rows > 1)) :]
+    if shape:
+        y, x = (step if 0 < (step := tree[f"Step {name}"]) < _LONGEST_STEP else 0.0 for name in "YX")
+        places = map_axes(shape, (y, x), navigate=True)
+    else:
+        places = [axis("point" if tree["Hexagonal"] else "x", (size - tree["Offset"]) // frame, navigate=True)]
     axes = [*places, axis("dy", height), axis("dx", width)]
-    shape = tuple(one["size"] for one in axes)
-    yield signal("Patterns", axes, array=ArrayLayout.packed(files.entry, tree["Offset"], kind, shape))
+    sizes = tuple(one["size"] for one in axes)
+    yield signal("Patterns", axes, array=ArrayLayout.packed(files.entry, tree["Offset"], kind, sizes))
 
 
 # -- what they have in common ------------------------------------------------------------------------------------------
@@ -276,12 +260,11 @@ def grid(rows: Any, columns: Any) -> Shape:
 
 
 def _texts(
-    files: Files, start: int, names: Sequence[str], shape: Shape, steps: Steps | None, unit: str = "um"
+    files: Files, start: int, names: Sequence[str], shape: Shape, spacing: Steps | None, unit: str = "um"
 ) -> Iterator[Signal]:
     """A signal for each column, but those of the places where the axes say them."""
-    import dask.array as da
+    import dask.array
     import numpy as np
-    from dask.delayed import delayed
 
     if not shape:
         raise ReaderError("the head names no grid", where=files.entry)
@@ -305,17 +288,17 @@ def _texts(
             )
         return found
 
-    made = cast("Callable[..., Any]", delayed)(read, pure=False)()
-    table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
+    lazy: Any = dask  # it has no types
+    table = lazy.array.from_delayed(lazy.delayed(read, pure=False)(), (points, columns), np.float64)
     for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
-        if steps is None or name.lower() not in _PLACES:
-            yield signal(name, map_axes(shape, steps, unit), table[:, place].reshape(shape))
+        if spacing is None or name.lower() not in _PLACES:
+            yield signal(name, map_axes(shape, spacing, unit), table[:, place].reshape(shape))
 
 
-def map_axes(shape: Shape, steps: Steps | None, unit: str = "um", *, navigate: bool = False) -> list[dict[str, Any]]:
+def map_axes(shape: Shape, spacing: Steps | None, unit: str = "um", *, navigate: bool = False) -> list[dict[str, Any]]:
     """Axes of a map or a line; of points that lie anywhere, one."""
-    if steps is None:
+    if spacing is None:
         return [axis("point", shape[0], navigate=True)]
-    known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], steps, strict=True)]
+    known = [(name, size, number(step or 0)) for name, size, step in zip("yx", (1, *shape)[-2:], spacing, strict=True)]
     axes = [axis(name, size, step or 1.0, 0.0, unit if step else "", navigate=navigate) for name, size, step in known]
     return axes[-len(shape) :]

@@ -18,7 +18,6 @@ from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal, laid_out
 from diadem.hooks.times import moments
 from diadem.model.layout import ArrayLayout
-from diadem.terms.fields import symbols_of
 
 #: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
 #: the elements.
@@ -31,8 +30,6 @@ _LARGEST, _MAP_HEADER = 1 << 20, 1068
 _COUNTS = {1: "|u1", 2: "<u2", 4: "<u4"}
 #: Channels of a spectrum, and elements that it can list.
 _MOST_CHANNELS, _MOST_ELEMENTS = 1 << 15, 48
-#: The last element that is looked for; greater numbers are leftovers of memory.
-_FERMIUM = 100
 #: Bytes of a spectrum's header to the end of the elements' list.
 SPECTRUM_SIZE = 736
 
@@ -73,23 +70,21 @@ def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
 
 def _blocks(files: Files) -> Iterator[Block]:
     """Headers of the files: what stands before the counts, and of a spectrum behind them."""
+    heads = {".spc": read_spectrum, ".ipr": read_image, ".spd": read_map, ".lsd": read_map}
     for name in dict.fromkeys([files.entry, *files]):
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix not in (".spc", ".ipr", ".spd", ".lsd"):
+        if suffix not in heads:
             continue
         data = files[name].read_at(0, _MAP_HEADER if suffix in (".spd", ".lsd") else _LARGEST)
-        file = "" if name == files.entry else name
-        place = f"{PurePosixPath(file).name}/header" if file else "header"
-        if suffix == ".spc" and (header := read_spectrum(data)) is not None:
-            start = min(header["dataStart"], len(data))
-            end = min(start + 4 * header["numPts"], len(data))
-            yield Block("edax-spc", header, data[:start], place=place, file=file, byte_range=(0, start))
-            if end < len(data):
-                footer = place.replace("header", "footer")
-                yield Block("edax-spc", {}, data[end:], place=footer, file=file, byte_range=(end, len(data)))
-        elif suffix != ".spc" and (header := (read_image if suffix == ".ipr" else read_map)(data)) is not None:
-            kind = "edax-ipr" if suffix == ".ipr" else "edax-spd"
-            yield Block(kind, header, data, place=place, file=file, byte_range=(0, len(data)))
+        if (header := heads[suffix](data)) is None:
+            continue
+        file, folder = ("", "") if name == files.entry else (name, f"{PurePosixPath(name).name}/")
+        kind = "edax-spd" if suffix == ".lsd" else f"edax-{suffix[1:]}"
+        start = min(header.get("dataStart", len(data)), len(data))
+        end = min(start + 4 * header.get("numPts", 0), len(data))
+        yield Block(kind, header, data[:start], place=f"{folder}header", file=file, byte_range=(0, start))
+        if end < len(data):
+            yield Block(kind, {}, data[end:], place=f"{folder}footer", file=file, byte_range=(end, len(data)))
 
 
 # -- headers -----------------------------------------------------------------------------------------------------------
@@ -141,10 +136,3 @@ def acquired(tree: Tree) -> Iterator[Found]:
     local = dt.datetime(year, month, day, hour, minute, second, 10_000 * hundredths)  # noqa: DTZ001 - no zone is stated
     raw = f"{year}-{month}-{day} {hour}:{minute}:{second}.{hundredths:02d}"
     yield from moments("time.acquired_start", "collectDateYear + collectTimeMin", raw, local=local)
-
-
-def identified_elements(tree: Tree) -> Iterator[Found]:
-    """Elements whose peaks were identified."""
-    numbers = tree["at"]
-    if symbols := symbols_of(numbers, last=_FERMIUM):
-        yield Found("sample.elements", symbols, "at", numbers)

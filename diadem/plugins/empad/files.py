@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
-from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Final
-
-import numpy as np
+from pathlib import PurePosixPath
+from typing import Any, Final
 
 from diadem.errors import ReaderError
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree, look_up
-from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out
+from diadem.hooks.formats import CutShort, Files, Opened, Signal, laid_out, pieces
 from diadem.hooks.text import xml
 from diadem.model.layout import ArrayLayout, steps
 from diadem.terms.dates import c_time, from_epoch, offset_of
@@ -27,13 +24,6 @@ _MOST_BYTES: Final = 4 << 20
 _ROW: Final = 128 * 4
 #: How long after its last frame a document is written, at most.
 _WRITTEN_WITHIN: Final = dt.timedelta(minutes=10)
-
-
-def is_empad(path: str) -> bool:
-    """An XML document ``root`` that names its raw file."""
-    with Path(path).open("rb") as stream:
-        head = stream.read(1 << 16)
-    return b"<root" in head[:1024] and (b"EMPAD" in head or b"raw_file" in head)
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
@@ -54,29 +44,21 @@ def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
         raise ReaderError("no reader knows the raw files of the detector's second generation", where=files.entry)
     raw = str(PurePosixPath(files.entry).parent / named)
     missing = ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
+
+    def nowhere(number: int) -> Any:  # noqa: ARG001 - no frame is there
+        raise missing
+
     if raw not in files and len(files) > 1:
         raise missing
     for one in files.read({raw: []}):
-        shape = [int(axis["size"]) for axis in one["axes"]]
+        shape = tuple(int(axis["size"]) for axis in one["axes"])
         if raw not in files:  # what the document says holds all the same
-            yield Signal.from_reader({**one, "data": _Nowhere(tuple(shape), missing)})
+            yield Signal.from_reader({**one, "data": pieces(nowhere, shape, "<f4")})
             continue
-        array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps(shape[:-2], 130 * _ROW), _ROW, 4))
+        array = ArrayLayout(raw, 0, "<f4", shape, (*steps(shape[:-2], 130 * _ROW), _ROW, 4))
         if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
             raise CutShort(raw, needed, files[raw].size)
         yield from laid_out([one], [array])
-
-
-@dataclass(frozen=True, slots=True)
-class _Nowhere:
-    """Frames whose file is not there."""
-
-    shape: tuple[int, ...]
-    why: ReaderError
-    dtype: ClassVar[Any] = np.dtype("<f4")
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self.why
 
 
 # -- when it was taken -------------------------------------------------------------------------------------------------

@@ -18,24 +18,11 @@ from diadem.hooks.text import positive, xml
 #: Bytes of a document; those seen have 14 thousand, those of a session some hundred thousand.
 MOST_BYTES = 4 << 20
 _ROOT, _SESSION = b"<MicroscopeImage", b"<EpuSessionXml"
-#: The namespace of the documents, which their root names.
-_NAMESPACE = b"http://schemas.datacontract.org/2004/07/Fei.SharedObjects"
 #: Kind of block by the root of the document.
 _KINDS = {"MicroscopeImage": "epu-xml", "EpuSessionXml": "epu-session"}
 #: What .NET calls an entry of a dictionary.
 _ENTRY = "KeyValueOfstringanyType"
 _DEEPEST = 60
-
-
-def is_epu(path: str) -> bool:
-    """EPU's document is a `MicroscopeImage` of FEI's namespace."""
-    head = head_of(path)
-    return _ROOT in head and _NAMESPACE in head
-
-
-def is_session(path: str) -> bool:
-    """EPU's document of a session is an `EpuSessionXml`."""
-    return _SESSION in head_of(path)
 
 
 def open(files: Files) -> Opened:  # noqa: A001 - what it does

@@ -198,11 +198,6 @@ def _groups(tree: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 # -- dm5: groups of tags are HDF5 groups, tags attributes, ``[0]`` is the first of a list -----------------------------
 
 
-def is_dm5(path: str) -> bool:
-    """DigitalMicrograph keeps a list of images, and one of what its window shows."""
-    return hdf5.shows(path, lambda root: {"ImageList", "DocumentObjectList"} <= set(root))
-
-
 def open_dm5(files: Files) -> Opened:
     """Open a dm5 file; arrays that lie flat in it are read there, others by HDF5."""
     import h5py

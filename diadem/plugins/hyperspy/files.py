@@ -10,17 +10,19 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Dictionary, Files, Opened
 from diadem.hooks.hdf5 import Left, child, children, groups, is_array, shows
 from diadem.plugins.hyperspy.signal import origin_of, vendor_blocks
-from diadem.plugins.hyperspy.zarr import LONGEST_LIST, Store
+from diadem.plugins.hyperspy.zarr import LONGEST_LIST, Store, ZarrGroup
 
 if TYPE_CHECKING:
     import h5py
 
+#: The group with a group for each signal.
+_SIGNALS = "Experiments"
 #: Names of the two trees, those of HyperSpy 0.x last.
 _METADATA = ("metadata", "mapped_parameters")
 _ORIGINAL = ("original_metadata", "original_parameters")
@@ -32,7 +34,7 @@ _CALL = re.compile(r"(?:datetime\.)?(date|time)?(\([\d, ]*\))\Z")
 
 def is_hspy(path: str) -> bool:
     """HyperSpy marks its files, and keeps its signals in `Experiments`."""
-    return shows(path, lambda root: root.attrs.get("file_format") == "HyperSpy" or "Experiments" in root)
+    return shows(path, lambda root: root.attrs.get("file_format") == "HyperSpy" or _SIGNALS in root)
 
 
 def open_hspy(files: Files) -> Opened:
@@ -58,23 +60,13 @@ def read_zspy(path: str, lazy: bool = True) -> list[Dictionary]:
 # -- blocks ----------------------------------------------------------------------------------------------------------
 
 
-class Group(Protocol):
-    """A group of a file, HDF5 or Zarr."""
-
-    def values(self) -> Iterator[tuple[str, Any]]:
-        """Attributes and small arrays by name."""
-
-    def groups(self) -> Iterator[tuple[str, Group]]:
-        """Groups in it by name."""
-
-
 def _of_hdf5(files: Files) -> Iterator[Block]:
     import h5py
 
     left = Left(_MOST)
     with h5py.File(files.hdf5(), "r") as file:
         # In the order of the reader: what has data.
-        held = [(name, group) for name, group in groups(child(file, "Experiments")).items() if "data" in group]
+        held = [(name, group) for name, group in groups(child(file, _SIGNALS)).items() if "data" in group]
         for number, (name, group) in enumerate(held):
             yield from _blocks(name, Hdf5Group(group), number, left)
 
@@ -82,16 +74,17 @@ def _of_hdf5(files: Files) -> Iterator[Block]:
 def _of_zarr(files: Files) -> Iterator[Block]:
     left = Left(_MOST)
     with closing(Store(files.path())) as store:
-        for number, (name, group) in enumerate(store.experiments()):
-            yield from _blocks(name, group, number, left)
+        held = [name for name in store.children(_SIGNALS) if "data" in store.children(f"{_SIGNALS}/{name}")]
+        for number, name in enumerate(held):
+            yield from _blocks(name, ZarrGroup(store, f"{_SIGNALS}/{name}"), number, left)
 
 
-def _blocks(name: str, group: Group, number: int, left: Left) -> Iterator[Block]:
+def _blocks(name: str, group: Hdf5Group | ZarrGroup, number: int, left: Left) -> Iterator[Block]:
     """Blocks of one signal: those of the vendor that are known, then HyperSpy's own."""
     trees: dict[str, Mapping[str, Any]] = {
         inside: tree_of(content, left) for inside, content in group.groups() if inside in (*_METADATA, *_ORIGINAL)
     }
-    place = f"Experiments/{name}"
+    place = f"{_SIGNALS}/{name}"
     metadata, original = (next((key for key in keys if key in trees), "") for keys in (_METADATA, _ORIGINAL))
     told, kept = trees.get(metadata, {}), trees.get(original, {})
     origin = origin_of(told, kept)
@@ -119,12 +112,12 @@ class Hdf5Group:
             if is_array(item, "") and item.size <= LONGEST_LIST:
                 yield name, item.asstr()[()] if h5py.check_string_dtype(item.dtype) is not None else item[()]
 
-    def groups(self) -> Iterator[tuple[str, Group]]:
+    def groups(self) -> Iterator[tuple[str, Hdf5Group]]:
         """Groups in it by name."""
         yield from ((name, Hdf5Group(group)) for name, group in groups(self._group).items())
 
 
-def tree_of(group: Group, left: Left, depth: int = 0) -> dict[str, Any]:
+def tree_of(group: Hdf5Group | ZarrGroup, left: Left, depth: int = 0) -> dict[str, Any]:
     """A group as nested mappings and lists; `left` is shared by all trees of a file."""
     found: dict[str, Any] = {}
     for name, value in group.values():

@@ -10,6 +10,8 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +75,13 @@ class Store:
         """Names in a group, in the order of the library."""
         return sorted(self._children.get(path, ()))
 
-    def experiments(self) -> Iterator[tuple[str, ZarrGroup]]:
-        """Signals in the order of the reader: groups in `Experiments` that have data."""
-        for name in self.children("Experiments"):
-            if "data" in self.children(f"Experiments/{name}"):
-                yield name, ZarrGroup(self, f"Experiments/{name}")
-
     def document(self, path: str, name: str) -> Mapping[str, Any]:
         """One JSON text; empty where there is none."""
         if name not in self._children.get(path, ()):
             return {}
         place = f"{path}/{name}".lstrip("/")
-        if self._archive is None:
-            with (self._path / place).open("rb") as stream:
-                data = stream.read(_LONGEST)
-        else:
-            with self._archive.open(place) as stream:
-                data = stream.read(_LONGEST)
-        found = json.loads(data)
+        with self._archive.open(place) if self._archive else (self._path / place).open("rb") as stream:
+            found = json.loads(stream.read(_LONGEST))
         return found if isinstance(found, Mapping) else {}
 
     def require_known_codecs(self) -> None:
@@ -108,13 +99,16 @@ class Store:
     def array(self, path: str) -> Any:
         """A small array, by the library; None where it cannot be read."""
         shape = self.document(path, ".zarray").get("shape", self.document(path, "zarr.json").get("shape"))
-        length = 1
-        for size in shape if isinstance(shape, list) else [LONGEST_LIST + 1]:
-            length *= size if isinstance(size, int) and size >= 0 else LONGEST_LIST + 1
-        if length > LONGEST_LIST:
+        known = isinstance(shape, list) and all(isinstance(size, int) and size >= 0 for size in shape)
+        if not known or prod(shape) > LONGEST_LIST:
             return None
         self.require_known_codecs()
-        return _read(self._path, path)
+        import zarr  # type: ignore[import-untyped]
+
+        if self._archive is None:
+            return zarr.open(str(self._path), mode="r")[path][...]
+        with closing(getattr(zarr, "storage", zarr).ZipStore(str(self._path), mode="r")) as opened:
+            return zarr.open(opened, mode="r")[path][...]
 
 
 def _codecs_of(document: Mapping[str, Any], deepest: int = 4) -> Iterator[tuple[Any, str]]:
@@ -151,18 +145,6 @@ def _require_known(codec: Any, key: str, where: str) -> None:
             where=where,
             next="Save it again with another compressor, if you know where it comes from.",
         )
-
-
-def _read(store: Path, path: str) -> Any:
-    import zarr  # type: ignore[import-untyped]
-
-    kinds = getattr(zarr, "storage", zarr)
-    opened = str(store) if store.is_dir() else kinds.ZipStore(str(store), mode="r")
-    try:
-        return zarr.open(opened, mode="r")[path][...]
-    finally:
-        if not isinstance(opened, str):
-            opened.close()
 
 
 class ZarrGroup:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from diadem.hooks.binary import head_of
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.hdf5 import attributes, is_array, plain, shows
@@ -50,11 +49,6 @@ _LARGEST = 1 << 20
 _NOTES = "Live notes"
 
 
-def is_impulse(path: str) -> bool:
-    """Impulse writes the time stamp and the time of the experiment."""
-    return head_of(path).startswith(b"TimeStamp,Experiment time")
-
-
 def open_impulse(files: Files) -> Opened:
     """Open a table of Impulse, and the log beside it."""
     return Opened(files.signals(), _experiment(files))
@@ -86,11 +80,6 @@ def experiment_log(text: str) -> dict[str, str]:
 
 _HEAD = 64 << 10
 _NOTE = re.compile(r"\s*\d+\s*,\s*([^=,]+?) = ([^,]*?)\s*,")
-
-
-def is_protochips(path: str) -> bool:
-    """Protochips' first column is the time, the second its notes, which begin with the calibration or date."""
-    return head_of(path).split(b"\n", 1)[0].replace(b" ", b"").startswith(b"Time,Notes,")
 
 
 def open_protochips(files: Files) -> Opened:

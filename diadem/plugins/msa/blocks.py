@@ -14,7 +14,6 @@ from diadem.hooks.formats import Files, Opened
 from diadem.hooks.text import decode
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, dates, moments_of
-from diadem.terms.fields import symbols_of
 
 #: Bytes that are searched for keywords; those of the standard fill two or three kilobytes.
 _LONGEST = 1 << 20
@@ -83,15 +82,6 @@ def measured(raw: Any) -> float | None:
     """A number above zero."""
     value = number(raw)
     return value if value > 0 else None
-
-
-def elements(raw: Any) -> list[str]:
-    """Symbols from atomic numbers: ``8,27,16``."""
-    numbers = [int(part) for part in str(raw).replace(";", ",").split(",") if part.strip()]
-    symbols = symbols_of(numbers, last=100)
-    if numbers and not symbols:
-        raise ValueError(raw)
-    return symbols
 
 
 def dispersion(tree: Tree) -> Iterator[Found]:

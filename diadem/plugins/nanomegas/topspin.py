@@ -42,19 +42,13 @@ _AT_ONCE = dt.timedelta(seconds=5)
 def open(files: Files) -> Opened:  # noqa: A001 - what it does
     """Open all sessions of a file, in the order of RosettaSciIO."""
     file = h5py.File(files.hdf5(), "r")  # open as long as an array needs it
-    return Opened(_signals(files, file), _blocks(file))
+    signals = (_signal(files, file, place, name) for place, names in _sessions(file) for name in names)
+    return Opened(signals, _blocks(file))
 
 
-def _signals(files: Files, file: h5py.File) -> Iterator[Signal]:
-    for place, names in _sessions(file):
-        text = _text(file[place])
-        for name in names:
-            yield _signal(files, file, text, name)
-
-
-def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
-    """A series of patterns, or a picture."""
-    item, array, data = file[name], None, None
+def _signal(files: Files, file: h5py.File, place: str, name: str) -> Signal:
+    """A series of patterns, or a picture, of the session whose document is at this place."""
+    text, item, array, data = _text(file[place]), file[name], None, None
     scanned = isinstance(item, h5py.Group)
     if scanned:
         from rsciio.topspin import _api

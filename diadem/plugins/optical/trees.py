@@ -10,22 +10,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.formats import Dictionary
-from diadem.hooks.hdf5 import shows
 from diadem.hooks.times import moments, universal
 from diadem.terms.dates import clock, iso
 
 # -- Delmic: the state of every component of the microscope is there as pairs of value and unit: [0.002027, "s"] -----
-
-
-def is_delmic(path: str) -> bool:
-    """Odemis numbers its acquisitions from `Acquisition0`."""
-    return shows(path, lambda root: "Acquisition0" in root)
-
 
 _SETTINGS = "ExtraSettings"
 
@@ -114,7 +106,6 @@ def surf_time(header: Tree) -> Iterator[Found]:
 
 # -- Renishaw --------------------------------------------------------------------------------------------------------
 
-_HEADER = "WDF1_1"
 #: Dictionaries inside one another that are searched.
 _DEEPEST = 12
 
@@ -136,17 +127,17 @@ def _named(name: str, tree: Any, place: str, depth: int) -> Iterator[tuple[str, 
 
 
 def renishaw_software(tree: Tree) -> Iterator[Found]:
-    name, version = (str(look_up(tree, f"{_HEADER}/{key}") or "") for key in ("app_name", "app_version"))
+    name, version = (str(look_up(tree, f"WDF1_1/{key}") or "") for key in ("app_name", "app_version"))
     if name:
-        key = f"{_HEADER}/app_name + {_HEADER}/app_version"
+        key = "WDF1_1/app_name + WDF1_1/app_version"
         yield Found("instrument.software", f"{name} {version.replace('-', '.')}".strip(), key, f"{name} {version}")
 
 
 def renishaw_times(tree: Tree) -> Iterator[Found]:
     """Start and end: Windows FILETIMEs, of which the reader has made texts without a zone."""
     for name, field in (("time_start", "time.acquired_start"), ("time_end", "time.acquired_end")):
-        if (raw := look_up(tree, f"{_HEADER}/{name}")) is not None and (moment := iso(str(raw).replace("#", "T"))):
-            yield from universal(field, f"{_HEADER}/{name}", raw, moment)
+        if (raw := look_up(tree, f"WDF1_1/{name}")) is not None and (moment := iso(str(raw))):
+            yield from universal(field, f"WDF1_1/{name}", raw, moment)
 
 
 def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
@@ -162,7 +153,7 @@ def read_renishaw(path: str, lazy: bool = False) -> list[Dictionary]:
     return signals
 
 
-# -- TriVista, and LabSpec -------------------------------------------------------------------------------------------
+# -- TriVista -------------------------------------------------------------------------------------------------------
 
 
 def trivista_times(tree: Tree) -> Iterator[Found]:
@@ -176,9 +167,3 @@ def trivista_times(tree: Tree) -> Iterator[Found]:
             date, time = dt.datetime.strptime(day, "%m/%d/%Y"), clock(hour)  # noqa: DTZ007 - the file states no offset
             local = None if time is None else dt.datetime.combine(date, time)
             yield from moments("time.acquired_start", key, raw, local=local)
-
-
-def is_jobinyvon(path: str) -> bool:
-    """LabSpec writes an XML document `LSX_Data`."""
-    with Path(path).open("rb") as stream:
-        return b"<LSX_Data" in stream.read(4096)

@@ -1,9 +1,4 @@
-"""NeXus, DECTRIS and NORDIF opened; dates and times of Semper's and Phenom's readers.
-
-NeXus: base classes NXentry, NXuser, NXsample and NXinstrument (https://manual.nexusformat.org/classes/base_classes);
-times are ISO 8601, and quantities have an attribute `units`. DECTRIS' master files name NeXus' application definition
-NXmx; left out is `photon_energy`, which is set by hand for what the detector counts.
-"""
+"""NeXus, DECTRIS and NORDIF opened; dates and times of Semper's and Phenom's readers."""
 
 from __future__ import annotations
 
@@ -16,10 +11,10 @@ from typing import Any
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block, Found, Tree, look_up
-from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, axis
 from diadem.hooks.hdf5 import children, groups, plain, shows, values
 from diadem.hooks.times import moments
-from diadem.model.layout import ArrayLayout, steps
+from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import full_year
 
 # -- NeXus -----------------------------------------------------------------------------------------------------------
@@ -83,9 +78,8 @@ def _master(files: Files) -> Iterator[Block]:
 
     with h5py.File(files.hdf5(), "r") as file:
         detector = file.get(_DETECTOR)
-        tree = values(detector, most=1, unit="units")
         inside = {name: values(group, most=1, unit="units") for name, group in groups(detector).items()}
-    tree |= {name: inner for name, inner in inside.items() if inner}
+        tree = values(detector, most=1, unit="units") | {name: inner for name, inner in inside.items() if inner}
     if tree:
         yield Block("nxmx-master", tree, place=_DETECTOR)
 
@@ -134,14 +128,11 @@ def _patterns(files: Files, tree: Tree) -> Iterator[Signal]:
     if files[name].size != rows * columns * height * width:
         message = f"{files[name].size} bytes are not {columns} x {rows} patterns of {width} x {height} pixels"
         raise ReaderError(message, where=name)
-    step, unit = look_up(tree, "Area/Step size/value"), look_up(tree, "Area/Step size/unit")
-    pixels = {"scale": 1.0, "units": "px"}
-    known = {"scale": float(step), "units": str(unit)} if step and unit else pixels
-    axes = [
-        {"name": name, "size": size, "offset": 0.0, "navigate": place < 2, **(known if place < 2 else pixels)}
-        for place, (name, size) in enumerate(zip(("y", "x", "dy", "dx"), shape, strict=True))
-    ]
-    array = ArrayLayout(name, 0, "|u1", shape, steps(shape, 1))
+    written, unit = look_up(tree, "Area/Step size/value"), look_up(tree, "Area/Step size/unit")
+    step = (float(written), 0.0, unit) if written and unit else (1.0, 0.0, "px")
+    places = [axis("y", rows, *step, navigate=True), axis("x", columns, *step, navigate=True)]
+    axes = [*places, axis("dy", height, units="px"), axis("dx", width, units="px")]
+    array = ArrayLayout.packed(name, 0, "|u1", shape)
     title = look_up(tree, "Specimen/Name/value")
     general = {"original_filename": place.name, **({"title": title} if title else {})}
     yield Signal(axes, None, array, {"General": general, "Signal": {}}, {"original_metadata": tree})

@@ -1,12 +1,10 @@
 """Pictures opened, with their Exif data: a TIFF structure within a JPEG or PNG file.
 
-Exif 2.32, JEITA CP-3451; PNG chunk eXIf. What of it is no data: the field of Renishaw's pictures, and a time with its
-offset.
+Exif 2.32, JEITA CP-3451; PNG chunk eXIf. What of it is no data: the field of Renishaw's pictures.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
@@ -15,8 +13,6 @@ from diadem.hooks.binary import stream_of
 from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.tiff import Tiff
-from diadem.hooks.times import moments
-from diadem.terms.dates import exif, iso
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\x00\x00"
@@ -107,18 +103,12 @@ def _in_png(stream: BinaryIO) -> tuple[int, int, dict[str, int]] | None:
 def _tree(file: Tiff) -> dict[str, Any]:
     """Values of both directories by name."""
     found: dict[str, Any] = {}
-    for first in itertools.islice(file.pages(), 1):
-        pointer = first.tags.get(_POINTER)
+    for page in itertools.islice(file.pages(), 1):
+        found = file.plain(page, _NAMES)
+        pointer = page.tags.get(_POINTER)
         place = file.numbers(pointer) if pointer is not None else ()
-        second = file.directory(int(place[0])) if place else None
-        for page in (first, second) if second is not None else (first,):
-            for code, tag in page.tags.items():
-                if code not in _NAMES:  # the others are not read: each may be megabytes
-                    continue
-                numbers = file.numbers(tag)
-                value: Any = list(numbers) if len(numbers) > 1 else numbers[0] if numbers else file.text(tag)
-                if value != "":
-                    found[_NAMES[code]] = value
+        if place and (second := file.directory(int(place[0]))) is not None:
+            found |= file.plain(second, _NAMES)
     return found
 
 
@@ -134,15 +124,3 @@ def field_of_view(tree: Tree) -> Iterator[Found]:
                 key = f"FieldOfViewXY + {side}"
                 size = length / tree[side]
                 yield Found(f"image.pixel_size_{direction}", size, key, [length, tree[side]], "um", "derived")
-
-
-def acquired(tree: Tree) -> Iterator[Found]:
-    """When the picture was taken, with the offset where it is written."""
-    raw = str(tree.get("DateTimeOriginal") or "")
-    local, offset = exif(raw), str(tree.get("OffsetTimeOriginal") or "")
-    if local is None:
-        return
-    zoned = iso(f"{local.isoformat()}{offset}") if offset else None
-    moment: dt.datetime = zoned or local
-    key = "DateTimeOriginal + OffsetTimeOriginal" if zoned else "DateTimeOriginal"
-    yield from moments("time.acquired_start", key, f"{raw} {offset}".strip(), local=moment)

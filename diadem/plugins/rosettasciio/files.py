@@ -14,8 +14,7 @@ import numpy as np
 
 from diadem.hooks.binary import unpack_at
 from diadem.hooks.formats import Files, Opened, Signal, axis
-from diadem.hooks.hdf5 import shows
-from diadem.model.layout import ArrayLayout
+from diadem.model.layout import ArrayLayout, steps
 
 #: Bytes of a head that NumPy reads.
 _LONGEST = 10_000
@@ -37,16 +36,12 @@ def open_npy(files: Files) -> Opened:
     except ValueError:
         return Opened(files.signals())
     size = start + length + dtype.itemsize * prod(shape)
-    kept = [axis for axis, length in enumerate(shape) if length != 1]  # as the reader, which has no other axes
+    item = dtype.itemsize
+    strides = steps(shape[::-1], item)[::-1] if by_columns else steps(shape, item)
+    kept = [one for one in zip(shape, strides, strict=True) if one[0] != 1]  # as the reader, which has no other axes
     odd = dtype.names or dtype.subdtype or dtype.hasobject or 0 in shape or not kept
     if odd or size > reader.size:
         return Opened(files.signals(), size=0 if dtype.hasobject else size)
-    steps = [dtype.itemsize * prod(shape[:axis] if by_columns else shape[axis + 1 :]) for axis in kept]
-    sizes = [shape[axis] for axis in kept]
-    array = ArrayLayout(files.entry, start + length, dtype.str, tuple(sizes), tuple(steps))
-    return Opened([Signal([axis("", one) for one in sizes], array=array)], size=size)
-
-
-def is_usid(path: str) -> bool:
-    """USID, of pycroscopy, numbers its measurements from `Measurement_000`."""
-    return shows(path, lambda root: "Measurement_000" in root)
+    sizes, strides = zip(*kept, strict=True)
+    array = ArrayLayout(files.entry, start + length, dtype.str, sizes, strides)
+    return Opened([Signal([axis("", one) for one in array.shape], array=array)], size=size)

@@ -65,15 +65,10 @@ def _section(kind: int, lines: Mapping[str, str]) -> str:
     return _RECORDS.get(kind, "SEM" if not kind else f"record {kind}")
 
 
-def _columns(tree: Tree) -> list[str]:
-    """Sections of columns; a header has the one that made the image. Those of a tag stand below the tag's name."""
-    above = "TESCAN/" if "TESCAN" in tree else ""
-    return [f"{above}{name}" for name in ("SEM", "FIB") if isinstance(look_up(tree, f"{above}{name}"), Mapping)]
-
-
 def has_one_column(tree: Tree) -> bool:
-    """Whether the header has the column that made the image, and no other."""
-    return len(_columns(tree)) == 1
+    """Whether the header has the column that made the image, and no other; a tag's sections stand below its name."""
+    above = "TESCAN/" if "TESCAN" in tree else ""
+    return sum(isinstance(look_up(tree, f"{above}{name}"), Mapping) for name in ("SEM", "FIB")) == 1
 
 
 def ions(section: Mapping[str, str]) -> Iterator[Found]:

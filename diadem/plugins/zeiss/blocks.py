@@ -1,18 +1,18 @@
-"""Tags of Zeiss: SmartSEM's lines of parameters (34118) and Orion's XML (65000).
+"""SmartSEM's tag (34118), lines of parameters, and what is not data in its table.
 
-What is not data in SmartSEM's table: which column made the picture, and the size of its pixels.
+That is which column made the picture, and the size of its pixels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks import text as texts
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.text import decode, positive
-from diadem.hooks.tiff import cut, in_tags
+from diadem.hooks.tiff import Page, Tiff, in_tags
 
 _KEY = re.compile(r"[A-Z]{2}_[A-Z0-9_]+\Z")
 _SAID = re.compile(r"([^=:]*?)\s*[=:]\s?(.*)\Z")
@@ -22,15 +22,12 @@ _PRESENT = "DP_FIB_PRESENT"
 _IMAGING = "DP_FIB_IMAGING"
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of Zeiss; none of another."""
-    del files
-    orion = list(cut(path, "zeiss-orion", in_tags("zeiss-orion", {65000: parse_orion}, "application/xml")))
-    yield from orion
-    # Orion writes a few numbers into the tag of SmartSEM too; they are kept, and said better in its own.
-    for block in cut(path, "zeiss-sem", in_tags("zeiss-sem", {34118: parse_smartsem}, "text/plain")):
-        if block.data or not orion:
-            yield block
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """SmartSEM's tag. Orion writes a few numbers into it too; they are kept, and said better in its own."""
+    yield from _IN_TAGS(file, page, tree)
+    orion = page.tags.get(65000)
+    if orion is not None and b"<ImageTags" in file.data(orion)[:200]:
+        tree.clear()
 
 
 def parse_smartsem(data: bytes) -> dict[str, Any]:
@@ -51,20 +48,15 @@ def parse_smartsem(data: bytes) -> dict[str, Any]:
     return {"unnamed": unnamed, **found} if found or unnamed else {}
 
 
+_IN_TAGS = in_tags("zeiss-sem", {34118: parse_smartsem}, "text/plain")
+
+
 def value_of(text: str) -> dict[str, str]:
     """A value, divided into number and unit where it is one: ``50.00 K X``."""
     quantity = texts.quantity(text)
     if quantity is None or not _UNIT.match(quantity[1]) or not quantity[1]:
         return {"Value": text}
     return {"Value": text[: len(text) - len(quantity[1])].strip(), "Unit": quantity[1]}
-
-
-def parse_orion(data: bytes) -> dict[str, Any] | None:
-    """Orion's XML below its root ``ImageTags``; None where the tag is another's."""
-    if b"<ImageTags" not in data[:200]:
-        return None
-    root, tree = texts.xml(data)
-    return tree if root == "ImageTags" and isinstance(tree, dict) else None
 
 
 def _parameter(tree: Tree, key: str) -> str:
@@ -97,13 +89,6 @@ def _has_ions(tree: Tree) -> bool | None:
     if (volts := positive(_parameter(tree, "AP_FIB_EHT_ACTUAL"))) is not None:
         return volts > 0
     return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
-
-
-def extractor(tree: Tree) -> Iterator[str]:
-    """Where the voltage of the extractor is, by its name on the screen."""
-    for key, entry in tree["CZ_SEM"].items():
-        if isinstance(entry, Mapping) and entry.get("Name") == "Extractor V":
-            yield f"CZ_SEM/{key}/"
 
 
 def pixel_size(tree: Tree) -> Iterator[Found]:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.manifest import prober
 from diadem.hooks.tables import tables
-from diadem.plugins.epu.documents import beside, is_epu, plain
+from diadem.plugins.epu.documents import beside, plain
 from tests.plugins.opened import blocks
 
 TABLE = tables("diadem.plugins.epu")["epu-xml"]
@@ -219,7 +220,7 @@ def test_times(raw: str, wanted: str | None, status: str | None) -> None:
 
 def test_other_documents(tmp_path: Path, shared_data: Path) -> None:
     for other in [*(shared_data / "empad").iterdir(), *(shared_data / "jobinyvon").glob("*.xml")]:
-        assert not is_epu(str(other))
+        assert not prober("diadem.plugins.epu/epu")(str(other))
         assert list(beside("a.mrc", [str(other)])) == []
 
 

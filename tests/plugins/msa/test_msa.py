@@ -20,7 +20,7 @@ from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
-from diadem.plugins.msa.blocks import elements, number, parse
+from diadem.plugins.msa.blocks import number, parse
 from diadem.terms.dates import dates, month
 from tests.plugins import opened
 from tests.plugins.opened import blocks
@@ -230,7 +230,7 @@ def test_a_day_without_a_time_is_a_day() -> None:
 
 
 def test_elements() -> None:
-    assert elements("8,27,16,8,") == ["O", "Co", "S"]
+    assert values("##Elements: 8,27;16,8,")["sample.elements"] == [["O", "Co", "S"]]
     assert "sample.elements" not in values("##Elements: 8,999")
     assert "sample.elements" not in values("##Elements: ")
 

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.zeiss.blocks import parse_smartsem, read, value_of
+from diadem.plugins.zeiss.blocks import parse_smartsem, value_of
 from tests.plugins.tiff.files import firsts, values, write
 
 TABLES = tables("diadem.plugins.zeiss")
+read = cutter("diadem.plugins.zeiss/zeiss")
 
 
 def smartsem(tmp_path: Path, *lines: str, width: int = 8) -> dict[str, list[Value]]:
