@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,9 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
     status, _, text = hand.post(page, **said | {"seen": seen_by(hand, page)}, comment="x" * 500_000)
     assert (status, "longer than" in text) == (409, True)
-    assert "8 datasets looked at" in hand.done(f"{page}/machine")
+    with ThreadPoolExecutor(2) as clicks:
+        (job,) = {place for _, place, _ in clicks.map(lambda _: hand.post(f"{page}/machine"), range(2))}
+    assert "8 datasets looked at" in hand.ended(job), "two clicks, one job"
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
