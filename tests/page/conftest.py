@@ -100,7 +100,7 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and content of an answer; no redirect is followed."""
     where = urlsplit(served.origin)
-    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
+    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=180)
     said = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         said["Content-Type"] = "application/x-www-form-urlencoded"

@@ -155,7 +155,7 @@ def reading(chromium: Any, served: Served, **settings: Any) -> Iterator[Reader]:
     try:
         yield window
     except BaseException as error:
-        error.add_note(f"{window.window.url}\n{window.complaints}\n{window.window.locator('body').inner_text()}")
+        error.add_note(f"{window.window.url}\n{window.complaints}\n{window.window.content()}")
         raise
     finally:
         context.close()

@@ -25,6 +25,7 @@ _NO_SCREEN = {
     "/numbers/{package}/{dataset}": "numbers, for a script",
     "/parcel/{word}": "a ZIP",
     "/picture/{package}": "a picture",
+    "/samples/{sample}/graph": "a picture",
     "/samples/{sample}/picture": "a picture",
     "/session/{package}/zip": "a ZIP",
     "/sheets/samples": "a table",
