@@ -44,8 +44,8 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
         subprocess.run([sys.executable, "-m", "diadem", *words, "--now"], check=True, capture_output=True)
         health = hand.read("/health")
         assert re.search(r"diadem [a-z ]+ --node \S+it is shown/node", health), health
-        said = hand.done("/take-in/watch-once")
-        assert re.search(r"broken for good: diadem archive --node \S+it is shown/node. \S+session", said), said
+        looked = hand.done("/take-in/watch-once")
+        assert re.search(r"broken for good: diadem archive --node \S+it is shown/node. \S+session", looked), looked
     with diadem.open_node(shown) as node, diadem.open_node(tmp_path / "default" / "node") as other:
         assert (len(node.search().rows), len(other.search().rows)) == (1, 0)
     for served in serve(tmp_path / "default" / "node"):
