@@ -215,6 +215,8 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
         hand = Hand(served, enter(served))
         text = hand.done(f"{place}/drop", store="main", reason="full", below_minimum="yes")
         assert "it is the only copy" in text, "the last one stays, whoever says that there may be fewer"
+        status, _, text = hand.post(f"{place}/delete", reason=" ")
+        assert (status, "Why" in text) == (409, True)
         status, sure, _ = hand.post(f"{place}/delete", reason="its time is over")
         assert status == 303
         assert "would be deleted everywhere" in hand.read(sure)
