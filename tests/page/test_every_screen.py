@@ -38,7 +38,7 @@ def test_every_screen_is_for_everybody(chromium: Any, tmp_path: Path) -> None:
     with labs(tmp_path) as both, page_of(both.anna) as served, reading(chromium, served) as anna:
         both.meet()
         hand = Hand(served, cookie_of(served), start="/people")
-        with diadem.open_node(both.anna) as node:
+        with diadem.open_node(both.anna) as node, diadem.open_node(both.bob) as bobs:
             package = node.search("sample:S-12")[0].id
             node.samples.add("S-12")
             known = {
@@ -47,7 +47,7 @@ def test_every_screen_is_for_everybody(chromium: Any, tmp_path: Path) -> None:
                 "user": node.users.add("bert").name,
                 "grant": node.grant(package, "bert").grant.id,
                 "transfer": node.send(package, "bob@boblab").id,
-                "peer": node.peers.ls()[0].name,
+                "peer": bobs.id,
             }
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "notes.txt").write_text("not archived yet")
@@ -64,6 +64,7 @@ def test_every_screen_is_for_everybody(chromium: Any, tmp_path: Path) -> None:
         assert screens, "there are some"
         for path in sorted(screens):
             anna.fits(path.format(**known) + queries.get(path, ""))
+            assert anna.complaints == [], f"{path}: nothing is missing"
         anna.fits("/search?q=HAADF", "/search?q=voltag%3E3", f"/take-in?at={tmp_path}")
         (tmp_path / "emlab" / "store").rename(tmp_path / "elsewhere")
         anna.fits(f"/session/{package[7:]}")
