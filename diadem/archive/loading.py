@@ -29,6 +29,7 @@ from diadem.extract.opening import LocalFile, array_of, open_dataset
 from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.manifest import LEAF_SIZE
 from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
 
@@ -109,6 +110,7 @@ def arrays(
     """
     with ExitStack() as stack:
         files = stack.enter_context(PackageFiles(source, offer, True, "proof", trial))
+        files.chunk = LEAF_SIZE  # what a part of a picture costs is counted in chunks
         read = [one for one in _read(files, offer, source, dataset) if "data" in one and "metadata" in one]
         if any(one.get("post_process") for one in read):
             try:
@@ -157,7 +159,8 @@ def _is_undecodable(issue: Mapping[str, Any]) -> bool:
 
 def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
     """One signal, with all that its reader says of it besides."""
-    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=CHUNK_BYTES))
+    chunk = files.chunk if len(signal.shape) > 2 else CHUNK_BYTES
+    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=chunk))
     if signal.reader is None:
         return made
     try:
@@ -203,13 +206,15 @@ class PackageFiles(Files):
 
     Attributes
     ----------
+    chunk : int
+        Bytes of the chunks of scans and stacks.
     proof : str
         What is proven of all that was read: ``leaves``, ``proven-file`` or ``never``.
     """
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
         super().__init__(source.entry, (source.path, *source.sidecars))
-        self.lazy = lazy
+        self.lazy, self.chunk = lazy, CHUNK_BYTES
         self._source = source
         self._offer = offer
         self._trial = trial

@@ -35,7 +35,7 @@ BUDGET: Final = 64 << 20
 LEAST, MOST = 64, 4096
 #: A place of a scan or a frame of a stack; "mean" for what all of them have in common.
 At = int | Sequence[int] | Literal["mean"]
-#: Places along the shorter side of a map below which no more are left out.
+#: Places along a side of a map below which no more are left out.
 _FEWEST: Final = 16
 #: What is drawn where nobody says which signal: images before what is a map, spectra last.
 RANKS: Final = {"image": 0, "spectrum_image": 1, "4dstem": 1, "image_stack": 1, "volume": 2, "spectrum_line": 3}
@@ -379,10 +379,12 @@ def _map(
     usual = max(1, max(data.shape[:2]) // (2 * size))
     places, channels = _steps(data, usual)
     # Channels are taken from the middle of their steps: in the corner of a pattern there is nothing to see.
-    part = data[(slice(None, None, places),) * 2 + (slice(channels // 2, None, channels),) * inner]
+    cut = _cut(data, places)
+    part = data[(*cut, *(slice(channels // 2, None, channels),) * inner)]
     told.append("sum at each place" if inner else "map")
     if places > usual:
-        told.append(f"1 of {places} places in each direction")
+        rows, columns = (one.step for one in cut)
+        told.append(f"1 of {places} places in each direction" if rows == columns else f"1 of {rows} × {columns} places")
     if channels > 1:
         told.append(f"1 of {channels} channels")
     return _numbers(part.sum(axis=tuple(range(2, 2 + inner))) if inner else part)
@@ -394,15 +396,20 @@ def _steps(data: Any, usual: int) -> tuple[int, int]:
     Which of the two helps depends on how the array lies in its file: place by place, or channel by channel. Where
     neither does enough, what touches the least: to leave out parts of a chunk saves nothing, for it is proven whole.
     """
-    inner, least = data.ndim - 2, min(data.shape[:2])
+    inner, longer = data.ndim - 2, max(data.shape[:2])
     ways = []
     for places in _doubled(usual):
-        if places > usual and least // places < _FEWEST:
+        if places > usual and longer // places < _FEWEST:
             break
         for channels in _doubled(1, min(data.shape[2:]) if inner else 1):
-            cost = _touched(data, [slice(None, None, places)] * 2 + [slice(channels // 2, None, channels)] * inner)
+            cost = _touched(data, [*_cut(data, places), *[slice(channels // 2, None, channels)] * inner])
             ways.append((cost, places, channels))
     return min(ways, key=lambda way: (max(way[0], BUDGET), way[1] ** 2 * way[2] ** inner))[1:]
+
+
+def _cut(data: Any, places: int) -> list[slice]:
+    """One of so many places in each direction; of a side that has few, more of them."""
+    return [slice(None, None, max(1, min(places, n // _FEWEST))) for n in data.shape[:2]]
 
 
 def _doubled(first: int, most: int = 1 << 40) -> Iterator[int]:

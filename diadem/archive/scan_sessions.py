@@ -64,7 +64,8 @@ def sessions_of(trees: Sequence[ScanTree], found: Sequence[Found]) -> tuple[list
 
 def _sessions(tree: ScanTree, groups: Sequence[Group]) -> list[PlannedSession]:
     files = {index: _files(group) for index, group in enumerate(groups)}
-    cover = Cover({path: index for index, paths in files.items() for path in paths}, tree.closed)
+    owners = {path: index for index, paths in files.items() for path in paths}
+    cover = Cover(owners | dict.fromkeys(tree.zips, len(groups)), tree.closed)  # a ZIP of packages is in none of them
     return [_session(tree, group, files[index], cover) for index, group in enumerate(groups)]
 
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from diadem.archive.plan import text_of
 from diadem.archive.scan_names import is_systems_own
-from diadem.errors import NotFound, UsageError
+from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Archived
 from diadem.store.source import Omission, walk
 from diadem.store.system import WINDOWS, long_path
+from diadem.store.zip_bundle import packages_in
 
 #: Files between two reports of progress.
 _REPORT_EVERY = 500
@@ -58,6 +59,8 @@ class ScanTree:
         Packages and stores; their paths are absolute.
     closed : list of str
         Relative paths of the folders that were not looked into.
+    zips : list of str
+        Relative paths of the ZIPs that hold packages.
     """
 
     def __init__(self, root: str, *, apart: Sequence[str] = (), listener: Listener) -> None:
@@ -67,6 +70,7 @@ class ScanTree:
         self.omissions: list[Omission] = []
         self.archived: list[Archived] = []
         self.closed: list[str] = []
+        self.zips: list[str] = []
         self._apart = frozenset(apart)
         self._listener = listener
         walk(self, root)
@@ -86,8 +90,12 @@ class ScanTree:
         self.closed.append(os.fsdecode(name))
         return False
 
-    def file(self, name: bytes, path: str, status: os.stat_result) -> None:  # noqa: ARG002
-        """Take a plain file."""
+    def file(self, name: bytes, path: str, status: os.stat_result) -> None:
+        """Take a plain file; a ZIP of packages is left alone as they are."""
+        if path.lower().endswith(".zip") and (count := _packages_in_zip(path)):
+            self.archived.append(Archived(shown_path(path), "package", count))
+            self.zips.append(os.fsdecode(name))
+            return
         changed = 0 if WINDOWS else status.st_ctime_ns
         stamp = Stamp(status.st_size, status.st_mtime_ns, changed, (status.st_dev, status.st_ino))
         self.files[os.fsdecode(name)] = stamp
@@ -147,6 +155,14 @@ def _is_store(folder: str) -> bool:
     except OSError:
         return False
     return not inside or bool(inside & {"store.json", "by-payload", "by-tree", "stage"})
+
+
+def _packages_in_zip(path: str) -> int:
+    """How many packages a ZIP holds; none where it is made to write elsewhere: as a file it does no harm."""
+    try:
+        return len(packages_in(Path(long_path(path))))
+    except (DiademError, OSError):
+        return 0
 
 
 def _count_packages(store: str) -> int:

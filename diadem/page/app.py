@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
+from diadem.errors import DiademError
 from diadem.page import (
     copies,
     dataset,
@@ -37,7 +37,7 @@ from diadem.page import (
     vendor,
 )
 from diadem.page.guard import UPLOAD, Guard, Keys
-from diadem.page.html import error_page
+from diadem.page.html import error_page, status_of
 from diadem.page.state import ASKED, PageState
 from diadem.page.terminal import with_node
 
@@ -194,7 +194,8 @@ async def _answer(state: PageState, view: View, request: Request) -> Response:
     try:
         return await run_in_threadpool(view, state, request)
     except DiademError as error:
-        return error_page(_status(error), error.message, with_node(error.next or "", state.at), where=error.where or "")
+        said = (with_node(text, state.at) for text in (error.message, error.next or ""))
+        return error_page(status_of(error), *said, where=error.where or "")
     except Exception:  # a fault of ours: whoever looks after the node finds it in the terminal
         logging.getLogger(__name__).exception("%s", request.url.path)
         return error_page(500, "This page has a fault.", "What went wrong stands in the terminal of diadem page.")
@@ -204,11 +205,3 @@ async def _unknown(request: Request, error: Exception) -> Response:  # noqa: ARG
     """An address that nothing answers, or a method that it does not take."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     return error_page(status, "There is no such page." if status == 404 else "This cannot be done here.")
-
-
-def _status(error: DiademError) -> int:
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, Unreachable):
-        return 503
-    return 400 if isinstance(error, UsageError) else 502 if isinstance(error, IntegrityError) else 409

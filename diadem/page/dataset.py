@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse, Response
 from diadem.archive.overview import dataset_table
 from diadem.archive.picture import RANKS, sizes_of
 from diadem.archive.plot import Contrast, frame_of
-from diadem.errors import DiademError, IntegrityError, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound
 from diadem.model.plain_text import marked
 from diadem.model.record import Dataset, Datasets
 from diadem.model.signals import Signal
-from diadem.page.html import whole
+from diadem.page.html import status_of, whole
 from diadem.page.state import PageState
 
 #: Pixels of a picture that fills a page, of the map beside it, and of a signal to be chosen.
@@ -240,14 +240,14 @@ def numbers(state: PageState, request: Request) -> Response:
         look = _asked(state, package, id_, asked)
         part = state.drawings.part(package, id_, look.shown(LARGE, of_map=asked.get("of") == "map"))
     except DiademError as error:
-        return JSONResponse({"error": error.message, "next": error.next or ""}, _status(error))
+        return JSONResponse({"error": error.message, "next": error.next or ""}, status_of(error))
     return JSONResponse(part.to_dict(), headers={"cache-control": "private, max-age=3600"})
 
 
 def _asked(state: PageState, package: str, id_: str, asked: QueryParams) -> Look:
     look = _look(state.dataset(package, id_), asked)
     if look is None:
-        raise UsageError("there is nothing in it that can be drawn")
+        raise NotFound("there is nothing in it that can be drawn")
     return look
 
 
@@ -269,11 +269,7 @@ def unseen(error: DiademError) -> Response:
     )
     return Response(
         drawn.encode("utf-8", "backslashreplace"),
-        _status(error),
+        status_of(error),
         media_type="image/svg+xml",
         headers={"cache-control": "no-store"},
     )
-
-
-def _status(error: DiademError) -> int:
-    return 502 if isinstance(error, IntegrityError) else 404

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
 from diadem.model.plain_text import count_text, date_text, marked, size_text
 from diadem.page.terminal import with_node
 
@@ -100,3 +100,12 @@ def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> Resp
 def error_page(status: int, message: str, advice: str = "", *, where: str = "") -> Response:
     """A page that says what is wrong, where, and what to do now."""
     return page("error.html", {"message": message, "where": where, "advice": advice}, status=status)
+
+
+def status_of(error: DiademError) -> int:
+    """The status of an answer that says why something cannot be had."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, Unreachable):
+        return 503
+    return 400 if isinstance(error, UsageError) else 502 if isinstance(error, IntegrityError) else 409

@@ -52,13 +52,15 @@ Work = Callable[[Listener], Outcome]
 class PageJob:
     """One piece of long work.
 
-    Its state is ``running``, ``done``, ``failed`` or ``stopped``. `back` is the page from which it was begun.
+    Its state is ``running``, ``done``, ``failed`` or ``stopped``. `back` is the page from which it was begun, by a
+    `form` that was sent.
     """
 
     id: str
     title: str
     back: str
     began: datetime
+    form: str = field(default="", repr=False)
     state: str = "running"
     stopping: bool = False
     progress: Progress | None = None
@@ -101,16 +103,23 @@ class Jobs:
         self._jobs: dict[str, PageJob] = {}
         self._lock = threading.Lock()
 
-    def begin(self, title: str, work: Work, *, back: str) -> PageJob:
-        """Begin work in a thread of its own. Raises `Refused` where too much is going on already."""
+    def begin(self, title: str, work: Work, *, back: str, form: str = "") -> PageJob:
+        """Begin work in a thread of its own. Raises `Refused` where too much is going on already.
+
+        A second click sends the same `form`, and finds the job that the first has begun.
+        """
         with self._lock:
-            if len(self._running()) >= _AT_ONCE:
+            running = self._running()
+            for job in running:
+                if form and job.form == form and not job.stopping:
+                    return job
+            if len(running) >= _AT_ONCE:
                 raise Refused(
                     f"{_AT_ONCE} jobs are running already",
                     where=title,
                     next="Wait until one has ended, or stop one, under Jobs.",
                 )
-            job = PageJob(secrets.token_hex(6), title, back, datetime.now().astimezone())
+            job = PageJob(secrets.token_hex(6), title, back, datetime.now().astimezone(), form)
             self._jobs[job.id] = job
             ended = [known.id for known in self._jobs.values() if known.state != "running"]
             for old in ended[: max(0, len(ended) - _KEPT)]:

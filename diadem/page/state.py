@@ -164,12 +164,14 @@ class PageState:
             return self._notices.pop(word, "")
 
     def begin(self, title: str, work: Work, *, back: str, patience: float = 0.0) -> RedirectResponse:
-        """Begin long work, and go to the page that shows how far it is.
+        """Begin long work, and go to the page that shows how far it is; see `Jobs.begin`.
 
         What ends within `patience` seconds is told as a short deed is: for work that waits for another machine, which
         may be away.
         """
-        job: PageJob = self.jobs.begin(title, work, back=back)
+        asked = ASKED.get()
+        form = repr((asked.url.path, asked.url.query, asked.scope.get("form")))
+        job: PageJob = self.jobs.begin(title, work, back=back, form=form)
         if patience and job.thread is not None:
             job.thread.join(patience)
             if job.state == "done" and job.outcome is not None:

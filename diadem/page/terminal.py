@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
 #: Commands that act on a node, with their words; a group that is a command too is also alone. `init`, `serve` and
-#: `page` are no part: a page tells of them for other nodes.
+#: `page` are no part: a page tells of them for other nodes. The command line itself, which is above this room and takes
+#: a second to load, is not asked: a test compares both.
 NODE_COMMANDS: Final = """
 accept, amend, archive, assess, custody, decline, delete, derive, doctor, drop, export, get, grant, grant add, grant ls,
 grant why, import, inbox, instruments, jobs, judgement export, judgement import, key rotate, open,

@@ -17,6 +17,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session
+from tests.page.window import Seen, let_in
 
 CHROMIUM = Path("/usr/bin/chromium")
 #: A closed network, and no sandbox of its own where tests run as root.
@@ -64,12 +65,42 @@ def entered(archive: Path) -> Iterator[tuple[Served, str]]:
         yield served, enter(served)
 
 
+@pytest.fixture(scope="module")
+def served_here(home: Path) -> Iterator[Served]:
+    """The page of the node in the folder of a test module, its fixture `home`."""
+    yield from serve(home / "node")
+
+
+@pytest.fixture(scope="module")
+def page(served_here: Served) -> Any:
+    """Somebody who was let in there."""
+    from tests.page.hand import Page
+
+    return Page(served_here)
+
+
+@pytest.fixture(params=["light", "dark"])
+def seen(request: pytest.FixtureRequest, chromium: Any, served_here: Served, page: Any) -> Iterator[Seen]:
+    """A window there; in the end nothing was asked of another machine, and nothing was wrong."""
+    yield from watched(chromium, served_here, page.cookie, color_scheme=request.param)
+
+
+def watched(chromium: Any, served: Served, cookie: str, **settings: Any) -> Iterator[Seen]:
+    """A window of a browser that was let in; in the end nothing was asked of another machine, and nothing was wrong."""
+    context = let_in(chromium, (served, cookie), **settings)
+    window = Seen(context.new_page(), served)
+    yield window
+    context.close()
+    assert [url for url in window.asked if not url.startswith(f"{served.origin}/")] == []
+    assert window.complaints == []
+
+
 def ask(
     served: Served, path: str, method: str = "GET", body: dict[str, str] | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and content of an answer; no redirect is followed."""
     where = urlsplit(served.origin)
-    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
+    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=180)
     said = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         said["Content-Type"] = "application/x-www-form-urlencoded"

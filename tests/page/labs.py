@@ -15,7 +15,7 @@ import pytest
 import diadem
 from diadem.testing.samples import write_session
 from tests.page.conftest import Served, enter, serve
-from tests.page.test_screens import Seen, let_in
+from tests.page.window import Seen, for_everybody, let_in
 from tests.server.conftest import free_ports
 
 page_of = contextmanager(serve)
@@ -97,8 +97,6 @@ def labs(root: Path, *, session: bool = True) -> Iterator[Labs]:
 
 #: Of pages by their addresses: each lets one browser in, once.
 _COOKIES: dict[str, str] = {}
-#: The rules of WCAG that are looked at.
-_RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 
 
 class Reader(Seen):
@@ -115,19 +113,11 @@ class Reader(Seen):
         self.window.wait_for_load_state("load")
 
     def fits(self, *paths: str) -> None:
-        """That screens are for everybody: nothing that axe-core calls serious, light and dark, and none too wide."""
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+        """That screens are for everybody, with all that is folded."""
         for path in paths:
             self.go(path)
             self.unfold()
-            for scheme in ("light", "dark"):
-                self.window.emulate_media(color_scheme=scheme)
-                found = axe.Axe().run(self.window, options={"runOnly": _RULES}).response["violations"]
-                serious = [one for one in found if one["impact"] in ("serious", "critical")]
-                assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], (path, scheme)
-            self.window.set_viewport_size({"width": 360, "height": 800})
-            assert self.window.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-            self.window.set_viewport_size({"width": 1280, "height": 900})
+            for_everybody(self.window, path)
 
     def unfold(self) -> None:
         """Open everything that is folded."""
@@ -149,17 +139,23 @@ class Reader(Seen):
         raise AssertionError(f"'{text}' does not come:\n{self.text}")
 
 
+def cookie_of(served: Served) -> str:
+    """The cookie of whoever was let in first."""
+    if served.origin not in _COOKIES:
+        _COOKIES[served.origin] = enter(served)
+    return _COOKIES[served.origin]
+
+
 @contextmanager
 def reading(chromium: Any, served: Served, **settings: Any) -> Iterator[Reader]:
     """Somebody who was let in; in the end nothing was asked of another machine, and nothing was wrong."""
-    cookie = _COOKIES[served.origin] = _COOKIES.get(served.origin) or enter(served)
-    context = let_in(chromium, (served, cookie), **settings)
+    context = let_in(chromium, (served, cookie_of(served)), **settings)
     window = Reader(context.new_page(), served)
     window.window.set_default_timeout(15_000)
     try:
         yield window
     except BaseException as error:
-        error.add_note(f"{window.window.url}\n{window.complaints}\n{window.window.locator('body').inner_text()}")
+        error.add_note(f"{window.window.url}\n{window.complaints}\n{window.window.content()}")
         raise
     finally:
         context.close()

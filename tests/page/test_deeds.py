@@ -12,7 +12,7 @@ import pytest
 from tests.page.conftest import Served, enter, serve
 from tests.page.hand import Hand
 from tests.page.test_record import HOSTILE, make
-from tests.page.test_screens import Seen, let_in
+from tests.page.window import Seen, for_everybody, let_in
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
@@ -77,7 +77,7 @@ def test_a_person_does_all_of_it(chromium: Any, lab: tuple[str, tuple[Served, st
     window.get_by_role("button", name="Look what would be in it").click()
     assert "Nothing was done yet" in window.inner_text("main")
     sure = window.url.removeprefix(seen.origin)
-    look(seen, sure)
+    for_everybody(window, sure)
     window.get_by_role("button", name="Make the ZIP").click()
     window.wait_for_selector("text=every byte proven", timeout=30_000)
     with window.expect_download() as coming:
@@ -102,24 +102,11 @@ def test_a_person_does_all_of_it(chromium: Any, lab: tuple[str, tuple[Served, st
 
     screens = ("", "/correct", "/correct?dataset=d1", "/judge", "/repair", "/drop", "/files", "/give", "/send", "/d1")
     for path in screens:
-        look(seen, f"{place}{path}")
+        seen.go(f"{place}{path}")
+        for_everybody(window, path)
     context.close()
     assert [url for url in seen.asked if not url.startswith((f"{seen.origin}/", "blob:"))] == []
     assert seen.complaints == []
-
-
-def look(seen: Seen, path: str) -> None:
-    """That a page is for everybody: nothing serious for axe-core, light or dark, and no wider than a telephone."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
-    seen.go(path)
-    for scheme in ("light", "dark"):
-        seen.window.emulate_media(color_scheme=scheme)
-        found = axe.Axe().run(seen.window, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], (path, scheme)
-    seen.window.set_viewport_size({"width": 360, "height": 800})
-    assert seen.window.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-    seen.window.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_it_needs_no_script(chromium: Any, lab: tuple[str, tuple[Served, str]]) -> None:

@@ -17,7 +17,7 @@ import pytest
 import diadem
 from diadem.testing.samples import write_session
 from tests.page.conftest import Served, ask, enter, serve
-from tests.page.test_screens import Seen, let_in
+from tests.page.window import Seen, let_in
 from tests.server.conftest import free_ports
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.page.conftest import CHROMIUM, FLAGS, Served, enter, serve
-from tests.page.test_screens import let_in
+from tests.page.window import let_in
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 

@@ -15,6 +15,7 @@ import pytest
 import diadem
 from diadem.testing.faults import flip_byte
 from tests.page.conftest import Served, ask, enter, serve
+from tests.page.hand import Hand
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
@@ -46,8 +47,9 @@ def test_a_file_is_what_was_archived(archive: Path, entered: tuple[Served, str])
     assert ask(served, place + name)[0] == 403
 
 
-def test_damage_is_never_taken_for_a_file(archive: Path, tmp_path: Path) -> None:
+def test_damage_is_never_taken_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the beginning it is told; further on the line ends before the length that was announced."""
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
     store = Path(tmp_path, "store")
     with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(store)) as node:
         (tmp_path / "session").mkdir()
@@ -66,6 +68,10 @@ def test_damage_is_never_taken_for_a_file(archive: Path, tmp_path: Path) -> None
         with pytest.raises((http.client.IncompleteRead, ConnectionError)):
             ask(served, f"/file/{id_}?path=data%2Flater.bin", Cookie=cookie)
         assert ask(served, f"/session/{id_}", Cookie=cookie)[0] == 200, "the rest works"
+        hand = Hand(served, cookie)
+        sure = hand.post(f"/session/{id_}/give", for_="Marie", where="download")[1]
+        assert "every byte proven" not in hand.done(sure)
+        assert not list((tmp_path / "cache").rglob("made-*")), "of a ZIP that could not be made nothing is left"
     shutil.rmtree(store)
 
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from diadem.node.rules import commands
 from diadem.page.health import deed_of
 from diadem.testing.faults import flip_byte
 from diadem.testing.samples import write_small_images
-from tests.page.conftest import Served, serve
-from tests.page.test_screens import Seen, let_in
-from tests.page.test_take_in import Page, fits, serious
+from tests.page.conftest import serve
+from tests.page.hand import Page
+from tests.page.window import Seen, fits, let_in, serious
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
@@ -35,26 +34,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_small_images(home / name, 3, seed=number)
             node.archive(home / name, now=True)
     return home
-
-
-@pytest.fixture(scope="module")
-def served_here(home: Path) -> Iterator[Served]:
-    yield from serve(home / "node")
-
-
-@pytest.fixture(scope="module")
-def page(served_here: Served) -> Page:
-    return Page(served_here)
-
-
-@pytest.fixture(params=["light", "dark"])
-def seen(request: pytest.FixtureRequest, chromium: Any, served_here: Served, page: Page) -> Iterator[Seen]:
-    context = let_in(chromium, (served_here, page.cookie), color_scheme=request.param)
-    window = Seen(context.new_page(), served_here)
-    yield window
-    context.close()
-    assert [url for url in window.asked if not url.startswith(f"{served_here.origin}/")] == []
-    assert window.complaints == []
 
 
 def broken(home: Path, name: str) -> Path:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,9 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
     status, _, text = hand.post(page, **said | {"seen": seen_by(hand, page)}, comment="x" * 500_000)
     assert (status, "longer than" in text) == (409, True)
-    assert "8 datasets looked at" in hand.done(f"{page}/machine")
+    with ThreadPoolExecutor(2) as clicks:
+        (job,) = {place for _, place, _ in clicks.map(lambda _: hand.post(f"{page}/machine"), range(2))}
+    assert "8 datasets looked at" in hand.ended(job), "two clicks, one job"
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
@@ -200,8 +203,9 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
         assert "the copy in second was dropped" in hand.done(sure)
         assert not list((other_disk / "second").rglob("haadf_series.mrc"))
         assert hand.post(sure)[0] == 404, "a second click does nothing"
+        assert "it is the only copy" in hand.done(f"{place}/drop", store="main", reason="full")
         text = hand.done(f"{place}/drop", store="main", reason="full", below_minimum="yes")
-        assert "is not dropped" in text or "retention" in text
+        assert "only after the retention may fewer copies remain" in text
         assert list((tmp_path / "store").rglob("haadf_series.mrc"))
 
         status, _, text = hand.post(f"{place}/delete", reason="old")
@@ -209,6 +213,10 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
     policy.write_text(re.sub(r"years = \d+", "years = 0", policy.read_text("utf-8")), "utf-8")
     for served in serve(tmp_path / "node"):
         hand = Hand(served, enter(served))
+        text = hand.done(f"{place}/drop", store="main", reason="full", below_minimum="yes")
+        assert "it is the only copy" in text, "the last one stays, whoever says that there may be fewer"
+        status, _, text = hand.post(f"{place}/delete", reason=" ")
+        assert (status, "Why" in text) == (409, True)
         status, sure, _ = hand.post(f"{place}/delete", reason="its time is over")
         assert status == 303
         assert "would be deleted everywhere" in hand.read(sure)

@@ -7,47 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.page.conftest import Served
+from tests.page.conftest import Served, watched
+from tests.page.window import Seen, let_in
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
 
-class Seen:
-    """A browser window, and whatever it has asked for or complained about."""
-
-    def __init__(self, window: Any, served: Served) -> None:
-        self.window, self.origin = window, served.origin
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-        window.on("request", lambda request: self.asked.append(request.url))
-        window.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        window.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def go(self, path: str) -> Any:
-        answer = self.window.goto(f"{self.origin}{path}")
-        self.window.wait_for_load_state("networkidle")
-        return answer
-
-
-def let_in(chromium: Any, entered: tuple[Served, str], **settings: Any) -> Any:
-    """What a browser keeps together, with the cookie of one that was let in."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, **settings)
-    name, _, value = entered[1].partition("=")
-    context.add_cookies([{"name": name, "value": value, "url": entered[0].origin}])
-    return context
-
-
 @pytest.fixture(params=["light", "dark"])
 def seen(request: pytest.FixtureRequest, chromium: Any, entered: tuple[Served, str]) -> Iterator[Seen]:
-    """A window that was let in; in the end nothing was asked of another machine, and nothing was wrong."""
-    context = let_in(chromium, entered, color_scheme=request.param)
-    served, _ = entered
-    window = Seen(context.new_page(), served)
-    window.go("/")
-    yield window
-    context.close()
-    assert [url for url in window.asked if not url.startswith(f"{served.origin}/")] == []
-    assert window.complaints == []
+    """A window at home; in the end nothing was asked of another machine, and nothing was wrong."""
+    for window in watched(chromium, *entered, color_scheme=request.param):
+        window.go("/")
+        yield window
 
 
 def test_home_search_and_narrowing(seen: Seen) -> None:
@@ -101,25 +72,6 @@ def test_hostile_words_are_words(seen: Seen) -> None:
     assert window.evaluate("window.taken") is None
     assert window.locator("main script, main [onerror], main [onmouseover]").count() == 0
     assert "[U+202E]" in window.locator("main").inner_text(), "what turns the reading is named"
-
-
-def test_nothing_serious_for_people_who_see_or_point_differently(seen: Seen) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
-    seen.window.click("text=ZnO boundary")
-    session = seen.window.url.removeprefix(seen.origin)
-    for path in ("/", "/search?q=HAADF", "/search?q=HAADF&view=table", "/health", session, f"{session}/d1"):
-        seen.go(path)
-        found = axe.Axe().run(seen.window, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-        serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in serious] == [], path
-
-
-def test_narrow_windows_do_not_scroll_sideways(seen: Seen) -> None:
-    seen.window.set_viewport_size({"width": 360, "height": 800})
-    session = seen.window.locator(".card a").first.get_attribute("href")
-    for path in ("/", "/search?q=HAADF", "/health", session, f"{session}/d1"):
-        seen.go(path)
-        assert seen.window.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_the_printed_address_opens_the_page(chromium: Any, served: Served) -> None:

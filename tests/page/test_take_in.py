@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,95 +22,11 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session, write_small_images
-from tests.page.conftest import Served, ask, enter, serve
-from tests.page.test_screens import Seen, let_in
+from tests.page.conftest import Served, ask, serve
+from tests.page.hand import BOUNDARY, Page, body, upload
+from tests.page.window import Seen, fits, let_in, serious
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
-
-BOUNDARY = "----of-this-test"
-
-
-class Page:
-    """A page in a process of its own, and a browser without windows that was let in."""
-
-    def __init__(self, served: Served) -> None:
-        self.served, self.cookie = served, enter(served)
-        self.word = ""
-        self.word = self._word(self.get("/take-in"))
-
-    @staticmethod
-    def _word(text: str) -> str:
-        found = re.search(r'name="form_word" value="(\w+)"', text)
-        return found[1] if found else ""
-
-    def get(self, path: str, status: int = 200) -> str:
-        found, _, text = ask(self.served, path, Cookie=self.cookie)
-        assert found == status, text.decode()
-        return text.decode()
-
-    def post(self, path: str, status: int = 303, /, **fields: str) -> str:
-        """Where a form leads, or what its answer says."""
-        found, headers, text = ask(
-            self.served,
-            path,
-            "POST",
-            fields | {"form_word": self.word},
-            Cookie=self.cookie,
-            Origin=self.served.origin,
-        )
-        assert found == status, text.decode()
-        return headers.get("location") or text.decode()
-
-    def ended(self, job: str, seconds: float = 60) -> str:
-        """What the page of a job says when it has ended."""
-        end = time.monotonic() + seconds
-        while 'id="job"' in (text := self.get(job)):
-            assert time.monotonic() < end, text
-            time.sleep(0.1)
-        return text
-
-    def looked(self, folder: Path) -> str:
-        """The page on which stands what would be made of a folder."""
-        return self.proposal(self.post(f"/take-in/look?at={quote(os.fsencode(folder))}"))
-
-    def proposal(self, place: str) -> str:
-        """The page of what was looked at, whether that has ended or is a job still."""
-        if place.startswith("/take-in/"):
-            return place
-        found = re.search(r"/take-in/[0-9a-f]{12}", text := self.ended(place))
-        assert found, text
-        return found[0]
-
-    def send(
-        self, files: Sequence[tuple[bytes, bytes]], *, word: str | None = None, **headers: str
-    ) -> tuple[int, str, str]:
-        """Upload as a browser does, names as they are: status, where it leads, and what it says."""
-        head = {"Cookie": self.cookie, "Origin": self.served.origin} | headers
-        status, found, text = upload(self.served, body(files, self.word if word is None else word), head)
-        return status, found.get("location", ""), text.decode("utf-8", "replace")
-
-
-def body(files: Sequence[tuple[bytes, bytes]], word: str) -> bytes:
-    parts = [b'Content-Disposition: form-data; name="form_word"\r\n\r\n' + word.encode()]
-    parts += [
-        b'Content-Disposition: form-data; name="files"; filename="%s"\r\n'
-        b"Content-Type: application/octet-stream\r\n\r\n%s" % pair
-        for pair in files
-    ]
-    line = f"--{BOUNDARY}".encode()
-    return b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
-
-
-def upload(
-    served: Served, content: bytes | Iterator[bytes], headers: dict[str, str]
-) -> tuple[int, dict[str, str], bytes]:
-    where = urlsplit(served.origin)
-    line = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
-    said = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"} | headers
-    line.request("POST", "/take-in/upload", content, said)
-    answer = line.getresponse()
-    with contextlib.closing(line):
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
 
 @pytest.fixture(scope="module")
@@ -125,26 +41,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             node.samples.add("S-12")
         write_session(home / "data" / "2026-03-14_ZnO")
         yield home
-
-
-@pytest.fixture(scope="module")
-def served_here(home: Path) -> Iterator[Served]:
-    yield from serve(home / "node")
-
-
-@pytest.fixture(scope="module")
-def page(served_here: Served) -> Page:
-    return Page(served_here)
-
-
-@pytest.fixture(params=["light", "dark"])
-def seen(request: pytest.FixtureRequest, chromium: Any, served_here: Served, page: Page) -> Iterator[Seen]:
-    context = let_in(chromium, (served_here, page.cookie), color_scheme=request.param)
-    window = Seen(context.new_page(), served_here)
-    yield window
-    context.close()
-    assert [url for url in window.asked if not url.startswith(f"{served_here.origin}/")] == []
-    assert window.complaints == []
 
 
 @contextlib.contextmanager
@@ -171,23 +67,6 @@ def until(holds: Callable[[], bool]) -> None:
 def staged(home: Path) -> list[Path]:
     """The files that were sent and are still kept."""
     return [path for path in (home / "cache" / "page").glob("*/sent-*/**/*") if path.is_file()]
-
-
-def serious(window: Any) -> list[tuple[str, str]]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
-    found = axe.Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-    return [
-        (one["id"], one["nodes"][0]["html"])
-        for one in found.response["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-
-
-def fits(window: Any) -> bool:
-    window.set_viewport_size({"width": 360, "height": 800})
-    narrow = window.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    window.set_viewport_size({"width": 1280, "height": 900})
-    return bool(narrow)
 
 
 def test_a_folder_is_chosen_looked_at_edited_and_archived(seen: Seen, home: Path) -> None:
@@ -382,8 +261,13 @@ def test_what_a_killed_page_was_sent_is_removed_by_the_next(
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path))
     running = contextlib.contextmanager(serve)
     with running(home / "node") as first:
-        assert Page(first).send([(b"folder/left.dat", b"x" * 5000)])[0] == 303
+        page = Page(first)
+        assert page.send([(b"folder/left.dat", b"x" * 5000)])[0] == 303
         (left,) = tmp_path.rglob("left.dat")
+        with diadem.open_node(home / "node") as node:
+            known = node.search("title:known")[0].id[7:]
+        page.ended(page.post(page.post(f"/session/{known}/give", **{"for": "Marie", "where": "download"})))
+        assert len(list(tmp_path.rglob("made-*/*.zip"))) == 1
         with running(home / "node") as other:  # a page that lives keeps what it has
             assert "were removed" not in Page(other).get("/take-in")
             assert left.exists()
@@ -393,6 +277,7 @@ def test_what_a_killed_page_was_sent_is_removed_by_the_next(
         page = Page(following)
         assert "Those 5 kB were removed" in page.get("/take-in")
         assert not left.exists()
+        assert not list(tmp_path.rglob("made-*")), "nor what was made to be fetched"
         assert page.send([(b"folder/left.dat", b"x")])[0] == 303
         with half_sent(page, body([(b"half.dat", bytes(4 << 20))], page.word)):
             until(lambda: bool(list(tmp_path.rglob("half.dat"))))
@@ -467,6 +352,18 @@ def test_one_file_and_a_package_that_was_given(page: Page, home: Path, tmp_path:
     assert "taken in, every byte proven" in page.ended(page.post(f"{place}/take-in"))
     with diadem.open_node(home / "node") as node:
         assert node.get(package).id == package
+
+    write_small_images(tmp_path / "mixed", 2, seed=33)
+    (tmp_path / "given.zip").rename(tmp_path / "mixed" / "given.zip")
+    place = page.looked(tmp_path / "mixed")
+    assert "1 package of DIADEM" in page.get(place), "a ZIP beside files is found, too"
+    assert "was there already" in page.ended(page.post(f"{place}/take-in"))
+    assert "1 session in the archive" in page.ended(page.post(f"{place}/archive", **fields | {"version": "1"}))
+    with diadem.open_node(home / "node") as node:
+        assert [entry.name for entry in node.search("title:mixed")[0].package.files] == [
+            "frame_00000.tif",
+            "frame_00001.tif",
+        ]
 
 
 def test_folders_are_watched(page: Page, home: Path, tmp_path: Path) -> None:
@@ -584,4 +481,47 @@ def test_an_upload_outlives_that_it_cannot_be_looked_at(page: Page, home: Path, 
     until(lambda: bool(page.post(f"{place}/look")) and "Look again" not in page.get(place))
     assert "1 file" in page.get(place)
     page.post(f"{place}/discard")
+    assert staged(home) == []
+
+
+@contextlib.contextmanager
+def nobody_writes(home: Path) -> Iterator[None]:
+    """Another process writes into the catalogue for so long: whoever wants to waits."""
+    with contextlib.closing(sqlite3.connect(home / "node" / "catalogue.sqlite", isolation_level=None)) as catalogue:
+        catalogue.execute("BEGIN IMMEDIATE")
+        yield
+        catalogue.execute("ROLLBACK")
+
+
+def test_an_upload_stays_while_a_job_is_at_work_with_it(page: Page, home: Path, tmp_path: Path) -> None:
+    """No second job begins with it, nobody discards it, and many looks at other things do not push it out."""
+    write_small_images(tmp_path / "busy", 2, seed=61)
+    sent = [(os.fsencode(f"busy/{path.name}"), path.read_bytes()) for path in (tmp_path / "busy").iterdir()]
+    place = page.proposal(page.send(sent)[1])
+    (tmp_path / "empty").mkdir()
+    for _ in range(52):
+        page.post(f"/take-in/look?at={quote(str(tmp_path / 'empty'))}")
+    fields = {"shown-0": "yes", "archive-0": "yes", "version": "0"}
+    with nobody_writes(home):
+        job = page.post(f"{place}/archive", **fields)
+        assert 'id="job"' in page.get(job)
+        for deed in ("archive", "take-in"):
+            assert "looked at or archived already" in page.post(f"{place}/{deed}", 409, **fields), deed
+        assert "looked at or archived already" in page.post(f"{place}/discard", 409)
+        assert len(staged(home)) == 2
+    assert "1 session in the archive" in page.ended(job)
+    assert staged(home) == [], "all of it is taken in"
+
+
+def test_an_upload_outlives_that_looking_at_it_is_stopped(page: Page, home: Path, tmp_path: Path) -> None:
+    paths = write_small_images(tmp_path / "many", 700, seed=62)
+    _, place, _ = page.send([(os.fsencode(f"many/{path.name}"), path.read_bytes()) for path in paths])
+    assert place.startswith("/jobs/"), "it takes longer than one waits for a page"
+    page.post(f"{place}/stop")
+    assert "was stopped" in page.ended(place)
+    assert len(staged(home)) == 700
+    found = re.search(r"/take-in/[0-9a-f]{12}", page.get("/take-in"))
+    assert found is not None
+    assert "Look again" in page.get(found[0])
+    page.post(f"{found[0]}/discard")
     assert staged(home) == []

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import typer.main
 
 import diadem
 from diadem.node.default import remember_node
+from diadem.testing.samples import write_session
 from tests.page.conftest import enter, serve
 from tests.page.hand import Hand
 
@@ -31,7 +33,12 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
     remember_node(tmp_path / "default" / "node")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("notes")
+    write_session(tmp_path / "instrument" / "session")  # a file of it is cut short
     shown = tmp_path / "it is shown" / "node"
+    policy = shown / "policy.toml"
+    policy.write_text(re.sub(r"quiet = .*", 'quiet = "1 s"', policy.read_text("utf-8")), "utf-8")
+    with diadem.open_node(shown) as node:
+        node.watched.add(tmp_path / "instrument")
     for served in serve(shown):
         hand = Hand(served, enter(served), start="/people")
         said = re.search(r"<code>(diadem archive[^<]*)</code>", hand.get("/")[1].decode())
@@ -40,6 +47,11 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
         subprocess.run([sys.executable, "-m", "diadem", *words, "--now"], check=True, capture_output=True)
         health = hand.read("/health")
         assert re.search(r"diadem [a-z ]+ --node \S+it is shown/node", health), health
+        for _ in range(10):  # seen twice without a change, and still not whole
+            if "broken for good" in (looked := hand.done("/take-in/watch-once")):
+                break
+            time.sleep(1.1)
+        assert re.search(r"broken for good: diadem archive --node \S+it is shown/node. \S+session", looked), looked
     with diadem.open_node(shown) as node, diadem.open_node(tmp_path / "default" / "node") as other:
         assert (len(node.search().rows), len(other.search().rows)) == (1, 0)
     for served in serve(tmp_path / "default" / "node"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import struct
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree
 
 import h5py
 import pytest
@@ -19,6 +23,8 @@ from tests.page.conftest import Served, ask, enter, serve
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
+#: Screens on which something is done with a session.
+DEEDS = ("correct", "judge", "files")
 EVIL = "<img src=x onerror=window.taken=1>\u202egnp.\u2066exe"
 #: A spectrum whose head somebody has written who means no good.
 MSA = f"""#FORMAT : EMSA/MAS Spectral Data File
@@ -72,6 +78,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
     session.mkdir()
     (session / "spectrum.msa").write_text(MSA)
     (session / "notes.txt").write_text("drift bad in the first hour\n<script>window.taken=1</script>\u202e")
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="window.taken=1"><script>window.taken=1</script></svg>'
+    (session / "drawing.svg").write_text(svg)
     if os.name != "nt":
         for name in (
             EVIL.encode(),
@@ -108,11 +116,13 @@ def test_names_and_words_are_only_text(hostile: tuple[Served, str, str]) -> None
     assert "drift bad in the first hour" in text, "notes are shown"
     assert "[U+202E]" in text
     links = re.findall(r'href="(/file/[^"]+)"', text)
-    assert len(links) >= 6 if os.name != "nt" else 2
+    assert len(links) >= 7 if os.name != "nt" else 3
+    assert any("drawing.svg" in link for link in links), "and no browser is told that it is a picture"
     for link in links:
         status, headers, content = ask(served, link.replace("&amp;", "&"), Cookie=cookie)
         assert (status, len(content) > 0) == (200, True), link
         assert headers["content-type"] == "application/octet-stream"
+        assert headers["content-disposition"].startswith("attachment")
         assert "\n" not in headers["content-disposition"]
     found = [id_ for id_ in ids if b"TITLE" in ask(served, f"/vendor/{package}/{id_}?find=title", Cookie=cookie)[2]]
     assert len(found) == 1
@@ -145,6 +155,12 @@ def test_hostile_addresses(hostile: tuple[Served, str, str]) -> None:
         assert status < 500, path
         assert b"Traceback" not in content
         assert b"<script>" not in content
+    for path in (f"/drawing/{package}/{quote(EVIL)}", f"/drawing/{quote(EVIL)}/d1", f"/picture/{quote(EVIL)}"):
+        _, headers, content = ask(served, path, Cookie=cookie)
+        assert headers["content-type"] == "image/svg+xml", path
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(content).iter()}
+        assert tags == {"svg", "rect", "text", "tspan"}, "whatever an error says is text"
+        assert not set(content.decode()) & set("\u202e\u2066"), path
 
 
 def test_damage_while_it_is_looked_at(tmp_path: Path) -> None:
@@ -192,6 +208,19 @@ def test_a_store_that_is_away(tmp_path: Path) -> None:
         assert (status, b'class="banner"' in content) == (200, False), "it is back"
 
 
+def have_read(served: Served) -> int:
+    """Bytes that the process of a page and those that it has begun have read."""
+    everybody = {int(path.name): path for path in Path("/proc").iterdir() if path.name.isdigit()}
+    ours, parents = {served.process.pid}, {}
+    for pid, path in everybody.items():
+        with contextlib.suppress(OSError):
+            parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    counts = (re.search(r"rchar: (\d+)", (everybody[pid] / "io").read_text()) for pid in ours)
+    return sum(int(count[1]) for count in counts if count)
+
+
 def memory(served: Served) -> int:
     """The most that the process of a page has held, in MB."""
     text = Path(f"/proc/{served.process.pid}/status").read_text()
@@ -224,9 +253,34 @@ def test_four_dimensions_of_thirty_gigabytes(tmp_path: Path) -> None:
         assert memory(served) < 400, "MB, of 30,064"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what another process reads is told by /proc")
+def test_little_is_read_of_four_dimensions(tmp_path: Path) -> None:
+    """A file whose places we know by ourselves: for a picture some of its leaves are read, however many there are."""
+    (tmp_path / "session").mkdir()
+    edge, rows, columns = 512, 16, 256
+    first, step = 0x1000 + rows * columns, 6 + edge * edge
+    known = (0x1000, first, 0, edge, 0, columns, rows, 0, 1.5, 1.5, 200_000, 16_667, 1500, 46_095.5)
+    with (tmp_path / "session" / "scan.blo").open("wb") as file:
+        file.write(struct.pack("<6sHIII5HddIHId", b"IMGBLO", 0x0102, *known) + bytes(22 * 8))
+        for number in (0, 3 * columns + 4, rows * columns - 1):
+            file.seek(first + number * step)
+            file.write(struct.pack("<2sI", b"\xaa\x55", number) + bytes(range(256)) * (edge * edge // 256))
+        size = file.tell()
+    assert size > 1_000_000_000
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        package = node.archive(tmp_path / "session", now=True, in_place=True).package.id[7:]
+    for served in serve(tmp_path / "node"):
+        cookie = enter(served)
+        for query, most in (("of=map&size=320", 400), ("row=3&column=4", 24), ("row=9&column=9&crop=0,0,64,64", 8)):
+            before = have_read(served)
+            status, _, content = ask(served, f"/drawing/{package}/d1?{query}", Cookie=cookie)
+            assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
+            assert have_read(served) - before < most << 20, query
+
+
 def test_a_session_of_very_many_datasets(tmp_path: Path) -> None:
     (tmp_path / "session").mkdir()
-    for number in range(1500):
+    for number in range(20_000):
         (tmp_path / "session" / f"{number:05}.bin").write_bytes(number.to_bytes(4, "little"))
     node, package = archived(tmp_path)
     for served in serve(node):
@@ -234,12 +288,16 @@ def test_a_session_of_very_many_datasets(tmp_path: Path) -> None:
         status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
         text = content.decode()
         assert (status, text.count('class="card"')) == (200, 60)
-        assert "1 to 60 of 1500" in text
+        assert "1 to 60 of 20000" in text
         assert len(content) < 400_000
-        last = ask(served, f"/session/{package}?start=1440&file=1000", Cookie=cookie)[2].decode()
-        assert "01499.bin" in last
+        last = ask(served, f"/session/{package}?start=19980&file=19500", Cookie=cookie)[2].decode()
+        assert "19999.bin" in last
         assert "Datasets after" not in last
-        assert "1500 of 1500" in ask(served, f"/session/{package}/d1500", Cookie=cookie)[2].decode()
+        assert "20000 of 20000" in ask(served, f"/session/{package}/d20000", Cookie=cookie)[2].decode()
+        for path in ("/", "/search?q=19999.bin", *(f"/session/{package}/{deed}" for deed in DEEDS)):
+            status, _, content = ask(served, path, Cookie=cookie)
+            assert status == 200, path
+            assert len(content) < 400_000, path
 
 
 def test_a_very_large_tree_is_sent_by_branches(tmp_path: Path) -> None:

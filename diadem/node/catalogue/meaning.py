@@ -19,7 +19,7 @@ from diadem.errors import UsageError
 from diadem.model.access import Visible
 from diadem.node.catalogue import facts, vocabulary
 from diadem.node.catalogue.judgements import JUDGEMENTS, Judged, Unjudged, joined, judgement
-from diadem.node.catalogue.order import day_range
+from diadem.node.catalogue.order import ID_BITS, day_range
 from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
 from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
 from diadem.node.catalogue.sample_words import is_short, needed
@@ -39,6 +39,8 @@ Naming = Callable[[tuple[str, ...]], Iterable[tuple[str, ...]]]
 #: From keys, a part of a text and whether it is the end, to the words of all texts of these keys that have it; None
 #: where the texts of the keys are not listed.
 Looking = Callable[[tuple[str, ...], str, bool], "Sequence[tuple[str, ...]] | None"]
+#: From the key at which some days begin, and the moment, to that of the oldest session before that lasted so long.
+Lasting = Callable[[int, float], "int | None"]
 #: Combinations of judgements that one search asks for.
 MAX_JUDGEMENTS: Final = 64
 
@@ -155,6 +157,11 @@ def no_names(_: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
     return ()
 
 
+def no_older(*_: object) -> int | None:
+    """Where no session lasts longer than a day."""
+    return None
+
+
 def no_texts(*_: object) -> Sequence[tuple[str, ...]] | None:
     """Where no texts are listed."""
     return None
@@ -172,11 +179,14 @@ class Lookup:
         Texts that have a part: ``instrument:*Titan*`` asks for each of them.
     owning : Naming
         Users who retired and were followed: what was theirs is found by ``owner:`` and their successor.
+    lasting : Lasting
+        The oldest session that began before some days and lasted into them: ``date:2026-03-14`` finds it, too.
     """
 
     naming: Naming = no_names
     looking: Looking = no_texts
     owning: Naming = no_names
+    lasting: Lasting = no_older
 
 
 def understand(query: str, tree: Tree, *, denied: bool = False, lookup: Lookup | None = None) -> Condition:
@@ -286,6 +296,8 @@ def _term(query: str, term: Term, lookup: Lookup) -> Condition:
         if key.kind == "text" and operator in (":", "=") and _is_inside(value.text):
             return _inside(key, operator, value.text, lookup.looking)
         condition = _condition(key, operator, value.text)
+        if key.kind == "day" and isinstance(condition, Days):
+            return _lasting(condition, lookup.lasting)
         if key.name == facts.OWNER and isinstance(condition, Phrase):
             others = tuple(Phrase(condition.keys, name, whole=True) for name in lookup.owning(condition.words))
             return replace(condition, others=others)
@@ -325,7 +337,7 @@ def _condition(key: Key, operator: str, text: str) -> Condition:
                 f"'{key.name}' is a text, and has no order", f"Write {key.name}:{text} or {key.name}={text}."
             )
         return _textual(key, operator, text)
-    if key.kind in ("day", "year", "ingested", "time"):
+    if key.kind in ("day", "ingested", "time"):
         return _dated(key, operator, text)
     low, high = _interval(key, operator, text)
     return Between(key.of, low, high) if key.kind == "number" else Count(key.of[0], low, high)
@@ -453,19 +465,27 @@ def _number(key: Key, text: str, otherwise: str) -> float:
 def _dated(key: Key, operator: str, text: str) -> Condition:
     """A span of days, of moments of archiving, or of times that instruments noted."""
     low, high = _span(operator, text)
-    if key.kind in ("day", "year"):
+    if key.kind == "day":
         if any(limit is not None and limit.time() != _MIDNIGHT for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
-        day, until = low.date() if low else None, high.date() if high else None
-        if key.kind == "day" or low is None:
-            return Days(*day_range(day, until))
-        lasted = Between((facts.SESSION_END,), (low - _EPOCH).total_seconds(), math.inf)
-        return AllOf((Days(*day_range(None, until)), AnyOf((Days(*day_range(day, None)), lasted))))
+        return Days(*day_range(low.date() if low else None, high.date() if high else None))
     if key.kind == "ingested":
         return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
     first = (low - _EPOCH).total_seconds() if low else -math.inf
     end = (high - _EPOCH).total_seconds() if high else math.inf
     return Between(key.of, first, math.nextafter(end, -math.inf))
+
+
+def _lasting(days: Days, lasting: Lasting) -> Condition:
+    """Sessions that began on some days, or before and lasted into them.
+
+    From the oldest of these on all are looked at: mostly there is none, and the days alone are counted by their keys.
+    """
+    since = (datetime.datetime.fromordinal(days.low >> ID_BITS) - _EPOCH).total_seconds()
+    oldest = lasting(days.low, since)
+    if oldest is None:
+        return days
+    return AllOf((Days(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
 
 
 def _span(operator: str, text: str) -> tuple[datetime.datetime | None, datetime.datetime | None]:

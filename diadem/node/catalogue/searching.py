@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from diadem.errors import UsageError
 from diadem.model.access import Visible
@@ -18,6 +18,7 @@ from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.expressions import contains
 from diadem.node.catalogue.facet_fields import KEPT, fields_of
 from diadem.node.catalogue.facet_results import Facets
+from diadem.node.catalogue.facts import SESSION_END
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching, sizes_of
@@ -38,7 +39,7 @@ COUNTED: Final = 50
 ORDERS: Final = ("newest", "oldest")
 #: Terms of a search that finds nothing, each of which is left out to see what it then would.
 MOST_TERMS: Final = 8
-_packages, _values = tables.packages.c, tables.facet_values.c
+_numbers, _values = tables.numbers.c, tables.facet_values.c
 
 
 def search(
@@ -130,7 +131,7 @@ class Names:
     @property
     def lookup(self) -> Lookup:
         """For `understand`."""
-        return Lookup(self.of_sample, self.texts, self.of_owner)
+        return Lookup(self.of_sample, self.texts, self.of_owner, self.older)
 
     def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:
         """The words of all texts of some keys that have a part, or end with it; see `Looking`."""
@@ -154,6 +155,13 @@ class Names:
         rows = meant(self._connection, asked)
         self._written |= {row.words: row.text for row in rows}
         return [row.words for row in rows]
+
+    def older(self, key: int, moment: float) -> int | None:
+        """The smallest key before one, of a session that lasted until a moment or longer; see `Lasting`."""
+        end = select(tables.keys.c.code).where(tables.keys.c.name == SESSION_END).scalar_subquery()
+        lasted = (_numbers.key == end, _numbers.number >= moment, _numbers.package < key)
+        found: int | None = self._connection.scalar(select(func.min(_numbers.package)).where(*lasted))
+        return found
 
     def asked_in(self, condition: Condition) -> tuple[str, ...]:
         """Names that a condition asks for beside those of the query."""

@@ -61,8 +61,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 _OWN: Final[Mapping[str, Key]] = {
     "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
-    "date": Key("date", "day"),
-    "year": Key("year", "year"),  # as results are counted by it: of any day of the session
+    **{name: Key(name, "day") for name in ("date", "year")},  # any day of the session, as results are counted by year
     facts.SESSION_DATE: Key("date", "day"),
     facts.SESSION_END: Key(facts.SESSION_END, "time", (facts.SESSION_END,)),
     "ingested": Key("ingested", "ingested"),

@@ -83,7 +83,7 @@ def test_a_date_can_be_amended_and_is_what_is_found(lab: Lab) -> None:
             lab.node.amend(row.id, {"session.date": wrong})
 
 
-def test_a_session_counts_in_every_year_of_its_span(lab: Lab) -> None:
+def test_a_session_is_found_on_every_day_of_its_span(lab: Lab) -> None:
     row, other = archived(lab, "2019-05-02 long"), archived(lab, "2020-01-01 other")
     lab.node.amend(row.id, {"session.end_date": "2021-02-03"})
     (years,) = lab.node.facets("", fields=["year"]).facets
@@ -97,6 +97,15 @@ def test_a_session_counts_in_every_year_of_its_span(lab: Lab) -> None:
         ("year>=2021", {row.id}),
         ("year<2020", {row.id}),
         ("year:2022", set()),
-        ("date:2020", {other.id}),
+        ("date:2020", {row.id, other.id}),
+        ("date:2020-08-08", {row.id}),
+        ("date:2019-05-01", set()),
+        ("date=2019-05-02", {row.id}),
+        ("date:2021-02-03..2021-06", {row.id}),
+        ("date:2021-02-04", set()),
+        ("date>=2020-02", {row.id}),
+        ("date<2020-01-01", {row.id}),
+        ("date!=2020-08-08", {other.id}),
+        ("date:2020-08-08 other", set()),
     ):
         assert {one.id for one in lab.node.search(asked).rows} == ids, asked
