@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound
+from diadem.model.display import Rows
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
 
@@ -221,12 +222,12 @@ class QualityVerbs:
     def derivations(self, package: str) -> list[Derivation]:
         """What is stated of what a package was made from, and of what was made from it."""
         found = self.context.catalogue.get(package).id
-        return self.context.catalogue.derivations(found)
+        return Rows(self.context.catalogue.derivations(found))
 
     def warnings(self, package: str) -> list[Caution]:
         """Doubts about a package and about everything that it was made from, each with its purpose and assessor."""
         found = self.context.catalogue.get(package).id
-        return self.context.catalogue.cautions([found]).get(found, [])
+        return Rows(self.context.catalogue.cautions([found]).get(found, []))
 
     def _living(self, package: str) -> str:
         """The whole id of a package that was not deleted."""

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diadem.model.display import Document, Rows
 from diadem.model.ports import Listener, silent
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class TakingVerbs:
         from diadem.node.archiving import planned
 
         wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
-        return planned(self.context, Path(source).absolute(), wishes, listener)
+        return Document(planned(self.context, Path(source).absolute(), wishes, listener))
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = silent) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
@@ -111,7 +112,7 @@ class TakingVerbs:
 
         if not isinstance(source, Scan) and Path(source).is_dir():
             source = self.context.tools.scan(source, listener=listener)
-        return sessions_of(source)
+        return Rows(sessions_of(source))
 
     def archive_all(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import NotFound
+from diadem.model.display import Rows
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 
@@ -110,7 +111,7 @@ class NetworkVerbs:
         from diadem.transfer.desks import desk_of
 
         ask_peers(desk_of(self.context))
-        return self.transfers.inbox()
+        return Rows(self.transfers.inbox())
 
     def accept(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
+from diadem.model.display import Display, DisplayRows, Rows
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.asking import ask_peers
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferDetails:
+class TransferDetails(Display):
     """A transfer with its steps.
 
     Attributes
@@ -57,7 +58,7 @@ class TransferDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferVerbs:
+class TransferVerbs(DisplayRows):
     """The transfers of a node: `node.transfers`.
 
     Parameters
@@ -65,6 +66,8 @@ class TransferVerbs:
     desk : Desk
         Of the node.
     """
+
+    _display_name = "transfers"
 
     desk: Desk
 
@@ -84,11 +87,11 @@ class TransferVerbs:
         """
         found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
         who = self.desk.context.address
-        return [
+        return Rows(
             transfer
             for transfer in found
             if (everything or who in (transfer.sender, transfer.recipient)) and (over or transfer.state not in OVER)
-        ]
+        )
 
     def show(self, transfer: str) -> TransferDetails:
         """A transfer with all its steps. Raises `NotFound`."""
