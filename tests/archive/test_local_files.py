@@ -12,10 +12,16 @@ from diadem.model.ports import Progress
 from diadem.testing.faults import flip_byte
 
 #: A Ripple file is two: the raw data, and the header that names it.
-RPL = (
-    "key\tvalue\nwidth\t4\nheight\t4\ndepth\t1\noffset\t0\n"
-RPL += "data-length\t1\ndata-type\tunsigned\nbyte-order\tdont-care\nrecord-by\timage\n"
-)
+RPL = """key\tvalue
+width\t4
+height\t4
+depth\t1
+offset\t0
+data-length\t1
+data-type\tunsigned
+byte-order\tdont-care
+record-by\timage
+"""
 
 
 @pytest.fixture
