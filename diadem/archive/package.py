@@ -96,7 +96,12 @@ class Package(Display):
     })  # fmt: skip
 
     def _display_document(self) -> Mapping[str, Any]:
-        return {"id": self.id, "place": self.url, "datasets": self._record.datasets}
+        return {
+            "id": self.id,
+            "place": self.url,
+            "datasets": self._record.datasets,
+            "next": "package['…'].load()  .picture()  .local();  .record  .files  .verify()  .restore(folder)",
+        }
 
     def _display_title(self) -> str:
         counts = count_text(len(self._record.datasets), "dataset"), count_text(len(self.files), "file")

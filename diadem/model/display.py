@@ -16,8 +16,8 @@ from diadem.model.plain_text import count_text, escaped, printable, size_text
 
 #: Rows of a table that text and HTML show, its columns, facts of a card, and things named in one line.
 _TEXT_ROWS, _HTML_ROWS, _COLUMNS, _FACTS, _NAMED = 12, 50, 9, 24, 4
-#: Characters of one line, of a cell in text and in HTML, and of a fact.
-_LINE, _TEXT_CELL, _HTML_CELL, _FACT = 150, 48, 160, 240
+#: Characters of one line, of a cell in text at least and at most, of one in HTML, and of a fact.
+_LINE, _NARROW, _TEXT_CELL, _HTML_CELL, _FACT = 150, 12, 120, 160, 240
 _HEX: Final = re.compile(r"(?:(?:diadem|sample):)?([0-9a-f-]{32,64})\Z")
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?)?\Z")
 _BYTES: Final = frozenset({"bytes", "size", "free"})
@@ -36,6 +36,7 @@ STYLE: Final = """<style>
 .diadem.diadem.diadem th { border-top: 0; font-weight: 600; white-space: nowrap; }
 .diadem.diadem.diadem td.name { opacity: .7; white-space: nowrap; }
 .diadem.diadem.diadem td.whole { white-space: nowrap; }
+.diadem.diadem.diadem .facts td { text-align: left; }
 .diadem.diadem.diadem .number { text-align: right; white-space: nowrap; }
 .diadem.diadem.diadem img, .diadem.diadem.diadem .blank { width: 128px; height: 128px; border-radius: 3px; margin: 0; }
 .diadem.diadem.diadem img { object-fit: contain; background: #11161a; cursor: zoom-in; max-width: none; }
@@ -143,6 +144,8 @@ class Rows(DisplayRows, list[Any]):
 
     __slots__ = ()
 
+    _display_name = "list"
+
     def __repr__(self) -> str:
         """Each on a line of its own where there are several."""
         shown = [repr(one) for one in islice(self, _TEXT_ROWS)]
@@ -155,6 +158,8 @@ class FixedRows(DisplayRows, tuple[Any, ...]):
 
     __slots__ = ()
 
+    _display_name = "list"
+
     __repr__ = Rows.__repr__  # type: ignore[assignment]
 
 
@@ -162,6 +167,8 @@ class Document(Display, dict[str, Any]):
     """A JSON object that shows itself as a card."""
 
     __slots__ = ()
+
+    _display_name = "report"
 
     def to_dict(self) -> dict[str, Any]:
         """The object itself."""
@@ -230,7 +237,7 @@ def card_of(name: str, document: Mapping[str, Any], keys: Sequence[str] = (), ti
         if _is_empty(value):
             continue
         label = _label(key)
-        if isinstance(value, Mapping) and any(isinstance(one, Mapping) for one in value.values()):
+        if isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in value.values()):
             rows = [{"": Cell(_shortened(name, _TEXT_CELL)), **_row_of(one)} for name, one in value.items()]
             tables.append(Table(label, rows[:_HTML_ROWS], len(rows)))
         elif isinstance(value, Sequence) and any(isinstance(one, Mapping | Display) for one in value[:_HTML_ROWS]):
@@ -290,11 +297,14 @@ def text_of(card: Card) -> str:
 
 def _text_rows(table: Table) -> Iterator[str]:
     columns = table.columns
-    rows = [[_shortened(_fit(row.get(key, Cell("")).text), _TEXT_CELL) for key in columns] for row in table.rows]
-    grid = [[_shortened(_fit(_label(key)), _TEXT_CELL) for key in columns], *rows[:_TEXT_ROWS]]
-    widths = [max(len(row[place]) for row in grid) for place in range(len(columns))]
+    rows = [[_fit(row.get(key, Cell("")).text) for key in columns] for row in table.rows[:_TEXT_ROWS]]
+    grid = [[_fit(_label(key)) for key in columns], *rows]
+    widths = [min(_TEXT_CELL, max(len(row[place]) for row in grid)) for place in range(len(columns))]
+    while sum(widths) + 2 * len(widths) > _LINE and max(widths) > _NARROW:  # the widest give way
+        widths[widths.index(max(widths))] -= 1
     for row in grid:
-        yield "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()[:_LINE]
+        cells = (f"{_shortened(text, width):<{width}}" for text, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
     if table.total > _TEXT_ROWS:
         yield f"… and {table.total - _TEXT_ROWS:,} more"
 
@@ -307,10 +317,11 @@ def html_of(card: Card, pictures: Mapping[str, str] | None = None) -> str:
         for below, data in islice((pictures or {}).items(), 6)
     )
     facts = "".join(f'<tr><td class="name">{escaped(label)}</td>{_td(cell)}</tr>' for label, cell in card.facts)
+    said = f'<table class="facts">{facts}</table>' if facts else ""
     return (
         f'<div class="diadem">{STYLE}<p><span class="soft">{escaped(card.name)}</span> '
         f"<strong><bdi>{escaped(card.title)}</bdi></strong></p>{drawn}"
-        f"{f'<table>{facts}</table>' if facts else ''}{''.join(map(_table_html, card.tables))}</div>"
+        f"{said}{''.join(map(_table_html, card.tables))}</div>"
     )
 
 

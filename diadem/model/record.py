@@ -124,9 +124,10 @@ class Dataset(Display):
             "format": self.primary.format,
             "signals": [signal_text(one) for one in self.document.get("signals", ())],
             **first,
-            "fields": len(stated),
+            "fields": len(stated) or None,
             "files": len(self.files) if len(self.files) > 1 else None,
             "issues": [dict(one) for one in self.issues],
+            "next": ".load()  .picture()  .local()  .fields" if self.holder is not None else ".fields",
         }
 
     def _display_pictures(self) -> Mapping[str, str]:

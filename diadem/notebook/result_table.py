@@ -11,11 +11,12 @@ from diadem.model.plain_text import count_text, escaped, size_text
 _BADGES: Final[Mapping[str, str]] = {
     "accept": "#15803d", "limited": "#a16207", "reject": "#b91c1c", "disputed": "#7e22ce",
 }  # fmt: skip
+_MARKS: Final[Mapping[str, str]] = {
+    "datasets": ' class="number"', "size": ' class="number"', "date": ' class="whole"', "package": ' class="whole"',
+}  # fmt: skip
 _MOST_DOUBTS: Final = 3
-_HEAD: Final = (
-    "<tr><th></th><th>package</th><th>date</th><th>session</th><th>instrument</th><th>sample</th><th>operator</th>"
-    '<th>judged</th><th class="number">datasets</th><th class="number">size</th><th>copies</th></tr>'
-)
+#: Columns whose cells are texts; of all others `_row` makes the cell.
+_TEXTS: Final = ("instrument", "sample", "operator")
 
 
 def result_html(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
@@ -34,8 +35,11 @@ def result_html(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str
         A ``div`` with a caption and the table.
     """
     rows = document["rows"]
-    body = "".join(_row(row, pictures.get(row["id"], "")) for row in rows)
-    table = f"<table>{_HEAD}{body}</table>" if rows else ""
+    cells = [_cells(row, pictures.get(row["id"], "")) for row in rows]
+    said = [name for name in (cells[0] if cells else ()) if any(row[name][1] for row in cells)]
+    head = "".join(f"<th{_MARKS.get(name, '')}>{name}</th>" for name in said)
+    body = "".join(f"<tr>{''.join(f'<td{row[name][0]}>{row[name][1]}</td>' for name in said)}</tr>" for row in cells)
+    table = f"<table><tr>{head}</tr>{body}</table>" if rows else ""
     return f'<div class="diadem">{STYLE}<p>{_caption(document)}</p>{table}{_below(document)}</div>'
 
 
@@ -62,19 +66,21 @@ def _below(document: Mapping[str, Any]) -> str:
     return "".join(f'<p class="soft">{line}</p>' for line in lines)
 
 
-def _row(row: Mapping[str, Any], picture: str) -> str:
-    cells = (
-        f'<td class="picture">{picture_html(picture)}</td>',
-        f'<td><code title="{escaped(row["id"])}">{escaped(row["id"][7:19])}</code></td>',
-        f"<td>{_day(row)}</td>",
-        f"<td>{_session(row)}</td>",
-        *(f"<td>{escaped(row[name])}</td>" for name in ("instrument", "sample", "operator")),
-        f"<td>{_badges(row['quality'])}</td>",
-        f'<td class="number">{_datasets(row)}</td>',
-        f'<td class="number">{size_text(row["bytes"])}</td>',
-        f'<td>{row["copies"]}<br><span class="soft">{escaped(", ".join(row["stores"]))}</span></td>',
-    )
-    return f"<tr>{''.join(cells)}</tr>"
+def _cells(row: Mapping[str, Any], picture: str) -> dict[str, tuple[str, str]]:
+    """What stands in each column, and how it is set."""
+    texts = {name: escaped(row[name]) for name in _TEXTS}
+    cells = {
+        "": picture_html(picture),
+        "package": f'<code title="{escaped(row["id"])}">{escaped(row["id"][7:19])}</code>',
+        "date": _day(row),
+        "session": _session(row),
+        **texts,
+        "judged": _badges(row["quality"]),
+        "datasets": _datasets(row),
+        "size": size_text(row["bytes"]),
+        "copies": f'{row["copies"]}<br><span class="soft">{escaped(", ".join(row["stores"]))}</span>',
+    }
+    return {name: (_MARKS.get(name, ""), cell) for name, cell in cells.items()}
 
 
 def _day(row: Mapping[str, Any]) -> str:

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from diadem.archive.scan_sheets import harmless
-from diadem.errors import NotFound, UsageError
-from diadem.model.display import Display
+from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.display import Display, data_addresses
 from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
 
@@ -168,6 +168,9 @@ class PackageRow(Display):
         "datasets",
         "bytes",
         "stores",
+        "quality",
+        "warnings",
+        "next",
     )
 
     id: str
@@ -196,6 +199,21 @@ class PackageRow(Display):
     warnings: tuple[str, ...] = ()
     until: Day | None = None
     opener: Callable[[str], Package] | None = field(default=None, repr=False, compare=False)
+
+    def _display_title(self) -> str:
+        return self.title
+
+    def _display_document(self) -> Mapping[str, Any]:
+        return self.to_dict() | {"next": ".load()  .picture()  .local()  .package"}
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        if self.opener is None:
+            return {}
+        try:
+            drawn = self.package.previews()
+        except (DiademError, OSError):  # a copy that is damaged or away has no picture
+            return {}
+        return data_addresses((one.path.rpartition("/")[2], drawn[one.id]) for one in self.matched if one.id in drawn)
 
     def __repr__(self) -> str:
         """Id, days, title and size in short; `to_dict` has everything."""
