@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError, line_of
 from diadem.model.canonical import encode
 from diadem.model.display import Display, DisplayRows, FixedRows
 from diadem.model.peers import Contact, Peer, PeerState, Unproven
@@ -210,7 +210,7 @@ class PeerVerbs(DisplayRows):
         try:
             return Refreshed(self._introduced(peer))
         except DiademError as error:
-            return Refreshed(self._book.get(peer.id), str(error))
+            return Refreshed(self._book.get(peer.id), line_of(error))
 
     def _introduced(self, peer: Peer) -> Peer:
         hubs, note = common_hubs(self.context, peer), peer.note
