@@ -15,7 +15,8 @@ from diadem.model.display import Display, FixedRows, Previews, data_addresses
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.plain_text import count_text, size_text
-from diadem.model.ports import Bundle, Listener, RangeReader, silent
+from diadem.model.ports import Bundle, Listener, RangeReader
+from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Record
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -294,7 +295,7 @@ class Package(Display):
         return self.stored_as(entry, self._bundle.open(entry.path))
 
     def verify(
-        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
+        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
         """Prove the package; see `diadem.verify`."""
         chosen = Level(level) if level is not None else _usual_level(self.id)
@@ -303,7 +304,9 @@ class Package(Display):
             _CONSISTENT.add(self.id)
         return report
 
-    def restore(self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = silent) -> Restored:
+    def restore(
+        self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = progress_bar
+    ) -> Restored:
         """Give the payload back: original names, folders, times and write permission, every leaf proven.
 
         Parameters
@@ -326,7 +329,7 @@ class Package(Display):
         """
         return restore(self, Path(folder), only=only, listener=listener)
 
-    def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = silent) -> Path:
+    def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
         """A dataset or file as a path on this machine, every byte proven: for whatever wants a file name.
 
         Parameters
@@ -498,7 +501,7 @@ class Package(Display):
 
         return overview(self)
 
-    def reextract(self, *, listener: Listener = silent) -> Reextraction:
+    def reextract(self, *, listener: Listener = progress_bar) -> Reextraction:
         """Read the payload again with the readers that are installed now. The package is not changed.
 
         Every byte that is read is proven: in place where the package lies on this machine, else in a temporary copy

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from diadem.model.display import Display
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.table_changes import TableChanges, WrittenTable
 from diadem.node.context import Context
 
@@ -74,7 +75,7 @@ class JudgementVerbs(Display):
         *,
         dry_run: bool = False,
         shown: TableChanges | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> TableChanges:
         """Take in a sheet that `export` has written and somebody has edited, in the name of who is at work.
 

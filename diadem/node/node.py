@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from diadem.errors import Refused
 from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
 from diadem.node.catalogue.results import Named, id_of
@@ -248,7 +249,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
         *,
         chain: bool = True,
         only: Sequence[str] | str = (),
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> RestoredSession:
         """Give a session back: original names, folders, times and write permission, every byte proven.
 
@@ -465,7 +466,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
         redact: bool = False,
         chain: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Exported:
         """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log keeps that.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound
 from diadem.model.display import Rows
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Context
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class QualityVerbs:
         )
         return assess(self.context, found, said)
 
-    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = silent) -> MachineJudged:
+    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = progress_bar) -> MachineJudged:
         """Let the checks of all plugins look at the data, and state what they find in the name of who is at work.
 
         What they find is ``limited`` with the reason, never ``reject``; where they find nothing they say nothing.
@@ -181,7 +182,7 @@ class QualityVerbs:
         parameters: Mapping[str, Any] | None = None,
         name: str | None = None,
         comment: str = "",
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Derived:
         """Archive what an analysis has made, and state what it was made from.
 

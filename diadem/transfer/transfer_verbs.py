@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayRows, Rows
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
@@ -119,7 +120,7 @@ class TransferVerbs(DisplayRows):
         previews = [Preview(str(item["name"]), str(item["png"])) for item in about.get("previews", ())]
         return Offer(transfer, about.get("record", {}), previews)
 
-    def sync(self, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
+    def sync(self, *, max_rate: float | None = None, listener: Listener = progress_bar) -> Synced:
         """One round of all that is due: messages out and in, bytes out and in; for a node that does not serve.
 
         Parameters
@@ -158,7 +159,7 @@ class TransferVerbs(DisplayRows):
         *,
         anew: bool = False,
         max_rate: float | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> list[Transfer]:
         """Go on with a transfer, or with all that stopped; asks only for what is missing.
 

@@ -16,7 +16,8 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.node.assessing import ID, Assessments, Judgement
 from diadem.node.catalogue.results import Named, PackageRow, SearchResult, id_of
 from diadem.serialization.record_json import MAX_BYTES, read_record
@@ -238,7 +239,7 @@ class RemoteNode(Display):
         *,
         chain: bool = True,
         only: Sequence[str] | str = (),
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> RestoredSession:
         """Give a session back, as far as we may read it; see `diadem.Node.restore`."""
         found = self._whole(id_of(package))
