@@ -20,6 +20,13 @@ class Quantity(Display):
     value: Any
     unit: str
 
+    def __repr__(self) -> str:
+        """The value in words."""
+        return f"<Quantity {self}>"
+
+    def _display_title(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         """``200 kV``."""
         return quantity_text(self.value, self.unit)

@@ -39,7 +39,8 @@ STYLE: Final = """<style>
 .diadem.diadem.diadem .facts td { text-align: left; }
 .diadem.diadem.diadem .number { text-align: right; white-space: nowrap; }
 .diadem.diadem.diadem img, .diadem.diadem.diadem .blank { width: 128px; height: 128px; border-radius: 3px; margin: 0; }
-.diadem.diadem.diadem img { object-fit: contain; background: #11161a; cursor: zoom-in; max-width: none; }
+.diadem.diadem.diadem img { display: inline-block; object-fit: contain; background: #11161a;
+  cursor: zoom-in; max-width: none; }
 .diadem.diadem.diadem img:focus { width: 384px; height: 384px; cursor: zoom-out; outline: none; }
 .diadem.diadem.diadem .blank { background: rgba(128,128,128,.12); }
 .diadem.diadem.diadem .soft { opacity: .7; }
@@ -130,7 +131,7 @@ class DisplayRows(Display):
     __slots__ = ()
 
     def _display_rows(self) -> Sequence[Any]:
-        return list(self) if not isinstance(self, Sequence) else self  # type: ignore[call-overload,no-any-return]
+        return list(self) if not isinstance(self, Sequence) else self  # type: ignore[call-overload]
 
     def _display_card(self) -> Card:
         rows = self._display_rows()
@@ -160,7 +161,7 @@ class FixedRows(DisplayRows, tuple[Any, ...]):
 
     _display_name = "list"
 
-    __repr__ = Rows.__repr__  # type: ignore[assignment]
+    __repr__ = Rows.__repr__
 
 
 class Document(Display, dict[str, Any]):
