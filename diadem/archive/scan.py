@@ -68,7 +68,7 @@ class Scan(Display):
     notices: Sequence[str] = ()
 
     def _display_title(self) -> str:
-        return repr(self)[1:-1]
+        return repr(self).removeprefix("<Scan ").removesuffix(">")
 
     def _display_document(self) -> Mapping[str, Any]:
         return {

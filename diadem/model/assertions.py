@@ -65,6 +65,7 @@ class Quantity(Display):
         return self._in_pint("")
 
     def _in_pint(self, unit: str) -> Any:
+        pint: Any
         try:
             import pint
         except ImportError as error:

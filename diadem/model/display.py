@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Final, NamedTuple
 
+from diadem.advice import in_python
 from diadem.model.plain_text import count_text, escaped, printable, size_text
 
 #: Rows of a table that text and HTML show, its columns, facts of a card, and things named in one line.
@@ -22,6 +23,7 @@ _HEX: Final = re.compile(r"(?:(?:diadem|sample):)?([0-9a-f-]{32,64})\Z")
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?)?\Z")
 _BYTES: Final = frozenset({"bytes", "size", "free"})
 _SECONDS: Final = frozenset({"seconds"})
+_ADVICE: Final = frozenset({"command", "next"})
 
 #: Readable on a light and on a dark page. The class stands thrice: JupyterLab, VS Code and nbviewer align and stripe
 #: the cells of all tables by rules that are stronger than one class.
@@ -268,7 +270,7 @@ def cell_of(key: str, value: Any, limit: int = _HTML_CELL) -> Cell:
             return Cell(f"{len(value):,}", "number")
         named = ", ".join(cell_of("", one, limit).text for one in islice(value, _NAMED))
         return Cell(_shortened(named + (f" and {len(value) - _NAMED:,} more" if len(value) > _NAMED else ""), limit))
-    text = str(value)
+    text = in_python(str(value)) if key in _ADVICE else str(value)
     if found := _HEX.match(text):
         return Cell(found[1][:12], "code", text)
     if found := _MOMENT.match(text):
