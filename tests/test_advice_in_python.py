@@ -33,7 +33,7 @@ ALONE = {
 }
 
 
-def fault(call: str, node: diadem.Node) -> str | None:
+def fault(call: str, node: object) -> str | None:
     """Why a call cannot be made; None where it can."""
     tree = ast.parse(call, mode="eval").body
     if isinstance(tree, ast.Subscript):
@@ -93,7 +93,7 @@ def test_an_error_says_message_place_and_next_on_a_line_each() -> None:
 
 
 def test_in_ipython_a_traceback_shows_the_callers_lines_alone(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    shell = InteractiveShell.instance()
+    shell: Any = InteractiveShell.instance()
     shell.push({"node": lab.node})
     shell.run_cell("def mine():\n    return node.get('deadbeefdead')\nmine()")
     lines = capsys.readouterr().out.splitlines()

@@ -7,7 +7,7 @@ the way, into the user's cache, and stay there: the next call proves the copy an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -39,9 +39,9 @@ def local_path(package: Package, path: str, *, folder: Path | None, listener: Li
     entries = [package.find(file.path) for file in plan.files]
     total, done = sum(entry.size for entry in entries), 0
     for entry in entries:
-        target = top.joinpath(*entry.name.split("/"))
         if not _is_whole(package, entry, top):
-            _fetch(package, entry, target, lambda count, done=done: listener(Progress("fetch", done + count, total)))
+            for count in _fetched(package, entry, top.joinpath(*entry.name.split("/"))):
+                listener(Progress("fetch", done + count, total, entry.name))
         done += entry.size
     return top.joinpath(*plan.entry.split("/"))
 
@@ -66,13 +66,13 @@ def _is_whole(package: Package, entry: FileEntry, top: Path) -> bool:
     return True
 
 
-def _fetch(package: Package, entry: FileEntry, target: Path, tell: Callable[[int], None]) -> None:
-    """A proven copy, which appears whole or not at all."""
+def _fetched(package: Package, entry: FileEntry, target: Path) -> Iterator[int]:
+    """A proven copy, which appears whole or not at all; how much of it is there."""
     make_deep(str(target.parent))
     draft = target.with_name(f".diadem-{uuid4().hex[:8]}.part")
     with translated(str(target), "nothing was copied"), or_else(lambda: discard(str(draft))):
         with package.open(entry.path) as source, open(long_path(draft), "xb") as copy:  # noqa: PTH123
             while block := source.read(_BLOCK):
                 copy.write(block)
-                tell(source.tell())
+                yield source.tell()
         patiently(lambda: os.replace(long_path(draft), long_path(target)))  # noqa: PTH105

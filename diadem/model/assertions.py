@@ -65,13 +65,13 @@ class Quantity(Display):
         return self._in_pint("")
 
     def _in_pint(self, unit: str) -> Any:
-        pint: Any
         try:
             import pint
         except ImportError as error:
             raise UsageError("this unit needs pint", where=unit or self.unit, next="pip install pint") from error
         try:
-            found = pint.get_application_registry().Quantity(self.value, self.unit.replace("px", "pixel") or "1")
+            registry: Any = pint.application_registry
+            found = registry.Quantity(self.value, self.unit.replace("px", "pixel") or "1")
             return found.to(unit) if unit else found
         except (pint.PintError, ValueError, AttributeError, TypeError) as error:
             asked = unit or self.unit

@@ -209,4 +209,5 @@ def _probed(future: Future[Answer]) -> Answer:
 
 
 def _words(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {line_of(error)}" if str(error) else type(error).__name__
+    said = line_of(error) if error is not None else ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

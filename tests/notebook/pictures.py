@@ -1,4 +1,4 @@
-"""The picture of a notebook in the documents: cells that look at the archive of `diadem demo`, under JupyterLab's rules.
+"""The picture of a notebook in the documents: cells that look at the archive of `diadem demo`, as JupyterLab sets them.
 
 ``python -m tests.notebook.pictures`` makes it anew in ``docs/pictures``.
 """
@@ -11,7 +11,7 @@ import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
@@ -31,7 +31,7 @@ pre { font: 12px monospace; background: #f7f7f7; border: 1px solid #e0e0e0; padd
 
 def cells(demo: Path) -> Iterator[tuple[str, str]]:
     """Each cell, and the HTML of what it gives."""
-    shell = InteractiveShell.instance()
+    shell: Any = InteractiveShell.instance()
     shell.run_cell(f"import diadem\nnode = diadem.open_node({str(demo)!r})", silent=True)
     for cell in CELLS:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import hyperspy.api
 import numpy as np
@@ -36,7 +36,8 @@ INNER = re.compile(r"object at 0x|Context\(|<function |PosixPath\(.*PosixPath\(|
 
 def shown(value: Any) -> dict[str, str]:
     """What a notebook gets of a value."""
-    formats, _ = DisplayFormatter(parent=InteractiveShell.instance()).format(value)
+    formatter: Any = DisplayFormatter(parent=InteractiveShell.instance())
+    formats, _ = formatter.format(value)
     return {kind: text for kind, text in formats.items() if isinstance(text, str)}
 
 
@@ -83,7 +84,7 @@ def results(node: diadem.Node, package: diadem.Package) -> Iterator[tuple[str, A
 @pytest.fixture
 def told(lab: Lab) -> tuple[diadem.Node, diadem.Package]:
     """A node of which a person has said much."""
-    node, session = lab.node, lab.session("S-12")
+    node, session = cast("diadem.Node", lab.node), lab.session("S-12")
     image = hyperspy.api.signals.Signal2D(np.arange(64.0 * 48).reshape(48, 64))
     image.metadata.set_item("Acquisition_instrument.TEM.beam_energy", 200.0)
     image.save(session / "HAADF 1.hspy")
@@ -164,7 +165,7 @@ def test_many_are_counted_and_empty_columns_are_not_there() -> None:
 @pytest.mark.parametrize("jedi", [True, False])
 def test_completion_of_names_is_public(told: tuple[diadem.Node, diadem.Package], jedi: bool) -> None:
     """As Jupyter asks for it; without jedi IPython adds what the class has, whatever the object says."""
-    shell = InteractiveShell.instance()
+    shell: Any = InteractiveShell.instance()
     shell.push({"diadem": diadem, "node": told[0], "package": told[1]})
     shell.Completer.use_jedi = jedi
 
@@ -172,7 +173,7 @@ def test_completion_of_names_is_public(told: tuple[diadem.Node, diadem.Package],
         with provisionalcompleter():
             return {one.text.lstrip(".").strip("'\"]") for one in shell.Completer.completions(text, len(text))}
 
-    assert completed("diadem.") == {name for name in diadem.__all__ if not name.startswith("_")}
+    assert completed("diadem.") == {name for name in dir(diadem) if not name.startswith("_")}
     inner = {"told_by", "warned_by", "amended_by", "readers", "extractor", "outcome"}
     inner |= {"context", "at", "remember", "remirror", "bundle", "open_derived"} if jedi else set()
     for what, some in (("node.", {"search", "archive", "stores"}), ("package.", {"load", "record", "previews"})):
