@@ -137,9 +137,7 @@ class Overview(Display):
 
         return overview_text(self.to_dict())
 
-    def __repr__(self) -> str:
-        """Id and title in short."""
-        return f"<Overview {self.id[7:19]} {self.title!r}, {self.dataset_count:,} datasets>"
+    __repr__ = __str__
 
     _display_keys = (
         "days", "archived", "owner", "id", "url", "sample", "samples", "operators", "instruments", "licence",
