@@ -19,16 +19,40 @@
     ├── PluginError         (1)  a plugin that failed; the others go on
     └── AmbiguousValue      (1)  several datasets state different values
 
-The number is the exit code of the command line. `QualityWarning` is no error but a warning of Python's. This room
-imports nothing of DIADEM.
+The number is the exit code of the command line. `QualityWarning` is no error but a warning of Python's. Messages name
+commands; as text, an error names the calls that do the same.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.advice import in_python
+
+#: Files of frames that are no line of the caller: ours, and those of IPython around a cell; how many lines are shown.
+_OURS: Final = str(Path(__file__).parent)
+_SHELL: Final = f"{os.sep}IPython{os.sep}"
+_FRAMES: Final = 4
+
+
+def _cell(path: str) -> str:
+    """A file's name; of a cell of a notebook, which one it is."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    named = shell.compile.format_code_name(path) if shell is not None else None
+    return " ".join(named) if named else Path(path).name
+
+
+def line_of(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return error.line if isinstance(error, DiademError) else str(error)
 
 
 class DiademError(Exception):
@@ -54,13 +78,24 @@ class DiademError(Exception):
         self.next = next
 
     def __str__(self) -> str:
-        """Message, place and next step on one line."""
-        text = self.message
-        if self.where:
-            text += f" [{self.where}]"
-        if self.next:
-            text += f" {self.next}"
-        return text
+        """Message, place and next step, on a line each; what to do in the words of Python."""
+        lines = [in_python(self.message)]
+        lines += [f"  where: {self.where}"] if self.where else []
+        lines += [f"  next:  {in_python(self.next)}"] if self.next else []
+        return "\n".join(lines)
+
+    @property
+    def line(self) -> str:
+        """All of it on one line, for a text in which it is told: message, place and next step, with commands."""
+        where = f" [{self.where}]" if self.where else ""
+        return f"{self.message}{where}{f' {self.next}' if self.next else ''}"
+
+    def _render_traceback_(self) -> list[str]:
+        """For IPython: which of the caller's own lines led to it, and what it says. ``%debug`` has all frames."""
+        frames = [one for one in traceback.extract_tb(self.__traceback__) if _SHELL not in one.filename]
+        own = takewhile(lambda one: not one.filename.startswith(_OURS), frames)
+        lines = [f"{_cell(one.filename)}, line {one.lineno}: {one.line}" for one in own]
+        return [*lines[-_FRAMES:], f"{type(self).__name__}: {self}"]
 
     def to_dict(self) -> dict[str, Any]:
         """The fixed shape that programs read: code, message, where, next."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from diadem.api.places import StrPath
 from diadem.api.tools import Tools, tools
 from diadem.errors import UsageError
+from diadem.model.display import Display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Display):
     """How the fields of a dataset come about.
 
     Attributes

@@ -18,6 +18,7 @@ from diadem.api.planning import planned_with
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
 from diadem.model.ports import Listener, Progress, silent
+from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.archive.many import Standing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from diadem.model.record import Record
 
 
-def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = silent) -> Record:
+def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = progress_bar) -> Record:
     """Read the extended metadata of a file or folder, each reader in a worker process.
 
     What it costs is what the headers cost: nobody takes digests of the files, and no picture is drawn.

@@ -14,7 +14,8 @@ from diadem.api.scanning import scan
 from diadem.api.tools import tools
 from diadem.api.working import work
 from diadem.errors import NotFound, UsageError
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.node.node import Node as _Node
 from diadem.store.local_errors import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
@@ -56,12 +57,12 @@ class Node(_Node, NetworkVerbs):
         redact: bool = False,
         chain: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Exported: ...
 
     @overload
     def export(
-        self, package: str, path: StrPath, *, to: str, dry_run: bool = False, listener: Listener = silent
+        self, package: str, path: StrPath, *, to: str, dry_run: bool = False, listener: Listener = progress_bar
     ) -> ExportedDisk: ...
 
     def export(
@@ -75,7 +76,7 @@ class Node(_Node, NetworkVerbs):
         redact: bool = False,
         chain: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Exported | ExportedDisk:
         """Give out a package: to someone without DIADEM, as a ZIP with a page that explains it, or on a disk to a node.
 

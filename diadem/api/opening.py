@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from diadem.api.places import StrPath, bundle_at, local_path
 from diadem.api.tools import tools
 from diadem.errors import NotFound, UsageError
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Bundle, Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def verify(
     level: Level | str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
-    listener: Listener = silent,
+    listener: Listener = progress_bar,
 ) -> Report:
     """Prove a package, or any BagIt bag from anyone.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from diadem.api.places import StrPath, local_path
 from diadem.api.planning import planned_with
 from diadem.api.tools import tools
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -23,7 +24,7 @@ def pack(
     strict: bool = False,
     license: str = "",  # noqa: A002
     storage_options: Mapping[str, Any] | None = None,
-    listener: Listener = silent,
+    listener: Listener = progress_bar,
 ) -> Package:
     """Archive a folder as one verified package, without a node.
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from diadem.api.places import StrPath
 from diadem.api.tools import SOFTWARE, tools
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SCAN_SECONDS = 20.0
 
 
-def scan(*folders: StrPath, cache: bool = True, listener: Listener = silent) -> Scan:
+def scan(*folders: StrPath, cache: bool = True, listener: Listener = progress_bar) -> Scan:
     """Look at existing folders: what is there, what deserves attention, which sessions could be archived.
 
     Nothing is written in the folders. Metadata are read, no pixels; packages and stores that lie inside are counted

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.neutralising import detached
-from diadem.errors import ReaderError
+from diadem.errors import ReaderError, line_of
 from diadem.hooks.offers import ReaderOffer, target
 
 #: Signal dictionaries as RosettaSciIO defines them.
@@ -166,4 +166,4 @@ def unreadable(offer: ReaderOffer, where: str, error: Exception) -> ReaderError:
 
 def brief(error: Exception) -> str:
     """Kind and beginning of a foreign error's message."""
-    return f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")
+    return f"{type(error).__name__}: {line_of(error)[:200]}".removesuffix(": ")

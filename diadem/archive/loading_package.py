@@ -109,6 +109,14 @@ def _by_readers(
     raise ReaderError("no reader knows this file", where=plan.entry, next=_BYTES)
 
 
+def plan_of(package: Package, path: str) -> DatasetPlan:
+    """The files of the dataset that a path stands for, or that file alone. Raises `NotFound`."""
+    catalogue = _CATALOGUES.get(package)
+    if catalogue is None:
+        catalogue = _CATALOGUES[package] = _Catalogue(package)
+    return catalogue.plan(path)
+
+
 def doubts_about(package: Package, path: str) -> list[str]:
     """What whoever uses a dataset should know: doubts about it, and about what the package was made from."""
     said = package.warnings()

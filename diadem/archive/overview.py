@@ -12,11 +12,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.archive.page_facts import facts_of
-from diadem.archive.plain import quantity_text, signal_text
 from diadem.archive.scan_names import leading_date, session_days
 from diadem.errors import DocumentError, NotFound
+from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
 from diadem.model.manifest import PAGE_PATH
+from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.record import Dataset, Record
 from diadem.terms.fields import field as field_of
 from diadem.terms.fields import is_field, looked_for_first
@@ -32,7 +33,7 @@ _OF_SESSION: Final = frozenset({"time.acquired_start", "person.operator", "sampl
 
 
 @dataclass(frozen=True, slots=True)
-class SessionDays:
+class SessionDays(Display):
     """First and last day of a session, and where they come from.
 
     Attributes
@@ -58,7 +59,7 @@ class SessionDays:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Display):
     """A package at a glance. ``print`` it; `to_dict` has all of it.
 
     Attributes
@@ -137,6 +138,15 @@ class Overview:
         return overview_text(self.to_dict())
 
     __repr__ = __str__
+
+    _display_keys = (
+        "days", "archived", "owner", "id", "url", "sample", "samples", "operators", "instruments", "licence",
+        "description", "warnings", "datasets: id path format signals bytes", "copies: store path state proven_at",
+        "judgements", "corrections",
+    )  # fmt: skip
+
+    def _display_title(self) -> str:
+        return self.title
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.archive.plain import quantity_text
 from diadem.model.plain_text import count_text, printable, quoted, size_text, value_text
+from diadem.model.quantities import quantity_text
 
 WIDTH: Final = 110
 #: People, samples, instruments that are named.

@@ -11,9 +11,12 @@ from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
 from diadem.archive.vault import PackageVault
 from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.display import Display, FixedRows, Previews, data_addresses
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.plain_text import count_text, size_text
+from diadem.model.ports import Bundle, Listener, RangeReader
+from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Record
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -32,13 +35,15 @@ if TYPE_CHECKING:
     from diadem.model.differences import Reextraction
     from diadem.model.lineage import Caution
 
+#: Datasets that its card shows.
+_SHOWN = 50
 #: Bytes of the largest tag manifest that is looked at.
 TAG_LIMIT = 1 << 20
 #: Packages whose leaves and manifest this process has seen to agree: proving the leaves proves the files.
 _CONSISTENT: set[str] = set()
 
 
-class Package:
+class Package(Display):
     """A sealed package: payload and record, with every byte provable.
 
     Made by `diadem.open` and `diadem.pack`.
@@ -85,6 +90,32 @@ class Package:
         self.warned_by: Callable[[str], Sequence[Caution]] | None = None
         if proven:
             _CONSISTENT.add(self.id)
+
+    _internal = frozenset({
+        "again", "amended_by", "bare", "bundle", "extractor", "open_derived", "outcome", "read_derived", "readers",
+        "stored_as", "told_by", "warned_by",
+    })  # fmt: skip
+
+    def _display_document(self) -> Mapping[str, Any]:
+        return {
+            "id": self.id,
+            "place": self.url,
+            "datasets": self._record.datasets,
+            "next": "package['…'].load()  .picture()  .local();  .record  .files  .verify()  .restore(folder)",
+        }
+
+    def _display_title(self) -> str:
+        counts = count_text(len(self._record.datasets), "dataset"), count_text(len(self.files), "file")
+        size = size_text(sum(entry.size for entry in self.files))
+        return f"{self.url.rstrip('/').rpartition('/')[2]}: {', '.join(counts)}, {size}"
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        try:
+            found = self.previews()
+        except (DiademError, OSError):  # a copy that is damaged or away has no picture
+            return {}
+        names = {dataset.id: dataset.path.rpartition("/")[2] for dataset in self._record.datasets[:_SHOWN]}
+        return data_addresses((names[id_], data) for id_, data in found.items() if id_ in names)
 
     def __repr__(self) -> str:
         """Id and size in short."""
@@ -154,7 +185,7 @@ class Package:
         """Every file below `data/`, derived ones included."""
         return self._opened.manifest
 
-    @property
+    @cached_property
     def files(self) -> Sequence[FileEntry]:
         """The payload: one entry a file."""
         return self.manifest.payload
@@ -176,7 +207,7 @@ class Package:
 
     def warnings(self) -> Sequence[Caution]:
         """Doubts about its data and about what they were made from; empty for a package that comes from no node."""
-        return self.warned_by(self.id) if self.warned_by is not None else ()
+        return FixedRows(self.warned_by(self.id) if self.warned_by is not None else ())
 
     @property
     def custody(self) -> Any:
@@ -261,13 +292,10 @@ class Package:
             return source.read()
 
     def _open(self, entry: FileEntry) -> VerifiedFile:
-        size = self.manifest.leaf_size
-        start = entry.first_leaf * DIGEST_SIZE
-        leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
-        return VerifiedFile(self._bundle.open(entry.path), entry, leaves, size)
+        return self.stored_as(entry, self._bundle.open(entry.path))
 
     def verify(
-        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
+        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
         """Prove the package; see `diadem.verify`."""
         chosen = Level(level) if level is not None else _usual_level(self.id)
@@ -276,7 +304,9 @@ class Package:
             _CONSISTENT.add(self.id)
         return report
 
-    def restore(self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = silent) -> Restored:
+    def restore(
+        self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = progress_bar
+    ) -> Restored:
         """Give the payload back: original names, folders, times and write permission, every leaf proven.
 
         Parameters
@@ -298,6 +328,50 @@ class Package:
             If a file is damaged; nothing is left behind.
         """
         return restore(self, Path(folder), only=only, listener=listener)
+
+    def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
+        """A dataset or file as a path on this machine, every byte proven: for whatever wants a file name.
+
+        Parameters
+        ----------
+        path : str
+            A dataset's primary file, the folder that is the dataset, or any file, as `load` and `find` take it.
+        folder : path, optional
+            Where a copy is put, under its stored path. Default: where the package is a folder of this machine, none is
+            made; else the user's cache (``DIADEM_CACHE``), where it stays. What lies there already is proven, and
+            fetched anew only where it is not what was archived.
+        listener : callable
+            Told of progress.
+
+        Returns
+        -------
+        Path
+            In the package it can be read and not written. Companion files of the dataset lie beside it, proven too.
+
+        Raises
+        ------
+        NotFound
+            The package has no such file.
+        DigestMismatch
+            A file is not what was archived.
+        StoreError
+            There is no room for a copy.
+
+        Examples
+        --------
+        >>> napari.view_path(package.local("scan.tif"))  # doctest: +SKIP
+        >>> py4DSTEM.read(package["4D.dm4"].local())  # doctest: +SKIP
+        """
+        from diadem.archive.local_files import local_path
+
+        return local_path(self, path, folder=None if folder is None else Path(folder), listener=listener)
+
+    def stored_as(self, entry: FileEntry, reader: RangeReader) -> VerifiedFile:
+        """A file that is said to be a copy of one of the package, for proven reading."""
+        size = self.manifest.leaf_size
+        start = entry.first_leaf * DIGEST_SIZE
+        leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
+        return VerifiedFile(reader, entry, leaves, size)
 
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as HyperSpy signal whose bytes are proven.
@@ -403,13 +477,31 @@ class Package:
             gamma=gamma,
         )
 
+    def previews(self) -> Mapping[str, bytes]:
+        """The small pictures of its datasets, as they were drawn when it was sealed.
+
+        Returns
+        -------
+        mapping of str to bytes
+            PNG or JPEG by the dataset's id in the record. Datasets without a picture, and those that the package's page
+            had no room for, are not in it.
+
+        Raises
+        ------
+        IntegrityError
+            The page is damaged in the copy that was read.
+        """
+        from diadem.archive.page_facts import previews_of
+
+        return Previews({f"d{number + 1}": data for number, data in sorted(previews_of(self).items())})
+
     def show(self) -> Overview:
         """What it is, on one screen: ``print`` it, or ``to_dict()``. A node's `show` says more: copies, judgements."""
         from diadem.archive.overview import overview
 
         return overview(self)
 
-    def reextract(self, *, listener: Listener = silent) -> Reextraction:
+    def reextract(self, *, listener: Listener = progress_bar) -> Reextraction:
         """Read the payload again with the readers that are installed now. The package is not changed.
 
         Every byte that is read is proven: in place where the package lies on this machine, else in a temporary copy

@@ -55,7 +55,7 @@ def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
         record = package.record if record is None else record
     except DocumentError:
         return facts
-    return _described(facts, record, _previews(package))
+    return _described(facts, record, previews_of(package))
 
 
 def _described(facts: PackageFacts, record: Record, previews: Mapping[int, bytes]) -> PackageFacts:
@@ -93,7 +93,8 @@ def _readable(record: Record) -> Iterator[tuple[int, Dataset]]:
             continue
 
 
-def _previews(package: Package) -> dict[int, bytes]:
+def previews_of(package: Package) -> dict[int, bytes]:
+    """The pictures on a package's page, by the place of their dataset in the record."""
     return previews_on(_derived(package, PAGE_PATH))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from diadem.errors import UsageError
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.display import Display
 from diadem.model.names import stored_names
 from diadem.serialization.record_json import validate_metadata
 from diadem.store.local_store import tree_digest
@@ -17,7 +18,7 @@ from diadem.store.source import Omission, SourceFile, SourceTree, read_tree
 
 
 @dataclass(frozen=True, slots=True)
-class PackPlan:
+class PackPlan(Display):
     """A source, ready to be packed.
 
     Attributes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from diadem.archive.plain import quantity_text
 from diadem.errors import UsageError
+from diadem.model.quantities import quantity_text
 from diadem.terms.units import to_si
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.scan_facts import without_surrogates
 from diadem.errors import UsageError
+from diadem.model.display import Display
 from diadem.model.scan import (
     Archived,
     Concern,
@@ -23,9 +24,12 @@ from diadem.model.scan import (
     as_json,
 )
 
+#: Sessions and issues that a card shows.
+_SHOWN = 50
+
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Scan:
+class Scan(Display):
     """What was found in existing folders, which were only read.
 
     Attributes
@@ -62,6 +66,18 @@ class Scan:
     totals: Totals
     effort: Effort
     notices: Sequence[str] = ()
+
+    def _display_title(self) -> str:
+        return repr(self).removeprefix("<Scan ").removesuffix(">")
+
+    def _display_document(self) -> Mapping[str, Any]:
+        return {
+            "totals": as_json(self.totals),
+            "sessions": [_session_dict(session) for session in self.sessions[:_SHOWN]],
+            "issues": as_json(self.issues[:_SHOWN]),
+            "notices": list(self.notices),
+            "next": "scan.save('plan.xlsx'), scan.save('scan.html'), scan.to_dataframe()",
+        }
 
     def __repr__(self) -> str:
         """Numbers, not tables."""

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
 from diadem.archive.scan_facts import without_surrogates
 from diadem.archive.scan_sessions import COPIED, DIFFERS
 from diadem.model.plain_text import count_text, size_text
+from diadem.model.quantities import quantity_text
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
 
 if TYPE_CHECKING:

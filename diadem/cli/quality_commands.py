@@ -178,7 +178,7 @@ def _show_amendments(document: Mapping[str, Any]) -> None:
 
 
 def _value(change: Mapping[str, Any]) -> str:
-    from diadem.archive.plain import quantity_text
+    from diadem.model.quantities import quantity_text
 
     value = change.get("value")
     return "withdrawn" if value is None else quantity_text(value, change.get("unit") or "")

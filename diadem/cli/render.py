@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.archive.plain import quantity_text, signal_text
 from diadem.cli.output import duration_text, size_text
 from diadem.model.assertions import Assertion
 from diadem.model.plain_text import count_text
+from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.record import Record
 from diadem.model.report import Level, Report
 

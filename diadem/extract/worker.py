@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Never
 
+from diadem.errors import line_of
 from diadem.extract import confinement, sandbox
 from diadem.extract.extraction import LARGE_MODULES, MAX_ANSWER
 from diadem.model.vendor import TREE
@@ -266,7 +267,7 @@ def _answer(job: dict[str, Any], guard: sandbox.Guard, tell: Callable[[str, str]
     try:
         result = read_dataset(job, tell)
     except Exception as error:  # a signal of a form that no reader should return
-        result = {"failed": f"{type(error).__name__}: {error}"}
+        result = {"failed": f"{type(error).__name__}: {line_of(error)}"}
     return {"job": job["job"], "peak": sandbox.peak_memory(), "root": job["root"], **result}
 
 

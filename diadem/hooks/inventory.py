@@ -17,6 +17,7 @@ from diadem.hooks.manifest import Document, Path, offering
 from diadem.hooks.offers import KINDS, CheckOffer, FieldsOffer, PreviewOffer, names_of
 from diadem.hooks.tables import near, tables_of
 from diadem.hooks.values import contradictions, needs
+from diadem.model.display import Display
 
 if TYPE_CHECKING:
     from diadem.hooks.manager import Offers
@@ -30,7 +31,7 @@ _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
-class PluginSummary:
+class PluginSummary(Display):
     """One plugin and its offers.
 
     Attributes

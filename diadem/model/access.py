@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from diadem.model.display import Display
 from diadem.model.times import read_time, time_text
 
 #: What the subjects of a grant are.
@@ -35,7 +36,7 @@ class Right(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Display):
     """What somebody allowed somebody else.
 
     Attributes
@@ -128,7 +129,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(Display):
     """That a grant holds no longer.
 
     Attributes
@@ -200,7 +201,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Display):
     """Whether somebody may do something with a package, and why.
 
     Attributes

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from diadem.model.display import Display
 from diadem.model.ownership import Ownership
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Display):
     """Another value for one field.
 
     Attributes
@@ -50,7 +51,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Amendment:
+class Amendment(Display):
     """One correction.
 
     Attributes

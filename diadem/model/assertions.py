@@ -4,19 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Self
+
+from diadem.errors import UsageError
+from diadem.model.display import Display
+from diadem.model.quantities import quantity_text
+from diadem.terms.units import convert, meanings
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Display):
     """A value and its unit; `unit` is "" for texts, times and lists."""
 
     value: Any
     unit: str
 
+    def __repr__(self) -> str:
+        """The value in words."""
+        return f"<Quantity {self}>"
+
+    def _display_title(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        """``200 kV``."""
+        return quantity_text(self.value, self.unit)
+
+    def to(self, unit: str) -> Quantity:
+        """The same in another unit: ``quantity("beam.acceleration_voltage").to("kV")``.
+
+        Parameters
+        ----------
+        unit : str
+            As files and people write it: ``kV``, ``nm``, ``Å``, ``mrad``, ``1/nm``, ``mbar``; or any that pint knows.
+
+        Raises
+        ------
+        UsageError
+            It is no number, or no unit of this kind.
+        """
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            raise UsageError(f"'{self.value}' is no number", next="Only numbers have a unit: use .value.")
+        for meaning in meanings(unit):
+            if meaning.unit == self.unit and not meaning.added:
+                return Quantity(float(Fraction(self.value) / meaning.factor), unit)
+        zero, one = convert(0.0, unit, self.unit), convert(1.0, unit, self.unit)
+        if zero is not None and one is not None:
+            return Quantity((self.value - zero) / (one - zero), unit)
+        return Quantity(self._in_pint(unit).magnitude, unit)
+
+    def to_pint(self) -> Any:
+        """The same as a quantity of pint, whose application registry it has: HyperSpy's too.
+
+        Raises
+        ------
+        UsageError
+            pint is not installed, or does not know the unit.
+        """
+        return self._in_pint("")
+
+    def _in_pint(self, unit: str) -> Any:
+        try:
+            import pint
+        except ImportError as error:
+            raise UsageError("this unit needs pint", where=unit or self.unit, next="pip install pint") from error
+        try:
+            registry: Any = pint.application_registry
+            found = registry.Quantity(self.value, self.unit.replace("px", "pixel") or "1")
+            return found.to(unit) if unit else found
+        except (pint.PintError, ValueError, AttributeError, TypeError) as error:
+            asked = unit or self.unit
+            raise UsageError(f"{self} cannot be given in '{asked}'", next="Name a unit of the same kind.") from error
+
 
 @dataclass(frozen=True, slots=True)
-class Assertion:
+class Assertion(Display):
     """One statement of one value, with its evidence.
 
     Attributes
@@ -51,6 +114,11 @@ class Assertion:
     offset_status: str = ""
     uncertainty: float | None = None
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    _internal = frozenset({"from_document"})
+
+    def _display_title(self) -> str:
+        return quantity_text(self.value, self.unit)
 
     @property
     def is_extra(self) -> bool:

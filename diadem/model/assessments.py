@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from diadem.model.display import Display
+
 #: What can be said of data, from best to worst.
 VERDICTS: Final = ("accept", "limited", "reject")
 ACCEPT, LIMITED, REJECT = VERDICTS
@@ -28,7 +30,7 @@ def label(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Display):
     """One judgement.
 
     Attributes
@@ -136,7 +138,7 @@ _INNER: Final = frozenset({"statement_id", "order"})
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
+class Dispute(Display):
     """Assessors who answer one question differently.
 
     Attributes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from diadem.model.assertions import Assertion
+from diadem.model.display import Display
 from diadem.model.record import Dataset, Record
 
 Kind = Literal["added", "removed", "changed"]
@@ -14,7 +15,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Display):
     """One assertion that is new, gone, or other than it was.
 
     Attributes
@@ -47,7 +48,7 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Reextraction:
+class Reextraction(Display):
     """What the readers of today say of a package. The package stays as it is.
 
     Attributes

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from diadem.model.assessments import DOUBTS, Assessment, differ
+from diadem.model.display import Display
 
 #: Generations that are followed, and ancestors of one result: more is no work of a person.
 MAX_GENERATIONS: Final = 1000
@@ -18,7 +19,7 @@ MAX_ANCESTORS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Display):
     """What a result was made from: a package, and the path of a dataset in it, or ""."""
 
     package: str
@@ -30,7 +31,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class Derivation(Display):
     """That a result was made from packages.
 
     Attributes
@@ -141,7 +142,7 @@ def _paths(used: set[str]) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(Display):
     """Something of which whoever uses a package should know: a doubt about it, or about what it was made from.
 
     Attributes

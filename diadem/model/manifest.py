@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from diadem.model.display import Display, DisplayRows, FixedRows
 
 #: Bytes in a leaf, the unit of proof, repair and transfer. A power of two, recorded in every package.
 LEAF_SIZE = 1 << 20
@@ -29,7 +32,7 @@ def leaf_count(size: int, leaf_size: int = LEAF_SIZE) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class FileEntry:
+class FileEntry(Display):
     """One file below `data/`.
 
     Attributes
@@ -55,6 +58,10 @@ class FileEntry:
     original: bytes | None = None
     first_leaf: int = 0
 
+    def _display_document(self) -> dict[str, object]:
+        day = datetime.fromtimestamp(self.mtime_ns / 1e9, UTC).isoformat() if 0 < self.mtime_ns < 1 << 62 else ""
+        return {"name": self.name, "size": self.size, "modified": day, "sha256": self.sha256}
+
     @property
     def name(self) -> str:
         """Stored path relative to `data/`."""
@@ -67,7 +74,7 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(DisplayRows):
     """All files below `data/`, sorted by the bytes of their path, and where their leaves are."""
 
     entries: tuple[FileEntry, ...]
@@ -97,4 +104,4 @@ class Manifest:
     @property
     def payload(self) -> tuple[FileEntry, ...]:
         """Entries without the three files that DIADEM derives."""
-        return tuple(entry for entry in self.entries if entry.path not in DERIVED_PATHS)
+        return FixedRows(entry for entry in self.entries if entry.path not in DERIVED_PATHS)

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from diadem.errors import Refused
 from diadem.model.canonical import decode, encode
+from diadem.model.display import Display
 from diadem.model.peer_checks import HEX, NAME, matches, members_of, require, require_nodes, require_places, texts_of
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
@@ -138,7 +139,7 @@ class PeerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Display):
     """What a node knows of another one.
 
     Attributes
@@ -170,6 +171,18 @@ class Peer:
     stolen : mapping of str to str
         Ids of keys that are not believed, each with the time from which on, UTC.
     """
+
+    _display_keys = (
+        "name",
+        "state",
+        "words",
+        "urls",
+        "hub",
+        "online",
+        "since",
+        "reason",
+        "id",
+    )
 
     id: str
     name: str

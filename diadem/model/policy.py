@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from diadem.model.display import Display
+
 #: Routes that a transfer may take: straight to the receiver, over a hub, or the first of the two that works.
 ROUTES: Final = ("direct", "hub", "auto")
 #: Who may find and read a new package: its owner, or everybody who has an account on the node.
@@ -286,7 +288,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Display):
     """A group's policy; `Policy()` is the one of a node that has no `policy.toml`."""
 
     copies: Copies = field(default_factory=Copies)

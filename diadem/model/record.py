@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
-from diadem.errors import AmbiguousValue, NotFound, UsageError
+from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
+from diadem.model.display import Display, DisplayRows, FixedRows, data_addresses
+from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
-from diadem.terms.fields import require_known
+from diadem.terms.fields import field as field_of
+from diadem.terms.fields import looked_for_first, require_known
 
 __all__ = ["Assertion", "Axis", "Dataset", "Datasets", "Quantity", "Record", "RecordFile", "Signal"]
 
@@ -28,9 +32,55 @@ class Holder(Protocol):
     def picture(self) -> Callable[..., Any]:
         """Draws a dataset, by its path, as it can be looked at."""
 
+    @property
+    def local(self) -> Callable[..., Path]:
+        """A file or dataset as a path on this machine, proven."""
+
+    def previews(self) -> Mapping[str, bytes]:
+        """Small pictures by the dataset's id."""
+
+
+class Fields(DisplayRows, dict[str, tuple[Assertion, ...]]):
+    """The fields that a dataset states, each with its assertions, by key. It shows itself as a table."""
+
+    __slots__ = ()
+
+    def _display_rows(self) -> Sequence[Any]:
+        return [
+            {
+                "field": key,
+                "value": quantity_text(one.value, one.unit),
+                "status": one.status,
+                "signals": list(one.applies_to),
+                "place": one.source.get("locator") or one.source.get("statement") or one.source.get("person"),
+            }
+            for key, assertions in sorted(self.items())
+            for one in assertions
+        ]
+
+    def to_dataframe(self) -> Any:
+        """One row for each assertion as a pandas DataFrame: ``field``, ``value``, ``unit``, ``status``, ``place`` ….
+
+        Raises
+        ------
+        UsageError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError("a DataFrame needs pandas", next="pip install pandas") from error
+        rows = [
+            (key, one.value, one.unit, one.status, one.preferred, ", ".join(one.applies_to), one.source.get("locator"))
+            for key, assertions in self.items()
+            for one in assertions
+        ]
+        columns = ["field", "value", "unit", "status", "preferred", "signals", "place"]
+        return pandas.DataFrame(rows, columns=columns)
+
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Display):
     """One acquisition: a primary file and its side files, the signals in it, and what they say.
 
     Attributes
@@ -56,6 +106,37 @@ class Dataset:
         what = shapes[0] if len(shapes) == 1 else f"{len(shapes)} signals"
         return f"<Dataset {self.id} {self.path}: {what}, {len(self.document.get('fields', {}))} fields>"
 
+    _internal = frozenset({"holder", "known", "source"})
+
+    def _display_title(self) -> str:
+        return self.path
+
+    def _display_document(self) -> Mapping[str, Any]:
+        stated = self.fields
+        first = {
+            field_of(key).label.lower(): quantity_text(stated[key][0].value, stated[key][0].unit)
+            for key in looked_for_first()
+            if key in stated
+        }
+        return {
+            "id": self.id,
+            "path": self.path,
+            "format": self.primary.format,
+            "signals": [signal_text(one) for one in self.document.get("signals", ())],
+            **first,
+            "fields": len(stated) or None,
+            "files": len(self.files) if len(self.files) > 1 else None,
+            "issues": [dict(one) for one in self.issues],
+            "next": ".load()  .picture()  .local()  .fields" if self.holder is not None else ".fields",
+        }
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        try:
+            found = self.holder.previews().get(self.id) if self.holder is not None else None
+        except (DiademError, OSError):  # a copy that is damaged or away has no picture
+            return {}
+        return data_addresses([(self.path.rpartition("/")[2], found)] if found else [])
+
     def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
         """Without the package: it has files open."""
         return Dataset, (self.document, self.known, self.source)
@@ -68,7 +149,7 @@ class Dataset:
     @property
     def files(self) -> tuple[RecordFile, ...]:
         """The primary file, its side files and parts."""
-        return tuple(RecordFile.from_document(item) for item in self.document["files"])
+        return FixedRows(RecordFile.from_document(item) for item in self.document["files"])
 
     @property
     def primary(self) -> RecordFile:
@@ -83,23 +164,23 @@ class Dataset:
     @property
     def signals(self) -> tuple[Signal, ...]:
         """The arrays that the reader found."""
-        return tuple(Signal.from_document(item) for item in self.document.get("signals", ()))
+        return FixedRows(Signal.from_document(item) for item in self.document.get("signals", ()))
 
     @property
-    def fields(self) -> Mapping[str, tuple[Assertion, ...]]:
+    def fields(self) -> Fields:
         """Every field that is stated, with its assertions."""
         stated: Mapping[str, Any] = self.document.get("fields", {})
-        return {key: tuple(map(Assertion.from_document, items)) for key, items in stated.items()}
+        return Fields({key: tuple(map(Assertion.from_document, items)) for key, items in stated.items()})
 
     @property
     def raw(self) -> tuple[Mapping[str, Any], ...]:
         """Blocks of the vendor's metadata, kept whole in `diadem/vendor.zip`: path, media type, sha256."""
-        return tuple(self.document.get("raw", ()))
+        return FixedRows(self.document.get("raw", ()))
 
     @property
     def issues(self) -> tuple[Mapping[str, Any], ...]:
         """What was found amiss: code, message …"""
-        return tuple(self.document.get("issues", ()))
+        return FixedRows(self.document.get("issues", ()))
 
     @property
     def extraction(self) -> Mapping[str, Any]:
@@ -129,7 +210,7 @@ class Dataset:
                 where=self.id,
                 next="Take it from a package: diadem.open(…).record.",
             )
-        return tuple(blocks_of(self.raw, self.source))
+        return FixedRows(blocks_of(self.raw, self.source))
 
     @property
     def package(self) -> Any:
@@ -156,6 +237,11 @@ class Dataset:
         """Draw it; parameters and errors as of `diadem.Package.picture`: at, crop, percentiles, levels, gamma."""
         return self.package.picture(self.path, signal=signal, size=size, **shown)
 
+    def local(self, **options: Any) -> Path:
+        """Its primary file, or the folder that it is, as a path on this machine; see `diadem.Package.local`."""
+        found: Path = self.package.local(self.path, **options)
+        return found
+
     def assertions(self, key: str) -> tuple[Assertion, ...]:
         """All that is stated for a field; empty where nothing is.
 
@@ -167,7 +253,7 @@ class Dataset:
         stated: Mapping[str, Any] = self.document.get("fields", {})
         if key not in stated:
             require_known(key, self.known)
-        return tuple(map(Assertion.from_document, stated.get(key, ())))
+        return FixedRows(map(Assertion.from_document, stated.get(key, ())))
 
     def assertion(self, key: str, signal: str | None = None) -> Assertion | None:
         """The preferred assertion, else the first; None where nothing is stated, or others than the owner alone say it.
@@ -192,7 +278,7 @@ class Dataset:
         return None if chosen is None else Quantity(chosen.value, chosen.unit)
 
 
-class Datasets(Sequence[Dataset]):
+class Datasets(DisplayRows, Sequence[Dataset]):
     """The datasets of a record, by their place or by name: ``record.datasets[0]``, ``record.datasets["scan.dm4"]``.
 
     Parameters
@@ -317,7 +403,7 @@ class Datasets(Sequence[Dataset]):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(Display):
     """The extended metadata of a package.
 
     Attributes
@@ -359,6 +445,15 @@ class Record:
     continues: str = ""
     sealed: bool = True
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    _internal = frozenset({"held_by", "known"})
+
+    def _display_document(self) -> Mapping[str, Any]:
+        said = {key: getattr(self, key) for key in ("session", "sample", "people", "instrument")}
+        return {**said, "continues": self.continues, "datasets": self.datasets, "omitted": self.omitted}
+
+    def _display_title(self) -> str:
+        return f"{len(self.datasets):,} dataset{'' if len(self.datasets) == 1 else 's'}"
 
     def held_by(self, holder: Holder) -> Self:
         """The same, of datasets that lead on to their package."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.times import time_text
 
 #: States of a replica. `SUSPECT`: a check found damage (of an adopted copy: an edit) that is not yet mended.
@@ -28,7 +29,7 @@ STORE_KINDS: Final = ("disk", "nas", "object", "offsite", "cold")
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaState:
+class ReplicaState(Display):
     """One copy of a package in one store.
 
     Attributes
@@ -89,7 +90,7 @@ class ReplicaState:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageState:
+class PackageState(Display):
     """One package and its copies.
 
     Attributes
@@ -146,7 +147,7 @@ class PackageState:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreState:
+class StoreState(Display):
     """One store as it was found just now.
 
     Attributes
@@ -172,6 +173,16 @@ class StoreState:
     answered : datetime or None
         When it last answered, UTC; None where nobody kept that.
     """
+
+    _display_keys = (
+        "name",
+        "kind",
+        "url",
+        "place",
+        "reachable",
+        "free",
+        "read_only",
+    )
 
     name: str
     kind: str

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from diadem.errors import IntegrityError, UsageError
+from diadem.model.display import Display
 
 #: Code of the finding of a file that has no place in a package.
 STRANGER: Final = "file-unexpected"
@@ -35,7 +36,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Display):
     """One thing a check found.
 
     Attributes
@@ -78,7 +79,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(Display):
     """The outcome of a verification.
 
     Attributes
@@ -94,6 +95,17 @@ class Report:
     checked : mapping
         Counts of what was proven: files, bytes, leaves, tag files.
     """
+
+    _display_keys = (
+        "level",
+        "subject",
+        "package",
+        "checked",
+        "findings: severity code path message next",
+    )
+
+    def _display_title(self) -> str:
+        return "intact" if self.ok else "NOT intact"
 
     subject: str
     level: Level

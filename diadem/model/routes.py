@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.model.display import Display
+
 #: Straight to the other node; sealed, through a node that relays; within one node; on a disk in the post.
 DIRECT: Final = "direct"
 HUB: Final = "hub"
@@ -34,7 +36,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteView:
+class RouteView(Display):
     """One way to a peer, as it is shown.
 
     Attributes
@@ -73,7 +75,7 @@ class RouteView:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerRoutes:
+class PeerRoutes(Display):
     """The ways to one peer, as they are shown.
 
     Attributes

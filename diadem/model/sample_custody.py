@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.plain_text import date_text
 from diadem.model.report import Finding, Severity
 from diadem.model.samples import CONSUMED, LOST, MADE, RECEIVED, SENT, Event, Sample
@@ -18,7 +19,7 @@ _NEXT: Final = "Ask who stated it; a later statement may say more."
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Whereabouts(Display):
     """Where a sample is now, as far as anybody said.
 
     Attributes

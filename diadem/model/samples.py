@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from diadem.model.display import Display
+
 KIND: Final = "sample"
 PREFIX: Final = "sample:"
 DEFINED, CHANGED, LINKED, UNLINKED = "defined", "changed", "linked", "unlinked"
@@ -82,7 +84,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Retraction:
+class Retraction(Display):
     """That something did not happen, said by the one who had stated it; `statement` is the id of the retraction."""
 
     by: str
@@ -95,7 +97,7 @@ class Retraction:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event(Display):
     """Something that happened to the thing.
 
     Attributes
@@ -147,7 +149,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Link(Display):
     """That another name means the same thing.
 
     Attributes
@@ -179,7 +181,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Display):
     """A physical sample, as a node knows it.
 
     Attributes
@@ -211,6 +213,16 @@ class Sample:
     by : str
         Who defined it.
     """
+
+    _display_keys = (
+        "identifier",
+        "name",
+        "description",
+        "by",
+        "id",
+        "events: date event to comment by",
+        "links: sample other reason by",
+    )
 
     id: str
     identifier: str

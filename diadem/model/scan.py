@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from diadem.model.display import Display
+
 
 class Concern(StrEnum):
     """What kind of attention an issue deserves."""
@@ -22,7 +24,7 @@ class Concern(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ScanIssue:
+class ScanIssue(Display):
     """Something that a careful colleague would point out.
 
     Attributes
@@ -48,7 +50,7 @@ class ScanIssue:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Display):
     """The few things that a person wants to know of a dataset. Unknown is "" or None, never 0.
 
     Attributes
@@ -95,7 +97,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class ScannedDataset:
+class ScannedDataset(Display):
     """One dataset: a primary file (or folder) with its side files.
 
     Attributes
@@ -140,7 +142,7 @@ class ScannedDataset:
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateGroup:
+class DuplicateGroup(Display):
     """Files with one content.
 
     Attributes
@@ -167,7 +169,7 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class SingleCopies:
+class SingleCopies(Display):
     """Files of one root whose content lies nowhere else within the roots given."""
 
     root: str
@@ -177,7 +179,7 @@ class SingleCopies:
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
+class Archived(Display):
     """A package or a store that lies in the tree and was not looked into: `kind` is ``package`` or ``store``."""
 
     path: str
@@ -190,7 +192,7 @@ _COUNT: Final = re.compile(r"and [0-9]+ more")
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedSession:
+class PlannedSession(Display):
     """A session that could be archived as one package: a row of the plan.
 
     Attributes
@@ -254,7 +256,7 @@ class PlannedSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Display):
     """Sums over a scan.
 
     Attributes
@@ -285,7 +287,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Effort(Display):
     """What the scan cost: datasets read by a worker, datasets and digests taken from the cache, bytes compared."""
 
     read: int = 0

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from diadem.model.display import Display
+from diadem.model.quantities import quantity_text
+
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Display):
     """One axis of a signal.
 
     Attributes
@@ -33,6 +36,11 @@ class Axis:
     unit_as_stored: str | None = None
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def step_text(self) -> str:
+        """One step in words: ``0.2 nm``; "" where it is not known."""
+        return "" if self.scale is None or self.unit is None else quantity_text(self.scale, self.unit)
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The axis of a valid record."""
@@ -41,7 +49,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Display):
     """One array in a dataset. `shape` is slowest axis first, `dtype` as NumPy writes it (``<u2``)."""
 
     id: str
@@ -52,6 +60,14 @@ class Signal:
     axes: tuple[Axis, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    def _display_title(self) -> str:
+        return " × ".join(map(str, self.shape))
+
+    def _display_document(self) -> Mapping[str, Any]:
+        shown = {name: getattr(self, name) for name in ("id", "title", "kind", "dtype")}
+        axes = [{"axis": one.name, "size": one.size, "step": one.step_text} for one in self.axes]
+        return {**shown, "shape": " × ".join(map(str, self.shape)), "axes": axes}
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The signal of a valid record."""
@@ -61,7 +77,7 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordFile:
+class RecordFile(Display):
     """One file of a dataset. `path` is the stored path relative to `data/`; what is not known is "".
 
     `format` is known where something read the file, `sha256` in the record of a package.

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from diadem.errors import DocumentError
 from diadem.model.canonical import decode, encode
+from diadem.model.display import Display
 from diadem.model.statement_kinds import KINDS, Kind
 from diadem.model.subjects import MAX_SUBJECTS, Subject, read_subject, require_subjects
 from diadem.model.times import read_time, time_text
@@ -95,7 +96,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Display):
     """A fact as it was signed and logged.
 
     Attributes

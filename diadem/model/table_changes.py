@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from diadem.errors import DiademError
+from diadem.model.display import Display
 
 #: What a row does.
 NEW, CHANGED = "new", "changed"
@@ -58,7 +59,7 @@ def cell_text(cell: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CellChange:
+class CellChange(Display):
     """One cell: what is known now, and what the sheet says; "" for nothing."""
 
     column: str
@@ -71,7 +72,7 @@ class CellChange:
 
 
 @dataclass(frozen=True, slots=True)
-class RowChange:
+class RowChange(Display):
     """One row that says something new.
 
     Attributes
@@ -98,7 +99,7 @@ class RowChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Display):
     """One cell that the sheet and somebody on the node have both changed since the sheet was written."""
 
     row: int
@@ -114,7 +115,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Display):
     """One cell that cannot be understood, or must not be changed; `column` is "" where it is the row as a whole."""
 
     row: int
@@ -137,7 +138,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class TableChanges:
+class TableChanges(Display):
     """What a sheet would change, or has changed.
 
     Attributes
@@ -195,7 +196,7 @@ def given(cells: Mapping[str, str]) -> tuple[CellChange, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenTable:
+class WrittenTable(Display):
     """A sheet that was written: where it is, and how many rows it has below its head."""
 
     path: str

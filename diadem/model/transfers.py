@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from diadem.errors import Refused
+from diadem.model.display import Display
 from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
 
@@ -114,7 +115,7 @@ def ceiling(size: int, *, carried: bool = False) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Display):
     """What came, as the receipt says.
 
     Attributes
@@ -149,7 +150,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferEvent:
+class TransferEvent(Display):
     """One step of a transfer.
 
     Attributes
@@ -175,7 +176,7 @@ class TransferEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Display):
     """A transfer as this node knows it.
 
     Attributes
@@ -223,6 +224,20 @@ class Transfer:
     error, next : str
         The last fault, and what to do; "" where there is none.
     """
+
+    _display_keys = (
+        "id",
+        "direction",
+        "package",
+        "sender",
+        "recipient",
+        "state",
+        "words",
+        "done",
+        "created",
+        "expires",
+        "error",
+    )
 
     id: str
     direction: str
@@ -284,7 +299,7 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Display):
     """A small picture of what is offered.
 
     Attributes
@@ -304,7 +319,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Display):
     """Something that is offered to a user of this node.
 
     Attributes
@@ -337,7 +352,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Display):
     """What a user accepts without being asked.
 
     Attributes

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from diadem.model.display import Display
+
 #: Media type of a parsed tree: typed JSON, see `diadem.serialization.typed_json`.
 TREE = "application/vnd.diadem.tree+json"
 
@@ -21,7 +23,7 @@ class VendorSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class VendorBlock:
+class VendorBlock(Display):
     """One block of a vendor's metadata.
 
     Attributes
@@ -46,6 +48,11 @@ class VendorBlock:
     data: bytes
     tree: Any
     byte_range: tuple[int, int] | None = None
+
+    def _display_document(self) -> Mapping[str, Any]:
+        keys = len(self.tree) if isinstance(self.tree, Mapping | list) else None
+        return {"path": self.path, "file": self.file, "media_type": self.media_type, "bytes": len(self.data) or None,
+                "entries": keys}  # fmt: skip
 
 
 def blocks_of(raw: Sequence[Mapping[str, Any]], source: VendorSource) -> Iterator[VendorBlock]:

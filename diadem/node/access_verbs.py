@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from diadem.model.display import Rows
+
 if TYPE_CHECKING:
     from diadem.model.access import Decision, Revocation
     from diadem.node.context import Context
@@ -112,7 +114,7 @@ class AccessVerbs:
         """
         from diadem.node.granting import grants
 
-        return grants(self.context, what, to)
+        return Rows(grants(self.context, what, to))
 
     def why(self, who: str, package: str, right: str = "read") -> Decision:
         """Whether somebody may do something with a package, and why, or why not; also which grant came closest.

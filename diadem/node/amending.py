@@ -8,6 +8,7 @@ from typing import Any
 
 from diadem.errors import IntegrityError
 from diadem.model.amendments import Amendment, Corrections
+from diadem.model.display import Display
 from diadem.model.effective import effective_record
 from diadem.model.ids import PackageId
 from diadem.model.record import Record
@@ -21,7 +22,7 @@ from diadem.node.placing import subject
 
 
 @dataclass(frozen=True, slots=True)
-class Amendments:
+class Amendments(Display):
     """All that is said of a package's record.
 
     Attributes

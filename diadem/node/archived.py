@@ -8,6 +8,7 @@ from typing import Any
 
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.node.placing import Copy, Debt
 from diadem.node.sample_suggesting import Suggestion
@@ -51,7 +52,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
+class Archived(Display):
     """What archiving did.
 
     Attributes
@@ -77,6 +78,20 @@ class Archived:
     suggested : sequence of Suggestion
         Known samples that it may be of.
     """
+
+    _display_keys = (
+        "files",
+        "bytes",
+        "datasets",
+        "seconds",
+        "issues",
+        "copies: store path proof",
+        "debts: store reason",
+        "omitted: path kind reason",
+    )
+
+    def _display_title(self) -> str:
+        return f"{self.what} {self.package.id[7:19]}"
 
     package: Package
     what: str

@@ -21,6 +21,7 @@ from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError, machine_errors
 from diadem.model.agenda import Agenda
+from diadem.model.display import Display
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.scan import PlannedSession
@@ -43,7 +44,7 @@ _NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SessionResult:
+class SessionResult(Display):
     """What became of one session.
 
     Attributes

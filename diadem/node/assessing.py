@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
+from diadem.model.display import Display
 from diadem.model.policy import Policy, Scheme
 from diadem.model.statements import Draft
 from diadem.node.context import Context
@@ -51,7 +52,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Assessments:
+class Assessments(Display):
     """All judgements of a package. Iterate over those that count.
 
     Attributes
@@ -67,6 +68,12 @@ class Assessments:
     paths : dict of str to str
         Primary file by the id of a dataset.
     """
+
+    _display_keys = (
+        "package",
+        "assessments: verdict by purpose criterion path comment counts time",
+        "disputes",
+    )
 
     package: str
     said: tuple[Assessment, ...]

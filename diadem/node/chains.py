@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.package.opening import OpenedPackage
@@ -62,7 +63,7 @@ class KnownPackages(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EffectiveFile:
+class EffectiveFile(Display):
     """A file of a chain, in its newest version: its entry, and the package that holds it."""
 
     entry: FileEntry

@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
 
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
+from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
 from diadem.node.remedies import copy_back
@@ -61,7 +62,7 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class UserSettings:
+class UserSettings(Display):
     """One user of a node.
 
     Attributes
@@ -97,7 +98,7 @@ class UserSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchSettings:
+class WatchSettings(Display):
     """One folder that `diadem watch` looks at: where an instrument writes its sessions.
 
     Attributes
@@ -132,7 +133,7 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(Display):
     """Where the node listens, and where others find it: the table ``[server]``.
 
     Attributes
@@ -156,7 +157,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CarrierSettings:
+class CarrierSettings(Display):
     """What takes sealed packages to peers and from them: a table ``[[carrier]]``.
 
     Attributes

@@ -22,6 +22,7 @@ from diadem.archive.splitting import merged_metadata
 from diadem.errors import Interrupted
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
@@ -42,7 +43,7 @@ _HASHERS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
+class Same(Display):
     """Everything in the folder that can be read is archived.
 
     Attributes
@@ -71,7 +72,7 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
-class Extends:
+class Extends(Display):
     """The folder holds what is archived, and more.
 
     Attributes
@@ -122,7 +123,7 @@ class Extends:
 
 
 @dataclass(frozen=True, slots=True)
-class Unrelated:
+class Unrelated(Display):
     """No archived chain is in the folder; `why` says of those that came close what was missing."""
 
     why: Sequence[str] = ()

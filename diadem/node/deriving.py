@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.display import Display
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import Derivation, Source
 from diadem.model.ports import Listener, silent
@@ -62,7 +63,7 @@ class Making:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Display):
     """A result in the archive.
 
     Attributes
@@ -74,6 +75,11 @@ class Derived:
     archived : Archived or None
         What archiving it did; None where it was a package of the node already.
     """
+
+    _display_keys = (
+        "package",
+        "derivations: by comment time",
+    )
 
     package: str
     derivations: tuple[Derivation, ...]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, cause_of
+from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.report import Severity
 from diadem.model.times import read_time
@@ -46,7 +47,7 @@ _ROOM = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Display):
     """One thing that was looked at.
 
     Attributes

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
@@ -44,7 +45,7 @@ _SILENCE: Final = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Display):
     """What was given up, or would be.
 
     Attributes

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.node.exporting_redacted import Redaction
 from diadem.node.session import Lacking
@@ -35,7 +36,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Display):
     """What was given out.
 
     Attributes

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from diadem.archive.page_facts import facts_of
-from diadem.archive.plain import quantity_text
 from diadem.errors import DocumentError, UsageError
 from diadem.model.amendments import Corrections
 from diadem.model.effective import TITLE, Corrected, corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import date_text
+from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.amending import sheet_of
 from diadem.node.chains import ArchivedPackage

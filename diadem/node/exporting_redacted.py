@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 from diadem.archive.page_facts import facts_of
 from diadem.errors import DocumentError
 from diadem.model.amendments import Corrections
+from diadem.model.display import Display
 from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record
@@ -35,7 +36,7 @@ _PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Remaining:
+class Remaining(Display):
     """Something that was taken out of the derived files and still stands in another.
 
     Attributes
@@ -58,7 +59,7 @@ class Remaining:
 
 
 @dataclass(frozen=True, slots=True)
-class Redaction:
+class Redaction(Display):
     """What was taken out, and what could not be.
 
     Attributes

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.plan import text_of
+from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.node.looks import Look
 from diadem.node.unfinished_names import at_work
@@ -35,7 +36,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Display):
     """Why a session is not finished: ``changed``, ``recent``, ``lock``, ``in-use`` or ``short``; files; words."""
 
     code: str
@@ -48,7 +49,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Display):
     """The session is finished; `notes` names what was left behind in it."""
 
     notes: Sequence[Reason] = ()
@@ -59,7 +60,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Display):
     """The session is not finished, or it cannot be known yet.
 
     Attributes

@@ -21,6 +21,7 @@ from diadem.model.access import (
     Right,
     Visible,
 )
+from diadem.model.display import Display
 from diadem.model.ids import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.samples import PREFIX as SAMPLE_PREFIX
@@ -58,7 +59,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Display):
     """A grant that was stated, or would be.
 
     Attributes
@@ -83,7 +84,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class GrantState:
+class GrantState(Display):
     """A grant, and whether it is in force.
 
     Attributes

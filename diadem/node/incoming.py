@@ -27,6 +27,7 @@ from urllib.parse import quote_from_bytes
 from diadem.archive.plan import PackPlan, make_plan, text_of
 from diadem.errors import NotFound, Refused
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
@@ -79,7 +80,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HandIn:
+class HandIn(Display):
     """One entry of `incoming/`.
 
     Attributes

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError, Interrupted, NotFound, StoreError
+from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
@@ -42,7 +43,7 @@ _LOOK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class JobState:
+class JobState(Display):
     """A job as its file says.
 
     Attributes
@@ -64,6 +65,17 @@ class JobState:
     source : str
         Of an archive, what its statements name as the source; "" where that is more than one thing.
     """
+
+    _display_keys = (
+        "kind",
+        "state",
+        "words",
+        "started",
+        "ended",
+        "user",
+        "message",
+        "id",
+    )
 
     id: str
     kind: str

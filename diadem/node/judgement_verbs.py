@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from diadem.model.ports import Listener, silent
+from diadem.model.display import Display
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.table_changes import TableChanges, WrittenTable
 from diadem.node.context import Context
 
 
 @dataclass(frozen=True, slots=True)
-class JudgementVerbs:
+class JudgementVerbs(Display):
     """Judgements of many packages at once: `node.judgements`.
 
     Parameters
@@ -22,6 +25,13 @@ class JudgementVerbs:
     """
 
     context: Context
+    _display_name = "judgements"
+
+    def _display_document(self) -> dict[str, Any]:
+        return {}
+
+    def _display_title(self) -> str:
+        return "judgements of many packages as a sheet: export, import_"
 
     def export(
         self,
@@ -65,7 +75,7 @@ class JudgementVerbs:
         *,
         dry_run: bool = False,
         shown: TableChanges | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> TableChanges:
         """Take in a sheet that `export` has written and somebody has edited, in the name of who is at work.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import UsageError
 from diadem.model.policy import SCRUB_LEVELS
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level
 from diadem.store.base import Pace
 
@@ -38,7 +39,7 @@ class KeepingVerbs:
         package: str | None = None,
         max_rate: float | None = None,
         executor: Executor | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Scrubbed:
         """Read copies whole and compare every byte with what was sealed.
 
@@ -88,7 +89,7 @@ class KeepingVerbs:
         dry_run: bool = False,
         set_aside: bool = False,
         max_rate: float | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Repaired:
         """Mend damaged copies, write missing ones, make parity: as far as it can be done now.
 
@@ -129,7 +130,7 @@ class KeepingVerbs:
         below_minimum: bool = False,
         clock_is_right: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Dropped:
         """Remove one copy, after the copies that remain were read whole just now.
 
@@ -176,7 +177,7 @@ class KeepingVerbs:
         lost: bool = False,
         clock_is_right: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Dropped:
         """Delete a package from every store once its retention is over; a signed tombstone remains.
 
@@ -211,7 +212,7 @@ class KeepingVerbs:
         return delete(self.context, found, reason=reason, clock_is_right=clock_is_right, dry_run=dry_run)
 
     def reindex(
-        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent
+        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = progress_bar
     ) -> Reindexed:
         """Build the catalogue anew from the stores and the log.
 

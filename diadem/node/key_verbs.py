@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import Refused
+from diadem.model.display import Display
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings
@@ -26,7 +27,7 @@ SERVE_LOCK: Final = "serve"
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Display):
     """A node has a new online key.
 
     Attributes
@@ -50,7 +51,7 @@ class Rotated:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyVerbs:
+class KeyVerbs(Display):
     """The node's own keys: `node.keys`.
 
     Parameters
@@ -60,6 +61,13 @@ class KeyVerbs:
     """
 
     context: Context
+    _display_name = "keys"
+
+    def _display_document(self) -> dict[str, Any]:
+        return {"node": self.context.settings.id, "users": [user.name for user in self.context.settings.users]}
+
+    def _display_title(self) -> str:
+        return "the keys of this node and its users: rotate"
 
     def rotate(
         self,

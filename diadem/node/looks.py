@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from diadem.errors import NotFound
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.display import Display
 from diadem.node.unfinished_names import at_work, only_browsing
 from diadem.store.places import is_network_folder
 from diadem.store.source import Omission, walk
@@ -37,7 +38,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Look(Display):
     """What one walk through a folder saw.
 
     Attributes

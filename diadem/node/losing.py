@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
+from diadem.model.display import Display
 from diadem.model.replicas import DROPPED, MISSING, PackageState
 from diadem.model.statements import Draft
 from diadem.node.context import POLICY_FILE, Context
@@ -19,7 +20,7 @@ _BATCH: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class LostStore:
+class LostStore(Display):
     """What went with a store.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.assessments import ACCEPT, LIMITED, Assessment, current, label
+from diadem.model.display import Display
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.node.assessing import state
@@ -24,7 +25,7 @@ _LONGEST: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class MachineJudged:
+class MachineJudged(Display):
     """What the checks found.
 
     Attributes

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from diadem.model.display import Display
+
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Display):
     """Damaged bytes that were replaced by proven ones.
 
     Attributes
@@ -44,7 +46,7 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class Unmended:
+class Unmended(Display):
     """Damage that is still there, and why."""
 
     path: str
@@ -57,7 +59,7 @@ class Unmended:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Display):
     """What became of a damaged copy.
 
     Attributes

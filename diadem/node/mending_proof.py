@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, line_of
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
@@ -38,7 +38,7 @@ def prove_files(bundle: Bundle, package: PackageId, paths: Iterable[str], *, lis
     try:
         opened = read_manifest(bundle, expected_id=package)
     except (DiademError, OSError) as error:
-        findings.error("tag-file-mismatch", str(error), TAGMANIFEST, next="Repair the package again.")
+        findings.error("tag-file-mismatch", line_of(error), TAGMANIFEST, next="Repair the package again.")
         return Report(bundle.url, Level.FULL, findings.sorted(), str(package))
     wanted = sorted(set(paths))
     for path in wanted:
@@ -63,7 +63,7 @@ def _tag_file(bundle: Bundle, path: str, package: PackageId, findings: Findings)
     try:
         read_tag_file(bundle, path, package)
     except (DiademError, OSError) as error:
-        findings.error("tag-file-mismatch", str(error), path, next="Repair the package again.")
+        findings.error("tag-file-mismatch", line_of(error), path, next="Repair the package again.")
 
 
 def _job(bundle: Bundle, opened: OpenedPackage, path: str, findings: Findings) -> FileJob | None:

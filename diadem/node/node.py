@@ -8,10 +8,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.errors import Refused
-from diadem.model.ports import Listener, silent
+from diadem.model.display import Display, Document, Rows
+from diadem.model.plain_text import count_text
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
 from diadem.node.catalogue.results import Named, id_of
@@ -42,9 +45,11 @@ if TYPE_CHECKING:
     from diadem.node.sample_verbs import SampleVerbs
 
 StrPath = str | os.PathLike[str]
+#: Sessions that the card of a node shows.
+_NEWEST: Final = 6
 
 
-class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
+class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -55,6 +60,33 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
     context : Context
         The opened node.
     """
+
+    _display_keys = (
+        "user", "path", "id", "newest: id date title instrument sample datasets",
+        "stores: name kind url reachable free",
+        "next",
+    )  # fmt: skip
+    _internal = frozenset({"at", "recovered", "remember", "remirror"})
+
+    def _display_title(self) -> str:
+        count = self.context.catalogue.count()
+        return f"{self.name}: {count_text(count, 'package')} in {count_text(len(self.context.stores.names), 'store')}"
+
+    def _display_document(self) -> dict[str, Any]:
+        newest = [row.to_dict() for row in self.search(limit=_NEWEST)]
+        return {
+            "user": self.user,
+            "path": str(self.path),
+            "id": self.id,
+            "stores": [state.to_dict() for state in self.stores],
+            "newest": newest,
+            "next": "node.search('…'), node.status(), node.archive(folder)",
+        }
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        found = self.search(limit=_NEWEST)
+        drawn = found.source.thumbnails(found.rows) if found.source is not None else {}
+        return {row.title: drawn[row.id] for row in found if row.id in drawn}
 
     def __repr__(self) -> str:
         """Name and place in short."""
@@ -123,7 +155,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         """Long jobs, the newest first: what runs, what was killed, how each ended."""
         from diadem.node.jobs import jobs
 
-        return jobs(self.context)
+        return Rows(jobs(self.context))
 
     def stop_job(self, job: str) -> JobState:
         """Ask a running job to end; the same command goes on with it.
@@ -141,7 +173,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         """Look the node over: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
         from diadem.node.doctor import as_document, examine
 
-        return as_document(list(examine(self.context)))
+        return Document(as_document(list(examine(self.context))))
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
@@ -208,9 +240,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         IntegrityError
             The page is damaged in the copy that was read.
         """
-        from diadem.node.thumbnails import previews_of
-
-        return previews_of(self.get(package))
+        return self.get(package).previews()
 
     def restore(
         self,
@@ -219,7 +249,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         *,
         chain: bool = True,
         only: Sequence[str] | str = (),
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> RestoredSession:
         """Give a session back: original names, folders, times and write permission, every byte proven.
 
@@ -324,7 +354,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         DocumentError
             The file says what no instrument can be; names path, rule and an example.
         """
-        return read_instruments(self.path)
+        return Rows(read_instruments(self.path))
 
     def confirm_recovery(self) -> None:
         """Say that the recovery file was moved away from this machine.
@@ -436,7 +466,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         redact: bool = False,
         chain: bool = False,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Exported:
         """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log keeps that.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
@@ -39,7 +40,7 @@ UNSEEN = "unseen"
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Display):
     """One copy that was written, or was there.
 
     Attributes
@@ -63,7 +64,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class Debt(Display):
     """A copy that could not be written now; `diadem repair` or the next archive pays it.
 
     Attributes

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound
-from diadem.model.ports import Listener, silent
+from diadem.model.display import Rows
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Context
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ class QualityVerbs:
         )
         return assess(self.context, found, said)
 
-    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = silent) -> MachineJudged:
+    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = progress_bar) -> MachineJudged:
         """Let the checks of all plugins look at the data, and state what they find in the name of who is at work.
 
         What they find is ``limited`` with the reason, never ``reject``; where they find nothing they say nothing.
@@ -180,7 +182,7 @@ class QualityVerbs:
         parameters: Mapping[str, Any] | None = None,
         name: str | None = None,
         comment: str = "",
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Derived:
         """Archive what an analysis has made, and state what it was made from.
 
@@ -221,12 +223,12 @@ class QualityVerbs:
     def derivations(self, package: str) -> list[Derivation]:
         """What is stated of what a package was made from, and of what was made from it."""
         found = self.context.catalogue.get(package).id
-        return self.context.catalogue.derivations(found)
+        return Rows(self.context.catalogue.derivations(found))
 
     def warnings(self, package: str) -> list[Caution]:
         """Doubts about a package and about everything that it was made from, each with its purpose and assessor."""
         found = self.context.catalogue.get(package).id
-        return self.context.catalogue.cautions([found]).get(found, [])
+        return Rows(self.context.catalogue.cautions([found]).get(found, []))
 
     def _living(self, package: str) -> str:
         """The whole id of a package that was not deleted."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import tomlkit
 
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
+from diadem.model.display import Display, DisplayRows, Rows
 from diadem.model.times import time_text
 from diadem.node.catalogue.references import checked_query_name, expanded, references
 from diadem.node.context import Context
@@ -21,7 +22,7 @@ FORMAT: Final = "diadem-queries/1"
 
 
 @dataclass(frozen=True, slots=True)
-class SavedQuery:
+class SavedQuery(Display):
     """A search with a name.
 
     Attributes
@@ -47,7 +48,7 @@ class SavedQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryVerbs:
+class QueryVerbs(DisplayRows):
     """The saved searches of a node: `node.queries`.
 
     Parameters
@@ -55,6 +56,8 @@ class QueryVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "saved searches"
 
     context: Context
 
@@ -64,7 +67,7 @@ class QueryVerbs:
 
     def ls(self) -> list[SavedQuery]:
         """Each, by name. Raises `DocumentError` where the file cannot be understood."""
-        return [saved for _, saved in sorted(self._read().items())]
+        return Rows(saved for _, saved in sorted(self._read().items()))
 
     def get(self, name: str) -> SavedQuery:
         """One of them. Raises `NotFound`."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
+from diadem.model.display import Display
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.config import (
@@ -54,7 +55,7 @@ from diadem.trust.tls_key import pin_of_key
 
 
 @dataclass(frozen=True, slots=True)
-class RecoveredNode:
+class RecoveredNode(Display):
     """What was recovered.
 
     Attributes

@@ -18,6 +18,7 @@ from typing import Any
 from diadem.archive.many import InOrder
 from diadem.archive.package import Package
 from diadem.errors import DiademError
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
@@ -46,7 +47,7 @@ from diadem.store.parity_file import parity_packages
 
 
 @dataclass(frozen=True, slots=True)
-class Reindexed:
+class Reindexed(Display):
     """What a reindex found.
 
     Attributes

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
@@ -46,7 +47,7 @@ from diadem.store.system import FileLock
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Left(Display):
     """What could not be mended.
 
     Attributes
@@ -74,7 +75,7 @@ class Left:
 
 
 @dataclass
-class Repaired:
+class Repaired(Display):
     """What a repair did.
 
     Attributes

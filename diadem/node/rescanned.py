@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import count_text
 from diadem.store.location import Location
@@ -35,7 +36,7 @@ class FolderState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(Display):
     """A file of an adopted folder that is not as and where it was.
 
     Attributes
@@ -68,7 +69,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescan:
+class Rescan(Display):
     """A look at an adopted folder.
 
     Attributes

@@ -12,6 +12,7 @@ from typing import Any
 from diadem.archive.restoring import Piece, restore_pieces
 from diadem.archive.selection import Selection, select
 from diadem.errors import DocumentError, NotFound
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
@@ -21,7 +22,7 @@ from diadem.node.session import Lacking, Session, session_of
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredSession:
+class RestoredSession(Display):
     """What was given back.
 
     Attributes

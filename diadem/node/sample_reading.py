@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from diadem.model.display import DisplayRows, Rows
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import Sample
@@ -17,7 +18,7 @@ from diadem.node.sample_story import SampleStory, tell
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReading:
+class SampleReading(DisplayRows):
     """What can be asked of samples.
 
     Parameters
@@ -25,6 +26,8 @@ class SampleReading:
     context : Context
         The node.
     """
+
+    _display_name = "samples"
 
     context: Context
 
@@ -34,7 +37,7 @@ class SampleReading:
 
     def ls(self) -> list[Sample]:
         """Each sample, by its identifier."""
-        return self.context.catalogue.samples()
+        return Rows(self.context.catalogue.samples())
 
     def whereabouts(self) -> dict[str, Whereabouts]:
         """Where each sample is, by its id, as far as anybody said."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from diadem.model.display import Display
 from diadem.model.report import Finding, Severity
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import Family, KnownSamples
@@ -19,7 +20,7 @@ from diadem.notebook.sample_picture import sample_html, sample_svg
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SampleStory:
+class SampleStory(Display):
     """A sample with all that belongs to it; a notebook shows it as a picture.
 
     Attributes

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.plain_text import quoted
 from diadem.model.samples import Sample
 from diadem.node.catalogue import Catalogue
@@ -22,7 +23,7 @@ _MOST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Display):
     """A sample that a session may be of.
 
     Attributes

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.sample_custody import AT, history
 from diadem.model.samples import (
     CHANGED,
@@ -135,7 +136,7 @@ class SampleVerbs(SampleReading):
         *,
         dry_run: bool = False,
         shown: TableChanges | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> TableChanges:
         """Take in a sheet that `export` has written and somebody has edited, or one with samples that are new.
 

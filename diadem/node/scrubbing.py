@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from diadem.errors import DiademError, Interrupted, Unreachable, UsageError
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
@@ -40,7 +41,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Display):
     """A copy that was found damaged.
 
     Attributes
@@ -71,7 +72,7 @@ class Damage:
 
 
 @dataclass
-class Scrubbed:
+class Scrubbed(Display):
     """What a scrub proved, and what it found.
 
     Attributes

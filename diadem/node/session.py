@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.errors import DiademError, NotFound
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.node.chains import ArchivedPackage, EffectiveFile, chain_of, merge_chain
 from diadem.node.context import Context
@@ -15,7 +16,7 @@ from diadem.package.opening import OpenedPackage, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Lacking:
+class Lacking(Display):
     """A package of a session that cannot be given: its id, and why."""
 
     id: PackageId

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
+from diadem.model.display import DisplayRows, Rows
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import StoreState
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreVerbs:
+class StoreVerbs(DisplayRows):
     """The stores of a node: `node.stores`.
 
     Parameters
@@ -34,6 +35,8 @@ class StoreVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "stores"
 
     context: Context
 
@@ -43,7 +46,7 @@ class StoreVerbs:
 
     def ls(self) -> Sequence[StoreState]:
         """Each store as it is just now: kind, place, whether it answers, free space."""
-        return self.context.stores.states()
+        return Rows(self.context.stores.states())
 
     def add(
         self,

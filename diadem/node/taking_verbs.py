@@ -7,7 +7,9 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.model.ports import Listener, silent
+from diadem.model.display import Document, Rows
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -41,7 +43,7 @@ class TakingVerbs:
         now: bool = False,
         in_place: bool = False,
         store: str | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Archived:
         """Archive a session: one package, in as many stores as the policy wants.
 
@@ -91,7 +93,7 @@ class TakingVerbs:
         as_one: bool = False,
         wait: bool = False,
         now: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> dict[str, Any]:
         """What `archive` would do with a folder: files, datasets, names, and how it relates to what is archived.
 
@@ -102,16 +104,16 @@ class TakingVerbs:
         from diadem.node.archiving import planned
 
         wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
-        return planned(self.context, Path(source).absolute(), wishes, listener)
+        return Document(planned(self.context, Path(source).absolute(), wishes, listener))
 
-    def sessions_of(self, source: StrPath | Scan, *, listener: Listener = silent) -> list[PlannedSession]:
+    def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
         from diadem.archive.scan import Scan
         from diadem.archive.splitting import sessions_of
 
         if not isinstance(source, Scan) and Path(source).is_dir():
             source = self.context.tools.scan(source, listener=listener)
-        return sessions_of(source)
+        return Rows(sessions_of(source))
 
     def archive_all(
         self,
@@ -123,7 +125,7 @@ class TakingVerbs:
         now: bool = False,
         dry_run: bool = False,
         executor: Executor | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Generator[SessionResult]:
         """Archive many sessions, each as a package of its own; one that fails stops none of the others.
 
@@ -189,7 +191,7 @@ class TakingVerbs:
         poll: bool = False,
         depth: int = 1,
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Iterator[Handed | Watched]:
         """Archive what instruments write into the watched folders, and what people hand in, once it is finished.
 
@@ -233,7 +235,7 @@ class TakingVerbs:
         )
 
     def rescan(
-        self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = silent
+        self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = progress_bar
     ) -> Iterator[Rescan]:
         """Look at the folders that were adopted: follow what was renamed, tell what was edited or deleted.
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Mapping
 from typing import Final
 
-from diadem.archive.package import Package
-from diadem.model.manifest import PAGE_PATH
 from diadem.node.catalogue.results import PackageRow
 from diadem.node.context import Context
 from diadem.node.placing import best_package
-from diadem.package.page_datasets import previews_on
 
 #: Pixels of the longer side, and those of a preview that is drawn at all: ours have less than half a million.
-SIDE: Final = 96
+SIDE: Final = 160
 _PIXELS: Final = 4_000_000
-#: Bytes of the largest page that is read.
-_PAGE: Final = 16 << 20
-_NUMBERED: Final = re.compile(r"d([0-9]{1,6})\Z")
 
 
 def thumbnail_of(context: Context, row: PackageRow) -> str:
@@ -32,35 +25,16 @@ def thumbnail_of(context: Context, row: PackageRow) -> str:
         No copy of the package can be read.
     """
     package, _ = best_package(context, row.id)
-    chosen = _chosen(_previews(package), row)
+    chosen = _chosen(package.previews(), row)
     return _address(chosen) if chosen is not None else ""
 
 
-def previews_of(package: Package) -> Mapping[str, bytes]:
-    """The pictures that were drawn of a package's datasets when it was sealed, by id of the dataset: PNG or JPEG.
-
-    Raises
-    ------
-    DiademError, OSError
-        It cannot be read.
-    """
-    return {f"d{index + 1}": data for index, data in sorted(_previews(package).items())}
-
-
-def _previews(package: Package) -> Mapping[int, bytes]:
-    if PAGE_PATH not in package.manifest:
-        return {}
-    with package.open_derived(PAGE_PATH) as file:
-        return previews_on(file.read(_PAGE))
-
-
-def _chosen(previews: Mapping[int, bytes], row: PackageRow) -> bytes | None:
+def _chosen(previews: Mapping[str, bytes], row: PackageRow) -> bytes | None:
     """The preview of the first dataset that matches; one of the package where none of these has any."""
     for dataset in row.matched:
-        numbered = _NUMBERED.match(dataset.id)
-        if numbered is not None and int(numbered[1]) - 1 in previews:
-            return previews[int(numbered[1]) - 1]
-    return previews[min(previews)] if previews and row.matching == row.datasets else None
+        if dataset.id in previews:
+            return previews[dataset.id]
+    return next(iter(previews.values())) if previews and row.matching == row.datasets else None
 
 
 def _address(preview: bytes) -> str:

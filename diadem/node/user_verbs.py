@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.display import Display, DisplayRows, FixedRows
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class UserCard:
+class UserCard(Display):
     """A user as the log introduces them.
 
     Attributes
@@ -56,7 +57,7 @@ class UserCard:
 
 
 @dataclass(frozen=True, slots=True)
-class UserVerbs:
+class UserVerbs(DisplayRows):
     """The users of a node: `node.users`.
 
     Parameters
@@ -64,6 +65,8 @@ class UserVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "users"
 
     context: Context
 
@@ -73,7 +76,7 @@ class UserVerbs:
 
     def ls(self) -> Sequence[UserSettings]:
         """Each user, the default one first."""
-        return self.context.settings.users
+        return FixedRows(self.context.settings.users)
 
     def add(
         self, name: str, *, full_name: str = "", protection: str = "file", passphrase: str | None = None

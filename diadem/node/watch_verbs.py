@@ -12,6 +12,7 @@ from typing import Any
 
 from diadem.archive.plan import text_of
 from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.display import Display, DisplayRows, FixedRows
 from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.apart import lie
@@ -37,7 +38,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class PlanReport:
+class PlanReport(Display):
     """The plan of exceptions, and where it lies.
 
     Attributes
@@ -64,7 +65,7 @@ class PlanReport:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchVerbs:
+class WatchVerbs(DisplayRows):
     """The watched folders of a node: `node.watched`.
 
     Parameters
@@ -72,6 +73,8 @@ class WatchVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "watched folders"
 
     context: Context
 
@@ -82,7 +85,7 @@ class WatchVerbs:
     def ls(self) -> Sequence[FolderReport]:
         """Each watched folder: what is wished of it, and what is waited for."""
         report = self.report()
-        return report.folders if report is not None else ()
+        return FixedRows(report.folders if report is not None else ())
 
     def add(
         self,

@@ -9,7 +9,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import replace
 
 from diadem.archive.executing import everywhere, width
-from diadem.errors import DiademError, Interrupted, Refused, Unreachable
+from diadem.errors import DiademError, Interrupted, Refused, Unreachable, line_of
 from diadem.node.config import StoreSettings
 from diadem.node.reindex_reading import Found
 from diadem.node.tasks import (
@@ -209,4 +209,5 @@ def _probed(future: Future[Answer]) -> Answer:
 
 
 def _words(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = line_of(error) if error is not None else ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

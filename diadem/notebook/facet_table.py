@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from diadem.model.display import STYLE
 from diadem.model.plain_text import escaped
-from diadem.notebook.result_table import STYLE
 
 #: Pixels of the longest bar.
 _LONGEST: Final = 90
@@ -28,7 +28,7 @@ def facets_html(document: Mapping[str, Any]) -> str:
     query = f" for <code>{escaped(document['query'])}</code>" if document["query"].strip() else ""
     tables = "".join(_table(facet) for facet in document["facets"])
     return (
-        f'<div class="diadem-found">{STYLE}<p><strong>{escaped(document["said"])}</strong>{query}</p>'
+        f'<div class="diadem">{STYLE}<p><strong>{escaped(document["said"])}</strong>{query}</p>'
         f'<div style="display:flex;flex-wrap:wrap;gap:12px 32px;align-items:flex-start">{tables}</div></div>'
     )
 

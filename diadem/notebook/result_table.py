@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from diadem.model.display import STYLE, picture_html
 from diadem.model.plain_text import count_text, escaped, size_text
 
-#: Readable on a light and on a dark page: colours of a badge are its own, all others are the page's.
-STYLE: Final = """<style>
-.diadem-found { font-size: 13px; line-height: 1.35; }
-.diadem-found table { border-collapse: collapse; margin: 0; font-size: 13px; }
-.diadem-found th, .diadem-found td { text-align: left; vertical-align: top; padding: 5px 10px 5px 0; max-width: 22em;
-  overflow-wrap: anywhere; border-top: 1px solid rgba(128,128,128,.3); background: none; }
-.diadem-found th { border: 0; font-weight: 600; white-space: nowrap; }
-.diadem-found .picture { width: 72px; }
-.diadem-found img { width: 64px; height: 48px; object-fit: contain; background: #11161a; border-radius: 3px; margin: 0;
-}
-.diadem-found .blank { width: 64px; height: 48px; border-radius: 3px; background: rgba(128,128,128,.12); }
-.diadem-found .soft { opacity: .7; }
-.diadem-found .number { text-align: right; white-space: nowrap; }
-.diadem-found .badge { display: inline-block; border-radius: 8px; padding: 0 7px; margin: 0 3px 3px 0; color: #fff;
-  white-space: nowrap; font-size: 11px; line-height: 17px; }
-.diadem-found .bar { display: inline-block; height: 9px; border-radius: 2px; background: #3b82f6; }
-.diadem-found code { font-size: 12px; }
-</style>"""
 _BADGES: Final[Mapping[str, str]] = {
     "accept": "#15803d", "limited": "#a16207", "reject": "#b91c1c", "disputed": "#7e22ce",
 }  # fmt: skip
-#: A picture is embedded only as what it is: nothing that a browser would fetch or run.
-_PICTURE: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*\Z")
+_MARKS: Final[Mapping[str, str]] = {
+    "datasets": ' class="number"', "size": ' class="number"', "date": ' class="whole"', "package": ' class="whole"',
+}  # fmt: skip
 _MOST_DOUBTS: Final = 3
-_HEAD: Final = (
-    "<tr><th></th><th>package</th><th>date</th><th>session</th><th>instrument</th><th>sample</th><th>operator</th>"
-    '<th>judged</th><th class="number">datasets</th><th class="number">size</th><th>copies</th></tr>'
-)
+#: Columns whose cells are texts; of all others `_row` makes the cell.
+_TEXTS: Final = ("instrument", "sample", "operator")
 
 
 def result_html(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
@@ -54,9 +35,12 @@ def result_html(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str
         A ``div`` with a caption and the table.
     """
     rows = document["rows"]
-    body = "".join(_row(row, pictures.get(row["id"], "")) for row in rows)
-    table = f"<table>{_HEAD}{body}</table>" if rows else ""
-    return f'<div class="diadem-found">{STYLE}<p>{_caption(document)}</p>{table}{_below(document)}</div>'
+    cells = [_cells(row, pictures.get(row["id"], "")) for row in rows]
+    said = [name for name in (cells[0] if cells else ()) if any(row[name][1] for row in cells)]
+    head = "".join(f"<th{_MARKS.get(name, '')}>{name}</th>" for name in said)
+    body = "".join(f"<tr>{''.join(f'<td{row[name][0]}>{row[name][1]}</td>' for name in said)}</tr>" for row in cells)
+    table = f"<table><tr>{head}</tr>{body}</table>" if rows else ""
+    return f'<div class="diadem">{STYLE}<p>{_caption(document)}</p>{table}{_below(document)}</div>'
 
 
 def _caption(document: Mapping[str, Any]) -> str:
@@ -82,20 +66,21 @@ def _below(document: Mapping[str, Any]) -> str:
     return "".join(f'<p class="soft">{line}</p>' for line in lines)
 
 
-def _row(row: Mapping[str, Any], picture: str) -> str:
-    stage = f'<img src="{picture}" alt="preview">' if _PICTURE.match(picture) else '<div class="blank"></div>'
-    cells = (
-        f'<td class="picture">{stage}</td>',
-        f'<td><code title="{escaped(row["id"])}">{escaped(row["id"][7:19])}</code></td>',
-        f"<td>{_day(row)}</td>",
-        f"<td>{_session(row)}</td>",
-        *(f"<td>{escaped(row[name])}</td>" for name in ("instrument", "sample", "operator")),
-        f"<td>{_badges(row['quality'])}</td>",
-        f'<td class="number">{_datasets(row)}</td>',
-        f'<td class="number">{size_text(row["bytes"])}</td>',
-        f'<td>{row["copies"]}<br><span class="soft">{escaped(", ".join(row["stores"]))}</span></td>',
-    )
-    return f"<tr>{''.join(cells)}</tr>"
+def _cells(row: Mapping[str, Any], picture: str) -> dict[str, tuple[str, str]]:
+    """What stands in each column, and how it is set."""
+    texts = {name: escaped(row[name]) for name in _TEXTS}
+    cells = {
+        "": picture_html(picture),
+        "package": f'<code title="{escaped(row["id"])}">{escaped(row["id"][7:19])}</code>',
+        "date": _day(row),
+        "session": _session(row),
+        **texts,
+        "judged": _badges(row["quality"]),
+        "datasets": _datasets(row),
+        "size": size_text(row["bytes"]),
+        "copies": f'{row["copies"]}<br><span class="soft">{escaped(", ".join(row["stores"]))}</span>',
+    }
+    return {name: (_MARKS.get(name, ""), cell) for name, cell in cells.items()}
 
 
 def _day(row: Mapping[str, Any]) -> str:
@@ -115,9 +100,9 @@ def _session(row: Mapping[str, Any]) -> str:
         more = ", …" if row["matching"] > 3 else ""
         lines.append(f'<span class="soft"><bdi>{escaped(named)}</bdi>{more}</span>')
     doubts: Sequence[str] = row["warnings"]
-    lines += [f'<span style="color:#b45309">⚠ {escaped(text)}</span>' for text in doubts[:_MOST_DOUBTS]]
+    lines += [f'<span class="doubt">⚠ {escaped(text)}</span>' for text in doubts[:_MOST_DOUBTS]]
     if len(doubts) > _MOST_DOUBTS:
-        lines.append(f'<span style="color:#b45309">⚠ and {len(doubts) - _MOST_DOUBTS:,} more</span>')
+        lines.append(f'<span class="doubt">⚠ and {len(doubts) - _MOST_DOUBTS:,} more</span>')
     return "<br>".join(lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from blake3 import blake3
 
-from diadem.errors import DiademError, DigestMismatch, PackageError
+from diadem.errors import DiademError, DigestMismatch, PackageError, line_of
 from diadem.model.manifest import DIGEST_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.package.opening import OpenedPackage
@@ -104,7 +104,7 @@ class ProvenStream:
         try:
             self._file = self._bundle.open(entry.path)
         except (DiademError, OSError) as error:
-            raise _damaged(entry, 0, str(error)) from error
+            raise _damaged(entry, 0, line_of(error)) from error
         self._entry, self._offset = entry, 0
         if self._file.size != entry.size:
             raise _damaged(entry, 0, f"the file has {self._file.size} bytes, not {entry.size}")
@@ -115,7 +115,7 @@ class ProvenStream:
         try:
             got = self._file.readinto_at(self._offset, view)
         except (DiademError, OSError) as error:
-            raise _damaged(entry, self._offset, str(error)) from error
+            raise _damaged(entry, self._offset, line_of(error)) from error
         if got != len(view):
             raise _damaged(entry, self._offset, "the file became shorter while it was read")
 

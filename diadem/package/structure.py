@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from diadem.errors import DiademError, NotFound, PackageError
+from diadem.errors import DiademError, NotFound, PackageError, line_of
 from diadem.model.ids import PackageId
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listing
@@ -105,7 +105,7 @@ def _read_tagmanifest(bundle: Bundle, findings: Findings, structure: Structure, 
         findings.error("tagmanifest-missing", message, TAGMANIFEST, next="Restore it from another copy.")
         return
     except (DiademError, OSError) as error:
-        findings.error("file-unreadable", str(error), TAGMANIFEST, next="Restore it from another copy.")
+        findings.error("file-unreadable", line_of(error), TAGMANIFEST, next="Restore it from another copy.")
         return
     structure.package_id = PackageId(hashlib.sha256(text).hexdigest())
     if expected_id is not None and structure.package_id != PackageId(expected_id):

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diadem.archive.overview import dataset_table
-from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.assessments import VERDICTS
 from diadem.model.effective import DATES, TITLE
 from diadem.model.plain_text import count_text, marked
 from diadem.model.ports import Listener
+from diadem.model.quantities import quantity_text
 from diadem.page.forms import Form
 from diadem.page.html import link
 from diadem.page.jobs import Outcome

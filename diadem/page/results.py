@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.archive.plain import quantity_text
 from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.quantities import quantity_text
 from diadem.page.dataset import unseen
 from diadem.page.forms import Form
 from diadem.page.html import Later, link, whole

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from diadem.archive.overview import dataset_summaries, file_list
 from diadem.archive.reading import VerifiedFile
-from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, line_of
 from diadem.model.manifest import FileEntry
 from diadem.page.html import whole
 from diadem.page.state import PageState
@@ -86,7 +86,7 @@ def _notes(found: Package) -> Iterator[dict[str, str]]:
             with found.open(entry.path) as source:
                 data = source.read(_LONGEST_NOTE)
         except (DiademError, OSError) as error:
-            yield {"path": entry.path, "text": "", "fault": str(error)}
+            yield {"path": entry.path, "text": "", "fault": line_of(error)}
             continue
         if b"\0" not in data:
             more = f"\n… {entry.size:,} bytes in all" if entry.size > len(data) else ""

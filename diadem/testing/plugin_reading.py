@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem import api
 from diadem.archive.package import Package
-from diadem.errors import DiademError
+from diadem.errors import DiademError, line_of
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
@@ -64,7 +64,7 @@ def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Note
     try:
         require_admissible(dataset_of(example.plan, found))
     except DiademError as error:
-        notes.error("record", example.name, f"the record would not admit it: {error}")
+        notes.error("record", example.name, f"the record would not admit it: {error.line}")
     return found
 
 
@@ -191,7 +191,7 @@ def archive(
         document = opened.record.to_dict()
         validate_record(document)
     except DiademError as error:
-        notes.error("package", example.name, f"no package can be made of it: {error}")
+        notes.error("package", example.name, f"no package can be made of it: {error.line}")
         return
     if changed := difference(packed.record.to_dict(), document):
         notes.error("package", example.name, f"the package says something else when it is opened again: {changed}")
@@ -217,7 +217,7 @@ def _load(
         arrays = [item.data for item in (loaded if isinstance(loaded, list) else [loaded])]
         digests = [digest(array) for array in arrays]
     except Exception as error:  # the reader's own, or HyperSpy's on what the reader returned
-        notes.error("load", example.name, f"loaded {how}, it fails: {type(error).__name__}: {error}")
+        notes.error("load", example.name, f"loaded {how}, it fails: {type(error).__name__}: {line_of(error)}")
         return
     notes.checked["signals loaded"] += len(digests)
     read = [(signal["shape"], signal["sha256"]) for signal in signals]

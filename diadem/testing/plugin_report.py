@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from diadem.model.display import Display
+
 
 @dataclass(frozen=True, slots=True)
-class PluginFinding:
+class PluginFinding(Display):
     """One thing that a plugin's author should know.
 
     Attributes
@@ -42,7 +44,7 @@ class PluginFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class PluginReport:
+class PluginReport(Display):
     """All findings about a plugin.
 
     Attributes

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from diadem.errors import DiademError, UsageError
+from diadem.errors import DiademError, UsageError, line_of
 from diadem.store.base import Store
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def refuses(
     except kind as error:
         return error
     except Exception as error:
-        raise Broken(f"{what}: {type(error).__name__} was raised, not {wanted}: {error}") from error
+        raise Broken(f"{what}: {type(error).__name__} was raised, not {wanted}: {line_of(error)}") from error
     raise Broken(f"{what}: nothing was raised; it should be {wanted}")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.model.display import Display
 from diadem.testing import store_checks, store_package_checks
 from diadem.testing.faulty_store import FaultyStore
 from diadem.testing.store_checks import Broken, Check, MakeStore, failed
@@ -42,7 +43,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFinding:
+class StoreFinding(Display):
     """A promise that a store does not keep.
 
     Attributes
@@ -69,7 +70,7 @@ class StoreFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreReport:
+class StoreReport(Display):
     """What the kit found.
 
     Attributes

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from diadem.errors import line_of
 from diadem.extract import sandbox
 from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
@@ -87,7 +88,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
             with contextlib.redirect_stdout(sys.stderr):
                 _read(job, answer)
         except Exception as error:  # the plugin's own
-            answer["error"] = f"{type(error).__name__}: {error}"
+            answer["error"] = f"{type(error).__name__}: {line_of(error)}"
         gc.collect()
     answer["noted"] = sorted(set(noted))
     answer["unclosed"] = sorted({str(item.message) for item in warned if _is_of(str(item.message), places)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.carriers import NAME, VIA
+from diadem.model.display import DisplayRows, FixedRows
 from diadem.model.transfers import MOVING
 from diadem.node.config import CarrierSettings, NodeSettings
 from diadem.node.context import Context
@@ -16,7 +17,7 @@ from diadem.transfer.relay.carriers import connected
 
 
 @dataclass(frozen=True, slots=True)
-class CarrierVerbs:
+class CarrierVerbs(DisplayRows):
     """What takes sealed packages to peers and from them: `node.peers.carriers`.
 
     Parameters
@@ -24,6 +25,8 @@ class CarrierVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "carriers"
 
     context: Context
 
@@ -34,7 +37,7 @@ class CarrierVerbs:
     def ls(self) -> Sequence[CarrierSettings]:
         """Each carrier, in the order in which they were added."""
         self.context.reread_settings()
-        return tuple(self.context.settings.carriers)
+        return FixedRows(self.context.settings.carriers)
 
     def add(self, name: str, url: str, *, peers: Sequence[str] = ()) -> CarrierSettings:
         """Add a carrier, or change one of this name. The other node has to add it under the same name.

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import NotFound
+from diadem.model.display import Rows
 from diadem.model.plain_text import quoted
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
@@ -110,7 +112,7 @@ class NetworkVerbs:
         from diadem.transfer.desks import desk_of
 
         ask_peers(desk_of(self.context))
-        return self.transfers.inbox()
+        return Rows(self.transfers.inbox())
 
     def accept(
         self,
@@ -119,7 +121,7 @@ class NetworkVerbs:
         store: str | None = None,
         wait: bool = True,
         max_rate: float | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Transfer:
         """Accept an offer, and fetch the package: every byte is proven before it lands in a store.
 
@@ -165,7 +167,7 @@ class NetworkVerbs:
         expires: timedelta = timedelta(days=60),
         comment: str = "",
         dry_run: bool = False,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> Exported:
         """Put a package on a disk for a person at another node: offered as by `send`, sealed for their node alone.
 
@@ -218,7 +220,7 @@ class NetworkVerbs:
         )
 
     def import_(
-        self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = silent
+        self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = progress_bar
     ) -> Imported:
         """Accept what lies on a disk, as `accept` does, and land it; or take in packages as they are: all is proven.
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError, line_of
 from diadem.model.canonical import encode
+from diadem.model.display import Display, DisplayRows, FixedRows
 from diadem.model.peers import Contact, Peer, PeerState, Unproven
 from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
@@ -40,7 +41,7 @@ JOIN_PATH = "peer/join"
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class Refreshed(Display):
     """What became of asking a peer for its newest card and note.
 
     Attributes
@@ -60,7 +61,7 @@ class Refreshed:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerVerbs:
+class PeerVerbs(DisplayRows):
     """The other nodes that this one knows: `node.peers`.
 
     Parameters
@@ -73,6 +74,8 @@ class PeerVerbs:
         Seconds that a person waits for the answer of a node that is reached through a hub.
     """
 
+    _display_name = "peers"
+
     context: Context
     connect: Connect = dial
     patience: float = 20.0
@@ -83,7 +86,7 @@ class PeerVerbs:
 
     def ls(self) -> Sequence[Peer]:
         """Each peer, by name."""
-        return self._book.ls()
+        return FixedRows(self._book.ls())
 
     def get(self, name: str) -> Peer:
         """The peer that this node calls so.
@@ -207,7 +210,7 @@ class PeerVerbs:
         try:
             return Refreshed(self._introduced(peer))
         except DiademError as error:
-            return Refreshed(self._book.get(peer.id), str(error))
+            return Refreshed(self._book.get(peer.id), line_of(error))
 
     def _introduced(self, peer: Peer) -> Peer:
         hubs, note = common_hubs(self.context, peer), peer.note

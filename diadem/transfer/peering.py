@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from diadem.errors import DocumentError, Refused, UsageError
+from diadem.model.display import Display
 from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.tickets import FOR_PEER, Ticket, hash_token
 from diadem.model.times import time_text
@@ -341,7 +342,7 @@ def _welcomed(
 
 
 @dataclass(frozen=True, slots=True)
-class PeerView:
+class PeerView(Display):
     """How this node sees a peer, and what it shows of itself.
 
     Attributes

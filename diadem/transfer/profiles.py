@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
+from diadem.model.display import Display
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
 from diadem.node.keys import PASSPHRASE_VARIABLE, AskPassphrase
@@ -33,7 +34,7 @@ LOGIN_PATH: Final = "peer/login"
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Display):
     """One user of one node, on this account.
 
     Attributes

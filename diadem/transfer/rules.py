@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.display import DisplayRows, FixedRows
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import Rule, Transfer
@@ -17,7 +18,7 @@ from diadem.node.custody.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class RuleVerbs:
+class RuleVerbs(DisplayRows):
     """The rules of a node: `node.rules`.
 
     Parameters
@@ -25,6 +26,8 @@ class RuleVerbs:
     context : Context
         The node.
     """
+
+    _display_name = "rules"
 
     context: Context
 
@@ -64,7 +67,7 @@ class RuleVerbs:
 
     def ls(self) -> Sequence[Rule]:
         """Each rule that holds, oldest first."""
-        return rules(self.context)
+        return FixedRows(rules(self.context))
 
     def rm(self, rule: str) -> Rule:
         """Remove a rule of yours; what was accepted by it stays accepted.

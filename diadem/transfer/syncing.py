@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound
+from diadem.model.display import Display
 from diadem.model.peers import Peer, PeerState
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
@@ -30,7 +31,7 @@ _PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
+class Synced(Display):
     """What one round did.
 
     Attributes

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
-from diadem.model.ports import Listener, silent
+from diadem.model.display import Display, DisplayRows, Rows
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferDetails:
+class TransferDetails(Display):
     """A transfer with its steps.
 
     Attributes
@@ -57,7 +59,7 @@ class TransferDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferVerbs:
+class TransferVerbs(DisplayRows):
     """The transfers of a node: `node.transfers`.
 
     Parameters
@@ -65,6 +67,8 @@ class TransferVerbs:
     desk : Desk
         Of the node.
     """
+
+    _display_name = "transfers"
 
     desk: Desk
 
@@ -84,11 +88,11 @@ class TransferVerbs:
         """
         found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
         who = self.desk.context.address
-        return [
+        return Rows(
             transfer
             for transfer in found
             if (everything or who in (transfer.sender, transfer.recipient)) and (over or transfer.state not in OVER)
-        ]
+        )
 
     def show(self, transfer: str) -> TransferDetails:
         """A transfer with all its steps. Raises `NotFound`."""
@@ -116,7 +120,7 @@ class TransferVerbs:
         previews = [Preview(str(item["name"]), str(item["png"])) for item in about.get("previews", ())]
         return Offer(transfer, about.get("record", {}), previews)
 
-    def sync(self, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
+    def sync(self, *, max_rate: float | None = None, listener: Listener = progress_bar) -> Synced:
         """One round of all that is due: messages out and in, bytes out and in; for a node that does not serve.
 
         Parameters
@@ -155,7 +159,7 @@ class TransferVerbs:
         *,
         anew: bool = False,
         max_rate: float | None = None,
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> list[Transfer]:
         """Go on with a transfer, or with all that stopped; asks only for what is missing.
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diadem.archive.plain import signal_text
 from diadem.extract.assertions import Statement, Value, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, kind_of
 from diadem.extract.extraction import fault_text
+from diadem.model.quantities import signal_text
 from diadem.terms.units import to_si
 
 BY = {"plugin": "p", "version": "1", "reader": "r"}

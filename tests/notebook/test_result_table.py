@@ -43,7 +43,7 @@ def require_harmless(page: str) -> Seen:
     """No element, attribute or address that would run or fetch something."""
     seen = Seen(page)
     assert set(seen.tags) <= ALLOWED
-    assert {name for name, _ in seen.attributes} <= {"class", "style", "title", "alt", "src", "colspan"}
+    assert {name for name, _ in seen.attributes} <= {"class", "style", "title", "alt", "src", "colspan", "tabindex"}
     for name, value in seen.attributes:
         if name == "src":
             assert re.fullmatch(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+", value or "")

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.model.display import Display
 from diadem.model.plain_text import count_text
 from diadem.node.catalogue.results import pandas_module
 
 
 @dataclass(frozen=True, slots=True)
-class FacetValue:
+class FacetValue(Display):
     """One value, and how many of the packages found have it.
 
     Attributes
@@ -37,7 +38,7 @@ class FacetValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Facet:
+class Facet(Display):
     """The values of one field, the most frequent first.
 
     Attributes
@@ -51,6 +52,14 @@ class Facet:
     of_datasets : bool
         Whether the datasets of one package may differ in it.
     """
+
+    _display_keys = (
+        "values: text packages datasets term",
+        "more",
+    )
+
+    def _display_title(self) -> str:
+        return self.name
 
     name: str
     values: tuple[FacetValue, ...]
@@ -68,7 +77,7 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
-class Facets:
+class Facets(Display):
     """What the packages found by a search have in common, counted by field.
 
     Attributes
@@ -82,6 +91,12 @@ class Facets:
     exact : bool
         Whether all packages that match were counted.
     """
+
+    def _display_title(self) -> str:
+        return f"{self.said}{f' for {self.query}' if self.query.strip() else ''}"
+
+    def _display_document(self) -> dict[str, Any]:
+        return {facet.name: [f"{value.text} {value.packages:,}" for value in facet.values] for facet in self.facets}
 
     query: str
     facets: tuple[Facet, ...]

@@ -12,10 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from diadem.archive.scan_sheets import harmless
-from diadem.errors import NotFound, UsageError
+from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.display import Display, data_addresses
+from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from diadem.archive.package import Package
     from diadem.model.record import Dataset
 
@@ -24,7 +28,7 @@ Day = date
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetRow:
+class DatasetRow(Display):
     """One dataset: its id in the record, and the path of its primary file relative to `data/`."""
 
     id: str
@@ -42,6 +46,10 @@ class DatasetRow:
         """Load it as HyperSpy signal; see `diadem.Package.load`."""
         return self.dataset.load(**options)
 
+    def local(self, **options: Any) -> Path:
+        """It as a path on this machine, proven; see `diadem.Package.local`."""
+        return self.dataset.local(**options)
+
     def picture(self, *arguments: Any, **options: Any) -> Any:
         """Draw it; see `diadem.Package.picture`."""
         return self.dataset.picture(*arguments, **options)
@@ -56,7 +64,7 @@ Value = float | str
 
 
 @dataclass(frozen=True, slots=True)
-class StatedDataset:
+class StatedDataset(Display):
     """A dataset that matches, and what it states.
 
     Attributes
@@ -103,7 +111,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PackageRow:
+class PackageRow(Display):
     """One package as the catalogue knows it.
 
     Attributes
@@ -150,6 +158,21 @@ class PackageRow:
         Doubts about what it was made from, in words.
     """
 
+    _display_keys = (
+        "id",
+        "date",
+        "title",
+        "instrument",
+        "sample",
+        "operator",
+        "datasets",
+        "bytes",
+        "stores",
+        "quality",
+        "warnings",
+        "next",
+    )
+
     id: str
     payload_id: str
     title: str
@@ -176,6 +199,21 @@ class PackageRow:
     warnings: tuple[str, ...] = ()
     until: Day | None = None
     opener: Callable[[str], Package] | None = field(default=None, repr=False, compare=False)
+
+    def _display_title(self) -> str:
+        return self.title
+
+    def _display_document(self) -> Mapping[str, Any]:
+        return self.to_dict() | {"next": ".load()  .picture()  .local()  .package"}
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        if self.opener is None:
+            return {}
+        try:
+            drawn = self.package.previews()
+        except (DiademError, OSError):  # a copy that is damaged or away has no picture
+            return {}
+        return data_addresses((one.path.rpartition("/")[2], drawn[one.id]) for one in self.matched if one.id in drawn)
 
     def __repr__(self) -> str:
         """Id, days, title and size in short; `to_dict` has everything."""
@@ -219,6 +257,10 @@ class PackageRow:
         """Load the first dataset that matches as HyperSpy signal; see `diadem.Package.load`."""
         return self.dataset.load(**options)
 
+    def local(self, **options: Any) -> Path:
+        """The first dataset that matches as a path on this machine, proven; see `diadem.Package.local`."""
+        return self.dataset.local(**options)
+
     def picture(self, *arguments: Any, **options: Any) -> Any:
         """Draw the first dataset that matches; see `diadem.Package.picture`."""
         return self.dataset.picture(*arguments, **options)
@@ -255,7 +297,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class WiderSearch:
+class WiderSearch(Display):
     """A search without one term of another that has found nothing.
 
     Attributes
@@ -279,7 +321,7 @@ class WiderSearch:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
+class SearchResult(Display):
     """What a search has found, newest first; packages of one day by id.
 
     Attributes
@@ -303,6 +345,17 @@ class SearchResult:
     source : Source or None
         The node that was asked.
     """
+
+    _display_keys = (
+        "query",
+        "hint",
+        "names",
+        "rows: id date title instrument sample operator matching copies",
+        "wider: left_out total",
+    )
+
+    def _display_title(self) -> str:
+        return f"{'' if self.exact else 'at least '}{count_text(self.total, 'package')}"
 
     query: str
     rows: tuple[PackageRow, ...]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from diadem.model.display import Display
 from diadem.model.ids import PREFIX
 from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions
@@ -33,7 +34,7 @@ _packages = tables.packages.c
 
 
 @dataclass(frozen=True, slots=True)
-class SampleDataset:
+class SampleDataset(Display):
     """A dataset that names a sample.
 
     Attributes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from diadem.model.display import Display
 from diadem.model.statements import Statement
 from diadem.trust.envelope import Envelope
 from diadem.trust.tree import leaf_hash
@@ -27,7 +28,7 @@ def position_of(place: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Display):
     """One statement of the log.
 
     Attributes

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from diadem.model.display import Display
+
 
 class Verdict(StrEnum):
     """What a step is worth, from best to worst."""
@@ -23,7 +25,7 @@ _ACTS = ("grant", "offer", "acceptance", "permit", "receipt", "relay", "closure"
 
 
 @dataclass(frozen=True, slots=True)
-class CustodyStep:
+class CustodyStep(Display):
     """One step of a chain.
 
     Attributes
@@ -76,7 +78,7 @@ class CustodyStep:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeSeen:
+class NodeSeen(Display):
     """A node whose log was read.
 
     Attributes
@@ -99,7 +101,7 @@ class NodeSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class CustodyReport:
+class CustodyReport(Display):
     """The outcome of a check of custody.
 
     Attributes
@@ -115,6 +117,14 @@ class CustodyReport:
     warnings : tuple of str
         Doubts about the data, and about those from which they were made, as far as a node knows of them.
     """
+
+    _display_keys = (
+        "verdict",
+        "counts",
+        "warnings",
+        "steps: verdict sentence reason",
+        "nodes: name id pinned",
+    )
 
     subjects: tuple[str, ...]
     nodes: tuple[NodeSeen, ...]

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from diadem.errors import Refused
+from diadem.model.display import Display
 from diadem.model.times import read_time, time_text
 from diadem.node.peers.book import PeerBook
 from diadem.node.peers.joins import Join, end_joins, find_join, keep_join
@@ -25,7 +26,7 @@ _REFUSED: Final = "UPDATE tickets SET refused_by = ?, refused_name = ?, refused_
 
 
 @dataclass(frozen=True, slots=True)
-class GivenTicket:
+class GivenTicket(Display):
     """A ticket that was given out.
 
     Attributes

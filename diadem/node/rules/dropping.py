@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, READING_PROOFS, PackageState, ReplicaState, StoreState
 from diadem.model.times import time_text
@@ -21,7 +22,7 @@ FRESH: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class FreshProof:
+class FreshProof(Display):
     """A copy that was read just now.
 
     Attributes
@@ -50,7 +51,7 @@ class FreshProof:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Display):
     """Whether a copy or a package may go.
 
     Attributes

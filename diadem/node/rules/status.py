@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.report import Severity
 from diadem.model.times import time_text
 
@@ -17,7 +18,7 @@ LISTED_ACTIONS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class RuleFinding:
+class RuleFinding(Display):
     """One way in which a rule does not hold.
 
     Attributes
@@ -64,7 +65,7 @@ class RuleFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class Action(Display):
     """One thing that can be done now.
 
     Attributes
@@ -111,7 +112,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Step(Display):
     """One command for a person to run, and what it will do.
 
     Attributes
@@ -131,7 +132,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleLine:
+class RuleLine(Display):
     """One rule and how it stands.
 
     Attributes
@@ -171,7 +172,7 @@ class RuleLine:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreTotals:
+class StoreTotals(Display):
     """One store and what lies in it.
 
     Attributes
@@ -224,7 +225,7 @@ class StoreTotals:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Display):
     """The archive in figures.
 
     Attributes
@@ -253,7 +254,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Display):
     """How an archive stands to its policy.
 
     Attributes
@@ -275,6 +276,23 @@ class Status:
     steps : sequence of Step
         The same for a person: few commands, in their order.
     """
+
+    _display_keys = (
+        "time",
+        "totals",
+        "rules: mark title text",
+        "steps: command reason",
+        "stores: name kind place reachable free packages proven_since damaged missing",
+    )
+
+    def _display_title(self) -> str:
+        marks = [line.mark for line in self.rules]
+        told = [(marks.count("broken"), "broken"), (marks.count("warning"), "warning")]
+        return f"{self.node}: " + (", ".join(f"{n:,} {word}" for n, word in told if n) or "every rule holds")
+
+    def _display_document(self) -> dict[str, Any]:
+        document = self.to_dict()
+        return document | {"rules": [line for line in document["rules"] if line["shown"]]}
 
     node: str
     time: datetime

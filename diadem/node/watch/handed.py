@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
 from diadem.node.archived import Archived, Wishes
@@ -32,7 +33,7 @@ _AGAIN = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(Display):
     """What became of one hand-in in one look.
 
     Attributes

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from diadem.archive.plan import text_of
 from diadem.errors import DiademError
+from diadem.model.display import Display
 from diadem.model.times import read_time
 from diadem.node.looks import Look
 from diadem.store.whole import write_whole
@@ -40,7 +41,7 @@ _RARELY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Note(Display):
     """What is known of one session of a watched folder.
 
     Attributes

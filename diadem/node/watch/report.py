@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.archive.plan import text_of
+from diadem.model.display import Display
 from diadem.node.config import WatchSettings
 from diadem.node.watch.memory import Memory, Note
 from diadem.node.watch.plan import WatchPlan
@@ -19,7 +20,7 @@ COUNTED = ("archived", "left")
 
 
 @dataclass(frozen=True, slots=True)
-class SessionReport:
+class SessionReport(Display):
     """One session that is not archived: name, state, why in words, files, bytes."""
 
     name: str
@@ -34,7 +35,7 @@ class SessionReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FolderReport:
+class FolderReport(Display):
     """One watched folder.
 
     Attributes
@@ -52,6 +53,16 @@ class FolderReport:
     aside : mapping of str to str
         What is not looked at, and why.
     """
+
+    _display_keys = (
+        "folder",
+        "state",
+        "words",
+        "archived",
+        "left",
+        "store",
+        "sessions: name state words",
+    )
 
     settings: WatchSettings
     state: str
@@ -76,7 +87,7 @@ class FolderReport:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchReport:
+class WatchReport(Display):
     """All that is watched for a node.
 
     Attributes

@@ -9,11 +9,12 @@ from typing import Any
 
 from diadem.archive.plan import text_of
 from diadem.errors import DiademError, machine_error
+from diadem.model.display import Display
 from diadem.node.archived import Archived
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Display):
     """What became of a session, or of a whole watched folder, in one look.
 
     Attributes

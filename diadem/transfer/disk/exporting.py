@@ -15,6 +15,7 @@ from typing import Any, Final
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model import canonical
 from diadem.model.carriers import ObjectName
+from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer
@@ -39,7 +40,7 @@ POST: Final = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Display):
     """A disk that was written, or would be.
 
     Attributes

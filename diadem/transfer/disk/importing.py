@@ -9,6 +9,7 @@ from typing import Any
 
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model import canonical
+from diadem.model.display import Display
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.transfers import IN, MOVING, State, Transfer
@@ -31,7 +32,7 @@ from diadem.trust.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Display):
     """What became of a disk.
 
     Attributes

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from diadem.model.display import Display
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
@@ -79,7 +80,7 @@ class RelaySeen:
 
 
 @dataclass(frozen=True, slots=True)
-class HubSeen:
+class HubSeen(Display):
     """A hub, as its operator sees it.
 
     Attributes

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
+from diadem.model.display import Display
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.node.assessing import ID, Assessments, Judgement
 from diadem.node.catalogue.results import Named, PackageRow, SearchResult, id_of
 from diadem.serialization.record_json import MAX_BYTES, read_record
@@ -81,7 +83,7 @@ class NotFromHere(Refused, AttributeError):
     code = "not-from-here"
 
 
-class RemoteNode:
+class RemoteNode(Display):
     """A node that is asked over the network. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
 
     Parameters
@@ -110,6 +112,12 @@ class RemoteNode:
         self._client, self._profile = client, profile
         self._signer = Signer(key, profile.address, profile.node)
         self._readers, self._extractor = tuple(readers), extractor
+
+    def _display_document(self) -> Mapping[str, Any]:
+        return {"url": self.url, "user": self.user, "next": "node.search('…'), node.get(id)"}
+
+    def _display_title(self) -> str:
+        return self.name
 
     def __repr__(self) -> str:
         """Name and place in short."""
@@ -189,9 +197,7 @@ class RemoteNode:
 
     def previews(self, package: str | Named) -> Mapping[str, bytes]:
         """The small pictures of a package's datasets, proven here; see `diadem.Node.previews`."""
-        from diadem.node.thumbnails import previews_of
-
-        return previews_of(self.get(package))
+        return self.get(package).previews()
 
     def _opened(self, found: PackageId, facts: PackageFacts) -> RemotePackage:
         try:
@@ -233,7 +239,7 @@ class RemoteNode:
         *,
         chain: bool = True,
         only: Sequence[str] | str = (),
-        listener: Listener = silent,
+        listener: Listener = progress_bar,
     ) -> RestoredSession:
         """Give a session back, as far as we may read it; see `diadem.Node.restore`."""
         found = self._whole(id_of(package))

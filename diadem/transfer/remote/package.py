@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from diadem.archive.package import Package
 from diadem.errors import UsageError
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener
+from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
 from diadem.node.chains import ArchivedPackage
 
@@ -13,7 +14,7 @@ class RemotePackage(Package):
     """A package on another node; see `diadem.Package`."""
 
     def verify(
-        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
+        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
         """Read all of it and prove it; see `diadem.verify`. There is no quick look: sizes would be the node's word."""
         if level is not None and Level(level) is Level.QUICK:

@@ -66,7 +66,7 @@ def test_who_is_not_let_in_and_what_is_not_there(postgres_server: PostgresServer
             Catalogue.open(postgres_server.url().replace("diadem@", "nobody@"), create=create)
         with pytest.raises(NotFound, match="no such database"):
             Catalogue.open(postgres_server.url().replace("/postgres?", "/nowhere?"), create=create)
-    with pytest.raises(NotFound, match="diadem reindex"):
+    with pytest.raises(NotFound, match=r"node\.reindex"):
         Catalogue.open(postgres_server.url())
 
 
@@ -128,7 +128,7 @@ def test_what_is_damaged_is_set_aside(on_server: Catalogue) -> None:
     on_server.add_package(entry())
     with on_server._writing() as connection:
         connection.exec_driver_sql("DROP TABLE phrases CASCADE")
-    with pytest.raises(NotFound, match="diadem reindex"):
+    with pytest.raises(NotFound, match=r"node\.reindex"):
         on_server.search("one")
     for _ in range(2):
         Catalogue.set_aside(on_server.address)

@@ -324,5 +324,5 @@ def test_the_longest_and_deepest_questions_are_answered(catalogue: Catalogue) ->
 
 
 def test_a_missing_catalogue(new_address: Callable[[], str]) -> None:
-    with pytest.raises(FileNotFoundError, match="diadem reindex"):
+    with pytest.raises(FileNotFoundError, match=r"node\.reindex"):
         Catalogue.open(new_address())
