@@ -120,6 +120,14 @@ def arrays(
     return read
 
 
+def stored_arrays(source: LoadSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
+    """The arrays of a dataset's signals as they stay in its files, each signal's at its place in the file."""
+    with PackageFiles(source, offer, True, verify, None) as files:
+        found = [one.get("data") for one in _read(files, offer, source, None)]
+        files.keep()
+    return found
+
+
 def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
     """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
 
@@ -130,8 +138,7 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: 
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            signals = enumerate(_signals(files, offer, fields))
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
+            return [_dictionary(one, files, source, n) for n, one in enumerate(_signals(files, offer, fields))]
         except ReaderError as error:
             error.where = error.where or source.entry
             raise
@@ -155,9 +162,10 @@ def _is_undecodable(issue: Mapping[str, Any]) -> bool:
     return issue.get("code") == "reader-missing"
 
 
-def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
+def _dictionary(signal: Signal, files: PackageFiles, source: LoadSource, number: int) -> Dictionary:
     """One signal, with all that its reader says of it besides."""
-    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=CHUNK_BYTES))
+    name, find = f"{source.package} {number}", source.array_again(number, files.verify)
+    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=CHUNK_BYTES, find=find))
     if signal.reader is None:
         return made
     try:
@@ -209,7 +217,7 @@ class PackageFiles(Files):
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
         super().__init__(source.entry, (source.path, *source.sidecars))
-        self.lazy = lazy
+        self.lazy, self.verify = lazy, verify
         self._source = source
         self._offer = offer
         self._trial = trial

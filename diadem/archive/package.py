@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.record import Dataset, Record
+from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
@@ -38,10 +39,11 @@ TAG_LIMIT = 1 << 20
 _CONSISTENT: set[str] = set()
 
 
-class Package:
+class Package(Reopenable):
     """A sealed package: payload and record, with every byte provable.
 
-    Made by `diadem.open` and `diadem.pack`.
+    Made by `diadem.open` and `diadem.pack`. Sent to another process it is opened there, at the same address, and must
+    have the same id.
 
     Parameters
     ----------
@@ -83,6 +85,8 @@ class Package:
         #: Who can correct its record, and who knows of doubts about its data: the same.
         self.amended_by: Callable[[Record], Record] | None = None
         self.warned_by: Callable[[str], Sequence[Caution]] | None = None
+        #: Opens its bytes in another process, without the node that it comes from.
+        self.bare: Callable[[], Package] | None = None
         if proven:
             _CONSISTENT.add(self.id)
 
@@ -264,7 +268,9 @@ class Package:
         size = self.manifest.leaf_size
         start = entry.first_leaf * DIGEST_SIZE
         leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
-        return VerifiedFile(self._bundle.open(entry.path), entry, leaves, size)
+        opened = VerifiedFile(self._bundle.open(entry.path), entry, leaves, size)
+        opened.again = None if self.bare is None else partial(_file_again, self.bare, entry.path)
+        return opened
 
     def verify(
         self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
@@ -433,6 +439,12 @@ class Package:
         from diadem.archive.reextracting import reextract
 
         return reextract(self, listener)
+
+
+def _file_again(again: Callable[[], Package], path: str) -> VerifiedFile:
+    """A file of a package that another process had opened, from its beginning."""
+    package = again()
+    return package.open_derived(path) if path in DERIVED_PATHS else package.open(path)
 
 
 def _usual_level(package_id: str) -> Level:

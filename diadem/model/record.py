@@ -56,10 +56,6 @@ class Dataset:
         what = shapes[0] if len(shapes) == 1 else f"{len(shapes)} signals"
         return f"<Dataset {self.id} {self.path}: {what}, {len(self.document.get('fields', {}))} fields>"
 
-    def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
-        """Without the package: it has files open."""
-        return Dataset, (self.document, self.known, self.source)
-
     @property
     def id(self) -> str:
         """``d1``, ``d2`` …, unique in the record."""
@@ -307,10 +303,6 @@ class Datasets(Sequence[Dataset]):
             return bool(self.find(wanted))
         except NotFound:
             return False
-
-    def __reduce__(self) -> tuple[type[Datasets], tuple[Sequence[Dataset]]]:
-        """Without the package: it has files open."""
-        return Datasets, (self._datasets,)
 
     def _ipython_key_completions_(self) -> list[str]:
         return [dataset.path for dataset in self]

@@ -80,6 +80,8 @@ class NodeTools:
         What extraction depends on, with versions: workers must have the same.
     transports : sequence of CarrierOffer
         Who can connect to carriers.
+    addressed : callable, optional
+        Lets other processes find a package again.
     """
 
     readers: Sequence[ReaderOffer]
@@ -91,6 +93,7 @@ class NodeTools:
     work: Callable[[Task], Answer] | None = None
     identity: str = ""
     transports: Sequence[CarrierOffer] = ()
+    addressed: Callable[..., Package] | None = None
 
 
 Gather = Callable[[], NodeTools]
