@@ -70,7 +70,7 @@ def load(
     Returns
     -------
     HyperSpy signal or list of them
-        ``metadata.General.diadem`` says from which package and path it comes, and what was proven.
+        ``metadata.General.diadem`` says from which package, dataset and path it comes, and what was proven.
 
     Raises
     ------
@@ -88,6 +88,7 @@ def load(
     with PackageFiles(source, offer, lazy, verify, trial) as files:
         read = _read(files, offer, source, dataset)
         origin = {"package": str(source.package), "path": source.entry, "verify": files.proof, "reader": offer.name}
+        origin |= {"dataset": dataset.id} if dataset is not None else {}
         try:
             found = choose(build(read, lazy, origin, dataset), signal, source.entry)
         except DiademError:

@@ -25,6 +25,7 @@ from diadem.store.bundle import LocalBundle
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
+    from diadem.archive.filesystem import PackageFileSystem
     from diadem.archive.outcome import Outcome
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
@@ -234,6 +235,16 @@ class Package(Reopenable):
         near = difflib.get_close_matches(path, [entry.name for entry in self.files], 3, 0.5)
         return f"Did you mean {', '.join(near)}?" if near else "See .files for what it holds."
 
+    @property
+    def fs(self) -> PackageFileSystem:
+        """Its files as a file system of fsspec, every byte proven: for zarr, xarray, pandas, h5py, tifffile, Dask.
+
+        >>> zarr.open(package.fs.get_mapper("map.zarr"))  # doctest: +SKIP
+        """
+        from diadem.archive.filesystem import PackageFileSystem
+
+        return PackageFileSystem(self)
+
     def open(self, path: str) -> VerifiedFile:
         """Open a file for reading; every leaf is proven before its bytes are returned.
 
@@ -323,6 +334,7 @@ class Package(Reopenable):
         Returns
         -------
         hyperspy signal or list of them
+            ``metadata.General.diadem`` names the package, the dataset (its id in the record) and the file, ``path``.
             Their `metadata` says what the record says, in HyperSpy's units (keV, mm, nA, mrad, s, degrees); what the
             reader had otherwise is listed in ``metadata.General.diadem.replaced``. `original_metadata` is the reader's.
 

@@ -31,7 +31,7 @@ def build(
     lazy : bool
         Whether the signals are lazy.
     origin : mapping of str to str
-        Becomes ``metadata.General.diadem``: package, path, verify, reader.
+        Becomes ``metadata.General.diadem``: package, path, verify, reader, dataset.
     dataset : Dataset, optional
         What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
         replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``, and

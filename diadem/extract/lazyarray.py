@@ -223,9 +223,7 @@ def _described(array: Any) -> str:
     return f"{' × '.join(map(str, array.shape))} {array.dtype}"
 
 
-def as_dask(
-    array: Any, chunks: Any, token: str, find: Callable[[], Any] | None = None
-) -> Any:
+def as_dask(array: Any, chunks: Any, token: str, find: Callable[[], Any] | None = None) -> Any:
     """A Dask array of the elements of another array, one read task a chunk, without a lock; see `StoredArray`."""
     from dask.array import from_array
 

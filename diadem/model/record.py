@@ -42,7 +42,7 @@ class Dataset:
     source : VendorSource or None
         Where the vendor's blocks are kept.
     holder : Holder or None
-        The package of which it is; None for what was read without one.
+        The package of which it is, with which it goes to other processes; None for what was read without one.
     """
 
     document: Mapping[str, Any]
