@@ -37,12 +37,14 @@ NODE_VARIABLE = "DIADEM_NODE"
 class Node(_Node, NetworkVerbs):
     __doc__ = _Node.__doc__
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
+    @property
+    def again(self) -> Callable[[], Node]:  # type: ignore[override]  # stores are added later
+        """Opens the node in another process: in its folder, else by one of its stores."""
+        context = self.context
         # Of a store that is read from elsewhere the folder is a cache of this account alone.
         folder = None if isinstance(context, Attached) else str(context.folder)
         stores = {one.name: (one.url, context.stores.options(one.name)) for one in context.settings.stores}
-        self.again = partial(_node_again, context.settings.id, folder, context.user or None, stores)
+        return partial(_node_again, context.settings.id, folder, context.user or None, stores)
 
     #: What `recover` found; None for a node that was opened.
     recovered: RecoveredNode | None = None
@@ -311,7 +313,7 @@ def _node_again(
             if found.id == node:
                 return found
             found.close()
-    raise problems[0] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+    raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
 
 
 def check_new_node(

@@ -56,7 +56,7 @@ def open_again(package_id: str, copies: Sequence[Bundle], node: Callable[[], Any
     Raises
     ------
     NotFound, Unreachable, StoreError
-        No copy of it can be read from here: why the first cannot.
+        No copy of it can be read from here: why the last cannot.
     IntegrityError
         Another package, or a damaged one, is there now.
     """
@@ -80,7 +80,7 @@ def open_again(package_id: str, copies: Sequence[Bundle], node: Callable[[], Any
             continue
         package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
         return addressed(package, copies)
-    raise problems[0] if problems else Unreachable("no copy of it can be read from here", where=package_id)
+    raise problems[-1] if problems else Unreachable("no copy of it can be read from here", where=package_id)
 
 
 def sealed_at(path: StrPath) -> Package | None:

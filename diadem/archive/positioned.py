@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-
 #: Bytes in which lines are looked for at once.
 _BLOCK = 1 << 13
 

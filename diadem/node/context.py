@@ -32,6 +32,7 @@ from diadem.store.local_errors import store_error
 from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
 
 if TYPE_CHECKING:
+    from diadem.archive.package import Package
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
     from diadem.model.policy import Policy

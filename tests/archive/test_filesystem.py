@@ -175,7 +175,7 @@ def test_nothing_is_written(package: Package) -> None:
     ):
         with pytest.raises(Refused, match="never changes"):
             write()
-    with pytest.raises(NotFound, match="Did you mean map.csv"):
+    with pytest.raises(NotFound, match=r"Did you mean map\.csv"):
         fs.open("map.cvs")
     assert package.verify().ok
 
