@@ -22,7 +22,7 @@ from diadem.store.local_errors import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
-    from diadem.node.context import Context, NodeTools
+    from diadem.node.context import NodeTools
     from diadem.node.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
