@@ -92,7 +92,8 @@ class DiademFileSystem(ReadOnlyFileSystem):
 
     def _ids(self, place: str) -> list[str]:
         """Ids of all packages of a node."""
-        node, found = self._opened(place), []
+        node = self._opened(place)
+        found: list[str] = []
         while len(rows := node.search("", limit=_PAGE, offset=len(found)).rows) > 0:
             found += [row.id.removeprefix("diadem:") for row in rows]
         return found

@@ -63,7 +63,7 @@ def build(
     return signals
 
 
-def _let_be_pickled(kind: type) -> None:
+def _let_be_pickled(kind: Any) -> None:
     """Let signals of a class, and of those below it, be pickled: HyperSpy leaves generators in them."""
     for one in kind.__subclasses__():
         _let_be_pickled(one)

@@ -46,6 +46,13 @@ def package(session: Path, tmp_path: Path) -> Package:
     return diadem.pack(session, tmp_path / "store")
 
 
+def dask_array() -> Any:
+    """Dask's arrays, whose functions have no types."""
+    import dask.array
+
+    return dask.array
+
+
 def by_zarr(package: Package) -> Any:
     """The chunks are files of their own."""
     import zarr
@@ -55,11 +62,9 @@ def by_zarr(package: Package) -> Any:
 
 def by_dask(package: Package) -> Any:
     """Dask opens the address, as its workers would."""
-    import dask.array
-
     node = package.fs.unstrip_protocol("map.zarr")
     assert node == f"diadem://{package.id.hex}/map.zarr"
-    return dask.array.from_zarr(package.fs.get_mapper("map.zarr")).compute()
+    return dask_array().from_zarr(package.fs.get_mapper("map.zarr")).compute()
 
 
 def by_xarray(package: Package) -> Any:
@@ -76,9 +81,7 @@ def by_xarray(package: Package) -> Any:
 def by_xarray_and_zarr(package: Package) -> Any:
     """A Zarr store that xarray opens lazily, on Dask."""
     xarray = pytest.importorskip("xarray", reason="xarray is not installed")
-    import dask.array
-
-    return xarray.DataArray(dask.array.from_zarr(package.fs.get_mapper("map.zarr"))).to_numpy()
+    return xarray.DataArray(dask_array().from_zarr(package.fs.get_mapper("map.zarr"))).to_numpy()
 
 
 def by_h5py(package: Package) -> Any:
@@ -164,7 +167,7 @@ def test_ranges(package: Package, session: Path) -> None:
 
 
 def test_nothing_is_written(package: Package) -> None:
-    fs = package.fs
+    fs: Any = package.fs
     for write in (
         lambda: fs.open("new.txt", "wb"),
         lambda: fs.pipe({"new.txt": b"x"}),
@@ -221,12 +224,11 @@ def test_addresses(node: diadem.Node, session: Path, tmp_path: Path) -> None:
 
 
 def test_pandas_and_dask_open_addresses(node: diadem.Node) -> None:
-    import dask.array
     import pandas
 
     id_ = node.search()[0].id.removeprefix("diadem:")
     assert np.array_equal(pandas.read_csv(f"diadem://{id_}/map.csv").to_numpy(), MAP)
-    assert np.array_equal(dask.array.from_zarr(f"diadem://{id_}/map.zarr").compute(), MAP)
+    assert np.array_equal(dask_array().from_zarr(f"diadem://{id_}/map.zarr").compute(), MAP)
 
 
 def test_a_node_of_another_name_is_not_taken_for_it(node: diadem.Node) -> None:

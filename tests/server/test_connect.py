@@ -594,6 +594,7 @@ def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
             signed(kind, words | {name: value})
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_package_of_another_computer_is_opened_again_by_who_logged_in(laptop: Laptop) -> None:
     package = laptop.archived("sent on")
     laptop.node.grant(package, to="bob")
