@@ -27,7 +27,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of each kind, all of the same array."""
     import pandas
     import tifffile
-    import zarr
+    import zarr  # type: ignore[import-untyped]
 
     folder = tmp_path_factory.mktemp("session")
     zarr.save_array(str(folder / "map.zarr"), MAP, chunks=(10, 10))
@@ -168,14 +168,15 @@ def test_ranges(package: Package, session: Path) -> None:
 
 def test_nothing_is_written(package: Package) -> None:
     fs: Any = package.fs
-    for write in (
+    writes: list[Callable[[], Any]] = [
         lambda: fs.open("new.txt", "wb"),
         lambda: fs.pipe({"new.txt": b"x"}),
         lambda: fs.mkdir("new"),
         lambda: fs.rm("map.csv"),
         lambda: fs.mv("map.csv", "other.csv"),
         lambda: fs.touch("map.csv"),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(Refused, match="never changes"):
             write()
     with pytest.raises(NotFound, match=r"Did you mean map\.csv"):

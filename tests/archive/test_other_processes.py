@@ -177,10 +177,11 @@ def test_another_package_in_its_place_is_refused(session: Path, tmp_path: Path) 
     (session / "more.txt").unlink()
     assert package.path is not None
     assert other.path is not None
-    shutil.move(package.path, tmp_path / "away")
+    place = package.path
+    (tmp_path / "store").rename(tmp_path / "away")
     with pytest.raises(diadem.NotFound):
         pickle.loads(sent)
-    shutil.copytree(other.path, package.path)
+    shutil.copytree(other.path, place)
     with pytest.raises(diadem.IntegrityError):
         pickle.loads(sent)
 
