@@ -76,7 +76,9 @@ def open_again(package_id: str, copies: Sequence[Bundle], node: Callable[[], Any
         try:
             manifest = read_manifest(bundle, expected_id=package_id)
         except DiademError as error:
-            problems.append(error)
+            gone = "://" not in bundle.url and not os.path.lexists(bundle.url)
+            absent = NotFound("the package is not there", where=bundle.url, next="Connect its store, or mount it.")
+            problems.append(absent if gone else error)
             continue
         package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
         return addressed(package, copies)
