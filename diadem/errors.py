@@ -182,7 +182,7 @@ class DigestMismatch(IntegrityError, OSError):
         self,
         message: str,
         *,
-        where: str,
+        where: str | None = None,  # given by all; an error that comes from another process gets it afterwards
         leaf: int | None = None,
         range: tuple[int, int] | None = None,  # noqa: A002
         next: str | None = None,  # noqa: A002

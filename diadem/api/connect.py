@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,4 +48,11 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     at_hand, contact = tools(), profile.contact
     urls = sorted(contact.urls, key=lambda one: one != given.rstrip("/"))
     client = PeerClient(urls, contact.tls, contact.node, key, name=contact.name)
-    return RemoteNode(client, profile, key, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+    return RemoteNode(
+        client,
+        profile,
+        key,
+        readers=tuple(at_hand.readers),
+        extractor=at_hand.extractor,
+        again=partial(connect, contact.urls[0], profile.address),
+    )

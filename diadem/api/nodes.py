@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from diadem.api.opening import addressed
 from diadem.api.scanning import scan
 from diadem.api.tools import tools
 from diadem.api.working import work
-from diadem.errors import NotFound, UsageError
+from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
+from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
 from diadem.store.local_errors import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
@@ -35,6 +37,15 @@ NODE_VARIABLE = "DIADEM_NODE"
 
 class Node(_Node, NetworkVerbs):
     __doc__ = _Node.__doc__
+
+    @property
+    def again(self) -> Callable[[], Node]:  # type: ignore[override]  # stores are added later
+        """Opens the node in another process: in its folder, else by one of its stores."""
+        context = self.context
+        # Of a store that is read from elsewhere the folder is a cache of this account alone.
+        folder = None if isinstance(context, Attached) else str(context.folder)
+        stores = {one.name: (one.url, context.stores.options(one.name)) for one in context.settings.stores}
+        return partial(_node_again, context.settings.id, folder, context.user or None, stores)
 
     #: What `recover` found; None for a node that was opened.
     recovered: RecoveredNode | None = None
@@ -287,6 +298,25 @@ class Node(_Node, NetworkVerbs):
         return cls(context)
 
 
+def _node_again(
+    node: str, folder: str | None, user: str | None, stores: Mapping[str, tuple[str, Mapping[str, Any] | None]]
+) -> Node:
+    """A node that another process had opened: in its folder, else by one of its stores, for reading."""
+    problems: list[DiademError] = []
+    options = {name: given for name, (_, given) in stores.items() if given}
+    for place in (folder, *(url for url, _ in stores.values())):
+        if place is not None:
+            try:
+                found = open_node(place, user, storage_options=options)
+            except DiademError as error:
+                problems.append(error)
+                continue
+            if found.id == node:
+                return found
+            found.close()
+    raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+
+
 def check_new_node(
     path: StrPath, *, name: str = "", user: str = "", store: str = "", recovery_file: StrPath | None = None
 ) -> bool:
@@ -343,6 +373,7 @@ def node_tools() -> NodeTools:
         judge=judge,
         checks=given.offers.of(CheckOffer),
         work=work,
+        addressed=addressed,
         identity=given.identity,
         transports=given.offers.of(CarrierOffer),
     )

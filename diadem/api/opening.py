@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diadem.api.places import StrPath, bundle_at, local_path
 from diadem.api.tools import tools
-from diadem.errors import NotFound, UsageError
+from diadem.errors import DiademError, NotFound, Unreachable, UsageError
 from diadem.model.ports import Bundle, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
@@ -39,7 +40,50 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     from diadem.archive.package import Package
 
     bundle, at_hand = bundle_at(url, storage_options), tools()
-    return Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+    package = Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+    return addressed(package, (bundle,))
+
+
+def addressed(package: Package, copies: Sequence[Bundle], node: Callable[[], Any] | None = None) -> Package:
+    """The package, which other processes find again: in one of its copies, or as its node gives it."""
+    package.bare = partial(open_again, package.id, tuple(copies))
+    package.again = package.bare if node is None else partial(open_again, package.id, tuple(copies), node)
+    return package
+
+
+def open_again(package_id: str, copies: Sequence[Bundle], node: Callable[[], Any] | None = None) -> Package:
+    """A package that another process had opened: as its node gives it, else from a copy that can be reached here.
+
+    Raises
+    ------
+    NotFound, Unreachable, StoreError
+        No copy of it can be read from here: why the last cannot.
+    IntegrityError
+        Another package, or a damaged one, is there now.
+    """
+    from diadem.archive.package import Package
+    from diadem.package.opening import read_manifest
+
+    problems: list[DiademError] = []
+    at_hand = tools()
+    if node is not None:
+        try:
+            opened: Package = node().get(package_id)
+        except DiademError as error:
+            problems.append(error)
+        else:
+            return opened
+    for bundle in copies:
+        try:
+            manifest = read_manifest(bundle, expected_id=package_id)
+        except DiademError as error:
+            gone = "://" not in bundle.url and not os.path.lexists(bundle.url)
+            absent = NotFound("the package is not there", where=bundle.url, next="Connect its store, or mount it.")
+            problems.append(absent if gone else error)
+            continue
+        package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+        return addressed(package, copies)
+    raise problems[-1] if problems else Unreachable("no copy of it can be read from here", where=package_id)
 
 
 def sealed_at(path: StrPath) -> Package | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from diadem.api.opening import addressed
 from diadem.api.places import StrPath, local_path
 from diadem.api.planning import planned_with
 from diadem.api.tools import tools
@@ -92,4 +93,4 @@ def pack(
     package = outcome.package
     package.outcome = outcome
     package.readers, package.extractor = tuple(at_hand.readers), at_hand.extractor
-    return package
+    return addressed(package, (package.bundle,))

@@ -30,6 +30,8 @@ _FORBIDDEN = frozenset(
     {"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "socket.connect", "subprocess.Popen"}
 )
 _SYSTEM = frozenset({os.devnull, "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo", "/proc/self/status"})
+#: What says how much memory this process has: others, as Dask's workers do, may look whenever objects are collected.
+_OF_PROCESS = ("stat", "statm", "status")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 #: Code may be imported from wherever Python finds it; what Numba has compiled is kept in the user's folders.
 _CODE, _COMPILED = (".py", ".pyc", ".pyd", ".so"), (".nbi", ".nbc")
@@ -122,7 +124,9 @@ def _is_scratch(place: str) -> bool:
 
 
 def _is_own(place: str) -> bool:
-    """Whether a file belongs to Python, its packages or the system's tables."""
+    """Whether a file belongs to Python, its packages or the system's tables, or tells of this process."""
+    if place in [f"/proc/{os.getpid()}/{name}" for name in _OF_PROCESS]:
+        return True
     if place.startswith(_own_places()) or place.endswith(_COMPILED):
         return True
     return place.endswith(_CODE) and place.startswith(tuple(_real(folder or ".") + os.sep for folder in sys.path))

@@ -71,7 +71,7 @@ def load(
     Returns
     -------
     HyperSpy signal or list of them
-        ``metadata.General.diadem`` says from which package and path it comes, and what was proven.
+        ``metadata.General.diadem`` says from which package, dataset and path it comes, and what was proven.
 
     Raises
     ------
@@ -89,6 +89,7 @@ def load(
     with PackageFiles(source, offer, lazy, verify, trial) as files:
         read = _read(files, offer, source, dataset)
         origin = {"package": str(source.package), "path": source.entry, "verify": files.proof, "reader": offer.name}
+        origin |= {"dataset": dataset.id} if dataset is not None else {}
         try:
             found = choose(build(read, lazy, origin, dataset), signal, source.entry)
         except DiademError:
@@ -122,6 +123,14 @@ def arrays(
     return read
 
 
+def stored_arrays(source: LoadSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
+    """The arrays of a dataset's signals as they stay in its files, each signal's at its place in the file."""
+    with PackageFiles(source, offer, True, verify, None) as files:
+        found = [one.get("data") for one in _read(files, offer, source, None)]
+        files.keep()
+    return found
+
+
 def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
     """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
 
@@ -132,8 +141,7 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: 
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            signals = enumerate(_signals(files, offer, fields))
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
+            return [_dictionary(one, files, source, n) for n, one in enumerate(_signals(files, offer, fields))]
         except ReaderError as error:
             error.where = error.where or source.entry
             raise
@@ -157,10 +165,11 @@ def _is_undecodable(issue: Mapping[str, Any]) -> bool:
     return issue.get("code") == "reader-missing"
 
 
-def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
+def _dictionary(signal: Signal, files: PackageFiles, source: LoadSource, number: int) -> Dictionary:
     """One signal, with all that its reader says of it besides."""
+    name, find = f"{source.package} {number}", source.array_again(number, files.verify)
     chunk = files.chunk if len(signal.shape) > 2 else CHUNK_BYTES
-    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=chunk))
+    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=chunk, find=find))
     if signal.reader is None:
         return made
     try:
@@ -214,7 +223,7 @@ class PackageFiles(Files):
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
         super().__init__(source.entry, (source.path, *source.sidecars))
-        self.lazy, self.chunk = lazy, CHUNK_BYTES
+        self.lazy, self.verify, self.chunk = lazy, verify, CHUNK_BYTES
         self._source = source
         self._offer = offer
         self._trial = trial

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.archive.loading import Trial, Verify, arrays, load
+from diadem.archive.loading import Trial, Verify, arrays, load, stored_arrays
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
 
 _BYTES = "`open` gives its bytes."
+_SAME = "Install the same versions of DIADEM, RosettaSciIO and plugins in both."
 #: Doubts that are told in full when a signal is loaded; its metadata has all of them.
 _TOLD = 5
+#: Datasets that are kept open for lazy arrays that came from another process.
+_KEPT = 16
 
 
 def load_from_package(
@@ -226,8 +232,51 @@ def _head(package: Package, path: str, verify: str) -> bytes:
         return stream.read_at(0, HEAD_SIZE)
 
 
+def array_again(again: Callable[[], Package], package: str, path: str, verify: Verify, number: int) -> Any:
+    """An array of a dataset of a package that another process had opened; its dataset is opened once in this one.
+
+    No worker tries the file first, and nobody is told of doubts about it: both was done where it was loaded.
+    """
+    key = (package, path, verify)
+    with _GUARD:
+        kept = _ARRAYS.setdefault(key, _Arrays())
+        _ARRAYS.move_to_end(key)
+        while len(_ARRAYS) > _KEPT:
+            _ARRAYS.popitem(last=False)
+    with kept.turn:
+        if not kept.found:
+
+            def read(source: DatasetSource, offer: ReaderOffer, _: Dataset | None, __: Trial | None) -> list[Any]:
+                return stored_arrays(source, offer=offer, verify=verify)
+
+            kept.found = _by_readers(again(), path, verify, silent, read)[0]
+    if number >= len(kept.found):
+        what = f"this process finds {len(kept.found)} signals in it, and is asked for number {number + 1}"
+        raise ReaderError(what, where=path, next=_SAME)
+    return kept.found[number]
+
+
+class _Arrays:
+    """The arrays of a dataset that is opened by one thread, for all."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.found: list[Any] = []
+
+
+_ARRAYS: OrderedDict[tuple[str, str, str], _Arrays] = OrderedDict()
+_GUARD = threading.Lock()
+
+
 def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) -> DatasetSource:
     """The files of a dataset, each provable."""
+    again = package.bare
+
+    def find(number: int, verify: str) -> Callable[[], Any] | None:
+        if again is None:
+            return None
+        return partial(array_again, again, package.id, plan.primary.path, cast("Verify", verify), number)
+
     return DatasetSource(
         package=package.id,
         path=plan.primary.path,
@@ -236,6 +285,7 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
         opener=package.open,
         local=lambda path: _local(package, path),
         listener=listener,
+        arrays=find,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Record
+from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
@@ -27,6 +28,7 @@ from diadem.store.bundle import LocalBundle
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
+    from diadem.archive.filesystem import PackageFileSystem
     from diadem.archive.outcome import Outcome
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
@@ -43,10 +45,11 @@ TAG_LIMIT = 1 << 20
 _CONSISTENT: set[str] = set()
 
 
-class Package(Display):
+class Package(Reopenable, Display):
     """A sealed package: payload and record, with every byte provable.
 
-    Made by `diadem.open` and `diadem.pack`.
+    Made by `diadem.open` and `diadem.pack`. Sent to another process it is opened there, at the same address, and must
+    have the same id.
 
     Parameters
     ----------
@@ -88,6 +91,8 @@ class Package(Display):
         #: Who can correct its record, and who knows of doubts about its data: the same.
         self.amended_by: Callable[[Record], Record] | None = None
         self.warned_by: Callable[[str], Sequence[Caution]] | None = None
+        #: Opens its bytes in another process, without the node that it comes from.
+        self.bare: Callable[[], Package] | None = None
         if proven:
             _CONSISTENT.add(self.id)
 
@@ -261,6 +266,16 @@ class Package(Display):
         near = difflib.get_close_matches(path, [entry.name for entry in self.files], 3, 0.5)
         return f"Did you mean {', '.join(near)}?" if near else "See .files for what it holds."
 
+    @property
+    def fs(self) -> PackageFileSystem:
+        """Its files as a file system of fsspec, every byte proven: for zarr, xarray, pandas, h5py, tifffile, Dask.
+
+        >>> zarr.open(package.fs.get_mapper("map.zarr"))  # doctest: +SKIP
+        """
+        from diadem.archive.filesystem import PackageFileSystem
+
+        return PackageFileSystem(self)
+
     def open(self, path: str) -> VerifiedFile:
         """Open a file for reading; every leaf is proven before its bytes are returned.
 
@@ -292,7 +307,9 @@ class Package(Display):
             return source.read()
 
     def _open(self, entry: FileEntry) -> VerifiedFile:
-        return self.stored_as(entry, self._bundle.open(entry.path))
+        opened = self.stored_as(entry, self._bundle.open(entry.path))
+        opened.again = None if self.bare is None else partial(_file_again, self.bare, entry.path)
+        return opened
 
     def verify(
         self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
@@ -391,6 +408,7 @@ class Package(Display):
         Returns
         -------
         hyperspy signal or list of them
+            ``metadata.General.diadem`` names the package, the dataset (its id in the record) and the file, ``path``.
             Their `metadata` says what the record says, in HyperSpy's units (keV, mm, nA, mrad, s, degrees); what the
             reader had otherwise is listed in ``metadata.General.diadem.replaced``. `original_metadata` is the reader's.
 
@@ -525,6 +543,12 @@ class Package(Display):
         from diadem.archive.reextracting import reextract
 
         return reextract(self, listener)
+
+
+def _file_again(again: Callable[[], Package], path: str) -> VerifiedFile:
+    """A file of a package that another process had opened, from its beginning."""
+    package = again()
+    return package.open_derived(path) if path in DERIVED_PATHS else package.open(path)
 
 
 def _usual_level(package_id: str) -> Level:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+#: Bytes in which lines are looked for at once.
+_BLOCK = 1 << 13
+
 
 class PositionedFile(io.RawIOBase):
     """A seekable, readable file on top of `size` and `readinto_at`, which a subclass gives."""
@@ -39,6 +42,20 @@ class PositionedFile(io.RawIOBase):
             raise ValueError(f"negative position {base + offset}")
         self._position = base + offset
         return self._position
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next line, read in blocks: `io.RawIOBase` reads byte by byte."""
+        most = self.size if size is None or size < 0 else size
+        line = bytearray()
+        while len(line) < most:
+            block = bytearray(min(_BLOCK, most - len(line)))
+            count = self.readinto_at(self._position, memoryview(block))
+            end = block.find(b"\n", 0, count) + 1
+            line += block[: end or count]
+            self._position += end or count
+            if end or not count:
+                break
+        return bytes(line)
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer from the position."""

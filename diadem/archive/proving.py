@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from diadem.archive.headers import common_folder
 from diadem.errors import DigestMismatch, StoreError
@@ -56,6 +56,9 @@ class LoadSource(Protocol):
     def prove(self, *, again: bool = False) -> Path:
         """Prove every file of the dataset and give a path to the entry; `again` also where it was proven before."""
 
+    def array_again(self, number: int, verify: str) -> Callable[[], Any] | None:
+        """Finds the array of a signal in another process; None where the package has no address."""
+
 
 @dataclass(slots=True)
 class _Memory:
@@ -88,6 +91,8 @@ class DatasetSource:
         The folder that is the dataset, where it is one.
     listener : callable
         Told of progress, stage ``prove``.
+    arrays : callable, optional
+        `array_again`.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class DatasetSource:
         sidecars: Sequence[str] = (),
         entry: str = "",
         listener: Listener = silent,
+        arrays: Callable[[int, str], Callable[[], Any] | None] = lambda number, verify: None,  # noqa: ARG005
     ) -> None:
         self.package = package
         self.path = path
@@ -108,6 +114,7 @@ class DatasetSource:
         self._opener = opener
         self._local = local
         self._listener = listener
+        self.array_again = arrays
 
     def open(self, path: str) -> RangeReader:
         """Random access to one of the files, proven."""

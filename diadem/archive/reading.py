@@ -10,6 +10,7 @@ from diadem.archive.positioned import PositionedFile
 from diadem.errors import DigestMismatch
 from diadem.model.manifest import DIGEST_SIZE, FileEntry
 from diadem.model.ports import RangeReader
+from diadem.model.reopenable import Reopenable
 from diadem.trust.hashing import leaf_digest
 
 #: Leaves kept in memory for each open file: 16 MiB at the usual leaf size.
@@ -20,7 +21,7 @@ RUN = 32
 READ_AHEAD = 8
 
 
-class VerifiedFile(PositionedFile):
+class VerifiedFile(Reopenable, PositionedFile):
     """A seekable binary file; every read raises `DigestMismatch` rather than return a byte that is not proven.
 
     Safe to use from several threads through `read_at` and `readinto_at`; `seek` and `read` share one position.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def build(
     lazy : bool
         Whether the signals are lazy.
     origin : mapping of str to str
-        Becomes ``metadata.General.diadem``: package, path, verify, reader.
+        Becomes ``metadata.General.diadem``: package, path, verify, reader, dataset.
     dataset : Dataset, optional
         What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
         replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``, and
@@ -43,6 +44,8 @@ def build(
     """
     made = [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
     signals, defaults = [signal for signal, _ in made], [supposed for _, supposed in made]
+    if signals:
+        _let_be_pickled(next(kind for kind in type(signals[0]).__mro__ if kind.__name__ == "BaseSignal"))
     if dataset is not None:
         same = _same_in_record(dataset.signals, signals)
         missing = [one for number, one in enumerate(dataset.signals) if number not in same.values()]
@@ -58,6 +61,26 @@ def build(
     for signal, supposed in zip(signals, defaults, strict=True):
         _suppose(signal, supposed)
     return signals
+
+
+def _let_be_pickled(kind: Any) -> None:
+    """Let signals of a class, and of those below it, be pickled: HyperSpy leaves generators in them."""
+    for one in kind.__subclasses__():
+        _let_be_pickled(one)
+    copyreg.pickle(kind, _pickled)
+
+
+def _pickled(signal: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A signal as HyperSpy's own `deepcopy` takes it."""
+    axes = [axis.navigate for axis in signal.axes_manager._axes]  # noqa: SLF001
+    return _unpickled, (type(signal), signal._to_dictionary(), axes)  # noqa: SLF001
+
+
+def _unpickled(kind: type, held: Mapping[str, Any], axes: Sequence[bool]) -> Any:
+    signal = kind(**held)
+    for axis, navigate in zip(signal.axes_manager._axes, axes, strict=True):  # noqa: SLF001
+        axis.navigate = navigate
+    return signal
 
 
 def _suppose(signal: Any, supposed: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from diadem.errors import ReaderError
 from diadem.model.layout import ArrayLayout
 from diadem.model.ports import RangeReader
+from diadem.model.reopenable import Reopenable
 
 #: Bytes that one Dask chunk aims at: enough work for a thread, and several fit into memory.
 CHUNK_BYTES = 32 << 20
@@ -58,23 +60,17 @@ class _Selection:
 
 
 class LeafArray:
-    """An array in a file, for `dask.array.from_array`. Reads from several threads at once.
+    """An array that lies flat in a file. Reads from several threads at once.
 
-    The reader raises `DigestMismatch` for bytes that are not what they were. `token` names the bytes for Dask: equal
-    tokens, equal arrays.
+    The reader raises `DigestMismatch` for bytes that are not what they were.
     """
 
-    def __init__(self, reader: RangeReader, layout: ArrayLayout, *, token: str) -> None:
+    def __init__(self, reader: RangeReader, layout: ArrayLayout) -> None:
         self._reader = reader
         self._layout = layout
-        self._token = token
         self.dtype = np.dtype(layout.dtype)
         self.shape = layout.shape
         self.ndim = len(layout.shape)
-
-    def __dask_tokenize__(self) -> str:
-        """Equal tokens, equal arrays."""
-        return self._token
 
     def __getitem__(self, index: Any) -> Array:
         """The elements that integers, slices, an ellipsis, or one list or array of integers select, as a new array.
@@ -192,14 +188,49 @@ def chunk_shape(layout: ArrayLayout, target: int = CHUNK_BYTES) -> tuple[int, ..
     return tuple(chunks)
 
 
-def as_dask(array: LeafArray, layout: ArrayLayout, token: str, target: int = CHUNK_BYTES) -> Any:
-    """A Dask array of the same elements, one read task a chunk, without a lock."""
+class StoredArray(Reopenable):
+    """An array of a dataset as Dask holds it. In another process it is found again when an element is asked for.
+
+    `find` finds it there, by the address of its dataset; `array` is the one that is open here.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: Any, token: str, find: Callable[[], Any] | None, array: Any = None
+    ) -> None:
+        self.shape, self.ndim, self.dtype = shape, len(shape), dtype
+        self._token, self._find, self._array = token, find, array
+        self.again = None if find is None else partial(StoredArray, shape, dtype, token, find)
+
+    def __dask_tokenize__(self) -> str:
+        """Equal tokens, equal arrays."""
+        return self._token
+
+    def __getitem__(self, index: Any) -> Array:
+        """The elements that an index selects, in memory; raises what reading them does."""
+        if self._array is None and self._find is not None:
+            found = self._find()
+            if (found.shape, found.dtype) != (self.shape, self.dtype):
+                raise ReaderError(
+                    f"this process reads {_described(found)}, the one that sent it {_described(self)}",
+                    next="Install the same versions of DIADEM, RosettaSciIO and plugins in both.",
+                )
+            self._array = found
+        part = self._array[index]
+        return cast("Array", part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+
+
+def _described(array: Any) -> str:
+    return f"{' × '.join(map(str, array.shape))} {array.dtype}"
+
+
+def as_dask(array: Any, chunks: Any, token: str, find: Callable[[], Any] | None = None) -> Any:
+    """A Dask array of the elements of another array, one read task a chunk, without a lock; see `StoredArray`."""
     from dask.array import from_array
 
     make = cast("Callable[..., Any]", from_array)
     return make(
-        array,
-        chunks=chunk_shape(layout, target),
+        StoredArray(tuple(array.shape), array.dtype, token, find, array),
+        chunks=chunks,
         name=f"diadem-{token}",
         lock=False,
         asarray=True,  # with this and `fancy` Dask moves slices into the read: a frame reads its own leaves only

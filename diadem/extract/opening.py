@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -36,25 +36,38 @@ def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
     return opened
 
 
-def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
+def array_of(
+    signal: Signal,
+    files: Files,
+    name: str,
+    *,
+    lazy: bool = True,
+    chunk: int = _CHUNK,
+    find: Callable[[], Any] | None = None,
+) -> Any:
     """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
 
     What is not to stay in the file is read here, by the thread that calls: it may be the only one that is kept from
-    other files. `name` names the bytes for Dask; a chunk aims at `chunk` bytes.
+    other files. `name` names the bytes for Dask; a chunk aims at `chunk` bytes; `find` finds the array in another
+    process.
     """
     import numpy as np
 
-    from diadem.extract.lazyarray import LeafArray, as_dask
+    from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape
+
+    def token(what: object) -> str:
+        return hashlib.sha256(repr((name, what)).encode()).hexdigest()[:32]
 
     if (array := signal.array) is None:
         data = signal.data.make() if isinstance(signal.data, Later) else signal.data
+        if lazy and find is not None and isinstance(getattr(data, "_meta", None), np.ndarray):
+            return as_dask(data, data.chunks, token((files.entry, data.shape, data.dtype.str)), find)
         if lazy or hasattr(data, "todense") or isinstance(data, np.ndarray):
             return data
         return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data[...]
-    token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
-    leaves = LeafArray(files[array.file], array, token=token)
+    leaves = LeafArray(files[array.file], array)
     chunk = max(chunk, (prod(array.shape) * leaves.dtype.itemsize) // _MOST_CHUNKS)
-    return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
+    return as_dask(leaves, chunk_shape(array, chunk), token(array), find) if lazy else leaves[...]
 
 
 class LocalFiles(Files):

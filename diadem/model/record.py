@@ -92,7 +92,7 @@ class Dataset(Display):
     source : VendorSource or None
         Where the vendor's blocks are kept.
     holder : Holder or None
-        The package of which it is; None for what was read without one.
+        The package of which it is, with which it goes to other processes; None for what was read without one.
     """
 
     document: Mapping[str, Any]
@@ -136,10 +136,6 @@ class Dataset(Display):
         except (DiademError, OSError):  # a copy that is damaged or away has no picture
             return {}
         return data_addresses([(self.path.rpartition("/")[2], found)] if found else [])
-
-    def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
-        """Without the package: it has files open."""
-        return Dataset, (self.document, self.known, self.source)
 
     @property
     def id(self) -> str:
@@ -393,10 +389,6 @@ class Datasets(DisplayRows, Sequence[Dataset]):
             return bool(self.find(wanted))
         except NotFound:
             return False
-
-    def __reduce__(self) -> tuple[type[Datasets], tuple[Sequence[Dataset]]]:
-        """Without the package: it has files open."""
-        return Datasets, (self._datasets,)
 
     def _ipython_key_completions_(self) -> list[str]:
         return [dataset.path for dataset in self]

@@ -32,6 +32,7 @@ from diadem.store.local_errors import store_error
 from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
 
 if TYPE_CHECKING:
+    from diadem.archive.package import Package
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
@@ -80,6 +81,8 @@ class NodeTools:
         What extraction depends on, with versions: workers must have the same.
     transports : sequence of CarrierOffer
         Who can connect to carriers.
+    addressed : callable, optional
+        Lets other processes find a package again.
     """
 
     readers: Sequence[ReaderOffer]
@@ -91,6 +94,7 @@ class NodeTools:
     work: Callable[[Task], Answer] | None = None
     identity: str = ""
     transports: Sequence[CarrierOffer] = ()
+    addressed: Callable[..., Package] | None = None
 
 
 Gather = Callable[[], NodeTools]

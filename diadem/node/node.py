@@ -15,9 +15,10 @@ from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
+from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
-from diadem.node.catalogue.results import Named, id_of
+from diadem.node.catalogue.results import Named, Opener, id_of
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.instruments import read_instruments
@@ -49,7 +50,7 @@ StrPath = str | os.PathLike[str]
 _NEWEST: Final = 6
 
 
-class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
+class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Display):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -191,12 +192,14 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
             The node does not have it, or no store that has it answers.
         """
         from diadem.node.amending import effective
-        from diadem.node.placing import best_package
+        from diadem.node.placing import best_package, copies_at_hand
 
-        found, _ = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
+        found, replica = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
         found.told_by = self.custody
         found.amended_by = partial(effective, self.context, found.id)
         found.warned_by = self.warnings
+        if (addressed := self.context.tools.addressed) is not None:
+            addressed(found, copies_at_hand(self.context, found, replica), self.again)
         return found
 
     def show(self, package: str | Named) -> Overview:
@@ -297,7 +300,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Display):
         from diadem.node.result_source import ResultSource
 
         found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        return replace(found, source=ResultSource(self.context)).opened_by(self.get)
+        opener = Opener(self, self.again)
+        return replace(found, source=ResultSource(opener)).opened_by(opener)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.

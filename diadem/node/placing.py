@@ -145,6 +145,17 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
     )
 
 
+def copies_at_hand(context: Context, package: Package, best: ReplicaState) -> list[Bundle]:
+    """The files of a package in its best copy, and in others whose stores are open already."""
+    found = [package.bundle]
+    for replica in context.catalogue.replicas(package.id):
+        if replica.state == PRESENT and not replica.adopted and replica != best:
+            store = context.stores.at_hand(replica.store)
+            if store is not None:
+                found.append(store.bundle(replica.path))
+    return found
+
+
 def deleted(context: Context, package: PackageId) -> str | None:
     """Why a package was deleted; None where it was not, or is not known."""
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from diadem.errors import DiademError
-from diadem.node.catalogue.results import PackageRow, StatedDataset
+from diadem.node.catalogue.results import Opener, PackageRow, StatedDataset
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.context import Context
 from diadem.node.thumbnails import thumbnail_of
@@ -24,11 +24,17 @@ class ResultSource:
 
     Parameters
     ----------
-    context : Context
-        The node.
+    opener : Opener
+        Has the node, or opens it.
     """
 
-    context: Context
+    opener: Opener
+
+    @property
+    def context(self) -> Context:
+        """The node."""
+        found: Context = self.opener.node.context
+        return found
 
     def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
         """Datasets that match in some packages, with values of fields. Raises `UsageError`."""

@@ -118,6 +118,10 @@ class StoreSet:
             self._away.pop(name, None)
         return store
 
+    def at_hand(self, name: str) -> Store | None:
+        """A store that this process has opened; nothing is asked of it."""
+        return self._opened.get(name)
+
     def require_there(self, name: str) -> Store:
         """A store that answers now: before something is written there, and where something cannot be read.
 

@@ -67,9 +67,7 @@ def _s3_file_system(kind: Any, options: dict[str, Any]) -> Any:
         **options.pop("config_kwargs", {}),
         "retries": {"total_max_attempts": 1},
     }
-    made = kind(**{"use_listings_cache": False, **options, "config_kwargs": config})
-    made.retries = 1
-    return made
+    return kind(**{"use_listings_cache": False, **options, "config_kwargs": config})
 
 
 def client_for(file_system: Any, root: str, patience: Patience | None = None) -> ObjectClient:

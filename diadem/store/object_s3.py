@@ -24,7 +24,7 @@ class S3Client:
     Parameters
     ----------
     file_system : s3fs.S3FileSystem
-        With its own retries switched off, as `diadem.store.object_connect` makes it.
+        As `diadem.store.object_connect` makes it; its own retries are switched off.
     root : str
         ``bucket`` or ``bucket/prefix``.
     """
@@ -33,6 +33,7 @@ class S3Client:
 
     def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
         self._fs = file_system
+        file_system.retries = 1
         self._bucket, _, prefix = root.strip("/").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._patience = patience

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.ports import Listing
+from diadem.model.reopenable import Reopenable
 from diadem.store import urls
 from diadem.store.object_client import ObjectClient, Stat
 from diadem.store.object_connect import client_for, file_system
 from diadem.store.object_retry import Patience
 
 
-class RemoteBundle:
+class RemoteBundle(Reopenable):
     """A bag below one prefix of an fsspec file system.
 
     Parameters
@@ -29,6 +31,7 @@ class RemoteBundle:
 
     def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
         self._client: ObjectClient = client_for(fs, root, patience)
+        self.again = partial(RemoteBundle, fs, root, patience)
         self._known: dict[str, Stat] = {}
 
     @property

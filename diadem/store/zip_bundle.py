@@ -14,6 +14,7 @@ import threading
 import weakref
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +22,7 @@ from typing import Final, Self
 from diadem.errors import NotFound, PackageError, Refused
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.ports import Bundle, Listing
+from diadem.model.reopenable import Reopenable
 from diadem.package.bagit import BAG_INFO, BAGIT
 from diadem.package.letter import LETTER
 from diadem.package.paths import unsafe
@@ -86,6 +88,10 @@ def bags_in_zip(path: Path) -> list[ZipBundle]:
     """
     directory = _Directory(path)
     return [ZipBundle(directory, root) for root in directory.roots]
+
+
+def _bag_again(path: Path, root: str) -> ZipBundle:
+    return ZipBundle(_Directory(path), root)
 
 
 class _Directory:
@@ -221,11 +227,12 @@ class ZipMember:
         self.close()
 
 
-class ZipBundle:
+class ZipBundle(Reopenable):
     """The files below one folder of a ZIP. Implements `diadem.model.ports.Bundle`; made by `bags_in_zip`."""
 
     def __init__(self, directory: _Directory, root: str) -> None:
         self._directory, self._root = directory, root
+        self.again = partial(_bag_again, directory.path, root)
 
     @property
     def url(self) -> str:

@@ -92,8 +92,8 @@ def test_a_record_without_a_package_says_where_to_take_it_from(corpus: Package, 
             ask()
     copied = pickle.loads(pickle.dumps(corpus.record))
     assert copied.datasets["d2"] == corpus["d2"]
-    with pytest.raises(UsageError, match="of no package"):
-        copied.datasets["d2"].load()
+    assert copied.datasets["d2"].package.id == corpus.id
+    assert pickle.loads(pickle.dumps(loose)) == loose
 
 
 def test_where_a_package_lies(corpus: Package) -> None:

@@ -76,7 +76,7 @@ def test_any_slice_of_any_layout(block: int, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:  # small blocks, so that small arrays take the ways of large ones
         patch.setattr(lazyarray, "_BLOCK", block)
         patch.setattr(lazyarray, "_GAP", min(block, 8))
-        found = LeafArray(Bytes(content), layout, token="t")[index]
+        found = LeafArray(Bytes(content), layout)[index]
     wanted = expected(layout, content)[(*index, ...)]  # the ellipsis keeps single elements arrays
     assert found.dtype == wanted.dtype
     assert found.tobytes() == np.ascontiguousarray(wanted).tobytes()
@@ -86,7 +86,7 @@ def test_any_slice_of_any_layout(block: int, data: st.DataObject) -> None:
 def test_ellipsis_and_missing_axes() -> None:
     layout = ArrayLayout("a", 0, "|u1", (2, 3, 4), (12, 4, 1))
     content = bytes(range(24))
-    array, wanted = LeafArray(Bytes(content), layout, token="t"), expected(layout, content)
+    array, wanted = LeafArray(Bytes(content), layout), expected(layout, content)
     assert np.array_equal(array[...], wanted)
     assert np.array_equal(array[1], wanted[1])
     assert np.array_equal(array[..., 2], wanted[..., 2])
@@ -103,24 +103,24 @@ def test_contiguous_data_is_one_read_and_a_column_does_not_read_the_file() -> No
     size = 1 << 20
     layout = ArrayLayout("a", 0, "|u1", (8, size), (size, 1))
     whole = Bytes(bytes(8 * size))
-    LeafArray(whole, layout, token="t")[2:6]
+    LeafArray(whole, layout)[2:6]
     assert whole.reads == [4 * size]
     column = Bytes(bytes(8 * size))
-    LeafArray(column, layout, token="t")[:, 5]
+    LeafArray(column, layout)[:, 5]
     assert sum(column.reads) < 1000
 
 
 def test_frames_with_headers_are_read_together() -> None:
     layout = ArrayLayout("a", 6, "|u1", (100, 10, 10), (106, 10, 1))
     reader = Bytes(bytes(106 * 100))
-    LeafArray(reader, layout, token="t")[...]
+    LeafArray(reader, layout)[...]
     assert len(reader.reads) == 1
 
 
 def test_a_file_that_ends_early() -> None:
     layout = ArrayLayout("scan.mrc", 0, "<u2", (10, 10), (20, 2))
     with pytest.raises(ReaderError, match="ends at byte 200, the file at byte 150"):
-        LeafArray(Bytes(bytes(150)), layout, token="t")[...]
+        LeafArray(Bytes(bytes(150)), layout)[...]
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -141,8 +141,8 @@ def test_chunks_are_whole_frames_of_a_scan() -> None:
 def test_dask_computes_the_same_and_has_a_stable_name() -> None:
     layout = ArrayLayout("a", 4, ">u2", (5, 6, 7), (100, 14, 2))
     content = file_of(layout)
-    one = as_dask(LeafArray(Bytes(content), layout, token="x"), layout, "x")
-    two = as_dask(LeafArray(Bytes(content), layout, token="x"), layout, "x")
+    one = as_dask(LeafArray(Bytes(content), layout), chunk_shape(layout), "x")
+    two = as_dask(LeafArray(Bytes(content), layout), chunk_shape(layout), "x")
     assert one.name == two.name == "diadem-x"
     assert np.array_equal(one.compute(), expected(layout, content))
     assert np.array_equal(one[1:3, ::2, -1].compute(), expected(layout, content)[1:3, ::2, -1])

@@ -130,7 +130,18 @@ def test_every_public_method_has_its_command() -> None:
         "rules": ("rule ls", "--node"),
         "hub": ("status", "--node"),
     }
-    inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
+    inner = {
+        "again",
+        "at",
+        "close",
+        "remember",
+        "remirror",
+        "to_dict",
+        "name",
+        "id",
+        "path",
+        "user",
+    }  # no wish of a person
     named = dict(commands())
     public = {name for name in dir(diadem.Node) if not name.startswith("_")} - {"context", "recovered"}
     for name in public - inner:

@@ -64,7 +64,7 @@ def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], nam
 def _array(content: bytes, found: list[ArrayLayout] | None, number: int = 0) -> Any:
     """The array that a layout describes."""
     assert found is not None
-    return LeafArray(Bytes(content), found[number], token="t")[...]
+    return LeafArray(Bytes(content), found[number])[...]
 
 
 # -- MRC -----------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_changed_headers_never_lead_out_of_the_file(name: str, data: st.DataObje
         return
     assert reader.read <= 4 * len(cut) + 10_000
     for array in found if found else ():
-        assert LeafArray(reader, array, token="t")[...].shape == array.shape
+        assert LeafArray(reader, array)[...].shape == array.shape
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -289,7 +289,7 @@ def test_any_bytes(content: bytes, name: str) -> None:
     assert reader.read <= 4 * len(content) + 10_000
     for array in found if found else ():
         assert 0 <= array.offset <= len(content)
-        assert LeafArray(reader, array, token="t")[...].shape == array.shape
+        assert LeafArray(reader, array)[...].shape == array.shape
 
 
 # -- the rest ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import pickle
 import random
 import shutil
 import threading
@@ -591,3 +592,15 @@ def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
     ):
         with pytest.raises(Refused, match=f"did not ask for.*{name}"):
             signed(kind, words | {name: value})
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_package_of_another_computer_is_opened_again_by_who_logged_in(laptop: Laptop) -> None:
+    package = laptop.archived("sent on")
+    laptop.node.grant(package, to="bob")
+    with laptop.connect("bob") as node:
+        row = next(one for one in node.search() if one.id == package)
+        again, of_row = pickle.loads(pickle.dumps(node.get(package))), pickle.loads(pickle.dumps(row))
+        assert again.id == of_row.package.id == package
+        with again.open("notes.txt") as file:
+            assert pickle.loads(pickle.dumps(file)).read() == b"all about sent on"

@@ -8,13 +8,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cache
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from diadem.archive.scan_sheets import harmless
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display, data_addresses
 from diadem.model.plain_text import count_text
+from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
 
 if TYPE_CHECKING:
@@ -95,6 +96,36 @@ class Named(Protocol):
 def id_of(package: str | Named) -> str:
     """The id that is meant, whole or its beginning."""
     return package if isinstance(package, str) else str(package.id)
+
+
+class Opener(Reopenable):
+    """Opens packages of a node, each once. In another process the node is opened first, when a package is asked for.
+
+    Parameters
+    ----------
+    node : Node or RemoteNode, optional
+        Where it is open.
+    node_again : callable, optional
+        Opens it elsewhere.
+    """
+
+    def __init__(self, node: Any, node_again: Callable[[], Any] | None) -> None:
+        self._node, self._node_again = node, node_again
+        self._opened: dict[str, Package] = {}
+        self.again = None if node_again is None else partial(Opener, None, node_again)
+
+    @property
+    def node(self) -> Any:
+        """The node."""
+        if self._node is None and self._node_again is not None:
+            self._node = self._node_again()
+        return self._node
+
+    def __call__(self, package_id: str) -> Package:
+        """A package of it."""
+        if package_id not in self._opened:
+            self._opened[package_id] = self.node.get(package_id)
+        return self._opened[package_id]
 
 
 class Source(Protocol):
@@ -387,9 +418,8 @@ class SearchResult(Display):
         return replace(self, rows=rows, offset=self.offset + (index.indices(len(self.rows))[0] if rows else 0))
 
     def opened_by(self, opener: Callable[[str], Package]) -> SearchResult:
-        """The same result, whose rows lead on to their packages; each is opened once."""
-        opened = cache(opener)
-        return replace(self, rows=tuple(row.opened_by(opened) for row in self.rows))
+        """The same result, whose rows lead on to their packages."""
+        return replace(self, rows=tuple(row.opened_by(opener) for row in self.rows))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -18,8 +19,9 @@ from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
+from diadem.model.reopenable import Reopenable
 from diadem.node.assessing import ID, Assessments, Judgement
-from diadem.node.catalogue.results import Named, PackageRow, SearchResult, id_of
+from diadem.node.catalogue.results import Named, Opener, PackageRow, SearchResult, id_of
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient
@@ -77,13 +79,17 @@ def _kind(answer: Mapping[str, Any]) -> str:
     return found[1] if found else ""
 
 
+def _package_again(node: Callable[[], RemoteNode], package: PackageId) -> RemotePackage:
+    return node().get(package)
+
+
 class NotFromHere(Refused, AttributeError):
     """A verb that needs the node's own machine."""
 
     code = "not-from-here"
 
 
-class RemoteNode(Display):
+class RemoteNode(Reopenable, Display):
     """A node that is asked over the network. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
 
     Parameters
@@ -98,6 +104,8 @@ class RemoteNode(Display):
         Who can read datasets.
     extractor : callable
         Makes what reads metadata.
+    again : callable, optional
+        Connects to it from another process.
     """
 
     def __init__(
@@ -108,10 +116,12 @@ class RemoteNode(Display):
         *,
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
+        again: Callable[[], RemoteNode] | None = None,
     ) -> None:
         self._client, self._profile = client, profile
         self._signer = Signer(key, profile.address, profile.node)
         self._readers, self._extractor = tuple(readers), extractor
+        self.again = again
 
     def _display_document(self) -> Mapping[str, Any]:
         return {"url": self.url, "user": self.user, "next": "node.search('…'), node.get(id)"}
@@ -154,7 +164,7 @@ class RemoteNode(Display):
             more = self._page(query, limit - len(rows), offset + len(rows))
             rows += more.rows
         found = replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
-        return found.opened_by(self.get)
+        return found.opened_by(Opener(self, self.again))
 
     def _page(self, query: str, limit: int, offset: int) -> SearchResult:
         asked = {"query": query, "limit": limit, "offset": offset}
@@ -210,6 +220,8 @@ class RemoteNode(Display):
             package.amended_by = lambda _: self._record(found)
         package.warned_by = lambda _: facts.warnings
         package.told_by = lambda _: self.custody
+        if self.again is not None:
+            package.again = package.bare = partial(_package_again, self.again, found)
         return package
 
     def _record(self, package: PackageId) -> Record:

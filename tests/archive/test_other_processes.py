@@ -1,0 +1,191 @@
+"""What goes to other processes: packages, rows, datasets and lazy signals, opened there and proven there."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diadem
+from diadem.archive.package import Package
+from diadem.errors import DigestMismatch, UsageError
+from diadem.testing.faults import flip_byte
+from tests.archive.load_sources import as_list
+from tests.services import S3Server
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+FILES = (
+    "mrc/HAADFscan.mrc",
+    "dm/EELS_SI.dm4",
+    "dm/test_STEM_image.dm3",
+    "hspy/4d_stem.hspy",
+    "emd-velox/fei_emd_si.emd",
+    "blo/test1.blo",
+)
+NAMES = [Path(name).name for name in FILES]
+#: Opens what is pickled in a file, in a process of its own.
+OTHER = """
+import pickle, sys
+held = pickle.load(open(sys.argv[1], "rb"))
+print(eval(sys.argv[2]))
+"""
+
+
+def elsewhere(held: Any, expression: str, folder: Path) -> str:
+    """What an expression with `held` gives in another process."""
+    path = folder / f"{uuid.uuid4().hex}.pickle"
+    path.write_bytes(pickle.dumps(held))
+    command = [sys.executable, "-W", "ignore", "-c", OTHER, str(path), expression]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+@pytest.fixture(scope="module")
+def session(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One file of each format."""
+    folder = tmp_path_factory.mktemp("session")
+    for name in FILES:
+        shutil.copyfile(shared_data / name, folder / Path(name).name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """A cluster of processes of this machine."""
+    distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
+    import dask
+
+    patience = {"distributed.comm.timeouts.connect": "180s", "distributed.comm.timeouts.tcp": "180s"}
+    with (
+        dask.config.set(patience),  # on a busy machine
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def local(session: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The session in a folder."""
+    return diadem.pack(session, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def far(session: Path, s3_server: S3Server) -> Package:
+    """The session in an object store, whose key is a storage option."""
+    pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+    url = s3_server.url(uuid.uuid4().hex)
+    return diadem.open(
+        diadem.pack(session, url, storage_options=s3_server.storage_options).url,
+        storage_options=s3_server.storage_options,
+    )
+
+
+@pytest.mark.parametrize("place", ["local", "far"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lazy_signal_is_computed_on_a_cluster(
+    client: Any, place: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    package: Package = request.getfixturevalue(place)
+    for signal in as_list(package.load(name)):
+        wanted = np.asarray(signal.data).sum(dtype="f8")
+        assert client.compute(signal.data.sum(dtype="f8")).result() == pytest.approx(wanted)
+        assert client.submit(_sum, signal).result() == pytest.approx(wanted), "a signal is sent as such, too"
+
+
+def _sum(signal: Any) -> float:
+    return float(signal.data.sum(dtype="f8").compute(scheduler="synchronous"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_worker_proves_what_it_reads(client: Any, session: Path, tmp_path: Path, name: str) -> None:
+    package = diadem.pack(session, tmp_path)
+    sums = [signal.data.sum() for signal in as_list(package.load(name))]
+    assert package.path is not None
+    target = package.path / "data" / name
+    flip_byte(target, target.stat().st_size // 2)
+    for one in sums:
+        with pytest.raises(DigestMismatch, match="are not what was archived") as caught:
+            client.compute(one).result()
+        assert caught.value.where == f"data/{name}"
+        assert caught.value.next == "Take this part from another copy of the package."
+
+
+def test_a_worker_proves_what_an_object_store_gives(client: Any, session: Path, s3_server: S3Server) -> None:
+    s3fs = pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+    url = s3_server.url(uuid.uuid4().hex)
+    package = diadem.pack(session / "4d_stem.hspy", url, storage_options=s3_server.storage_options)
+    total = package.load("4d_stem.hspy").data.sum()
+    files = s3fs.S3FileSystem(**s3_server.storage_options, skip_instance_cache=True)
+    place = f"{package.url}/data/4d_stem.hspy"
+    damaged = bytearray(files.cat_file(place))
+    damaged[len(damaged) // 2] ^= 0xFF
+    files.pipe_file(place, bytes(damaged))
+    with pytest.raises(DigestMismatch, match="are not what was archived"):
+        client.compute(total).result()
+
+
+def test_what_hyperspy_makes_of_a_lazy_signal_can_be_sent(local: Package, tmp_path: Path) -> None:
+    signal = local.load("4d_stem.hspy")
+    cut = signal.inav[:5, 2].sum("x")
+    cut.metadata.General.title = "a row"
+    again = pickle.loads(pickle.dumps(cut))
+    assert (type(again), again.metadata.General.title) == (type(cut), "a row")
+    assert again.axes_manager.as_dictionary() == cut.axes_manager.as_dictionary()
+    assert np.array_equal(np.asarray(again.data), np.asarray(cut.data))
+    assert elsewhere(cut, "float(held.data.sum())", tmp_path) == str(float(cut.data.sum()))
+
+
+@pytest.mark.parametrize("place", ["local", "far"])
+def test_packages_files_and_datasets_are_opened_again(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    package: Package = request.getfixturevalue(place)
+    assert elsewhere(package, "held.id, held.verify().ok, len(held)", tmp_path) == str((package.id, True, len(FILES)))
+    dataset = package["EELS_SI.dm4"]
+    told = elsewhere(dataset, "held.package.id, held.load().data.shape", tmp_path)
+    assert told == str((package.id, (2, 2, 2048)))
+    assert elsewhere(package.record, "held.datasets['EELS_SI.dm4'].load().data.shape", tmp_path) == "(2, 2, 2048)"
+    with package.open("EELS_SI.dm4") as file:
+        assert elsewhere(file, "held.read_at(20, 4)", tmp_path) == str(file.read_at(20, 4))
+
+
+def test_a_package_in_a_zip_is_opened_again(local: Package, tmp_path: Path) -> None:
+    path = shutil.make_archive(str(tmp_path / "s"), "zip", local.path)
+    with diadem.open(path).open("test1.blo") as file:
+        assert elsewhere(file, "len(held.read())", tmp_path) == str(file.size)
+
+
+def test_another_package_in_its_place_is_refused(session: Path, tmp_path: Path) -> None:
+    package = diadem.pack(session, tmp_path / "store")
+    sent = pickle.dumps(package)
+    (session / "more.txt").write_text("more")
+    other = diadem.pack(session, tmp_path / "other")
+    (session / "more.txt").unlink()
+    assert package.path is not None
+    assert other.path is not None
+    place = package.path
+    (tmp_path / "store").rename(tmp_path / "away")
+    with pytest.raises(diadem.NotFound):
+        pickle.loads(sent)
+    shutil.copytree(other.path, place)
+    with pytest.raises(diadem.IntegrityError):
+        pickle.loads(sent)
+
+
+def test_a_package_of_no_address_says_so(local: Package) -> None:
+    with pytest.raises(UsageError, match="no address"):
+        pickle.dumps(Package(local.bundle))
