@@ -70,7 +70,7 @@ class Display:
     #: What it is called on its card; "" for the name of the class.
     _display_name: ClassVar[str] = ""
     #: Attributes for the program alone, which ``dir`` and the completion of names leave out.
-    _internal: ClassVar[frozenset[str]] = frozenset({"context", "desk", "opened_by", "opener"})
+    _internal: ClassVar[frozenset[str]] = frozenset({"again", "context", "desk", "opened_by", "opener"})
 
     def __init_subclass__(cls, **options: Any) -> None:
         """A dataclass makes a ``repr`` of its own unless it finds one, and IPython goes by the class that has one."""
