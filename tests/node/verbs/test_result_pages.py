@@ -36,7 +36,7 @@ def test_a_picture_comes_from_a_copy_and_is_left_out_where_there_is_none(
     assert pictures.keys() == {pictured}
     data = base64.b64decode(pictures[pictured].partition(",")[2])
     with Image.open(io.BytesIO(data)) as picture:
-        assert picture.size == (96, 64)
+        assert picture.size == (160, 107)
     page = found._repr_html_()
     assert page.count("<img") == 1
     assert page.count('class="blank"') == 1
