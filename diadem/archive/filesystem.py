@@ -103,6 +103,10 @@ class PackageFileSystem(ReadOnlyFileSystem):
         super().__init__(package, **options)
         self.package = package
 
+    def __repr__(self) -> str:
+        """Which package it is."""
+        return f"<PackageFileSystem of {self.package.id[:19]}…>"
+
     @cached_property
     def _folders(self) -> Mapping[str, dict[str, FileEntry | None]]:
         """What lies in each folder, by its path; None for a folder."""

@@ -244,7 +244,7 @@ def test_a_function_says_where_statements_count(
         several = found(family, name.format("InLens"), group=f"places = '{module}:{place}'")
         assert [locator for _, _, locator, _ in several] == wanted
     assert found(family, name.format("SE2"), group=f"places = '{module}:second'") == []
-    with pytest.raises(PluginError, match=r"line \d+: .*no_such"):
+    with pytest.raises(PluginError, match=r"(?s)line \d+: .*no_such"):
         found(family, name.format("SE2"), group=f"places = '{module}:no_such'")
     sys.modules.pop(module)
 

@@ -145,7 +145,7 @@ NOT_HERE = {
     "watched.state": "the file behind the report",
 }
 #: Values that are no verbs.
-VALUES = {"id", "name", "path", "user", "context", "desk", "connect", "patience"}
+VALUES = {"again", "id", "name", "path", "user", "context", "desk", "connect", "patience"}
 #: Groups of verbs.
 GROUPS = ("judgements", "keys", "peers", "queries", "rules", "samples", "stores", "transfers", "users", "watched")
 #: Forms that are the page's own.

@@ -117,7 +117,7 @@ def test_what_a_person_writes_is_marked_whatever_they_claim(known: ExtensionSche
     marked = judged(said, known)
     assert marked[CL] == {**said[CL], "validated": True, "schema": MIRROR["$id"]}
     assert marked["org.example.unknown"] == {**said["org.example.unknown"], "validated": False}
-    with pytest.raises(DocumentError, match=r"\['org.example.cl'\].data.*\$\.mirror.*enum"):
+    with pytest.raises(DocumentError, match=r"(?s)\['org.example.cl'\].data.*\$\.mirror.*enum"):
         judged({CL: {"version": "1.0.0", "data": {"mirror": "round"}}}, known)
 
 

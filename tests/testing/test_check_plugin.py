@@ -171,7 +171,7 @@ def test_a_foreign_table_is_judged_with_file_and_line(site: Path, module: str) -
     table = '[[table]]\nblock = "b"\nproof = "p"\n[[table.group]]\nfields."stage.xx" = "X"\n'
     (site / name / "formats.toml").write_text(f'[[fields]]\nname = "{name}"\nformats = ["msa"]\n{table}')
     with pytest.raises(
-        PluginFault, match=r"error: untrue: .*formats.toml, line 8: table\[0\].* has no field 'stage.xx'"
+        PluginFault, match=r"(?s)error: untrue: .*formats.toml, line 8: table\[0\].* has no field 'stage.xx'"
     ):
         check_plugin(name)
 

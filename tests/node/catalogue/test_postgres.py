@@ -62,7 +62,7 @@ def test_addresses_that_are_refused(address: str) -> None:
 
 def test_who_is_not_let_in_and_what_is_not_there(postgres_server: PostgresServer) -> None:
     for create in (False, True):
-        with pytest.raises(Refused, match=r"lets nobody in.*pgpass"):
+        with pytest.raises(Refused, match=r"(?s)lets nobody in.*pgpass"):
             Catalogue.open(postgres_server.url().replace("diadem@", "nobody@"), create=create)
         with pytest.raises(NotFound, match="no such database"):
             Catalogue.open(postgres_server.url().replace("/postgres?", "/nowhere?"), create=create)
@@ -78,7 +78,7 @@ def test_a_role_that_may_only_read(on_server: Catalogue) -> None:
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO reader_{name}")
     with Catalogue.open(on_server.address.replace("diadem@", f"reader_{name}@")) as reader:
         assert reader.count() == 0
-        with pytest.raises(StoreError, match=r"cannot be written.*GRANT"):
+        with pytest.raises(StoreError, match=r"(?s)cannot be written.*GRANT"):
             reader.add_package(entry())
 
 
@@ -94,7 +94,7 @@ def test_a_server_that_goes_away_and_comes_back() -> None:
             catalogue.add_package(entry("one"))
             server.stop("fast")
             for _ in range(2):
-                with pytest.raises(Unreachable, match=r"does not answer.*Packages and log are not concerned"):
+                with pytest.raises(Unreachable, match=r"(?s)does not answer.*Packages and log are not concerned"):
                     catalogue.search("one")
             with pytest.raises(Unreachable):
                 Catalogue.open(server.url(), create=True)

@@ -60,7 +60,7 @@ def test_what_cannot_be_saved(lab: Lab) -> None:
         assert what in str(refused.value)
         assert refused.value.next
     assert [one.name for one in queries] == ["a", "b"]
-    with pytest.raises(UsageError, match=r"no saved search '@x'.*\n  HAADF @x\n        \^\^"):
+    with pytest.raises(UsageError, match=r"(?s)no saved search '@x'.*\n  HAADF @x\n        \^\^"):
         lab.node.search("HAADF @x")
     with pytest.raises(NotFound, match="@x"):
         queries.delete("x")
