@@ -445,7 +445,7 @@ class Record(Display):
         return {**said, "continues": self.continues, "datasets": self.datasets, "omitted": self.omitted}
 
     def _display_title(self) -> str:
-        return f"{len(self.datasets):,} dataset{'' if len(self.datasets) == 1 else 's'}"
+        return "" if self.sealed else "not sealed"
 
     def held_by(self, holder: Holder) -> Self:
         """The same, of datasets that lead on to their package."""

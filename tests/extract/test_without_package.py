@@ -81,7 +81,7 @@ def test_the_record_says_that_it_is_not_sealed(session: Path, name: str) -> None
     document = record.to_dict()
     assert not record.sealed
     assert document["sealed"] is False
-    assert "sealed=False" in repr(record)
+    assert "not sealed" in repr(record)
     assert {file.sha256 for dataset in record.datasets for file in dataset.files} == {""}
     validate_record(document)
 
