@@ -88,7 +88,7 @@ def test_wrong_addresses_have_an_answer(entered: tuple[Served, str]) -> None:
         ("/search?start=-1&view=what&q=", 200),
         ("/search?start=99999999999999", 200),
         ("/search?q=%ff%fe", 400),
-        ("/picture/nonsense", 404),
+        ("/picture/nonsense", 400),
         ("/static/../guard.py", 404),
         ("/static/%2e%2e/guard.py", 404),
     ):
