@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,7 +152,8 @@ def copies_at_hand(context: Context, package: Package, best: ReplicaState) -> li
         if replica.state == PRESENT and not replica.adopted and replica != best:
             store = context.stores.at_hand(replica.store)
             if store is not None:
-                found.append(store.bundle(replica.path))
+                with suppress(DiademError, OSError):  # it has gone away since it was opened
+                    found.append(store.bundle(replica.path))
     return found
 
 

@@ -101,3 +101,12 @@ def test_where_nothing_can_be_reached_it_says_why(lab: Lab, scan: str) -> None:
     finally:
         shutil.move(lab.root / "another host's", lab.root / "node")
         shutil.move(lab.root / "another disk", lab.root / "main")
+
+
+def test_a_store_that_went_away_keeps_no_package_from_being_opened(lab: Lab, scan: str) -> None:
+    """A node looks at the copies of a package for others who open it; one that is away is none of them."""
+    lab.node.stores.add(str(lab.root / "second"), name="second", place="another disk")
+    lab.node.repair()
+    assert len(lab.node.get(scan).files) == 1
+    (lab.root / "second").rename(lab.root / "unplugged")
+    assert len(lab.node.get(scan).files) == 1
