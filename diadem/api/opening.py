@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +44,14 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     return addressed(package, (bundle,))
 
 
-def addressed(package: Package, copies: Sequence[Bundle], node: Callable[[], Any] | None = None) -> Package:
+def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
     """The package, which other processes find again: in one of its copies, or as its node gives it."""
-    package.bare = partial(open_again, package.id, tuple(copies))
-    package.again = package.bare if node is None else partial(open_again, package.id, tuple(copies), node)
+    package.bare = partial(open_again, package.id, copies)
+    package.again = package.bare if node is None else partial(open_again, package.id, copies, node)
     return package
 
 
-def open_again(package_id: str, copies: Sequence[Bundle], node: Callable[[], Any] | None = None) -> Package:
+def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
     """A package that another process had opened: as its node gives it, else from a copy that can be reached here.
 
     Raises

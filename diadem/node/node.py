@@ -192,14 +192,14 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
             The node does not have it, or no store that has it answers.
         """
         from diadem.node.amending import effective
-        from diadem.node.placing import best_package, copies_at_hand
+        from diadem.node.placing import CopiesAtHand, best_package
 
         found, replica = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
         found.told_by = self.custody
         found.amended_by = partial(effective, self.context, found.id)
         found.warned_by = self.warnings
         if (addressed := self.context.tools.addressed) is not None:
-            addressed(found, copies_at_hand(self.context, found, replica), self.again)
+            addressed(found, CopiesAtHand(self.context, found, replica), self.again)
         return found
 
     def show(self, package: str | Named) -> Overview:

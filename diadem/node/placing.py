@@ -145,16 +145,32 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
     )
 
 
-def copies_at_hand(context: Context, package: Package, best: ReplicaState) -> list[Bundle]:
-    """The files of a package in its best copy, and in others whose stores are open already."""
-    found = [package.bundle]
-    for replica in context.catalogue.replicas(package.id):
-        if replica.state == PRESENT and not replica.adopted and replica != best:
-            store = context.stores.at_hand(replica.store)
-            if store is not None:
-                with suppress(DiademError, OSError):  # it has gone away since it was opened
-                    found.append(store.bundle(replica.path))
-    return found
+class CopiesAtHand:
+    """The files of a package in its best copy, and in others whose stores are open already.
+
+    The others are opened when all of it goes to another process, and not before: a share may hang.
+    """
+
+    def __init__(self, context: Context, package: Package, best: ReplicaState) -> None:
+        self._best = package.bundle
+        self._others = [
+            (store, replica.path)
+            for replica in context.catalogue.replicas(package.id)
+            if replica.state == PRESENT and not replica.adopted and replica != best
+            if (store := context.stores.at_hand(replica.store)) is not None
+        ]
+
+    def __iter__(self) -> Iterator[Bundle]:
+        """Those that are there now."""
+        yield self._best
+        for store, path in self._others:
+            with suppress(DiademError, OSError):  # it has gone away since it was opened
+                bundle = store.bundle(path)
+                yield bundle
+
+    def __reduce__(self) -> tuple[type[tuple[Bundle, ...]], tuple[tuple[Bundle, ...]]]:
+        """As a tuple."""
+        return tuple, (tuple(self),)
 
 
 def deleted(context: Context, package: PackageId) -> str | None:

@@ -109,4 +109,6 @@ def test_a_store_that_went_away_keeps_no_package_from_being_opened(lab: Lab, sca
     lab.node.repair()
     assert len(lab.node.get(scan).files) == 1
     (lab.root / "second").rename(lab.root / "unplugged")
-    assert len(lab.node.get(scan).files) == 1
+    package = lab.node.get(scan)
+    assert len(package.files) == 1
+    assert elsewhere(package, "held.id", lab) == scan
