@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import diadem
@@ -21,9 +22,16 @@ from tests.real_files import SHARED, unpack
 from tests.services import s3_server  # noqa: F401  the same
 from tests.sftp_server import sftp_server  # noqa: F401  the same
 
+# What a test is about is never how long a busy machine takes for one example.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
+
 #: Files whose tests take longest, the longest first.
 LONG = (
     "test_hub_ordeal",
+    "test_every_screen",
+    "test_other_processes",
+    "test_untrusted",
     "test_wheel",
     "test_benchmarks_smoke",
     "test_object_s3",
