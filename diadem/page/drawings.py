@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _MOST: Final = 8 << 20
 #: Bytes of arrays that may stay in memory with an opened dataset.
 _MOST_HELD: Final = 32 << 20
+#: Packages of other kinds of arrays: sparse ones bring a compiler, those of xarray bring pandas.
+_BESIDES: Final = ("sparse", "xarray")
 #: Seconds for which a dataset stays open that nobody looks at.
 _IDLE: Final = 10.0
 
@@ -155,11 +157,13 @@ class Drawings:
 
 
 def _import_arrays() -> None:
-    """Import Dask's arrays as if there were no sparse ones: none is drawn, and their compiler takes 60 MB."""
-    if "dask.array" in sys.modules or "sparse" in sys.modules:
+    """Import Dask's arrays without what it looks for besides: none of it is drawn, and it takes 100 MB."""
+    if "dask.array" in sys.modules:
         return
-    sys.modules["sparse"] = None  # type: ignore[assignment]
+    hidden = [name for name in _BESIDES if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         importlib.import_module("dask.array")
     finally:
-        del sys.modules["sparse"]
+        for name in hidden:
+            del sys.modules[name]
