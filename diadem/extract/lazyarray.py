@@ -223,13 +223,25 @@ def _described(array: Any) -> str:
     return f"{' × '.join(map(str, array.shape))} {array.dtype}"
 
 
+def _beneath(array: Any) -> Any:
+    """What a Dask array that a reader has made takes its chunks from, if it does nothing else: a graph in each chunk of
+    another graph costs more than the reading."""
+    layers = getattr(getattr(array, "dask", None), "layers", {})
+    originals = [layer[name] for name, layer in layers.items() if name.startswith("original-")]
+    if len(layers) != 2 or len(originals) != 1:
+        return array
+    source = getattr(originals[0], "value", originals[0])
+    alike = getattr(source, "shape", None) == array.shape and getattr(source, "dtype", None) == array.dtype
+    return source if alike else array
+
+
 def as_dask(array: Any, chunks: Any, token: str, find: Callable[[], Any] | None = None) -> Any:
     """A Dask array of the elements of another array, one read task a chunk, without a lock; see `StoredArray`."""
     from dask.array import from_array
 
     make = cast("Callable[..., Any]", from_array)
     return make(
-        StoredArray(tuple(array.shape), array.dtype, token, find, array),
+        StoredArray(tuple(array.shape), array.dtype, token, find, _beneath(array)),
         chunks=chunks,
         name=f"diadem-{token}",
         lock=False,
