@@ -88,7 +88,8 @@ class DiademError(Exception):
     def line(self) -> str:
         """All of it on one line, for a text in which it is told: message, place and next step, with commands."""
         where = f" [{self.where}]" if self.where else ""
-        return f"{self.message}{where}{f' {self.next}' if self.next else ''}"
+        stop = "" if where or self.message.endswith((".", "?", "!", ":")) else "."
+        return f"{self.message}{where}{f'{stop} {self.next}' if self.next else ''}"
 
     def _render_traceback_(self) -> list[str]:
         """For IPython: which of the caller's own lines led to it, and what it says. ``%debug`` has all frames."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from diadem.api.places import StrPath
 from diadem.errors import DigestMismatch, NotFound, StoreError, Unreachable, UsageError
+from diadem.model.display import Display, FixedRows
 
 __all__ = ["Example", "fetch", "ls"]
 
@@ -26,7 +27,7 @@ VARIABLE: Final = "DIADEM_EXAMPLES"
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class Example(Display):
     """A file that can be fetched.
 
     Attributes
@@ -58,13 +59,13 @@ class Example:
         return fetch(self.name, folder)
 
 
-def ls() -> list[Example]:
+def ls() -> Sequence[Example]:
     """What can be fetched."""
     known = _registry()
-    return [
+    return FixedRows(
         Example(name, one["about"], sum(part["bytes"] for part in _parts(one)), known["licence"], known["source"])
         for name, one in known["files"].items()
-    ]
+    )
 
 
 def fetch(name: str, folder: StrPath | None = None, *, base: str | None = None) -> Path:

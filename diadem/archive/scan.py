@@ -10,7 +10,7 @@ from typing import Any
 
 from diadem.archive.scan_facts import without_surrogates
 from diadem.errors import UsageError
-from diadem.model.display import Display
+from diadem.model.display import Display, pandas_module
 from diadem.model.scan import (
     Archived,
     Concern,
@@ -172,12 +172,9 @@ class Scan(Display):
         """
         from diadem.archive.scan_columns import dataset_columns
 
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UsageError("pandas is not installed", next="pip install pandas") from error
         columns = dataset_columns(self)
-        return pd.DataFrame({column.key: [column.value(dataset) for dataset in self.datasets] for column in columns})
+        data = {column.key: [column.value(dataset) for dataset in self.datasets] for column in columns}
+        return pandas_module().DataFrame(data)
 
 
 def _dataset_dict(dataset: ScannedDataset) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, ClassVar, Final, NamedTuple
 
 from diadem.advice import in_python
+from diadem.errors import UsageError
 from diadem.model.plain_text import count_text, escaped, printable, size_text
 
 #: Rows of a table that text and HTML show, its columns, facts of a card, and things named in one line.
@@ -406,3 +407,12 @@ def data_addresses(pictures: Iterable[tuple[str, bytes]]) -> dict[str, str]:
         for start, kind in kinds
         if data.startswith(start)
     }
+
+
+def pandas_module() -> Any:
+    """pandas, which is not installed everywhere. Raises `UsageError`."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise UsageError("a DataFrame needs pandas", next="pip install pandas") from error
+    return pandas

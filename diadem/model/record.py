@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, overload
 
 from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
-from diadem.model.display import Display, DisplayRows, FixedRows, data_addresses
+from diadem.model.display import Display, DisplayRows, FixedRows, data_addresses, pandas_module
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
@@ -66,17 +66,13 @@ class Fields(DisplayRows, dict[str, tuple[Assertion, ...]]):
         UsageError
             pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UsageError("a DataFrame needs pandas", next="pip install pandas") from error
         rows = [
             (key, one.value, one.unit, one.status, one.preferred, ", ".join(one.applies_to), one.source.get("locator"))
             for key, assertions in self.items()
             for one in assertions
         ]
         columns = ["field", "value", "unit", "status", "preferred", "signals", "place"]
-        return pandas.DataFrame(rows, columns=columns)
+        return pandas_module().DataFrame(rows, columns=columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cProfile
 import importlib
 import os
+import pstats
 import shutil
 import subprocess
 import sys
@@ -13,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+import diadem
 from diadem.archive import headers, proving
 from diadem.archive.loading import load
 from diadem.errors import DigestMismatch, NotFound, ReaderError, StoreError, UsageError
@@ -479,3 +483,24 @@ def test_a_process_ends_well_with_lazy_hdf5_open(payload: Payload) -> None:
         [sys.executable, "-c", program, here, str(payload.folder / "hspy")], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
+
+
+def test_a_chunk_is_read_without_a_graph_of_its_own(tmp_path: Path) -> None:
+    """What a reader has cut with Dask is read itself: a graph in each chunk costs ten times the reading."""
+    with h5py.File(tmp_path / "scan.hspy", "w") as file:
+        file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", "3.3"
+        scan = file.create_group("Experiments/scan")
+        scan.create_dataset("data", data=np.arange(4096, dtype="u2").reshape(64, 64), chunks=(8, 8))
+        for number in range(2):
+            axis = scan.create_group(f"axis-{number}")
+            axis.attrs.update({"name": "yx"[number], "size": 64, "scale": 1.0, "offset": 0.0, "navigate": False})
+            axis.attrs.update({"units": "nm", "index_in_array": number, "_type": "UniformDataAxis"})
+        scan.create_group("metadata/General").attrs["title"] = "counts"
+        scan.create_group("metadata/Signal").attrs["signal_type"] = ""
+        scan.create_group("original_metadata")
+    data = diadem.pack(tmp_path / "scan.hspy", tmp_path / "archive").load("scan.hspy").data
+    assert data.npartitions > 1
+    profile = cProfile.Profile()
+    assert profile.runcall(data.sum().compute, scheduler="synchronous") == sum(range(4096))
+    stats = pstats.Stats(profile).get_stats_profile().func_profiles
+    assert stats["get_sync"].ncalls == "1", "one graph is computed, and none within it"

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.model.display import Display
+from diadem.model.display import Display, pandas_module
 from diadem.model.plain_text import count_text
-from diadem.node.catalogue.results import pandas_module
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
 from diadem.archive.scan_sheets import harmless
 from diadem.errors import DiademError, NotFound, UsageError
-from diadem.model.display import Display, data_addresses
+from diadem.model.display import Display, data_addresses, pandas_module
 from diadem.model.plain_text import count_text
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
@@ -538,12 +538,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return time_text(value)
     return harmless(value) if isinstance(value, str) else "" if value is None else value
-
-
-def pandas_module() -> Any:
-    """pandas, which is not installed everywhere. Raises `UsageError`."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise UsageError("a DataFrame needs pandas", next="pip install pandas") from error
-    return pandas
