@@ -24,6 +24,8 @@ __all__ = ["Example", "fetch", "ls"]
 
 #: Where files are looked for instead, such as a copy on a machine without a network.
 VARIABLE: Final = "DIADEM_EXAMPLES"
+#: Seconds without a byte after which an address does not answer.
+_PATIENCE: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _fetched(fetcher: Any, path: str) -> Path:
 
     where = fetcher.get_url(path)
     try:
-        return Path(fetcher.fetch(path))
+        return Path(fetcher.fetch(path, downloader=_download))
     except ValueError as error:
         raise DigestMismatch(
             "what came is not the file that is meant", where=where, next="Ask for it again, or from another address."
@@ -137,6 +139,16 @@ def _fetched(fetcher: Any, path: str) -> Path:
         ) from error
     except OSError as error:
         raise StoreError(error.strerror or str(error), where=str(fetcher.path)) from error
+
+
+def _download(url: str, target: str, _: Any) -> None:
+    """Fetch a file as pooch wants it; its own way leaves the connection open after an error."""
+    import requests
+
+    with requests.get(url, stream=True, timeout=_PATIENCE) as answer, Path(target).open("wb") as sink:
+        answer.raise_for_status()
+        for part in answer.iter_content(1 << 20):
+            sink.write(part)
 
 
 def _parts(one: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -15,11 +15,6 @@ import diadem
 from diadem import examples
 
 pytest.importorskip("pooch", reason="the extra 'notebook' is not installed")
-# pooch leaves its connections to be collected.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning",
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
-)
 #: What the folder of real files says of where each came from.
 _PUBLISHED = "rsciio/tests/data/"
 
