@@ -16,8 +16,9 @@ import pytest
 
 import diadem
 from diadem.archive.package import Package
+from tests.browser import chromium  # noqa: F401  a fixture for every room
 from tests.catalogues import ON_POSTGRES
-from tests.postgres_server import postgres_server  # noqa: F401  a fixture for every room
+from tests.postgres_server import postgres_server  # noqa: F401  the same
 from tests.real_files import SHARED, unpack
 from tests.services import s3_server  # noqa: F401  the same
 from tests.sftp_server import sftp_server  # noqa: F401  the same

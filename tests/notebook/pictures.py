@@ -16,8 +16,8 @@ from typing import Any, Final
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
+from tests.browser import browser
 from tests.notebook.test_front_ends import FRONT_ENDS
-from tests.page.conftest import browser
 from tests.page.pictures import FOLDER, make_demo
 
 CELLS: Final = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from diadem.model.display import Document, Rows
 from diadem.node.catalogue.results import SearchResult
 from tests.notebook.test_result_table import PICTURE, Pictured, row
-from tests.page.conftest import CHROMIUM, FLAGS
 
 #: Around an output, and what stands in each one's style sheet, copied from nbconvert 7's templates and VS Code's.
 FRONT_ENDS = {
@@ -46,14 +44,8 @@ FRONT_ENDS = {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    with sync.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS])
-        yield started.new_page(viewport={"width": 1200, "height": 800})
-        started.close()
+def page(chromium: Any) -> Any:
+    return chromium.new_page(viewport={"width": 1200, "height": 800})
 
 
 def measured(page: Any, front_end: str, html: str) -> list[dict[str, Any]]:

@@ -19,9 +19,6 @@ import diadem
 from diadem.testing.samples import write_session
 from tests.page.window import Seen, let_in
 
-CHROMIUM = Path("/usr/bin/chromium")
-#: A closed network, and no sandbox of its own where tests run as root.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--proxy-server=direct://", "--disable-background-networking"]
 #: A title that somebody might write: markup, a mark that turns the reading, half a character is not to be had in JSON.
 HOSTILE = "<script>window.taken=1</script><img src=x onerror=window.taken=1>\u202egnp.exe"
 
@@ -139,22 +136,3 @@ def serve(node: Path | str, *options: str) -> Iterator[Served]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser without a window, where there is one."""
-    pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright, which is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    yield from browser()
-
-
-def browser(*flags: str) -> Iterator[Any]:
-    """The browser, started with further flags."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
-        yield started
-        started.close()

@@ -17,7 +17,8 @@ from urllib.parse import quote
 import diadem
 from diadem.testing.faults import remove
 from diadem.testing.samples import write_image_session
-from tests.page.conftest import Served, browser, serve
+from tests.browser import browser
+from tests.page.conftest import Served, serve
 
 FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures"
 #: What the story looks for.

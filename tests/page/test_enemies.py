@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.page.conftest import CHROMIUM, FLAGS, Served, enter, serve
+from tests.browser import CHROMIUM, FLAGS
+from tests.page.conftest import Served, enter, serve
 from tests.page.window import let_in
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
