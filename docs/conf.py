@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "site"))
 
-from diadem import __version__
+from diadem import Node, Package, __version__
 
 project = "DIADEM"
 author = "The DIADEM founders"
@@ -43,7 +43,9 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 autodoc_typehints = "none"  # numpydoc's sections say them
-autodoc_default_options = {"member-order": "bysource"}
+#: Names that other rooms call; completion does not offer them either.
+_INTERNAL = {"again", *Node._internal, *Package._internal}  # noqa: SLF001
+autodoc_default_options = {"member-order": "bysource", "exclude-members": ", ".join(sorted(_INTERNAL))}
 numpydoc_show_class_members = False  # they stand below, in full
 
 html_theme = "pydata_sphinx_theme"
@@ -60,3 +62,13 @@ html_theme_options = {
     "footer_end": [],
 }
 html_additional_pages = {"index": "entrance.html"}
+
+
+def _signature(*about):
+    """Leave out how a class is made that no reader makes: its docstring has no parameters."""
+    _, kind, _, thing, *_ = about
+    return ("", None) if kind == "class" and "Parameters\n" not in (thing.__doc__ or "") else None
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", _signature)

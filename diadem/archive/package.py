@@ -50,26 +50,6 @@ class Package(Reopenable, Display):
 
     Made by `diadem.open` and `diadem.pack`. Sent to another process it is opened there, at the same address, and must
     have the same id.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The files of the bag.
-    opened : OpenedPackage, optional
-        Its tag files, where they have just been read and proven.
-    proven : bool
-        True where this process has just written and hashed the package itself.
-    readers : sequence of ReaderOffer
-        Who can read its datasets, for `load`.
-    extractor : callable, optional
-        Makes what reads metadata, for `reextract`.
-
-    Raises
-    ------
-    IntegrityError
-        If the tag files do not agree with each other.
-    PackageError
-        If it is not a DIADEM package.
     """
 
     def __init__(
@@ -81,6 +61,11 @@ class Package(Reopenable, Display):
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
     ) -> None:
+        """Open the files of a bag.
+
+        Its tag files are read and proven, if they were not just now (`opened`); `proven` says that this process has
+        written and hashed all of it. Raises `IntegrityError` where they do not agree, `PackageError` for other folders.
+        """
         self._bundle = bundle
         self._opened = opened or read_manifest(bundle)
         self.readers = tuple(readers)

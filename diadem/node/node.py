@@ -55,11 +55,6 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
     leaves a snapshot of the catalogue in the stores.
-
-    Parameters
-    ----------
-    context : Context
-        The opened node.
     """
 
     _display_keys = (
