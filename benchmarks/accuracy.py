@@ -1,13 +1,13 @@
-"""How much of what real files state the record has right: counts by field and by format, and every miss by name.
+"""How much of what real files state the record has right: counts by field and by format, and a list of every miss.
 
-A second count takes what the record says beyond the true values, all of it and a random sample, and reads each
-assertion again by another route (`routes/`), which shares no code and no table with DIADEM: it finds names in the
-bytes of the file and has its own knowledge of what they mean and of their units. An assertion is *confirmed* where
-the route finds its value for the same field, of whichever signal of the file; *contradicted* where it finds others
-only.
+A second count covers everything else that the record says, all of it and a random sample. It reads each assertion
+again by another route (`routes/`), which shares no code and no table with DIADEM: the route finds names in the bytes
+of the file, and has its own knowledge of what they mean and of their units. An assertion is *confirmed* if the route
+finds its value for the same field, in any signal of the file, and *contradicted* if the route finds only other
+values.
 
-Needs the real instrument files (`--data`, by default beside the checkout); `--package` is a package of them, whose
-record is judged in place of a new one. Exits with 1 where anything is contradicted.
+To run it you need the real instrument files (`--data`, by default beside the checkout). `--package` names a package
+of them; then its record is checked instead of a new one. The exit code is 1 if anything is contradicted.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """What `expected.json` says of a file, and whether a record agrees: right, absent or contradicted.
 
-The rule. The record is asked as a user asks it: for the dataset, and for each of its signals. An expectation is *right*
-where one of these answers equals it, *absent* where the record states nothing of the kind, else *contradicted*. So an
-assertion that equals it but stands behind another one about the same signals does not help.
+The record is asked as a user asks it: for the dataset, and for each of its signals. An expectation is *right* if one
+of these answers equals it, *absent* if the record states nothing of the kind, and otherwise *contradicted*. An equal
+assertion that comes second to another one about the same signals does not count.
 
 - Numbers agree within 0.2 %, in the field's unit. Texts agree without regard to case and surrounding space. A mode of
   the beam may be the first word of the vendor's text.
-- A time in UTC is asked of the assertions that have an offset, and agrees within one second; within two minutes where
-  the offset is *derived*, as the record then has the seconds of the file's other clock. A local time is asked of the
-  assertions that have one, also of those with an offset: the text of the clock on the wall must be the same.
-- A value that its field cannot hold (a live time of zero: nobody measured) is right where the record is silent; so is
-  one that the file has, but not of this dataset (`NOT_OF_IT`).
+- A time in UTC is compared with assertions that have an offset, and agrees within one second. If the offset is
+  *derived*, two minutes are allowed, because the record then has the seconds of the file's other clock. A local time
+  is compared with assertions that have one, with or without an offset: the time on the wall clock must be the same
+  text.
+- If a field cannot hold the value (a live time of zero: nobody measured), silence of the record is right. The same
+  holds for a value that is in the file but belongs to another dataset (`NOT_OF_IT`).
 """
 
 from __future__ import annotations
