@@ -56,7 +56,7 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "package/filecheck.py",
-                "        if leaf_digest(view) == self._leaves[place : place + DIGEST_SIZE]:\n",
+                "        if leaf_digest(view) == self._leaves[job.first_leaf + leaf]:\n",
                 "        if view is not None:\n",
             )
         ],
@@ -188,8 +188,8 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "store/taking.py",
-                "    if item.leaves is not None and leaves != item.leaves:\n",
-                "    if size >= 0:\n        return\n    if item.leaves is not None and leaves != item.leaves:\n",
+                "    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
+                "    if size >= 0:\n        return\n    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
             )
         ],
     ),

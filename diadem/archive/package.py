@@ -13,7 +13,7 @@ from diadem.archive.vault import PackageVault
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
@@ -370,10 +370,7 @@ class Package(Reopenable, Display):
 
     def stored_as(self, entry: FileEntry, reader: RangeReader) -> VerifiedFile:
         """A file that is said to be a copy of one of the package, for proven reading."""
-        size = self.manifest.leaf_size
-        start = entry.first_leaf * DIGEST_SIZE
-        leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
-        return VerifiedFile(reader, entry, leaves, size)
+        return VerifiedFile(reader, entry, self._opened.leaves)
 
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as HyperSpy signal whose bytes are proven.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from diadem.archive.positioned import PositionedFile
 from diadem.errors import DigestMismatch
-from diadem.model.manifest import DIGEST_SIZE, FileEntry
+from diadem.model.manifest import FileEntry
 from diadem.model.ports import RangeReader
 from diadem.model.reopenable import Reopenable
-from diadem.trust.hashing import leaf_digest
+from diadem.trust.hashing import Leaves
 
 #: Leaves kept in memory for each open file: 16 MiB at the usual leaf size.
 CACHED_LEAVES = 16
@@ -32,18 +32,16 @@ class VerifiedFile(Reopenable, PositionedFile):
         The bytes, wherever they are. Closed with this file.
     entry : FileEntry
         What the file should be.
-    leaves : bytes
-        Digests of its leaves.
-    leaf_size : int
-        Bytes in a leaf.
+    leaves : Leaves
+        Digests of all leaves of its package.
     """
 
-    def __init__(self, reader: RangeReader, entry: FileEntry, leaves: bytes, leaf_size: int) -> None:
+    def __init__(self, reader: RangeReader, entry: FileEntry, leaves: Leaves) -> None:
         super().__init__()
         self._reader = reader
         self._entry = entry
         self._leaves = leaves
-        self._leaf_size = leaf_size
+        self._leaf_size = leaves.size
         self._cache: OrderedDict[int, memoryview] = OrderedDict()
         self._lock = threading.Lock()
         self._ahead = 1
@@ -153,7 +151,7 @@ class VerifiedFile(Reopenable, PositionedFile):
             piece = data[(leaf - first) * self._leaf_size : (leaf - first + 1) * self._leaf_size]
             if leaf == first:
                 self._prove(leaf, piece)
-            elif leaf_digest(piece) != self._digest(leaf):
+            elif not self._leaves.proves(self._entry, leaf, piece):
                 break
             pieces[leaf] = piece
         self._keep(pieces, end)
@@ -167,13 +165,9 @@ class VerifiedFile(Reopenable, PositionedFile):
             while len(self._cache) > CACHED_LEAVES:
                 self._cache.popitem(last=False)
 
-    def _digest(self, leaf: int) -> bytes:
-        return self._leaves[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
-
     def _prove(self, leaf: int, data: memoryview) -> None:
-        if leaf_digest(data) != self._digest(leaf):
-            start = leaf * self._leaf_size
-            end = min(start + self._leaf_size, self.size)
+        if not self._leaves.proves(self._entry, leaf, data):
+            start, end = self._leaves.span(self._entry, leaf)
             raise DigestMismatch(
                 f"bytes {start:,} to {end:,} (leaf {leaf}) are not what was archived",
                 where=self._entry.path,

@@ -51,7 +51,6 @@ def prove_files(bundle: Bundle, package: PackageId, paths: Iterable[str], *, lis
         findings=findings,
         listener=listener,
         leaves=opened.leaves,
-        leaf_size=opened.manifest.leaf_size,
     )
     checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves}
     return Report(bundle.url, Level.FULL, findings.sorted(), str(package), checked)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, RangeReader
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import parse_manifest
@@ -194,8 +194,7 @@ class LeafSources:
 
     def expected(self, entry: FileEntry, leaf: int) -> bytes:
         """The digest that a leaf must have."""
-        place = (entry.first_leaf + leaf) * DIGEST_SIZE
-        return self._opened.leaves[place : place + DIGEST_SIZE]
+        return self._opened.leaves[entry.first_leaf + leaf]
 
     def find(self, entry: FileEntry, leaf: int) -> tuple[str, bytes]:
         """The bytes of a leaf, and where they came from.

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from diadem.errors import DiademError
-from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry, leaf_count
+from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listing
 from diadem.model.report import Finding, Report
 from diadem.package.opening import OpenedPackage
-from diadem.trust.hashing import leaf_digest
 
 #: Findings that name a leaf.
 _BY_LEAF = frozenset({"leaf-mismatch", "read-error"})
@@ -76,18 +75,16 @@ def _of_file(
 
 def bad_leaves(bundle: Bundle, opened: OpenedPackage, entry: FileEntry) -> tuple[int, ...] | None:
     """The leaves of a file that are not what was archived; None where it cannot be opened."""
-    size = opened.manifest.leaf_size
-    bad = []
+    leaves, bad = opened.leaves, []
     try:
         with bundle.open(entry.path) as file:
-            for leaf in range(leaf_count(entry.size, size)):
-                place = (entry.first_leaf + leaf) * DIGEST_SIZE
+            for leaf in range(leaves.count(entry)):
+                start, end = leaves.span(entry, leaf)
                 try:
-                    data = file.read_at(leaf * size, min(size, entry.size - leaf * size))
+                    right = leaves.proves(entry, leaf, file.read_at(start, end - start))
                 except (DiademError, OSError):
-                    bad.append(leaf)
-                    continue
-                if leaf_digest(data) != opened.leaves[place : place + DIGEST_SIZE]:
+                    right = False
+                if not right:
                     bad.append(leaf)
     except (DiademError, OSError):
         return None

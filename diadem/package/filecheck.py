@@ -7,10 +7,10 @@ import threading
 from concurrent.futures import Executor, Future
 
 from diadem.errors import DiademError
-from diadem.model.manifest import DIGEST_SIZE, leaf_count
+from diadem.model.manifest import leaf_count
 from diadem.model.ports import Bundle, RangeReader
 from diadem.package.ledger import FileJob, Ledger
-from diadem.trust.hashing import leaf_digest
+from diadem.trust.hashing import Leaves, leaf_digest
 
 #: Files from this size on have their leaves hashed beside their digest, on another thread.
 LARGE = 4 << 20
@@ -25,13 +25,11 @@ class FileCheck:
     One object serves all threads of a run; each thread has its own buffers, made once.
     """
 
-    def __init__(
-        self, bundle: Bundle, ledger: Ledger, *, leaves: bytes, leaf_size: int, lane: Executor | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, ledger: Ledger, leaves: Leaves, lane: Executor | None = None) -> None:
         self._bundle = bundle
         self._ledger = ledger
         self._leaves = leaves
-        self._leaf_size = leaf_size
+        self.leaf_size = leaves.size
         self._lane = lane
         self._local = threading.local()
 
@@ -53,8 +51,8 @@ class FileCheck:
     def whole_leaves(self, job: FileJob) -> int:
         """Leaves of a file that are there in full length."""
         if job.present < job.size:
-            return job.present // self._leaf_size
-        return leaf_count(job.size, self._leaf_size)
+            return job.present // self.leaf_size
+        return leaf_count(job.size, self.leaf_size)
 
     def _stretch(self, job: FileJob, file: RangeReader, start: int, stop: int | None) -> None:
         """Leaves alone, each on its own."""
@@ -73,7 +71,7 @@ class FileCheck:
         ring = self._buffers(_RING if self._lane is not None and job.size >= LARGE else 1)
         pending: list[Future[None] | None] = [None] * len(ring)
         complete = True
-        for leaf in range(leaf_count(job.size, self._leaf_size)):
+        for leaf in range(leaf_count(job.size, self.leaf_size)):
             if self._ledger.stop.is_set():
                 break
             place = leaf % len(ring)
@@ -113,17 +111,16 @@ class FileCheck:
 
     def _leaf(self, job: FileJob, leaf: int, view: memoryview) -> None:
         assert job.first_leaf is not None
-        place = (job.first_leaf + leaf) * DIGEST_SIZE
-        if leaf_digest(view) == self._leaves[place : place + DIGEST_SIZE]:
+        if leaf_digest(view) == self._leaves[job.first_leaf + leaf]:
             self._ledger.held(len(view), 1)
             return
-        first = leaf * self._leaf_size
+        first = leaf * self.leaf_size
         message = f"bytes {first} to {first + len(view)} (leaf {leaf}) are not what was archived"
         self._fail("leaf-mismatch", message, job, leaf, len(view))
 
     def _read(self, job: FileJob, file: RangeReader, leaf: int, view: memoryview) -> bool:
         try:
-            got = file.readinto_at(leaf * self._leaf_size, view)
+            got = file.readinto_at(leaf * self.leaf_size, view)
         except (DiademError, OSError) as error:
             self._fail("read-error", _reason(error), job, leaf, len(view))
             return False
@@ -133,13 +130,13 @@ class FileCheck:
         return False
 
     def _length(self, job: FileJob, leaf: int) -> int:
-        return min(self._leaf_size, job.size - leaf * self._leaf_size)
+        return min(self.leaf_size, job.size - leaf * self.leaf_size)
 
     def _buffers(self, count: int) -> list[memoryview]:
         """This thread's buffers, one leaf long each."""
         buffers: list[memoryview] = self._local.__dict__.setdefault("buffers", [])
         while len(buffers) < count:
-            buffers.append(memoryview(bytearray(self._leaf_size)))
+            buffers.append(memoryview(bytearray(self.leaf_size)))
         return buffers[:count]
 
     def _changed(self, job: FileJob, how: str) -> None:
@@ -150,7 +147,7 @@ class FileCheck:
         if leaf is None:
             self._ledger.findings.error(code, message, job.path, next=_COPY)
             return
-        first = leaf * self._leaf_size
+        first = leaf * self.leaf_size
         self._ledger.findings.error(code, message, job.path, leaf=leaf, range=(first, first + length), next=_LEAF_COPY)
 
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from diadem.model.manifest import LEAF_SIZE
 from diadem.model.ports import Bundle, Listener
 from diadem.package.crew import Task, run
 from diadem.package.filecheck import LARGE, FileCheck
 from diadem.package.findings import Findings
 from diadem.package.ledger import FileJob, Ledger, Proven
+from diadem.trust.hashing import Leaves
 
 #: Bytes that a thread takes at once: a stretch of one file, or several small files.
 _STRETCH = 16 << 20
@@ -38,8 +38,7 @@ def prove(
     *,
     findings: Findings,
     listener: Listener,
-    leaves: bytes = b"",
-    leaf_size: int = LEAF_SIZE,
+    leaves: Leaves | None = None,
     workers: int | None = None,
 ) -> Proven:
     """Read files and compare them with their digests.
@@ -54,10 +53,8 @@ def prove(
         Where damage is entered; a file that cannot be read is a finding, never an exception.
     listener : callable
         Told of progress, from any thread.
-    leaves : bytes
-        All leaf digests of the package, 32 bytes each.
-    leaf_size : int
-        Bytes in a leaf.
+    leaves : Leaves, optional
+        All leaf digests of the package, where they are known.
     workers : int, optional
         Threads; by default one for each processor.
 
@@ -71,8 +68,8 @@ def prove(
     beside = threads > 1 and any(job.digests and job.size >= LARGE for job in jobs)
     lane = ThreadPoolExecutor(threads, "diadem-leaves") if beside else None
     try:
-        check = FileCheck(bundle, ledger, leaves=leaves, leaf_size=leaf_size, lane=lane)
-        tasks = deque(_tasks(check, ledger, jobs, leaf_size))
+        check = FileCheck(bundle, ledger, leaves or Leaves(), lane)
+        tasks = deque(_tasks(check, ledger, jobs))
         run(tasks, min(threads, len(tasks)), ledger.stop)
     finally:
         ledger.stop.set()
@@ -81,11 +78,11 @@ def prove(
     return ledger.proven(jobs)
 
 
-def _tasks(check: FileCheck, ledger: Ledger, jobs: list[FileJob], leaf_size: int) -> Iterator[Task]:
+def _tasks(check: FileCheck, ledger: Ledger, jobs: list[FileJob]) -> Iterator[Task]:
     """Cut the work into pieces of similar size: stretches of large files, then batches of small ones."""
     for job in jobs:
         if job.size >= LARGE:
-            yield from _large(check, ledger, job, leaf_size)
+            yield from _large(check, ledger, job)
     gate = _Gate()
     batch: list[FileJob] = []
     filled = 0
@@ -124,18 +121,18 @@ class _Gate:
         batch()
 
 
-def _large(check: FileCheck, ledger: Ledger, job: FileJob, leaf_size: int) -> Iterator[Task]:
+def _large(check: FileCheck, ledger: Ledger, job: FileJob) -> Iterator[Task]:
     if job.digests or not check.whole_leaves(job):
         yield partial(check.check, job)
         return
-    step = max(1, _STRETCH // leaf_size)
+    step = max(1, _STRETCH // check.leaf_size)
     for start in range(0, check.whole_leaves(job), step):
-        yield partial(_check_stretch, check, ledger, job, (start, start + step), leaf_size)
+        yield partial(_check_stretch, check, ledger, job, start, start + step)
 
 
-def _check_stretch(check: FileCheck, ledger: Ledger, job: FileJob, leaves: tuple[int, int], leaf_size: int) -> None:
-    check.check(job, *leaves)
-    ledger.advance(job.path, min(leaves[1] * leaf_size, job.available) - leaves[0] * leaf_size)
+def _check_stretch(check: FileCheck, ledger: Ledger, job: FileJob, start: int, stop: int) -> None:
+    check.check(job, start, stop)
+    ledger.advance(job.path, min(stop * check.leaf_size, job.available) - start * check.leaf_size)
 
 
 def _check_batch(check: FileCheck, ledger: Ledger, jobs: list[FileJob]) -> None:

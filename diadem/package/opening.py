@@ -14,7 +14,7 @@ from diadem.model.ports import Bundle
 from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, parse_bag_info, parse_manifest
 from diadem.package.index import join, parse_index
 from diadem.package.paths import unsafe
-from diadem.trust.hashing import payload_id, payload_urn
+from diadem.trust.hashing import Leaves, payload_id, payload_urn
 
 #: Bytes of a tag file above which it is not read; leaves of 16 TiB, manifests of about a million files.
 LIMITS = {TAGMANIFEST: 1 << 20, BAGIT: 1 << 12, BAG_INFO: 1 << 20, MANIFEST: 128 << 20, INDEX_PATH: 128 << 20}
@@ -37,8 +37,8 @@ class OpenedPackage:
         64 hex digits, recomputed from the manifest.
     manifest : Manifest
         Every file below `data/`.
-    leaves : bytes
-        BLAKE3 digests of all leaves, 32 bytes each, in the order of the manifest.
+    leaves : Leaves
+        Digests of all leaves, in the order of the manifest.
     bag_info : list of (label, value)
         The fields of `bag-info.txt`.
     """
@@ -46,7 +46,7 @@ class OpenedPackage:
     id: PackageId
     payload_id: str
     manifest: Manifest
-    leaves: bytes
+    leaves: Leaves
     bag_info: list[tuple[str, str]]
 
     @property
@@ -84,9 +84,10 @@ def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPa
         raise PackageError("does not declare BagIt 1.0 in UTF-8", where=BAGIT, next=_AGAIN)
     manifest = join(parse_payload_manifest(tags[MANIFEST]), parse_index(tags[INDEX_PATH]))
     bag_info = parse_bag_info(tags[BAG_INFO])
-    for message, where in disagreements(manifest, tags[LEAVES_PATH], bag_info):
+    leaves = Leaves(tags[LEAVES_PATH], manifest.leaf_size)
+    for message, where in disagreements(manifest, leaves, bag_info):
         raise IntegrityError(message, where=where, next=_AGAIN)
-    return OpenedPackage(package_id, payload_id(manifest.payload), manifest, tags[LEAVES_PATH], bag_info)
+    return OpenedPackage(package_id, payload_id(manifest.payload), manifest, leaves, bag_info)
 
 
 def required_tag_files(bundle: Bundle, *, expected_id: str | None = None) -> tuple[PackageId, dict[str, bytes]]:
@@ -158,11 +159,11 @@ def parse_payload_manifest(data: bytes) -> list[tuple[str, str]]:
     return entries
 
 
-def disagreements(manifest: Manifest, leaves: bytes, bag_info: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def disagreements(manifest: Manifest, leaves: Leaves, bag_info: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield where the tag files of a package contradict each other: message and tag file."""
-    index = sum(-(-entry.size // manifest.leaf_size) for entry in manifest)
-    if len(leaves) != index * DIGEST_SIZE:
-        yield f"it has {len(leaves)} bytes; {index} leaves have {index * DIGEST_SIZE}", LEAVES_PATH
+    index, size = sum(leaves.count(entry) for entry in manifest), len(leaves.digests)
+    if size != index * DIGEST_SIZE:
+        yield f"it has {size} bytes; {index} leaves have {index * DIGEST_SIZE}", LEAVES_PATH
     payload = payload_id(manifest.payload)
     total = sum(entry.size for entry in manifest)
     for label, right in (

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from diadem.errors import IntegrityError
-from diadem.model.manifest import DIGEST_SIZE, FileEntry
+from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle
 from diadem.package.opening import OpenedPackage
 from diadem.package.parity import Parity, short_digest
 from diadem.package.parity_field import DATA, Bytes, absorb, solve
 from diadem.package.parity_format import Stripe
 from diadem.package.parity_stream import StreamMap
-from diadem.trust.hashing import leaf_digest
 
 #: Columns that are kept once they have been made again: neighbouring leaves share one.
 _KEPT = 4
@@ -67,11 +66,9 @@ class Rebuilder:
             If more is lost than parity can tell.
         """
         start, stop = self._range(entry, leaf)
-        place = (entry.first_leaf + leaf) * DIGEST_SIZE
-        expected = self._opened.leaves[place : place + DIGEST_SIZE]
         for by_digest in (True, False):
             data = self._assemble(start, stop, by_digest=by_digest)
-            if data is not None and leaf_digest(data) == expected:
+            if data is not None and self._opened.leaves.proves(entry, leaf, data):
                 return data
         raise IntegrityError(
             f"leaf {leaf} cannot be made from parity: too much of its stripe is damaged",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, PackageError, line_of
-from diadem.model.manifest import DIGEST_SIZE, FileEntry
+from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.package.opening import OpenedPackage
 
@@ -121,8 +121,7 @@ class ProvenStream:
 
     def _close_leaf(self, entry: FileEntry) -> None:
         leaf = (self._offset - 1) // self._opened.manifest.leaf_size
-        place = (entry.first_leaf + leaf) * DIGEST_SIZE
-        if self._hasher.digest() != self._opened.leaves[place : place + DIGEST_SIZE]:
+        if self._hasher.digest() != self._opened.leaves[entry.first_leaf + leaf]:
             raise _damaged(entry, leaf * self._opened.manifest.leaf_size, "not what was archived", leaf)
         self._hasher = blake3()
 

@@ -29,7 +29,7 @@ from diadem.package.bagit import (
     tagmanifest_text,
 )
 from diadem.package.index import index_text
-from diadem.trust.hashing import payload_id, payload_urn
+from diadem.trust.hashing import Leaves, payload_id, payload_urn
 
 PROFILE = "https://diadem-em.org/bagit-profile/1.0.0"
 
@@ -54,7 +54,7 @@ class Sealed:
         SHA-256 of the payload's manifest lines.
     manifest : Manifest
         The files below `data/`.
-    leaves : bytes
+    leaves : Leaves
         Digests of their leaves, in the order of the manifest.
     tag_files : mapping of str to bytes
         Bag path to content, the tag manifest last.
@@ -63,7 +63,7 @@ class Sealed:
     package_id: PackageId
     payload_id: str
     manifest: Manifest
-    leaves: bytes
+    leaves: Leaves
     tag_files: Mapping[str, bytes]
 
 
@@ -116,7 +116,7 @@ def seal(
         BAG_INFO: bag_info_text(info),
         MANIFEST: manifest_text((entry.sha256, entry.path) for entry in manifest),
         INDEX_PATH: index_text(manifest),
-        LEAVES_PATH: leaves,
+        LEAVES_PATH: leaves.digests,
         VENDOR_PATH: vendor,
     }
     last = tagmanifest_text((hashlib.sha256(data).hexdigest(), path) for path, data in tags.items())
@@ -124,10 +124,10 @@ def seal(
     return Sealed(PackageId(hashlib.sha256(last).hexdigest()), payload, manifest, leaves, tags)
 
 
-def _in_order(files: Iterable[HashedFile]) -> tuple[Manifest, bytes]:
+def _in_order(files: Iterable[HashedFile]) -> tuple[Manifest, Leaves]:
     ordered = sorted(files, key=lambda file: file.entry.path.encode())
     entries, leaves = [], bytearray()
     for file in ordered:
         entries.append(replace(file.entry, first_leaf=len(leaves) // DIGEST_SIZE))
         leaves += file.leaves
-    return Manifest(tuple(entries)), bytes(leaves)
+    return Manifest(tuple(entries)), Leaves(bytes(leaves))

@@ -20,6 +20,7 @@ from diadem.package.index import Index, IndexRow, join, parse_index
 from diadem.package.names_check import report_names
 from diadem.package.opening import LIMITS, REQUIRED, OpenedPackage, disagreements, parse_payload_manifest
 from diadem.package.paths import unsafe
+from diadem.trust.hashing import Leaves
 
 T = TypeVar("T")
 _TAGS_AGAIN = "Restore the tag files from another copy; the payload is then proven by them."
@@ -38,7 +39,7 @@ class Structure:
         Lines of the manifest; None where it is damaged.
     index : Index or None
         The index; None where it is damaged.
-    leaves : bytes or None
+    leaves : Leaves or None
         Leaf digests; None where they are damaged.
     bag_info : list of (label, value) or None
         Fields of `bag-info.txt`; None where it is damaged.
@@ -53,7 +54,7 @@ class Structure:
     package_id: str | None = None
     digests: list[tuple[str, str]] | None = None
     index: Index | None = None
-    leaves: bytes | None = None
+    leaves: Leaves | None = None
     bag_info: list[tuple[str, str]] | None = None
     tag_files: int = 0
     listed: Mapping[str, str] | None = None
@@ -193,7 +194,8 @@ def _parse(findings: Findings, structure: Structure) -> None:
         structure.digests = _parsed(findings, MANIFEST, lambda: parse_payload_manifest(tags[MANIFEST]))
     if INDEX_PATH in tags:
         structure.index = _parsed(findings, INDEX_PATH, lambda: parse_index(tags[INDEX_PATH]))
-    structure.leaves = tags.get(LEAVES_PATH)
+    if LEAVES_PATH in tags and structure.index is not None:
+        structure.leaves = Leaves(tags[LEAVES_PATH], structure.index.leaf_size)
 
 
 def _compare(findings: Findings, structure: Structure) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from diadem.errors import DiademError
-from diadem.model.manifest import INDEX_PATH, LEAF_SIZE, LEAVES_PATH, TAGMANIFEST
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Listing, silent
 from diadem.model.report import Level, Report
 from diadem.package.bagit import BAG_INFO
@@ -59,14 +59,12 @@ def verify(
     if level is Level.QUICK:
         proven = Proven(files=sum(job.size == job.present for job in jobs))
     else:
-        leaf_size = structure.index.leaf_size if structure.index else LEAF_SIZE
         proven = prove(
             bundle,
             jobs,
             findings=findings,
             listener=listener,
-            leaves=structure.leaves or b"",
-            leaf_size=leaf_size,
+            leaves=structure.leaves,
             workers=workers,
         )
     checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": structure.tag_files}

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import PackageError, Refused
-from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry, Manifest, leaf_count
+from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.package.opening import OpenedPackage
 from diadem.package.sound_names import require_sound_names
 from diadem.store.arrival_journal import Journal
@@ -43,7 +43,7 @@ from diadem.store.system import (
     start_writeback,
 )
 from diadem.store.whole import write_whole
-from diadem.trust.hashing import leaf_digest
+from diadem.trust.hashing import Leaves, leaf_digest
 
 ARRIVING: Final = "arriving"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -64,7 +64,7 @@ class Arrival(Stage):
     """
 
     manifest: Manifest
-    leaves: bytes
+    leaves: Leaves
 
     @classmethod
     def open(cls, root: Path, transfer: str) -> Arrival:
@@ -168,7 +168,7 @@ class Arrival(Stage):
         self.manifest, self.leaves = opened.manifest, opened.leaves
         self._settled = bytearray(len(self.manifest.entries))
         first = [entry.first_leaf for entry in self.manifest]
-        first.append(len(opened.leaves) // DIGEST_SIZE)
+        first.append(len(opened.leaves))
         with translated(str(self.folder)):
             for folder in sorted({entry.path.rpartition("/")[0] for entry in self.manifest}):
                 self.target(f"{folder}/x")
@@ -199,7 +199,7 @@ class Arrival(Stage):
 
     def digest(self, leaf: int) -> bytes:
         """The digest that a leaf of the package must have."""
-        return self.leaves[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
+        return self.leaves[leaf]
 
     def read(self, number: int, offset: int, length: int) -> bytes:
         """Bytes of a file as far as they are here; fewer at its end, none where it is not there."""

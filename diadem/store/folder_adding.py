@@ -28,6 +28,7 @@ from diadem.store.stage import Stage
 from diadem.store.staged import read_staged
 from diadem.store.system import long_path
 from diadem.store.taking import Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.trust.hashing import Leaves
 
 #: Threads that copy small files; opening them is work for the interpreter, whose threads hinder each other.
 _COPIERS = 2
@@ -150,7 +151,7 @@ class Adding:
     def _copy(self, copier: Copier, item: Item, fill: Callable[[memoryview], int], *, sparse: bool = False) -> None:
         stream = Stream(fill, item.size, item.mtime_ns, sparse, self._leaf_size)
         copied = copier.copy_stream(stream, self._stage.target(item.path), partial(self._advance, item.path))
-        compare(item, copied.size, copied.sha256, copied.leaves, self._leaf_size)
+        compare(item, copied.size, copied.sha256, Leaves(copied.leaves, self._leaf_size))
 
     def _advance(self, path: str, count: int) -> None:
         if self._stop.is_set():  # another thread failed, or was interrupted: a large file is not read to its end

@@ -37,7 +37,6 @@ def add(store: ObjectStore, source: Bundle, cargo: Cargo, path: str, *, listener
             path,
             entries=manifest.entries,
             leaves=cargo.opened.leaves,
-            leaf_size=manifest.leaf_size,
             open_source=lambda entry: _opened(ahead, files, entry),
             tag_files={**tags, TAGMANIFEST: cargo.tagmanifest},
             tree=cargo.tree,
@@ -85,7 +84,7 @@ class _Copies:
 def _whole(ahead: Ahead, item: Item) -> bytes:
     with ahead.open(item) as file:
         data = file.readall()
-    compare(item, len(data), hashlib.sha256(data).hexdigest(), b"", 1)
+    compare(item, len(data), hashlib.sha256(data).hexdigest())
     return data
 
 
@@ -116,7 +115,7 @@ class _Hashed(io.RawIOBase):
         self._sha256.update(view[:count])
         self._size += count
         if count < len(view):
-            compare(self._item, self._size, self._sha256.hexdigest(), self._item.leaves or b"", 1)
+            compare(self._item, self._size, self._sha256.hexdigest())
         return count
 
 

@@ -10,12 +10,12 @@ from functools import partial
 from typing import BinaryIO
 
 from diadem.errors import DiademError, DigestMismatch
-from diadem.model.manifest import DIGEST_SIZE, LEAF_SIZE, FileEntry
+from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_lanes import Lanes
 from diadem.store.object_parts import SINGLE_SIZE, PartedObject, part_size
-from diadem.trust.hashing import leaf_digest
+from diadem.trust.hashing import Leaves
 
 #: Requests at once: what a line of 1 Gbit/s and 30 ms needs for files of 100 kB; large parts are held back by `BUDGET`.
 THREADS = 8
@@ -38,8 +38,8 @@ class Sender:
         The store.
     root : str
         The prefix.
-    leaves : bytes
-        Digests of all leaves; each entry knows its first.
+    leaves : Leaves
+        Digests of all leaves.
     total : int
         Bytes in all, for the progress.
     advice : str
@@ -50,14 +50,13 @@ class Sender:
         self,
         client: ObjectClient,
         root: str,
-        leaves: bytes,
+        leaves: Leaves,
         *,
-        leaf_size: int,
         total: int,
         listener: Listener,
         advice: str = AGAIN,
     ) -> None:
-        self._client, self._root, self._leaves, self._leaf_size = client, root, leaves, leaf_size
+        self._client, self._root, self._leaves = client, root, leaves
         self._total, self._listener, self._advice = total, listener, advice
         self._done = 0
         self._lock = threading.Lock()
@@ -84,7 +83,7 @@ class Sender:
 
     def _send_file(self, lanes: Lanes, entry: FileEntry, open_source: OpenSource) -> None:
         with open_source(entry) as source:
-            size = entry.size if entry.size <= SINGLE_SIZE else part_size(entry.size, self._leaf_size)
+            size = entry.size if entry.size <= SINGLE_SIZE else part_size(entry.size, self._leaves.size)
             blocks = self._checked(entry, source, size)
             if entry.size <= SINGLE_SIZE:
                 data = b"".join(blocks)
@@ -114,15 +113,8 @@ class Sender:
             raise self._changed(entry, f"it is longer than {entry.size} bytes")
 
     def _compare(self, entry: FileEntry, offset: int, block: bytes) -> None:
-        view = memoryview(block)
-        for start in range(0, len(block), self._leaf_size):
-            leaf = (offset + start) // self._leaf_size
-            place = (entry.first_leaf + leaf) * DIGEST_SIZE
-            piece = view[start : start + self._leaf_size]
-            if leaf_digest(piece) != self._leaves[place : place + DIGEST_SIZE]:
-                raise self._changed(
-                    entry, f"leaf {leaf} has other bytes", leaf, (offset + start, offset + start + len(piece))
-                )
+        if (leaf := self._leaves.wrong(entry, offset, memoryview(block))) is not None:
+            raise self._changed(entry, f"leaf {leaf} has other bytes", leaf, self._leaves.span(entry, leaf))
 
     def _put(self, path: str, data: bytes, sha256: bytes) -> None:
         self._client.put(f"{self._root}/{path}", data, sha256=sha256)

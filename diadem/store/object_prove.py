@@ -7,22 +7,20 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from diadem.errors import StoreError
-from diadem.model.manifest import DIGEST_SIZE, FileEntry
+from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_lanes import Lanes
 from diadem.store.object_parts import PART_SIZE
 from diadem.store.object_payload import BUDGET, THREADS
-from diadem.trust.hashing import leaf_digest
+from diadem.trust.hashing import Leaves
 
 
 class Prover:
     """Compares every leaf and every tag file below one prefix of a store with what they must be."""
 
-    def __init__(
-        self, client: ObjectClient, root: str, leaves: bytes, *, leaf_size: int, total: int, listener: Listener
-    ) -> None:
-        self._client, self._root, self._leaves, self._leaf_size = client, root, leaves, leaf_size
+    def __init__(self, client: ObjectClient, root: str, leaves: Leaves, *, total: int, listener: Listener) -> None:
+        self._client, self._root, self._leaves = client, root, leaves
         self._total, self._listener = total, listener
         self._done = 0
         self._lock = threading.Lock()
@@ -35,7 +33,7 @@ class Prover:
         StoreError
             Naming the file and the leaf that came back different: the store is to blame, not what was sent.
         """
-        step = max(PART_SIZE, self._leaf_size)
+        step = max(PART_SIZE, self._leaves.size)
         with Lanes(threads=THREADS, budget=BUDGET) as lanes:
             for entry in entries:
                 for offset in range(0, entry.size, step):
@@ -49,12 +47,8 @@ class Prover:
         data = memoryview(self._client.get(f"{self._root}/{entry.path}", offset, offset + length))
         if len(data) != length:
             raise _bent(entry.path)
-        for start in range(0, length, self._leaf_size):
-            leaf = (offset + start) // self._leaf_size
-            place = (entry.first_leaf + leaf) * DIGEST_SIZE
-            piece = data[start : start + self._leaf_size]
-            if leaf_digest(piece) != self._leaves[place : place + DIGEST_SIZE]:
-                raise _bent(entry.path, f"leaf {leaf}: ")
+        if (leaf := self._leaves.wrong(entry, offset, data)) is not None:
+            raise _bent(entry.path, f"leaf {leaf}: ")
         self._tell(entry.path, length)
 
     def _prove_tag_file(self, path: str, data: bytes) -> None:

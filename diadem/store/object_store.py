@@ -18,7 +18,7 @@ from typing import Any
 
 from diadem.errors import StoreError, UsageError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.store import object_claim, object_hints, object_sweep, urls
 from diadem.store.contract import Capabilities
@@ -31,6 +31,7 @@ from diadem.store.object_retry import Patience
 from diadem.store.object_sweep import Leftovers
 from diadem.store.object_upload import Job, Proof, Upload, commit, write_package
 from diadem.store.remote import RemoteBundle
+from diadem.trust.hashing import Leaves
 
 
 class ObjectStore:
@@ -121,10 +122,9 @@ class ObjectStore:
         path: str,
         *,
         entries: Sequence[FileEntry],
-        leaves: bytes,
+        leaves: Leaves,
         open_source: OpenSource,
         tag_files: Mapping[str, bytes],
-        leaf_size: int = LEAF_SIZE,
         tree: str = "",
         listener: Listener = silent,
         prove: bool = True,
@@ -139,14 +139,12 @@ class ObjectStore:
             ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has the name.
         entries : sequence of FileEntry
             Files of the manifest. Those that are not in `tag_files` come from `open_source`.
-        leaves : bytes
+        leaves : Leaves
             Digests of all leaves; every leaf sent is compared with them again.
         open_source : callable
             Opens an entry's file for reading; called once for each, by one thread.
         tag_files : mapping of str to bytes
             Bag path to content: tag files with the tag manifest, and the derived files below ``data/``.
-        leaf_size : int
-            Bytes in a leaf.
         tree : str
             Digest of paths and sizes, for the hint.
         listener : callable
@@ -176,7 +174,6 @@ class ObjectStore:
             leaves,
             open_source,
             tag_files,
-            leaf_size=leaf_size,
             listener=listener,
             prove=prove,
             tree=tree,

@@ -10,14 +10,14 @@ from enum import StrEnum
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, silent
 from diadem.store import object_hints
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_payload import AGAIN, OpenSource, Sender
 from diadem.store.object_prove import Prover
 from diadem.store.translate import Occupied
-from diadem.trust.hashing import payload_id
+from diadem.trust.hashing import Leaves, payload_id
 
 
 class Proof(StrEnum):
@@ -70,7 +70,7 @@ class Job:
         ``<yyyy>/<date>-<slug>-<12 hex>``.
     entries : sequence of FileEntry
         The files of the manifest, or those that come from `open_source`; derived ones may be in `tag_files`.
-    leaves : bytes
+    leaves : Leaves
         Digests of all leaves.
     open_source : callable
         Opens the file of an entry for reading, once.
@@ -80,10 +80,9 @@ class Job:
 
     path: str
     entries: Sequence[FileEntry]
-    leaves: bytes
+    leaves: Leaves
     open_source: OpenSource
     tag_files: Mapping[str, bytes]
-    leaf_size: int = LEAF_SIZE
     listener: Listener = silent
     prove: bool = True
     tree: str = ""
@@ -137,7 +136,6 @@ def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: b
         client,
         root,
         job.leaves,
-        leaf_size=job.leaf_size,
         total=total,
         listener=job.listener,
         advice=job.advice,
@@ -148,7 +146,7 @@ def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: b
         return Proof.SERVER
     if not job.prove:
         return Proof.NONE
-    prover = Prover(client, root, job.leaves, leaf_size=job.leaf_size, total=total, listener=job.listener)
+    prover = Prover(client, root, job.leaves, total=total, listener=job.listener)
     prover.prove(job.sources, job.plain_tag_files)
     return Proof.READ_BACK
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
-from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, TAGMANIFEST, leaf_count
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.local_store import tree_digest
+from diadem.trust.hashing import Leaves
 
 ADVICE = "Repair this copy, or take another one."
 
@@ -33,15 +34,15 @@ class Item:
         64 hex digits.
     mtime_ns : int or None
         Modification time; None for tag files.
-    leaves : bytes or None
-        32-byte digests of its leaves; None for tag files.
+    leaves : Leaves or None
+        Those of this file; None for tag files.
     """
 
     path: str
     size: int
     sha256: str
     mtime_ns: int | None = None
-    leaves: bytes | None = None
+    leaves: Leaves | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,8 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
 
 
 def _files(opened: OpenedPackage) -> Iterator[Item]:
-    leaf_size = opened.manifest.leaf_size
     for entry in opened.manifest:
-        start = entry.first_leaf * DIGEST_SIZE
-        leaves = opened.leaves[start : start + leaf_count(entry.size, leaf_size) * DIGEST_SIZE]
-        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, leaves)
+        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
 
 
 def _tag_item(source: Bundle, path: str, digest: str) -> Item:
@@ -122,7 +120,7 @@ def _tag_item(source: Bundle, path: str, digest: str) -> Item:
         return Item(path, reader.size, digest)
 
 
-def compare(item: Item, size: int, sha256: str, leaves: bytes, leaf_size: int) -> None:
+def compare(item: Item, size: int, sha256: str, leaves: Leaves | None = None) -> None:
     """Hold what was copied against what it must be.
 
     Raises
@@ -132,13 +130,9 @@ def compare(item: Item, size: int, sha256: str, leaves: bytes, leaf_size: int) -
     """
     if size != item.size:
         raise damaged(item.path, f"it has {size} bytes, not {item.size}")
-    if item.leaves is not None and leaves != item.leaves:
-        leaf = next(
-            number
-            for number in range(len(leaves) // DIGEST_SIZE)
-            if leaves[(at := number * DIGEST_SIZE) : at + DIGEST_SIZE] != item.leaves[at : at + DIGEST_SIZE]
-        )
-        span = (leaf * leaf_size, min((leaf + 1) * leaf_size, size))
+    if item.leaves is not None and leaves is not None and leaves != item.leaves:
+        leaf = next(number for number in range(len(leaves)) if leaves[number] != item.leaves[number])
+        span = (leaf * leaves.size, min((leaf + 1) * leaves.size, size))
         raise damaged(item.path, f"leaf {leaf} has other bytes", leaf, span)
     if sha256 != item.sha256:
         raise damaged(item.path, "its SHA-256 is another")

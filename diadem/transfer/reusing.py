@@ -15,7 +15,6 @@ from diadem.node.placing import opened_from_catalogue, readable_copies
 from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.transfer.desk import Desk
-from diadem.trust.hashing import leaf_digest
 
 #: Packages that are looked at, the newest first; and bytes that are read at once.
 _MOST: Final = 50
@@ -74,9 +73,8 @@ def _copy_from(bundle: Bundle, source: FileEntry, number: int, arrival: Arrival,
     with bundle.open(source.path) as reader:
         for leaf in range(0, leaf_count(entry.size, leaf_size), step):
             data = memoryview(reader.read_at(leaf * leaf_size, step * leaf_size))
-            leaves = [data[at : at + leaf_size] for at in range(0, len(data), leaf_size)]
-            right = [leaf_digest(one) == arrival.digest(entry.first_leaf + leaf + at) for at, one in enumerate(leaves)]
-            if len(data) == min(step * leaf_size, entry.size - leaf * leaf_size) and all(right):
+            whole = len(data) == min(step * leaf_size, entry.size - leaf * leaf_size)
+            if whole and arrival.leaves.wrong(entry, leaf * leaf_size, data) is None:
                 arrival.put(number, leaf, data)
                 follower.written(number, data)
                 taken += len(data)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.buffers import fitted
-from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
@@ -24,7 +24,6 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import BYTES, FileRange, Response, WhileAllowed
 from diadem.transfer.tag_parts import LENGTH, tag_files
 from diadem.transfer.windows import Span, WindowPlan
-from diadem.trust.hashing import leaf_digest
 
 T = TypeVar("T")
 
@@ -330,7 +329,7 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
             data: bytes = reader.read_at(span.offset, span.length)
             if len(data) == span.length:
                 last = data
-                if not proven or _is_right(package.opened, span, data):
+                if not proven or package.opened.leaves.proves(span.entry, span.leaf, data):
                     return data
     if last:
         return last  # the receiver sees that it is wrong, and says so
@@ -358,12 +357,9 @@ def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: bytearray) ->
         return False
     with memoryview(data) as view:
         leaves = _leaves(spans, opened.manifest.leaf_size)
-        return all(_is_right(opened, leaf, view[leaf.at : leaf.at + leaf.length]) for leaf in leaves)
-
-
-def _is_right(opened: OpenedPackage, leaf: Span, data: bytes | memoryview) -> bool:
-    first = (leaf.entry.first_leaf + leaf.leaf) * DIGEST_SIZE
-    return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
+        return all(
+            opened.leaves.proves(leaf.entry, leaf.leaf, view[leaf.at : leaf.at + leaf.length]) for leaf in leaves
+        )
 
 
 def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from blake3 import blake3
 
-from diadem.model.manifest import LEAF_SIZE, FileEntry
+from diadem.model.manifest import DIGEST_SIZE, LEAF_SIZE, FileEntry, leaf_count
 
 
 class LeafHasher:
@@ -51,6 +52,55 @@ class LeafHasher:
 def leaf_digest(data: memoryview | bytes) -> bytes:
     """BLAKE3 of one leaf, 32 bytes."""
     return blake3(data).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """What proves any part of a package: the digests of all its leaves, file after file in the manifest's order.
+
+    Attributes
+    ----------
+    digests : bytes
+        `diadem/leaves.blake3`, 32 bytes a leaf.
+    size : int
+        Bytes in a leaf; the last one of a file may have fewer.
+    """
+
+    digests: bytes = b""
+    size: int = LEAF_SIZE
+
+    def __len__(self) -> int:
+        """Leaves in all files together."""
+        return len(self.digests) // DIGEST_SIZE
+
+    def __getitem__(self, number: int) -> bytes:
+        """The digest of a leaf, counted through all files."""
+        return self.digests[number * DIGEST_SIZE : (number + 1) * DIGEST_SIZE]
+
+    def count(self, entry: FileEntry) -> int:
+        """Leaves in a file."""
+        return leaf_count(entry.size, self.size)
+
+    def of(self, entry: FileEntry) -> Leaves:
+        """Those of one file alone."""
+        first = entry.first_leaf
+        return Leaves(self.digests[first * DIGEST_SIZE : (first + self.count(entry)) * DIGEST_SIZE], self.size)
+
+    def span(self, entry: FileEntry, leaf: int) -> tuple[int, int]:
+        """The bytes of a file that are its leaf: start and end."""
+        return leaf * self.size, min((leaf + 1) * self.size, entry.size)
+
+    def proves(self, entry: FileEntry, leaf: int, data: memoryview | bytes) -> bool:
+        """Whether these are the bytes of a file's leaf."""
+        return leaf_digest(data) == self[entry.first_leaf + leaf]
+
+    def wrong(self, entry: FileEntry, offset: int, block: memoryview) -> int | None:
+        """The first leaf of a block, which begins with a leaf at `offset`, that is not the file's; None if all are."""
+        for at in range(0, len(block), self.size):
+            leaf = (offset + at) // self.size
+            if not self.proves(entry, leaf, block[at : at + self.size]):
+                return leaf
+        return None
 
 
 def payload_id(entries: Iterable[FileEntry]) -> str:

@@ -17,7 +17,7 @@ from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import RangeReader
 from diadem.store.bundle import LocalBundle
 from diadem.testing.faults import flip_byte
-from diadem.trust.hashing import LeafHasher
+from diadem.trust.hashing import LeafHasher, Leaves
 
 
 def offer(name: str) -> ReaderOffer:
@@ -41,7 +41,7 @@ class Payload:
         self.read: int = 0
         self._leaf_size = leaf_size
         self._bundle = LocalBundle(folder)
-        self._leaves: dict[str, bytes] = {}
+        self._leaves: dict[str, Leaves] = {}
         self._sizes: dict[str, int] = {}
         for path in folder.rglob("*"):
             if path.is_file():
@@ -50,14 +50,14 @@ class Payload:
     def _pin(self, name: str, data: bytes) -> None:
         hasher = LeafHasher(self._leaf_size)
         hasher.update(data)
-        self._leaves[name] = hasher.digest()
+        self._leaves[name] = Leaves(hasher.digest(), self._leaf_size)
         self._sizes[name] = len(data)
 
     def open(self, name: str) -> RangeReader:
         """A file, proven leaf by leaf."""
         entry = FileEntry(f"data/{name}", self._sizes[name], "0" * 64, 0)
         reader = Counting(self._bundle.open(name), self)
-        return VerifiedFile(reader, entry, self._leaves[name], self._leaf_size)
+        return VerifiedFile(reader, entry, self._leaves[name])
 
     def source(self, path: str, sidecars: Sequence[str] = (), *, entry: str = "", far: bool = False) -> DatasetSource:
         """A dataset of the folder; `far` hides where it lies."""

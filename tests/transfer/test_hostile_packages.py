@@ -14,14 +14,12 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound,
 from diadem.model import canonical
 from diadem.model.manifest import (
     DERIVED_PATHS,
-    DIGEST_SIZE,
     INDEX_PATH,
     LEAVES_PATH,
     MANIFEST,
     TAGMANIFEST,
     FileEntry,
     Manifest,
-    leaf_count,
 )
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
@@ -52,9 +50,8 @@ def altered(opened: OpenedPackage, bag: Path, names: Mapping[str, str], leaf: by
     """The tag files of the same package with other names, which agree with each other; and, it may be, another leaf."""
     entries, leaves, first = [], b"", 0
     for entry in sorted(opened.manifest, key=lambda one: names.get(one.path, one.path).encode()):
-        count = leaf_count(entry.size, opened.manifest.leaf_size)
-        start = entry.first_leaf * DIGEST_SIZE
-        leaves += opened.leaves[start : start + count * DIGEST_SIZE]
+        count = opened.leaves.count(entry)
+        leaves += opened.leaves.of(entry).digests
         entries.append(replace(entry, path=names.get(entry.path, entry.path), first_leaf=first))
         first += count
     manifest = Manifest(tuple(entries), opened.manifest.leaf_size)
