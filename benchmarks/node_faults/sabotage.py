@@ -189,7 +189,8 @@ DEFENCES: Sequence[Defence] = (
             Patch(
                 "store/taking.py",
                 "    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
-                "    if size >= 0:\n        return\n    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
+                "    if size >= 0:\n        return\n"
+                "    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
             )
         ],
     ),
