@@ -50,6 +50,7 @@ def run(path: Path, place: Path) -> Any:
         **{name: value for name, value in os.environ.items() if not name.startswith("DIADEM_")},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONWARNINGS": _OTHERS,
+        "DASK_LOGGING__DISTRIBUTED": "error",  # a busy machine is slow to end a cluster
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
     }
     client = nbclient.NotebookClient(
