@@ -1,33 +1,26 @@
-"""The pictures of the documents: screens of the page, pages of packages and datasets, all of what `diadem demo` makes.
+"""The pictures of the documents: screens of the page, of the archive that `diadem demo` makes.
 
-``python -m tests.page.pictures`` makes them anew in ``docs/pictures``, of the screens that there are. The pages of the
-packages themselves, which the gallery links to, go to ``docs/previews``.
+``python -m tests.page.pictures`` makes them anew in ``docs/pictures``, of the screens that there are.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 import sys
 import tempfile
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import diadem
-from diadem.model.display import short_name
 from diadem.testing.faults import remove
 from diadem.testing.samples import write_image_session
 from tests.browser import browser
 from tests.page.conftest import Served, serve
 
-DOCS: Final = Path(__file__).resolve().parent.parent.parent / "docs"
-FOLDER: Final = DOCS / "pictures"
-#: Pages of packages, as anybody gets them.
-PREVIEWS: Final = DOCS / "previews"
+FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures"
 #: What the story looks for.
 QUERY: Final = "HAADF sample:S-12 voltage=300kV"
 #: Name of the picture, and the address of the screen.
@@ -43,10 +36,6 @@ SCREENS: Final[Mapping[str, str]] = {
     "people": "/people",
 }
 SIZE: Final = {"width": 1280, "height": 800}
-_GRID: Final = """body { margin: 0; font: 14px sans-serif; color: #1a1d23; background: #fff; }
-main { display: grid; grid-template-columns: repeat(3, 1fr); gap: 12px; padding: 8px; }
-figure { margin: 0; } img { width: 100%; height: 250px; object-fit: contain; background: #f3f5f8; }
-figcaption { padding: 4px 0 6px; }"""
 #: Bytes of a picture: the documents stay small.
 MOST_BYTES: Final = 150_000
 
@@ -83,32 +72,6 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
     context.close()
 
 
-def previews(chromium: Any, demo: Path) -> Iterator[tuple[str, bytes, bytes]]:
-    """Of each package of the demo: a name, its page, and the top of the page as PNG."""
-    window = chromium.new_page(viewport={"width": 1100, "height": 1000}, color_scheme="light")
-    with diadem.open_node(demo) as node:
-        for row in node.search():
-            page = row.path / "data" / "ro-crate-preview.html"
-            window.goto(page.as_uri())
-            name = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^[\d-]+ ", "", row.title).lower())
-            yield name, page.read_bytes(), small(window.screenshot())
-
-
-def datasets(chromium: Any, demo: Path) -> bytes:
-    """Pictures of datasets of several formats beside each other, as PNG."""
-    with diadem.open_node(demo) as node:
-        package = node.search("grain boundary")[0].package
-        drawn = [
-            f'<figure><img src="data:image/png;base64,{b64encode(dataset.picture(size=384).png).decode()}">'
-            f"<figcaption>{short_name(dataset.path)}</figcaption></figure>"
-            for dataset in package
-            if dataset.signals and not dataset.issues
-        ]
-    window = chromium.new_page(viewport={"width": 900, "height": 640})
-    window.set_content(f"<!doctype html><style>{_GRID}</style><main>{''.join(drawn)}</main>")
-    return small(window.locator("main").screenshot())
-
-
 def small(png: bytes) -> bytes:
     """A picture with as many colours as fit into `MOST_BYTES`."""
     from PIL import Image
@@ -126,7 +89,6 @@ def small(png: bytes) -> bytes:
 def main() -> None:
     """Make the pictures of the documents anew."""
     FOLDER.mkdir(exist_ok=True)
-    PREVIEWS.mkdir(exist_ok=True)
     demo = Path(tempfile.mkdtemp()) / "try"
     try:
         make_demo(demo)
@@ -134,18 +96,13 @@ def main() -> None:
         for page in serve(demo):
             for chromium in browser():
                 made = dict(pictures(chromium, demo, page))
-        for chromium in browser():
-            made["datasets"] = datasets(chromium, demo)
-            for name, page_of, picture in previews(chromium, demo):
-                (PREVIEWS / f"{name}.html").write_bytes(page_of)
-                made[f"preview-{name}"] = picture
     finally:
         remove(demo.parent)
-    for name in {**SCREENS, **made}:
+    for name in SCREENS:
         if name in made:
             (FOLDER / f"{name}.png").write_bytes(made[name])
         told = f"{len(made[name]):,} bytes" if name in made else "this version has no such screen"
-        sys.stdout.write(f"{name:30} {told}\n")
+        sys.stdout.write(f"{name:10} {told}\n")
 
 
 if __name__ == "__main__":
