@@ -4,6 +4,7 @@
 so that every link means the same here and there; that is why the source is the repository itself.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,3 +61,11 @@ html_theme_options = {
     "footer_end": [],
 }
 html_additional_pages = {"index": "entrance.html"}
+
+
+def setup(app):
+    """Let pages of packages stand beside the gallery, as a browser opens them."""
+    previews = Path(__file__).parent / "previews"
+    app.connect(
+        "build-finished", lambda *_: shutil.copytree(previews, app.outdir / "docs/previews", dirs_exist_ok=True)
+    )
