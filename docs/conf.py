@@ -55,11 +55,13 @@ html_theme_options = {
     "navigation_with_keys": True,
     "show_prev_next": True,
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"[!n]**": ["page-toc"]},  # notebooks need the width
     "logo": {"text": "DIADEM", "alt_text": "DIADEM"},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_static_path = ["site/static"]
+html_css_files = ["wide.css"]
 html_additional_pages = {"index": "entrance.html"}
 
 

@@ -53,7 +53,7 @@ STYLE: Final = """<style>
 .diadem.diadem.diadem .badge { display: inline-block; border-radius: 8px; padding: 0 7px; margin: 0 3px 3px 0;
   color: #fff; white-space: nowrap; font-size: 11px; line-height: 17px; }
 .diadem.diadem.diadem .bar { display: inline-block; height: 9px; border-radius: 2px; background: #3b82f6; }
-.diadem.diadem.diadem code { font-size: 12px; white-space: nowrap; background: none; padding: 0; }
+.diadem.diadem.diadem code { font-size: 12px; white-space: nowrap; background: none; padding: 0; color: inherit; }
 </style>"""
 #: A picture is embedded only as what it is: nothing that a browser would fetch or run.
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*\Z")
