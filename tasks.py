@@ -16,6 +16,10 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
         "the site of documentation into build/site, warnings as errors",
         [["sphinx", "-qEW", "--keep-going", "-j", "auto", "-c", "docs", ".", "build/site"]],
     ),
+    "notebooks": (
+        "run the notebooks whose code has changed, and keep their outputs in them",
+        [["tests.notebook.outputs"]],
+    ),
     "test": ("the tests", [["pytest"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
     "bench": (
@@ -32,8 +36,8 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in names if name not in TASKS]
     if unknown or not names:
         for name, (purpose, _) in TASKS.items():
-            print(f"{name:8} {purpose}")
-        print(f"{'all':8} {', '.join(ALL)}")
+            print(f"{name:9} {purpose}")
+        print(f"{'all':9} {', '.join(ALL)}")
         return 2 if unknown else 0
     for name in names:
         for command in TASKS[name][1]:

@@ -4,6 +4,7 @@
 so that every link means the same here and there; that is why the source is the repository itself.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -56,11 +57,13 @@ html_theme_options = {
     "navigation_with_keys": True,
     "show_prev_next": True,
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"[!n]**": ["page-toc"]},  # notebooks need the width
     "logo": {"text": "DIADEM", "alt_text": "DIADEM"},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_static_path = ["site/static"]
+html_css_files = ["wide.css"]
 html_additional_pages = {"index": "entrance.html"}
 
 
@@ -71,4 +74,9 @@ def _signature(*about):
 
 
 def setup(app):
+    """Hide those signatures, and let pages of packages stand beside the gallery, as a browser opens them."""
     app.connect("autodoc-process-signature", _signature)
+    previews = Path(__file__).parent / "previews"
+    app.connect(
+        "build-finished", lambda *_: shutil.copytree(previews, app.outdir / "docs/previews", dirs_exist_ok=True)
+    )

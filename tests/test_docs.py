@@ -85,7 +85,10 @@ def test_text_of_bagit_and_labels(format_text: str, sealed: Sealed) -> None:
 
 @pytest.mark.parametrize("document", [*DOCS, ROOT / "README.md"], ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]+)?\)", document.read_text(encoding="utf-8")):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r'href="([^"#:]+)"', text):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]+)?\)", text):
         page = document.parent / target if target else document
         assert page.exists(), f"{document.name} links to {target}"
         if anchor:

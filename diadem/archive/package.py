@@ -11,7 +11,7 @@ from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
 from diadem.archive.vault import PackageVault
 from diadem.errors import DiademError, NotFound, Refused
-from diadem.model.display import Display, FixedRows, Previews, data_addresses
+from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest
 from diadem.model.plain_text import count_text, size_text
@@ -104,7 +104,7 @@ class Package(Reopenable, Display):
             found = self.previews()
         except (DiademError, OSError):  # a copy that is damaged or away has no picture
             return {}
-        names = {dataset.id: dataset.path.rpartition("/")[2] for dataset in self._record.datasets[:_SHOWN]}
+        names = {dataset.id: short_name(dataset.path) for dataset in self._record.datasets[:_SHOWN]}
         return data_addresses((names[id_], data) for id_, data in found.items() if id_ in names)
 
     def __repr__(self) -> str:

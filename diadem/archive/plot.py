@@ -201,7 +201,8 @@ def spectrum(curve: NDArray[Any], axis: Axis, size: int) -> Image.Image:
     middle = (frame[0] + frame[2] - _text_width(label, letters)) / 2
     _text(pen, (middle, frame[3] + 1.6 * letters), label, letters)
     pen.rectangle(frame, outline=_FRAME, width=2)
-    columns = np.array_split(curve, min(frame[2] - frame[0], curve.size))
+    count = min(frame[2] - frame[0], curve.size)
+    columns = np.array_split(curve, np.arange(1, count) * curve.size // count)  # each at its place on the axis
     step = (frame[2] - frame[0]) / max(1, len(columns) - 1)
     points = []
     for number, column in enumerate(columns):

@@ -6,6 +6,7 @@ import copyreg
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,8 @@ def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> 
     if not lazy:
         safe["data"] = _in_memory(safe["data"])
     said = leaves(safe["metadata"])  # before HyperSpy adds to it
-    signal = dict2signal(safe, lazy=lazy)
+    with _without_advice_on_types():
+        signal = dict2signal(safe, lazy=lazy)
     mapped = {to[0] for key, to in safe.get("mapping", {}).items() if signal.original_metadata.has_item(key)}
     supposed = take_defaults(signal, said | mapped)
     _move_binned(signal)
@@ -156,6 +158,21 @@ def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> 
         _LOG.warning("%s: %s", origin["path"], note)
     _describe(signal, {**origin, **({"notes": neutraliser.notes} if neutraliser.notes else {})})
     return signal, supposed
+
+
+@contextmanager
+def _without_advice_on_types() -> Iterator[None]:
+    """A type for which no class is installed is no fault of the file: HyperSpy's own class takes its data."""
+    log = logging.getLogger("hyperspy.io")
+    log.addFilter(_is_other_advice)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_other_advice)
+
+
+def _is_other_advice(record: logging.LogRecord) -> bool:
+    return "not understood" not in record.getMessage()
 
 
 def _in_memory(data: Any) -> Any:

@@ -170,7 +170,8 @@ def _line(values: NDArray[Any]) -> NDArray[np.uint8]:
     """A spectrum as a line over its channels, from its least to its greatest value."""
     width, height, margin = SIDE, SIDE // 2, 3
     curve = np.nan_to_num(values.ravel().astype(float))
-    columns = np.array_split(curve, min(width - 2 * margin, curve.size))
+    count = min(width - 2 * margin, curve.size)
+    columns = np.array_split(curve, np.arange(1, count) * curve.size // count)  # each at its place on the axis
     low, high = float(curve.min()), float(curve.max())
     scale = (height - 2 * margin - 1) / ((high - low) or 1.0)
     picture = Image.new("L", (width, height), 255)

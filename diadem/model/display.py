@@ -25,6 +25,8 @@ _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::\d\d(?:\.\d+)?
 _BYTES: Final = frozenset({"bytes", "size", "free"})
 _SECONDS: Final = frozenset({"seconds"})
 _ADVICE: Final = frozenset({"command", "next"})
+_VERDICTS: Final = frozenset({"mark", "severity", "verdict"})
+_DOUBTFUL: Final = frozenset({"broken", "error", "failed", "warning"})
 
 #: Readable on a light and on a dark page. The class stands thrice: JupyterLab, VS Code and nbviewer align and stripe
 #: the cells of all tables by rules that are stronger than one class.
@@ -36,13 +38,13 @@ STYLE: Final = """<style>
 .diadem.diadem.diadem th, .diadem.diadem.diadem td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0;
   max-width: 30em; overflow-wrap: break-word; white-space: normal; border: 0; background: none; line-height: 1.35;
   border-top: 1px solid rgba(128,128,128,.3); }
-.diadem.diadem.diadem th { border-top: 0; font-weight: 600; white-space: nowrap; }
+.diadem.diadem.diadem th { border-top: 0; font-weight: 600; }
 .diadem.diadem.diadem td.name { opacity: .7; white-space: nowrap; }
 .diadem.diadem.diadem td.whole { white-space: nowrap; }
 .diadem.diadem.diadem .facts td { text-align: left; }
 .diadem.diadem.diadem .number { text-align: right; white-space: nowrap; }
 .diadem.diadem.diadem img, .diadem.diadem.diadem .blank { width: 128px; height: 128px; border-radius: 3px; margin: 0; }
-.diadem.diadem.diadem img { display: inline-block; object-fit: contain; background: #11161a;
+.diadem.diadem.diadem img { display: inline-block; object-fit: contain; background: rgba(128,128,128,.12);
   cursor: zoom-in; max-width: none; }
 .diadem.diadem.diadem img:focus { width: 384px; height: 384px; cursor: zoom-out; outline: none; }
 .diadem.diadem.diadem .blank { background: rgba(128,128,128,.12); }
@@ -51,7 +53,7 @@ STYLE: Final = """<style>
 .diadem.diadem.diadem .badge { display: inline-block; border-radius: 8px; padding: 0 7px; margin: 0 3px 3px 0;
   color: #fff; white-space: nowrap; font-size: 11px; line-height: 17px; }
 .diadem.diadem.diadem .bar { display: inline-block; height: 9px; border-radius: 2px; background: #3b82f6; }
-.diadem.diadem.diadem code { font-size: 12px; white-space: nowrap; background: none; padding: 0; }
+.diadem.diadem.diadem code { font-size: 12px; white-space: nowrap; background: none; padding: 0; color: inherit; }
 </style>"""
 #: A picture is embedded only as what it is: nothing that a browser would fetch or run.
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*\Z")
@@ -272,6 +274,8 @@ def cell_of(key: str, value: Any, limit: int = _HTML_CELL) -> Cell:
         named = ", ".join(cell_of("", one, limit).text for one in islice(value, _NAMED))
         return Cell(_shortened(named + (f" and {len(value) - _NAMED:,} more" if len(value) > _NAMED else ""), limit))
     text = in_python(str(value)) if key in _ADVICE else str(value)
+    if key in _VERDICTS and text in _DOUBTFUL:
+        return Cell(text, "doubt")
     if found := _HEX.match(text):
         return Cell(found[1][:12], "code", text)
     if found := _MOMENT.match(text):
@@ -394,6 +398,12 @@ def _is_empty(value: Any) -> bool:
 
 def _is_public(name: str) -> bool:
     return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
+
+
+def short_name(path: str) -> str:
+    """What a file or folder is called without where it lies; of a Zarr folder's ``.zattrs``, the folder."""
+    *_, above, name = ("", *path.split("/"))
+    return above if name.startswith(".") and above else name
 
 
 def data_addresses(pictures: Iterable[tuple[str, bytes]]) -> dict[str, str]:

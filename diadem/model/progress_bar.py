@@ -11,6 +11,8 @@ from diadem.model.ports import Progress
 #: Seconds after which a bar appears: what is over sooner needs none.
 _DELAY: Final = 0.5
 _TITLE: Final = 24
+#: Characters of a bar in a notebook.
+_WIDTH: Final = 100
 
 
 class ProgressBar:
@@ -50,13 +52,13 @@ class ProgressBar:
 
     def _begin(self, progress: Progress) -> None:
         self._end()
-        in_bytes = progress.unit == "B"
-        self._bar = _tqdm()(
+        in_bytes, shell = progress.unit == "B", _shell()
+        kind, options = _tqdm(shell)
+        self._bar = kind(
             desc=progress.stage, total=progress.total or None, unit=progress.unit, unit_scale=in_bytes, delay=_DELAY,
-            leave=False, dynamic_ncols=True,
+            leave=False, **options,
         )  # fmt: skip
         self._stage = progress.stage
-        shell = _shell()
         if shell is not None and shell is not self._watched:  # a verb that fails says nothing more
             shell.events.register("post_run_cell", self.close)
             self._watched = shell
@@ -77,16 +79,39 @@ def _somebody_looks() -> bool:
     return _shell() is not None or hasattr(sys, "ps1")
 
 
-def _tqdm() -> Any:
-    """The widget in a notebook that has widgets; else the line of text."""
-    shell = _shell()
-    if shell is not None and type(shell).__name__ == "ZMQInteractiveShell" and "ipywidgets" in sys.modules:
-        from tqdm.notebook import tqdm_notebook
-
-        return tqdm_notebook
+def _tqdm(shell: Any) -> tuple[Any, dict[str, Any]]:
+    """The widget in a notebook that has widgets, else a line of text; with the options of each."""
     from tqdm.std import tqdm
 
-    return tqdm
+    if type(shell).__name__ != "ZMQInteractiveShell":
+        return tqdm, {"dynamic_ncols": True}
+    if "ipywidgets" in sys.modules:
+        from tqdm.notebook import tqdm_notebook
+
+        return tqdm_notebook, {}
+    return tqdm, {"file": _Output(), "ncols": _WIDTH}
+
+
+class _Output:
+    """What a bar is written to in a notebook: an output that is replaced, and is empty in the end.
+
+    As a stream each state of the bar would stay in the notebook's file.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def write(self, text: str) -> None:
+        from IPython.display import display
+
+        shown = {"text/plain": text.strip("\r\n ")}
+        if self._handle is not None:
+            self._handle.update(shown, raw=True)
+        elif shown["text/plain"]:
+            self._handle = display(shown, raw=True, display_id=True)
+
+    def flush(self) -> None:
+        """Each text is shown as it comes."""
 
 
 #: The one that verbs have.

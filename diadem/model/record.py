@@ -9,7 +9,16 @@ from typing import Any, Protocol, Self, overload
 
 from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
-from diadem.model.display import Display, DisplayRows, FixedRows, data_addresses, pandas_module
+from diadem.model.display import (
+    Cell,
+    Display,
+    DisplayRows,
+    FixedRows,
+    cell_of,
+    data_addresses,
+    pandas_module,
+    short_name,
+)
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
@@ -123,15 +132,21 @@ class Dataset(Display):
             "fields": len(stated) or None,
             "files": len(self.files) if len(self.files) > 1 else None,
             "issues": [dict(one) for one in self.issues],
-            "next": ".load()  .picture()  .local()  .fields" if self.holder is not None else ".fields",
+            "next": ".load()  .picture()  .local()  .fields" if self.holder is not None else None,
         }
+
+    def _display_row(self) -> dict[str, Cell]:
+        """In a table the sizes of its signals are enough, without their steps."""
+        sizes = [signal_text({**one, "axes": ()}) for one in self.document.get("signals", ())]
+        row = Display._display_row(self)  # noqa: SLF001 - of a dataclass with slots super() is another class
+        return row | {"signals": cell_of("signals", sizes)._replace(kind="whole")}
 
     def _display_pictures(self) -> Mapping[str, str]:
         try:
             found = self.holder.previews().get(self.id) if self.holder is not None else None
         except (DiademError, OSError):  # a copy that is damaged or away has no picture
             return {}
-        return data_addresses([(self.path.rpartition("/")[2], found)] if found else [])
+        return data_addresses([(short_name(self.path), found)] if found else [])
 
     @property
     def id(self) -> str:

@@ -93,6 +93,9 @@ class Archived(Display):
     def _display_title(self) -> str:
         return f"{self.what} {self.package.id[7:19]}"
 
+    def _display_pictures(self) -> Mapping[str, str]:
+        return self.package._display_pictures()  # noqa: SLF001
+
     package: Package
     what: str
     copies: Sequence[Copy]

@@ -76,10 +76,24 @@ class Derived(Display):
         What archiving it did; None where it was a package of the node already.
     """
 
-    _display_keys = (
-        "package",
-        "derivations: by comment time",
-    )
+    _display_keys = ("package", "stores", "by", "time", "comment", "software", "parameters", "made from: package path")
+
+    def _display_document(self) -> dict[str, Any]:
+        said = [one.to_dict() for one in self.derivations]
+        software = [f"{one['name']} {one['version']}" for one in said[0]["software"]]
+        return {
+            **said[0],
+            "package": self.package,
+            "stores": [copy.store for copy in self.archived.copies] if self.archived else [],
+            "software": software,
+            "made from": [source for one in said for source in one["sources"]],
+        }
+
+    def _display_title(self) -> str:
+        return str(self.archived.package.record.session.get("title") or "") if self.archived else ""
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        return self.archived.package._display_pictures() if self.archived else {}  # noqa: SLF001
 
     package: str
     derivations: tuple[Derivation, ...]

@@ -16,6 +16,7 @@ import diadem
 from diadem.archive.package import Package
 from diadem.archive.picture import Picture
 from diadem.errors import DigestMismatch, NotFound, ReaderError, UsageError
+from diadem.testing import formats
 from diadem.testing.faults import flip_byte
 
 pytestmark = [
@@ -68,6 +69,27 @@ def test_the_bar_has_the_length_that_it_says(corpus: Package) -> None:
     ):
         shown = pixels(corpus[name].picture())
         assert bar_of(shown) == pytest.approx(shown.shape[1] * length / across, abs=2), name
+
+
+@pytest.mark.parametrize("channels", [200, 700, 1024, 5000])
+def test_a_peak_stands_at_its_place_on_the_axis(channels: int, tmp_path: Path) -> None:
+    counts = np.zeros(channels)
+    counts[round(0.8 * channels)] = 1000.0
+    (tmp_path / "session").mkdir()
+    metadata = {"General": {"title": "peak"}, "Signal": {"signal_type": ""}}
+    signal = formats.signal_dictionary(counts, (formats.Axis("Energy", 0.01, "keV", navigate=False),), metadata)
+    formats.write_hspy(tmp_path / "session" / "peak.hspy", signal)
+    package = diadem.pack(tmp_path / "session", tmp_path / "store")
+    shown = pixels(package["peak.hspy"].picture(size=384)).astype(int)
+    blue = shown[:, :, 2] - shown[:, :, 0] > 60
+    frame = np.flatnonzero(blue.any(axis=0))
+    top = np.flatnonzero(blue[: shown.shape[0] // 3].any(axis=0)).mean()
+    assert (top - frame[0]) / (frame[-1] - frame[0]) == pytest.approx(0.8, abs=0.012)
+    with Image.open(io.BytesIO(next(iter(package.previews().values())))) as preview:
+        dark = np.asarray(preview.convert("L")) < 100
+    along = np.flatnonzero(dark.any(axis=0))
+    top = np.flatnonzero(dark[: dark.shape[0] // 3].any(axis=0)).mean()
+    assert (top - along[0]) / (along[-1] - along[0]) == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_pixels_are_those_of_the_data(corpus: Package) -> None:

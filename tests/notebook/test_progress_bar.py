@@ -58,3 +58,13 @@ def test_signatures_can_be_read(verb: object) -> None:
     assert "<progress bar>" in told
     assert "0x" not in told
     assert pickle.loads(pickle.dumps(progress_bar)) is progress_bar
+
+
+def test_in_a_notebook_without_widgets_no_bar_stays_in_its_file(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install '.[notebook]'")
+    outputs = pytest.importorskip("tests.notebook.outputs", reason="pip install '.[notebook]'")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TOLD + "print('done')")])
+    nbformat.write(notebook, tmp_path / "told.ipynb")
+    (cell,) = outputs.run(tmp_path / "told.ipynb", tmp_path).cells
+    assert [outputs.kind(one) for one in cell.outputs] == ["display_data text/plain", "stream stdout"]
+    assert [outputs.texts(one) for one in cell.outputs] == [{"text/plain": ""}, {"stdout": "done\n"}]

@@ -292,7 +292,8 @@ class Status(Display):
 
     def _display_document(self) -> dict[str, Any]:
         document = self.to_dict()
-        return document | {"rules": [line for line in document["rules"] if line["shown"]]}
+        totals = {name: count for name, count in document["totals"].items() if count or name == "packages"}
+        return document | {"totals": totals, "rules": [line for line in document["rules"] if line["shown"]]}
 
     node: str
     time: datetime
