@@ -43,7 +43,7 @@ class Sender:
     total : int
         Bytes in all, for the progress.
     advice : str
-        What to do where the source is not what was hashed.
+        What to do where the source is no longer what was hashed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Sender:
         Raises
         ------
         DigestMismatch
-            If the source is not what was hashed; what was sent is no package.
+            If the source is no longer what was hashed; what was sent is no package.
         """
         try:
             with Lanes(threads=THREADS, budget=BUDGET) as lanes:
@@ -121,7 +121,7 @@ class Sender:
             piece = view[start : start + self._leaf_size]
             if leaf_digest(piece) != self._leaves[place : place + DIGEST_SIZE]:
                 raise self._changed(
-                    entry, f"leaf {leaf} has other bytes", leaf, (offset + start, offset + start + len(piece))
+                    entry, f"leaf {leaf} has different bytes", leaf, (offset + start, offset + start + len(piece))
                 )
 
     def _put(self, path: str, data: bytes, sha256: bytes) -> None:
@@ -147,7 +147,7 @@ class Sender:
         self, entry: FileEntry, what: str, leaf: int | None = None, span: tuple[int, int] | None = None
     ) -> DigestMismatch:
         return DigestMismatch(
-            f"the source is not what was hashed: {what}; nothing was published",
+            f"the source is no longer what was hashed: {what}; nothing was published",
             where=entry.path,
             leaf=leaf,
             range=span,

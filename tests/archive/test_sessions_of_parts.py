@@ -117,7 +117,7 @@ def test_a_source_outside_its_base_is_refused(folder: Path, tmp_path: Path) -> N
 def test_a_store_in_a_sub_folder_is_no_obstacle_for_the_files_beside_it(folder: Path) -> None:
     store = folder / "archive"
     assert plan_session(session(folder, "*"), store=store, readers=()).files
-    with pytest.raises(UsageError, match="store lies inside"):
+    with pytest.raises(UsageError, match="store is inside"):
         plan_session(session(folder), store=store, readers=())
 
 

@@ -129,7 +129,7 @@ def test_no_more_is_opened_than_a_window_has() -> None:
         unseal(seal(bytes(11), PAIR.recipient), [PAIR.identity], limit=10)
     with pytest.raises(IntegrityError, match="not 5"):
         seal_window(HEADER, b"more", PAIR.recipient)
-    with pytest.raises(DocumentError, match="no age recipient"):
+    with pytest.raises(DocumentError, match="not an age recipient"):
         seal(b"", "age1nobody")
 
 
