@@ -323,7 +323,7 @@ def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
     harbour, context = served.harbour, served.harbour.node(A).context
     book = harbour.town.book(A)
     before = book.get(harbour.id(HUB))
-    with pytest.raises(NotFound, match="is no hub"):
+    with pytest.raises(NotFound, match="is not a hub"):
         hub_client(context, before)
     book.put(before, note=endpoint_note(harbour.context, harbour.town.book(HUB)))
     assert hub_client(context, book.get(before.id)).status()["used"]["objects"] == 0
