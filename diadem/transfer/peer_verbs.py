@@ -289,7 +289,9 @@ class PeerVerbs(DisplayRows):
             No reason is given.
         """
         if not reason.strip():
-            raise UsageError("a reason is needed", next="Give a reason, which the log keeps: --reason 'the project has ended'")
+            raise UsageError(
+                "a reason is needed", next="Give a reason, which the log keeps: --reason 'the project has ended'"
+            )
         with self.context.locked("peers"):
             peer = replace(self.get(name), state=PeerState.DROPPED, reason=reason.strip())
             end_tickets(self._book, peer.id, self.context.clock())

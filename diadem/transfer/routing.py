@@ -285,8 +285,8 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
     views = [view for view in views_of(context, peer) if view.route in allowed and view.possible]
     carried = next((route for route in allowed if route == DISK or _is_shared(context, peer, route)), "")
     if not views and carried:
-        reason = _impossible(context, peer) if set(AUTO) & set(transfer.routes) else "as offered"
-        return Choice(carried, f"{_carrier(carried)}: {reason}")
+        reason = f": {_impossible(context, peer)}" if set(AUTO) & set(transfer.routes) else ", as offered"
+        return Choice(carried, f"{_carrier(carried)}{reason}")
     if not views:
         return Choice(allowed[0], f"{allowed[0]}, but there is no such route now: {_impossible(context, peer)}")
     best = min(views, key=lambda view: (view.works is False, views.index(view)))
