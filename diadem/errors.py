@@ -86,7 +86,7 @@ class DiademError(Exception):
 
     @property
     def line(self) -> str:
-        """All of it on one line, for a text in which it is told: message, place and next step, with commands."""
+        """Message, place and next step on one line, with commands, to be quoted in other texts."""
         where = f" [{self.where}]" if self.where else ""
         stop = "" if where or self.message.endswith((".", "?", "!", ":")) else "."
         return f"{self.message}{where}{f'{stop} {self.next}' if self.next else ''}"
@@ -104,14 +104,14 @@ class DiademError(Exception):
 
 
 class UsageError(DiademError):
-    """The call cannot mean anything."""
+    """The call makes no sense."""
 
     code = "usage"
     exit_code = 2
 
 
 class DocumentError(UsageError):
-    """A document that its schema refuses."""
+    """A document that violates its schema."""
 
     code = "document"
 
@@ -131,7 +131,7 @@ class Refused(DiademError):
 
 
 class StoreError(Refused):
-    """A store that cannot be written."""
+    """A store that cannot be written to."""
 
     code = "store"
 
@@ -157,7 +157,7 @@ class PackageError(DiademError):
 
 
 class IntegrityError(DiademError):
-    """Bytes that are not what they were."""
+    """Bytes that have changed."""
 
     code = "integrity"
 
@@ -212,14 +212,14 @@ class AmbiguousValue(DiademError, ValueError):
 
 
 class QualityWarning(UserWarning):
-    """Somebody doubts the data that were loaded, or those from which they were made."""
+    """The data that were loaded, or their sources, have a warning."""
 
 
 # -- what the operating system says ------------------------------------------------------------------------------------
 
 _AGAIN = "then run the same command again"
-_AWAY = ("the share does not answer", f"Look whether it is mounted, {_AGAIN}.")
-_DYING = ("the disk reports an input/output error", f"Look at the disk, {_AGAIN}; or choose another one.")
+_AWAY = ("the share does not answer", f"Check whether it is mounted, {_AGAIN}.")
+_DYING = ("the disk reports an input/output error", f"Check the disk, {_AGAIN}; or choose another one.")
 _RIGHTS = ("it may not be written or read here", "Check the permissions, or choose another place.")
 _FILES = ("too many files are open", f"End other programs or raise the limit (ulimit -n), {_AGAIN}.")
 #: What a disk, a share, a quota or a permission does to a sound program: in words, and what can be done.
@@ -229,12 +229,12 @@ _CAUSES = {
     errno.EROFS: ("the disk is read-only", "Choose a place that can be written, or make it writable."),
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
-    errno.ENOENT: ("it is not there any more", f"Look whether its disk is connected, {_AGAIN}."),
+    errno.ENOENT: ("it is no longer there", f"Check whether its disk is connected, {_AGAIN}."),
     errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
     errno.EEXIST: ("the store is not a folder", "Name a folder."),
     errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a place with a shorter path."),
     errno.EFBIG: (
-        "the file system cannot hold a file of this size (FAT ends at 4 GB)",
+        "the file system cannot hold a file of this size (FAT stops at 4 GB)",
         "Choose a disk with another file system: exFAT, NTFS, ext4.",
     ),
     errno.EIO: _DYING,
@@ -247,7 +247,7 @@ _CAUSES = {
     errno.EHOSTUNREACH: _AWAY,
     errno.EMFILE: _FILES,
     errno.ENFILE: _FILES,
-    errno.ENOLCK: ("the file system has no lock left to give", f"Look whether its lock service runs, {_AGAIN}."),
+    errno.ENOLCK: ("the file system has no locks left", f"Check whether its lock service runs, {_AGAIN}."),
     errno.ENOMEM: ("there is not enough memory", f"End other programs, {_AGAIN}."),
     errno.ENOSYS: ("the file system cannot do what is needed", "Choose a disk with another file system."),
 }

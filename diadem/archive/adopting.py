@@ -151,7 +151,7 @@ def root_of(plan: PackPlan) -> str:
         depth = file.name.count(b"/")
         roots.add(str(path.parents[depth]))
         if os.fsencode(path.relative_to(path.parents[depth]).as_posix()) != file.name:
-            raise UsageError("a link cannot be adopted", where=file.path, next="Name the folder that it leads to.")
+            raise UsageError("a link cannot be adopted", where=file.path, next="Name the folder that it points to.")
     if len(roots) != 1:
         raise UsageError("only one folder can be adopted at a time", next="Adopt them one by one.")
     return roots.pop()
@@ -194,9 +194,9 @@ class _Adopting:
         same = os.path.normcase(before.root) == os.path.normcase(self.root)
         if not same and _still_there(self.folders.bundle(package), opened):
             raise Refused(
-                "the same files are adopted already, from another folder that is still there",
+                "the same files are already adopted from another folder, which is still there",
                 where=before.root,
-                next="One copy is enough to adopt; a copy in a store is made by the policy.",
+                next="Adopt one of the two; the policy makes the copies in stores.",
             )
         location = self._location(opened, before.path)
         self.folders.relocate(location)
@@ -298,7 +298,7 @@ def _sealed_files(bundle: Bundle, opened: OpenedPackage) -> dict[str, bytes]:
     tagmanifest = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     names = [name for _, name in parse_manifest(tagmanifest, TAGMANIFEST)]
     if strange := [name for name in names if name not in LIMITS]:
-        raise PackageError("this version knows no such tag file", where=strange[0])
+        raise PackageError("this version does not know this tag file", where=strange[0])
     files = {name: read_tag_file(bundle, name, opened.id) for name in names}
     for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH):
         if path in opened.manifest:

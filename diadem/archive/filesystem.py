@@ -31,7 +31,7 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     root_marker = ""
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        """The bytes of a file from `start` to `end`, counted from its end where they are negative, as of a slice.
+        """Return the bytes of a file from `start` to `end`; negative numbers count from the end, as in a slice.
 
         Raises
         ------
@@ -45,7 +45,7 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             return bytes(file.read_at(first, max(0, stop - first)))
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
-        """The bytes of files; see fsspec. Damage raises whatever `on_error` says.
+        """Return the bytes of files; see fsspec. Damage raises whatever `on_error` says.
 
         Zarr leaves out what cannot be read, and would take a damaged chunk for one that was never written.
         """
@@ -58,21 +58,21 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         return {key: data for key, data in found.items() if on_error == "return" or isinstance(data, bytes)}
 
     def cat_ranges(self, *arguments: Any, **options: Any) -> list[Any]:
-        """The bytes of parts of files; see fsspec. Damage raises whatever `on_error` says."""
+        """Return the bytes of parts of files; see fsspec. Damage raises whatever `on_error` says."""
         found = super().cat_ranges(*arguments, **options)
         _raise_damage(found)
         return list(found)
 
     def ukey(self, path: str) -> str:
-        """The SHA-256 of a file: what never changes."""
+        """Return the SHA-256 of a file, which never changes."""
         return str(self.info(path)["sha256"])
 
     def checksum(self, path: str) -> int:
-        """The same as a number, as fsspec has it."""
+        """Return the SHA-256 as a number, as fsspec wants it."""
         return int(self.ukey(path), 16)
 
     def modified(self, path: str) -> datetime:
-        """When the original was changed last, as its file system said."""
+        """Return when the original was last modified, according to its file system."""
         return datetime.fromtimestamp(self.info(path)["mtime"], UTC)
 
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
@@ -128,7 +128,7 @@ class PackageFileSystem(ReadOnlyFileSystem):
         return f"diadem://{self.package.id.hex}/{self._own(name)}"
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        """What lies in a folder. Raises `NotFound`."""
+        """List a folder. Raises `NotFound`."""
         own = self._own(path)
         if own in self._folders:
             prefix = f"{own}/" if own else ""
@@ -138,7 +138,7 @@ class PackageFileSystem(ReadOnlyFileSystem):
         return found if detail else [one["name"] for one in found]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Name, size, type, SHA-256 and time of a file; of a folder its name and type. Raises `NotFound`."""
+        """Return name, size, type, SHA-256 and time of a file, or name and type of a folder. Raises `NotFound`."""
         own = self._own(path)
         if own in self._folders:
             return _facts(own, None)

@@ -175,10 +175,10 @@ class Ingest:
                 if attempt == TRIES:
                     return Omission(source.name, "changing", f"it changed while it was read, {TRIES} times")
             except NotPlain:
-                return Omission(source.name, "replaced", "it is no plain file any more")
+                return Omission(source.name, "replaced", "it is no longer a plain file")
             except SourceFailed as error:
                 if isinstance(error.cause, FileNotFoundError):
-                    return Omission(source.name, "vanished", "it was there when the folder was listed, and is gone")
+                    return Omission(source.name, "vanished", "it was there when the folder was listed, but is gone now")
                 return Omission(source.name, "unreadable", error.cause.strerror or type(error.cause).__name__)
             self._advance(-counted.bytes, source)
             if self._stopped.wait(_PAUSE * attempt):

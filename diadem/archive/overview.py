@@ -39,9 +39,9 @@ class SessionDays(Display):
     Attributes
     ----------
     first, last : date or None
-        `last` is None where the session has one day, both where nothing but the day of archiving is known.
+        `last` is None if the session has one day; both are None if only the day of archiving is known.
     source : str
-        ``corrected`` by the owner; ``stated`` by who archived it; ``files``; ``name`` of the folder; ``archived``.
+        ``corrected`` by the owner, ``stated`` when it was archived, ``files``, ``name`` of the folder, or ``archived``.
     """
 
     first: datetime.date | None
@@ -67,17 +67,17 @@ class Overview(Display):
     id, payload_id : str
         ``diadem:<64 hex>``, and 64 hex digits.
     title : str
-        The session's title, or what stands for it.
+        The session's title, or what is shown instead.
     days : SessionDays
         When it was recorded.
     url : str
-        Where the copy is that was read.
+        Address of the copy that was read.
     page : str
         Where its page is; "" where it has none.
     archived, owner, licence, description, software : str
         "" for what is not known.
     session, sample, instrument : mapping
-        What a person said, as corrected.
+        What people stated, with corrections.
     instruments, operators, samples : sequence
         What the datasets state.
     people : sequence of mapping
@@ -87,15 +87,15 @@ class Overview(Display):
     dataset_count, file_count, bytes : int
         How much there is.
     omitted : sequence of mapping
-        Things of the source that were left out: path, kind, reason.
+        What was left out of the source: path, kind, reason.
     continues : str
         Id of the package to which this one adds, or "".
     continued_by : sequence of str
         Ids of those that add to this one; only a node knows them.
     copies, judgements, corrections : sequence of mapping
-        Where it lies; what people say of the data; what was corrected. Only a node knows them.
+        Its copies, the assessments of its data, and what was corrected. Only a node knows them.
     warnings : sequence of str
-        Doubts about the data and what they were made from.
+        Warnings about the data and their sources.
     at_node : bool
         Whether a node was asked.
     """

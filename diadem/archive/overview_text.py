@@ -17,10 +17,10 @@ _NAMED: Final = 4
 #: Characters of the name of a dataset.
 _NAME: Final = 36
 _SOURCES: Final = {
-    "stated": "as was said when it was archived",
+    "stated": "as stated when it was archived",
     "corrected": "as its owner corrected it",
-    "files": "by the files",
-    "name": "by the folder's name",
+    "files": "from the files",
+    "name": "from the folder's name",
 }
 #: How values are said in a line, where a number and its unit alone do not say what they are.
 _SAID: Final = {
@@ -84,7 +84,7 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         when += f" to {days['last']}"
     owner = f" by {document['owner']}" if document["owner"] else ""
     before = _before(document, "session.date", "session.end_date")
-    told = f"{when}   ({_SOURCES.get(days['source'], '')}{before})" if when else "nobody knows when"
+    told = f"{when}   ({_SOURCES.get(days['source'], '')}{before})" if when else "date unknown"
     yield from _row("recorded", told)
     yield from _row("archived", f"{archived}{owner}")
     yield from _row("package", f"{document['id']}   (short: {short})")
@@ -151,8 +151,8 @@ def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[
     size = f"{count_text(document['file_count'], 'file')}, {size_text(document['bytes'])}"
     yield f"{count_text(count, 'dataset')}, {size}"
     if document["omitted"]:
-        left = count_text(len(document["omitted"]), "thing")
-        yield f"  left out   {left} of the source; which: diadem show {what} --json"
+        left = count_text(len(document["omitted"]), "item")
+        yield f"  left out   {left} of the source; see: diadem show {what} --json"
     said = [{value["key"]: value["text"] for value in one["values"]} for one in datasets]
     shared = {key: text for key, text in said[0].items() if all(one.get(key) == text for one in said)} if said else {}
     shared = shared if len(said) > 1 else {}
@@ -217,7 +217,7 @@ def _copies(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[st
         if one["state"] != "present":
             last = f"; last {proof}" if one["proven_at"] else ""
             proof = f"{_STATES.get(one['state'], one['state'])}{last}"
-        adopted = ", people's own folder" if one["adopted"] else ""
+        adopted = ", adopted folder" if one["adopted"] else ""
         yield _one(f"  {one['store']:8} {one['place']}")
         yield _one(f"  {'':8} {proof}{adopted}{away}")
     if len(copies) > most.others:
@@ -225,11 +225,11 @@ def _copies(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[st
 
 
 def _said(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]:
-    """Judgements, doubts and corrections."""
+    """Assessments, warnings and corrections."""
     judged = [one for one in document["judgements"] if one["counts"]]
     if judged or document["warnings"]:
         yield ""
-        yield "judged"
+        yield "assessed"
     for one in judged[: most.others]:
         question = f"{one['purpose']} ({one['criterion']})" if one["criterion"] else one["purpose"]
         where = f", {one['path']}" if one["path"] else ""
@@ -240,7 +240,7 @@ def _said(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]
     for text in document["warnings"][: most.doubts]:
         yield _cut(f"  !        {text}")
     if len(document["warnings"]) > most.doubts:
-        yield f"  and {len(document['warnings']) - most.doubts:,} more doubts: diadem custody {short}"
+        yield f"  and {len(document['warnings']) - most.doubts:,} more warnings: diadem custody {short}"
     corrections: Sequence[Mapping[str, Any]] = document["corrections"]
     if corrections:
         yield ""
@@ -277,14 +277,14 @@ def dataset_text(table: Mapping[str, Any]) -> str:
         key = one["key"]
         about = f"   ({', '.join(one['signals'])})" if one["signals"] and len(table["signals"]) > 1 else ""
         was = f"   [was: {', '.join(one['was'])}]" if one["was"] else ""
-        extra = "   said by others, and does not hold" if one["extra"] else ""
+        extra = "   stated by others; does not count" if one["extra"] else ""
         lines.append(_one(f"  {name:32} {one['text']}{about}{was}{extra}"))
         lines.append(_one(f"  {'':34} {_source(one)}"))
     lines += [_one(f"  ! {one['code']}: {one['message']}") for one in table["issues"]]
     if not table["values"]:
-        lines.append("  nothing is stated of it")
+        lines.append("  nothing is stated about it")
     if table["vendor"]:
-        lines.append(f"  the maker's own metadata is kept whole: {count_text(len(table['vendor']), 'block')}")
+        lines.append(f"  the maker's own metadata, kept in full: {count_text(len(table['vendor']), 'block')}")
     return "\n".join(lines)
 
 
@@ -292,7 +292,7 @@ def _source(one: Mapping[str, Any]) -> str:
     """What stood there, by which rule it was read, and where it stands."""
     rule = f"{one['status']} by {one['rule']}" if one["rule"] else one["status"]
     if one["person"]:
-        return f"said by {one['person']}"
+        return f"stated by {one['person']}"
     raw = ""
     if one["raw"] is not None:
         raw = quantity_text(one["raw"]) + (f" {one['raw_unit']}" if one["raw_unit"] else "")

@@ -48,8 +48,8 @@ _CONSISTENT: set[str] = set()
 class Package(Reopenable, Display):
     """A sealed package: payload and record, with every byte provable.
 
-    Made by `diadem.open` and `diadem.pack`. Sent to another process it is opened there, at the same address, and must
-    have the same id.
+    Made by `diadem.open` and `diadem.pack`. When it is sent to another process, that process opens it at the same
+    address, and it must have the same id.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Package(Reopenable, Display):
 
     @property
     def path(self) -> Path | None:
-        """The package's folder on this machine; None where it lies elsewhere, in a ZIP, or where people keep it."""
+        """The package's folder on this machine; None if it is elsewhere, in a ZIP or an adopted folder."""
         return Path(self.url) if isinstance(self._bundle, LocalBundle) else None
 
     @property
@@ -177,12 +177,12 @@ class Package(Reopenable, Display):
 
     @cached_property
     def files(self) -> Sequence[FileEntry]:
-        """The payload: one entry a file."""
+        """The payload: one entry per file."""
         return self.manifest.payload
 
     @property
     def record(self) -> Record:
-        """What is known of the data: the sealed record, and of a package from a node as its owner has amended it."""
+        """The metadata: the sealed record; of a package from a node, with its owner's corrections."""
         return self._record.held_by(self)
 
     @cached_property
@@ -196,12 +196,12 @@ class Package(Reopenable, Display):
         return read_record(self.read_derived(RECORD_PATH), PackageVault(self._bundle, self.id))
 
     def warnings(self) -> Sequence[Caution]:
-        """Doubts about its data and about what they were made from; empty for a package that comes from no node."""
+        """Warnings about its data and about their sources; empty for a package opened without a node."""
         return FixedRows(self.warned_by(self.id) if self.warned_by is not None else ())
 
     @property
     def custody(self) -> Any:
-        """Its chain of custody, as `diadem.Node.custody` gives it; only for a package that comes from a node.
+        """Its chain of custody, as `diadem.Node.custody` gives it; only for a package opened from a node.
 
         Raises
         ------
@@ -217,18 +217,18 @@ class Package(Reopenable, Display):
         return self.told_by(self.id)
 
     def find(self, path: str) -> FileEntry:
-        """The entry of a file.
+        """Find the entry of a file.
 
         Parameters
         ----------
         path : str
-            Relative to `data/`, as stored or as it was named originally; or with `data/` before it, as in
-            ``files[0].path``.
+            Its path below `data/`, as stored or under its original name, with or without `data/` in front (as in
+            ``files[0].path``).
 
         Raises
         ------
         NotFound
-            If there is none; names like it are proposed.
+            If there is none; the message proposes similar names.
         """
         for name in dict.fromkeys((path, path.replace("\\", "/"))):
             stored = "data/" + name
@@ -309,14 +309,14 @@ class Package(Reopenable, Display):
     def restore(
         self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = progress_bar
     ) -> Restored:
-        """Give the payload back: original names, folders, times and write permission, every leaf proven.
+        """Restore the files with their original names, folders, times and write permission, every leaf proven.
 
         Parameters
         ----------
         folder : path
             A new or empty folder.
         only : str or sequence of str
-            These files alone, with the companions of their datasets: ``"HAADF*"``; see `diadem.Node.restore`.
+            Only these files, with the companion files of their datasets: ``"HAADF*"``; see `diadem.Node.restore`.
         listener : callable
             Told of progress.
 
@@ -325,30 +325,30 @@ class Package(Reopenable, Display):
         Refused
             If the folder has content.
         NotFound
-            If nothing is called as `only` says; names those that come close.
+            If no file matches `only`; the message proposes similar names.
         DigestMismatch
             If a file is damaged; nothing is left behind.
         """
         return restore(self, Path(folder), only=only, listener=listener)
 
     def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
-        """A dataset or file as a path on this machine, every byte proven: for whatever wants a file name.
+        """Return a proven local path of a dataset or file, for programs that need a file name.
 
         Parameters
         ----------
         path : str
             A dataset's primary file, the folder that is the dataset, or any file, as `load` and `find` take it.
         folder : path, optional
-            Where a copy is put, under its stored path. Default: where the package is a folder of this machine, none is
-            made; else the user's cache (``DIADEM_CACHE``), where it stays. What lies there already is proven, and
-            fetched anew only where it is not what was archived.
+            Where to put a copy, under its stored path. Default: no copy if the package is a folder on this machine,
+            else the user's cache (``DIADEM_CACHE``), where it stays. A file that is there already is proven, and
+            fetched again only if it is not what was archived.
         listener : callable
             Told of progress.
 
         Returns
         -------
         Path
-            In the package it can be read and not written. Companion files of the dataset lie beside it, proven too.
+            Inside the package it is read-only. Companion files of the dataset are beside it, proven too.
 
         Raises
         ------
@@ -373,7 +373,7 @@ class Package(Reopenable, Display):
         return VerifiedFile(reader, entry, self._opened.leaves)
 
     def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
-        """Load a dataset as HyperSpy signal whose bytes are proven.
+        """Load a dataset as a HyperSpy signal whose bytes are proven.
 
         Parameters
         ----------
@@ -382,17 +382,17 @@ class Package(Reopenable, Display):
         lazy : bool
             True gives a Dask array whose chunks are proven when they are computed, where the format allows it.
         signal : int or str, optional
-            Which signal, by position, title, or id in the record (``s1``); without it all are returned, one alone or a
-            list.
+            Which signal, by position, title, or id in the record (``s1``). Default: all, as one signal or a list.
         verify : {"proof", "always", "never"}
-            Whether a proof made earlier counts, is made anew, or is left out.
+            ``proof`` accepts an earlier proof, ``always`` proves the file again, ``never`` does not prove it.
 
         Returns
         -------
         hyperspy signal or list of them
             ``metadata.General.diadem`` names the package, the dataset (its id in the record) and the file, ``path``.
-            Their `metadata` says what the record says, in HyperSpy's units (keV, mm, nA, mrad, s, degrees); what the
-            reader had otherwise is listed in ``metadata.General.diadem.replaced``. `original_metadata` is the reader's.
+            `metadata` has the values of the record, in HyperSpy's units (keV, mm, nA, mrad, s, degrees); where the
+            reader had different values, they are listed in ``metadata.General.diadem.replaced``.
+            `original_metadata` is the reader's.
 
         Raises
         ------
@@ -404,7 +404,7 @@ class Package(Reopenable, Display):
         Warns
         -----
         QualityWarning
-            Somebody has rejected the data or accepted them only with limits, or those from which they were made.
+            Somebody has rejected the data, or their sources, or accepted them only with limits.
         """
         from diadem.archive.loading_package import load_from_package
 
@@ -422,9 +422,9 @@ class Package(Reopenable, Display):
         levels: tuple[float, float] | None = None,
         gamma: float | None = None,
     ) -> Picture:
-        """Draw a dataset: an image with a scale bar, a spectrum with axes, of 4D data the map or one pattern.
+        """Draw a dataset: an image with a scale bar, a spectrum with axes, or for 4D data the map or one pattern.
 
-        Of an array that is larger than memory only a part is read, evenly spread, and the picture says so.
+        If an array is larger than memory, only an evenly spread part of it is read, and the picture says so.
 
         Parameters
         ----------
@@ -433,19 +433,19 @@ class Package(Reopenable, Display):
         signal : int or str, optional
             Which signal, as for `load`; default the first image, else the first that can be drawn.
         size : int
-            Pixels of the longer side, 64 to 4096. What has fewer is enlarged by whole pixels.
+            Pixels of the longer side, 64 to 4096. Smaller images are enlarged by whole pixels.
         at : int or sequence of int or "mean", optional
             A place of the scan, or a frame of the stack: ``(row, column)``, as NumPy counts them. Its pattern, frame
-            or spectrum is drawn in place of the map; with "mean" what many places have in common.
+            or spectrum is drawn instead of the map; with "mean" the mean of many places.
         crop : sequence of int, optional
-            A part of the image or map: first row, first column, rows, columns. It is read alone, and shown as fine as
-            it is.
+            A part of the image or map: first row, first column, rows, columns. Only this part is read,
+            at full resolution.
         percentiles : (float, float), optional
-            How much of the image is black and white at most; by default 1 and 99, of a pattern 99.9.
+            Percentiles shown as black and white; default 1 and 99, for a pattern 99.9.
         levels : (float, float), optional
-            The values that are black and white.
+            The values shown as black and white.
         gamma : float, optional
-            Above 1 what is dark becomes brighter; by default 1, of a pattern 2.
+            Above 1, dark parts become brighter; default 1, for a pattern 2.
 
         Returns
         -------
@@ -478,13 +478,13 @@ class Package(Reopenable, Display):
         )
 
     def previews(self) -> Mapping[str, bytes]:
-        """The small pictures of its datasets, as they were drawn when it was sealed.
+        """Return the small pictures of its datasets, as drawn when the package was sealed.
 
         Returns
         -------
         mapping of str to bytes
-            PNG or JPEG by the dataset's id in the record. Datasets without a picture, and those that the package's page
-            had no room for, are not in it.
+            PNG or JPEG by the dataset's id in the record. Datasets without a picture, and those for which
+            the package's page had no room, are missing.
 
         Raises
         ------
@@ -496,16 +496,16 @@ class Package(Reopenable, Display):
         return Previews({f"d{number + 1}": data for number, data in sorted(previews_of(self).items())})
 
     def show(self) -> Overview:
-        """What it is, on one screen: ``print`` it, or ``to_dict()``. A node's `show` says more: copies, judgements."""
+        """Show it on one screen: ``print`` it, or ``to_dict()``. A node's `show` adds copies and assessments."""
         from diadem.archive.overview import overview
 
         return overview(self)
 
     def reextract(self, *, listener: Listener = progress_bar) -> Reextraction:
-        """Read the payload again with the readers that are installed now. The package is not changed.
+        """Read the payload again with the installed readers. The package is not changed.
 
-        Every byte that is read is proven: in place where the package lies on this machine, else in a temporary copy
-        of one dataset at a time.
+        Every byte read is proven: in place if the package is on this machine, else in a temporary copy of one dataset
+        at a time.
 
         Parameters
         ----------
@@ -515,7 +515,7 @@ class Package(Reopenable, Display):
         Returns
         -------
         Reextraction
-            The new record, and what it says that the package's own does not: ``print`` it, or ``to_dict()``.
+            The new record and how it differs from the sealed one: ``print`` it, or ``to_dict()``.
 
         Raises
         ------

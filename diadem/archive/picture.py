@@ -49,7 +49,7 @@ _FARTHEST: Final = 1e300
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a dataset. A notebook shows it.
+    """A picture of a dataset, which notebooks display.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Picture:
     width, height : int
         Its pixels.
     about : str
-        What it shows: ``HAADF, 512 × 512, scale bar 500 nm``.
+        Caption: ``HAADF, 512 × 512, scale bar 500 nm``.
     """
 
     png: bytes
@@ -282,7 +282,7 @@ def _place(at: At, outer: Sequence[Axis], where: str) -> tuple[int, ...]:
     sizes = tuple(axis.size for axis in outer)
     wanted: tuple[Any, ...] = tuple(at) if isinstance(at, Sequence) else (at,)
     if isinstance(at, str):
-        raise UsageError(f"'{at}' is no place", where=where, next='Write at=(row, column), or at="mean".')
+        raise UsageError(f"'{at}' is not a place", where=where, next='Write at=(row, column), or at="mean".')
     if not sizes:
         raise UsageError("this is one picture, without places or frames", where=where, next="Leave `at` out.")
     if len(wanted) != len(sizes) or not all(-n <= int(one) < n for one, n in zip(wanted, sizes, strict=True)):

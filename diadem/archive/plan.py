@@ -114,7 +114,7 @@ def _keep_apart(sources: Sequence[Path], store: Path, shallow: Collection[Path])
         folder = source.resolve()
         if home == folder or (folder.is_dir() and source not in shallow and folder in home.parents):
             raise UsageError(
-                "the store lies inside the folder to be archived",
+                "the store is inside the folder to be archived",
                 where=str(store),
                 next="Choose a store outside it.",
             )

@@ -43,7 +43,7 @@ def read_frame(source: IO[bytes]) -> bytes:
 def _exactly(source: IO[bytes], count: int) -> bytes:
     data = source.read(count)
     if len(data) < count:
-        raise EOFError("no more was said")
+        raise EOFError("the message ends early")
     return data
 
 

@@ -107,9 +107,9 @@ def restore_pieces(
     existed = os.path.lexists(folder)
     with translated(str(folder), "nothing was restored"):
         if existed and (not folder.is_dir() or any(folder.iterdir())):
-            raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
+            raise Refused("the target exists already and is not empty", where=str(folder), next="Name a new folder.")
         if any((parent / "bagit.txt").exists() for parent in (folder, *folder.parents)):
-            raise Refused("the target lies inside a package", where=str(folder), next="Name a folder outside it.")
+            raise Refused("the target is inside a package", where=str(folder), next="Name a folder outside it.")
     # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
     draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
@@ -179,7 +179,7 @@ def _was_renamed(entry: FileEntry, name: str) -> bool:
 
 def _make_folder(draft: Path, folder: str) -> None:
     if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
-        raise Refused("the package names a folder outside its own", where=folder, next="Do not trust this package.")
+        raise Refused("the package names a folder outside itself", where=folder, next="Do not trust this package.")
     with translated(folder, "nothing was restored"):
         make_deep(folder)
 

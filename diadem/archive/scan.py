@@ -30,28 +30,28 @@ _SHOWN = 50
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scan(Display):
-    """What was found in existing folders, which were only read.
+    """The result of a scan of existing folders, which were only read.
 
     Attributes
     ----------
     roots : sequence of str
         Absolute paths of the folders that were scanned.
     sessions : sequence of PlannedSession
-        What could be archived as one package each; every file is in exactly one.
+        Sessions that could become one package each; every file is in exactly one.
     datasets : sequence of ScannedDataset
         Every file is in exactly one: instrument data with its side files, or any other file alone.
     duplicates : sequence of DuplicateGroup
-        Contents that take room more than once, those that waste most first.
+        Contents stored more than once, those that waste most space first.
     issues : sequence of ScanIssue
-        What deserves attention: what could not be looked at first.
+        What deserves attention, starting with what could not be read.
     single_copies : sequence of SingleCopies
-        Where several folders were given: what lies in one of them only, once.
+        If several folders were given: files that exist only once, in only one of them.
     archived : sequence of Archived
-        Packages and stores that lie in the folders and were not looked into.
+        Packages and stores in the folders, which were not scanned.
     totals : Totals
         Sums.
     effort : Effort
-        What was read and what was known from earlier scans.
+        How much was read, and how much was known from earlier scans.
     notices : sequence of str
         What was unusual about the scan itself, such as a cache that could not be used.
     """
@@ -88,7 +88,7 @@ class Scan(Display):
 
     @property
     def complete(self) -> bool:
-        """Whether everything that is there could be looked at."""
+        """Whether everything could be read."""
         return not any(issue.concern is Concern.UNSEEN for issue in self.issues)
 
     def plan(self) -> tuple[PlannedSession, ...]:
@@ -108,7 +108,7 @@ class Scan(Display):
         UsageError
             Another ending.
         Refused
-            It lies in a folder that was scanned, or cannot be written.
+            It would be in a scanned folder, or cannot be written.
         """
         from diadem.archive.scan_page import scan_page
         from diadem.archive.scan_sheets import datasets_csv
@@ -123,17 +123,17 @@ class Scan(Display):
             return written(target, self.roots, lambda place: place.write_bytes(datasets_csv(self)))
         if ending in (".html", ".htm"):
             return written(target, self.roots, lambda place: place.write_bytes(scan_page(self)))
-        raise UsageError(f"a scan is not written as '{ending}'", where=str(target), next="Use .csv, .xlsx or .html.")
+        raise UsageError(f"a scan cannot be written as '{ending}'", where=str(target), next="Use .csv, .xlsx or .html.")
 
     def save_plan(self, path: str | os.PathLike[str], sessions: Iterable[PlannedSession] | None = None) -> Path:
-        """Write the plan, one row a session, for `diadem.read_plan` to read after it was edited.
+        """Write the plan, one row per session, to edit and read with `diadem.read_plan`.
 
         Parameters
         ----------
         path : path
             ``.csv`` or ``.xlsx``.
         sessions : iterable of PlannedSession, optional
-            Other than those found.
+            Instead of those found.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Scan(Display):
         }
 
     def to_dataframe(self) -> Any:
-        """The datasets as a pandas data frame, one row each, units in the names of the columns.
+        """Return the datasets as a pandas DataFrame, one row each, with units in the column names.
 
         Raises
         ------

@@ -138,7 +138,7 @@ def total_rows(scan: Scan) -> list[tuple[str, Any, Any]]:
         ("datasets that could be read", totals.readable, ""),
         ("sessions", len(scan.sessions), ""),
         ("sessions to archive", sum(session.archive for session in scan.sessions), ""),
-        ("contents that lie there more than once", len(scan.duplicates), spare),
+        ("contents found more than once", len(scan.duplicates), spare),
         ("packages left alone", sum(archived.packages for archived in scan.archived), ""),
         ("issues", len(scan.issues), ""),
     ]

@@ -182,7 +182,7 @@ def _attempt(
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return _issue(file, "vanished", "it was there when its folder was listed, and is gone")
+        return _issue(file, "vanished", "it was there when its folder was listed, but is gone now")
     except OSError as error:
         return _issue(file, "unreadable", f"its content cannot be read: {error.strerror}")
     if {(status.st_size, status.st_mtime_ns) for status in (before, after)} != {file.stamp[:2]}:

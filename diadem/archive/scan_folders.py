@@ -168,18 +168,18 @@ def _meet(known: list[str], new: Sequence[str]) -> None:
 def one_session(folder: Folder) -> str:
     """Why a folder with all that lies below it is one session, or ""."""
     if not any(child.known for child in folder.children):
-        return "a folder with data, and none in its sub-folders" if folder.children else "a folder with data"
+        return "a folder with data; its sub-folders have none" if folder.children else "a folder with data"
     span = folder.last - folder.first if folder.first and folder.last else datetime.timedelta()
     if span > SESSION_DAYS or len(folder.microscopes) > 1 or is_year(folder.name):
         return ""
     if folder.dates and max(folder.dates) - min(folder.dates) > SESSION_DAYS:
         return ""
     if date_in(folder.name):
-        return "the folder's name has a date, and what lies below is of that time"
+        return "the folder's name has a date, and the files below it are of that time"
     dated = any(child.dates for child in folder.children)
     if folder.parts_only and not dated:
         names = sorted({child.name for child in folder.children if child.known})
         return f"its sub-folders are named like parts of a session: {', '.join(names[:3])}{', …' * (len(names) > 3)}"
     if folder.known_here and folder.timed and folder.first and span <= ONE_DAY and not dated:
-        return "what lies in it and in its sub-folders was recorded within 24 hours"
+        return "its files and those in its sub-folders were recorded within 24 hours"
     return ""

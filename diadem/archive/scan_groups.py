@@ -16,7 +16,7 @@ from diadem.archive.scan_names import SESSION_DAYS, counted, same_microscope, se
 GAP = datetime.timedelta(hours=12)
 #: Where the pieces of a folder would hold fewer datasets than this on average, it is a collection and stays whole.
 LEAST = 3
-_THIN = "too little of each to make sessions"
+_THIN = "too few files of each to split, so kept as one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def _cut_by_time(items: list[Item]) -> list[tuple[list[Item], str]]:
         return [(items, "")]
     said = f"; recorded {_years(moments[0], moments[-1])}"
     if len(starts) * LEAST > len(moments):
-        return [(items, f"{said}, {_THIN}")]
+        return [(items, f"{said}; too few files per day to split, so kept as one")]
     which = [_last_before(starts, item.moment) for item in items]
-    return [(piece, f"{said}, cut where nothing was recorded for 12 hours") for piece in _divided(items, which)]
+    return [(piece, f"{said}, split where nothing was recorded for 12 hours") for piece in _divided(items, which)]
 
 
 def _years(first: datetime.datetime, last: datetime.datetime) -> str:
@@ -134,7 +134,7 @@ def _cut_by_microscope(items: list[Item]) -> list[tuple[list[Item], str]]:
     if len(names) < 2:
         return [(items, "")]
     if len(names) * LEAST > sum(place is not None for place in which):
-        return [(items, f"; recorded at {len(names)} microscopes, {_THIN}")]
+        return [(items, f"; recorded at {len(names)} microscopes; {_THIN}")]
     pieces = _divided(items, which)
     return [(piece, f"; only what was recorded at the {name}") for piece, name in zip(pieces, names, strict=True)]
 
@@ -187,5 +187,5 @@ def _union(members: Sequence[Group]) -> Group:
     title, _ = counted(title_of(names[0]))
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     items = [item for group in members for item in group.items]
-    why = f"{len(names)} folders of one day that are one name with a counter: {listed}"
+    why = f"{len(names)} folders of one day whose names differ only by a counter: {listed}"
     return Group(items, title or members[0].title, why, members[0].date)

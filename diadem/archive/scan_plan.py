@@ -48,7 +48,7 @@ def write_plan(path: Path, sessions: Sequence[PlannedSession]) -> None:
         add_plan(book, sessions)
         book.close()
     else:
-        raise UsageError(f"a plan is not written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
+        raise UsageError(f"a plan cannot be written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
 
 
 def add_plan(book: Workbook, sessions: Sequence[PlannedSession]) -> None:
@@ -136,10 +136,9 @@ def _refuse_more_than_said(sessions: Sequence[PlannedSession], places: Sequence[
         for index, other in left if session.archive else ():
             if other.startswith(piece):
                 raise DocumentError(
-                    f"the column 'parts' is gone, and all of '{to_cell(session.folder)}' holds what another row leaves",
+                    f"without the column 'parts', '{to_cell(session.folder)}' includes what another row leaves out",
                     where=f"{places[taken]}; {places[index].rpartition(', ')[2]}",
-                    next="Put the column back: undo its removal, or write the plan anew: "
-                    "diadem scan FOLDER --plan plan.xlsx",
+                    next="Restore the column, or write the plan again: diadem scan FOLDER --plan plan.xlsx",
                 )
 
 
@@ -169,7 +168,7 @@ def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> Planned
         more.get(id_, ()) if listed == _SEE_PARTS else [part for part in listed.replace("\r", "").split("\n") if part]
     )
     if listed == _SEE_PARTS and not parts:
-        raise _mistake(place, "parts", listed, "files and folders, one a line: its list in the sheet 'parts' is gone")
+        raise _mistake(place, "parts", listed, "files and folders, one per line; the sheet 'parts' lacks its list")
     texts = {key: str(row.get(key, "")) for key in _TEXTS}
     return PlannedSession(
         id=id_,
@@ -207,7 +206,7 @@ def _date(cell: object, place: str) -> str:
     try:
         return datetime.date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
-        raise _mistake(place, "date", cell, "a date as 2026-03-14, or nothing") from None
+        raise _mistake(place, "date", cell, "a date such as 2026-03-14, or nothing") from None
 
 
 def _moment(cell: object) -> str:

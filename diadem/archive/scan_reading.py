@@ -136,9 +136,9 @@ class DatasetReading:
         said = [(item["code"], item["message"], item.get("next", "")) for item in extraction.issues]
         path = tree.absolute(plan.primary.path)
         if (said or not plan.offers) and not os.path.lexists(path):
-            return [("vanished", "it was there when its folder was listed, and is gone", "Scan again.")]
+            return [("vanished", "it was there when its folder was listed, but is gone now", "Scan again.")]
         if not plan.offers and not os.access(path, os.R_OK):
-            return [("unreadable", "you have no right to read it", "Ask its owner, or the administrator.")]
+            return [("unreadable", "you have no permission to read it", "Ask its owner, or the administrator.")]
         codes = {code for code, _, _ in said}
         if "missing-part" not in codes and (pattern := self.orphans.lost_parts(plan, extraction.format)):
             name = plan.primary.path.rpartition("/")[2]
@@ -147,7 +147,7 @@ class DatasetReading:
             said.append(("missing-part", message, "Put the files of one dataset into one folder."))
         alone = not extraction.signals and codes <= {"no-signal"}
         if alone and (primary := self.orphans.lost_primary(plan)):
-            said.append(("side-file-alone", f"no {primary} is beside it", "Put them into one folder, or look for it."))
+            said.append(("side-file-alone", f"there is no {primary} beside it", "Put them into one folder."))
         return said
 
 

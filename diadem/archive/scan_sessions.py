@@ -114,14 +114,14 @@ def _why(group: Group, *, known: bool, sound: bool) -> str:
     if not known:
         return "no file of a format that DIADEM knows"
     if not sound:
-        return "all that is of a known format is empty or cut short"
+        return "all files of a known format are empty or cut short"
     days = sorted({item.moment.date() for item in group.items if item.moment})
     doubt = ""
     if group.date and days and not days[0] - _DAY <= group.date <= days[-1] + _DAY:
         files = " to ".join(str(day) for day in dict.fromkeys((days[0], days[-1])))
         doubt = f"; its name says {group.date}, its files {files}"
     timed = bool(days)
-    undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
+    undated = "; no date in the files or the folder name" if group.day is None and not timed else ""
     return group.why + doubt + undated
 
 

@@ -78,7 +78,7 @@ def write_table(
         raise NotFound("there is no such folder", where=str(path.parent), next="Make it first.")
     if path.exists() and not replace:
         raise UsageError(
-            "there is such a file already, and somebody may have edited it", where=str(path), next="--replace it."
+            "this file exists already, and somebody may have edited it", where=str(path), next="--replace it."
         )
     handle, draft = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=kind, dir=path.parent)  # a name nobody guesses
     os.close(handle)

@@ -27,7 +27,7 @@ _TITLES = {
     "reader-failed": "not understood by the reader",
     "reader-timeout": "too slow to read",
     "reader-crashed": "the reader ended",
-    "expands-too-much": "expands beyond all measure",
+    "expands-too-much": "expands to an extreme size",
     "external-link": "points to other files",
     "external-storage": "keeps its values in another file",
     "missing-part": "the data file is missing",
@@ -38,15 +38,15 @@ _TITLES = {
     "implausible": "impossible values",
     "clock-disagrees": "clocks disagree",
     "symlink": "links, not followed",
-    "vanished": "vanished meanwhile",
-    "unreadable": "no right to look, or not readable",
-    "changing": "changed meanwhile",
+    "vanished": "disappeared during the scan",
+    "unreadable": "no permission, or not readable",
+    "changing": "changed during the scan",
 }
 _HEADINGS = {
     Concern.UNSEEN: "Not seen",
     Concern.UNREADABLE: "Damaged or unreadable",
     Concern.INCOMPLETE: "Incomplete",
-    Concern.NOTE: "To note",
+    Concern.NOTE: "Notes",
 }
 #: Longest explanation beside an example.
 _MAX_SAID = 160
@@ -278,7 +278,7 @@ def content_text(dataset: ScannedDataset) -> str:
 
 
 #: Reasons that go without saying.
-_USUAL = ("a folder with data", "neither its files nor its name tell when")
+_USUAL = ("a folder with data", "no date in the files or the folder name")
 
 
 def unusual(session: PlannedSession) -> str:

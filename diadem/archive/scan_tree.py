@@ -19,7 +19,7 @@ from diadem.store.zip_bundle import packages_in
 
 #: Files between two reports of progress.
 _REPORT_EVERY = 500
-SYSTEMS_OWN = "the system keeps deleted or lost files and its own books here; it was not looked into"
+SYSTEMS_OWN = "the system keeps deleted or lost files and its own records here; not scanned"
 
 
 class Stamp(NamedTuple):
@@ -132,7 +132,7 @@ def roots_of(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list
         _require_folder(root)
     roots = [root for root in given if not any(root != other and _inside(root, other) for other in given)]
     dropped = [root for root in given if root not in roots]
-    return roots, [f"{shown_path(root)} lies inside another folder given and was scanned with it" for root in dropped]
+    return roots, [f"{shown_path(root)} is inside another given folder and was scanned with it" for root in dropped]
 
 
 def _require_folder(root: str) -> None:

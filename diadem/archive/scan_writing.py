@@ -24,7 +24,7 @@ def keep_out(path: Path, roots: Sequence[str]) -> None:
     for root in roots:
         if folder.is_relative_to(os.path.realpath(root)):
             raise Refused(
-                "this output would lie in a folder that is scanned, and a scan writes nothing there",
+                "this output would be in a scanned folder, and a scan writes nothing there",
                 where=without_surrogates(str(path)),
                 next="Name a file in another folder.",
             )

@@ -69,7 +69,7 @@ def scan_folders(folders: Sequence[str | os.PathLike[str]], tools: Tools, listen
     try:
         scan = _Scanning(tools, cache, listener).run(roots)
     except KeyboardInterrupt as error:
-        kept = "what was read is kept, and the same command goes on from there"
+        kept = "what was read is kept; the same command resumes from there"
         raise Interrupted(
             "the scan was stopped; nothing was written in the folders",
             next=kept.capitalize() + "." if cache.path else "Run the same command again.",

@@ -64,7 +64,7 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
     for pattern in wanted:
         text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
         if not text:
-            raise UsageError("an empty name means no file", next='Example: --only "HAADF*"')
+            raise UsageError("an empty name matches no file", next='Example: --only "HAADF*"')
         # A name with brackets means itself before it means a pattern; a folder of the session may be called data.
         ways = [(one, means) for one in dict.fromkeys((text, text.removeprefix("data/"))) for means in (_is, _fits)]
         found: list[str] = []

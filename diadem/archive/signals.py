@@ -125,7 +125,7 @@ def _notes(signal: Any, told: Recorded | None, missing: Sequence[Recorded]) -> I
     """Where a signal is not what the record describes."""
     shape = _by(signal.data.shape)
     if told is None:
-        yield f"it is not certain which signal of the record is this one ({shape}): it got what is said of all of them"
+        yield f"it is not certain which signal of the record this is ({shape}): it has only the values stated for all"
     elif _sizes(told.shape) != _sizes(signal.data.shape):
         yield f"{told.id} of the record is {_by(told.shape)}, this signal is {shape}: its values may be of other data"
     if missing:

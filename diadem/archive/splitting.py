@@ -111,7 +111,7 @@ def parts_of(session: PlannedSession) -> tuple[list[Path], list[Path]]:
 def _inside(session: PlannedSession, part: str, pieces: list[str]) -> list[str]:
     if any(piece in ("", ".", "..") or os.path.splitdrive(piece)[0] for piece in pieces):
         raise DocumentError(
-            f"the part '{part}' does not lie in the session's folder",
+            f"the part '{part}' is not in the session's folder",
             where=session.folder,
             next="Name files and sub-folders of the folder, with / between the names.",
         )

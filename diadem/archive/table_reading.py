@@ -28,7 +28,7 @@ MAX_ROWS: Final = 200_000
 MAX_BYTES: Final = 100_000_000
 #: The same unpacked, and the cells of a sheet, the empty ones between others counted.
 _MAX_UNPACKED, _MAX_CELLS = 1 << 30, 10_000_000
-_ANEW: Final = "Save it anew as Excel workbook (.xlsx), or as CSV UTF-8."
+_ANEW: Final = "Save it as an Excel workbook (.xlsx) or as CSV UTF-8."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,14 @@ def read_table(
     if not path.is_file():
         raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}")
     if path.stat().st_size > MAX_BYTES:
-        raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Divide it.")
+        raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Split it.")
     delimiter = ""
     if path.suffix.lower() == ".xlsx":
         cells = _workbook_cells(path, sheet, only=only)
     else:
         cells, delimiter = _csv_cells(path)
     if len(cells) > MAX_ROWS:
-        raise DocumentError(f"the table has more than {MAX_ROWS:,} rows", where=str(path), next="Divide it.")
+        raise DocumentError(f"the table has more than {MAX_ROWS:,} rows", where=str(path), next="Split it.")
     heads = [str(cell or "").strip() for cell in (cells[0] if cells else ())]
     by_head = keys if isinstance(keys, Mapping) else {key: key for key in keys}
     known = [by_head.get(head.casefold(), "") for head in heads]
@@ -128,9 +128,9 @@ def _csv_cells(path: Path) -> tuple[list[list[str]], str]:
             cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise DocumentError(
-            f"the table is no CSV: {error}",
+            f"the table is not valid CSV: {error}",
             where=str(path),
-            next="A quote that is opened is closed before the next cell; a quote inside of a cell is written twice.",
+            next="Close every quote before the next cell; write a quote inside a cell twice.",
         ) from error
     return [list(map(as_meant, row)) for row in cells], delimiter
 
@@ -170,7 +170,7 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
         raise DocumentError(
             f"the table's first row does not name the column '{missing[0]}'",
             where=str(path),
-            next=f"Take it from a table that was written by: {make}",
+            next=f"Start from a table written by: {make}",
         )
     if twice := sorted(key for key, number in Counter(known).items() if key and number > 1):
         raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")
@@ -183,7 +183,7 @@ def _require_width(path: Path, cells: Sequence[Sequence[Any]], width: int) -> No
             raise DocumentError(
                 f"row {number} has more cells than the first row",
                 where=str(path),
-                next="Name the column, or remove the cell; in a CSV a text with a comma stands in quotes.",
+                next="Name the column, or remove the cell; in a CSV, text with a comma needs quotes.",
             )
 
 
@@ -207,7 +207,7 @@ def _workbook_cells(path: Path, name: str, *, only: bool) -> list[list[Any]]:
         raise
     except Exception as error:
         raise DocumentError(
-            f"the table is no workbook that can be read: {error}",
+            f"the table cannot be read as a workbook: {error}",
             where=str(path),
             next=_ANEW,
         ) from error
@@ -215,7 +215,7 @@ def _workbook_cells(path: Path, name: str, *, only: bool) -> list[list[Any]]:
         raise DocumentError(
             f"cells are merged: {', '.join(sorted(merged)[:5])}",
             where=str(path),
-            next="Unmerge them: of merged cells a spreadsheet program keeps one.",
+            next="Unmerge them: a spreadsheet program keeps only one value of merged cells.",
         )
     _require_values(path, sheet, formulas)
     return [[_value(path, cell) for cell in row] for row in rows]
@@ -228,7 +228,7 @@ def require_workbook(path: Path) -> None:
             size = sum(member.file_size for member in archive.infolist())
     except UNREADABLE as error:
         raise DocumentError(
-            f"it is no workbook that can be read: {error}", where=str(path), next="Save it anew, or as CSV."
+            f"it cannot be read as a workbook: {error}", where=str(path), next="Save it again, or as CSV."
         ) from error
     if path.stat().st_size > MAX_BYTES or size > _MAX_UNPACKED:
         raise _too_large(path)
@@ -241,7 +241,7 @@ def _require_compact(path: Path, sheet: Any) -> None:
 
 
 def _too_large(path: Path) -> DocumentError:
-    advice = "Divide it, remove what stands far away from the table, or use .csv."
+    advice = "Split it, remove cells far away from the table, or use .csv."
     return DocumentError("the workbook is too large to be read", where=str(path), next=advice)
 
 
@@ -255,7 +255,7 @@ def _require_values(path: Path, sheet: Any, formulas: Sequence[str]) -> None:
         raise DocumentError(
             f"the formula of the cell {empty[0]} has no value",
             where=str(path),
-            next="Open the workbook in a spreadsheet program and save it, or write what the cell should say.",
+            next="Open the workbook in a spreadsheet program and save it, or type the value of the cell.",
         )
 
 
@@ -267,6 +267,6 @@ def _value(path: Path, cell: Any) -> Any:
         raise DocumentError(
             f"the formula of the cell {cell.coordinate} has failed: {cell.value}",
             where=str(path),
-            next="Write what it should say.",
+            next="Type its value.",
         )
     return unescape(cell.value) if isinstance(cell.value, str) else cell.value

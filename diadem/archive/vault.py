@@ -30,7 +30,7 @@ class Vault:
             return member(self._archive, digest)
         except (KeyError, ValueError) as error:
             advice = "Verify the package."
-            raise IntegrityError(f"the block {digest[:12]}… cannot be had", where=VENDOR_PATH, next=advice) from error
+            raise IntegrityError(f"the block {digest[:12]}… cannot be read", where=VENDOR_PATH, next=advice) from error
 
     def parsed(self, data: bytes) -> Any:
         """The tree that typed JSON stands for."""

@@ -30,14 +30,14 @@ _Item = tuple[Future[Any], bytes]
 
 
 class WorkerPool(Executor):
-    """Processes of this machine that archive, scrub and extract.
+    """Worker processes on this machine that archive, scrub and extract.
 
-    Use it in a ``with`` block. What is submitted must be importable by name; it and its arguments are pickled.
+    Use it in a ``with`` block. Submitted functions must be importable by name; they and their arguments are pickled.
 
     Parameters
     ----------
     workers : int, optional
-        Processes at most; default one for each core. Each is started when there is something for it to do.
+        Maximum number of processes; default one per core. Each starts when there is work for it.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class WorkerPool(Executor):
     def __init__(self, workers: int | None = None) -> None:
         count = workers if workers is not None else (os.cpu_count() or 1)
         if count < 1:
-            raise UsageError(f"{count} workers can do nothing", next="Name one at least.")
+            raise UsageError(f"{count} workers can do nothing", next="Use at least one.")
         self.workers = count
         self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
@@ -61,12 +61,12 @@ class WorkerPool(Executor):
             thread.start()
 
     def submit(self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Result]:
-        """Have a worker call a function.
+        """Call a function in a worker.
 
         Raises
         ------
         RuntimeError
-            The pool was shut down. A worker that dies in the middle of its task gives a `BrokenExecutor` as result.
+            The pool was shut down. If a worker dies during its task, the result is a `BrokenExecutor`.
         """
         task = pickle.dumps((fn, args, kwargs))
         future: Future[Result] = Future()
@@ -77,7 +77,7 @@ class WorkerPool(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the workers when they have done what was submitted; with `cancel_futures` only what has begun."""
+        """End the workers once submitted tasks are done; with `cancel_futures`, once running tasks are done."""
         with self._guard:
             first, self._ended = not self._ended, True
         if cancel_futures:

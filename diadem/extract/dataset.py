@@ -296,7 +296,7 @@ def _pairs(fields: Fields) -> Iterator[dict[str, Any]]:
         product = pixel * magnification
         if not _DETECTOR_PIXEL[0] <= product <= _DETECTOR_PIXEL[1]:
             message = f"a pixel of {pixel:g} m at a magnification of {magnification:g} would be {product:g} m wide"
-            yield issue("implausible", f"{message} on the detector; one of the two is off", severity="warning")
+            yield issue("implausible", f"{message} on the detector; one of the two is wrong", severity="warning")
     live, real = _single(fields, "eds.live_time"), _single(fields, "eds.real_time")
     if live is not None and real is not None and live > real * 1.001:
         yield issue("implausible", f"eds.live_time is {live:g} s and eds.real_time only {real:g} s", severity="warning")

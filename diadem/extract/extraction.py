@@ -114,7 +114,7 @@ def judge(
         name, version = item["namespace"], item["version"]
         verdict = schemas.judge(name, version, item["data"])
         if verdict.faults:
-            message = f"the extension '{name}' breaks version {version} of its schema: {'; '.join(verdict.faults)}"
+            message = f"the extension '{name}' violates version {version} of its schema: {'; '.join(verdict.faults)}"
             issues.append(issue("extension-invalid", message, by=item["by"]))
             continue
         if verdict.broken:

@@ -170,7 +170,7 @@ class WorkerProcess:
             raise self._death()
         self._heard += len(line)
         if self._heard > _MOST_HEARD:
-            raise WorkerStopped("reader-crashed", "the worker said too much; the reader was stopped")
+            raise WorkerStopped("reader-crashed", "the worker sent too much; the reader was stopped")
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):
@@ -186,14 +186,14 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on
             self._process.kill()
             self._process.wait()
-            return WorkerStopped("reader-crashed", "the reader closed its connection or said too much")
+            return WorkerStopped("reader-crashed", "the reader closed its connection or sent too much")
         if status == -getattr(signal, "SIGXCPU", 0x1000):
             return WorkerStopped("reader-timeout", "the reader used more processor time than a file of this size needs")
         if status < 0:
-            return WorkerStopped("reader-crashed", f"the reader ended its process by signal {-status}")
+            return WorkerStopped("reader-crashed", f"the reader's process was ended by signal {-status}")
         if self.about is None:
             return WorkerStopped("worker-lost", f"the worker did not start: {self._last_words()}")
-        return WorkerStopped("reader-crashed", f"the reader ended its process with status {status}")
+        return WorkerStopped("reader-crashed", f"the reader's process ended with status {status}")
 
     def _last_words(self) -> str:
         """The last line of the error stream, for a worker that does not start."""

@@ -255,7 +255,7 @@ def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[d
             message = f"the check '{offer['name']}' finds more than {MOST_ISSUES} things; the first are listed"
             yield issue("check-failed", message, severity="info", by=offer["by"])
         elif fault := _fault_of(item):
-            message = f"the check '{offer['name']}' returns what is no issue: {fault}"
+            message = f"the check '{offer['name']}' returns something that is not an issue: {fault}"
             yield issue("check-failed", message, severity="info", by=offer["by"])
         else:
             more = {"severity": item.severity, "next": item.next[:LONGEST], "by": offer["by"]}
@@ -265,7 +265,7 @@ def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[d
 def _fault_of(item: Any) -> str:
     """What is wrong with an issue, or ""."""
     if not isinstance(item, Issue):
-        return f"{repr(item)[:80]} is no Issue"
+        return f"{repr(item)[:80]} is not an Issue"
     if not isinstance(item.code, str) or not _CODE.match(item.code):
         return f"the code {item.code!r} is not lower case with dashes"
     if not isinstance(item.message, str) or not item.message.strip():

@@ -174,7 +174,7 @@ def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mappi
     if not isinstance(item, Extension):
         raise ValueError(f"{repr(item)[:80]} is neither a Block of sound parts nor an Extension")  # noqa: TRY004
     if not isinstance(item.namespace, str) or not NAMESPACE.fullmatch(item.namespace):
-        raise ValueError(f"{item.namespace!r} is no namespace of an extension; write it as org.example.cl")
+        raise ValueError(f"{item.namespace!r} is not the namespace of an extension; write it as org.example.cl")
     if not isinstance(item.version, str) or not item.version.strip() or len(item.version) > 64:
         raise ValueError(f"the extension '{item.namespace}' has no version")
     if any(other["namespace"] == item.namespace for other in others):
@@ -183,7 +183,7 @@ def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mappi
         raise ValueError(f"a dataset has at most {_MOST_EXTENSIONS} extensions")
     written = compact(item.data, where=item.namespace)
     if len(written) > MAX_EXTENSION:
-        raise ValueError(f"the extension '{item.namespace}' has {len(written)} bytes; {MAX_EXTENSION} are the most")
+        raise ValueError(f"the extension '{item.namespace}' has {len(written)} bytes, more than {MAX_EXTENSION}")
     data = parse(written, where=item.namespace, next="")
     if depth_exceeds(data, _DEEPEST):
         raise ValueError(f"the extension '{item.namespace}' is nested more than {_DEEPEST} deep")
@@ -304,7 +304,7 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         number = number_of(found.value)
         converted = None if number is None else convert(number, found.unit or "1", wanted)
         if converted is None:
-            return f"{found.value!r} {found.unit}".rstrip() + f" is nothing in {wanted}"
+            return f"{found.value!r} {found.unit}".rstrip() + f" cannot be given in {wanted}"
         value = tidy(converted)
         if field.type == "integer" and value == int(value):
             value = int(value)
@@ -316,12 +316,12 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
     locator = f"{block.place}/{found.key}" if block.place else found.key
     if not field.admits(value):
         message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
-        message = f"{message}; that is no {field.label.lower()}"
+        message = f"{message}; that cannot be the {field.label.lower()}"
         if value not in (0, "", []):
             applied.issues.append(issue("implausible", message))
         return message
     if _is_placeholder(found.field, value, block):
-        return f"{locator} says {found.raw!r}, which programs write where nothing was said"
+        return f"{locator} says {found.raw!r}, which programs write when no value is known"
     said = found.unit if wanted and wanted != "1" else ""
     of = (wanted, said or None, rule, found.offset_status, block.file)
     applied.values.append(Value(found.field, value, status, locator, found.raw, *of))

@@ -35,18 +35,18 @@ class Block:
     tree : mapping
         The block parsed: nested mappings and lists of texts, numbers, bytes, NumPy values.
     data : bytes
-        The block as it stands in the file, kept in the package. Empty where the block is a whole side file, which the
+        The block's bytes as in the file, kept in the package. Empty if the block is a whole side file, which the
         package has anyway.
     media_type : str
         Of `data`.
     place : str
         Where it is in the file, as a person would write it: ``Data/Image/<hash>/Metadata``. Keys follow it in locators.
     file : str
-        Path of the file, one of those that the function was given; "" is the file that names the dataset.
+        Path of the file, one of those given to the function; "" is the dataset's primary file.
     signals : sequence of int
         Numbers, from 0, of the signals that it describes, in the order of the reader; empty is the whole dataset.
     byte_range : (int, int), optional
-        First byte and the one after the last, where `data` stands in the file in one piece.
+        First byte, and the one after the last, if `data` is one piece of the file.
     """
 
     kind: str
@@ -63,8 +63,8 @@ class Block:
 class Extension:
     """Metadata of a dataset that no field holds, under a name that a community owns; it is yielded beside blocks.
 
-    Whoever offers a JSON Schema for the namespace and version (`SchemaOffer`) has it judged by the core: what is valid
-    is marked so, what breaks its schema is left out and named in an issue. Without a schema it is kept, unjudged.
+    If a plugin offers a JSON Schema for the namespace and version (`SchemaOffer`), the core checks it: what is valid is
+    marked so, what violates its schema is left out and named in an issue. Without a schema it is kept unchecked.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Extension:
 class Rule:
     """One value of a block that is a field.
 
-    Zero, an empty text, and what the field's schema cannot hold are dropped: unknown is absent.
+    Zero, empty texts, and values that the field cannot hold are dropped: what is unknown is left out.
 
     Attributes
     ----------
@@ -97,13 +97,13 @@ class Rule:
         Of the file's number (``kV``, ``um``, ``deg``; see `diadem.terms.units`); "" for texts and bare numbers;
         `IN_TEXT` where it follows the number in the same text: one without a unit is dropped.
     read : callable, optional
-        From the raw value to the number in `unit`, the text or the list; None, or an exception, drops it.
+        Turns the raw value into the number in `unit`, the text or the list; None or an exception drops it.
     drop : sequence
         Raw values that mean "not measured", besides zero and "" where the field's schema refuses them anyway.
     when : callable, optional
-        Given the block's tree; the rule counts only where it is true.
+        Called with the block's tree; the rule counts only if it returns true.
     unit_key : str
-        Path of a text that names the unit; it goes before `unit`. One that is not understood drops the value.
+        Path of a text that names the unit; takes precedence over `unit`. If it is not understood, the value is dropped.
     cite : str
         How unit and meaning are proven: a file and what it is checked against, or a specification.
     status : str
@@ -131,12 +131,12 @@ class Rule:
         return (self.key,)
 
     def find(self, tree: Tree) -> Iterator[Found]:
-        """The value, or none where nothing is there.
+        """Find the value, or nothing.
 
         Raises
         ------
         Dropped
-            Something is there that is no measurement.
+            There is something that is not a measurement.
         Exception
             What `when` or `read` raises.
         """
@@ -144,20 +144,20 @@ class Rule:
         if raw is None:
             return
         if raw in self.drop:
-            raise Dropped(f"{raw!r} means that nobody measured it")
+            raise Dropped(f"{raw!r} means that it was not measured")
         if self.when is not None and not self.when(tree):
             raise Dropped("its condition is not met")
         value, unit = raw, self.unit
         if unit == IN_TEXT:
             split = quantity(str(raw))
             if split is None or not split[1]:
-                raise Dropped(f"{raw!r} is no number with a unit")
+                raise Dropped(f"{raw!r} is not a number with a unit")
             value, unit = split
         if self.unit_key and (written := look_up(tree, self.unit_key)) is not None:
             unit = str(written)
         value = self.read(value) if self.read is not None else value
         if value is None or value in self.drop:
-            raise Dropped(f"{raw!r} says nothing of it")
+            raise Dropped(f"{raw!r} says nothing about it")
         yield Found(self.field, value, self.key, raw, unit, self.status)
 
 
@@ -179,7 +179,7 @@ class Found:
         As in `Rule`.
     status : str
         ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit. `AMBIGUOUS` where `value`
-        names what the text may mean.
+        lists what the text may mean.
     offset_status : str
         Of times: ``known``, ``derived``, ``assumed``, ``unknown``.
     """
@@ -202,11 +202,11 @@ class Derived:
     name : str
         Of the rule: ``acquisition-time``.
     read : callable
-        From the block's tree to `Found` values; an exception gives none.
+        Turns the block's tree into `Found` values; an exception gives none.
     cite : str
         As in `Rule`.
     keys : sequence of str
-        What it looks at, for those who ask why it has found nothing.
+        The keys it reads, shown to authors who ask why it found nothing.
     """
 
     name: str
@@ -223,18 +223,18 @@ Table = Sequence[Rule | Derived]
 
 
 class Dropped(Exception):
-    """A value is there and is not taken; the text says why."""
+    """There is a value, but it is not taken; the text says why."""
 
 
 def look_up(tree: Any, key: str) -> Any:
-    """The value at a path such as ``Stage/Stage X``, or None.
+    """Return the value at a path such as ``Stage/Stage X``, or None.
 
     Parameters
     ----------
     tree : object
         Nested mappings and lists.
     key : str
-        Parts joined by ``/``. A part may hold ``/`` itself: longer names are tried after shorter ones.
+        Parts joined by ``/``. A part may contain ``/`` itself: longer names are tried after shorter ones.
     """
     if not key:
         return tree

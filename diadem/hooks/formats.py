@@ -25,14 +25,14 @@ _COPY_AGAIN = "Copy it again from the instrument, if it is still there."
 
 
 class CutShort(ReaderError):
-    """A file that has fewer bytes than it says.
+    """A file that has fewer bytes than its header promises.
 
     Parameters
     ----------
     name : str
         The file.
     needed, size : int
-        Bytes that it must have at least by what it says, and those that it has.
+        Bytes that its header promises at least, and bytes that it has.
     """
 
     def __init__(self, name: str, needed: int, size: int) -> None:
@@ -52,21 +52,21 @@ class CutShort(ReaderError):
 
 def cut_short(name: str, why: str) -> dict[str, Any]:
     """What `Signal.issues` says of a file that has fewer bytes than it says, where some of it can be read."""
-    return {"code": "truncated", "message": f"'{name}' is not whole: {why}", "next": _COPY_AGAIN}
+    return {"code": "truncated", "message": f"'{name}' is not complete: {why}", "next": _COPY_AGAIN}
 
 
 class Files(Mapping[str, RangeReader]):
     """The files of a dataset by name (``/`` between folders), each read at any place.
 
-    They lie in a folder of this machine while a record is made, and in a package, perhaps far away, when a signal is
-    loaded; there every byte that is read is proven.
+    They are in a folder on this machine while a record is made, and in a package, perhaps far away, when a signal is
+    loaded; there every byte read is proven.
 
     Parameters
     ----------
     entry : str
         What names the dataset: the primary file, or the folder that is the dataset.
     names : iterable of str
-        Its files; of those that are named twice the first counts.
+        Its files; if a name occurs twice, the first counts.
 
     Attributes
     ----------
@@ -110,39 +110,39 @@ class Files(Mapping[str, RangeReader]):
 
     @abstractmethod
     def path(self, parts: Parts | None = None) -> str:
-        """A path of the entry, with its neighbours beside it, for a library that takes nothing else.
+        """Return a path of the entry, with its neighbours beside it, for a library that needs one.
 
         Parameters
         ----------
         parts : mapping of str to sequence of (start, stop), optional
-            What is needed of the files that it names: of one in a package only these bytes are there, the rest is a
-            hole. Without it a package's files are proven whole first.
+            Byte ranges needed of the files named: of files in a package only these bytes are filled in, the rest is
+            empty. Without it, a package's files are proven whole first.
         """
 
     @abstractmethod
     def hdf5(self) -> Any:
-        """What ``h5py.File`` takes: the path of the entry, or an open file that reads through the package."""
+        """Return what ``h5py.File`` takes: the path of the entry, or an open file that reads through the package."""
 
     @abstractmethod
     def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> Sequence[Dictionary]:
-        """The signals as the reader gives them that the offer names in `load`, lazily where it can.
+        """Return the signals of the reader that the offer names in `load`, lazily if possible.
 
         Parameters
         ----------
         parts : mapping of str to sequence of (start, stop), optional
-            See `path`: what the reader needs for all but the arrays; with `hdf5` an empty mapping will do.
+            See `path`: what the reader needs besides the arrays; with `hdf5` an empty mapping will do.
         hdf5 : bool
-            Whether the reader is given what `hdf5` gives, in place of a path.
+            Whether the reader gets what `hdf5` returns instead of a path.
         """
 
     def signals(self, *, hdf5: bool = False) -> Iterator[Signal]:
-        """The signals that `read` gives, which is called when the first of them is asked for."""
+        """Yield the signals of `read`, which is called when the first is needed."""
         yield from map(Signal.from_reader, self.read(hdf5=hdf5))
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """An array that is made when it is asked for; whoever describes a signal needs its shape and type alone.
+    """An array that is made only when needed; to describe a signal, its shape and type are enough.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class Later:
     dtype : NumPy type
         Of its elements.
     make : callable
-        Gives the array: in memory, or one of Dask's.
+        Returns the array, NumPy's or Dask's.
     """
 
     shape: tuple[int, ...]
@@ -162,7 +162,7 @@ class Later:
 def axis(
     name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
 ) -> dict[str, Any]:
-    """One of the axes of a `Signal`, evenly spaced.
+    """Make an evenly spaced axis of a `Signal`.
 
     Parameters
     ----------
@@ -190,21 +190,21 @@ class Signal:
         In the order of the array, slow to fast: ``name, size, scale, offset, units, navigate``, or ``axis`` (values)
         for an uneven one, as HyperSpy has them. The unit may be any that `diadem.terms.units` knows; "" is none.
     data : array or Later
-        Anything with `shape` and `dtype` that reads what is asked for; None where `array` says all.
+        Anything with `shape` and `dtype` that reads on indexing; None if `array` says all.
     array : ArrayLayout, optional
-        Where the bytes lie, in the shape of `axes`: the array is then read from there, piece by piece.
+        Where the bytes are in the file, in the shape of `axes`: the array is then read from there, piece by piece.
     metadata : mapping
         HyperSpy's: ``General`` with the title, ``Signal`` with the type.
     more : mapping
-        What else a reader of RosettaSciIO has said: ``original_metadata``, ``mapping``, ``attributes`` …
+        What else a reader of RosettaSciIO returned: ``original_metadata``, ``mapping``, ``attributes`` …
     issues : sequence of mapping
         ``code`` and ``message`` of what is wrong with it.
     reader : callable, optional
-        Gives what RosettaSciIO's reader says of the signal. Asked only when it is loaded, for people who know its
-        metadata; axes and array stay these.
+        Returns RosettaSciIO's version of the signal. Called only on loading, for people who know its metadata; axes and
+        array stay as given here.
     tables_first : bool
-        Whether pixel sizes that a table of any family states of a picture go before those of its axes. Of axes without
-        a unit, or in pixels, they always do; an `open` leaves such axes as they are.
+        Whether pixel sizes stated by any table take precedence over those of a picture's axes. Over axes without a unit
+        or in pixels they always do; an `open` leaves such axes as they are.
     """
 
     axes: Sequence[Mapping[str, Any]]
@@ -244,19 +244,19 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A dataset whose head is read.
+    """A dataset whose header was read.
 
-    Signals and blocks may be generators: each is asked for once and on its own, and what one raises does the other no
-    harm. A `CutShort` that is raised says the size as well.
+    Signals and blocks may be generators: each is used once and on its own, and an exception in one does not affect the
+    other. A `CutShort` that is raised states the size too.
 
     Attributes
     ----------
     signals : iterable of Signal
-        In an order that stays.
+        Always in the same order.
     blocks : iterable of Block or Extension
         The maker's metadata, for tables.
     size : int
-        Bytes that the primary file must have by what its head says; 0 where it says nothing.
+        Bytes that the primary file must have according to its header; 0 if unknown.
     """
 
     signals: Iterable[Signal] = ()
@@ -265,7 +265,7 @@ class Opened:
 
 
 def failing(error: Exception) -> Iterator[Any]:
-    """Signals, or blocks, of which there are none; what is wrong is raised when they are asked for."""
+    """Signals, or blocks, that raise an error when they are used."""
     yield from ()
     raise error
 
@@ -288,18 +288,18 @@ class _Pieces:
 
 
 def pieces(read: Callable[[int], Any], shape: Sequence[int], dtype: Any, *, at_once: int = 16 << 20) -> Any:
-    """A Dask array of frames or patterns that do not lie flat in one file.
+    """Make a Dask array of frames or patterns that are not one flat piece of a file.
 
     Parameters
     ----------
     read : callable
-        Gives the piece of a number, from 0, as an array.
+        Returns the piece with a number, from 0, as an array.
     shape : sequence of int
         How many there are, and the shape of each.
     dtype : dtype
-        Of all of them.
+        Of all pieces.
     at_once : int
-        Bytes that a chunk aims at.
+        Size of a chunk in bytes, roughly.
     """
     import dask.array
     import numpy as np
@@ -325,7 +325,7 @@ class _Made:
 
 
 def made_later(make: Callable[[], Any], shape: tuple[int, ...], dtype: Any, chunks: Any = "auto") -> Any:
-    """A Dask array of what only a reader can make of a file: `make` is called when the first part of it is wanted."""
+    """Make a Dask array of what only a reader can make: `make` is called when the first part is needed."""
     import dask.array
     import numpy as np
 
@@ -336,14 +336,14 @@ def made_later(make: Callable[[], Any], shape: tuple[int, ...], dtype: Any, chun
 
 
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:
-    """Signals of a reader whose arrays are read from where they lie; none where the reader means other arrays.
+    """Yield a reader's signals with arrays read directly from the file; none if the reader means other arrays.
 
     Parameters
     ----------
     read : sequence of dict
         What the reader returns.
     arrays : sequence of ArrayLayout
-        One for each of them that holds data.
+        One for each signal that has data.
     """
     held = [one for one in read if "data" in one]
     shaped = [fitted(array, one["data"].shape, one["data"].dtype) for one, array in zip(held, arrays, strict=False)]

@@ -117,7 +117,7 @@ def lies(offers: Offers) -> Iterator[tuple[str, str]]:
 
 
 def _unread(missing: str, read: Iterable[str]) -> str:
-    return f"nobody reads the format '{missing}'{near(missing, read)}"
+    return f"no reader reads the format '{missing}'{near(missing, read)}"
 
 
 def faults(of: Document) -> Iterator[PluginError]:
@@ -154,7 +154,7 @@ def _missing(of: Document) -> Iterator[PluginError]:
             try:
                 spec = importlib.util.find_spec(module)
             except Exception as error:  # the import of a package above it
-                yield of.fault(path, f"'{dotted}' cannot be looked for: {type(error).__name__}: {error}")
+                yield of.fault(path, f"'{dotted}' cannot be imported: {type(error).__name__}: {error}")
                 continue
             if spec is None:
                 yield of.fault(path, f"there is no module '{module}'")

@@ -219,7 +219,7 @@ class _Collection:
                     wrong = [f"{repr(offer)[:80]} is none of {known}"]
                 wrong = wrong or list(self._taken(plugin, kind, offer))
             except _FAILURES as error:
-                wrong = [f"an offer that cannot be looked at: {_said(error)}"]
+                wrong = [f"an offer that cannot be inspected: {_said(error)}"]
             for fault in wrong:
                 self.failed(plugin.name, fault)
             if not wrong:
@@ -274,7 +274,7 @@ class _Collection:
         except _FAILURES as error:
             self.failed(plugin.name, f"it failed: {_said(error)}")
         if len(offered) > MOST_OFFERS:
-            self.failed(plugin.name, f"it offers more than {MOST_OFFERS} things; the first are looked at")
+            self.failed(plugin.name, f"it offers more than {MOST_OFFERS} things; only the first are used")
         return offered[:MOST_OFFERS]
 
     def _taken(self, plugin: Plugin, kind: str, offer: Any) -> Iterator[str]:
@@ -310,10 +310,10 @@ def _faults(offer: Any) -> Iterator[str]:
         yield "it has neither suffixes nor folders, so that no file would ever be given to it"
     for suffix in (*offer.suffixes, *offer.folders):
         if len(suffix) < 2 or "/" in suffix or "*" in suffix:
-            yield f"'{suffix}' is no suffix"
+            yield f"'{suffix}' is not a suffix"
     for magic in offer.magic:
         if not magic.data or magic.offset < 0 or magic.offset + len(magic.data) > REACH:
-            yield f"a magic number has at least one byte and lies in the first {REACH} bytes of the file, not {magic}"
+            yield f"a magic number has at least one byte and is in the first {REACH} bytes of the file, not {magic}"
     try:
         json.dumps(dict(offer.options), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -84,7 +84,7 @@ class Document:
         try:
             return re.compile(text, re.IGNORECASE | re.DOTALL)
         except re.error as error:
-            raise self.fault(path, f"{text!r} is no regular expression: {error}") from error
+            raise self.fault(path, f"{text!r} is not a regular expression: {error}") from error
 
     def doubt(self, path: Path, rule: str) -> None:
         """Note what cannot be, and keeps nothing else from being read."""
@@ -119,7 +119,7 @@ def document(package: str) -> Document | None:
             text = read(place).decode("utf-8")
             content = tomllib.loads(text)
         except ValueError as error:  # tomllib names line and column
-            raise PluginError(f"{place} is no TOML: {error}") from error
+            raise PluginError(f"{place} is not valid TOML: {error}") from error
         except OSError:
             continue
         found = Document(package, place, text, content, read)

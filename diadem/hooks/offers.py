@@ -32,14 +32,14 @@ NAMESPACE = re.compile(r"[a-z0-9]+(\.[a-z0-9_-]+)+")
 
 @hookspec
 def diadem_formats() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Offer what a `formats.toml` cannot: anything of `KINDS`, in any order.
+    """Offer what a `formats.toml` cannot express: anything of `KINDS`, in any order.
 
-    Each plugin is asked on its own, in every process of DIADEM, at its start: offer, and import nothing heavy.
+    Each plugin is asked on its own, at the start of every process of DIADEM: import nothing heavy here.
 
     Returns
     -------
     iterable of offers
-        What comes before a failure counts.
+        What was offered before a failure counts.
 
     Example
     -------
@@ -62,9 +62,9 @@ class Magic:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that make one dataset, told by their names alone.
+    """Files that make one dataset, recognised by their names alone.
 
-    Patterns are matched without regard to case. ``{stem}`` stands for what the primary's pattern captured, and stands
+    Patterns are matched without regard to case. ``{stem}`` is what the primary's pattern captured, and comes
     first; ``*``, ``?`` and ``[…]`` are as in fnmatch; ``Folder/**`` is everything below a folder beside the primary.
 
     Attributes
@@ -72,12 +72,12 @@ class Group:
     primary : str
         Pattern of the file handed to the reader: ``{stem}_master.h5``.
     parts : sequence of str
-        Patterns of files that hold data. A pattern without ``{stem}`` counts only where the primary is the one of its
-        group in the folder, so that no primary takes another's files.
+        Patterns of files that hold data. A pattern without ``{stem}`` counts only if the folder has one primary of
+        the group, so that no primary takes another's files.
     sidecars : sequence of str
-        Patterns of files that describe the data.
+        Patterns of files with metadata.
     required : bool
-        Whether a primary without any part is incomplete.
+        Whether a primary without parts is incomplete.
     """
 
     primary: str
@@ -99,34 +99,34 @@ class ReaderOffer:
     load : str
         ``module:function`` of the reader, imported in the worker only. It is called as ``function(path, lazy=True)``
         and returns a list of RosettaSciIO signal dictionaries (data, axes, metadata, original_metadata, mapping).
-        "" where `open` does without one.
+        "" if `open` needs none.
     magic : sequence of Magic
-        Any one must match; empty means that the suffix alone decides.
+        One of them must match; empty means that the suffix alone decides.
     signature : bytes, optional
         A regular expression that the first 4,096 bytes of the format's files match from the first byte on (``.`` is any
-        byte), so that they are known under any name, where the name suggests nobody whose magic is there. None takes
-        the magic numbers of four bytes and more, without those that archives and HDF5 files have, which need a `probe`
-        to tell them apart; ``b""``: the suffix must fit.
+        byte), so that they are recognised under any name, unless another reader's suffix and magic fit. None takes the
+        magic numbers of four bytes and more, except those of archives and HDF5 files, which need a `probe` to be told
+        apart; ``b""``: the suffix must fit.
     sidecars : sequence of str
         Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``, wildcards as in fnmatch.
     options : mapping
         Keyword arguments for the reader; JSON values.
     groups : sequence of Group
-        Sets of files that are one dataset, where `sidecars` is too plain.
+        Sets of files that are one dataset, if `sidecars` is not enough.
     folders : sequence of str
         Endings of folders that are one dataset, with the dot, lower case: ``(".zspy",)``. The reader gets the folder.
     probe : str
-        ``module:function`` that looks into a file whose suffix several formats share, called in the worker as
+        ``module:function`` that inspects a file whose suffix several formats share, called in the worker as
         ``function(path)`` before the reader; false means "not mine". Or ``package/format`` of a `formats.toml` that
-        says what such a file holds. "" where suffix and magic suffice.
+        says what such a file holds. "" if suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
     open : str
-        ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
-        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load` and of `FieldsOffer.blocks`;
-        `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
-        plugin, are put into the axes of pictures afterwards: an `open` leaves those without a unit that it does not
-        know.
+        ``module:function`` called as ``function(files)``, which returns all that is known of a dataset, for the record
+        and for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load` and of `FieldsOffer.blocks`;
+        `load` is then what ``files.read()`` calls. Pixel sizes that the tables of any
+        plugin state are put into the axes of pictures afterwards: an `open` leaves axes that it does not know without
+        a unit.
     """
 
     name: str
@@ -152,7 +152,7 @@ class ReaderOffer:
         try:
             re.compile(self.signature or b"")
         except re.error as error:
-            raise PluginError(f"reader offer '{self.name}': signature is no regular expression: {error}") from None
+            raise PluginError(f"reader offer '{self.name}': signature is not a regular expression: {error}") from None
         if bad := [
             suffix
             for suffix in (*self.suffixes, *self.folders)
@@ -163,7 +163,7 @@ class ReaderOffer:
 
 @dataclass(frozen=True, slots=True)
 class FieldsOffer:
-    """Metadata of one or several formats: where their blocks are, and tables that make fields of them.
+    """Metadata of one or several formats: where their blocks are, and tables that turn them into fields.
 
     Tables add assertions under the plugin's own name; they never overwrite another's.
 
@@ -172,7 +172,7 @@ class FieldsOffer:
     name : str
         Names the tables in the evidence: ``velox``.
     formats : sequence of str
-        Names of the readers' formats that it is asked for; ``*`` is all.
+        Names of the readers' formats for which it is used; ``*`` is all.
     tables : mapping of str to str
         Kind of block to ``package/kind`` of a table in a package's `formats.toml` (see `diadem.hooks.tables`), or to
         ``module:NAME`` of a sequence of `Rule` and `Derived` (see `diadem.hooks.fields`). The trees of
@@ -180,7 +180,7 @@ class FieldsOffer:
     blocks : str
         ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
         with the path of the primary file and those of all files, and returning `Block` objects; or ``package/name`` of
-        offers in a package's `formats.toml` that say what to `cut`. "" where the tables are for blocks of others.
+        offers in a package's `formats.toml` that say what to `cut`. "" if the tables are for other plugins' blocks.
     """
 
     name: str
@@ -217,14 +217,14 @@ class SchemaOffer:
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         if not NAMESPACE.fullmatch(self.namespace):
-            raise PluginError(f"'{self.namespace}' is no namespace; write it as org.example.cl")
+            raise PluginError(f"'{self.namespace}' is not a namespace; write it as org.example.cl")
         if not self.versions:
             raise PluginError(f"schema offer '{self.namespace}': there is no version")
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewOffer:
-    """A picture of a format's datasets that says more than the one that DIADEM draws itself.
+    """A picture of a format's datasets that shows more than DIADEM's own.
 
     Attributes
     ----------
@@ -234,12 +234,12 @@ class PreviewOffer:
         Names of the readers' formats that it draws; ``*`` is all.
     draw : str
         ``module:function``, called in the worker as ``function(path, files, signals)`` with the path of the primary
-        file, those of all files, and the reader's signal dictionaries, whose arrays may be lazy: read little of them.
+        file, those of all files, and the reader's signal dictionaries, whose arrays may be lazy: read only a little.
         It returns a NumPy array, rows by columns: of real numbers, which are shown in grey between their first and
-        ninety-ninth percentile, or of red, green and blue as uint8; None where there is nothing to show. It is made as
-        small as the page needs it. Where it fails, or returns anything else, DIADEM draws its own and says so.
+        ninety-ninth percentile, or of red, green and blue as uint8; None if there is nothing to show. DIADEM
+        shrinks it as needed. If it fails, or returns anything else, DIADEM draws its own picture and says so.
     priority : int
-        Higher is asked first when several offers match.
+        Higher is tried first when several offers match.
     """
 
     name: str
@@ -262,14 +262,14 @@ class CheckOffer:
     name : str
         In lower case with dashes; the codes of its issues begin with it.
     formats : sequence of str
-        Names of the readers' formats that it looks at; ``*`` is all.
+        Names of the readers' formats that it checks; ``*`` is all.
     check : str
         ``module:function``, called in the worker as ``function(path, files, dataset)`` with the path of the primary
-        file, those of all files, and what is known of the dataset (`Described`). It returns, or
+        file, those of all files, and what is known about the dataset (`Described`). It returns, or
         yields, `Issue` objects.
     when : str
-        ``extract``: whenever a dataset is read, for the record; ``assess``: only where somebody has the data judged
-        (``diadem assess ID --machine``), and then it may look at some of the data (`Described.arrays`).
+        ``extract``: whenever a dataset is read, for the record; ``assess``: only when somebody has the data assessed
+        (``diadem assess ID --machine``); then it may read some of the data (`Described.arrays`).
     """
 
     name: str
@@ -287,22 +287,22 @@ class CheckOffer:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A dataset as it will stand in the record. Not to be changed.
+    """A dataset as it will be in the record. Do not change it.
 
     Attributes
     ----------
     format : str
         Name of the reader that recognised it.
     signals : sequence of mapping
-        ``{id, title, kind, shape, dtype, axes}`` each, lengths and energies in SI units; empty where the reader failed.
+        ``{id, title, kind, shape, dtype, axes}`` each, lengths and energies in SI units; empty if the reader failed.
     fields : mapping of str to sequence of mapping
         Assertions by field key, as in the record; the preferred one first.
     extensions : mapping of str to object
-        Data by namespace, not yet judged by their schemas.
+        Data by namespace, not yet checked by their schemas.
     issues : sequence of mapping
-        ``{code, message, …}`` each: what was found amiss already.
+        ``{code, message, …}`` each: problems found already.
     arrays : mapping of str to array
-        By the id of a signal, NumPy's or Dask's: read little of them. Empty for checks that run at every extraction.
+        NumPy or Dask arrays by the id of the signal: read only a little. Empty for checks that run at every extraction.
     """
 
     format: str
@@ -313,14 +313,14 @@ class Described:
     arrays: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:
-        """The first value stated for a field, in the field's unit; None where nothing is stated."""
+        """Return the first value stated for a field, in the field's unit; None if nothing is stated."""
         stated = self.fields.get(key, ())
         return stated[0]["value"] if stated else None
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One thing that a careful colleague would point at.
+    """One thing that a careful colleague would point out.
 
     Attributes
     ----------
@@ -342,10 +342,10 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class CarrierOffer:
-    """A carrier: what takes sealed objects from one node to another that is not there at the same time.
+    """A carrier: takes sealed objects from one node to another that is not online at the same time.
 
-    It moves bytes and nothing else: sealing, proof, custody and receipts stay in the core, which believes nothing that
-    a carrier gives back.
+    It moves bytes and nothing else: sealing, proof, custody and receipts stay in the core, which trusts nothing that
+    a carrier returns.
 
     Attributes
     ----------
@@ -353,8 +353,8 @@ class CarrierOffer:
         How its addresses begin, in lower case: ``drop`` for ``drop:///mnt/group``.
     connect : str
         ``module:function``, called in the node's process as ``function(url)`` with the address that people wrote into
-        `node.toml`. It returns a `diadem.model.carriers.Carrier`; where it has a method `close`, that is called at the
-        end. It raises `diadem.errors.UsageError` for an address that leads nowhere, `Unreachable` where nothing
+        `node.toml`. It returns a `diadem.model.carriers.Carrier`; its method `close`, if it has one, is called at the
+        end. It raises `diadem.errors.UsageError` for an address that leads nowhere, `Unreachable` if nothing
         answers.
     """
 

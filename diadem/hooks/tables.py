@@ -150,7 +150,7 @@ class _Statement:
         elif self.field and (fault := unit_fault(self.field, self.unit, elsewhere=beside)):
             of.doubt((*path, "unit") if "unit" in said else path, fault)
         if "within" in said and said["within"][0] > said["within"][1]:
-            of.doubt((*path, "within"), "no number is within these bounds: the first is the larger")
+            of.doubt((*path, "within"), "no number is within these bounds: the first is larger than the second")
         for why in contradictions(self.needs):
             of.doubt((*path, "when"), why)
 
@@ -195,7 +195,7 @@ class _Statement:
             self._require(tree)
             times = list(written(self.field, places, raw))
             if not times:
-                raise Dropped(f"{' '.join(map(str, raw.values()))!r} is no time")
+                raise Dropped(f"{' '.join(map(str, raw.values()))!r} is not a time")
             yield from times
 
     def _constant(self, key: str, tree: Tree) -> Iterator[Found]:
@@ -232,12 +232,12 @@ def unit_fault(field: str, unit: str, *, elsewhere: bool = False) -> str:
     """What is wrong with the unit of a statement, in words, or ""; `elsewhere`: whether the file says it, too."""
     wanted = fields.field(field).unit
     if unit not in ("", IN_TEXT) and not meanings(unit):
-        return f"nobody knows the unit '{unit}'"
+        return f"the unit '{unit}' is not known"
     if unit and not wanted:
         return f"the field has no unit, and the statement says '{unit}'"
     if not wanted or unit == IN_TEXT or elsewhere or convert(1.0, unit or "1", wanted) is not None:
         return ""
-    return f"the statement says {repr(unit) if unit else 'no unit'}, which is nothing in the field's unit, {wanted}"
+    return f"the statement says {repr(unit) if unit else 'no unit'}, which does not convert to the field's, {wanted}"
 
 
 def near(word: str, known: Iterable[str]) -> str:

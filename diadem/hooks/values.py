@@ -166,5 +166,5 @@ def _written(raw: Any) -> Any:
 def _short(text: str) -> str:
     """A text that a pattern must match whole; of a longer one a part would be another text."""
     if len(text) > LONGEST:
-        raise Dropped(f"the text has {len(text):,} letters, and patterns are tried on {LONGEST:,} at most")
+        raise Dropped(f"the text has {len(text):,} characters; patterns are tried on at most {LONGEST:,}")
     return text

@@ -32,7 +32,7 @@ class Quantity(Display):
         return quantity_text(self.value, self.unit)
 
     def to(self, unit: str) -> Quantity:
-        """The same in another unit: ``quantity("beam.acceleration_voltage").to("kV")``.
+        """Convert to another unit: ``quantity("beam.acceleration_voltage").to("kV")``.
 
         Parameters
         ----------
@@ -42,10 +42,10 @@ class Quantity(Display):
         Raises
         ------
         UsageError
-            It is no number, or no unit of this kind.
+            It is not a number, or not a unit of this kind.
         """
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise UsageError(f"'{self.value}' is no number", next="Only numbers have a unit: use .value.")
+            raise UsageError(f"'{self.value}' is not a number", next="Only numbers have a unit: use .value.")
         for meaning in meanings(unit):
             if meaning.unit == self.unit and not meaning.added:
                 return Quantity(float(Fraction(self.value) / meaning.factor), unit)
@@ -55,7 +55,7 @@ class Quantity(Display):
         return Quantity(self._in_pint(unit).magnitude, unit)
 
     def to_pint(self) -> Any:
-        """The same as a quantity of pint, whose application registry it has: HyperSpy's too.
+        """Return a quantity of pint, in pint's application registry, which HyperSpy uses too.
 
         Raises
         ------
@@ -91,13 +91,13 @@ class Assertion(Display):
     status : str
         ``stated``, ``converted``, ``derived``, ``assumed`` or ``user``.
     source : mapping
-        File id, locator (tag path), raw value and unit; or the person or statement that said it.
+        File id, locator (tag path), raw value and unit; or the person or statement that states it.
     by : mapping
         Plugin, version, rule and reader that made the assertion.
     applies_to : tuple of str
         Ids of the signals meant; empty means the whole dataset.
     preferred : bool
-        At most one assertion of a field is.
+        True for at most one assertion of a field.
     offset_status : str
         Of times: ``known``, ``derived``, ``assumed`` or ``unknown``; else "".
     uncertainty : float or None

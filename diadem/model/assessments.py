@@ -1,4 +1,4 @@
-"""Judgements of data: what somebody said of a dataset for a purpose, which of it counts now, and who disagrees. Pure.
+"""Assessments of data: what somebody stated about a dataset for a purpose, which count now, and who disagrees. Pure.
 
 Nothing is averaged. Of one assessor for one target, purpose and criterion the last judgement counts; those of others
 stand beside it, and where two of them differ that is a dispute, which stays until one of the two says otherwise.
@@ -31,7 +31,7 @@ def label(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assessment(Display):
-    """One judgement.
+    """One assessment.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Assessment(Display):
     verdict : str
         One of `VERDICTS`.
     purpose, criterion : str
-        For what; by what, or "".
+        What for, and by which criterion, or "".
     dataset, signal : str
         Ids in the record; "" for the whole package, or the whole dataset.
     time : str
@@ -52,13 +52,13 @@ class Assessment(Display):
     value : float or None
         What was measured, in `unit`.
     unit, comment, scheme : str
-        "" where nothing is said.
+        "" if not stated.
     evidence : tuple of str
         Package ids and addresses.
     plugin, version : str
-        The program that judged; "" for a person.
+        The program that assessed; "" for a person.
     replaces : str
-        Id of the same assessor's judgement that counts no longer, or "".
+        Id of the same assessor's assessment that no longer counts, or "".
     """
 
     statement_id: str

@@ -1,4 +1,4 @@
-"""Carriers: what takes sealed objects from one node to another that is not there at the same time. Values, no I/O.
+"""Carriers: what takes sealed objects from one node to another that is not online at the same time. Values, no I/O.
 
 A carrier stores what it is given until it is told to remove it: a hub, a shared folder, a disk in the post. It sees
 names, sizes and times. It checks nothing: both nodes assume that it loses, changes, swaps and repeats what it holds.
@@ -28,7 +28,7 @@ LAST_GENERATION: Final = 99
 
 
 class CarrierFull(Unreachable):
-    """The carrier has no room now; it has when its recipient has taken something."""
+    """The carrier has no room until its recipient has taken something."""
 
     code = "full"
 
@@ -59,13 +59,13 @@ class Carried:
 
 
 class Carrier(Protocol):
-    """What a plugin gives for a carrier that it connected to. Safe to use from several threads at once.
+    """A connection to a carrier, returned by a plugin. Must be safe to use from several threads at once.
 
     Failures are `Unreachable` (may work later), `CarrierFull`, `NotFound` and `Refused`.
     """
 
     def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
-        """Store an object: whole under its name, or not at all.
+        """Store an object under its name, whole or not at all.
 
         Parameters
         ----------
@@ -74,12 +74,12 @@ class Carrier(Protocol):
         name : str
             Matches `OBJECT`.
         data : bytes or bytearray
-            At most `MAX_OBJECT`. Its memory is used again afterwards: what is to be kept of it is copied.
+            At most `MAX_OBJECT`. Its memory is reused afterwards: copy what you keep.
 
         Raises
         ------
         Refused
-            Another object has this name. The same bytes again are no failure.
+            Another object has this name. The same bytes again are not an error.
         CarrierFull
             There is no room.
         Unreachable
@@ -87,7 +87,7 @@ class Carrier(Protocol):
         """
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
-        """What it holds for a relay; nothing for one that it does not know.
+        """List what it holds for a relay; nothing for one that it does not know.
 
         Parameters
         ----------
@@ -98,13 +98,13 @@ class Carrier(Protocol):
         """
 
     def get(self, relay: str, name: str) -> bytes | bytearray:
-        """An object, read no further than `MAX_OBJECT` and a byte. Raises `NotFound` where it is not there."""
+        """Read an object, at most `MAX_OBJECT` and one byte. Raises `NotFound` if it is not there."""
 
     def remove(self, relay: str, names: Sequence[str]) -> None:
-        """Remove objects that were taken or are not wanted any more; those that are not there are passed over."""
+        """Remove objects that were taken or are no longer wanted; ignore those that are not there."""
 
     def end(self, relay: str) -> None:
-        """Remove everything of a relay: the package has landed, or will not. One that is not there is passed over."""
+        """Remove everything of a relay, which has ended. Ignore one that is not there."""
 
 
 class ObjectName(NamedTuple):
@@ -147,5 +147,5 @@ def via(route: str) -> str:
         return ""
     name = route.removeprefix(VIA)
     if not NAME.fullmatch(name):
-        raise UsageError(f"'{route[:60]}' is no route", next="Write via: and the name of a carrier: via:group-drive")
+        raise UsageError(f"'{route[:60]}' is not a route", next="Write via: and the name of a carrier: via:group-drive")
     return name

@@ -143,18 +143,18 @@ def _paths(used: set[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Caution(Display):
-    """Something of which whoever uses a package should know: a doubt about it, or about what it was made from.
+    """A warning for whoever uses a package: about the package itself, or about one of its sources.
 
     Attributes
     ----------
     package : str
-        Id of the package that was judged.
+        Id of the package that was assessed.
     path : str
-        The judged dataset's primary file; "" for the whole package.
+        The assessed dataset's primary file; "" for the whole package.
     assessment : Assessment
-        The judgement, ``limited`` or ``reject``.
+        The assessment, ``limited`` or ``reject``.
     disputed : bool
-        Whether somebody answers the same question otherwise.
+        Whether somebody answers the same question differently.
     way : tuple of str
         Ids of the packages on the way to it; empty for the package itself.
     """
@@ -170,12 +170,12 @@ class Caution(Display):
         """What a person should read."""
         said = self.assessment
         where = f"{self.path} of {self.package[7:19]}" if self.path else self.package[7:19]
-        verb = "rejects" if said.verdict == "reject" else "accepts only with limits"
-        why = f" ({said.criterion})" if said.criterion else ""
-        more = f": {said.comment}" if said.comment else ""
-        others = "; others judge otherwise" if self.disputed else ""
-        derived = "made from data that are doubtful: " if self.way else ""
-        return f"{derived}{said.who} {verb} {where} for {said.purpose}{why}{others}{more}"
+        verdict = "rejected" if said.verdict == "reject" else "usable with limits"
+        criterion = f" – {said.criterion}" if said.criterion else ""
+        comment = f" ({said.comment})" if said.comment else ""
+        others = "; others disagree" if self.disputed else ""
+        derived = "made from data with a warning; " if self.way else ""
+        return f"{derived}{said.who}: {where} is {verdict} for {said.purpose}{criterion}{comment}{others}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: package, path, disputed, way, assessment, and the sentence."""
@@ -192,18 +192,18 @@ class Caution(Display):
 def cautions(
     package: str, counting: Sequence[Assessment], paths: Mapping[str, str], ancestor: Ancestor | None = None
 ) -> list[Caution]:
-    """Doubts about one package.
+    """Return the warnings about one package.
 
     Parameters
     ----------
     package : str
         Its id.
     counting : sequence of Assessment
-        Judgements of it that count.
+        Assessments of it that count.
     paths : mapping of str to str
         Primary file by the id of a dataset.
     ancestor : Ancestor, optional
-        How it was used, where it is not the package asked for: doubts about other datasets of it do not matter.
+        How it was used, where it is not the package asked for: warnings about other datasets of it do not matter.
     """
     answers: dict[Any, list[Assessment]] = {}
     for one in counting:

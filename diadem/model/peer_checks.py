@@ -26,7 +26,7 @@ def require_url(url: str) -> str:
         It is none.
     """
     if not is_url(url):
-        raise UsageError(f"'{url[:100]}' is no address of a node", next="Write https://archive.example.org:8642")
+        raise UsageError(f"'{url[:100]}' is not the address of a node", next="Write https://archive.example.org:8642")
     return url
 
 

@@ -80,11 +80,13 @@ class EndpointNote:
     def __post_init__(self) -> None:
         """Refuse what could not be read back, or leads nowhere."""
         require(matches(HEX, self.node) and matches(NAME, self.name), "endpoint note", "it names no node")
-        require(type(self.version) is int and 0 < self.version <= _GREATEST, "endpoint note", "its version is no count")
+        require(
+            type(self.version) is int and 0 < self.version <= _GREATEST, "endpoint note", "its version is not a count"
+        )
         require(self.issued < self.expires, "endpoint note", "it ends before it begins")
         require_places("endpoint note", self.urls, self.tls)
-        require(matches(AGE, self.age), "endpoint note", "its age recipient is none")
-        require(type(self.hub) is bool, "endpoint note", "whether it is a hub is true or false")
+        require(matches(AGE, self.age), "endpoint note", "its age recipient is malformed")
+        require(type(self.hub) is bool, "endpoint note", "hub is neither true nor false")
         require_nodes("endpoint note", self.hubs)
 
     def to_payload(self) -> bytes:

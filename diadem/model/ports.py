@@ -42,7 +42,7 @@ class RangeReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything that lies in a bag.
+    """Everything in a bag.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Listing:
 
 
 class Bundle(Protocol):
-    """The files of one bag, wherever it lies. Paths use ``/``; none is ever followed outside the bag."""
+    """The files of one bag, wherever it is. Paths use ``/``; none is ever followed outside the bag."""
 
     @property
     def url(self) -> str:

@@ -50,7 +50,7 @@ class Holder(Protocol):
 
 
 class Fields(DisplayRows, dict[str, tuple[Assertion, ...]]):
-    """The fields that a dataset states, each with its assertions, by key. It shows itself as a table."""
+    """The fields that a dataset states, by key, each with its assertions. Shown as a table."""
 
     __slots__ = ()
 
@@ -68,7 +68,7 @@ class Fields(DisplayRows, dict[str, tuple[Assertion, ...]]):
         ]
 
     def to_dataframe(self) -> Any:
-        """One row for each assertion as a pandas DataFrame: ``field``, ``value``, ``unit``, ``status``, ``place`` ….
+        """Return a pandas DataFrame, one row per assertion: ``field``, ``value``, ``unit``, ``status``, ``place`` ….
 
         Raises
         ------
@@ -91,13 +91,13 @@ class Dataset(Display):
     Attributes
     ----------
     document : mapping
-        The dataset's JSON object, references resolved. Not to be changed.
+        The dataset's JSON object, references resolved. Do not change it.
     known : frozenset of str
         The closed list of field keys.
     source : VendorSource or None
         Where the vendor's blocks are kept.
     holder : Holder or None
-        The package of which it is, with which it goes to other processes; None for what was read without one.
+        The package that it belongs to, which is pickled with it; None if it was read without one.
     """
 
     document: Mapping[str, Any]
@@ -186,7 +186,7 @@ class Dataset(Display):
 
     @property
     def issues(self) -> tuple[Mapping[str, Any], ...]:
-        """What was found amiss: code, message …"""
+        """Problems found: code, message …"""
         return FixedRows(self.document.get("issues", ()))
 
     @property
@@ -197,12 +197,12 @@ class Dataset(Display):
 
     @property
     def extensions(self) -> Mapping[str, Mapping[str, Any]]:
-        """What plugins have read for communities, by namespace: version, data, validated, by."""
+        """Metadata that plugins read for communities, by namespace: version, data, validated, by."""
         extensions: Mapping[str, Mapping[str, Any]] = self.document.get("extensions", {})
         return extensions
 
     def vendor(self) -> tuple[VendorBlock, ...]:
-        """The vendor's own metadata: each block's bytes as they stand in the file, and the tree parsed from them.
+        """The vendor's own metadata: each block's bytes as in the file, and the tree parsed from them.
 
         Raises
         ------
@@ -213,7 +213,7 @@ class Dataset(Display):
         """
         if self.source is None:
             raise UsageError(
-                "this record is not at hand with its vendor metadata",
+                "this record was loaded without its vendor metadata",
                 where=self.id,
                 next="Take it from a package: diadem.open(…).record.",
             )
@@ -221,7 +221,7 @@ class Dataset(Display):
 
     @property
     def package(self) -> Any:
-        """The package of which it is.
+        """The package that it belongs to.
 
         Raises
         ------
@@ -230,14 +230,14 @@ class Dataset(Display):
         """
         if self.holder is None:
             raise UsageError(
-                "this dataset is of no package",
+                "this dataset does not belong to a package",
                 where=self.path,
-                next="Take it from one: diadem.open(…).record.datasets, or archive its files first.",
+                next="Take it from a package: diadem.open(…).record.datasets, or archive its files first.",
             )
         return self.holder
 
     def load(self, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
-        """Load it as HyperSpy signal whose bytes are proven; parameters and errors as of `diadem.Package.load`."""
+        """Load it as a HyperSpy signal whose bytes are proven; parameters and errors as of `diadem.Package.load`."""
         return self.package.load(self.path, lazy=lazy, signal=signal, verify=verify)
 
     def picture(self, signal: int | str | None = None, size: int = 512, **shown: Any) -> Any:
@@ -245,17 +245,17 @@ class Dataset(Display):
         return self.package.picture(self.path, signal=signal, size=size, **shown)
 
     def local(self, **options: Any) -> Path:
-        """Its primary file, or the folder that it is, as a path on this machine; see `diadem.Package.local`."""
+        """Return a proven local path of its primary file or folder; see `diadem.Package.local`."""
         found: Path = self.package.local(self.path, **options)
         return found
 
     def assertions(self, key: str) -> tuple[Assertion, ...]:
-        """All that is stated for a field; empty where nothing is.
+        """Return all assertions of a field; empty if there are none.
 
         Raises
         ------
         UnknownField
-            There is no such field; names those that come close.
+            There is no such field; the message proposes similar names.
         """
         stated: Mapping[str, Any] = self.document.get("fields", {})
         if key not in stated:
@@ -263,7 +263,7 @@ class Dataset(Display):
         return FixedRows(map(Assertion.from_document, stated.get(key, ())))
 
     def assertion(self, key: str, signal: str | None = None) -> Assertion | None:
-        """The preferred assertion, else the first; None where nothing is stated, or others than the owner alone say it.
+        """Return the preferred assertion, else the first; None if only others than the owner state it, or nobody.
 
         With `signal` (an id) only those that mean it are looked at; of these, one that names it goes before one
         that is made for the whole dataset.
@@ -275,25 +275,25 @@ class Dataset(Display):
         return ranked[0] if ranked else None
 
     def value(self, key: str, signal: str | None = None) -> Any:
-        """The value of `assertion`; None where nothing is stated. Raises `UnknownField`."""
+        """Return the value of `assertion`; None if nothing is stated. Raises `UnknownField`."""
         chosen = self.assertion(key, signal)
         return None if chosen is None else chosen.value
 
     def quantity(self, key: str, signal: str | None = None) -> Quantity | None:
-        """The same with its unit. Raises `UnknownField`."""
+        """Return the value with its unit. Raises `UnknownField`."""
         chosen = self.assertion(key, signal)
         return None if chosen is None else Quantity(chosen.value, chosen.unit)
 
 
 class Datasets(DisplayRows, Sequence[Dataset]):
-    """The datasets of a record, by their place or by name: ``record.datasets[0]``, ``record.datasets["scan.dm4"]``.
+    """The datasets of a record, by position or by name: ``record.datasets[0]``, ``record.datasets["scan.dm4"]``.
 
     Parameters
     ----------
     datasets : sequence of Dataset
-        Parsed when they are asked for.
+        Parsed when needed.
     holder : Holder, optional
-        The package of which they are.
+        The package that they belong to.
     """
 
     def __init__(self, datasets: Sequence[Dataset], holder: Holder | None = None) -> None:
@@ -338,7 +338,7 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         return self._held(self._datasets[index])
 
     def find(self, name: str) -> Dataset:
-        """The dataset that a name means.
+        """Find the dataset of a name.
 
         Parameters
         ----------
@@ -349,7 +349,7 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         Raises
         ------
         NotFound
-            None is called so, or several are; names those that come close.
+            None has this name, or several have; the message proposes similar names.
         """
         if (numbered := self._numbered(name)) is not None:
             return numbered
@@ -414,21 +414,21 @@ class Record(Display):
     schema : str
         ``diadem-record/1.0.0``.
     session, sample, instrument : mapping
-        What a person said, as in the metadata document.
+        What people stated, as in the metadata document.
     people : sequence of mapping
         Who took part: name, orcid, role …
     datasets : Datasets
-        Parsed when they are asked for, by place or by name.
+        Parsed when needed, by position or by name.
     omitted : sequence of mapping
-        What the folder held and the package does not: path, kind, reason.
+        What the folder contained but the package does not: path, kind, reason.
     empty_dirs : sequence of str
         Empty folders, restored by `restore`.
     extensions : mapping
         Metadata of communities, by namespace.
     continues : str
-        Id of the package to which this one adds only what is new or changed, or "".
+        Id of the package that this one continues with only new or changed files, or "".
     sealed : bool
-        False for what `diadem.extract` reads: no package holds it, and its files have no SHA-256.
+        False for the results of `diadem.extract`: no package holds them, and the files have no SHA-256.
     known : frozenset of str
         The closed list of field keys.
     unknown : mapping
@@ -463,12 +463,12 @@ class Record(Display):
         return replace(self, datasets=Datasets(self.datasets, holder))
 
     def value(self, key: str) -> Any:
-        """The value on which all datasets that state it agree; None where none does.
+        """Return the value on which all datasets that state it agree; None if none states it.
 
         Raises
         ------
         AmbiguousValue
-            They do not agree; names the values and datasets.
+            They do not agree; the message names values and datasets.
         UnknownField
             There is no such field.
         """
@@ -485,7 +485,7 @@ class Record(Display):
         return next(iter(found.values()))[0]
 
     def vendor(self, dataset: Dataset | str | int = 0) -> tuple[VendorBlock, ...]:
-        """The vendor's own metadata of a dataset: the dataset itself, its id or the path of its primary, its place.
+        """Return the vendor's own metadata of a dataset, given by itself, its id, primary path or position.
 
         Raises
         ------

@@ -32,7 +32,7 @@ class Level(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Level:
         """Refuse another word. Raises `UsageError`."""
-        raise UsageError(f"'{value}' is no level of a check", next=f"Use {', '.join(cls)}.")
+        raise UsageError(f"'{value}' is not a level of verification", next=f"Use {', '.join(cls)}.")
 
 
 @dataclass(frozen=True, slots=True)

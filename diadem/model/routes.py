@@ -96,7 +96,7 @@ class PeerRoutes(Display):
     def trouble(self) -> str:
         """What does not work though it is to be used; "" where all is well."""
         broken = [one for one in self.routes if one.allowed and one.possible and one.works is False]
-        return "; ".join(f"{one.why} fails since {one.health.failing}: {one.health.error}" for one in broken)
+        return "; ".join(f"{one.why} has failed since {one.health.failing}: {one.health.error}" for one in broken)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""

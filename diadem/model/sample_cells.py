@@ -48,7 +48,7 @@ def read_other_name(text: str) -> OtherName:
     """
     name, at, lab = (part.strip() for part in text.rpartition("@"))
     if not at or not lab:
-        raise UsageError(f"'{text}' names no lab", next="Write the name, @ and the lab: K-2026-007@NMI")
+        raise UsageError(f"'{text}' does not name a lab", next="Write the name, @ and the lab: K-2026-007@NMI")
     return OtherName(name, lab)
 
 

@@ -43,12 +43,12 @@ class Whereabouts(Display):
         """``at NMI since 14 March 2026``."""
         day = date_text(self.since)
         if self.state == AT:
-            return f"at {self.place or 'a place that was not named'} since {day}"
+            return f"at {self.place or 'an unnamed place'} since {day}"
         if self.state == UNDER_WAY:
             return f"on its way{f' from {self.from_}' if self.from_ else ''} to {self.place} since {day}"
         if self.state in (CONSUMED, LOST):
             return f"{self.state} on {day}{f', at {self.place}' if self.place else ''}"
-        return "nobody has said"
+        return "location unknown"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -91,7 +91,7 @@ class _Way:
 
     def _made(self, event: Event) -> None:
         if self.made:
-            self._note("made-twice", event, f"and it was said to be made on {date_text(self.made)}")
+            self._note("made-twice", event, f"although it was stated as made on {date_text(self.made)}")
         elif self.now.state != UNKNOWN:
             self._note("made-later", event, "after other things had happened to it")
         self.made = self.made or event.date
@@ -113,7 +113,7 @@ class _Way:
                 self._note("received-elsewhere", event, f"although it was {self.now}")
             place = place or self.now.place
         elif self.now.state in (AT, UNKNOWN):
-            self._note("received-never-sent", event, "and nobody said that it was sent", Severity.INFO)
+            self._note("received-never-sent", event, "but nobody stated that it was sent", Severity.INFO)
         self.now = Whereabouts(AT, place, since=event.date)
 
     def _gone(self, event: Event) -> None:

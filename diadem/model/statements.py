@@ -73,7 +73,7 @@ class Draft:
         """Refuse what no log takes."""
         require_subjects(self.subjects)
         if self.kind not in KINDS:
-            raise _fault(f"'{self.kind}' is no kind of statement", f"Known: {', '.join(KINDS)}.")
+            raise _fault(f"'{self.kind}' is not a kind of statement", f"Known: {', '.join(KINDS)}.")
         if taken := ADDED & self.predicate.keys():
             raise _fault(f"{', '.join(sorted(taken))} of a statement are the log's to add")
 

@@ -82,7 +82,7 @@ def require_subjects(subjects: tuple[Subject, ...]) -> None:
     if not 1 <= len(subjects) <= MAX_SUBJECTS:
         raise _fault(f"a statement has 1 to {MAX_SUBJECTS:,} subjects, this one {len(subjects):,}")
     if len({item.sha256 for item in subjects}) != len(subjects):
-        raise _fault("a subject stands twice")
+        raise _fault("a subject occurs twice")
 
 
 def _fault(message: str) -> DocumentError:

@@ -73,10 +73,10 @@ class Ticket:
         require(matches(HEX, self.node) and matches(NAME, self.name), "ticket", "it names no node")
         require_places("ticket", self.urls, self.tls)
         require(matches(TOKEN, self.token), "ticket", "its token is not 32 hex digits")
-        require(self.kind in (FOR_PEER, FOR_USER), "ticket", "it is for neither a peer nor a user")
+        require(self.kind in (FOR_PEER, FOR_USER), "ticket", "it is neither for a peer nor for a user")
         require(self.for_ == "" or matches(HEX, self.for_), "ticket", "the node that it is for has no id")
         named = matches(NAME, self.user) if self.kind == FOR_USER else self.user == ""
-        require(named and not (self.for_ and self.kind == FOR_USER), "ticket", "it does not say for whom it is")
+        require(named and not (self.for_ and self.kind == FOR_USER), "ticket", "it does not say whom it is for")
         self._check_hubs()
 
     def _check_hubs(self) -> None:
@@ -87,7 +87,7 @@ class Ticket:
         for hub in self.hubs:
             require(matches(HEX, hub.node) and matches(NAME, hub.name), "ticket", "a hub has no name or id")
             require_places("ticket", hub.urls, hub.tls)
-        require(matches(AGE, self.age) if self.hubs else self.age == "", "ticket", "its age recipient is none")
+        require(matches(AGE, self.age) if self.hubs else self.age == "", "ticket", "its age recipient is malformed")
 
     @property
     def token_hash(self) -> str:

@@ -23,7 +23,7 @@ def read_time(text: str) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:
-        raise DocumentError(f"'{text}' is no moment", next="Write 2026-03-14T09:26:53Z.") from error
+        raise DocumentError(f"'{text}' is not a moment in time", next="Write 2026-03-14T09:26:53Z.") from error
     if moment.tzinfo is None:
-        raise DocumentError(f"'{text}' names no zone", next="Write 2026-03-14T09:26:53Z.")
+        raise DocumentError(f"'{text}' has no time zone", next="Write 2026-03-14T09:26:53Z.")
     return moment.astimezone(datetime.UTC)

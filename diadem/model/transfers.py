@@ -87,9 +87,7 @@ def step(state: State, to: State) -> State:
         It may not follow this one.
     """
     if to not in NEXT[state]:
-        raise Refused(
-            f"a transfer that is {state} cannot become {to}", next="See how it stands: diadem transfers show ID"
-        )
+        raise Refused(f"a transfer that is {state} cannot become {to}", next="See its state: diadem transfers show ID")
     return to
 
 
@@ -121,13 +119,13 @@ class Counts(Display):
     Attributes
     ----------
     received : int
-        Bytes that came, all taken together.
+        All bytes that came.
     reused : int
         Bytes that were here already, and were proven.
     again : int
         Bytes that came more than once, or came wrong.
     retries : int
-        How often a connection was taken up again.
+        How often a connection was resumed.
     """
 
     received: int = 0
@@ -192,9 +190,9 @@ class Transfer(Display):
     bytes, files : int
         Of the whole package; files of the payload.
     peer : str
-        Id of the other node; the own one where it is local.
+        Id of the other node; this node's own if it is local.
     sender, recipient : str
-        From whom and to whom: the other side's user with the name that this node gives to its node.
+        From whom and to whom; the other side's user with this node's name for that node.
     routes : tuple of str
         By which routes it may go.
     route : str
@@ -210,7 +208,7 @@ class Transfer(Display):
     ceiling : int
         Bytes that may move.
     store : str
-        Where it lands; "" for what is sent, or not accepted.
+        Where it is stored; "" for what is sent, or not accepted.
     done : int
         Bytes of the package that are proven.
     rate : float
@@ -220,7 +218,7 @@ class Transfer(Display):
     counts : Counts
         What came.
     paused : bool
-        Whether a person told it to wait.
+        Whether a person paused it.
     error, next : str
         The last fault, and what to do; "" where there is none.
     """
@@ -273,7 +271,7 @@ class Transfer(Display):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Statements that should follow and are not there: ``receipt``, ``closure``. Sent is not received."""
+        """Statements that should follow and are missing: ``receipt``, ``closure``. Sent is not received."""
         if self.state in MOVING and self.direction == OUT:
             return ("receipt",)
         if self.state is State.RECEIVED and not self.closure:
@@ -327,8 +325,8 @@ class Offer(Display):
     transfer : Transfer
         What, by whom, until when.
     record : mapping
-        What the sender says of the record: title, dates, instrument, samples, people, counts. Not signed; what lands
-        is proven, and may differ.
+        What the sender says about the record: title, dates, instrument, samples, people, counts. Not signed; what
+        arrives is proven, and may differ.
     previews : sequence of Preview
         Pictures, not signed either.
     """
@@ -353,7 +351,7 @@ class Offer(Display):
 
 @dataclass(frozen=True, slots=True)
 class Rule(Display):
-    """What a user accepts without being asked.
+    """A rule by which a user's offers are accepted automatically.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ _COLOURS: Final[Mapping[str, tuple[str, str]]] = {
     "session": ("#fefce8", "#ca8a04"),
     "more": ("#ffffff", "#94a3b8"),
 }
-_TITLES: Final = ("made from", "the thing", "parts", "sessions")
+_TITLES: Final = ("made from", "sample", "parts", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def sample_html(document: Mapping[str, Any]) -> str:
     str
         A ``div`` with a caption and the picture.
     """
-    where = document["where"]["words"] if document["where"]["since"] else "nobody has said where it is"
+    where = document["where"]["words"] if document["where"]["since"] else "location unknown"
     name = f" {escaped(document['name'])}" if document.get("name") else ""
     caption = f"<strong>{escaped(document['identifier'])}</strong>{name} · {escaped(where)}"
     doubts = "".join(

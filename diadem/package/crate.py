@@ -234,7 +234,7 @@ def _in_order(properties: Any) -> list[tuple[str, str, Any, str]]:
 def _dataset_description(dataset: DatasetFacts) -> str:
     sentences = [f"{dataset.format}, {count_text(dataset.file_count, 'file')}, {size_text(dataset.size)}."]
     sentences += [f"{signal}." for signal in dataset.signals]
-    sentences += [f"To note: {issue}" for issue in dataset.issues]
+    sentences += [f"Note: {issue}" for issue in dataset.issues]
     return " ".join(sentences)
 
 

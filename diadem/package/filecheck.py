@@ -96,7 +96,7 @@ class FileCheck:
             return
         for (name, expected), digest in zip(job.digests, digests, strict=True):
             if digest != expected:
-                self._fail("digest-mismatch", f"its {name} is {digest}; {expected} is listed", job)
+                self._fail("digest-mismatch", f"its {name} is {digest}; the list has {expected}", job)
         if job.first_leaf is None and not self._ledger.failed(job.path):
             self._ledger.held(job.size)
 

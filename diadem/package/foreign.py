@@ -62,7 +62,7 @@ def _declaration(reader: TagReader, listing: Listing, findings: Findings) -> Dec
     data = reader.read(BAGIT) if BAGIT in listing.files else None
     if data is None:
         if BAGIT not in listing.files:
-            findings.error("bagit-txt-missing", "there is no bagit.txt: this is no bag", BAGIT, next=_ASK)
+            findings.error("bagit-txt-missing", "there is no bagit.txt: this is not a bag", BAGIT, next=_ASK)
         return Declaration("1.0", "utf-8")
     return parse_declaration(data, findings)
 

@@ -58,7 +58,7 @@ def _exact(path: str, listing: Listing, findings: Findings, *, strict: bool) -> 
     if first in listing.files:
         return first
     if second in listing.files:
-        findings.warning("percent-encoding", "its name is not written as this version of BagIt demands", path)
+        findings.warning("percent-encoding", "its name is not written as this version of BagIt requires", path)
         return second
     return None
 
@@ -71,7 +71,9 @@ def _composed(listing: Listing) -> dict[str, str]:
 def _other_composition(path: str, composed: dict[str, str], findings: Findings) -> str | None:
     there = None if path.isascii() else composed.get(unicodedata.normalize("NFC", path))
     if there is not None:
-        findings.warning("normalization", "the file is there, its accents are composed another way than listed", path)
+        findings.warning(
+            "normalization", "the file is there, but its accents are composed differently than listed", path
+        )
     return there
 
 

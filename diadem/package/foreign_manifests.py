@@ -91,7 +91,7 @@ def read_info(reader: TagReader, listing: Listing, declaration: Declaration) -> 
     fields = parse_fields(lines, path, reader.findings, strict=declaration.strict)
     stated = [value for label, value in fields if label.lower() == "payload-oxum"]
     if len(stated) > 1:
-        reader.findings.warning("oxum-repeated", "Payload-Oxum stands there more than once", path)
+        reader.findings.warning("oxum-repeated", "Payload-Oxum occurs more than once", path)
     sizes = [size for name, size in listing.files.items() if name.startswith("data/")]
     oxum = f"{sum(sizes)}.{len(sizes)}"
     for value in stated:

@@ -105,7 +105,7 @@ def _version(text: str | None, findings: Findings) -> str:
     if text in VERSIONS:
         return str(text)
     if text is not None:
-        message = f"'{text[:40]}' is no version of BagIt that is known here ({', '.join(VERSIONS)})"
+        message = f"'{text[:40]}' is not a version of BagIt that is known here ({', '.join(VERSIONS)})"
         findings.error("bagit-version", message, BAGIT, next="Update DIADEM, or ask the sender for BagIt 1.0.")
     return "1.0"
 
@@ -119,7 +119,7 @@ def _encoding(text: str | None, findings: Findings) -> str:
         name = ""
     if _ENCODINGS.match(name):
         return name
-    findings.error("bagit-encoding", f"'{text[:40]}' is no character encoding for tag files", BAGIT)
+    findings.error("bagit-encoding", f"'{text[:40]}' is not a character encoding for tag files", BAGIT)
     return "utf-8"
 
 
@@ -169,7 +169,7 @@ def parse_fields(lines: Iterable[str], path: str, findings: Findings, *, strict:
             if strict and label != label.strip():
                 findings.warning("bag-info-spaces", f"there is white space before the colon of {label.strip()}", path)
         else:
-            findings.warning("bag-info-malformed", f"a line is no 'Label: value': {line[:60]!r}", path)
+            findings.warning("bag-info-malformed", f"a line is not 'Label: value': {line[:60]!r}", path)
     return [(label, " ".join(values)) for label, values in fields]
 
 

@@ -84,7 +84,7 @@ def parse_index(data: bytes) -> Index:
         raise _malformed("does not begin with '#diadem-index/1', or its last line has no end")
     leaf_size = int(head.group(1))
     if leaf_size & (leaf_size - 1) or not 1 << 10 <= leaf_size <= 1 << 22:
-        raise _malformed(f"has a leaf size of {leaf_size}, which is no power of two from 1 KiB to 4 MiB")
+        raise _malformed(f"has a leaf size of {leaf_size}, which is not a power of two from 1 KiB to 4 MiB")
     return Index(tuple(_row(number, line) for number, line in enumerate(lines[1:-1], 2)), leaf_size)
 
 

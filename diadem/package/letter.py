@@ -157,27 +157,27 @@ def _sent(letter: Letter) -> str:
 def _enclosed(letter: Letter) -> str:
     rows = "".join(_row(one) for one in letter.enclosed)
     said = {
-        WHOLE: "Beside this page lies a folder with everything: the files as the instrument wrote them, their extended"
+        WHOLE: "Beside this page is a folder with everything: the files as the instrument wrote them, their extended"
         " metadata, and lists of digests with which every byte can be checked.",
-        RAW: "Beside this page lies a folder with the files as the instrument wrote them, under their own names, and"
+        RAW: "Beside this page is a folder with the files as the instrument wrote them, under their own names, and"
         " <code>manifest-sha256.txt</code>, the list of their digests. The extended metadata are not enclosed.",
-        RECORD: "Beside this page lies a folder with the extended metadata alone: <code>diadem-record.json</code> holds"
+        RECORD: "Beside this page is a folder with the extended metadata alone: <code>diadem-record.json</code> holds"
         " every value with its unit and its source, <code>ro-crate-preview.html</code> shows it. The instrument’s files"
         " are not enclosed; ask for them by the package id.",
     }[letter.kind]
     if len(letter.enclosed) > 1:
-        said = said.replace("lies a folder", "lie folders", 1)
+        said = said.replace("is a folder", "are folders", 1)
     from_ = letter.redacted or letter.kind != WHOLE
     heading = "Taken from the package" if from_ else "Package id"
     worth = (
         ""
         if from_
-        else "<p>The package id is the digest of the digests. As it stands here it is worth no more than this page: ask"
-        " for it on another way, by telephone or in a mail, and compare.</p>\n"
+        else "<p>The package id is the digest of the digests. Here it proves no more than this page does: ask"
+        " for it by another channel, by telephone or in a separate mail, and compare.</p>\n"
     )
     return (
-        f"<section>\n<h2>What is in the ZIP</h2>\n<p>First unpack the ZIP into a folder; a page that is looked at"
-        f" inside it shows nothing of the rest. {said}</p>\n"
+        f"<section>\n<h2>What is in the ZIP</h2>\n<p>First unpack the ZIP into a folder; opened inside the"
+        f" ZIP, this page cannot show the rest. {said}</p>\n"
         f'<div class="scroll"><table class="list"><thead><tr><th scope="col">Folder</th><th scope="col">Files</th>'
         f'<th scope="col" class="number">Size</th><th scope="col">{heading}</th></tr></thead><tbody>{rows}</tbody>'
         f"</table></div>\n{worth}{_others(letter)}</section>\n"
@@ -205,7 +205,7 @@ def _check(letter: Letter) -> Check:
     """What is checked: the folder, or each of several; or the list beside this page."""
     if letter.kind != WHOLE:
         return Check(
-            "the folder in which this page lies",
+            "the folder that holds this page",
             lists=("manifest-sha256.txt",),
             closed=False,
             identified=False,
@@ -215,7 +215,7 @@ def _check(letter: Letter) -> Check:
     folder = f"<code><bdi>{escaped(letter.enclosed[0].folder)}</bdi></code>"
     place = f"the folder {folder}, the one that holds <code>bagit.txt</code>" if one else PACKAGE.place
     name, meant = ("it" if one else "them"), ("what was sent" if letter.redacted else "what was archived")
-    hint = "It lies beside this page." if one else "Each of those that lie beside this page is checked alike."
+    hint = "It is beside this page." if one else "Check each folder beside this page in the same way."
     return Check(place, hint, identified=not letter.redacted, name=name, meant=meant)
 
 
@@ -223,9 +223,9 @@ def _arrived(letter: Letter) -> str:
     whole = letter.kind == WHOLE and not letter.redacted
     what = "the package id that the check printed" if whole else "which package it was taken from"
     return (
-        "<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. When"
-        " the check is right, write a plain mail to the sender: that you have it, since which day, how you checked it,"
-        f" and {what}. That mail is the receipt; nothing is sent by itself.</p>\n</section>\n"
+        "<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. If"
+        " the check succeeds, write a plain mail to the sender: say that you have it, since which day, how you checked"
+        f" it, and {what}. That mail is the receipt; nothing is sent automatically.</p>\n</section>\n"
     )
 
 
@@ -235,13 +235,13 @@ def _redacted(letter: Letter) -> str:
     kept = (
         ""
         if letter.kind == RECORD
-        else " The instrument’s own files were not changed: what they say and show of people, they still do."
+        else " The instrument’s own files were not changed: they may still name or show people."
     )
     also = (
         ""
         if letter.kind == RAW
-        else " What DIADEM had derived was written anew: this is not the archived package any more, and has no package"
-        " id."
+        else " DIADEM’s own metadata was written again without them: this is no longer the archived package, and it"
+        " has no package id."
     )
     return (
         "<section>\n<h2>What was taken out</h2>\n<p>Names of people, accounts and computers, e-mail addresses and"
@@ -261,7 +261,7 @@ def _corrected(letter: Letter) -> str:
     also = f"<p>And {more:,} more, in <code>{CORRECTIONS}</code>.</p>\n" if more > 0 else ""
     return (
         "<section>\n<h2>Corrected since it was archived</h2>\n<p>A package never changes: its own page and record show"
-        " what was archived. This page shows what holds now. The signed corrections are enclosed in"
+        " what was archived. This page shows the corrected values. The signed corrections are enclosed in"
         f" <code>{CORRECTIONS}</code>.</p>\n"
         '<div class="scroll"><table class="list"><thead><tr><th scope="col">What</th><th scope="col">Value</th>'
         f'<th scope="col">Who says so</th></tr></thead><tbody>{rows}</tbody></table></div>\n{also}</section>\n'
@@ -277,7 +277,7 @@ def _renamed(renamed: Sequence[tuple[str, str]]) -> str:
     )
     more = f"<p>And {len(renamed) - _MAX_NAMES:,} more.</p>\n" if len(renamed) > _MAX_NAMES else ""
     return (
-        "<section>\n<h2>Other names</h2>\n<p>These files had names that not every system can hold.</p>\n"
+        "<section>\n<h2>Other names</h2>\n<p>These files had names that not every system can store.</p>\n"
         '<div class="scroll"><table class="list"><thead><tr><th scope="col">Here</th><th scope="col">Originally</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>\n{more}</section>\n"
     )

@@ -112,7 +112,7 @@ def read_tag_file(bundle: Bundle, path: str, package_id: str) -> bytes:
     """
     text = _read_tagmanifest(bundle)
     if hashlib.sha256(text).hexdigest() != PackageId(package_id).removeprefix("diadem:"):
-        raise IntegrityError(f"the package is not {package_id} any more", where=bundle.url, next=_AGAIN)
+        raise IntegrityError(f"the package is no longer {package_id}", where=bundle.url, next=_AGAIN)
     return _proven(bundle, path, {name: digest for digest, name in parse_manifest(text, TAGMANIFEST)})
 
 

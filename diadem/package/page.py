@@ -150,8 +150,8 @@ def sentence_html(facts: PackageFacts) -> str:
     said = "".join(parts)
     told = _from_files(facts, when=not start, who=not operators, what=not instrument)
     if not said:
-        nobody = "Nobody stated the date, the people, the instrument or the sample of this session."
-        return escaped(f"Nobody has described this session. {told}", 600) if told else nobody
+        nobody = "The date, people, instrument and sample of this session are not stated."
+        return escaped(f"No description yet. {told}", 600) if told else nobody
     sentence = f"Sample {sample}." if not any(parts[:3]) else f"Recorded{said}."
     return escaped(f"{sentence} {told}".rstrip(), 600)
 
@@ -166,7 +166,7 @@ def _from_files(facts: PackageFacts, *, when: bool, who: bool, what: bool) -> st
         f"by {_joined(facts.operators)}" if facts.operators and who else "",
     ]
     told = ", ".join(part for part in said if part)
-    return f"Its files say: {told}." if told else ""
+    return f"From the files: {told}." if told else ""
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -242,7 +242,7 @@ def _omitted(omitted: Sequence[tuple[str, str, str]]) -> str:
     more = f"<p>And {len(omitted) - _MAX_OMITTED:,} more, in the record.</p>\n" if len(omitted) > _MAX_OMITTED else ""
     return (
         "<section>\n<h2>Left out</h2>\n"
-        f"<p>Not in this package, though in the folder: {count_text(len(omitted), 'item')}.</p>\n"
+        f"<p>In the folder, but not in this package: {count_text(len(omitted), 'item')}.</p>\n"
         '<div class="scroll"><table class="list">\n<thead><tr><th scope="col">Path</th><th scope="col">Kind</th>'
         f'<th scope="col">Why</th></tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>\n{more}</section>\n'
     )

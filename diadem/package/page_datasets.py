@@ -168,7 +168,7 @@ def _rows(datasets: Sequence[DatasetFacts]) -> str:
     return (
         '<h3 style="margin:1.5rem 0 .6rem">More datasets</h3>\n<div class="scroll"><table class="list">\n<thead><tr>'
         '<th scope="col">File</th><th scope="col">Format</th><th scope="col">Content</th>'
-        '<th scope="col" class="number">Size</th><th scope="col">To note</th></tr></thead>\n'
+        '<th scope="col" class="number">Size</th><th scope="col">Notes</th></tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>\n"
     )
 

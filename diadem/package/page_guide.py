@@ -93,7 +93,7 @@ _FILES = (
     (TAGMANIFEST, "The SHA-256 of the files beside data. Its own SHA-256 is the package id."),
     ("bagit.txt, bag-info.txt", "Say that this is a BagIt 1.0 bag (RFC 8493), when it was made and how large it is."),
     (INDEX_PATH, "Size, time and original name of every file. Text, separated by tabs."),
-    (LEAVES_PATH, "A BLAKE3 digest for every mebibyte, so that damage can be found and mended piece by piece."),
+    (LEAVES_PATH, "A BLAKE3 digest of every leaf (1 MiB), so that damage can be found and repaired piece by piece."),
     (VENDOR_PATH, "The instrument makers' own metadata blocks, as they were."),
 )
 
@@ -114,7 +114,7 @@ def check_html(check: Check = PACKAGE) -> str:
     linux = (f"Open a terminal in {check.place}.{hint}", "Run:")
     single = (
         f"<p>For one file, <code>certutil -hashfile &quot;data\\my scan.dm4&quot; SHA256</code> prints its SHA-256;"
-        f" compare it with the file’s line in <code>{check.lists[-1]}</code>. If the folder lies so deep that paths"
+        f" compare it with the file’s line in <code>{check.lists[-1]}</code>. If the folder is so deep that paths"
         f" exceed 260 characters, copy it to a short path such as <code>C:\\check</code> first.</p>\n"
     )
     return (
@@ -143,7 +143,7 @@ def _expected(check: Check) -> str:
         return f"{said} Whoever could change the files could also change the lists and this page."
     return (
         f"{said} The last line, 64 characters, is the <strong>package id</strong>: compare it with the"
-        " <code>diadem:…</code> that you were given by another way. It is the only thing to trust; whoever could"
+        " <code>diadem:…</code> that you were given by another channel. It is the only thing to trust; whoever could"
         " change the files could also change the lists and this page."
     )
 
@@ -162,8 +162,8 @@ def custody_html() -> str:
     return (
         "<section>\n<h2>Who gave it to whom</h2>\n<p>A package never changes, so it cannot hold its own history. Who"
         " archived it, who received it and when it was last checked is kept, signed, in the log of the archive. Where a"
-        " DIADEM node holds the package,</p>\n<pre><code>diadem custody PACKAGE-ID</code></pre>\n<p>tells it in plain"
-        " words, with the package id from the check above.</p>\n</section>\n"
+        " DIADEM node holds the package,</p>\n<pre><code>diadem custody PACKAGE-ID</code></pre>\n<p>prints it in plain"
+        " words. <code>PACKAGE-ID</code> is the id from the check above.</p>\n</section>\n"
     )
 
 

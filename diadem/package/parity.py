@@ -34,7 +34,7 @@ from diadem.package.parity_format import (
 from diadem.package.parity_stream import ProvenStream
 
 _PIECE = 1 << 20
-_AGAIN = "Write the parity file anew from the package, once that verifies."
+_AGAIN = "Write the parity file again from the package, once that verifies."
 Chunk = bytes | memoryview
 
 
@@ -58,7 +58,7 @@ def plan(bundle: Bundle, opened: OpenedPackage, *, block: int | None = None) -> 
     text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     digest = hashlib.sha256(text).hexdigest()
     if digest != opened.id.hex:
-        raise DigestMismatch(f"the package is not {opened.id} any more", where=TAGMANIFEST, next="Repair it first.")
+        raise DigestMismatch(f"the package is no longer {opened.id}", where=TAGMANIFEST, next="Repair it first.")
     listed = [(digest, TAGMANIFEST), *parse_manifest(text, TAGMANIFEST)]
     tags = tuple(TagFile(path, _size(bundle, path), sha256) for sha256, path in listed)
     total = sum(entry.size for entry in opened.manifest)
@@ -125,7 +125,7 @@ def _tag_file(bundle: Bundle, tag: TagFile) -> Iterator[bytes]:
             offset += len(piece)
             yield piece
     if offset != tag.size or digest.hexdigest() != tag.sha256:
-        raise DigestMismatch("no parity is made of a damaged tag file", where=tag.path, next="Repair it first.")
+        raise DigestMismatch("no parity is made from a damaged tag file", where=tag.path, next="Repair it first.")
 
 
 class _Accumulators:

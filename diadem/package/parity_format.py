@@ -54,7 +54,7 @@ _BLOCKS_AIMED_AT = 640
 _MAX_HEADER = 1 << 20
 _FRONT = struct.Struct("<8sII")
 _BACK = struct.Struct("<I8s")
-_AGAIN = "Write it anew from the package, once that verifies."
+_AGAIN = "Write it again from the package, once that verifies."
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def read_header(file: RangeReader) -> tuple[Header, bool]:
     """
     copies = [copy for copy in (_front(file), _back(file)) if copy is not None]
     if not copies:
-        raise IntegrityError("is no parity file, or both copies of its header are damaged", next=_AGAIN)
+        raise IntegrityError("is not a parity file, or both copies of its header are damaged", next=_AGAIN)
     header = _parsed(copies[0])
     return header, len(copies) == 2 and copies[0] == copies[1] and file.size == header.size
 

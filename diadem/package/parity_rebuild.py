@@ -49,7 +49,7 @@ class Rebuilder:
     def __init__(self, parity: Parity, bundle: Bundle, opened: OpenedPackage, suspects: Iterable[Suspect] = ()) -> None:
         self._map = StreamMap(opened)
         if parity.package != opened.id or parity.header.total != self._map.total:
-            raise IntegrityError(f"the parity belongs to {parity.package}", next="Write the parity file anew.")
+            raise IntegrityError(f"the parity belongs to {parity.package}", next="Write the parity file again.")
         self._parity = parity
         self._bundle = bundle
         self._opened = opened
@@ -71,7 +71,7 @@ class Rebuilder:
             if data is not None and self._opened.leaves.proves(entry, leaf, data):
                 return data
         raise IntegrityError(
-            f"leaf {leaf} cannot be made from parity: too much of its stripe is damaged",
+            f"leaf {leaf} cannot be rebuilt from parity: too much of its stripe is damaged",
             where=entry.path,
             next="Take it from another copy.",
         )

@@ -134,5 +134,5 @@ class ProvenStream:
 
 
 def _damaged(entry: FileEntry, offset: int, reason: str, leaf: int | None = None) -> DigestMismatch:
-    message = f"no parity is made of a damaged package: {reason}"
+    message = f"no parity is made from a damaged package: {reason}"
     return DigestMismatch(message, where=entry.path, leaf=leaf, range=(offset, entry.size), next=_NEXT)

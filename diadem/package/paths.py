@@ -42,7 +42,7 @@ def unsafe(path: str) -> str | None:
 def _unsafe_part(path: str) -> str | None:
     for part in path.split("/"):
         if part in {"", ".", ".."}:
-            return f"'{part}' is no name of a file or folder"
+            return f"'{part}' is not a name for a file or folder"
         if part[0] in "cpanlCPANL" and _DEVICE.match(part):
             return f"'{part}' is a device on Windows"
     return None

@@ -40,10 +40,10 @@ def require_sound_names(paths: Iterable[str]) -> None:
                 folders += 1
                 known = inside[key] = (part, {})
             if known[0] != part or known[1] is None:
-                _refuse(path, f"'{part}' in it is '{known[0]}' already, or a file, on some systems")
+                _refuse(path, f"'{part}' in it is the same as '{known[0]}' on some systems, or already a file")
             inside = known[1]
         if (twin := inside.get(key := twin_key(name))) is not None:
-            _refuse(path, f"it is the same as '{twin[0]}' beside it on some systems")
+            _refuse(path, f"on some systems it is the same as '{twin[0]}' beside it")
         inside[key] = (name, None)
         if folders > MAX_FOLDERS:
             _refuse(path, f"it is in one of more than {MAX_FOLDERS:,} folders")

@@ -119,8 +119,8 @@ def _read_tagmanifest(bundle: Bundle, findings: Findings, structure: Structure, 
             if path not in structure.listed:
                 findings.error("tag-file-unlisted", "the tag manifest does not list it", path, next=_TAGS_AGAIN)
         for path in sorted(structure.listed.keys() - LIMITS.keys()):
-            message = "no package has such a tag file: its maker put it there, and what it says is not checked"
-            findings.warning("tag-file-unknown", message, path, next="Believe nothing that it says of other files.")
+            message = "DIADEM writes no such tag file: somebody added it, and what it says is not checked"
+            findings.warning("tag-file-unknown", message, path, next="Do not trust what it says about other files.")
 
 
 def _prove_tag_files(bundle: Bundle, listing: Listing, findings: Findings, structure: Structure) -> None:
@@ -221,7 +221,9 @@ def _compare(findings: Findings, structure: Structure) -> None:
 def _closed_world(listing: Listing, findings: Findings, structure: Structure) -> None:
     """Exactly the listed files: no other, no fewer, none of another size."""
     for path, kind in listing.irregular.items():
-        message = "the folder or file cannot be read" if kind == "unreadable" else f"a {kind} has no place in a package"
+        message = (
+            "the folder or file cannot be read" if kind == "unreadable" else f"a {kind} does not belong in a package"
+        )
         findings.error("irregular-file", message, path, next="Remove it, and restore the file from another copy.")
     sizes = _payload_sizes(structure)
     if sizes is None:

@@ -114,11 +114,11 @@ def _plan(structure: Structure, listing: Listing, digests: Mapping[str, str]) ->
 
 def _say_what_is_lost(findings: Findings, structure: Structure, *, by_leaf: bool, by_digest: bool) -> None:
     if not by_leaf and not by_digest:
-        message = "neither leaves nor manifest can be believed: no file of the payload was proven"
+        message = "neither leaves nor manifest can be trusted: no file of the payload was proven"
         findings.error("payload-unproven", message, next="Restore the tag files from another copy and verify again.")
     elif not by_leaf:
-        message = "the leaves cannot be believed: files were proven by SHA-256 instead"
+        message = "the leaves cannot be trusted: files were proven by SHA-256 instead"
         findings.warning("leaves-unproven", message, LEAVES_PATH)
     elif structure.digests is None:
-        message = "the manifest cannot be believed: files were proven by their leaves alone"
+        message = "the manifest cannot be trusted: files were proven by their leaves alone"
         findings.warning("manifest-unproven", message)

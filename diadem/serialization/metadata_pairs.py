@@ -79,7 +79,7 @@ def _set(document: dict[str, Any], key: str, value: str, pair: str, *, fresh: bo
     if not rest:
         raise UsageError(f"the key '{key}' names no section", where=pair[:80], next=_section_of(key))
     if section in ("extensions", "instruments"):
-        raise UsageError(f"{section} are not said as pairs", where=pair[:80], next="Give a document with --meta.")
+        raise UsageError(f"{section} cannot be given as pairs", where=pair[:80], next="Give a document with --meta.")
     node = _node(section, rest.partition(".")[0])
     name, _, entry = rest.partition(".")
     there = document.setdefault(section, {})
@@ -89,7 +89,7 @@ def _set(document: dict[str, Any], key: str, value: str, pair: str, *, fresh: bo
         there[name] = words if fresh else [*there[name], *words]
         return
     if not fresh:
-        raise UsageError(f"'{key}' is said twice", where=pair[:80], next="Say it once.")
+        raise UsageError(f"'{key}' is given twice", where=pair[:80], next="Give it once.")
     if kind == "object" and entry:
         there[name] = {**there.get(name, {}), entry: value}
     else:  # where the key has too many parts the schema names those that it knows
@@ -118,11 +118,11 @@ def _person(people: list[dict[str, Any]], key: str, value: str, pair: str) -> No
         if number > len(people):
             people.append({})
         if parts[2] in people[number - 1]:
-            raise UsageError(f"'{key}' is said twice", where=pair[:80], next="Say it once.")
+            raise UsageError(f"'{key}' is given twice", where=pair[:80], next="Give it once.")
         people[number - 1][parts[2]] = value
     else:
         raise UsageError(
-            f"the key '{key}' names nobody",
+            f"the key '{key}' does not name a person",
             where=pair[:80],
             next='Examples: "people=Marie Curie", "people.operator=Marie Curie", "people.1.email=m.curie@example.org".',
         )

@@ -167,7 +167,7 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], or
     document = migrated_head(document, steps)
     validate_head(document, closed=False)
     if document.get("sealed", True) is not origin.sealed:
-        raise DocumentError("it says that it is the record of no package", where=RECORD_PATH, next=_NEXT)
+        raise DocumentError("it says that it belongs to no package", where=RECORD_PATH, next=_NEXT)
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
     told = ("omitted", "empty_dirs", "extensions", "continues", "sealed")

@@ -143,7 +143,7 @@ def _referred(item: Any, kind: str, shared: Mapping[str, Mapping[str, Any]], whe
 def _completed(form: dict[str, Any], own: dict[str, Any], where: str) -> dict[str, Any]:
     """A shared form with the value, and the raw value, of one assertion."""
     if own.keys() - {"ref", "value", "raw"}:
-        raise DocumentError("only value and raw may stand beside a reference", where=where)
+        raise DocumentError("only value and raw may be beside a reference", where=where)
     result = {**form, **{key: own[key] for key in ("value",) if key in own}}
     if "raw" in own:
         source = form.get("source")

@@ -56,7 +56,7 @@ def _unreadable(why: str) -> DocumentError:
     """The error of typed JSON that is none."""
     return DocumentError(
         f"parsed vendor metadata {why}",
-        next="The vendor's own bytes, where they are kept, stand in diadem/vendor.zip under their SHA-256.",
+        next="The vendor's own bytes, if kept, are in diadem/vendor.zip under their SHA-256.",
     )
 
 

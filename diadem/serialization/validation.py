@@ -157,7 +157,7 @@ def _require_zone(name: str | None, where: str) -> None:
         advice = f"Did you mean {' or '.join(near)}?" if near else 'Example: "Europe/Berlin".'
         if not known:
             advice = "This machine has no list of time zones: pip install tzdata"
-        raise DocumentError(f"{where}: '{name}' is no time zone of the IANA list.", next=advice) from None
+        raise DocumentError(f"{where}: '{name}' is not a time zone of the IANA list.", next=advice) from None
 
 
 def orcid_address(text: str, where: str) -> str:
@@ -182,7 +182,7 @@ def _unique(items: Sequence[Mapping[str, Any]], where: str) -> set[str]:
     if len(ids) != len(items):
         times = Counter(str(item["id"]) for item in items)
         twice = ", ".join(name for name, count in times.most_common(5) if count > 1)
-        raise DocumentError(f"{where}: an id stands twice: {twice}")
+        raise DocumentError(f"{where}: an id occurs twice: {twice}")
     return ids
 
 
@@ -190,9 +190,11 @@ def _require_known_ids(item: Mapping[str, Any], files: set[str], signals: set[st
     """That evidence and scope of an assertion exist in the dataset."""
     file = item["source"].get("file")
     if file is not None and file not in files:
-        raise DocumentError(f"{where}.source.file: '{file}' is none of the dataset's files: {', '.join(sorted(files))}")
+        raise DocumentError(
+            f"{where}.source.file: '{file}' is not one of the dataset's files: {', '.join(sorted(files))}"
+        )
     if strange := set(item.get("applies_to", ())) - signals:
-        raise DocumentError(f"{where}.applies_to: {sorted(strange)} are none of the dataset's signals")
+        raise DocumentError(f"{where}.applies_to: {sorted(strange)} are not among the dataset's signals")
 
 
 # -- what a record admits of what a reader says --------------------------------------------------------------------

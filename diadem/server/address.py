@@ -48,7 +48,7 @@ class Address:
             host, number = text, str(port)
         host = host.removeprefix("[").removesuffix("]") or DEFAULT_HOST
         if not number.isascii() or not number.isdecimal() or not 0 < int(number) < 65536 or " " in host:
-            raise UsageError(f"'{text}' is no address to listen at", next=f"Write HOST:PORT, as 0.0.0.0:{port}")
+            raise UsageError(f"'{text}' is not an address to listen on", next=f"Write HOST:PORT, as 0.0.0.0:{port}")
         return cls(host, int(number))
 
     def answers(self) -> bool:
@@ -81,10 +81,10 @@ class Address:
 
 def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "another program listens at this port"
+        return "another program listens on this port"
     if error.errno == errno.EACCES:
-        return "this account may not listen at this port"
-    return f"nobody can listen there: {error.strerror or error}"
+        return "this account may not listen on this port"
+    return f"it is not possible to listen there: {error.strerror or error}"
 
 
 def _advice(error: OSError) -> str:

@@ -135,7 +135,7 @@ class App:
             except Exception as error:  # a full disk stops no answer
                 fault = error.message if isinstance(error, DiademError) else type(error).__name__
             if fault and fault != told:  # once, not every second
-                FAULTS.warning("numbers cannot be left, or places be tidied: %s", fault)
+                FAULTS.warning("metrics could not be written, or folders not tidied: %s", fault)
             told = fault
             if parent is not None and not parent.is_alive():
                 _end_soon()

@@ -21,7 +21,7 @@ BOUNDS: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 EVERY: Final = 2.0
 _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "requests_total": ("counter", "Requests that were answered, by route and status."),
-    "request_seconds": ("histogram", "Seconds from the head of a request to the end of its answer's beginning."),
+    "request_seconds": ("histogram", "Seconds from the head of a request to the head of its answer."),
     "received_bytes_total": ("counter", "Bytes of bodies that came in."),
     "sent_bytes_total": ("counter", "Bytes of bodies that went out."),
     "refused_total": ("counter", "Requests that were turned away, by reason."),

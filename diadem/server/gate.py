@@ -154,7 +154,7 @@ class Gate:
         if not self._keys.take(asker.key_id):
             raise _busy("key", route=route, asker=asker)
         if not self._nonces.use(signed.key_id, signed.nonce, expires=signed.expires):
-            answer = problem(401, "replayed", "this request was answered already", next="Sign it anew.")
+            answer = problem(401, "replayed", "this request was answered already", next="Sign it again.")
             raise TurnedAway("replayed", answer, route=route)
         if asker.kind == PENDING and not route.pending:
             raise TurnedAway("pending", nothing_here(), route=route, asker=asker)
@@ -184,7 +184,9 @@ class Gate:
                     return route, found.groupdict()
                 allowed.append(route.method)
         if allowed:
-            refusal = problem(405, "method", "this cannot be asked for so", next=f"Use {', '.join(sorted(allowed))}.")
+            refusal = problem(
+                405, "method", "this cannot be requested like this", next=f"Use {', '.join(sorted(allowed))}."
+            )
             raise TurnedAway(
                 "method", replace(refusal, headers={**refusal.headers, "allow": ", ".join(sorted(allowed))})
             )
@@ -258,7 +260,7 @@ def _length(head: Head, route: Route, asker: Signer | None) -> int:
     """Bytes of the body, which must be said beforehand."""
     text = head.headers.get("content-length", "0" if "transfer-encoding" not in head.headers else "")
     if not _LENGTH.fullmatch(text) or "transfer-encoding" in head.headers:
-        answer = problem(411, "length", "the length of the body must be said beforehand", next="Send Content-Length.")
+        answer = problem(411, "length", "the length of the body must be given in advance", next="Send Content-Length.")
         raise TurnedAway("length", answer, route=route)
     if int(text) > route.body:
         answer = problem(413, "too-large", f"at most {route.body:,} bytes are read here")
@@ -277,7 +279,9 @@ def _query(head: Head, route: Route, asker: Signer | None) -> dict[str, str]:
     fine = all(name in route.query and re.fullmatch(route.query[name], found[name], re.ASCII) for name in found)
     if not fine or len(found) != len(pairs) or len(head.query) > _MAX_QUERY:
         known = ", ".join(sorted(route.query)) or "none"
-        answer = problem(400, "query", "the query has what this request does not", next=f"Possible: {known}.")
+        answer = problem(
+            400, "query", "the query has parameters that this request does not know", next=f"Possible: {known}."
+        )
         raise TurnedAway("query", answer, route=route, asker=asker)
     return found
 

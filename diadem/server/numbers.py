@@ -34,7 +34,7 @@ class Numbers:
             self._server = ThreadingHTTPServer((address.host, address.port), _handler(text))
         except OSError as error:
             raise Refused(
-                f"the numbers cannot be shown there: {error.strerror or error}",
+                f"the metrics cannot be shown there: {error.strerror or error}",
                 where=str(address),
                 next="Choose another: --metrics 127.0.0.1:9464",
             ) from error

@@ -11,9 +11,9 @@ from diadem.transfer.exchange import BASE, BYTES, PARAMETERS, Route
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 #: What the listener answers itself, to a request of any route.
 _ALWAYS: Final = {
-    400: "The query has what this request does not.",
+    400: "The query has parameters that are not known.",
     404: "Nothing is here, or nothing for you.",
-    411: "The length of the body was not said.",
+    411: "The length of the body was not given.",
     413: "The body is too large.",
     429: "Too many requests.",
     431: "The head of the request is too large.",
@@ -22,14 +22,14 @@ _ALWAYS: Final = {
 }
 _SIGNED: Final = {
     401: "Not signed in the profile, not now (code `clock`, with `server_time`), or not for the first time.",
-    409: "Refused as things are.",
+    409: "Refused in the present state.",
     421: "Signed for another node.",
-    422: "Bytes that are not what they were.",
+    422: "Damaged bytes.",
 }
-_RANGE: Final = {416: "The range is none, or not within the bytes."}
+_RANGE: Final = {416: "The range is malformed, or outside the bytes."}
 _BODY: Final = {408: "The body came too slowly."}
 _ABOUT: Final = (
-    "Nodes of DIADEM talk to each other. Requests are signed as RFC 9421 has it, in one profile: label `diadem`,"
+    "Nodes of DIADEM talk to each other. Requests are signed by RFC 9421, in one profile: label `diadem`,"
     ' covered ("@method" "@path" "@query" "content-digest" "diadem-to"), then created, expires (120 s at most), nonce'
     " (16 bytes, base64url), keyid (SHA-256 of the public key), alg, tag `diadem-v1`, in this order. TLS 1.3; the"
     " certificate is known by the SHA-256 of its public key. JSON is canonical: keys sorted, no spaces."

@@ -19,7 +19,7 @@ _EVERY: Final = 60.0
 def begin(context: Context) -> None:
     """Put in order what a process left that was killed, before the first request; what there was is said."""
     if has_hub(context) and (tidied := hub_of(context).tidy()):
-        _LOG.warning("hub put in order: %s", tidied)
+        _LOG.warning("hub tidied: %s", tidied)
 
 
 def hub_jobs(context: Context) -> list[Job]:
@@ -27,7 +27,7 @@ def hub_jobs(context: Context) -> list[Job]:
 
     def sweep(_: threading.Event) -> bool:
         if swept := hub_of(context).endings.sweep():
-            _LOG.info("hub let go of: %s", swept)
+            _LOG.info("hub deleted: %s", swept)
         return False
 
     return [Job("hub", sweep, every=_EVERY)] if has_hub(context) else []

@@ -41,13 +41,13 @@ def remembered(
         A hub that nobody can reach.
     """
     if len(set(urls)) != len(urls) or len(urls) > MAX_URLS:
-        raise UsageError(f"at most {MAX_URLS} addresses, each once, are told to others", next="Name fewer.")
+        raise UsageError(f"at most {MAX_URLS} addresses, each once, can be announced", next="Name fewer.")
     known = context.settings.server
     relays = known.hub if hub is None else hub
     said = listen or known.listen or f"{DEFAULT_HOST}:{DEFAULT_PORT}"
     if said == NOWHERE:
         if urls:
-            raise UsageError("a node that listens nowhere has no address", next="Say --listen 0.0.0.0:8642 with it.")
+            raise UsageError("a node that listens nowhere has no address", next="Add --listen 0.0.0.0:8642.")
         address, wished = None, ServerSettings(NOWHERE, (), relays)
     else:
         address = Address.parse(said)
@@ -55,7 +55,7 @@ def remembered(
     if wished.hub and not wished.urls:
         raise Refused(
             "a hub needs an address that others can reach, and this node has none",
-            next="Say it once: diadem serve --hub --url https://HOST:PORT   (or end it: diadem serve --no-hub)",
+            next="Give one: diadem serve --hub --url https://HOST:PORT   (or end it: diadem serve --no-hub)",
         )
     if wished != known:
         context.change_settings(lambda settings: replace(settings, server=wished))

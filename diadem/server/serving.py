@@ -214,7 +214,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
         except SystemExit as ended:
             if ended.code:
                 raise Refused(
-                    "a worker of the server ended by itself", next="What it said stands above; then start it again."
+                    "a worker of the server ended by itself", next="See its message above, then start it again."
                 ) from ended
         finally:
             work.stop(PATIENCE)
@@ -228,7 +228,7 @@ def _require_nobody_pushes(context: Context) -> None:
     for peer in peer_book(context).ls():
         if peer.state is PeerState.CONFIRMED and (peer.note is None or not peer.note.urls):
             raise Refused(
-                f"the node '{peer.name}' has no address and pushes its packages, which one process has to take in",
+                f"the node '{peer.name}' has no address and pushes its packages, which a single process must receive",
                 next="Leave out --workers.",
             )
 
@@ -311,7 +311,7 @@ def _alone(context: Context) -> Iterator[None]:
     lock = node_lock(context.folder, "serve")
     if not lock.acquire():
         raise Refused(
-            "this node is served already", where=str(context.folder), next="Stop the other one, or leave it at work."
+            "this node is already served", where=str(context.folder), next="Stop the other one, or leave it running."
         )
     try:
         yield

@@ -31,7 +31,7 @@ from diadem.store.system import FileLock, flush_folder, long_path, patiently
 from diadem.store.whole import write_whole
 
 LOCATION = "location.json"
-_RESCAN = "Look what became of it: diadem rescan"
+_RESCAN = "See what became of it: diadem rescan"
 
 
 class AdoptedBundle:
@@ -136,7 +136,7 @@ class AdoptedBundle:
             return self._sealed.open(path)
         parts = os.fsdecode(name).split("/")
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise PackageError("is not opened: its place is no path below the folder", where=path, next=_RESCAN)
+            raise PackageError("is not opened: its path leads out of the folder", where=path, next=_RESCAN)
         try:
             return open_below(long_path(self._root), parts, path)
         except FileNotFoundError as error:

@@ -85,7 +85,7 @@ class Arrival(Stage):
             It cannot be written.
         """
         if not _NAME.fullmatch(transfer):
-            raise PackageError("this is no transfer's id", where=transfer)
+            raise PackageError("this is not the id of a transfer", where=transfer)
         folder = root / transfer
         with translated(str(root)):
             os.makedirs(long_path(root), mode=0o700, exist_ok=True)  # until it is whole, it is nobody else's
@@ -232,7 +232,7 @@ class Arrival(Stage):
             The disk is full, or fails.
         """
         entry = self.manifest.entries[number]
-        with translated(str(self.folder), "what is here stays here"):
+        with translated(str(self.folder), "what has arrived is kept"):
             if len(data) == entry.size:
                 self._write_whole(number, entry, data)
             else:
@@ -297,7 +297,7 @@ class Arrival(Stage):
         if not dirty:
             return
         folders = {path.rpartition("/")[0] for path in dirty}
-        with translated(str(self.folder), "what is here stays here"):
+        with translated(str(self.folder), "what has arrived is kept"):
             flush_tree(
                 long_path(self.bag),
                 (long_path(self.bag / path) for path in sorted(dirty)),
@@ -311,7 +311,7 @@ class Arrival(Stage):
         """Give every file its time and seal it, put the tag manifest in its place, and force it all to disk."""
         tags = self.tagmanifest()
         assert tags is not None
-        with translated(str(self.folder), "what is here stays here"):
+        with translated(str(self.folder), "what has arrived is kept"):
             for number, entry in enumerate(self.manifest):
                 if not self._settled[number]:
                     self._settle(entry)

@@ -55,7 +55,7 @@ def published_path(store: Store, package: str, payload: str) -> str:
             if found == package:
                 return folder.relative_to(store.root).as_posix()
     raise IntegrityError(
-        "the package that arrived was removed before it could be entered",
+        "the package arrived, but was removed before it could be recorded",
         where=store.url,
         next="Fetch it again: diadem transfers resume",
     )

@@ -191,7 +191,7 @@ class LocalBundle:
                     folder = above
                 with self._within(descriptor, name, path) if _STEPWISE else self.open(path) as file:
                     if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
-                        raise PackageError(f"has not {len(buffer)} bytes", where=path, next="Run: diadem scrub")
+                        raise PackageError(f"does not have {len(buffer)} bytes", where=path, next="Run: diadem scrub")
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
@@ -295,7 +295,7 @@ def _regular(descriptor: int, path: str) -> LocalFile:
 
 def _unreadable(path: str, error: OSError) -> PackageError:
     if error.errno in (errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)):
-        return PackageError("it, or a folder above it, is a link or no folder", where=path, next="Do not trust it.")
+        return PackageError("it, or a folder above it, is a link or not a folder", where=path, next="Do not trust it.")
     return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
 
 

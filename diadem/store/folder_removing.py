@@ -43,7 +43,7 @@ def remove(store: LocalStore, path: str) -> None:
     if not os.path.isdir(long_path(folder)):
         raise NotFound("there is no package", where=str(folder), next="Nothing to do.")
     if not os.path.isfile(long_path(folder / TAGMANIFEST)):
-        raise Refused("without a tag manifest it is no package", where=str(folder), next="Remove it by hand.")
+        raise Refused("it has no tag manifest, so it is not a package", where=str(folder), next="Remove it by hand.")
     _drop_hints(store, folder, path)
     with translated(str(folder), "the package may still be there"):
         _take_away(store, folder)

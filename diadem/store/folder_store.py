@@ -78,7 +78,9 @@ class FolderStore:
         except NotADirectoryError as error:
             raise StoreError("the store is not a folder", where=self.url, next="Name a folder.") from error
         except PermissionError as error:
-            raise Refused("the store may not be read", where=self.url, next="Check the permissions.") from error
+            raise Refused(
+                "you have no permission to read the store", where=self.url, next="Check the permissions."
+            ) from error
         except OSError as error:
             if error.errno in _GONE:
                 advice = "Check the disk or the network."

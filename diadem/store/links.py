@@ -36,7 +36,7 @@ def refuse_links(root: Path, path: Path) -> Path:
     """
     if (link := through_link(root, path)) is not None:
         raise StoreError(
-            "a link stands where the store keeps something of its own; it is not followed",
+            "there is a link where the store keeps a file or folder of its own; it is not followed",
             where=str(link),
             next="Find out who put it there. Remove the link, or move what it points to into its place.",
         )
@@ -50,7 +50,7 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
     descriptor = os.open(long_path(path), READ_FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no plain file", os.fspath(path))
+            raise OSError(errno.EINVAL, "is not a plain file", os.fspath(path))
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(limit)
     finally:

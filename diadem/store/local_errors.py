@@ -48,5 +48,5 @@ def or_else(tidy_up: Callable[[], object]) -> Iterator[None]:
         try:
             tidy_up()
         except (OSError, DiademError) as failure:
-            cause.add_note(f"What was begun could not be removed: {failure}")
+            cause.add_note(f"What was written so far could not be removed: {failure}")
         raise

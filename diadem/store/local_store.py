@@ -65,7 +65,7 @@ class LocalStore:
             free = shutil.disk_usage(folder).free
         if needed + RESERVE > free:
             raise StoreError(
-                f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {RESERVE:,}",
+                f"the disk has {free:,} bytes free; the payload needs {needed:,}, the rest up to {RESERVE:,}",
                 where=self.url,
                 next="Free space, or choose another store.",
             )

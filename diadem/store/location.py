@@ -15,7 +15,7 @@ from diadem.model.manifest import FileEntry
 from diadem.store.system import long_path
 
 FORMAT: Final = "diadem-adopted/1"
-_NEXT: Final = "Tell where the folder is: diadem rescan --look-in FOLDER"
+_NEXT: Final = "Say where the folder is: diadem rescan --look-in FOLDER"
 
 
 #: The number of a file on a share that makes numbers up anew each time it is mounted.

@@ -172,7 +172,7 @@ def _write_in_place(desk: Desk, place: Place, intent: Intent, data: bytes) -> No
     try:
         status = os.fstat(descriptor)
         if status.st_size != intent.size or status.st_nlink > 1:
-            raise Refused("the file was exchanged just now", where=intent.file, next="Verify the package again.")
+            raise Refused("the file has just been replaced", where=intent.file, next="Verify the package again.")
         os.lseek(descriptor, offset, os.SEEK_SET)
         write_all(descriptor, memoryview(data))
         os.fsync(descriptor)

@@ -72,7 +72,7 @@ class Place:
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise Refused(
-                    "a link or a file stands where a folder of the package should be",
+                    "there is a link or a file where a folder of the package should be",
                     where=self._file,
                     next="Move it away, then repair again.",
                 ) from error
@@ -137,7 +137,7 @@ class Place:
                 allow(reading, stat.S_IMODE(before.st_mode))
             if not os.path.samestat(before, os.fstat(writing)):
                 os.close(writing)
-                raise OSError(errno.EBUSY, "the file was exchanged while it was opened")
+                raise OSError(errno.EBUSY, "the file was replaced while it was opened")
             return writing
         finally:
             os.close(reading)
@@ -187,7 +187,7 @@ class Place:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            message = "a folder with something in it stands where a file should be"
+            message = "there is a folder that is not empty where a file should be"
             raise Refused(message, where=self._file, next="Move it away.") from error
 
     def move(self, target: str) -> None:
@@ -294,4 +294,4 @@ def _look_at_folders(root: str, folders: list[str]) -> None:
         path = os.path.join(path, part)
         status = os.lstat(long_path(path))
         if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0:
-            raise OSError(errno.ENOTDIR, "is a link or no folder", path)
+            raise OSError(errno.ENOTDIR, "is a link or not a folder", path)

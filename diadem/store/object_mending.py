@@ -29,7 +29,7 @@ def replace_leaf(client: ObjectClient, path: str, entry: FileEntry, leaf: int, l
         raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
     start = leaf * leaf_size
     if len(data) != min(leaf_size, entry.size - start):
-        raise DigestMismatch("the bytes have not the length of the leaf", where=entry.path, leaf=leaf)
+        raise DigestMismatch("the bytes do not have the length of the leaf", where=entry.path, leaf=leaf)
     key = _key(path, entry.path)
     stat = client.stat(key)
     if stat is None or stat.size != entry.size:
@@ -93,7 +93,7 @@ def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:
             break
         yield block
     if left:
-        message = f"the bytes that were found for the file are not {size}; nothing was changed"
+        message = f"the number of bytes found for the file is not {size}; nothing was changed"
         raise DigestMismatch(message, where=where, next="Look for another copy.")
 
 

@@ -38,7 +38,7 @@ class PartedObject:
         """Send one part, from 1; the thread that sends the last one completes the object."""
         upload = self._upload
         if upload is None:
-            raise RuntimeError(f"the upload of {self.key} was given up")
+            raise RuntimeError(f"the upload of {self.key} was abandoned")
         digest = hashlib.sha256(data).digest()
         mark = self._client.part(self.key, upload, number, data, digest)
         with self._lock:

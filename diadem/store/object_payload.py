@@ -43,7 +43,7 @@ class Sender:
     total : int
         Bytes in all, for the progress.
     advice : str
-        What to do where the source is not what was hashed.
+        What to do where the source is no longer what was hashed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Sender:
         Raises
         ------
         DigestMismatch
-            If the source is not what was hashed; what was sent is no package.
+            If the source is no longer what was hashed; what was sent is no package.
         """
         try:
             with Lanes(threads=THREADS, budget=BUDGET) as lanes:
@@ -114,7 +114,7 @@ class Sender:
 
     def _compare(self, entry: FileEntry, offset: int, block: bytes) -> None:
         if (leaf := self._leaves.wrong(entry, offset, memoryview(block))) is not None:
-            raise self._changed(entry, f"leaf {leaf} has other bytes", leaf, self._leaves.span(entry, leaf))
+            raise self._changed(entry, f"leaf {leaf} has different bytes", leaf, self._leaves.span(entry, leaf))
 
     def _put(self, path: str, data: bytes, sha256: bytes) -> None:
         self._client.put(f"{self._root}/{path}", data, sha256=sha256)
@@ -139,7 +139,7 @@ class Sender:
         self, entry: FileEntry, what: str, leaf: int | None = None, span: tuple[int, int] | None = None
     ) -> DigestMismatch:
         return DigestMismatch(
-            f"the source is not what was hashed: {what}; nothing was published",
+            f"the source is no longer what was hashed: {what}; nothing was published",
             where=entry.path,
             leaf=leaf,
             range=span,

@@ -65,7 +65,7 @@ class Prover:
 
 def _bent(path: str, place: str = "") -> StoreError:
     return StoreError(
-        f"{place}the store gives back other bytes than were sent; nothing was published",
+        f"{place}the store returns different bytes than were sent; nothing was published",
         where=path,
         next="Run the same command again; if it happens twice, do not trust this store.",
     )

@@ -26,7 +26,7 @@ def remove(store: ObjectStore, path: str) -> None:
         if next(iter(client.list(path)), None) is None:
             raise NotFound("there is no package", where=f"{store.url}/{path}", next="Nothing to do.")
         advice = "Remove it by hand, or sweep."
-        raise Refused("without a tag manifest it is no package", where=f"{store.url}/{path}", next=advice)
+        raise Refused("it has no tag manifest, so it is not a package", where=f"{store.url}/{path}", next=advice)
     _drop_hints(client, _opened(store, path), path)
     client.delete(f"{path}/{TAGMANIFEST}")
     clear(client, path)

@@ -252,7 +252,7 @@ def _send(file: Any, data: bytes) -> None:
 
 def _check_size(ftp: Any, draft: str, size: int, where: str) -> None:
     if ftp.stat(draft).st_size != size:
-        raise StoreError("the server kept other bytes than were sent", where=where)
+        raise StoreError("the server stored different bytes than were sent", where=where)
 
 
 def _remove_folder(folder: str, ftp: Any) -> None:

@@ -22,7 +22,7 @@ def refuse_size(size: int, where: str) -> None:
         raise StoreError(
             f"it has more than {LARGEST >> 20} MiB, which no file of its kind has",
             where=where,
-            next="Look who put it there, and move it away.",
+            next="Find out who put it there, and move it away.",
         )
 
 
@@ -39,7 +39,7 @@ def refuse_key(key: str) -> None:
     if reason is None and any(part.startswith(".") for part in key.split("/")):
         reason = "a name begins with a dot"
     if reason is None and key.split("/", 1)[0] in RESERVED | {"publish.lock"}:
-        reason = "the store keeps its own notes there"
+        reason = "the store keeps its own files there"
     if reason:
         raise UsageError(f"the key is refused: {reason}", where=key, next="Choose another key.")
 

@@ -51,7 +51,7 @@ def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:
         raise Refused(f"is not touched: {reason}", where=file, next="Move it away by hand.")
     with translated(str(root), "it stays where it is"), Place(root / path, file) as place:
         if place.status() is None:
-            raise Refused("is not there any more", where=file, next="Verify the package again.")
+            raise Refused("is no longer there", where=file, next="Verify the package again.")
         package_folder(root, path)
         refuse_links(root, root / ".diadem" / "quarantine" / package.hex)
         target = _free(root / ".diadem" / "quarantine" / package.hex / file)

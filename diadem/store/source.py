@@ -148,7 +148,7 @@ def _below(base: Path, roots: Sequence[Path], shallow: Collection[str]) -> Sourc
     tree = SourceTree(title=base.name or "archive")
     for root in roots:
         if not root.is_relative_to(base):
-            raise UsageError("this does not lie in the folder of the session", where=str(root), next=f"Use {base}.")
+            raise UsageError("this is not in the folder of the session", where=str(root), next=f"Use {base}.")
         name = b"/".join(map(os.fsencode, root.relative_to(base).parts))
         if str(root) in shallow:
             walk(tree, str(root), name and name + b"/", deep=False)
@@ -164,7 +164,7 @@ def _nothing(tree: SourceTree) -> str:
     if not tree.omissions:
         return "there is no file to archive"
     kinds = sorted({omission.kind for omission in tree.omissions})
-    return f"there is no file to archive, only {len(tree.omissions)} things that cannot be: {', '.join(kinds)}"
+    return f"there is no file to archive, only {len(tree.omissions)} items that cannot be archived: {', '.join(kinds)}"
 
 
 def _add(tree: SourceTree, path: str, name: bytes) -> None:

@@ -30,7 +30,7 @@ def read_staged(stage: Stage, package: PackageId, url: str) -> OpenedPackage:
         return read_manifest(LocalBundle(stage.bag), expected_id=package)
     except (IntegrityError, PackageError) as error:
         raise StoreError(
-            f"the store gives back other bytes than were written: {error.message}; nothing was archived",
+            f"the store returns different bytes than were written: {error.message}; nothing was archived",
             where=f"{url}: {error.where}",
             next="Check the disk; choose another store.",
         ) from error

@@ -250,7 +250,7 @@ class FileLock:
         holders = _holders(long_path(self._path))
         who = "process " + " and ".join(map(str, holders)) if holders else "another program"
         return Unreachable(
-            f"{who} has kept a lock for more than {seconds:.0f} seconds",
+            f"{who} has held a lock for more than {seconds:.0f} seconds",
             where=str(self._path),
             next=f"Wait until {who} has ended, or end it; then run the same command again.",
         )

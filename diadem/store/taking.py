@@ -113,7 +113,7 @@ def _files(opened: OpenedPackage) -> Iterator[Item]:
 def _tag_item(source: Bundle, path: str, digest: str) -> Item:
     reason = unsafe(path)
     if reason is None and (path.startswith("data/") or path in DERIVED_PATHS or path == TAGMANIFEST):
-        reason = "it is no tag file"
+        reason = "it is not a tag file"
     if reason:
         raise PackageError(f"the tag manifest lists a refused path: {reason}", where=path, next="Do not trust it.")
     with source_errors(path), source.open(path) as reader:
@@ -133,9 +133,9 @@ def compare(item: Item, size: int, sha256: str, leaves: Leaves | None = None) ->
     if item.leaves is not None and leaves is not None and leaves != item.leaves:
         leaf = next(number for number in range(len(leaves)) if leaves[number] != item.leaves[number])
         span = (leaf * leaves.size, min((leaf + 1) * leaves.size, size))
-        raise damaged(item.path, f"leaf {leaf} has other bytes", leaf, span)
+        raise damaged(item.path, f"leaf {leaf} has different bytes", leaf, span)
     if sha256 != item.sha256:
-        raise damaged(item.path, "its SHA-256 is another")
+        raise damaged(item.path, "its SHA-256 is different")
 
 
 def damaged(path: str, what: str, leaf: int | None = None, span: tuple[int, int] | None = None) -> DigestMismatch:
@@ -170,4 +170,4 @@ def refuse_path(path: str) -> None:
     if reason is None and path.split("/", 1)[0] in {".diadem", "incoming"}:
         reason = "that folder is not for packages"
     if reason:
-        raise UsageError(f"a package cannot lie here: {reason}", where=path, next="Name it <year>/<name>.")
+        raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")

@@ -14,7 +14,7 @@ _ADDRESS = "Check the network and the address (AWS_ENDPOINT_URL), then run the s
 _AGAIN = "Run the same command again."
 _SSH = "paramiko.ssh_exception"
 _SSH_CREDENTIALS = "Check the user name and the key: does `ssh` to this server work without a password?"
-_OTHER_KEY = "Ask its administrator before you go on: this may be another machine."
+_OTHER_KEY = "Ask its administrator before you continue: this may be another machine."
 
 #: The wire changed the bytes: worth another try.
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody"}
@@ -92,7 +92,7 @@ def _answered(code: str, status: int, error: BaseException, where: str) -> Diade
     if code in _FULL:
         return StoreError(f"the store is full ({code})", where=where, next="Free space, or choose another store.")
     if code in _DAMAGED:
-        return StoreError(f"the store received other bytes than were sent ({code})", where=where, next=_AGAIN)
+        return StoreError(f"the store received different bytes than were sent ({code})", where=where, next=_AGAIN)
     if code == "InvalidBucketName":
         return UsageError("the store does not accept this bucket name", where=where, next="Correct the name.")
     if code in _BUSY or status >= 500:
@@ -121,7 +121,7 @@ def _no_answer(error: BaseException) -> bool:
 def _ssh(error: BaseException, where: str) -> DiademError | None:
     """What an SSH server's refusal to let us in means; None for anything else."""
     if _is(error, _SSH, "BadHostKeyException"):
-        return Refused("the server has another key than the one that is known", where=where, next=_OTHER_KEY)
+        return Refused("the server's key is not the one that is known", where=where, next=_OTHER_KEY)
     without = _is(error, _SSH, "SSHException") and "authentication" in str(error).lower()
     if without or _is(error, _SSH, "AuthenticationException"):
         return Refused("the server does not let this user in", where=where, next=_SSH_CREDENTIALS)
@@ -147,7 +147,7 @@ def _system(error: OSError, where: str) -> DiademError:
     if error.errno in _FULL_NUMBERS:
         return StoreError("the store is full", where=where, next="Free space, or choose another store.")
     if error.errno in _READ_ONLY_NUMBERS:
-        return StoreError("the store may not be written", where=where, next="Choose a store that can be written.")
+        return StoreError("the store is read-only", where=where, next="Choose a store that can be written.")
     if error.errno is None and _is_answer_of_sftp(error):
         return StoreError(f"the server refused the request: {_reason(error)}", where=where)
     if isinstance(error, PermissionError):

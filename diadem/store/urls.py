@@ -110,7 +110,7 @@ def refuse_copy_address(address: str) -> None:
     known = host.lower() in {"s3", "s3a", "sftp", "ssh", "file", "memory"}
     meant = f"{host.lower() if known else f'sftp://{host}'}{':/' if known else ''}/{path.lstrip('/')}"
     raise UsageError(
-        "this is no address of a store",
+        "this is not the address of a store",
         where=address,
         next=f"Write {meant}   (a folder whose name has a colon: ./{address})",
     )
@@ -135,7 +135,7 @@ def _object_path(address: str, path: str, scheme: str) -> str:
     user, at, _ = path.split("/", 1)[0].rpartition("@")
     if at and (scheme == "s3" or ":" in user):
         raise UsageError(
-            "an address must not carry a password: it would stand in logs and pages",
+            "an address must not carry a password: it would appear in logs and pages",
             next=_SECRETS.get(scheme, "Give it as a storage option."),
         )
     if "::" in path:

@@ -105,13 +105,13 @@ class _Directory:
         except UNREADABLE as error:
             raise _broken(path, str(error)) from error
         if len(infos) > _MOST:
-            raise _broken(path, f"it names {len(infos):,} files, and {_MOST:,} are read")
+            raise _broken(path, f"it names {len(infos):,} files; at most {_MOST:,} are read")
         self.roots = sorted({info.filename[: -len(BAGIT)] for info in infos if _is_root(info.filename)})
         self.infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos if self.roots else ():
             name = info.filename
             if name in self.infos:
-                raise _hostile(path, name, "it stands twice in the ZIP, and programs would read different ones")
+                raise _hostile(path, name, "it occurs twice in the ZIP, and programs would read different ones")
             if (reason := unsafe(name.rstrip("/"))) is not None:
                 raise _hostile(path, name, f"{reason}: the ZIP is made to write elsewhere")
             if not info.is_dir():
@@ -138,7 +138,7 @@ class _Directory:
         with ZipMember(self.path, info.header_offset, _LOCAL.size) as file:
             head = file.read_at(0, _LOCAL.size)
         if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
-            raise _broken(self.path, f"there is no '{info.filename[:200]}' where it says")
+            raise _broken(self.path, f"there is no '{info.filename[:200]}' where its list says")
         _, name, extra = _LOCAL.unpack(head)
         return info.header_offset + _LOCAL.size + int(name) + int(extra)
 
@@ -167,7 +167,7 @@ class _Directory:
             except zlib.error as error:
                 raise _broken(self.path, f"'{name}' cannot be unpacked: {error}") from error
             if out.tell() != claimed:
-                raise _broken(self.path, f"'{name}' has not the bytes that it claims")
+                raise _broken(self.path, f"'{name}' does not have the bytes that it claims")
         draft.replace(target)
 
 
@@ -177,7 +177,7 @@ def _is_root(name: str) -> bool:
 
 
 def _broken(path: Path, why: str) -> BrokenZip:
-    return BrokenZip(f"this is no whole ZIP: {why}", where=str(path), next="Copy it again, or ask for it again.")
+    return BrokenZip(f"this ZIP is not complete: {why}", where=str(path), next="Copy it again, or ask for it again.")
 
 
 def _hostile(path: Path, name: str, why: str) -> PackageError:

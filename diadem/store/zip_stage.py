@@ -158,7 +158,7 @@ class ZipStage:
 def refuse_existing(target: Path) -> None:
     """Raise `Refused` where there is something of this name."""
     if os.path.lexists(long_path(target)):
-        raise Refused("there is such a file already", where=str(target), next="Name another file.")
+        raise Refused("this file exists already", where=str(target), next="Name another file.")
 
 
 def zip_info(name: str, mtime_ns: int) -> zipfile.ZipInfo:

@@ -75,7 +75,7 @@ def _row(field: Field) -> str:
     said = f"**{field.label}.** {field.meaning}"
     said += f" *Beware:* {field.beware}" if field.beware else ""
     bounds = [bounds.why for bounds in (field.plausible, field.plausible_tem) if bounds]
-    said += f" *Doubted* outside: {'; '.join(bounds)}." if bounds else ""
+    said += f" *Implausible* outside: {'; '.join(bounds)}." if bounds else ""
     holds = "a text" if field.type == "text" else field.rule.removeprefix("It is ").removesuffix(".") or field.type
     short = f"; short: {', '.join(f'`{alias}`' for alias in field.aliases)}" if field.aliases else ""
     return f"| `{field.key}` | {said} | {holds}{short} |"

@@ -28,7 +28,7 @@ def check_gives_back(connect: Connect, relay: str) -> None:
     for name, data in objects.items():
         connect().put(relay, name, bytearray(data))
     for name, data in objects.items():
-        need(connect().get(relay, name) == data, f"the object '{name}' comes back otherwise")
+        need(connect().get(relay, name) == data, f"the object '{name}' comes back changed")
     listed = {one.name: one.size for one in connect().ls(relay)}
     need(listed == {name: len(data) for name, data in objects.items()}, f"it lists {listed}")
 
@@ -37,7 +37,7 @@ def check_largest(connect: Connect, relay: str) -> None:
     """An object of `MAX_OBJECT` bytes comes back whole."""
     data = secrets.token_bytes(1 << 20) * (MAX_OBJECT >> 20)
     connect().put(relay, "2-0-1", data)
-    need(connect().get(relay, "2-0-1") == data, "it comes back otherwise")
+    need(connect().get(relay, "2-0-1") == data, "it comes back changed")
 
 
 def check_keeps_no_memory(connect: Connect, relay: str) -> None:
@@ -45,20 +45,20 @@ def check_keeps_no_memory(connect: Connect, relay: str) -> None:
     carrier, data = connect(), bytearray(b"first")
     carrier.put(relay, "2-0-1", data)
     data[:] = b"other"
-    need(carrier.get(relay, "2-0-1") == b"first", "the object changed with the memory that it came from")
+    need(carrier.get(relay, "2-0-1") == b"first", "the object changes with the memory from which it was put")
 
 
 def check_creates_only(connect: Connect, relay: str) -> None:
     """The same bytes again change nothing; other bytes under the same name are refused, and the first stay."""
     connect().put(relay, "2-0-1", b"first")
     connect().put(relay, "2-0-1", b"first")
-    refuses(Refused, lambda: connect().put(relay, "2-0-1", b"other"), "other bytes under a name that is taken")
-    need(connect().get(relay, "2-0-1") == b"first", "the first bytes did not stay")
+    refuses(Refused, lambda: connect().put(relay, "2-0-1", b"other"), "different bytes under a name that is taken")
+    need(connect().get(relay, "2-0-1") == b"first", "the first bytes were replaced")
 
 
 def check_what_is_not_there(connect: Connect, relay: str) -> None:
     """Of a relay that nobody used it lists nothing, gets raise `NotFound`, and removing is no failure."""
-    need(not list(connect().ls(relay)), "it lists something")
+    need(not list(connect().ls(relay)), "it lists objects where there are none")
     refuses(NotFound, lambda: connect().get(relay, "2-0-1"), "an object that is not there")
     connect().remove(relay, ["2-0-1"])
     connect().end(relay)
@@ -69,7 +69,7 @@ def check_removes(connect: Connect, relay: str) -> None:
     for name in ("2-0-1", "2-1-1"):
         connect().put(relay, name, b"data")
     connect().remove(relay, ["2-0-1", "2-7-1"])
-    need([one.name for one in connect().ls(relay)] == ["2-1-1"], "another object was removed, or that one was not")
+    need([one.name for one in connect().ls(relay)] == ["2-1-1"], "the wrong object was removed, or none")
     refuses(NotFound, lambda: connect().get(relay, "2-0-1"), "an object that was removed")
     connect().put(relay, "2-0-1", b"anew")
 
@@ -79,7 +79,7 @@ def check_keeps_relays_apart(connect: Connect, relay: str) -> None:
     other = f"{int(relay, 16) ^ 1:032x}"
     connect().put(relay, "2-0-1", b"one")
     connect().put(other, "2-0-1", b"other")
-    need(connect().get(relay, "2-0-1") == b"one", "the other relay's object is given")
+    need(connect().get(relay, "2-0-1") == b"one", "the object of another relay is returned")
     connect().end(other)
     need([one.name for one in connect().ls(relay)] == ["2-0-1"], "the end of one relay removed an object of another")
 
@@ -99,7 +99,7 @@ def check_works_in_threads(connect: Connect, relay: str) -> None:
     carrier = connect()
     together([partial(carrier.put, relay, f"2-{number}-1", bytes([number])) for number in range(8)])
     got = together([partial(carrier.get, relay, f"2-{number}-1") for number in range(8)])
-    need(got == [bytes([number]) for number in range(8)], "an object came back otherwise")
+    need(got == [bytes([number]) for number in range(8)], "an object came back changed")
 
 
 def check_waits_no_longer(connect: Connect, relay: str) -> None:
@@ -121,12 +121,12 @@ def check_carrier(connect: Connect) -> StoreReport:
     Parameters
     ----------
     connect : callable
-        Connects to the same, empty place, each time with an object of its own. About 40 MB are written, and removed.
+        Connects to the same empty place, with a new object each time. About 40 MB are written and removed.
 
     Returns
     -------
     StoreReport
-        What was kept and what not; ``raise_for_findings()`` raises. Nothing is raised but an interruption.
+        Which promises were kept; call ``raise_for_findings()`` to raise. Only an interruption is raised here.
     """
     kept, findings = {}, []
     for name, check in CHECKS.items():

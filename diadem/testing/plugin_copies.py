@@ -206,7 +206,7 @@ def spoiled(data: bytes, seed: int = 0) -> Iterator[Spoiled]:
     yield Spoiled("written twice over", data + data)
     yield from _numbers(data)
     for number in range(_BY_CHANCE):
-        yield Spoiled(f"bytes of the head changed by chance ({number + 1})", _changed(data, random_))
+        yield Spoiled(f"random bytes of the head changed ({number + 1})", _changed(data, random_))
 
 
 def _numbers(data: bytes) -> Iterator[Spoiled]:

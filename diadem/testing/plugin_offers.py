@@ -52,7 +52,7 @@ def examine_offers(mine: Offers, offers: Offers, schemas: ExtensionSchemas, note
     for schema in mine.of(SchemaOffer):
         for version, document in schema.versions.items():
             if "$id" not in document:
-                advice = "Give it an address of yours; nothing needs to be there."
+                advice = "Give it an address of your own; nothing needs to be there."
                 notes.hint("schema-unnamed", f"schema {schema.namespace} {version}", "it has no $id", advice)
     _examine_suffixes(mine, offers, notes)
 
@@ -87,14 +87,14 @@ def _examine_target(where: str, dotted: str, arguments: tuple[tuple[Any, ...], d
         notes.error("target-unusable", where, f"'{dotted}' cannot be imported: {type(error).__name__}: {error}")
         return
     if not callable(function):
-        notes.error("target-unusable", where, f"'{dotted}' is no function but {type(function).__name__}")
+        notes.error("target-unusable", where, f"'{dotted}' is not a function but {type(function).__name__}")
         return
     with contextlib.suppress(TypeError, ValueError):  # compiled code may have no signature
         signature = inspect.signature(function)
         try:
             signature.bind(*arguments[0], **arguments[1])
         except TypeError as error:
-            told = f"'{dotted}' cannot be called as it will be: {error}; its parameters are {signature}"
+            told = f"'{dotted}' cannot be called the way DIADEM calls it: {error}; its parameters are {signature}"
             notes.error("target-unusable", where, told)
 
 
@@ -106,7 +106,7 @@ def _examine_table(where: str, dotted: str, notes: Notes) -> None:
         notes.error("target-unusable", where, f"'{dotted}' cannot be used: {message}")
         return
     if not isinstance(found, Sequence) or isinstance(found, str):
-        notes.error("table-rule", where, f"'{dotted}' is no sequence of Rule and Derived but {type(found).__name__}")
+        notes.error("table-rule", where, f"'{dotted}' is not a sequence of Rule and Derived but {type(found).__name__}")
         return
     notes.checked["rules"] += len(found)
     for place, rule in enumerate(found) if "/" not in dotted else ():  # one in a `formats.toml` is judged by `lies`

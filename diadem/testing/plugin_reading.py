@@ -64,7 +64,7 @@ def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Note
     try:
         require_admissible(dataset_of(example.plan, found))
     except DiademError as error:
-        notes.error("record", example.name, f"the record would not admit it: {error.line}")
+        notes.error("record", example.name, f"the record would refuse it: {error.line}")
     return found
 
 
@@ -95,7 +95,7 @@ def _promised(example: Example, found: Extraction, mine: Offers, notes: Notes) -
         notes.checked["extensions"] += 1
         if not extension["validated"]:
             note = notes.error if namespace in known else notes.hint
-            message = f"nobody offers a schema for version {extension['version']} of '{namespace}'"
+            message = f"no plugin offers a schema for version {extension['version']} of '{namespace}'"
             note("extension-unjudged", example.name, message)
     previews = [offer.name for offer in mine.of(PreviewOffer) if asked & set(offer.formats)]
     drawn = str(found.extraction.get("preview", ""))
@@ -120,7 +120,7 @@ def read_elsewhere(
     other = renamed(example, root, readers)
     if other is None:
         advice = "Write the patterns of groups with {stem}."
-        notes.hint("names-fixed", example.name, "a renamed copy is no whole dataset any more", advice)
+        notes.hint("names-fixed", example.name, "a renamed copy is no longer a complete dataset", advice)
         return
     notes.checked["renamed copies"] += 1
     if changed := difference(stated_by(found), stated_by(extractor.extract(other.plan, other.root))):
@@ -155,7 +155,7 @@ def read_spoiled(
         ):
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
-            note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")
+            note("incomplete-unseen", where, "it is read without complaint, as if it were complete", "Raise an error.")
 
 
 def _death(issue: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ class PluginFinding(Display):
     Attributes
     ----------
     severity : {"error", "hint"}
-        Whether a promise is broken, or something is worth a thought.
+        Whether a promise is broken, or something could be better.
     code : str
         Short and stable: ``table-field``, ``crash`` …
     where : str
@@ -92,7 +92,7 @@ def _counted(count: int, name: str) -> str:
 
 
 class PluginFault(AssertionError):
-    """A plugin breaks a promise; `report` has all findings.
+    """A plugin that breaks a promise; `report` has all findings.
 
     Parameters
     ----------

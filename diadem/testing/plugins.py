@@ -32,14 +32,14 @@ def check_plugin(
     seconds: float = 20.0,
     strict: bool = True,
 ) -> PluginReport:
-    """Check a plugin, and what it makes of example files.
+    """Check a plugin and how it reads example files.
 
     Without examples: that it loads, that every function that it names can be imported and called, that tables name
     fields that exist, with units that can be converted and with evidence, and that schemas can be used.
 
     With each example: that it is recognised and read without complaint; that what the plugin promises is in the record;
-    that no rule of its tables raises, and which have found nothing in any example, as one with a misspelt key;
-    that a renamed, touched copy says the same; that the reader writes nothing, asks no network, leaves no file open,
+    that no rule of its tables raises, and which rules found nothing in any example (perhaps a misspelt key);
+    that a renamed, touched copy says the same; that the reader writes nothing, uses no network, leaves no file open,
     and says the same in another time zone and locale; that some thirty spoiled copies neither hang nor kill it, and
     that incomplete ones are noticed; and that a package gives back what was read.
 
@@ -48,16 +48,16 @@ def check_plugin(
     plugin : str
         Name of its distribution, of its entry point, or of its module, which need not be installed.
     examples : sequence of path
-        Primary files of small, honest datasets; what belongs to them lies beside them. They are copied, never touched.
+        Primary files of small, real datasets, with their other files beside them. They are copied, never changed.
     seconds : float
-        What reading an example, or a spoiled copy of it, may take before it counts as a hang.
+        Time that reading an example, or a spoiled copy, may take before it counts as a hang.
     strict : bool
         Whether errors are raised.
 
     Returns
     -------
     PluginReport
-        What was found and how much was looked at; ``print(report)`` shows both.
+        What was found, and how much was checked; ``print(report)`` shows both.
 
     Raises
     ------
@@ -139,7 +139,9 @@ def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
     for (name, kind, rule, keys), verdicts in rules.items():
         where, at = f"table '{kind}' of '{name}', {rule}", f" at '{keys}'" if keys else ""
         if "raised" in verdicts:
-            notes.error("rule-raised", where, f"it raises{at}: {verdicts['raised']}", "Return None for what is none.")
+            notes.error(
+                "rule-raised", where, f"it raises{at}: {verdicts['raised']}", "Return None where there is no value."
+            )
         elif "found" not in verdicts:
             why = f"what is there{at} is dropped: {verdicts['dropped']}" if "dropped" in verdicts else f"nothing is{at}"
             advice = "Is the key misspelt? Give an example that has it."
@@ -171,7 +173,7 @@ def _archive(example: Example, found: Extraction, work: Path, offers: Offers, no
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)
     else:
-        notes.hint("not-archived", example.name, "it will be packed and loaded when its errors are mended")
+        notes.hint("not-archived", example.name, "it will be packed and loaded once its errors are corrected")
 
 
 def _is_foreign(check: str, offers: Offers) -> bool:

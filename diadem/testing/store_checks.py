@@ -76,12 +76,12 @@ def check_identity(make: MakeStore, name: str) -> None:
     store.put_readme("Packages.\n")
     store.check()
     need(list(store.packages()) == [], "an empty store has packages")
-    need(store.url == make(name).url, "the address is another each time")
-    need(store.place() == make(name).place(), "the place is another each time")
-    need(store.capabilities() == make(name).capabilities(), "what it can do is another each time")
+    need(store.url == make(name).url, "the address differs each time")
+    need(store.place() == make(name).place(), "the place differs each time")
+    need(store.capabilities() == make(name).capabilities(), "what it can do differs each time")
     need(store.capabilities().writes, "it says that it cannot be written, after it was")
     for number in (store.free(), store.total()):
-        need(number is None or number > 0, f"{number} bytes are no size of a store")
+        need(number is None or number > 0, f"{number} bytes cannot be the size of a store")
 
 
 # -- own files ---------------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def check_identity(make: MakeStore, name: str) -> None:
 def check_own_files(make: MakeStore, name: str) -> None:
     """Own files come back as they were written, are replaced whole, and are gone when deleted."""
     store = make(name)
-    need(store.get("log/0001/a.jsonl") is None, "what was never written is there")
+    need(store.get("log/0001/a.jsonl") is None, "there is a file that was never written")
     for data in (b"first", b"", bytes(range(256)) * 5000, b"last"):
         need(store.put("log/0001/a.jsonl", data), "putting a file without conditions must be True")
         need(make(name).get("log/0001/a.jsonl") == data, f"{len(data)} bytes did not come back as they were written")
@@ -108,10 +108,10 @@ def check_large_own_files(make: MakeStore, name: str) -> None:
         for size in ((16 << 20) + 7, 0, 1000):
             source.write_bytes(random.Random(size).randbytes(size))  # noqa: S311  bytes of samples are no secret
             store.put_file("snapshot.sqlite", source)
-            need(make(name).get_file("snapshot.sqlite", target), "what was written is not there")
+            need(make(name).get_file("snapshot.sqlite", target), "a file that was written is not there")
             need(target.read_bytes() == source.read_bytes(), f"{size} bytes did not come back as they were written")
-        need(not store.get_file("nothing", target), "what was never written is there")
-        need(target.read_bytes() == source.read_bytes(), "the target was changed by what is not there")
+        need(not store.get_file("nothing", target), "there is a file that was never written")
+        need(target.read_bytes() == source.read_bytes(), "the target was changed although there is no such file")
         need(sorted(os.listdir(scratch)) == ["source", "target"], "something was left beside the target")
     need(list(store.keys("")) == ["snapshot.sqlite"], f"keys are {list(store.keys(''))}")
 
@@ -151,8 +151,8 @@ def check_keys(make: MakeStore, name: str) -> None:
         store.put(key, key.encode())
     need(list(store.keys("")) == sorted(names), f"all keys are {list(store.keys(''))}")
     need(list(store.keys("log")) == names[:3], f"keys below 'log' are {list(store.keys('log'))}")
-    need(list(store.keys("log/0001")) == names[:2], "keys below 'log/0001' are others")
-    need(list(store.keys("nothing")) == [], "keys below what is not there")
+    need(list(store.keys("log/0001")) == names[:2], "keys below 'log/0001' are wrong")
+    need(list(store.keys("nothing")) == [], "there are keys below what does not exist")
     need(list(store.packages()) == [], "own files are taken for packages")
 
 

@@ -40,13 +40,13 @@ def check_add(make: MakeStore, name: str) -> None:
     need((added.path, added.created, added.damaged) == (package.path, True, ()), f"it was added as {added}")
     need(added.proof in _PROOFS, f"'{added.proof}' proves nothing")
     bundle = make(name).bundle(added.path)
-    need(set(bundle.listing().files) == set(package.files), "other files are listed than were added")
+    need(set(bundle.listing().files) == set(package.files), "the files listed are not those that were added")
     need(_is_sound(store, package, added.path), "it is not sound after it was added")
     for path, data in package.files.items():
         if len(data) < 1 << 20:
             need(bundle.read(path, len(data)) == data, f"{path} does not come back as it was")
     need([(item.id, item.path) for item in store.packages()] == [(package.opened.id, added.path)], "it is not listed")
-    need(seen and all(item.done <= item.total for item in seen), "progress went beyond its total, or was not told")
+    need(seen and all(item.done <= item.total for item in seen), "progress went beyond its total, or was not reported")
 
 
 def check_add_again(make: MakeStore, name: str) -> None:
@@ -55,7 +55,7 @@ def check_add_again(make: MakeStore, name: str) -> None:
     _add(store, package)
     again = _add(make(name), package)
     need((again.path, again.created) == (package.path, False), f"the second time it was {again}")
-    need(again.proof in {"read-back", "earlier"}, f"'{again.proof}' is no proof of what was there")
+    need(again.proof in {"read-back", "earlier"}, f"'{again.proof}' does not prove what was there")
     need(_paths(store) == [package.path], "there are two packages")
     store.write_hints(package.opened, package.path)
     need(not _add(store, package).created, "it was written again after its hints were")
@@ -72,7 +72,7 @@ def check_names(make: MakeStore, name: str) -> None:
     third = store.add(later.bundle, later.opened, package.path)
     paths = [first.path, second.path, third.path]
     need(first.created and second.created and third.created, "one of three packages was taken for another")
-    need(paths == [package.path, f"{package.path}-2", f"{package.path}-3"], f"they lie at {paths}")
+    need(paths == [package.path, f"{package.path}-2", f"{package.path}-3"], f"they are at {paths}")
     for each, path in ((other, paths[0]), (package, paths[1]), (later, paths[2])):
         need(_is_sound(store, each, path), f"the package at {path} is not what was added there")
 
@@ -85,7 +85,7 @@ def check_damaged_copy(make: MakeStore, name: str) -> None:
     store.replace_file(package.path, "data/b.txt", [data[:-1]], len(data) - 1, None)
     added = _add(make(name), package)
     need((added.path, added.created) == (f"{package.path}-2", True), f"beside a damaged copy it was {added}")
-    need(added.damaged == (package.path,), f"damaged copies are told as {added.damaged}")
+    need(added.damaged == (package.path,), f"damaged copies are reported as {added.damaged}")
     need(store.bundle(package.path).read("data/b.txt", 100) == data[:-1], "the damaged copy was changed")
     need(_is_sound(store, package, added.path), "the copy beside it is not sound")
     need(not _add(store, package).created, "the sound copy beside the damaged one is not found")
@@ -151,7 +151,7 @@ def check_mending(make: MakeStore, name: str) -> None:
         data = package.files[file]
         store.replace_file(path, file, [b"wrong"], 5, None)
         store.replace_file(path, file, [data[:7], data[7:]], len(data), time_of_file)
-    need(_is_sound(store, package, path), "files that were exchanged are not what they were")
+    need(_is_sound(store, package, path), "files that were replaced are not what they were")
     need(set(bundle.listing().files) == set(package.files), "something is there that does not belong to the package")
 
 

@@ -122,15 +122,15 @@ def check_store(make_store: MakeStore, *, only: Iterable[str] | None = None) -> 
     Parameters
     ----------
     make_store : callable
-        Opens the store of a name: the same name leads to the same place, by an object of its own; a new name leads to
-        an empty place. About 60 MB are written and removed; what the checks leave lies under the names they chose.
+        Opens the store of a name: the same name leads to the same place with a new object, a new name to an empty
+        place. About 60 MB are written and removed; anything the checks leave is under the names they chose.
     only : iterable of str, optional
         Names of `CHECKS`; all by default.
 
     Returns
     -------
     StoreReport
-        What was kept and what not; nothing is raised but an interruption.
+        Which promises were kept; only an interruption is raised.
     """
     kept, findings, url = {}, [], ""
     for name in CHECKS if only is None else only:

@@ -42,7 +42,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
     if transfer.state in MOVING:
         return transfer
     if transfer.state is not State.OFFERED:
-        raise Refused(f"the offer is {transfer.state}", next="Ask the sender to offer the package anew.")
+        raise Refused(f"the offer is {transfer.state}", next="Ask the sender to offer the package again.")
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
@@ -88,10 +88,12 @@ def require_allowed(rules: Incoming, size: int, waiting: int) -> None:
     """Raise `Refused` where the policy takes no package of this size, or no more of them now."""
     advice = "See [incoming] in policy.toml."
     if size > rules.max_size:
-        raise Refused(f"{size_text(size)} are more than the {size_text(rules.max_size)} of one package", next=advice)
+        raise Refused(
+            f"{size_text(size)} is more than the {size_text(rules.max_size)} allowed for a package", next=advice
+        )
     if waiting + size > rules.max_waiting:
         raise Refused(
-            f"with {size_text(waiting)} on their way, {size_text(size)} more are above {size_text(rules.max_waiting)}",
+            f"with {size_text(waiting)} on the way, {size_text(size)} more would exceed {size_text(rules.max_waiting)}",
             next=advice,
         )
 
@@ -113,12 +115,12 @@ def store_for(desk: Desk, transfer: Transfer, wished: str | None) -> str:
             continue
         store = context.stores.open(name)
         if not store.capabilities().writes:
-            reasons.append(f"{name} takes nothing new")
+            reasons.append(f"{name} is read-only")
             continue
         free = store.free()
         if free is None or free - desk.book.reserved(name, besides=transfer.id) >= transfer.bytes + RESERVE:
             return name
-        reasons.append(f"{name} has {size_text(free)} free, part of it promised to what comes")
+        reasons.append(f"{name} has {size_text(free)} free, part of it reserved for other transfers")
     raise StoreError(
         f"no store has room for {size_text(transfer.bytes)}: {'; '.join(reasons) or 'the node has none'}",
         next="Free space, or add a store: diadem store add PLACE",
@@ -187,7 +189,9 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
         if desk.context.address not in (transfer.sender, transfer.recipient):
             raise Refused("this transfer is neither from you nor for you", next="Work as its user: --user")
         if transfer.state in (State.RECEIVED, State.CLOSED) or desk.said(transfer.id, "receipt"):
-            raise Refused("it is received: what was delivered stays delivered", next="Ask the other side to delete it.")
+            raise Refused(
+                "it was received, and what was delivered cannot be taken back", next="Ask the other side to delete it."
+            )
         if transfer.direction == IN or (transfer.direction == LOCAL and desk.context.address == transfer.recipient):
             to = State.DECLINED if transfer.state is State.OFFERED else State.CANCELLED
             return _take_back(desk, transfer, to, reason)

@@ -89,7 +89,7 @@ class Stream:
             It is more than `most` bytes, or the connection broke before the end.
         """
         if self._left > most:
-            message = f"the answer has {self._left:,} bytes, and {most:,} are read"
+            message = f"the answer has {self._left:,} bytes; at most {most:,} are read"
             raise Unreachable(message, where=self._url, next="Do not trust it; tell its operator.")
         data, at = bytearray(self._left), 0
         with memoryview(data) as view:
@@ -142,7 +142,7 @@ def json_of(response: http.client.HTTPResponse, url: str) -> dict[str, Any]:
     except DocumentError as error:
         raise Unreachable(f"the answer is not JSON as DIADEM writes it: {error.message}", where=url) from None
     if not isinstance(found, dict):
-        raise Unreachable("the answer is no JSON object", where=url)
+        raise Unreachable("the answer is not a JSON object", where=url)
     return found
 
 

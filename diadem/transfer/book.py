@@ -82,9 +82,7 @@ class TransferBook(Outbox):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = (
-            "What was agreed stands in the log; to go on with a new book, in which what is under way is offered anew: "
-        )
+        aside = "What was agreed is in the log. To continue with a new book, with open transfers offered again: "
         advice = aside + aside_command(folder / FILE)
         self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
@@ -133,7 +131,7 @@ class TransferBook(Outbox):
     def get(self, transfer: str) -> Transfer:
         """A transfer by its id or the beginning of it. Raises `NotFound`, or `UsageError` where several begin so."""
         if not transfer or not set(transfer) <= set("0123456789abcdef"):
-            raise UsageError(f"'{transfer}' is no transfer's id", next="See: diadem transfers ls")
+            raise UsageError(f"'{transfer}' is not the id of a transfer", next="See: diadem transfers ls")
         with self._file.reading() as connection:
             rows = _rows(connection, "WHERE id >= ? AND id < ? LIMIT 2", transfer, transfer + "g")
         if not rows:
@@ -259,7 +257,7 @@ class TransferBook(Outbox):
             )
             if not done.rowcount:
                 raise Refused(
-                    "more bytes would move than were accepted", next="Cancel the transfer, and send the package anew."
+                    "more bytes would move than were accepted", next="Cancel the transfer, and send the package again."
                 )
 
     def reserved(self, store: str, *, besides: str = "") -> int:

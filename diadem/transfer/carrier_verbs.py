@@ -18,7 +18,7 @@ from diadem.transfer.relay.carriers import connected
 
 @dataclass(frozen=True, slots=True)
 class CarrierVerbs(DisplayRows):
-    """What takes sealed packages to peers and from them: `node.peers.carriers`.
+    """Carriers that take sealed packages to and from peers: `node.peers.carriers`.
 
     Parameters
     ----------
@@ -31,30 +31,30 @@ class CarrierVerbs(DisplayRows):
     context: Context
 
     def __iter__(self) -> Iterator[CarrierSettings]:
-        """Each carrier, in the order in which they were added."""
+        """List the carriers, in the order in which they were added."""
         return iter(self.ls())
 
     def ls(self) -> Sequence[CarrierSettings]:
-        """Each carrier, in the order in which they were added."""
+        """List the carriers, in the order in which they were added."""
         self.context.reread_settings()
         return FixedRows(self.context.settings.carriers)
 
     def add(self, name: str, url: str, *, peers: Sequence[str] = ()) -> CarrierSettings:
-        """Add a carrier, or change one of this name. The other node has to add it under the same name.
+        """Add a carrier, or change the one of this name. The other node must add it under the same name.
 
         Parameters
         ----------
         name : str
-            What both nodes call it: lower case letters, digits and hyphens.
+            Its name at both nodes: lower case letters, digits and hyphens.
         url : str
-            Where it is: ``drop:///mnt/group``, or as another plugin understands.
+            Where it is: ``drop:///mnt/group``, or an address that another plugin understands.
         peers : sequence of str
-            Names of the nodes with which it is shared; default all.
+            Names of the nodes that share it; default all.
 
         Raises
         ------
         UsageError
-            The name cannot be, no plugin knows such addresses, or the address is wrong.
+            The name is not valid, no plugin knows such addresses, or the address is wrong.
         NotFound
             There is no such peer.
         Unreachable
@@ -73,21 +73,21 @@ class CarrierVerbs(DisplayRows):
         return made
 
     def rm(self, name: str) -> CarrierSettings:
-        """Remove a carrier from the settings; what lies there stays there.
+        """Remove a carrier from the settings; what is stored there stays.
 
         Raises
         ------
         NotFound
             There is none of this name.
         Refused
-            A transfer goes by it.
+            A transfer uses it.
         """
         found = next((one for one in self.ls() if one.name == name), None)
         if found is None:
             raise NotFound(f"there is no carrier '{name}'", next="See: diadem peer carrier ls")
         route = f"{VIA}{name}"
         if any(transfer.route == route for transfer in desk_of(self.context).book.all(states=MOVING)):
-            raise Refused(f"a transfer goes by '{name}'", next="Let it end, or cancel it: diadem transfers ls")
+            raise Refused(f"a transfer uses '{name}'", next="Wait until it ends, or cancel it: diadem transfers ls")
         self.context.change_settings(lambda settings: _without(settings, name))
         return found
 

@@ -176,7 +176,9 @@ class PeerClient:
         found = Stream(response, connection, done)
         if range is not None and not is_range(response, range):
             done(False)
-            raise Unreachable("other bytes came than were asked for", where=connection.url, next="Tell its operator.")
+            raise Unreachable(
+                "the answer has different bytes than were asked for", where=connection.url, next="Tell its operator."
+            )
         return found
 
     def close(self) -> None:

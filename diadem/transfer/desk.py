@@ -179,7 +179,7 @@ class Desk:
         self.book.refuse(peer, transfer, reason, self.now, contradicted=True)
         known = self.book.find(transfer)
         if known is not None and known.peer == peer:
-            advice = "Ask the other side, by a way that you trust, what happened to its log."
+            advice = "Ask the other side, by a channel that you trust, what happened to its log."
             if State.FAILED in NEXT[known.state]:
                 self.book.step(transfer, State.FAILED, self.now, words=reason, error=reason, next=advice)
             else:

@@ -180,7 +180,7 @@ def _require_sound(report: CustodyReport, seen: str) -> None:
         step = wrong[0]
         raise Contradicted(
             f"{step.sentence} {step.reason or ''}".rstrip(),
-            next="Do not go on; ask the other side, by a way that you trust, what happened to its log.",
+            next="Do not continue; ask the other side, by a channel that you trust, what happened to its log.",
         )
     if seen and any(step.kind is None and step.verdict is not Verdict.PROVED for step in report.steps if not step.file):
         raise Unproven("the chain does not show that the other node's log still begins as it did", seen)

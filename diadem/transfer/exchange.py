@@ -101,7 +101,7 @@ class Request:
         """
         found = canonical.decode(self.body, where="request body", limit=len(self.body))
         if not isinstance(found, dict):
-            raise UsageError("the body is no JSON object", where="request body")
+            raise UsageError("the body is not a JSON object", where="request body")
         return found
 
     def range(self, size: int) -> tuple[int, int]:
@@ -337,9 +337,12 @@ def problem(status: int, code: str, message: str, *, next: str | None = None, **
     )
 
 
+_ASK: Final = "This is a DIADEM node: ask its people for a ticket, or for access."
+
+
 def nothing_here() -> Response:
     """The one answer to what is unknown, forbidden, revoked or not for this asker: nobody can tell which."""
-    return problem(404, NotFound.code, "there is nothing here for you", next="Ask the node that sent you here.")
+    return problem(404, NotFound.code, "there is nothing here that you may see", next=_ASK)
 
 
 #: The most special first.

@@ -147,7 +147,7 @@ class Fetch:
                 while thread.is_alive() and self._fault is None:
                     thread.join(0.2)
                     if self._wish.stop():
-                        self._fail(Interrupted("the transfer was stopped; what is here stays here"))
+                        self._fail(Interrupted("the transfer was stopped; what has arrived is kept"))
         except BaseException as error:  # a person pressed Ctrl-C
             self._fail(error)
         self._end(threads)
@@ -279,7 +279,7 @@ class Fetch:
             if beyond:
                 raise Refused(
                     f"{self._peer} sent more bytes than were accepted",
-                    next="Cancel the transfer; ask the sender to repair the package and to offer it anew.",
+                    next="Cancel the transfer; ask the sender to repair the package and to offer it again.",
                 )
             buffer = buffer[count:]
 
@@ -316,7 +316,7 @@ class Fetch:
             )
 
 
-_MEND: Final = "Ask the sender to look (diadem scrub) and to mend (diadem repair); then: diadem transfers resume"
+_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfers resume"
 
 
 def missing_bytes(arrival: Arrival) -> int:

@@ -211,11 +211,11 @@ def _accepted_by_rule(desk: Desk, transfer: Transfer, record: Mapping[str, Any])
 
 def _revoked(desk: Desk, peer: Peer, message: Message) -> Answer:
     transfer = desk.from_peer(message.transfer, peer.id)
-    _require(transfer.direction == IN, "only the sender takes an offer back")
+    _require(transfer.direction == IN, "only the sender can withdraw an offer")
     evidence = _weighed(desk, peer, message)
     revocation, offer = _one(evidence, message, "revocation"), _one(evidence, message, "offer")
     _require(revocation.said["revokes"] == transfer.offer == offer.id, "another statement is revoked")
-    _require(_by_user(revocation) == offer.said["by"], "only the sender takes an offer back")
+    _require(_by_user(revocation) == offer.said["by"], "only the sender can withdraw an offer")
     if State.REVOKED in NEXT[transfer.state] and not desk.said(transfer.id, "receipt"):  # what landed stays
         words = str(revocation.said.get("reason", ""))
         transfer = desk.book.step(transfer.id, State.REVOKED, desk.now, statement=revocation.id, words=words)
@@ -224,7 +224,7 @@ def _revoked(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
     transfer = desk.from_peer(message.transfer, peer.id)
-    _require(transfer.direction == IN, "only the sender closes a transfer")
+    _require(transfer.direction == IN, "only the sender can close a transfer")
     closure = _one(_weighed(desk, peer, message), message, "closure")
     _require(closure.said["receipt"] == transfer.receipt, "the closure is for another receipt")
     _require(closure.said["recipient"] == desk.node, "the closure is for another node")
@@ -243,7 +243,7 @@ def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _sent(desk: Desk, peer: Peer, message: Message) -> Transfer:
     transfer = desk.refreshed(desk.from_peer(message.transfer, peer.id))
-    _require(transfer.direction == OUT, f"only the receiver says a {message.kind}")
+    _require(transfer.direction == OUT, f"only the receiver can send a {message.kind}")
     return transfer
 
 
@@ -272,7 +272,7 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said.get("sender", desk.node) == desk.node, "the acceptance is for another node")
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
-    _require(int(said["ceiling"]) < _COUNTABLE, "no ceiling is so high")
+    _require(int(said["ceiling"]) < _COUNTABLE, "no limit can be so high")
     if "relay" in said:
         know_relay(desk, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
     return desk.book.step(
@@ -340,7 +340,7 @@ def _refused_there(desk: Desk, transfer: Transfer, error: Refused) -> Answer:
 
 def never_proven() -> Refused:
     """Why the other side takes nothing: it has seen another log than this one."""
-    return Refused("the other side holds a checkpoint that this log does not go on from")
+    return Refused("the other side holds a checkpoint that this log does not continue")
 
 
 def note_refusal(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
@@ -358,10 +358,10 @@ def note_refusal(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
 def _given_up(desk: Desk, peer: Peer, message: Message) -> Answer:
     """The sender puts down no more: it alone knows how much was lost at a carrier. A person has it offered anew."""
     transfer, about = desk.from_peer(message.transfer, peer.id), message.about
-    _require(about.get("state") == "failed", "a sender says of its progress only that it has failed")
+    _require(about.get("state") == "failed", "a sender reports no progress but a failure")
     if transfer.route != DIRECT and transfer.state in (State.ACCEPTED, State.TRANSFERRING):  # else it is all here
-        words = f"{peer.name} gives no more: {quoted(str(about.get('error', '')))}"
-        advice = "Cancel it, and have the package offered anew, by another way if there is one."
+        words = f"{peer.name} sends no more: {quoted(str(about.get('error', '')))}"
+        advice = "Cancel it, and ask for a new offer, by another route if there is one."
         transfer = desk.book.step(transfer.id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
     return _state(transfer)
 

@@ -92,10 +92,10 @@ class Introduction:
         found, envelope = _opened(data, names, _INTRODUCTION)
         joins = "commitment" in found
         fits = matches(TOKEN, found["token"]) or (not joins and found["token"] == "")
-        require(fits, "introduction", "its token is none")
+        require(fits, "introduction", "its token is malformed")
         if joins:
-            require(matches(HEX, found["commitment"]), "introduction", "its commitment is none")
-            require(found["number"] == "" or matches(TOKEN, found["number"]), "introduction", "its number is none")
+            require(matches(HEX, found["commitment"]), "introduction", "its commitment is malformed")
+            require(found["number"] == "" or matches(TOKEN, found["number"]), "introduction", "its number is malformed")
         return cls(**found), envelope
 
 
@@ -137,8 +137,8 @@ class Welcome:
         """
         found, envelope = _opened(data, ("to nonce state chain note", "number"), _WELCOME)
         states = ("pending", "confirmed", *((BEGUN,) if "number" in found else ()))
-        require(found["state"] in states, "introduction", "its state is none")
-        require("number" not in found or matches(TOKEN, found["number"]), "introduction", "its number is none")
+        require(found["state"] in states, "introduction", "its state is unknown")
+        require("number" not in found or matches(TOKEN, found["number"]), "introduction", "its number is malformed")
         return cls(**found), envelope
 
 
@@ -164,7 +164,7 @@ def _signed(message: Any, texts: tuple[str, ...], kind: tuple[str, str], key: Pr
 def _opened(data: bytes, names: tuple[str, str], kind: tuple[str, str]) -> tuple[dict[str, Any], Envelope]:
     """The members of an introduction or a welcome: those of its first form, or of the second, which has more."""
     if len(data) > MAX_INTRODUCTION:
-        raise _fault(f"it has {len(data):,} bytes; {MAX_INTRODUCTION:,} are read")
+        raise _fault(f"it has {len(data):,} bytes; at most {MAX_INTRODUCTION:,} are read")
     envelope = Envelope.from_line(data)
     require(envelope.payload_type == kind[1], "introduction", "it is something else")
     document = decode(envelope.payload, where="introduction", limit=MAX_INTRODUCTION)
@@ -172,7 +172,7 @@ def _opened(data: bytes, names: tuple[str, str], kind: tuple[str, str]) -> tuple
     found = members_of(document, "introduction", f"format {' '.join(names) if second else names[0]}")
     form = f"{kind[0]}/{2 if second else 1}"
     require(found.pop("format") == form, "introduction", f"its format is not {form}")
-    require(all(isinstance(value, str) for value in found.values()), "introduction", "its members are texts")
+    require(all(isinstance(value, str) for value in found.values()), "introduction", "its members must be texts")
     require(matches(HEX, found["to"]) and matches(TOKEN, found["nonce"]), "introduction", "it is for no node")
     found |= {name: found[name].encode("utf-8", "surrogatepass") for name in ("chain", "note")}
     return found, envelope

@@ -40,7 +40,7 @@ _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 def go_on(transfer_id: str) -> str:
     """What to type to go on with a transfer."""
-    return f"Go on with what is missing: diadem transfers resume {transfer_id[:8]}"
+    return f"Fetch what is missing: diadem transfers resume {transfer_id[:8]}"
 
 
 def place_of(desk: Desk, transfer: Transfer) -> Path:

@@ -74,13 +74,13 @@ def answer_login(context: Context, body: bytes, signer: str = "") -> bytes:
     """
     found, key = _opened(context, body)
     if signer and signer != key.key_id:
-        raise DocumentError("another key signed the request than logs in", where="login")
+        raise DocumentError("the request is not signed by the key that logs in", where="login")
     with context.locked("users"):
         context.reread_settings()
         name, guest = _used(context, found["token"], key)
         known = next((user for user in context.settings.users if user.name == name), None)
         if known is not None and known.key != key.to_text():
-            raise Refused(f"somebody else is called '{name}' by now", next="Ask for a ticket with another name.")
+            raise Refused(f"somebody else has the name '{name}' now", next="Ask for a ticket with another name.")
         if known is None:
             user = UserSettings(name, found["full_name"], key.to_text(), "user-held", "none", guest=guest)
             context.say([user_card(name=f"{name}@{context.settings.name}", key=key, custody="user-held")])
@@ -100,10 +100,10 @@ def _opened(context: Context, body: bytes) -> tuple[Mapping[str, str], PublicKey
         decode(envelope.payload, where="login", limit=MAX_LOGIN), "login", "format to token full_name public"
     )
     require(found["format"] == FORMAT, "login", f"its format is not {FORMAT}")
-    require(all(isinstance(value, str) for value in found.values()), "login", "its members are texts")
-    require(matches(HEX, found["to"]) and matches(TOKEN, found["token"]), "login", "it is for no node")
+    require(all(isinstance(value, str) for value in found.values()), "login", "its members must be texts")
+    require(matches(HEX, found["to"]) and matches(TOKEN, found["token"]), "login", "it names no node")
     named = len(found["full_name"]) <= _LONGEST_NAME and found["full_name"].isprintable()
-    require(named, "login", "the name is no name of a person")
+    require(named, "login", "the name is not the name of a person")
     key = PublicKey.from_text(found["public"])
     require(bool(envelope.signers([key])), "login", "it is not signed by the key that it names")
     if found["to"] != context.settings.id:
@@ -118,7 +118,7 @@ def _used(context: Context, token: str, key: PublicKey) -> tuple[str, bool]:
         ticket = use_ticket(peer_book(context), hash_token(token), FOR_USER, bearer, context.clock())
     except TicketRefused as error:
         if error.ticket is not None and not error.ticket.refused_by:
-            action = "came with a ticket that does not hold for it"
+            action = "came with a ticket that is not valid for it"
             say_refused(context, key.key_id, action, actor=key.key_id, reason=error.message)
         raise
     return ticket.name, ticket.guest

@@ -54,7 +54,7 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NODE: Final = re.compile(r"[0-9a-f]{64}")
 _ROUTE: Final = re.compile(r"direct|hub|via:[a-z0-9-]{1,40}")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_NEXT: Final = "Its sender has to send it again; both sides should run the same version of DIADEM."
+_NEXT: Final = "Its sender must send it again; both sides should run the same version of DIADEM."
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Message:
             _refuse(f"an object with {', '.join(sorted(_MEMBERS))} is expected, of the form {FORMAT}", "message")
         kind = document["kind"]
         if kind not in KINDS:
-            _refuse(f"'{str(kind)[:40]}' is no kind of message", "message.kind")
+            _refuse(f"'{str(kind)[:40]}' is not a kind of message", "message.kind")
         if document["from"] == document["to"]:
             _refuse("it is from the node that it is for", "message.to")
         chain = document["chain"]
@@ -169,7 +169,7 @@ def _check_about(kind: str, about: Any) -> None:
     checks = {"seen": _check_seen, **_ABOUT.get(kind, {})}
     for name, value in about.items():
         if name not in checks:
-            _refuse(f"'{name[:40]}' is nothing that a message says", "message.about")
+            _refuse(f"'{name[:40]}' is not a member of a message", "message.about")
         checks[name](value)
     if kind == WANTED and not about.keys() >= _WISH:
         _refuse("what is wanted says route, generation, parts and windows", "message.about")
@@ -230,7 +230,7 @@ def _check_state(value: Any) -> None:
 
 def _check_error(value: Any) -> None:
     if not isinstance(value, str) or len(value) > MAX_ERROR:
-        _refuse("a fault is told in a short text", "message.about.error")
+        _refuse("a fault is a short text", "message.about.error")
 
 
 def _check_route(value: Any) -> None:

@@ -47,13 +47,13 @@ class NetworkVerbs:
 
     @property
     def rules(self) -> RuleVerbs:
-        """What users accept without being asked: iterate over them, `add`, `ls`, `rm`."""
+        """Rules for offers that users accept automatically: iterate over them, `add`, `ls`, `rm`."""
         from diadem.transfer.rules import RuleVerbs
 
         return RuleVerbs(self.context)
 
     def hub(self) -> HubSeen | None:
-        """What waits here for others while this node is a hub; None where it is none and never was."""
+        """What waits here for others if this node is a hub; None if it is not and never was."""
         from diadem.transfer.hub.hub import has_hub, hub_of
         from diadem.transfer.hub.seen import look
 
@@ -73,11 +73,11 @@ class NetworkVerbs:
         Parameters
         ----------
         package : str
-            Its id or the beginning of it.
+            Its id, or the beginning of it.
         to : str
-            ``marie@nmi``, by the name that this node gives to the other; or a user of this node.
+            ``marie@nmi``, with this node's name for the other; or a user of this node.
         expires : timedelta
-            How long it can be accepted.
+            How long the offer can be accepted.
         comment : str
             A line for the recipient.
         route : str
@@ -86,7 +86,7 @@ class NetworkVerbs:
         Returns
         -------
         Transfer
-            Offered; the offer is delivered as soon as the other node answers. The same offer is not made twice.
+            The offered transfer; the offer is delivered as soon as the other node answers. An offer is not made twice.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class NetworkVerbs:
         return told(desk, send(desk, package, to, expires=expires, comment=comment, route=route))
 
     def inbox(self) -> list[Offer]:
-        """Offers to the user at work that wait for an answer, the newest first.
+        """List the offers to the current user that wait for an answer, newest first.
 
         Peers that can be called are asked first what waits there for this node; who does not answer within five
         seconds is heard the next time.
@@ -123,17 +123,17 @@ class NetworkVerbs:
         max_rate: float | None = None,
         listener: Listener = progress_bar,
     ) -> Transfer:
-        """Accept an offer, and fetch the package: every byte is proven before it lands in a store.
+        """Accept an offer and fetch the package; every byte is proven before it is stored.
 
         Parameters
         ----------
         offer : str
             The transfer's id, or the beginning of it.
         store : str, optional
-            Where it lands. Default: the first store with room for it.
+            Where to store it. Default: the first store with room for it.
         wait : bool
-            Until it is here: fetch it, or wait for the service of the node where that is at it. Else
-            `transfers.resume`, or the service, fetches it.
+            Wait until the package is here, whether this call or the node's service fetches it. Otherwise
+            `transfers.resume` or the service fetches it.
         max_rate : float, optional
             Bytes a second at most.
         listener : Listener
@@ -142,13 +142,14 @@ class NetworkVerbs:
         Raises
         ------
         NotFound, Refused
-            There is no such offer; it is for somebody else; it has expired or was taken back.
+            There is no such offer, it is for somebody else, it has expired or was withdrawn.
         StoreError
             No store has room for it.
         Unreachable, Interrupted
-            The other side stopped answering, or a person stopped it: what is here stays, `transfers.resume` goes on.
+            The other side stopped answering, or a person stopped it. What has arrived is kept; `transfers.resume`
+            continues.
         IntegrityError
-            What came is not what was offered. Nothing landed.
+            What arrived is not what was offered. Nothing was stored.
         """
         from diadem.transfer.accepting import accept
         from diadem.transfer.desks import desk_of
@@ -169,18 +170,18 @@ class NetworkVerbs:
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Exported:
-        """Put a package on a disk for a person at another node: offered as by `send`, sealed for their node alone.
+        """Write a package to a disk for a person at another node: offered as by `send`, sealed for their node alone.
 
         Parameters
         ----------
         package : str
-            Its id or the beginning of it.
+            Its id, or the beginning of it.
         to : str
-            ``marie@nmi``, by the name that this node gives to the other.
+            ``marie@nmi``, with this node's name for the other.
         folder : path
-            On the disk: new or empty; or written for the same transfer before, then it goes on.
+            A folder on the disk: new, empty, or begun for the same transfer, which is then continued.
         expires : timedelta
-            How long it can be accepted.
+            How long the offer can be accepted.
         comment : str
             A line for the recipient.
         dry_run : bool
@@ -196,11 +197,11 @@ class NetworkVerbs:
         Raises
         ------
         NotFound, UsageError
-            There is no such package, node or user; or the node has not told what it is to be sealed to.
+            There is no such package, node or user; or the node has not sent the key to seal for.
         Refused
-            The policy forbids it, the package is another user's, or something else lies in the folder.
+            The policy forbids it, the package is another user's, or the folder holds something else.
         Unreachable
-            The disk is full or fails. What is there stays, the same call goes on.
+            The disk is full or fails. What was written is kept; the same call continues.
         """
         from diadem.transfer.desks import desk_of
         from diadem.transfer.disk.exporting import export_disk
@@ -222,35 +223,35 @@ class NetworkVerbs:
     def import_(
         self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = progress_bar
     ) -> Imported:
-        """Accept what lies on a disk, as `accept` does, and land it; or take in packages as they are: all is proven.
+        """Accept a package from a disk, as `accept` does, or take in packages as they are; every byte is proven.
 
         Parameters
         ----------
         folder : path
             Where `export_disk` wrote it; or the folder of a package, or a ZIP of `export`.
         store : str, optional
-            Where it lands. Default: the first store with room for it.
+            Where to store it. Default: the first store with room for it.
         dry_run : bool
-            Only weigh the offer: it waits in the inbox.
+            Only check the offer, and leave it in the inbox.
         listener : Listener
             Told of progress.
 
         Returns
         -------
         Imported
-            The transfer: received, or as far as the disk goes; another disk of it goes on. The receipt reaches the
-            sender by any way. Or the packages that were taken in.
+            The transfer: received, or as far as the disk goes (another disk continues it). The receipt reaches the
+            sender by any route. Or the packages that were taken in.
 
         Raises
         ------
         NotFound, DocumentError
-            This is no such folder; or it is from no confirmed peer.
+            The folder is not a disk or package, or is not from a confirmed peer.
         Refused
-            It is for another node or another person, has expired or was taken back.
+            It is for another node or another person, has expired or was withdrawn.
         StoreError
             No store has room for it.
         IntegrityError
-            The disk is damaged or was altered. What is sound is kept, nothing landed.
+            The disk is damaged or was altered. What is sound is kept; nothing was stored.
         """
         from diadem.store.zip_bundle import packages_in
         from diadem.transfer.desks import desk_of
@@ -262,7 +263,7 @@ class NetworkVerbs:
         packages = [] if (path / HEADER).exists() else packages_in(path)
         if path.is_file() and not packages:
             raise NotFound(
-                "there is no whole package in this file", where=str(path), next=f"See: diadem verify {quoted(path)}"
+                "there is no complete package in this file", where=str(path), next=f"See: diadem verify {quoted(path)}"
             )
         if packages:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
@@ -271,12 +272,12 @@ class NetworkVerbs:
         return replace(done, offered=told(desk, done.transfer))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
-        """Decline an offer; the sender is told, with the reason.
+        """Decline an offer; the sender sees the reason.
 
         Raises
         ------
         NotFound, Refused
-            There is no such offer; it is for somebody else; it was answered.
+            There is no such offer, it is for somebody else, or it was answered already.
         """
         from diadem.transfer.accepting import decline
         from diadem.transfer.desks import desk_of

@@ -68,7 +68,7 @@ def wanted_offer(
         The policy forbids it.
     """
     if not timedelta(0) < expires <= _LONGEST:
-        raise UsageError("an offer ends within a year", next="Say for example: --expires 14days")
+        raise UsageError("an offer lasts a year at most", next="Example: --expires 14days")
     context = desk.context
     row = context.catalogue.get(package)
     address, peer = _recipient(desk, to)
@@ -129,8 +129,8 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
     if DIRECT not in transfer.routes:
         routes = " or ".join(transfer.routes)
         raise Refused(
-            f"the grant to {transfer.recipient} lets the package go directly only, and the route is {routes}",
-            next="Send it by --route direct, where the policy allows that; or grant it without direct-only.",
+            f"the grant to {transfer.recipient} allows the direct route only, but the route is {routes}",
+            next="Use --route direct if the policy allows it, or grant it without direct-only.",
         )
     return replace(transfer, routes=(DIRECT,))
 
@@ -245,14 +245,14 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
         None fits, or it does not allow the route.
     """
     if wished not in _ROUTES and not via(wished):
-        raise UsageError(f"'{wished}' is no route", next="Use auto, direct, hub, or via: and a carrier's name.")
+        raise UsageError(f"'{wished}' is not a route", next="Use auto, direct, hub, or via: and a carrier's name.")
     rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
     advice = "See [transfer] and [[transfer.allow]] in policy.toml."
     if rule is None:
         raise Refused(f"the policy does not let {sender} send this package to {to}", next=advice)
     named = policy.transfer.route if rule.route == "auto" else rule.route
     if named not in ("auto", wished) and wished != "auto":
-        raise Refused(f"the policy sends to {to} by the route '{named}' only", next=advice)
+        raise Refused(f"the policy allows only the route '{named}' to {to}", next=advice)
     return named if wished == "auto" else wished
 
 

@@ -49,7 +49,7 @@ class Refreshed(Display):
     peer : Peer
         As it is known now.
     problem : str
-        Why nothing came; "" where something did.
+        Why nothing came; "" if something did.
     """
 
     peer: Peer
@@ -81,15 +81,15 @@ class PeerVerbs(DisplayRows):
     patience: float = 20.0
 
     def __iter__(self) -> Iterator[Peer]:
-        """Each peer, by name."""
+        """List the peers, by name."""
         return iter(self.ls())
 
     def ls(self) -> Sequence[Peer]:
-        """Each peer, by name."""
+        """List the peers, by name."""
         return FixedRows(self._book.ls())
 
     def get(self, name: str) -> Peer:
-        """The peer that this node calls so.
+        """Return the peer of this name.
 
         Raises
         ------
@@ -100,17 +100,17 @@ class PeerVerbs(DisplayRows):
 
     @property
     def carriers(self) -> CarrierVerbs:
-        """What takes sealed packages to peers and from them: iterate over them, `add`, `ls`, `rm`."""
+        """Carriers that take sealed packages to and from peers: iterate over them, `add`, `ls`, `rm`."""
         from diadem.transfer.carrier_verbs import CarrierVerbs
 
         return CarrierVerbs(self.context)
 
     def tickets(self) -> Sequence[GivenTicket]:
-        """Each ticket that was given out, the newest first: who used it, and who came too late."""
+        """List the tickets that were made, newest first, with who used each and who came too late."""
         return tickets(self._book)
 
     def routes(self) -> Sequence[PeerRoutes]:
-        """The ways to each confirmed peer: which are allowed, which were tried, which work, and which is taken."""
+        """List the routes to each confirmed peer: which are allowed, which work, and which is chosen."""
         return all_routes(self.context)
 
     @property
@@ -131,21 +131,21 @@ class PeerVerbs(DisplayRows):
         Parameters
         ----------
         name : str, optional
-            What the other node is to be called here; default what it calls itself.
+            Name for the other node here; default its own.
         for_ : str, optional
-            Id of the one node that may use it: that one is confirmed by it, without words to compare.
+            Id of the only node that may use it, which is then confirmed without comparing words.
         days : float
-            How long it holds.
+            Days for which it is valid.
         url : str, optional
-            An address at which others find this node: ``https://archive.example.org:8642``. It is kept in `node.toml`
-            before those that are there.
+            An address at which others find this node: ``https://archive.example.org:8642``. It is added to
+            `node.toml`, in front of those there.
 
         Raises
         ------
         Refused
-            This node has no address at which others find it, and no hub where it can be met.
+            This node has no address at which others find it, and no hub.
         UsageError
-            The name, the id, the time or the address cannot be.
+            The name, id, time or address is not valid.
         """
         if url:
             add_url(self.context, url)
@@ -155,25 +155,25 @@ class PeerVerbs(DisplayRows):
         return ticket
 
     def join(self, ticket: str, name: str | None = None, *, wait: float | None = None) -> Peer:
-        """Come to know the node that made a ticket; it is confirmed here, and confirms this one by the words.
+        """Join a node with its ticket. It is confirmed here at once; its people confirm this node by the words.
 
         Parameters
         ----------
         ticket : str
             The text that its people gave you.
         name : str, optional
-            What the other node is to be called here; default what it calls itself.
+            Name for the other node here; default its own.
         wait : float, optional
             Seconds for the answer of a node that is reached through a hub; default `patience`.
 
         Raises
         ------
         UsageError
-            The ticket is none, or the other node is called as this one.
+            The ticket is not valid text, or the other node has the same name as this one.
         Refused
-            It does not hold, or was used already: then somebody else had it.
+            It is not valid, or was used already: then somebody else had it.
         Unreachable
-            The node does not answer; over a hub, it has not answered yet: then it goes on by itself.
+            The node does not answer; through a hub, it has not answered yet, and joining continues automatically.
         """
         context, found = self.context, Ticket.from_text(ticket)
         context.require_writable()
@@ -192,7 +192,7 @@ class PeerVerbs(DisplayRows):
         return met
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
-        """Exchange newest keys and addresses with a peer, or with each that can be reached; hubs first.
+        """Exchange the newest keys and addresses with a peer, or with all that can be reached; hubs first.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class PeerVerbs(DisplayRows):
             else:
                 return finish_introduction(self.context, peer, joining, reply)
         if not hubs:
-            advice = "It calls this node; or ask its people for a new ticket."
+            advice = "Wait until it calls this node, or ask its people for a new ticket."
             raise NotFound("it has no address, and there is no common hub", next=advice)
         return through.refresh(self._desk, peer, patience=self.patience)
 
@@ -244,28 +244,28 @@ class PeerVerbs(DisplayRows):
     # -- trusting ----------------------------------------------------------------------------------------------------
 
     def confirm(self, name: str, words: str | None = None) -> Peer:
-        """Say that a peer is who it says: its words were compared with what its people read on their screen.
+        """Confirm a peer's identity, after comparing its words with what its people read on their screen.
 
         Parameters
         ----------
         name : str
-            What it is called here.
+            Its name here.
         words : str, optional
-            What they read out; compared with the words here.
+            The words they read out, to be compared with those here.
 
         Raises
         ------
         NotFound
             There is no such peer.
         Refused
-            The words differ, the peer was dropped, or it has to join anew.
+            The words differ, the peer was dropped, or it must join again.
         """
         with self.context.locked("peers"):
             peer = self.get(name)
             if words is not None and not same_words(words, peer.words):
                 raise Refused(
-                    f"these are not the words of '{peer.name}': somebody may stand between you",
-                    next=f"Compare them once more; else: diadem peer drop {peer.name} --reason 'other words'",
+                    f"these are not the words of '{peer.name}': somebody may be between you",
+                    next=f"Compare again. If they still differ: diadem peer drop {peer.name} --reason 'other words'",
                 )
             if peer.state is PeerState.DROPPED:
                 raise Refused(f"'{peer.name}' was dropped", next="Make a new ticket: diadem peer invite")
@@ -273,35 +273,37 @@ class PeerVerbs(DisplayRows):
                 return peer
             if not peer.reason and not has_joined(self._book, peer.id):
                 raise Refused(
-                    f"'{peer.name}' joined when the words could still be forged, or the list of peers was lost since",
-                    next="Make a new ticket, and let it join by that: diadem peer invite",
+                    f"'{peer.name}' joined when the words could still be forged, or the list of peers was lost later",
+                    next="Make a new ticket, and let it join with that: diadem peer invite",
                 )
             if peer.reason:  # it had contradicted what was known; a person has settled that
                 self._book.forget_checkpoint(peer.id)
             return self._said(replace(peer, state=PeerState.CONFIRMED, reason=""), "confirmed")
 
     def drop(self, name: str, reason: str) -> Peer:
-        """Accept nothing of a peer any more.
+        """Drop a peer: accept nothing more from it.
 
         Raises
         ------
         UsageError
-            There is no reason.
+            No reason is given.
         """
         if not reason.strip():
-            raise UsageError("why?", next="Say it, the log keeps it: --reason 'the project has ended'")
+            raise UsageError(
+                "a reason is needed", next="Give a reason, which the log keeps: --reason 'the project has ended'"
+            )
         with self.context.locked("peers"):
             peer = replace(self.get(name), state=PeerState.DROPPED, reason=reason.strip())
             end_tickets(self._book, peer.id, self.context.clock())
             return self._said(peer, "dropped", reason=peer.reason)
 
     def rename(self, name: str, new: str) -> Peer:
-        """Call a peer otherwise here.
+        """Rename a peer.
 
         Raises
         ------
         UsageError
-            Another peer, or this node, is called so.
+            Another peer, or this node, has this name.
         """
         with self.context.locked("peers"):
             peer, wished = self.get(name), checked_name(new, "peer")
@@ -310,14 +312,14 @@ class PeerVerbs(DisplayRows):
             return self._said(replace(peer, name=wished), "renamed", reason=f"it was called {peer.name} before")
 
     def compromised(self, name: str, since: str, reason: str = "") -> Peer:
-        """Note that the online key of a peer was stolen: it is not believed from then on, until its root names another.
+        """Mark the online key of a peer as stolen: it is not trusted from then on, until its root key names a new one.
 
         Parameters
         ----------
         name : str
-            What it is called here.
+            Its name here.
         since : str
-            ``2026-03-14`` or ``2026-03-14T09:00:00Z``: nothing that it signed later counts.
+            ``2026-03-14`` or ``2026-03-14T09:00:00Z``: nothing that it signed later is trusted.
         reason : str
             What happened.
         """

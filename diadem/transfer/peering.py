@@ -133,15 +133,15 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
         raise Refused("this introduction is for another node", next="Use the address in the ticket.")
     if said.token and not said.commitment:
         raise Refused(
-            "this node joins as DIADEM did at first, when somebody between the two could make the words equal",
+            "this node joins by DIADEM's first method, in which somebody in between could make the words equal",
             where="introduction",
-            next="Update DIADEM there, and join by the same ticket.",
+            next="Update DIADEM there, and join with the same ticket.",
         )
     _require_expected(context, said)
     card = prove_card(said.chain, said.node)
     require_signed(envelope, card.online)
     if signer and signer != card.online.key_id:
-        raise DocumentError("another key signed the request than introduces itself", where="introduction")
+        raise DocumentError("the request is not signed by the key that introduces itself", where="introduction")
     note = open_note(said.note, card.online, card.node)
     number, state = "", BEGUN
     if said.token:
@@ -187,7 +187,7 @@ def _joined(context: Context, said: Introduction, card: NodeCard, note: Endpoint
             return join.inviter_number
         if not join.commits(said.number):
             raise Refused(
-                "this is not the number for the words to which the node had bound itself",
+                "this is not the number for the words to which the node had committed itself",
                 where="introduction",
                 next="Ask for a new ticket, and join with it.",
             )
@@ -216,7 +216,7 @@ def _used(context: Context, book: PeerBook, said: Introduction, card: NodeCard) 
         ticket = use_ticket(book, hash_, FOR_PEER, bearer, context.clock(), join=join)
     except TicketRefused as error:
         if error.ticket is not None and not error.ticket.refused_by:
-            action = "came with a ticket that does not hold for it"
+            action = "came with a ticket that is not valid for it"
             say_refused(context, card.node, action, actor=card.name, reason=error.message)
         raise
     with book.file.reading() as connection:
@@ -274,13 +274,13 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
         welcome, card, note = _welcomed(context, book, joining, reply, before)
         said, _ = Introduction.from_bytes(joining.body)
         if (welcome.state == BEGUN) != (not said.number):
-            raise DocumentError("the answer is to another question", where="introduction", next="Try again.")
+            raise DocumentError("the answer belongs to another question", where="introduction", next="Try again.")
         join = answer_kept(book, ticket.token_hash, card.online.to_text(), welcome.number)
         if join is None or not welcome.number or welcome.number != join.inviter_number:
             raise Refused(
-                f"the node '{card.name}' has said another number for the words before: somebody may stand between you",
+                f"the node '{card.name}' sent a different number for the words before: somebody may be between you",
                 where="introduction",
-                next="Ask its people on the telephone for a new ticket.",
+                next="Ask its people by telephone for a new ticket.",
             )
         if not said.number:
             return _introduction(context, ticket.node, ticket.token, join)
@@ -332,7 +332,7 @@ def _welcomed(
         card = prove_card(welcome.chain, joining.to)
     require_signed(envelope, card.online)
     if (welcome.to, welcome.nonce) != (context.settings.id, joining.nonce):
-        raise DocumentError("the answer is to another question", where="introduction", next="Try again.")
+        raise DocumentError("the answer belongs to another question", where="introduction", next="Try again.")
     note = open_note(welcome.note, card.online, card.node)
     require_in_force(context, card, note)
     return welcome, card, (welcome.note, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -14,6 +15,12 @@ T = TypeVar("T")
 
 #: Seconds after which a connection that was not used is not trusted to be open; the listener waits for 20.
 _IDLE: Final = 15.0
+_SAID: Final = re.compile(r"[^:]* does not answer(?: at any of its addresses)?: ")
+
+
+def no_answer(name: str, reason: str) -> str:
+    """Say that a node does not answer, and why; a reason that says so itself is not repeated."""
+    return f"{name} does not answer: {_SAID.sub('', reason, count=1)}"
 
 
 class Pool:
@@ -33,7 +40,7 @@ class Pool:
 
     def __init__(self, urls: Sequence[str], pins: Collection[str], *, name: str, most: int) -> None:
         if not urls:
-            raise Unreachable(f"{name} has told no address", next="It must ask this node, or go through a hub.")
+            raise Unreachable(f"{name} has given no address", next="It must ask this node, or go through a hub.")
         self._urls, self._pins, self._name, self._most = list(urls), frozenset(pins), name, most
         self._idle: list[tuple[Connection, float]] = []
         self._lock = threading.Lock()
@@ -87,7 +94,8 @@ class Pool:
     def _nowhere(self, failures: Sequence[Unreachable]) -> Unreachable:
         worst = next((one for one in failures if isinstance(one, WrongKey)), failures[0])
         if len(failures) == 1 or isinstance(worst, WrongKey):
-            return type(worst)(f"{self._name} does not answer: {worst.message}", where=worst.where, next=worst.next)
+            message = no_answer(self._name, worst.message)
+            return type(worst)(message, where=worst.where, next=worst.next)
         each = "; ".join(f"{one.where}: {one.message}" for one in failures)
         return Unreachable(f"{self._name} does not answer at any of its addresses: {each}", next=failures[0].next)
 

@@ -21,6 +21,7 @@ from diadem.transfer.incoming import never_proven, note_refusal, receive
 from diadem.transfer.messages import CLOSURE, MAX_BYTES, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.transfer.network import Link
 from diadem.transfer.outbox import Outgoing
+from diadem.transfer.pool import no_answer
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import AUTO, no_way, ways
 from diadem.transfer.sealed_messages import Answer
@@ -111,13 +112,13 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
 def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
     """Put one message into the box of its recipient, unless it has lain there for a short while only."""
     routes = route_book(desk.context)
-    words = f"it lies at the hub '{hub.name}' and is not answered yet"
+    words = f"it waits at the hub '{hub.name}', not answered yet"
     try:
         if routes.is_due(outgoing.id, desk.now):
             before = routes.puts(outgoing.id)
             put_message(desk, outgoing, peer, hub, before[-1].seen if before else "")
     except Unreachable as error:
-        desk.book.not_posted(outgoing, f"the hub '{hub.name}' does not answer: {error.message}", desk.now)
+        desk.book.not_posted(outgoing, no_answer(f"the hub '{hub.name}'", error.message), desk.now)
         return False
     except DiademError as error:
         desk.book.not_posted(outgoing, f"it cannot go to the hub '{hub.name}': {error.message}", desk.now)
@@ -181,7 +182,7 @@ def _posted(link: Link, message: Message) -> dict[str, Any]:
     found = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=_ANSWER)
     listed = found.get("messages", []) if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(listed, list) or len(listed) > _MESSAGES:
-        raise UsageError("the other side gives an answer that this version does not understand", where="answer")
+        raise UsageError("this version does not understand the answer of the other side", where="answer")
     return found
 
 

@@ -128,7 +128,7 @@ def _require_free(address: str, ticket: Ticket) -> None:
         raise Refused(
             f"there is a profile '{address}' for another node, {known.node[:12]}…",
             where=str(profiles_folder()),
-            next="Move its two files away if you need it no more.",
+            next="Move its two files away if you no longer need it.",
         )
 
 
@@ -168,13 +168,13 @@ def read_profile(address: str) -> Profile:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
         if document.pop("format", "") != FORMAT:
-            raise DocumentError("this is no profile of this version", where=str(path), next="Update DIADEM.")
+            raise DocumentError("this profile is of another version", where=str(path), next="Update DIADEM.")
         return Profile(**document | {name: tuple(document[name]) for name in ("urls", "tls")})
     except FileNotFoundError as error:
         raise NotFound(f"there is no profile '{address}'", next="Make one: diadem login TICKET") from error
     except (ValueError, TypeError, KeyError) as error:
         raise DocumentError(
-            "the profile cannot be read", where=str(path), next="Log in anew: diadem login TICKET"
+            "the profile cannot be read", where=str(path), next="Log in again: diadem login TICKET"
         ) from error
 
 
@@ -205,7 +205,7 @@ def choose_profile(url: str, user: str) -> Profile:
         raise UsageError(f"several profiles fit: {known}", next="Name one: --user NAME@NODE, or user=.")
     asked = url or user or "a node"
     raise Refused(
-        f"this account knows no key of {asked}, so anybody might answer there",
+        f"this account does not know the key of {asked}, so anybody might answer there",
         where=str(profiles_folder()),
         next="Ask the node's people for a ticket (diadem user invite NAME), then: diadem login TICKET",
     )

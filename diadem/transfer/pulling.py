@@ -66,7 +66,7 @@ def receive_package(
     if transfer.state in (State.RECEIVED, State.CLOSED):
         return transfer
     if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: nothing is to be fetched", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to fetch", next="See: diadem transfers ls")
     if transfer.paused or not transfer.acceptance:
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
@@ -76,7 +76,7 @@ def receive_package(
         arrival.close()
         note_fault(desk, transfer.id, error)
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped; what is here stays here", next=go_on(transfer.id)) from None
+            raise Interrupted("stopped; what has arrived is kept", next=go_on(transfer.id)) from None
         raise
     arrival.remove()
     return landed
@@ -140,7 +140,7 @@ class _Pull:
         if wrong and (again := self._fetched(link, first=False)):
             path = landing.arrival.manifest.entries[min(again)].path
             raise IntegrityError(
-                "the disk gives back other bytes than were written", where=path, next="Check the disk."
+                "the disk returns different bytes than were written", where=path, next="Check the disk."
             )
 
     def _fetched(self, link: Link, *, first: bool) -> set[int]:

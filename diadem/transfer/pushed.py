@@ -94,7 +94,7 @@ class Pushed:
         """
         transfer = self._agreed(peer, transfer_id)
         if transfer.paused:
-            raise Refused("the receiver paused the transfer", next="Go on later.")
+            raise Refused("the receiver paused the transfer", next="Continue later.")
         return transfer
 
     def _agreed(self, peer: str, transfer_id: str) -> Transfer:
@@ -175,7 +175,7 @@ class Pushed:
             leaf_size = place.plan.manifest.leaf_size
             spans = cut(place.plan.spans(number), start, start + length, leaf_size)
             if not spans:
-                raise Refused("these bytes are no whole leaves of the window", next="Ask again what is wanted.")
+                raise Refused("these bytes are not whole leaves of the window", next="Ask again what is missing.")
 
         def keep(parts: Sequence[Span], data: memoryview) -> tuple[Span, int] | None:
             return self._keep(peer, transfer_id, number, parts, data)
@@ -283,7 +283,9 @@ class Pushed:
             return self._proven(transfer_id, place)
         except Exception as error:
             told = (
-                error if isinstance(error, DiademError) else Unreachable(f"it could not land: {type(error).__name__}")
+                error
+                if isinstance(error, DiademError)
+                else Unreachable(f"it could not be stored: {type(error).__name__}")
             )
             note_fault(self._desk, transfer_id, told)
             raise
@@ -329,12 +331,12 @@ class _Noting:
 
 def _require_below(transfer: Transfer, count: int) -> None:
     if transfer.counts.received + count > transfer.ceiling:
-        raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package anew.")
+        raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package again.")
 
 
 def _require_open(place: Place) -> None:
     if place.landed is not None or place.lands is not None:
-        raise NotFound("the package has landed")
+        raise NotFound("the package has arrived")
 
 
 def _wanted(place: Place, plan: WindowPlan) -> dict[str, Any]:

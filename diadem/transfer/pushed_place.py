@@ -107,7 +107,7 @@ class Place:
                 found = work()
         except Exception as error:
             if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
-                _LOG.warning("a package that was pushed could not land: %s", type(error).__name__)
+                _LOG.warning("a package that was pushed could not be stored: %s", type(error).__name__)
             with self._count:
                 self.lands, self.used = None, time.monotonic()
                 self._rest = min(_LONGEST, max(self.used - began, 2 * self._rest))

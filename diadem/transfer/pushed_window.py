@@ -11,7 +11,7 @@ from diadem.transfer.windows import Span, chunks
 
 #: Bytes that are proven and written at once, a leaf at least: so much comes again where a connection breaks.
 PORTION: Final = 1 << 20
-_AGAIN: Final = "Send again what is wanted of the window."
+_AGAIN: Final = "Send again what is missing of the window."
 
 #: Proves and keeps whole leaves: the spans and their bytes; the first leaf that is wrong, and the file it is of.
 Keep = Callable[[Sequence[Span], memoryview], tuple[Span, int] | None]

@@ -44,7 +44,7 @@ def push_package(
     """
     transfer = desk.book.get(transfer_id)
     if transfer.direction != OUT or transfer.state not in MOVING:
-        raise Refused(f"the transfer is {transfer.state}: nothing is to be sent", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfers ls")
     link = desk.network.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")
@@ -92,7 +92,7 @@ class _Push:
         except (KeyError, TypeError, ValueError):
             raise DocumentError("the receiver's answer cannot be understood", where="have") from None
         if count > most_windows(self._transfer.bytes, self._transfer.files):
-            raise DocumentError(f"the receiver wants of {count:,} windows: the package has fewer", where="have")
+            raise DocumentError(f"the receiver asks for one of {count:,} windows; the package has fewer", where="have")
         known = {number for number, _, _ in runs}
         windows = (number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
         return parts, sorted([*runs, *((number, 0, None) for number in windows if number not in known)], key=_order)
@@ -107,7 +107,7 @@ class _Push:
                 while thread.is_alive():
                     thread.join(0.2)
                     if self._stop.is_set():
-                        self._fail(Interrupted("stopped; what is there stays there"))
+                        self._fail(Interrupted("stopped; what was sent is kept there"))
         except BaseException as error:
             self._fail(error)
             raise

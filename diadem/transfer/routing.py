@@ -21,6 +21,7 @@ from diadem.node.context import Context
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
+from diadem.transfer.pool import no_answer
 from diadem.transfer.route_book import RouteBook, route_book
 
 #: In which order ways are tried where policy says ``auto``.
@@ -92,10 +93,10 @@ def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
     """
     peer = peer_book(desk.context).known(transfer.peer)
     if peer is not None and route in AUTO and route not in _allowed(desk.context, peer):
-        raise Refused(f"the policy lets nothing go to '{peer.name}' by the route '{route}'", next=_POLICY)
+        raise Refused(f"the policy does not allow the route '{route}' to '{peer.name}'", next=_POLICY)
     access = desk.network.access
     if route != DIRECT and access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
-        raise Refused(f"the grant to {transfer.recipient} lets the package go directly only", next="Send it directly.")
+        raise Refused(f"the grant to {transfer.recipient} allows the direct route only", next="Send it directly.")
 
 
 # -- possible --------------------------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def no_common_hub(context: Context, peer: Peer) -> str:
     if peer.is_hub:
         return f"'{peer.name}' is a hub itself, and is called directly"
     if relays(context):
-        return "this node is a hub itself: nothing goes over two hubs in a row"
+        return "this node is a hub itself: nothing passes through two hubs"
     ids = peer.note.hubs if peer.note is not None else ()
     theirs = [known.name if (known := book.known(hub)) else f"{hub[:12]}…" for hub in ids]
     return two_hubs(peer.name, theirs, [hub.name for hub in own_hubs(context, book)])
@@ -157,7 +158,7 @@ def two_hubs(name: str, theirs: Sequence[str], ours: Sequence[str]) -> str:
     """That two nodes have no hub in common."""
     there = f"'{name}' picks up at {_named(theirs)}" if theirs else f"'{name}' picks up at no hub"
     here = f"this node at {_named(ours)}" if ours else "this node at none"
-    return f"{there}, {here}" + (": nothing goes over two hubs in a row" if theirs and ours else "")
+    return f"{there}, {here}" + (": nothing passes through two hubs" if theirs and ours else "")
 
 
 def _named(hubs: Sequence[str]) -> str:
@@ -219,7 +220,7 @@ def health_of(book: RouteBook, peer: Peer, hub: Peer | None) -> Health:
         return book.health(peer.id, DIRECT)
     away = book.health(hub.id, DIRECT)
     if away.failing:
-        return Health(away.tried, away.worked, away.failing, f"the hub '{hub.name}' does not answer: {away.error}")
+        return Health(away.tried, away.worked, away.failing, no_answer(f"the hub '{hub.name}'", away.error))
     return book.health(peer.id, through(hub))
 
 
@@ -256,7 +257,7 @@ def ways(context: Context, peer: Peer, routes: Sequence[str] = AUTO) -> list[Pee
 
 def no_way(context: Context, peer: Peer) -> str:
     """Why no message goes to a peer."""
-    return f"the policy lets things go to '{peer.name}' over a hub only; {no_common_hub(context, peer)}"
+    return f"the policy sends to '{peer.name}' through a hub only; {no_common_hub(context, peer)}"
 
 
 # -- chosen ----------------------------------------------------------------------------------------------------------
@@ -277,17 +278,17 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
     allowed = [route for route in transfer.routes if route in here or route not in AUTO]
     if not allowed:
         raise Refused(
-            f"'{peer.name}' offers it by the route {' or '.join(transfer.routes)}, and the policy here takes"
+            f"'{peer.name}' offers it by the route {' or '.join(transfer.routes)}, but the policy here allows"
             f" {' or '.join(here)}",
             next=_POLICY,
         )
     views = [view for view in views_of(context, peer) if view.route in allowed and view.possible]
     carried = next((route for route in allowed if route == DISK or _is_shared(context, peer, route)), "")
     if not views and carried:
-        reason = f"for {_impossible(context, peer)}" if set(AUTO) & set(transfer.routes) else "as offered"
-        return Choice(carried, f"{_carrier(carried)}, {reason}")
+        reason = f": {_impossible(context, peer)}" if set(AUTO) & set(transfer.routes) else ", as offered"
+        return Choice(carried, f"{_carrier(carried)}{reason}")
     if not views:
-        return Choice(allowed[0], f"{allowed[0]}, though there is no such way now: {_impossible(context, peer)}")
+        return Choice(allowed[0], f"{allowed[0]}, but there is no such route now: {_impossible(context, peer)}")
     best = min(views, key=lambda view: (view.works is False, views.index(view)))
     return Choice(best.route, _sentence(context, peer, best, allowed))
 
@@ -305,7 +306,7 @@ def way_of(desk: Desk, transfer: Transfer) -> str:
     if not views:
         return _carrier(offered[0])
     if not possible:
-        return f"{offered[0]}, though there is no such way now: {_impossible(desk.context, peer)}"
+        return f"{offered[0]}, but there is no such route now: {_impossible(desk.context, peer)}"
     best = min(possible, key=lambda view: (view.works is False, possible.index(view)))
     return _sentence(desk.context, peer, best, offered)
 
@@ -327,10 +328,10 @@ def _sentence(context: Context, peer: Peer, view: RouteView, allowed: Sequence[s
     if not _directly(context, peer):
         reason = f"neither '{peer.name}' nor this node can call the other"
     elif DIRECT not in allowed:
-        reason = "that is the route on which policy and offer agree"
+        reason = "chosen by the policy"
     else:
-        reason = f"the direct way has failed since {health.failing}: {health.error}"
-    return f"{view.why}, for {reason}"
+        reason = f"the direct route has failed since {health.failing}: {health.error}"
+    return f"{view.why}: {reason}"
 
 
 def _impossible(context: Context, peer: Peer) -> str:
@@ -373,7 +374,7 @@ def peer_routes(context: Context, peer: Peer) -> PeerRoutes:
     views = views_of(context, peer)
     usable = [view for view in views if view.allowed and view.possible]
     if not usable:
-        chosen = f"no way: {_impossible(context, peer)}" if not _directly(context, peer) else no_way(context, peer)
+        chosen = f"no route: {_impossible(context, peer)}" if not _directly(context, peer) else no_way(context, peer)
     else:
         best = min(usable, key=lambda view: (view.works is False, usable.index(view)))
         chosen = _sentence(context, peer, best, [view.route for view in usable])

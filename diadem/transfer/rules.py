@@ -32,22 +32,22 @@ class RuleVerbs(DisplayRows):
     context: Context
 
     def __iter__(self) -> Iterator[Rule]:
-        """Each rule that holds, oldest first."""
+        """List the rules in force, oldest first."""
         return iter(self.ls())
 
     def add(self, sender: str, *, max_bytes: int, project: str = "", expires: datetime | None = None) -> Rule:
-        """Accept what somebody offers to you without being asked, up to a size.
+        """Accept offers from a sender automatically, up to a size.
 
         Parameters
         ----------
         sender : str
-            ``alice@hu-berlin`` by the name that this node gives to the peer, ``*@hu-berlin``, or a node id.
+            ``alice@hu-berlin`` with this node's name for the peer, ``*@hu-berlin``, or a node id.
         max_bytes : int
-            Of one package.
+            Maximum size of one package.
         project : str
-            Only packages that the sender says are of this project.
+            Only packages that the sender assigns to this project.
         expires : datetime, optional
-            When the rule ends; None: when it is removed.
+            When the rule ends; None: not before it is removed.
         """
         context = self.context
         if not sender or max_bytes <= 0:
@@ -66,21 +66,21 @@ class RuleVerbs(DisplayRows):
         return _rule(entry)
 
     def ls(self) -> Sequence[Rule]:
-        """Each rule that holds, oldest first."""
+        """List the rules in force, oldest first."""
         return FixedRows(rules(self.context))
 
     def rm(self, rule: str) -> Rule:
-        """Remove a rule of yours; what was accepted by it stays accepted.
+        """Remove one of your rules; what it accepted stays accepted.
 
         Raises
         ------
         NotFound, Refused
-            There is none that begins so; it is another user's.
+            None begins like this, or it is another user's.
         """
         context = self.context
         found = [one for one in self.ls() if one.id.startswith(rule)]
         if len(found) != 1:
-            raise NotFound(f"there is no one rule {rule}", next="See: diadem rule ls")
+            raise NotFound(f"there is not exactly one rule {rule}", next="See: diadem rule ls")
         if found[0].by != context.address:
             raise Refused(f"this is a rule of {found[0].by}", next="Only its user can remove it.")
         subjects = (Subject.statement(found[0].id), rules_of(context.settings.id))

@@ -47,7 +47,7 @@ KINDS: Final = (MESSAGE, ANSWER, INTRODUCTION, WELCOME)
 _TEXT: Final = 2000
 _COMMON: Final = frozenset({"format", "from", "to", "sent", "id"})
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_ASK: Final = "Its sender has to send it again."
+_ASK: Final = "Its sender must send it again."
 _REFRESH: Final = "If its key is new, its people run: diadem peer refresh"
 
 
@@ -163,7 +163,7 @@ class Answer:
         _require(matches(_ID, found["to"]), "it answers nothing")
         for name, longest in (("state", 40), ("seen", 4096), ("card", 1 << 20)):
             value = found.get(name, "")
-            _require(isinstance(value, str) and len(value) <= longest, f"its {name} is no short text")
+            _require(isinstance(value, str) and len(value) <= longest, f"its {name} is not a short text")
         messages, error = found.get("messages", []), found.get("error", {})
         several = isinstance(messages, list) and len(messages) <= 4 and all(isinstance(one, dict) for one in messages)
         _require(several, "at most four messages answer one")
@@ -222,9 +222,9 @@ def open_message(data: bytes, identity: str, node: str, name: str) -> tuple[Seal
     _require(envelope.payload_type == TYPE, "it is something else")
     said = SealedMessage.from_payload(envelope.payload)
     if said.recipient != node:
-        raise Refused("it says something to another node: somebody passed it on", where="sealed message", next=_ASK)
+        raise Refused("it is meant for another node: somebody passed it on", where="sealed message", next=_ASK)
     if said.id != name:
-        raise Refused("it lay under another name: somebody put it down again", where="sealed message", next=_ASK)
+        raise Refused("it was stored under another name: somebody stored it again", where="sealed message", next=_ASK)
     return said, envelope
 
 

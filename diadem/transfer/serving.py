@@ -94,7 +94,7 @@ class Serving:
             raise NotFound("no such transfer")
         self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
         if transfer.paused:
-            raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
+            raise Refused("the sender paused the transfer", next="Continue later: diadem transfers resume")
         return transfer
 
     def _called_for(self, peer: str, transfer_id: str) -> Transfer:
@@ -157,7 +157,7 @@ class Serving:
             data = _whole(_Asked(found, spans, 0, size, size, again), room)
             if _are_right(found.opened, spans, data):
                 return data
-        raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
+        raise StoreError("no copy has these bytes intact", next="Run: diadem scrub, then diadem repair")
 
     def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
@@ -333,7 +333,7 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
                     return data
     if last:
         return last  # the receiver sees that it is wrong, and says so
-    raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
+    raise StoreError("no copy has these bytes intact", next="Run: diadem scrub, then diadem repair")
 
 
 def _whole(asked: _Asked, room: bytearray | None) -> bytearray:

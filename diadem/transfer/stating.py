@@ -70,7 +70,7 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
     wish = read_wish(document)
     require(context, asker, _RIGHTS[wish.kind], wish.package)
     if asker.kind != USER:
-        raise Refused("only users of this node state something here", next="State it on your own node.")
+        raise Refused("only users of this node can make statements here", next="Make it on your own node.")
     theirs = context.as_user(asker.user)
     if isinstance(wish, OfferWish):
         drawn_up = _offer(_desk(context, theirs), wish)

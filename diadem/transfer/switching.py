@@ -39,7 +39,7 @@ def _switched(desk: Desk, transfer: Transfer, request: Request) -> bool:
             request(desk, desk.book.get(transfer.id), found.route)
         except Refused:  # another process is at it just now, or it is over
             return False
-        desk.book.change(transfer.id, route=found.route, error="", next=f"It goes on {_by(found)}.")
+        desk.book.change(transfer.id, route=found.route, error="", next=f"It continues {_by(found)}.")
     return True
 
 
@@ -71,8 +71,8 @@ def _other_hub(desk: Desk, transfer: Transfer, peer: Peer) -> Choice | None:
     other = working_hubs(desk, peer.id, relay.hub)[0]
     if not failing or read_time(failing) + LONG > desk.now or health_of(book, peer, other).failing:
         return None
-    return Choice(HUB, f"through the hub '{other.name}', for '{used.name}' has failed since {failing}")
+    return Choice(HUB, f"through the hub '{other.name}': '{used.name}' has failed since {failing}")
 
 
 def _by(found: Choice) -> str:
-    return found.why if found.route != DIRECT else f"by the direct way: {found.why.removeprefix('direct: ')}"
+    return found.why if found.route != DIRECT else f"by the direct route: {found.why.removeprefix('direct: ')}"

@@ -19,6 +19,7 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of
 from diadem.transfer.notes_told import tell_notes
 from diadem.transfer.peer_verbs import PeerVerbs
+from diadem.transfer.pool import no_answer
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.relay.carriers import clear
 from diadem.transfer.relay.requesting import request
@@ -115,8 +116,8 @@ class _Asked:
         try:
             self.came, self.trouble = self._work(), ""
         except NotFound:
-            self.trouble = f"{self._name} has not confirmed this node, or not any more: ask its people"
+            self.trouble = f"{self._name} has not confirmed this node, or no longer does: ask its people"
         except DiademError as error:
-            self.trouble = f"{self._name} does not answer: {error.message}"
+            self.trouble = no_answer(self._name, error.message)
         except Exception as error:
             self.fault = error

@@ -19,7 +19,7 @@ LENGTH: Final = struct.Struct(">Q")
 _MOST: Final = 64
 _UNKNOWN_LIMIT: Final = 1 << 20
 _BLOCK: Final = 1 << 20
-_AGAIN: Final = "Its sender has to repair the package: diadem repair"
+_AGAIN: Final = "Its sender must repair the package: diadem repair"
 
 
 def tag_files(tagmanifest: bytes) -> list[tuple[str, str]]:
@@ -94,7 +94,9 @@ def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) 
     while size:
         count = incoming.readinto(buffer[: min(len(buffer), size)])
         if not count:
-            raise Unreachable("the connection ended in the middle of a tag file", next="Go on: diadem transfers resume")
+            raise Unreachable(
+                "the connection ended in the middle of a tag file", next="Continue: diadem transfers resume"
+            )
         update(buffer[:count])
         yield buffer[:count]
         size -= count

@@ -17,8 +17,8 @@ from diadem.node.queries import QueryVerbs
 
 #: Rows that are given at once.
 PAGE: Final = 500
-#: What is told of doubts about data that somebody may not find.
-_DOUBTFUL: Final = "made from data that are doubtful: their owner knows more"
+#: What is told of warnings about data that somebody may not find.
+_DOUBTFUL: Final = "made from data with a warning; ask their owner"
 
 
 def search(context: Context, asker: Asker, query: str, *, limit: int, offset: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class TransferDetails(Display):
     events : sequence of TransferEvent
         Its steps, oldest first.
     peer_name : str
-        What this node calls the other node.
+        This node's name for the other node.
     unsent : sequence of str
         Kinds of messages that the other side does not have yet, and why.
     way : str
@@ -77,14 +77,14 @@ class TransferVerbs(DisplayRows):
         return iter(self.ls())
 
     def ls(self, *, everything: bool = False, over: bool = True) -> list[Transfer]:
-        """Transfers in both directions, the newest first.
+        """List transfers in both directions, newest first.
 
         Parameters
         ----------
         everything : bool
-            Those of all users of the node.
+            Include those of all users of the node.
         over : bool
-            Also those that came to an end.
+            Include those that have ended.
         """
         found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
         who = self.desk.context.address
@@ -95,7 +95,7 @@ class TransferVerbs(DisplayRows):
         )
 
     def show(self, transfer: str) -> TransferDetails:
-        """A transfer with all its steps. Raises `NotFound`."""
+        """Show a transfer with all its steps. Raises `NotFound`."""
         found = self.desk.refreshed(self.desk.book.get(transfer))
         unsent = [
             f"{message.kind}: {message.error or 'not tried yet'}"
@@ -106,7 +106,7 @@ class TransferVerbs(DisplayRows):
         return TransferDetails(found, events, name, unsent, way_of(self.desk, found))
 
     def inbox(self) -> list[Offer]:
-        """Offers to the user at work that wait for an answer, the newest first."""
+        """List the offers to the current user that wait for an answer, newest first."""
         who = self.desk.context.address
         waiting = [
             transfer
@@ -121,7 +121,7 @@ class TransferVerbs(DisplayRows):
         return Offer(transfer, about.get("record", {}), previews)
 
     def sync(self, *, max_rate: float | None = None, listener: Listener = progress_bar) -> Synced:
-        """One round of all that is due: messages out and in, bytes out and in; for a node that does not serve.
+        """Run one round of sending and receiving, for a node that does not serve.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class TransferVerbs(DisplayRows):
         ask_peers(self.desk, hubs_only=True)
 
     def pause(self, transfer: str) -> Transfer:
-        """Let a transfer wait; what is here stays here.
+        """Pause a transfer; what has arrived is kept.
 
         Raises
         ------
@@ -161,14 +161,14 @@ class TransferVerbs(DisplayRows):
         max_rate: float | None = None,
         listener: Listener = progress_bar,
     ) -> list[Transfer]:
-        """Go on with a transfer, or with all that stopped; asks only for what is missing.
+        """Resume a transfer, or all that stopped; only what is missing is requested.
 
         Parameters
         ----------
         transfer : str, optional
             Its id, or the beginning of it.
         anew : bool
-            Ask its sender to put down again what is missing: a hub or a folder has lost it.
+            Ask the sender to send again what a hub or folder has lost.
         max_rate : float, optional
             Bytes a second at most.
         listener : Listener
@@ -177,11 +177,11 @@ class TransferVerbs(DisplayRows):
         Raises
         ------
         NotFound, Refused
-            There is none, or it is over; or `anew`, and it does not come by a hub or folder.
+            There is none, or it is over; or `anew` is given and it does not come by a hub or folder.
         UsageError
             `anew` without a transfer.
         Unreachable
-            The other side does not answer; what is here stays here.
+            The other side does not answer; what has arrived is kept.
         """
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
@@ -202,12 +202,12 @@ class TransferVerbs(DisplayRows):
         return self.desk.book.get(found.id)
 
     def cancel(self, transfer: str, *, reason: str = "") -> Transfer:
-        """End a transfer before it is received: its sender takes the offer back, its recipient the acceptance.
+        """Cancel a transfer before it is received: the sender withdraws the offer, or the recipient the acceptance.
 
         Raises
         ------
         NotFound, Refused
-            There is none; it is another user's; or it is received: what was delivered stays delivered.
+            There is none, it is another user's, or it was received already.
         """
         from diadem.transfer.accepting import cancel
 

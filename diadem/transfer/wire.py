@@ -167,13 +167,13 @@ def _keep_alive(raw: socket.socket) -> None:
 def why(error: OSError) -> str:
     """What went wrong with a connection, in plain words: the name, the port, the network, or TLS."""
     if isinstance(error, socket.gaierror):
-        return "this name is not known here"
+        return "this host name is not known"
     if isinstance(error, ssl.SSLError):
         return f"what answers there does not speak TLS 1.3 ({error.reason or 'no reason given'})"
     if isinstance(error, TimeoutError):
         return "nothing answers in time"
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens at this port"
+        return "nothing listens on this port"
     return f"the connection failed: {error.strerror or error}"
 
 

@@ -68,7 +68,7 @@ def read_wish(document: Mapping[str, Any]) -> JudgementWish | OfferWish:
         return JudgementWish(PackageId(package), _judgement(document["judgement"]))
     if type(package) is str and document.keys() == {"kind", "package", "offer"} and _is(document, OFFER):
         return _offer(PackageId(package), document["offer"])
-    raise UsageError("a judgement (kind assessment) or an offer of a package is expected", where="request body")
+    raise UsageError("an assessment or an offer of a package is expected", where="request body")
 
 
 def _is(document: Mapping[str, Any], kind: str) -> bool:
@@ -79,7 +79,7 @@ def _judgement(said: Any) -> Judgement:
     members = _members(said, _JUDGED, {"value", "evidence"})
     value, evidence = said.get("value"), said.get("evidence", [])
     if type(value) not in (int, float, type(None)) or not _are_texts(evidence):
-        raise UsageError("the judgement has what none has", where="request body")
+        raise UsageError("the value or the evidence of the assessment is malformed", where="request body")
     return Judgement(**members, value=value, evidence=tuple(evidence))
 
 
@@ -87,16 +87,16 @@ def _offer(package: PackageId, said: Any) -> OfferWish:
     members = _members(said, _OFFERED, {"seconds"})
     seconds = said.get("seconds")
     if type(seconds) is not int or not 0 < seconds <= _SECONDS:
-        raise UsageError("an offer holds for some seconds, and a year at most", where="request body")
+        raise UsageError("an offer lasts a second at least and a year at most", where="request body")
     return OfferWish(package, seconds=seconds, **members)
 
 
 def _members(said: Any, texts: Sequence[str], more: set[str]) -> dict[str, str]:
     if type(said) is not dict or not said.keys() <= {*texts, *more}:
-        raise UsageError("it has what none has", where="request body")
+        raise UsageError("it has members that are not known", where="request body")
     found = {name: said.get(name, "") for name in texts}
     if not all(type(text) is str and len(text) <= _LONGEST for text in found.values()):
-        raise UsageError("its members are texts", where="request body")
+        raise UsageError("its members must be texts", where="request body")
     return found
 
 

@@ -123,7 +123,7 @@ def collected(
     """
     relay = relays_of(desk).get(transfer.id)
     if relay is None:
-        raise Refused("nothing was agreed of a carrier for this transfer", next="Have it offered anew.")
+        raise Refused("no carrier was agreed for this transfer", next="Ask for a new offer.")
     if transfer.route == HUB:
         permit(desk, transfer, relay)
     way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)

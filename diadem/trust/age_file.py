@@ -65,7 +65,7 @@ def encrypt(
     try:
         head = _header(file_key, public) + nonce
     except ValueError as error:  # a point of small order
-        raise WrongKey("this is no age recipient") from error
+        raise WrongKey("this is not an age recipient") from error
     size = len(first) + len(data)
     count = max(1, -(-size // CHUNK))
     sealed = fitted(room, len(head) + size + TAG * count)
@@ -125,15 +125,15 @@ def key_of(text: str, kind: str) -> bytes:
     head, _, tail = plain.rpartition("1")
     values = [_ALPHABET.find(letter) for letter in tail]
     if text not in (plain, text.upper()) or head != kind or len(values) != 58 or -1 in values:
-        raise WrongKey("this is no key of age")
+        raise WrongKey("this is not an age key")
     codes = [ord(letter) for letter in head]
     if _polymod([*(code >> 5 for code in codes), 0, *(code & 31 for code in codes), *values]) != 1:
-        raise WrongKey("this is no key of age: it is mistyped")
+        raise WrongKey("this is not an age key: it is mistyped")
     number = 0
     for value in values[:-6]:
         number = number << 5 | value
     if number & 0b1111:  # 52 digits are 260 bits
-        raise WrongKey("this is no key of age")
+        raise WrongKey("this is not an age key")
     return (number >> 4).to_bytes(32, "big")
 
 
@@ -184,7 +184,7 @@ def _mac(file_key: bytes, head: bytes) -> bytes:
 def _opened(head: bytes, keys: Sequence[X25519PrivateKey]) -> tuple[bytes, int]:
     """The file key in a header, and where it ends."""
     if not head.startswith(_VERSION):
-        raise Damaged("it is no age file")
+        raise Damaged("it is not an age file")
     at, stanzas = len(_VERSION), []
     while (found := _STANZA.match(head, at)) is not None:
         stanzas.append((found[1].split(b" "), found[2].replace(b"\n", b"")))
@@ -193,7 +193,7 @@ def _opened(head: bytes, keys: Sequence[X25519PrivateKey]) -> tuple[bytes, int]:
     if end is None or not stanzas:
         raise Damaged("its header has another form")
     if len(stanzas) > 1 and any(arguments[0] == b"scrypt" for arguments, _ in stanzas):
-        raise Damaged("a stanza stands beside others that must stand alone")
+        raise Damaged("a stanza that must be alone has others beside it")
     for arguments, body in [(arguments, _digits(body)) for arguments, body in stanzas]:
         if arguments[0] == b"X25519":
             for key in keys:
@@ -229,7 +229,7 @@ def _digits(text: bytes) -> bytes:
     try:
         data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
-        raise Damaged("it has digits that are none") from None
+        raise Damaged("it has invalid digits") from None
     if _plain(data) != text:
-        raise Damaged("it has digits that are none")
+        raise Damaged("it has invalid digits")
     return data

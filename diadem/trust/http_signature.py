@@ -223,7 +223,9 @@ def check_time(head: SignedHead, *, now: int) -> None:
     if not head.created < head.expires <= head.created + LIFETIME:
         raise DocumentError(f"a signature of a request holds for {LIFETIME} seconds at most", where="Signature-Input")
     if not head.created - AHEAD <= now <= head.expires:
-        raise ClockWrong("the request was signed at another time than now", next="Set the clock (time server).")
+        raise ClockWrong(
+            "the clocks disagree: the request was not signed just now", next="Set the clock (time server)."
+        )
 
 
 def holds(head: SignedHead, method: str, path: str, query: str, *, key: PublicKey) -> bool:

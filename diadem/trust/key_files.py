@@ -153,7 +153,9 @@ def _require_affordable(der: bytes) -> None:
     fine = bool(rounds) and rounds[0] <= MAX_PBKDF2_ROUNDS
     fine = fine or (len(costs) >= 3 and all(cost <= most for cost, most in zip(costs, MAX_SCRYPT, strict=False)))
     if not fine:
-        raise DocumentError("its passphrase is hashed in a way, or as often, as is not accepted", where="key file")
+        raise DocumentError(
+            "its passphrase is hashed by a method, or a number of times, that is not accepted", where="key file"
+        )
 
 
 def _numbers_after(der: bytes, identifier: bytes) -> list[int]:

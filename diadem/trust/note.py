@@ -112,7 +112,7 @@ def open_checkpoint(text: str, key: PublicKey, origin: str, name: str | None = N
     try:
         checkpoint = Checkpoint.from_text(body)
     except DocumentError as error:
-        raise IntegrityError(f"signed, but no checkpoint: {error.message}", where=origin) from None
+        raise IntegrityError(f"signed, but not a checkpoint: {error.message}", where=origin) from None
     if checkpoint.origin != origin:
         raise IntegrityError(f"a checkpoint of another log, '{checkpoint.origin[:80]}'", where=origin)
     return checkpoint
@@ -167,7 +167,7 @@ def open_note(note: str, name: str, key: PublicKey) -> str:
     if not ours:
         raise IntegrityError("not signed by the key that is expected", where=name)
     if not all(key.verify(value[4:], text.encode("utf-8")) for value in ours):
-        raise IntegrityError("its signature does not hold: the text is not what was signed", where=name)
+        raise IntegrityError("its signature is not valid: the text is not what was signed", where=name)
     return text
 
 

@@ -18,7 +18,7 @@ from diadem.trust import age_file
 FORMAT: Final = "diadem-seal/1"
 #: Bytes of a header line at most.
 MAX_HEADER: Final = 1024
-_AGAIN: Final = "It has to be sent again."
+_AGAIN: Final = "It must be sent again."
 #: Members of a header and the form of each.
 _MEMBERS: Final = {
     "transfer": re.compile(r"[0-9a-f]{32}"),
@@ -101,7 +101,7 @@ class SealHeader:
                 raise DocumentError(f"the header names no {name}", where="seal")
         for name in ("part", "window", "length"):
             if type(found[name]) is not int or not 0 <= found[name] < 1 << 53:
-                raise DocumentError(f"the header's {name} is no count", where="seal")
+                raise DocumentError(f"the header's {name} is not a count", where="seal")
         del found["format"]
         return cls(**found)
 
@@ -130,7 +130,7 @@ def _sealed(
         return age_file.encrypt(first, data, recipient, room)
     except age_file.WrongKey:
         shown = recipient[:80] if recipient.startswith("age1") else "recipient"  # it may be a secret, given by mistake
-        raise DocumentError("this is no age recipient", where=shown) from None
+        raise DocumentError("this is not an age recipient", where=shown) from None
 
 
 def unseal(sealed: bytes, identities: Sequence[str], *, limit: int) -> bytes:
@@ -163,7 +163,7 @@ def _unsealed(
     try:
         data = age_file.decrypt(sealed, identities, room)
     except age_file.WrongKey:
-        raise Refused("what should open it is no age identity", where="seal", next="See: diadem doctor") from None
+        raise Refused("the key to open it is not an age identity", where="seal", next="See: diadem doctor") from None
     except age_file.SomebodyElses:
         raise Refused("it is sealed for somebody else", where="seal", next=_AGAIN) from None
     except age_file.Damaged:

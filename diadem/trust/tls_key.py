@@ -100,7 +100,7 @@ def pin_of_certificate(der: bytes) -> str:
     try:
         public = x509.load_der_x509_certificate(der).public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise DocumentError("the server shows something that is no certificate") from None
+        raise DocumentError("the server presents something that is not a certificate") from None
     return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 

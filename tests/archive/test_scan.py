@@ -291,7 +291,7 @@ def test_roots_that_mean_nothing_or_each_other(scan: Scanner, tmp_path: Path) ->
     result = scan(tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a")
     assert len(result.roots) == 1
     assert len(result.datasets) == 1
-    assert "lies inside another" in result.notices[0]
+    assert "is inside another" in result.notices[0]
 
 
 def test_an_empty_folder(scan: Scanner, tmp_path: Path) -> None:

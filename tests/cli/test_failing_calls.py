@@ -125,7 +125,7 @@ def test_what_cannot_be_given_back_whole_leaves_the_folder_empty(site: Site) -> 
 def test_a_writer_that_hangs_ends_the_wait_of_the_others_with_its_number(site: Site) -> None:
     lock = FileLock(site.folder / "some.lock")
     assert lock.acquire()
-    with pytest.raises(Unreachable, match=f"process {os.getpid()} has kept a lock") as caught:
+    with pytest.raises(Unreachable, match=f"process {os.getpid()} has held a lock") as caught:
         FileLock(site.folder / "some.lock").acquire(wait=0.1)
     assert caught.value.next
     lock.release()

@@ -65,7 +65,7 @@ def test_doubts_are_shown_wherever_a_result_is(package: str, tmp_path: Path) -> 
     (tmp_path / "p.json").write_text('{"cut": 0.5}')
     said("assess", package, "reject", "--for", "EELS", "--comment", "drift")
     made = said("derive", result, "--from", package, "--software", "x=1", "--parameters", tmp_path / "p.json")
-    assert "WARNING          made from data that are doubtful: alice@hu-berlin rejects" in made
+    assert "WARNING          made from data with a warning; alice@hu-berlin:" in made
     own = said_json("search", "derived-from:" + package)["rows"][0]["id"]
     assert "! made from data" in said("search", "thickness")
     assert "WARNING          made from data" in said("custody", own)

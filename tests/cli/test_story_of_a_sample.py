@@ -97,7 +97,7 @@ def test_the_story_of_a_sample(labs: Path) -> None:
     # What is made of it carries the doubt wherever that is promised.
     (labs / "thickness.dat").write_text("0.5,0.6\n")
     made = said("derive", labs / "thickness.dat", "--from", f"{tem}:scan 1.raw", "--software", "script=1")
-    doubt = "bob@hu-berlin rejects scan 1.raw"
+    doubt = "bob@hu-berlin: scan 1.raw"
     assert doubt in made
     (row,) = said_json("search", f"derived-from:{tem}")["rows"]
     result = row["id"]
@@ -136,7 +136,7 @@ def test_the_story_of_a_sample(labs: Path) -> None:
     assert said_json("assess", tem)["assessments"] == before
     assert said("judgement", "import", sheet, "--yes") == shown + "written          2 statements\n"
     assert said("judgement", "import", sheet, "--yes") == "unchanged        3 rows\n"
-    assert "made from data that are doubtful: alice@hu-berlin accepts only with limits" in said("assess", result)
+    assert "made from data with a warning; alice@hu-berlin:" in said("assess", result)
 
     # Nobody changes another's judgement, and what is still to be judged is a list to be filled in.
     edit(sheet, lambda rows: rows[1].update(verdict="accept"))

@@ -51,8 +51,8 @@ def test_what_cannot_be_sent(package: str) -> None:
     assert "no node is called 'nmi'" in said("send", package, "marie@nmi", code=3)
     assert "you have this package already" in said("send", package, "alice@hu-berlin", code=2)
     assert "no transfer" in said("accept", "0123abcd", code=3)
-    assert "no transfer's id" in said("transfers", "show", "../x", code=2)
-    assert "an offer ends within a year" in said("send", package, "bob@hu-berlin", "--expires", "5years", code=2)
+    assert "not the id of a transfer" in said("transfers", "show", "../x", code=2)
+    assert "an offer lasts a year at most" in said("send", package, "bob@hu-berlin", "--expires", "5years", code=2)
 
 
 @pytest.mark.usefixtures("package")

@@ -124,7 +124,7 @@ def test_a_long_file_is_not_read_whole(lab: Callable[..., Cut], tmp_path: Path) 
 
 def test_faults_are_told_with_line_and_key(lab: Callable[..., Cut], tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", {65000: b"x=1"})
-    with pytest.raises(PluginError, match=r"line 7: fields\[0\]\.cut\[0\]\.contains: '\(' is no regular expression"):
+    with pytest.raises(PluginError, match=r"line 7: fields\[0\]\.cut\[0\]\.contains: '\(' is not a regular expression"):
         list(lab("block = 'lab-tag'\ntag = 65000\ncontains = '('")(path))
     with pytest.raises(PluginError, match=r"fields\[0\]\.cut\[0\]"):
         list(lab("block = 'lab-tag'\ntag = 65000\nfile = '.txt'")(path))

@@ -265,14 +265,14 @@ fields."stage.x" = { key = "X", unit = "um", proof = "p" }
 @pytest.mark.parametrize(
     ("old", "new", "line", "told"),
     [
-        ('"Model"', "Model", 6, "no TOML"),
+        ('"Model"', "Model", 6, "not valid TOML"),
         ('unit = "um"', 'unti = "um"', 9, "there is no such key"),
         ('block = "b"', 'blok = "b"', 2, "there is no such key"),
         ('key = "X"', "key = 1", 9, "is not of type 'string'"),
         (', proof = "p" }', " }", 9, "nothing says how it is known"),
         ('key = "X", ', "", 9, "nothing says where the value is"),
         ('unit = "um"', 'when = "scans"', 9, "there is no condition 'scans'"),
-        ('unit = "um"', 'part = "("', 9, "no regular expression"),
+        ('unit = "um"', 'part = "("', 9, "not a regular expression"),
         ('unit = "um"', 'read = "nowhere.at:all"', 9, "cannot be imported"),
         ('unit = "um"', 'read = "positiv"', 9, "positiv"),
         ('fields."instrument.model" = "Model"', 'python = ".nowhere:at"', 6, "cannot be imported"),
@@ -363,7 +363,7 @@ def test_what_became_of_each_rule(family: Family) -> None:
     }
     assert outcomes["instrument.name"].keys == "SEM/Modle"
     assert outcomes["detector.serial"].keys == "SEM/Nobody + SEM/Serial"
-    assert "furlong is nothing in m" in outcomes["stage.x"].why
+    assert "furlong cannot be given in m" in outcomes["stage.x"].why
     assert "condition" in outcomes["stage.y"].why
     assert "TypeError" in outcomes["stage.z"].why
 

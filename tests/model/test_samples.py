@@ -202,7 +202,7 @@ def where(*events: tuple[str, ...]) -> tuple[str, list[str]]:
 @pytest.mark.parametrize(
     ("events", "words", "codes"),
     [
-        ([], "nobody has said", []),
+        ([], "location unknown", []),
         ([("made", "1", "", "NMI")], "at NMI since 1 March 2026", []),
         ([("made", "1", "", "NMI"), ("sent", "2", "", "HU")], "on its way from NMI to HU since 2 March 2026", []),
         ([("sent", "2", "NMI", "HU"), ("received", "4", "", "hu ")], "at hu  since 4 March 2026", []),
@@ -219,7 +219,7 @@ def where(*events: tuple[str, ...]) -> tuple[str, list[str]]:
          "on its way to NMI since 6 March 2026", ["sent-twice"]),
         ([("sent", "5", "HU", "FZ"), ("received", "6", "", "NMI")], "at NMI since 6 March 2026",
          ["received-elsewhere"]),
-        ([("made", "1"), ("made", "2")], "at a place that was not named since 1 March 2026", ["made-twice"]),
+        ([("made", "1"), ("made", "2")], "at an unnamed place since 1 March 2026", ["made-twice"]),
         ([("received", "1", "", "HU"), ("made", "2", "", "HU")], "at HU since 1 March 2026",
          ["received-never-sent", "made-later"]),
     ],

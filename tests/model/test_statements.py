@@ -180,7 +180,7 @@ def test_a_draft_does_not_say_what_the_log_adds(name: str) -> None:
 
 
 def test_a_draft_of_an_unknown_kind_or_without_a_subject_is_refused() -> None:
-    with pytest.raises(DocumentError, match="no kind of statement"):
+    with pytest.raises(DocumentError, match="not a kind of statement"):
         Draft("telepathy", (Subject.package(PACKAGE),), {})
     with pytest.raises(DocumentError, match="subjects"):
         Draft("ingest", (), {})

@@ -130,16 +130,16 @@ def test_what_a_person_said_does_not_hide_what_the_files_say() -> None:
         operators=["Marie Curie"],
         days=("2026-03-14", "2026-03-15"),
     )
-    files = "Its files say: 14 March 2026 to 15 March 2026, Titan, by Marie Curie."
+    files = "From the files: 14 March 2026 to 15 March 2026, Titan, by Marie Curie."
     cases: tuple[tuple[dict[str, Any], str], ...] = (
-        ({}, f"Nobody has described this session. {files}"),
+        ({}, f"No description yet. {files}"),
         ({"sample": {"name": "S-12"}}, f"Sample S-12. {files}"),
         ({"instrument": {"name": "Talos"}}, f"Recorded with the Talos. {files.replace(' Titan,', '')}"),
-        ({"session": {"date": "2026-03-14"}}, "Recorded on 14 March 2026. Its files say: Titan, by Marie Curie."),
+        ({"session": {"date": "2026-03-14"}}, "Recorded on 14 March 2026. From the files: Titan, by Marie Curie."),
     )
     for said, sentence in cases:
         assert sentence_html(replace(found, **said)) == sentence
-    assert sentence_html(package()).startswith("Nobody stated the date")
+    assert sentence_html(package()).startswith("The date, people")
     assert sentence_html(package(sample={"name": "S-12"})) == "Sample S-12."
 
 
@@ -172,7 +172,7 @@ def test_a_person_finds_what_they_look_for() -> None:
 
 def test_nothing_stated_is_said_plainly() -> None:
     words = Page(page_html(package(dataset(1)))).words
-    assert "Nobody stated the date, the people, the instrument or the sample of this session." in words
+    assert "The date, people, instrument and sample of this session are not stated." in words
     assert "No licence stated; ask the owner" in words
     assert "Worth a look" not in words
     assert "Left out" not in words

@@ -82,7 +82,7 @@ def test_a_vendors_tree_is_learned_from() -> None:
     assert {term.text for term in learned if term.sought} == {
         *("JohnDoe", "PRESTAT", "TALOS-D6308", "mcurie", "C:\\Users"),
     }
-    assert learned.unsought == {"user": "it is nobody's name"}
+    assert learned.unsought == {"user": "it is not the name of a person"}
 
 
 def test_terms_have_an_end() -> None:

@@ -53,7 +53,7 @@ def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> No
         text = text_of(served, cookie, f"/session/{made[7:]}")
         assert "Made from" in text
         assert f'href="/session/{raw[7:]}"' in text
-        assert "accepts only with limits" in text, "the doubt about the raw data is told"
+        assert "is usable with limits" in text, "the doubt about the raw data is told"
         links = re.findall(r'href="(/session/\w+\?n=\d+)"', text_of(served, cookie, "/"))
         assert len(links) == 2
         text = text_of(served, cookie, links[0])

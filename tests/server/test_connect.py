@@ -177,7 +177,7 @@ def test_who_may_only_find_it_reads_nothing_and_a_guest_nothing_that_was_not_gra
             laptop.node.context.refresh()
         laptop.node.grant(tio, "gwen", ["list"])
         assert [row.id for row in node.search()] == [tio]
-        with pytest.raises(NotFound, match="may find this package, and not read it"):
+        with pytest.raises(NotFound, match="may find this package, but not read it"):
             node.get(tio)
         with pytest.raises(NotFound):
             node.assess(tio, "accept", purpose="imaging")
@@ -361,7 +361,7 @@ def test_a_judgement_is_signed_by_its_author_alone(laptop: Laptop) -> None:
         steps = laptop.node.custody(zno).to_dict()["steps"]
         assert all(step["verdict"] == "proved" for step in steps)
         assert [one.statement_id for one in node.assessments(zno)] == [said.statement_id]
-        assert "bob@hu-berlin accepts only with limits" in node.get(zno).warnings()[0].sentence
+        assert "is usable with limits" in node.get(zno).warnings()[0].sentence
         again = node.assess(zno, "accept", purpose="imaging", criterion="drift", replaces=said.statement_id[:8])
         assert again.replaces == said.statement_id
         assert [one.verdict for one in node.assessments(zno)] == ["accept"]
@@ -474,7 +474,7 @@ def test_doubts_about_data_that_one_may_not_find_are_told_without_words(laptop: 
         (doubt,) = node.warnings(result)
         assert (doubt.assessment.verdict, doubt.assessment.by, doubt.assessment.comment) == ("reject", "somebody", "")
         (row,) = node.search(f"id:{result[7:]}")
-        assert row.warnings == ("made from data that are doubtful: their owner knows more",)
+        assert row.warnings == ("made from data with a warning; ask their owner",)
         laptop.node.grant(tio, "bob", ["list"])
         assert "a secret of the lab" in node.warnings(result)[0].sentence
 

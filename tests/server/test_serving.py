@@ -215,7 +215,7 @@ def test_a_request_is_answered_once(served: Served) -> None:
 
 
 def test_a_key_that_nobody_knows_is_told_what_is_told_of_what_is_not_there(served: Served) -> None:
-    with served.client(sign_with=STRANGER) as unknown, pytest.raises(NotFound, match="nothing here for you"):
+    with served.client(sign_with=STRANGER) as unknown, pytest.raises(NotFound, match="nothing here that you may see"):
         unknown.get_json("whoami")
 
 
@@ -503,7 +503,7 @@ def _answering(served: Served, folder: Path, answer: bytes) -> Iterator[PeerClie
 def test_why_nobody_answers_is_said(served: Served) -> None:
     closed = free_ports(1)[0]
     cases = {
-        f"https://127.0.0.1:{closed}": "nobody listens",
+        f"https://127.0.0.1:{closed}": "nothing listens",
         "https://no-such-host.invalid:8642": "name is not known",
         f"https://127.0.0.1:{served.numbers}": "does not speak TLS|failed",
     }
@@ -512,7 +512,7 @@ def test_why_nobody_answers_is_said(served: Served) -> None:
             client.get_json("whoami")
     with served.client(urls=list(cases)) as client, pytest.raises(Unreachable, match="any of its addresses"):
         client.get_json("whoami")
-    with pytest.raises(Unreachable, match="told no address"):
+    with pytest.raises(Unreachable, match="given no address"):
         served.client(urls=[])
 
 
@@ -567,7 +567,7 @@ def command(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 def test_a_second_server_of_the_node_is_refused(served: Served) -> None:
     found = command(served.folder, "--listen", f"127.0.0.1:{free_ports(1)[0]}")
     assert found.returncode == 4
-    assert "served already" in json.loads(found.stdout or found.stderr)["error"]["message"]
+    assert "already served" in json.loads(found.stdout or found.stderr)["error"]["message"]
 
 
 def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_store_that_returns_other_bytes(store: ObjectStore) -> None:
             data[1 << 20] ^= 0x10
             store.client.put(f"{sample.path}/data/scan.dm4", bytes(data))
 
-    with pytest.raises(StoreError, match="leaf 1: the store gives back") as caught:
+    with pytest.raises(StoreError, match="leaf 1: the store returns") as caught:
         sample.upload(store, listener=bend)
     assert caught.value.where == "data/scan.dm4"
     assert store.find(sample.sealed.payload_id) is None

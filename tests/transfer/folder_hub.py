@@ -65,7 +65,7 @@ class FolderBoxes:
         place = self._asked().box(node)
         listed = place / "list.json"
         if not {self.node, invitation} & set(json.loads(listed.read_text("utf-8")) if listed.exists() else ()):
-            raise NotFound("there is nothing here for you")
+            raise NotFound("there is nothing here that you may see")
         self.hub.log.append((node, message, data))
         if self.hub.drops(node, message):
             return
@@ -84,7 +84,7 @@ class FolderBoxes:
         try:
             return (self._asked().box(self.node) / message).read_bytes()
         except FileNotFoundError:
-            raise NotFound("there is nothing here for you") from None
+            raise NotFound("there is nothing here that you may see") from None
 
     def taken(self, messages: Sequence[str]) -> None:
         for message in messages:

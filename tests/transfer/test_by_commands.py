@@ -32,7 +32,7 @@ def test_a_carrier_is_added_listed_and_removed(ends: tuple[str, str, str], tmp_p
     for name, wrong, why, code in (
         ("Group Drive", url, "cannot be the name of a carrier", 2),
         ("tape", "tape:///x", "no plugin takes packages", 2),
-        ("tape", "drop:x", "is no address of a folder", 2),
+        ("tape", "drop:x", "is not the address of a folder", 2),
     ):
         assert why in said("peer", "carrier", "add", name, wrong, *here, code=code)
     assert "no peer 'nobody'" in said("peer", "carrier", "add", "tape", url, "--peer", "nobody", *here, code=3)

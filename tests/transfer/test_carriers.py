@@ -471,7 +471,7 @@ def test_a_sender_that_may_put_down_no_more_fails_and_names_the_carrier(drive: D
     drive.put()
     ended = drive.at(a, sent.id)
     assert ended.state is State.FAILED
-    words = "the carrier 'drive' lost or spoilt so much that no more may be put down"
+    words = "the carrier 'drive' lost or damaged so much that no more may be sent"
     assert ended.error.startswith(words)
     deliver_all(a.desk, due=False)
     told = drive.at(drive.pair.b, sent.id)
@@ -606,7 +606,7 @@ def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(d
             path.unlink()
     failed = a_day_later()
     assert failed.state is State.FAILED
-    assert failed.error.startswith("the carrier 'drive' gives nothing more, though the sender was asked 3 times")
+    assert failed.error.startswith("the carrier 'drive' gives nothing more, although the sender was asked 3 times")
     b.node.transfers.resume(sent.id, anew=True)
     drive.put()
     assert drive.take(sent.id).state is State.CLOSED

@@ -82,7 +82,7 @@ def test_acceptances_that_are_not_the_recipients(pair: Pair) -> None:
         ("package", "diadem:" + "ab" * 32, "another package"),
         ("sender", "ab" * 32, "another node"),
         ("route", "disk", "not offered"),
-        ("ceiling", 10**40, "no ceiling is so high"),
+        ("ceiling", 10**40, "no limit can be so high"),
         ("by", "bob@nmi", "not signed by bob"),
     ):
         bad = Draft(good.kind, good.subjects, {**good.predicate, member: value})

@@ -147,7 +147,7 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
     with pytest.raises(Refused, match="not signed by the online key") as refused:
         nmi.import_(disk)
-    assert "run the same export once more" in (refused.value.next or "")
+    assert "run the same export again" in (refused.value.next or "")
     assert nmi.transfers.ls() == []
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     a, b, disk = town.node("hu-berlin"), town.node("nmi"), tmp_path / "disk"
     disk.mkdir()
     (disk / "holiday.jpg").touch()
-    with pytest.raises(Refused, match="something else lies there"):
+    with pytest.raises(Refused, match="the folder holds something else"):
         a.export_disk(package, TO, disk)
     assert list(a.transfers) == []
     (disk / "holiday.jpg").unlink()
@@ -192,10 +192,10 @@ def test_what_goes_directly_only_goes_on_no_disk(town: Town, package: str, tmp_p
         a.revoke(one.statement_id)
     a.grant(package, to=TO, expires=until, require=["direct-only"])
     for dry_run in (True, False):
-        with pytest.raises(Refused, match="directly only"):
+        with pytest.raises(Refused, match="the direct route only"):
             a.export_disk(package, TO, disk, dry_run=dry_run)
     a.transfers.cancel(sent.id)
-    with pytest.raises(Refused, match="directly only, and the route is disk"):
+    with pytest.raises(Refused, match="direct route only, but the route is disk"):
         a.export_disk(package, TO, disk)
     assert not disk.exists()
 

@@ -109,7 +109,7 @@ def made_at(pair: Pair) -> set[str]:
 
 
 NAMES = {
-    "up": ("data/../../../evil.bin", "'..' is no name"),
+    "up": ("data/../../../evil.bin", "'..' is not a name"),
     "device": ("data/aux.bin", "device"),
     "case": ("data/NOTES.txt", "is the same as 'notes.txt'|is the same as 'NOTES.txt'"),
     "composition": ("data/e\u0301.bin", "composed form"),

@@ -414,7 +414,7 @@ def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) 
 def test_a_receiver_that_wants_more_windows_than_there_are_gets_none(pair: Pair) -> None:
     transfer, wire = accepted(pair), Greedy(pair.a.id, lambda: pair.b.desk)
     pair.a.desk.network = replace(pair.a.desk.network, link=lambda _: wire)
-    with pytest.raises(DocumentError, match="wants of 1,048,576 windows"):
+    with pytest.raises(DocumentError, match="asks for one of 1,048,576 windows"):
         push(pair, transfer)
     assert wire.windows == []
 

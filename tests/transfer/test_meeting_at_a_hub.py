@@ -72,7 +72,7 @@ def test_a_second_bearer_of_a_ticket_is_refused_and_told(strange: Star) -> None:
 def test_nobody_without_a_ticket_or_with_a_made_up_one_gets_in(strange: Star) -> None:
     good = strange.peers("hu-berlin").invite()
     made_up = replace(good, token="ab" * 16).to_text()
-    with pytest.raises(NotYet, match="the hub takes nothing for 'hu-berlin' by this ticket"):
+    with pytest.raises(NotYet, match="the hub accepts nothing for 'hu-berlin' with this ticket"):
         strange.peers(STRANGER).join(made_up)  # the hub does not even take it
     box = strange.hub.box(strange.node("hu-berlin").id) / "list.json"
     box.write_text(json.dumps([strange.node(STRANGER).id]), "utf-8")  # a hub that lets everybody

@@ -185,7 +185,7 @@ def test_a_stranger_and_a_borrowed_name_say_nothing(sent: tuple[Star, str]) -> N
     star.pick_up("nmi")
     assert star.desk("nmi").book.all() == []
     assert [text.split(": ", 1)[1] for text in refusals(star, "nmi")] == [
-        f"the node {star.node(STRANGER).id[:12]}… is no peer, or is not heard",
+        f"the node {star.node(STRANGER).id[:12]}… is not a peer, or is not listened to",
         "it is not signed by the online key of 'hu-berlin'",
     ]
 
@@ -202,7 +202,7 @@ def test_a_hub_that_changes_swaps_or_repeats_is_found_out(sent: tuple[Star, str]
     star.pick_up("hu-berlin")
     assert star.desk("nmi").book.all() == []
     assert "changed" in " ".join(refusals(star, "nmi"))
-    assert "put it down again" in " ".join(refusals(star, "nmi"))
+    assert "stored it again" in " ".join(refusals(star, "nmi"))
     assert "for somebody else" in refusals(star, "hu-berlin")[0]
     star.pass_time(minutes=6)
     deliver_all(star.desk("hu-berlin"))
@@ -221,7 +221,7 @@ def test_what_is_very_old_is_not_taken(sent: tuple[Star, str]) -> None:
     star, _ = sent
     star.pass_time("nmi", days=61)
     star.pick_up("nmi")
-    assert "kept it back" in refusals(star, "nmi")[0]
+    assert "held it back" in refusals(star, "nmi")[0]
     assert star.desk("nmi").book.all() == []
 
 
@@ -325,14 +325,14 @@ def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:
 
 def stranger(_: str) -> NoReturn:
     """A hub, or any other node, that has not confirmed who asks."""
-    raise NotFound("there is nothing here for you")
+    raise NotFound("there is nothing here that you may see")
 
 
 def test_a_hub_that_has_not_confirmed_this_node_is_told_once_and_so(star: Star) -> None:
     desk, hub = star.desk("hu-berlin"), star.node(HUB).id
     desk.network = replace(desk.network, hub=stranger, link=stranger, reachable=lambda: [hub])
     trouble = star.node("hu-berlin").transfers.sync().trouble
-    assert trouble == ("the hub 'oslo' has not confirmed this node, or not any more: ask its people",)
+    assert trouble == ("the hub 'oslo' has not confirmed this node, or no longer does: ask its people",)
 
 
 def test_a_round_names_who_is_to_be_confirmed(strange: Star) -> None:

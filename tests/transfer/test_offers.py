@@ -133,7 +133,7 @@ def test_who_fetches_says_what_it_saw_of_a_log_and_takes_nothing_that_does_not_g
     assert collect(pair.b.desk, pair.a.id) == 1
     refused = pair.a.node.transfers.show(other.id).transfer
     assert refused.state is State.FAILED
-    assert "holds a checkpoint that this log does not go on from" in refused.error
+    assert "holds a checkpoint that this log does not continue" in refused.error
     assert collect(pair.b.desk, pair.a.id) == 0, "it is not fetched for ever"
     pair.b.desk.book.see(pair.a.id, theirs=pair.a.node.context.ledger.checkpoint())
 
@@ -222,7 +222,7 @@ def test_the_receivers_policy_refuses_what_is_too_large_or_too_much(pair: Pair) 
     assert pair.a.node.send(pair.a.archived("two"), "marie@nmi").state is State.OFFERED
     assert "more than 1 offers" in pair.a.node.send(pair.a.archived("three"), "marie@nmi").error
     with_policy(pair.b, incoming=Incoming(max_waiting=1000))
-    with pytest.raises(Refused, match="on their way"):
+    with pytest.raises(Refused, match="on the way"):
         pair.b.node.accept(pair.b.node.inbox()[0].id, wait=False)
     assert pair.b.desk.book.refusals()
 
@@ -317,7 +317,7 @@ def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
     )
     sent = twin.send(other, "marie@nmi")
     assert sent.state is State.FAILED
-    assert "rewritten or forked" in sent.error or "does not go on from" in sent.error
+    assert "rewritten or forked" in sent.error or "does not continue" in sent.error
     assert [offer.transfer.package for offer in pair.b.node.inbox()] == [package]
     twin.close()
 

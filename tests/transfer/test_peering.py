@@ -89,7 +89,7 @@ def test_who_stands_between_two_nodes_has_other_words_on_each_screen(town: Town)
     joined = town.peers("nmi").join(sent.to_text(), "hu-berlin")
     shown = town.peers("hu-berlin").ls()[0]
     assert joined.words != shown.words
-    with pytest.raises(Refused, match="somebody may stand between you"):
+    with pytest.raises(Refused, match="somebody may be between you"):
         town.peers("hu-berlin").confirm(shown.name, joined.words)
 
 

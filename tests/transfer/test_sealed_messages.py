@@ -102,7 +102,7 @@ def test_a_recipient_cannot_pass_it_on_as_if_it_were_for_another() -> None:
 
 
 def test_a_hub_cannot_put_it_down_under_another_name() -> None:
-    with pytest.raises(Refused, match="put it down again"):
+    with pytest.raises(Refused, match="stored it again"):
         open_message(SEALED, BOX.identity, MARIE, "02" * 16)
 
 

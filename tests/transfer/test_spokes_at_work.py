@@ -88,13 +88,13 @@ def test_the_ways_are_shown_and_a_hub_that_is_down_is_named(star: Star) -> None:
     told = said("transfers", "sync", "--node", folder, "--quiet", code=1)
     assert "PROBLEM          the hub 'oslo' does not answer" in told
     told = said("peer", "ls", "--node", folder)
-    assert "takes  through the hub 'oslo', for neither 'hu-berlin' nor this node can call the other" in told
+    assert "takes  through the hub 'oslo': neither 'hu-berlin' nor this node can call the other" in told
     assert "hub 'oslo'       allowed, FAILS since" in told
     assert "direct           not possible: neither 'hu-berlin' nor this node has an address" in told
     peers = {peer["name"]: peer for peer in said_json("peer", "ls", "--node", folder)["peers"]}
     assert [view["route"] for view in peers["hu-berlin"]["routes"]["routes"]] == ["direct", "hub"]
     assert peers[HUB]["hub"] is True
     status = said("status", "--node", folder, code=0)
-    assert "PROBLEM: through the hub 'oslo' fails since" in status
+    assert "PROBLEM: through the hub 'oslo' has failed since" in status
     document = said_json("status", "--node", folder)
     assert "the hub 'oslo' does not answer" in document["peers"][0]["trouble"]

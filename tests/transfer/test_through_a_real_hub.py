@@ -172,7 +172,7 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     told(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
     berlin.transfers.sync()
     waiting = berlin.transfers.show(sent.id).transfer
-    assert "its recipient has not told the hub" in waiting.error
+    assert "its recipient has not permitted" in waiting.error
     assert "It is tried again" in waiting.next
     nmi.transfers.sync()
     berlin.transfers.sync()

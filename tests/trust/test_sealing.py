@@ -105,9 +105,9 @@ def test_a_window_for_somebody_else_is_not_opened() -> None:
         (b"{}\n", "of the form diadem-seal/1"),
         (HEADER.to_line().replace(b"seal/1", b"seal/2"), "of the form diadem-seal/1"),
         (HEADER.to_line().replace(b'"package"', b'"more":1,"package"'), "of the form diadem-seal/1"),
-        (HEADER.to_line().replace(b'"part":2', b'"part":true'), "is no count"),
-        (HEADER.to_line().replace(b'"part":2', b'"part":2.0'), "is no count"),
-        (HEADER.to_line().replace(b'"part":2', b'"part":-2'), "is no count"),
+        (HEADER.to_line().replace(b'"part":2', b'"part":true'), "is not a count"),
+        (HEADER.to_line().replace(b'"part":2', b'"part":2.0'), "is not a count"),
+        (HEADER.to_line().replace(b'"part":2', b'"part":-2'), "is not a count"),
         (HEADER.to_line().replace(b"abab", b"ABAB"), "names no transfer"),
         (HEADER.to_line().replace(b"diadem:cd", b"diadem:CD"), "names no package"),
         (HEADER.to_line().replace(b":5", b": 5"), "canonical"),
@@ -129,7 +129,7 @@ def test_no_more_is_opened_than_a_window_has() -> None:
         unseal(seal(bytes(11), PAIR.recipient), [PAIR.identity], limit=10)
     with pytest.raises(IntegrityError, match="not 5"):
         seal_window(HEADER, b"more", PAIR.recipient)
-    with pytest.raises(DocumentError, match="no age recipient"):
+    with pytest.raises(DocumentError, match="not an age recipient"):
         seal(b"", "age1nobody")
 
 

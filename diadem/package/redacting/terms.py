@@ -84,7 +84,7 @@ class Terms:
             return
         if kind in (PERSON, COMPUTER) and is_nobody(text):
             if any(letter.isalpha() for letter in text):
-                self.unsought[text] = "it is nobody's name"
+                self.unsought[text] = "it is not the name of a person"
             return
         parts = _names(text) if kind == PERSON else [text]
         for one in parts:

@@ -43,7 +43,7 @@ def connect(url: str) -> Folder:
     parts = urlsplit(url)
     absolute = parts.path.startswith("/") and parts.path.strip("/")
     if parts.scheme != "drop" or not absolute or parts.query or parts.fragment:
-        raise UsageError(f"'{url}' is no address of a folder", next="Write drop:///mnt/group")
+        raise UsageError(f"'{url}' is not the address of a folder", next="Write drop:///mnt/group")
     if parts.netloc and os.name != "nt":
         raise UsageError(f"'{url}' names a server", next="Mount its share, and write drop:///mnt/group")
     path = url2pathname(f"//{parts.netloc}{parts.path}" if parts.netloc else parts.path)
@@ -148,14 +148,14 @@ def _require_folder(folder: Path) -> None:
     attributes = getattr(status, "st_file_attributes", 0)
     if not stat.S_ISDIR(status.st_mode) or attributes & getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0x400):
         raise Refused(
-            "a link or a file stands where the folder of a relay is expected",
+            "there is a link or a file where the folder of a relay is expected",
             where=str(folder),
             next="Remove it, and see who can write into the folder.",
         )
 
 
 def _taken(target: Path) -> Refused:
-    return Refused("another object lies under this name", where=str(target), next="It is put there anew.")
+    return Refused("another object has this name", where=str(target), next="It will be written again.")
 
 
 def _give_name(part: Path, target: Path) -> None:
@@ -177,13 +177,13 @@ def _read(path: Path) -> bytes:
     """A file, no further than an object may be, and a byte."""
     try:
         if path.is_symlink():
-            raise NotFound("a link is no object", where=str(path))
+            raise NotFound("a link is not an object", where=str(path))
         descriptor = os.open(path, _READ)
     except FileNotFoundError:
         raise NotFound("there is no such object", where=str(path)) from None
     with os.fdopen(descriptor, "rb") as source:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotFound("this is no file", where=str(path))
+            raise NotFound("this is not a file", where=str(path))
         return source.read(MAX_OBJECT + 1)
 
 

@@ -62,8 +62,8 @@ def signal(title: str, axes: list[dict[str, Any]], data: Any = None, array: Arra
 def told_uneven(signals: Iterable[Signal]) -> Iterator[Signal]:
     """Signals of a hexagonal map, the first of which says that there is one."""
     message = (
-        "the grid is hexagonal: its points follow each other row by row, and no picture is made of them; "
-        "where they lie is said by the signals of their places, if there are any"
+        "the grid is hexagonal: its points are listed row by row, and no map is drawn; "
+        "signals of their own give the positions, if the file states them"
     )
     for number_, one in enumerate(signals):
         yield one if number_ else replace(one, issues=[{"code": "uneven-grid", "message": message}])
@@ -204,7 +204,7 @@ def open_up(files: Files) -> Opened:
     data = files[files.entry].read_at(0, _UP.size + _UP_GRID.size)
     tree = up_head(data)
     if not tree:
-        raise ReaderError("its head is none of version 1 or 3", where=files.entry)
+        raise ReaderError("its head is not of version 1 or 3", where=files.entry)
     used = data[: tree["Offset"]]
     block = Block("edax-patterns", tree, used, place="head", byte_range=(0, len(used)))
     signals = _patterns(files, tree)
@@ -271,7 +271,7 @@ def _texts(
     first = files[files.entry].read_at(start, _PIECE).decode("latin-1").lstrip().partition("\n")[0]
     columns = len(first.split())
     if not columns:
-        raise ReaderError("there are no points behind the head", where=files.entry)
+        raise ReaderError("there are no points after the head", where=files.entry)
     points, size = prod(shape), files[files.entry].size
     if size - start < (least := 2 * points * columns - 1):  # a digit and a blank for each number
         raise CutShort(files.entry, start + least, size)

@@ -31,7 +31,7 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     data = files[files.entry].read_at(0, _MOST_BYTES + 1)
     name, tree = xml(data) if len(data) <= _MOST_BYTES else ("", None)
     if name != "root" or not isinstance(tree, Mapping):
-        raise ReaderError("it is no document of EMPAD", where=files.entry)
+        raise ReaderError("it is not an EMPAD document", where=files.entry)
     second = str(look_up(tree, "sensor/type")).startswith("EMPAD2") or "rawfile" in tree
     kind = "empad2-xml" if second else "empad-xml" if "raw_file" in tree else ""
     return Opened(_signals(files, tree), [Block(kind, tree)] if kind else [])

@@ -141,7 +141,7 @@ def _require_known(codec: Any, key: str, where: str) -> None:
     plain = name.removeprefix("numcodecs.") if isinstance(name, str) and key == "name" else name
     if not isinstance(plain, str) or plain not in (_CODECS if key == "id" else _CODECS | _CODECS_3):
         raise ReaderError(
-            f"its arrays are to be decoded by {str(name)[:60]!r}, which is no codec that is known to be harmless",
+            f"its arrays need the decoder {str(name)[:60]!r}, which is not known to be harmless",
             where=where,
             next="Save it again with another compressor, if you know where it comes from.",
         )

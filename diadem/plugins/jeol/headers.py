@@ -133,7 +133,7 @@ def members(project: Tree) -> Iterator[tuple[str, ...]]:
             for item in _inside(view, "ViewData").values():
                 parts = tuple(part for part in str(item["Filename"]).split("\\") if part not in ("", "."))
                 if not parts or any(part == ".." or "/" in part or ":" in part for part in parts):
-                    raise Outside("a file that the project lists lies outside the dataset")
+                    raise Outside("a file that the project lists is outside the dataset")
                 yield parts
 
 

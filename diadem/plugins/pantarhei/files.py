@@ -51,7 +51,7 @@ def _blocks(files: Files) -> Iterator[Block]:
 def parse(data: bytes) -> Mapping[str, Any]:
     """The first mapping in an array of text, or of objects."""
     if not data.startswith(_MAGIC) or len(data) < 12:
-        raise ValueError("this is no array of NumPy")
+        raise ValueError("this is not a NumPy array")
     form = "<H" if data[6] == 1 else "<I"
     start = 8 + struct.calcsize(form) + struct.unpack_from(form, data, 8)[0]
     content, kind = data[start:], data[8:start].decode("latin-1")

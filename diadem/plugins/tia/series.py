@@ -155,7 +155,7 @@ def read_series(reader: RangeReader, name: str) -> Series:
     """Read what is not pixels; raises `NoElements`, or `ReaderError` where it is shorter than it says, or no series."""
     order, mark, version, kind, tag, total, valid = unpack_at(reader, name, 0, "<HHHIIII")
     if (order, mark) != (0x4949, 0x0197) or kind not in _BEFORE:
-        raise ReaderError("this is no TIA series", where=name)
+        raise ReaderError("this is not a TIA series", where=name)
     place = "Q" if version >= _WIDE_VERSION else "I"
     table, count = unpack_at(reader, name, 22, f"<{place}I")
     if not valid:

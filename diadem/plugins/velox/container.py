@@ -83,7 +83,7 @@ def parsed(text: bytes) -> Json:
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004  what is wrong is the text
+        raise ValueError("not a JSON object")  # noqa: TRY004  what is wrong is the text
     return found
 
 

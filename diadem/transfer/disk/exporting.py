@@ -117,8 +117,8 @@ def _recipient(desk: Desk, wanted: Transfer) -> str:
     peer = peer_book(desk.context).known(wanted.peer)
     if peer is None or peer.note is None:
         raise NotFound(
-            f"'{desk.peer_name(wanted.peer)}' has not told what it is to be sealed to",
-            next="Its people make a new ticket, or: diadem peer refresh",
+            f"'{desk.peer_name(wanted.peer)}' has not sent the key to which packages are sealed",
+            next="Ask its people for a new ticket, or run: diadem peer refresh",
         )
     return peer.note.age
 
@@ -128,11 +128,11 @@ def _header(folder: Path) -> DiskHeader | None:
     if not os.path.lexists(folder):
         return None
     if not folder.is_dir():
-        raise Refused("this is no folder", where=str(folder), next="Name a folder on the disk.")
+        raise Refused("this is not a folder", where=str(folder), next="Name a folder on the disk.")
     if (folder / HEADER).exists():
         return DiskHeader.read(folder)
     if any(folder.iterdir()):
-        raise Refused("something else lies there", where=str(folder), next="Name an empty folder.")
+        raise Refused("the folder holds something else", where=str(folder), next="Name an empty folder.")
     return None
 
 
@@ -143,8 +143,8 @@ def _require_same(desk: Desk, header: DiskHeader, wanted: Transfer, folder: Path
         return
     before = desk.book.find(header.transfer)
     same = before is not None and (before.package, before.recipient) == (wanted.package, wanted.recipient)
-    what = f"an earlier transfer of this package lies there; it is {before.state}" if before and same else ""
-    raise Refused(what or "another package lies there", where=str(folder), next="Name an empty folder.")
+    what = f"the folder holds an earlier transfer of this package, which is {before.state}" if before and same else ""
+    raise Refused(what or "the folder holds another package", where=str(folder), next="Name an empty folder.")
 
 
 def _message(desk: Desk, transfer: Transfer, name: str, recipient: str) -> bytes:

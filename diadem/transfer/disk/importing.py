@@ -57,7 +57,7 @@ class Imported(Display):
     def transfer(self) -> Transfer:
         """The transfer. Raises `NotFound` where packages were handed over: see `packages`."""
         if self.offered is None:
-            raise NotFound("packages were handed over, by no transfer", next="Look at packages.")
+            raise NotFound("packages were handed over without a transfer", next="Use .packages.")
         return self.offered
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def import_disk(desk: Desk, folder: Path, *, store: str | None, dry_run: bool, l
     way = Collecting(carrier, relay, [desk.context.keys.age_identity()], asks=False)
     done = collect_package(desk, transfer.id, way, listener=listener)
     if done.state in MOVING:
-        advice = "Import another disk of it; or have this one written to its end: diadem export does that."
+        advice = "Import another disk of it, or ask its sender to run the same export again."
         desk.book.change(done.id, error="the disk does not hold all of it", next=advice)
     return Imported(desk.book.get(done.id))
 
@@ -124,13 +124,13 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, header.message)
     known = peer_book(desk.context).known(peer.id)
     assert known is not None
-    advice = f"diadem peer refresh {peer.name}; where that does not help, its people run the same export once more."
+    advice = f"diadem peer refresh {peer.name}; if that does not help, ask its people to run the same export again."
     require_from(envelope, PublicKey.from_text(known.online), peer.name, advice=advice)
     message = _message(said, header)
     answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
     if answer.get("state") == "unproven":
         raise Refused(
-            f"since this disk was written, {peer.name} has told more than it shows",
+            f"since this disk was written, {peer.name} has sent newer statements, which it does not show",
             where=str(folder),
             next="Connect once with that node: diadem inbox   (the offer comes with it); then import again.",
         )
@@ -142,5 +142,7 @@ def _message(said: SealedMessage, header: DiskHeader) -> bytes:
     data = canonical.encode(said.content, where="message")
     found = Message.from_bytes(data)
     if found.kind != OFFER or found.transfer != header.transfer or found.sender != header.sender:
-        raise IntegrityError("the message on the disk is another one", where=MESSAGE, next="Have it made anew.")
+        raise IntegrityError(
+            "the message on the disk is not the offer of this transfer", where=MESSAGE, next="Ask for a new disk."
+        )
     return data

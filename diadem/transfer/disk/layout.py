@@ -60,7 +60,7 @@ class DiskHeader:
         """Refuse what leads elsewhere."""
         nodes = matches(HEX, self.sender) and matches(HEX, self.recipient)
         if not nodes or not all(matches(_ID, text) for text in (self.transfer, self.message)):
-            raise _fault("it names no two nodes, transfer and message")
+            raise _fault("it does not name two nodes, a transfer and a message")
         if not matches(RELAY, self.relay):
             raise _fault("it names no folder")
 
@@ -132,4 +132,4 @@ class ReadOnly(Guarded):
 
 
 def _fault(message: str) -> DocumentError:
-    return DocumentError(message, where=HEADER, next="Name the folder that export made; or have it made anew.")
+    return DocumentError(message, where=HEADER, next="Name the folder that export made; or ask for a new disk.")

@@ -23,8 +23,8 @@ ROUTES: Final = (
         "GET",
         "whoami",
         whoami,
-        "Whom this node takes you for.",
+        "Who you are to this node.",
         pending=True,
-        answers={200: "who you are to this node"},
+        answers={200: "your key, and whether it is of a node or a user"},
     ),
 )

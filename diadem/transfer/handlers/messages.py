@@ -19,7 +19,7 @@ def asking_node(request: Request, services: Services) -> str:
     """Id of the confirmed peer that asks; that it called is noted. Raises the one `NotFound` for anybody else."""
     asker = request.known_asker
     if asker.kind != PEER or not asker.node_id:
-        raise NotFound("there is nothing here for you")
+        raise NotFound("there is nothing here that you may see")
     note_call(services.context, asker.node_id)
     return asker.node_id
 

@@ -109,7 +109,7 @@ ROUTES: Final = (
         "packages/{package}",
         facts,
         "What the catalogue knows of a package.",
-        answers={200: "a row, judgements, doubts"},
+        answers={200: "a row, assessments, warnings"},
     ),
     Route(
         "GET",

@@ -27,7 +27,7 @@ def view(request: Request, services: Services) -> Response:
     """Say how this node sees the peer that asks."""
     asker = request.known_asker
     if asker.kind not in ("peer", "pending"):
-        raise NotFound("users are no peers")
+        raise NotFound("users are not peers")
     return Response.json(peer_view(services.context, asker.node_id).to_dict())
 
 

@@ -34,7 +34,7 @@ ROUTES: Final = (
         prepare,
         "Have a statement written out, to sign it yourself: an assessment, or an offer and its grant.",
         body=_BODY,
-        answers={200: "the bytes to sign, and what they say in words", 409: "you are no user of this node"},
+        answers={200: "the bytes to sign, and what they say in words", 409: "you are not a user of this node"},
     ),
     Route(
         "POST",
@@ -42,6 +42,9 @@ ROUTES: Final = (
         append,
         "Have a statement logged that was prepared for you and that you have signed (a DSSE envelope).",
         body=_BODY,
-        answers={200: "its place in the log", 409: "it does not wait for you, or was overtaken: prepare it again"},
+        answers={
+            200: "its place in the log",
+            409: "it does not wait for your signature, or is out of date: prepare it again",
+        },
     ),
 )

@@ -70,8 +70,8 @@ def take_in_window(request: Request, services: Services, length: int) -> Intake:
 def refuse_pushed(_request: Request, _services: Services) -> NoReturn:
     """Answer a push at a node that is served by several processes: what arrives is in the hands of one."""
     raise Refused(
-        "this node is served by several processes, and takes in nothing that is pushed",
-        next="Its people serve it without --workers; or give your own node an address, then it is fetched from there.",
+        "this node is served by several processes, and cannot receive pushed packages",
+        next="Ask its people to serve it without --workers, or give your own node an address to fetch from.",
     )
 
 

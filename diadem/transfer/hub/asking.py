@@ -28,11 +28,11 @@ def hub_client(context: Context, hub: Peer, *, keep: Callable[[Noted], None] = f
     Raises
     ------
     NotFound
-        It is no hub, or not confirmed.
+        It is not a hub, or not confirmed.
     """
     note = hub.note
     if not hub.is_hub or note is None:
-        raise NotFound(f"the node '{hub.name}' is no hub", next="See: diadem peer ls")
+        raise NotFound(f"the node '{hub.name}' is not a hub", next="See: diadem peer ls")
     key = context.keys.open("online")
     name = f"client of the hub {hub.id} at {note.urls} by {note.tls} for {key.public.key_id}"
     made = partial(PeerClient, note.urls, note.tls, hub.id, key, name=hub.name)

@@ -53,7 +53,7 @@ def open_book(folder: Path) -> SqliteFile:
     file = SqliteFile(
         folder / FILE,
         what="book of the hub",
-        advice="Stop the server and move the folder hub/ away: what lay there is lost, and its senders put it again.",
+        advice="Stop the server and move the folder hub/ away: what was there is lost, and its senders send it again.",
     )
     try:
         file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)

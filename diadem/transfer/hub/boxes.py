@@ -24,7 +24,7 @@ from diadem.transfer.hub.limits import (
 from diadem.transfer.hub.room import Parcel, Room, require_alone
 
 _NODE, _INVITATION = "node", "invitation"
-_LATER = "It is tried again later."
+_LATER = "It will be tried again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,10 @@ class Boxes:
         """That a sender neither fills the box for others nor sends too often."""
         mine = _number(connection, "SELECT count(*) FROM messages WHERE box = ? AND sender = ?", box, sender)
         if mine >= self._rules().max_messages // SHARE_OF_BOX:
-            raise CarrierFull("as many of your messages wait for that node as may", next=_LATER)
+            raise CarrierFull("the limit for your messages that wait for that node is reached", next=_LATER)
         invited = _number(connection, "SELECT count(*) FROM messages WHERE box = ? AND invitation = ?", box, invitation)
         if invitation and invited >= MESSAGES_BY_INVITATION:
-            raise CarrierFull("as many messages wait by this invitation as may", next=_LATER)
+            raise CarrierFull("the limit for messages that wait under this invitation is reached", next=_LATER)
         hour = hour_of(self._clock())
         connection.execute("DELETE FROM sent WHERE hour < ?", (hour,))
         connection.execute(

@@ -12,7 +12,7 @@ from diadem.model.carriers import Carried, NameTaken
 from diadem.transfer.hub.client import HubClient
 from diadem.transfer.hub.tallies import Tally
 
-_LATER: Final = "It is tried again. Ask the recipient's people to run: diadem transfers sync"
+_LATER: Final = "It will be tried again. Ask the recipient's people to run: diadem transfers sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class HubCarrier:
             note = self.client.put_object(relay, name, data).note
         except NotFound as error:
             raise NotFound(
-                "its recipient has not told the hub that this may come, or it is over there",
+                "its recipient has not permitted this at the hub, or has ended it there",
                 where=error.where,
                 next=_LATER,
             ) from None

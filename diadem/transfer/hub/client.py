@@ -214,7 +214,7 @@ class HubClient:
             note = open_note(line, hub=self.hub, key=self._key)
         except DocumentError as error:
             raise IntegrityError(
-                f"the hub's note does not hold: {error.message}", where=self.hub, next="Ask its operator."
+                f"the hub's note is not valid: {error.message}", where=self.hub, next="Ask its operator."
             ) from error
         fits = note.said == said and (not relay or note.relay == relay) and (not box or note.box == box)
         if holds is not None:
@@ -222,7 +222,7 @@ class HubClient:
         if within is not None:
             fits &= set(note.names) <= set(within)
         if not fits:
-            raise IntegrityError("the hub's note is of something else", where=self.hub, next="Ask its operator.")
+            raise IntegrityError("the hub's note is about something else", where=self.hub, next="Ask its operator.")
         noted = Noted(note, line)
         self._keep(noted)
         return noted

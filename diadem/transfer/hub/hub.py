@@ -100,7 +100,7 @@ class Hub:
         )
         if self.spoke(found.sender).is_hub or self.spoke(found.recipient).is_hub:
             raise Refused(
-                "a hub carries nothing for another hub: sealed windows go over one hub at most",
+                "a hub carries nothing for another hub: sealed packages pass through one hub at most",
                 next="Let the two nodes meet at one hub, or directly.",
             )
         return self.relays.permit(found)
@@ -154,5 +154,5 @@ def has_hub(context: Context) -> bool:
 def spoke_of(context: Context, asker: Signer) -> str:
     """Id of the spoke that asks. Raises the one `NotFound` where this is no hub, and for anybody else."""
     if not context.settings.server.hub or asker.kind != PEER or not asker.node_id:
-        raise NotFound("there is nothing here for you")
+        raise NotFound("there is nothing here that you may see")
     return asker.node_id

@@ -81,9 +81,9 @@ class Note:
         require(found["said"] in (STORED, DELIVERED, DELETED), _WHAT, "it says nothing that is known")
         require(matches(HEX, found["hub"]), _WHAT, "it names no hub")
         require(isinstance(found[place], str) and bool(found[place]), _WHAT, "it is of no relay and no box")
-        require(len(names) == len(digests), _WHAT, "names and digests are not as many")
-        require(all(matches(HEX, digest) for digest in digests), _WHAT, "a digest is none")
-        require(type(found["bytes"]) is int and found["bytes"] >= 0, _WHAT, "its bytes are no number")
+        require(len(names) == len(digests), _WHAT, "names and digests differ in number")
+        require(all(matches(HEX, digest) for digest in digests), _WHAT, "a digest is malformed")
+        require(type(found["bytes"]) is int and found["bytes"] >= 0, _WHAT, "its bytes are not a number")
         relay, owner = (found[place], "") if place == "relay" else ("", found[place])
         return cls(found["hub"], found["said"], relay, owner, names, digests, found["bytes"], parse_time(found["at"]))
 

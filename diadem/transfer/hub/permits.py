@@ -62,7 +62,7 @@ def read_permit(line: bytes, *, relay: str, hub: str, asker: str, key: PublicKey
     statement = read_statement(envelope.payload)
     said = statement.predicate
     if envelope.payload_type != PAYLOAD_TYPE or statement.kind != "permit" or not envelope.signers([key]):
-        raise _refused("it is no permit that your node signed")
+        raise _refused("it is not a permit signed by your node")
     if statement.subjects != (relay_subject(relay),) or said["relay"] != relay:
         raise _refused("it is for another relay, or names more than one")
     if said["hub"] != hub:
@@ -75,4 +75,4 @@ def read_permit(line: bytes, *, relay: str, hub: str, asker: str, key: PublicKey
 
 
 def _refused(why: str) -> Refused:
-    return Refused(f"the permit does not hold: {why}", next="Accept the offer anew.")
+    return Refused(f"the permit is not valid: {why}", next="Accept the offer again.")

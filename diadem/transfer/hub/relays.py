@@ -109,11 +109,11 @@ class Relays:
         now, rules = self._clock(), self._rules()
         if permit.ceiling > rules.max_per_spoke:
             raise Refused(
-                f"{permit.ceiling:,} bytes are permitted, and this hub keeps {rules.max_per_spoke:,} for one node",
+                f"the permit is for {permit.ceiling:,} bytes; this hub keeps {rules.max_per_spoke:,} per node",
                 next="Choose another route, or ask the hub's operator: [hub] in policy.toml.",
             )
         if permit.expires <= now:
-            raise Refused("the permit has expired", next="Accept the offer anew.")
+            raise Refused("the permit has expired", next="Accept the offer again.")
         expires = time_text(min(permit.expires, now + rules.keep))
         forget = time_text(min(permit.expires, now + _LONGEST_MEMORY) + _REMEMBERED)
         with self._file.writing() as connection:
@@ -124,7 +124,7 @@ class Relays:
             sql = "SELECT count(*) FROM relays WHERE recipient = ? AND (ended = '' OR ended > ?)"
             many = connection.execute(sql, lately)
             if many.fetchone()[0] >= MAX_RELAYS:
-                raise CarrierFull("your node has as many relays here as it may", next="Try again tomorrow.")
+                raise CarrierFull("your node has reached its limit of relays here", next="Try again tomorrow.")
             connection.execute(
                 """INSERT INTO relays (id, sender, recipient, permit, ceiling, expires, forget, opened)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -197,7 +197,9 @@ class Relays:
                 return held
             require_alone(connection, parcel.place)
             if opened.put + len(data) > opened.ceiling:
-                raise Refused("the object is above what its recipient permitted", next="The transfer cannot go on so.")
+                raise Refused(
+                    "the object exceeds what its recipient permitted", next="The transfer cannot continue like this."
+                )
             return None
 
         def enter(connection: Connection) -> Held:
@@ -301,4 +303,6 @@ def _require_same(known: Relay, permit: Permit) -> None:
     if known.recipient != permit.recipient:
         raise NotFound("there is no such relay")
     if known.permit != permit.id or known.ended:
-        raise Refused("this relay was permitted otherwise, or has ended", next="Choose a new relay: accept anew.")
+        raise Refused(
+            "this relay was permitted under other terms, or has ended", next="Accept again, with a new relay."
+        )

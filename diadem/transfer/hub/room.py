@@ -33,7 +33,7 @@ _STALE: Final = timedelta(minutes=10)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Files that are removed while nobody else may write to the book.
 _AT_ONCE: Final = 100
-_AGAIN: Final = "It is tried again later."
+_AGAIN: Final = "It will be tried again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,12 @@ class Room:
             raise CarrierFull("the hub's disk has no room now", next=_AGAIN)
         total = connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM held").fetchone()[0]
         if total + size > rules.max_size:
-            raise CarrierFull("the hub holds as much as it may", next=_AGAIN)
+            raise CarrierFull("the hub has reached its limit", next=_AGAIN)
         found = connection.execute("SELECT bytes, objects, messages FROM held WHERE spoke = ?", (parcel.spoke,))
         held, objects, messages = found.fetchone() or (0, 0, 0)
         many = objects >= rules.max_objects if parcel.relay else messages >= rules.max_messages
         if held + size > rules.max_per_spoke or many:
-            raise CarrierFull("as much waits at the hub for that node as may", next=_AGAIN)
+            raise CarrierFull("the limit for what waits at the hub for that node is reached", next=_AGAIN)
 
     def _place(self, draft: Path, path: Path) -> None:
         with translated(str(path), "nothing was kept"):
@@ -201,7 +201,7 @@ class Room:
 def require_alone(connection: Connection, place: str) -> None:
     """That nobody is writing there at this moment: it counts already. Raises `Unreachable`."""
     if connection.execute("SELECT 1 FROM coming WHERE place = ?", (place,)).fetchone():
-        raise Unreachable("the same is being written at this moment", next=_AGAIN)
+        raise Unreachable("the same is being written just now", next=_AGAIN)
 
 
 def _keep_promise(connection: Connection, token: str) -> None:

@@ -26,7 +26,7 @@ _SCHEMA: Final = (
         sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, sure INTEGER NOT NULL,
         PRIMARY KEY (transfer, hub, name)) WITHOUT ROWID""",
 )
-_ADVICE: Final = "What is on its way is then received without saying what went by hubs: "
+_ADVICE: Final = "What is on its way will then be received without a statement of what went through hubs: "
 
 #: Name, SHA-256 and bytes of a sealed object.
 Row = tuple[str, str, int]

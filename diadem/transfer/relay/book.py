@@ -43,7 +43,7 @@ _SCHEMA: Final = (
         generation INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
 )
 _TABLES: Final = ("asked", "put", "spoilt", "silence", "relays")
-_ADVICE: Final = "What is on its way by carriers has to be offered anew after this: "
+_ADVICE: Final = "What is on its way by carriers must be offered again after this: "
 
 Place = tuple[int, int]
 

@@ -107,7 +107,7 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
         return _hub(desk, transfer)
     name = via(wanted)
     if not name:
-        raise Refused(f"nothing is carried by the route '{wanted}'", next="See: diadem peer carrier ls")
+        raise Refused(f"no carrier has the route '{wanted}'", next="See: diadem peer carrier ls")
     settings = next((one for one in carriers_to(desk.context, transfer.peer) if one.name == name), None)
     if settings is None:
         raise NotFound(

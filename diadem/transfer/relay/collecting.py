@@ -97,7 +97,7 @@ def collect_package(
     if transfer.state in (State.RECEIVED, State.CLOSED):
         return transfer
     if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: nothing is to be picked up", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to pick up", next="See: diadem transfers ls")
     if transfer.paused or not transfer.acceptance:
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
@@ -108,7 +108,7 @@ def collect_package(
         run.leave()
         note_fault(desk, transfer.id, error)
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped; what is here stays here", next=go_on(transfer.id)) from None
+            raise Interrupted("stopped; what has arrived is kept", next=go_on(transfer.id)) from None
         raise
     if landed is None:
         run.leave()
@@ -212,7 +212,7 @@ class _Collect:
 
     def _require_going(self) -> None:
         if self._stop():
-            raise Interrupted("stopped; what is here stays here", next=go_on(self._transfer.id))
+            raise Interrupted("stopped; what has arrived is kept", next=go_on(self._transfer.id))
         known = self._desk.book.get(self._transfer.id)
         if known.paused or known.state not in MOVING:
             raise Refused("the transfer was paused, or is over", next=go_on(known.id))
@@ -288,7 +288,7 @@ class _Collect:
                 with self._get(name, room) as data:
                     again = take_window(self._landing.arrival, self._follower, spans, data)
         except NotFound:  # nobody else takes it: it is lost there
-            lost = NotFound("it is listed, and cannot be had")
+            lost = NotFound("it is listed, but cannot be read")
             self._spoil((2, name.window), name.generation, lost)
             return None
         except IntegrityError as error:
@@ -317,9 +317,7 @@ class _Collect:
         with self._lock:
             known = self._desk.book.get(self._transfer.id)
             if known.counts.received + came > known.ceiling:
-                raise Refused(
-                    "more bytes came than were accepted", next="Cancel it, and have the package offered anew."
-                )
+                raise Refused("more bytes came than were accepted", next="Cancel it, and ask for a new offer.")
             now, done, rate = time.monotonic(), known.done, known.rate
             if self._plan is not None and now - self._noted > _NOTED:
                 done = known.bytes - missing_bytes(self._landing.arrival)
@@ -332,7 +330,7 @@ class _Collect:
     def _spoil(self, place: Place, generation: int, error: DiademError) -> None:
         """Note that something came damaged; too often is a failure."""
         what = _WHAT[place[0]] if place[0] < 2 else f"window {place[1]}"
-        gave = f"{self._way.carrier.label} gave {what} damaged"
+        gave = f"{self._way.carrier.label} returned {what} damaged"
         with self._lock:
             if not self._way.asks:  # all that is sound is taken first
                 self._spoilt[place] = Spoilt(generation, 1)
@@ -345,7 +343,7 @@ class _Collect:
             raise IntegrityError(
                 f"{gave} three times: {error.message}",
                 where=self._transfer.id,
-                next="Go by another way, or have it mended there: diadem transfers resume",
+                next="Use another route, or have it repaired there: diadem transfers resume",
             )
 
     def _ask(self) -> None:
@@ -361,10 +359,10 @@ class _Collect:
         missing = missing_bytes(self._landing.arrival) if self._plan is not None else 0
         if self._way.asks and transfer.counts.received + missing > transfer.ceiling:
             raise IntegrityError(
-                f"{self._way.carrier.label} gave {transfer.counts.again:,} bytes damaged or twice:"
+                f"{self._way.carrier.label} returned {transfer.counts.again:,} bytes damaged or twice:"
                 f" {missing:,} are missing, and no more may come than were accepted",
                 where=transfer.id,
-                next="Cancel it, and have the package offered anew, by another way if there is one.",
+                next="Cancel it, and ask for a new offer, by another route if there is one.",
             )
 
     def _is_lacking(self, place: Place) -> bool:
@@ -381,7 +379,7 @@ class _Collect:
         if done != self._done:
             self._desk.post(transfer, PROGRESS, {"state": "transferring", "done": done, "total": transfer.bytes})
         if self._way.carrier.strange:
-            advice = "They are left alone. Look into it, and at who can write there."
+            advice = "They were left alone. Find out what they are and who can write there."
             self._desk.book.change(self._transfer.id, error=self._way.carrier.strange, next=advice)
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -397,7 +395,7 @@ class _Collect:
             return self._landed(self._opened)
         for number in wrong:
             self._landing.mistrust(number)
-        error = Unreachable("the disk of this node gives back other bytes than were written")
+        error = Unreachable("the disk of this node returns different bytes than were written")
         for window in range(len(self._plan)):
             if is_missing(self._landing.arrival, self._plan, window):
                 self._spoil((2, window), max(self._damaged((2, window)), 1), error)

@@ -103,7 +103,7 @@ class Permitted:
             found = self._now()
             if found.moved + self._giving + size > found.ceiling:
                 raise NoMoreAllowed(
-                    "more bytes would move than were accepted", next="Cancel the transfer, and send it anew."
+                    "more bytes would move than were accepted", next="Cancel the transfer, and send it again."
                 )
             self._giving += size
         part, window, generation = name
@@ -182,7 +182,11 @@ class Deposit:
             try:
                 wait(work)
             except KeyboardInterrupt:  # each ends after the object that it is at
-                self._fail(Interrupted("stopped; what lies there stays there", next="The same again goes on."))
+                self._fail(
+                    Interrupted(
+                        "stopped; what was written there is kept", next="Run the same command again to continue."
+                    )
+                )
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
@@ -256,7 +260,7 @@ def _let_go(error: BaseException) -> None:
 
 def _require_going(stop: Callable[[], bool]) -> None:
     if stop():
-        raise Interrupted("stopped; what lies there stays there")
+        raise Interrupted("stopped; what was written there is kept")
 
 
 def deposit_package(
@@ -277,15 +281,17 @@ def deposit_package(
     """
     transfer, relays = desk.book.get(transfer_id), relays_of(desk)
     if transfer.direction != OUT or transfer.state not in MOVING:
-        raise Refused(f"the transfer is {transfer.state}: nothing is to be put down", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfers ls")
     relay = relays.get(transfer.id)
     if relay is None:
-        raise NotFound("its acceptance names no place to put it down", next="Cancel it, and offer the package anew.")
+        raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")
     deposit = Deposit(relays, transfer, relay, Permitted(desk, serving, transfer), carrier, relays.asked(transfer.id))
     try:
         deposit.run(listener, stop)
     except CarrierFull as error:
-        desk.book.change(transfer.id, error=error.message, next="It goes on when the recipient has taken something.")
+        desk.book.change(
+            transfer.id, error=error.message, next="It continues when the recipient has picked something up."
+        )
         return desk.book.get(transfer.id)
     except DiademError:
         _step(desk, transfer.id)

@@ -45,7 +45,7 @@ class Guarded:
             fits = ObjectName.of(one.name) is not None and 0 <= one.size <= MAX_OBJECT
             (good if fits else other).append(one)
         names = ", ".join(quoted(one.name[:80]) for one in other[:_TOLD])
-        self.strange = f"{self.label} holds {len(other)} things that no node put there: {names}" if other else ""
+        self.strange = f"{self.label} holds {len(other)} items that no node put there: {names}" if other else ""
         return good
 
     def get(self, relay: str, name: str) -> bytes | bytearray:
@@ -53,7 +53,7 @@ class Guarded:
         with self._told():
             data = self._carrier.get(relay, name)
         if len(data) > MAX_OBJECT:
-            raise IntegrityError(f"{self.label} gives {len(data):,} bytes", where=name)
+            raise IntegrityError(f"{self.label} returned {len(data):,} bytes", where=name)
         return data
 
     def remove(self, relay: str, names: Sequence[str]) -> None:
@@ -81,5 +81,5 @@ class Guarded:
             raise
         except Exception as error:
             raise Unreachable(
-                f"{self.label} failed: {type(error).__name__}: {error}", next="Is it connected? It is tried again."
+                f"{self.label} failed: {type(error).__name__}: {error}", next="Is it connected? It will be tried again."
             ) from error

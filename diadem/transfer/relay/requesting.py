@@ -48,13 +48,15 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
         is at it.
     """
     if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
-        raise Refused(f"the transfer is {transfer.state}: it cannot take another way", next="See: diadem transfers ls")
+        raise Refused(
+            f"the transfer is {transfer.state}: it cannot take another route", next="See: diadem transfers ls"
+        )
     if route not in transfer.routes:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     relays = relays_of(desk)
     relay = relays.get(transfer.id)
     if route != DIRECT and relay is None:
-        raise Refused("its acceptance names no place where it could be put down", next="Have it offered anew.")
+        raise Refused("its acceptance names no place to write it to", next="Ask for a new offer.")
     about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
     if relay is not None and route == DIRECT and relay.routes:
         about["generation"] = min(relay.generation + 1, LAST_GENERATION)  # of what is said the highest counts
@@ -82,8 +84,8 @@ def request_anew(desk: Desk, transfer: Transfer) -> Transfer:
     """
     if transfer.direction != IN or transfer.route in (DIRECT, DISK, LOCAL):
         raise Refused(
-            "it does not come by a hub or folder: nothing is put down for it",
-            next=f"Go on with what is missing: diadem transfers resume {transfer.id[:8]}",
+            "it does not come by a hub or folder: nothing can be requested there",
+            next=f"Fetch what is missing: diadem transfers resume {transfer.id[:8]}",
         )
     with desk.turn(transfer.id):
         return request(desk, desk.book.get(transfer.id), transfer.route)
@@ -133,7 +135,7 @@ def _both(one: bytes, other: bytes) -> bytes:
 def _checked(generation: int) -> int:
     if generation > LAST_GENERATION:
         raise IntegrityError(
-            "it was asked for too often, and came damaged or not at all", next="Have it offered by another way."
+            "it was asked for too often, and came damaged or not at all", next="Ask for an offer by another route."
         )
     return generation
 
@@ -183,7 +185,7 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     if route not in transfer.routes:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     if relays.get(transfer.id) is None:
-        raise NotFound("the acceptance names no place where it could be put down")
+        raise NotFound("the acceptance names no place to write it to")
     hub = str(about.get("hub", ""))
     if hub and hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
         raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
@@ -207,7 +209,7 @@ def give_up(desk: Desk, transfer_id: str, label: str, error: DiademError) -> Non
 
     The receiver is told so; it cannot know what was put down.
     """
-    words = f"{label} lost or spoilt so much that no more may be put down: {error.message}"
+    words = f"{label} lost or damaged so much that no more may be sent: {error.message}"
     with desk.turn(transfer_id):
         if State.FAILED in NEXT[desk.book.get(transfer_id).state]:
             desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=error.next or "")
@@ -224,5 +226,5 @@ def _places(about: Mapping[str, Any], transfer: Transfer) -> Iterable[Place]:
         return [*parts, EVERYTHING]
     bits, most = from_base64(about["windows"]), most_windows(transfer.bytes, transfer.files)
     if 8 * len(bits) >= most + 8:  # each of them would be a row in the book
-        raise Refused(f"windows are wanted of a package that has {most:,} at most", next="Have it offered anew.")
+        raise Refused(f"windows are wanted of a package that has {most:,} at most", next="Ask for a new offer.")
     return [*parts, *((2, number) for number in numbers_of(bits))]

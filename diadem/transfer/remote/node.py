@@ -90,7 +90,7 @@ class NotFromHere(Refused, AttributeError):
 
 
 class RemoteNode(Reopenable, Display):
-    """A node that is asked over the network. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
+    """A node on another computer. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class RemoteNode(Reopenable, Display):
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
-        """Find packages among those that we may find; see `diadem.Node.search`."""
+        """Search the packages that we may find; see `diadem.Node.search`."""
         page = self._page(query, limit, offset)
         rows = list(page.rows)
         first, more = page, page
@@ -172,7 +172,7 @@ class RemoteNode(Reopenable, Display):
             return read_result(self._client.post_json("search", asked), self.url)
 
     def get(self, package_id: str | Named) -> RemotePackage:
-        """A package; its bytes come when they are read, and are proven here. Its ``record`` is the effective one.
+        """Open a package; its bytes are fetched when they are read, and proven here. Its ``record`` is corrected.
 
         Parameters
         ----------
@@ -184,13 +184,13 @@ class RemoteNode(Reopenable, Display):
         NotFound
             The node does not have it, or it is not for us: we cannot tell which.
         IntegrityError
-            The node gives something else.
+            The node returns something else.
         """
         found = self._whole(id_of(package_id))
         return self._opened(found, self._facts(found))
 
     def show(self, package: str | Named) -> Overview:
-        """A package at a glance, as far as we may see it; see `diadem.Node.show`. Where its copies lie is not told."""
+        """Show a package at a glance, as far as we may see it, without its copies; see `diadem.Node.show`."""
         from diadem.archive.overview import overview
 
         found = self._whole(id_of(package))
@@ -206,7 +206,7 @@ class RemoteNode(Reopenable, Display):
         )
 
     def previews(self, package: str | Named) -> Mapping[str, bytes]:
-        """The small pictures of a package's datasets, proven here; see `diadem.Node.previews`."""
+        """Return the small pictures of a package's datasets, proven here; see `diadem.Node.previews`."""
         return self.get(package).previews()
 
     def _opened(self, found: PackageId, facts: PackageFacts) -> RemotePackage:
@@ -214,7 +214,7 @@ class RemoteNode(Reopenable, Display):
             bundle = HttpBundle(self._client, found, self.url)
         except NotFound as error:
             advice = f"Ask {facts.row.owner or 'its owner'} for it: diadem grant {found[7:19]} --to {self.user}"
-            raise NotFound("you may find this package, and not read it", where=found, next=advice) from error
+            raise NotFound("you may find this package, but not read it", where=found, next=advice) from error
         package = RemotePackage(bundle, opened=bundle.opened, readers=self._readers, extractor=self._extractor)
         if facts.amended:
             package.amended_by = lambda _: self._record(found)
@@ -237,7 +237,7 @@ class RemoteNode(Reopenable, Display):
         if _WHOLE.match(text):
             return PackageId(text)
         if not ID.match(text):
-            raise UsageError(f"'{text}' is no package id", next="Write at least 8 of its digits.")
+            raise UsageError(f"'{text}' is not a package id", next="Write at least 8 of its digits.")
         rows: Sequence[PackageRow] = self._page(f"id:{text.removeprefix('diadem:')}", 2, 0).rows
         if len(rows) != 1:
             what = "several packages begin" if rows else "there is no package for you that begins"
@@ -253,7 +253,7 @@ class RemoteNode(Reopenable, Display):
         only: Sequence[str] | str = (),
         listener: Listener = progress_bar,
     ) -> RestoredSession:
-        """Give a session back, as far as we may read it; see `diadem.Node.restore`."""
+        """Restore a session, as far as we may read it; see `diadem.Node.restore`."""
         found = self._whole(id_of(package))
         known: dict[PackageId, PackageFacts] = {}
 
@@ -264,11 +264,11 @@ class RemoteNode(Reopenable, Display):
         return restore(packages, found, Path(folder), chain=chain, only=only, listener=listener)
 
     def warnings(self, package: str) -> list[Caution]:
-        """Doubts about a package and about everything that it was made from; see `diadem.Node.warnings`."""
+        """Return the warnings about a package and its sources; see `diadem.Node.warnings`."""
         return list(self._facts(self._whole(package)).warnings)
 
     def assessments(self, package: str) -> Assessments:
-        """What was said of a package; see `diadem.Node.assessments`."""
+        """Return the assessments of a package; see `diadem.Node.assessments`."""
         return self._facts(self._whole(package)).assessments
 
     # -- saying ----------------------------------------------------------------------------------------------------
@@ -289,17 +289,16 @@ class RemoteNode(Reopenable, Display):
         scheme: str | None = None,
         replaces: str | None = None,
     ) -> Assessment:
-        """Judge a package, or a dataset of it, for a purpose; see `diadem.Node.assess`.
+        """Assess a package, or one of its datasets, for a purpose; see `diadem.Node.assess`.
 
-        The node writes the statement out, our key signs it here after it was compared with what we want to say, and
-        the node logs it.
+        The node prepares the statement; we compare it with what we want to say and sign it here, and the node logs it.
 
         Raises
         ------
         NotFound
-            There is no such package for us to judge.
+            There is no such package that we may assess.
         Refused
-            The node wants something else signed, or takes it no more.
+            The node wants something else signed, or no longer accepts it.
         """
         found = self._whole(package)
         said = Judgement(
@@ -334,12 +333,12 @@ class RemoteNode(Reopenable, Display):
         comment: str = "",
         route: str = "auto",
     ) -> Transfer:
-        """Offer a package to a person; see `diadem.Node.send`. The grant that it needs is signed here too.
+        """Offer a package to a person; see `diadem.Node.send`. The grant that it needs is also signed here.
 
         Raises
         ------
         NotFound
-            There is no such package for us.
+            There is no such package that we may see.
         Refused
             The policy forbids it, the package is another's, or the node wants something else signed.
         """
@@ -390,7 +389,7 @@ class RemoteNode(Reopenable, Display):
 
         if name == "context":  # what a command asks of a node's own machine, and no verb of anybody
             raise NotFromHere(
-                f"this needs the machine of the node {self.name}", where=self.url, next="Give the command there."
+                f"this needs the machine of the node {self.name}", where=self.url, next="Run the command there."
             )
         elsewhere = name == "peers" or hasattr(Node, name) or hasattr(NetworkVerbs, name)
         if elsewhere and not name.startswith("_"):

@@ -16,7 +16,7 @@ class RemotePackage(Package):
     def verify(
         self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
-        """Read all of it and prove it; see `diadem.verify`. There is no quick look: sizes would be the node's word."""
+        """Read and prove all of it; see `diadem.verify`. No quick level: sizes are only the node's claim."""
         if level is not None and Level(level) is Level.QUICK:
             raise UsageError("a package on another node is proven by its bytes", next="Use leaves or full.")
         return super().verify(level=level, workers=workers, listener=listener)

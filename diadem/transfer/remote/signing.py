@@ -115,13 +115,13 @@ class Signer:
     def _read(self, answer: Mapping[str, Any], kind: str, subjects: Sequence[Subject]) -> Statement:
         payload = answer.get("payload")
         if not isinstance(payload, str) or answer.get("type") != PAYLOAD_TYPE:
-            raise _refused("it is no statement")
+            raise _refused("it is not a statement")
         try:
             statement = read_statement(payload.encode("utf-8"))
         except DiademError as error:
             raise _refused(error.message) from error
         if statement.kind != kind or list(statement.subjects) != list(subjects):
-            raise _refused(f"it is no {kind} of {subjects[0].name[:19]}…")
+            raise _refused(f"it is not the {kind} for {subjects[0].name[:19]}…")
         if statement.node != self.node:
             raise _refused("it is for the log of another node")
         return statement
@@ -142,7 +142,7 @@ def _named(answer: Mapping[str, Any]) -> str:
         document = json.loads(str(answer.get("payload")))
         found = str(document["predicate"]["transfer"])
     except (ValueError, KeyError, TypeError):
-        raise _refused("it is no offer") from None
+        raise _refused("it is not an offer") from None
     return found
 
 

@@ -141,7 +141,7 @@ def take_introduction(desk: Desk, hub: Peer, said: SealedMessage, envelope: Enve
     context, body = desk.context, said.content.encode("utf-8")
     found, _ = Introduction.from_bytes(body)
     if found.node != said.sender:
-        raise DocumentError("another node introduces itself than has sealed it", where="introduction")
+        raise DocumentError("the node that introduces itself is not the one that sealed it", where="introduction")
     card = prove_card(found.chain, said.sender)
     require_from(envelope, card.online, card.name)
     to = (said.sender, open_note(found.note, card.online, card.node).age)

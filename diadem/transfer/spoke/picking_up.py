@@ -106,10 +106,10 @@ def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
 def _opened(desk: Desk, name: str, data: bytes) -> tuple[SealedMessage, Envelope]:
     """What was sealed for this node. Raises `Refused` where it is too large or too old, else as `open_message`."""
     if len(data) > sealed_messages.MAX_SEALED:
-        raise Refused(f"it has {len(data):,} bytes; {sealed_messages.MAX_SEALED:,} are read")
+        raise Refused(f"it has {len(data):,} bytes; at most {sealed_messages.MAX_SEALED:,} are read")
     said, envelope = open_message(data, age_identity(desk.context), desk.node, name)
     if abs(said.sent - desk.now) > KEPT:
-        raise Refused("it was sent months ago or hence: somebody kept it back, or a clock is wrong")
+        raise Refused("its date is months away from now: somebody held it back, or a clock is wrong")
     return said, envelope
 
 
@@ -132,7 +132,7 @@ def _require_pinned(desk: Desk, said: SealedMessage, envelope: Envelope) -> Peer
     """The peer that said it, by the key that is pinned of it now. Raises `Refused`, `NotFound`."""
     peer = peer_book(desk.context).known(said.sender)
     if peer is None or not peer.speaks or not peer.online:
-        raise NotFound(f"the node {said.sender[:12]}… is no peer, or is not heard")
+        raise NotFound(f"the node {said.sender[:12]}… is not a peer, or is not listened to")
     require_from(envelope, PublicKey.from_text(peer.online), peer.name)
     return peer
 

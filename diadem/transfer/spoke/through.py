@@ -13,7 +13,7 @@ from diadem.transfer.route_book import Meeting, route_book
 from diadem.transfer.spoke.meeting import introduce_through, join_through
 from diadem.transfer.spoke.picking_up import pick_up
 
-_NEXT = "It goes on while this runs: diadem serve; or look again later: diadem transfers sync, diadem peer ls"
+_NEXT = "To continue, keep this running: diadem serve; or look again later: diadem transfers sync, diadem peer ls"
 
 
 class NotYet(Unreachable):
@@ -36,7 +36,7 @@ def join(desk: Desk, ticket: Ticket, name: str, *, patience: float) -> Peer:
         meeting = join_through(desk, ticket, name)
     except NotFound:
         raise NotYet(
-            f"the hub takes nothing for '{ticket.name}' by this ticket: it was used, has ended, or the hub has not"
+            f"the hub accepts nothing for '{ticket.name}' with this ticket: it was used, has ended, or the hub has not"
             " heard of it yet",
             next=_NEXT,
         ) from None

@@ -63,7 +63,7 @@ def test_no_source_is_accused_of_what_a_server_gives_back(lab: Lab) -> None:
     archived = lab.node.archive(lab.session("s"), now=True)
     package = str(archived.package.id)
     (debt,) = archived.debts
-    assert (debt.store, "gives back other bytes" in debt.reason) == ("cloud", True)
+    assert (debt.store, "returns different bytes" in debt.reason) == ("cloud", True)
     assert lab.node.repair().left == []
     assert _states(lab, package) == {"main": PRESENT}
     assert _kinds(lab, package) == ["ingest"]
@@ -72,7 +72,7 @@ def test_no_source_is_accused_of_what_a_server_gives_back(lab: Lab) -> None:
 @pytest.mark.usefixtures("bending")
 def test_a_session_goes_to_the_next_store_where_the_first_bends_it(lab: Lab) -> None:
     session = lab.session("s")
-    with pytest.raises(StoreError, match="gives back other bytes"):
+    with pytest.raises(StoreError, match="returns different bytes"):
         lab.node.archive(session, now=True, store="cloud")
     lab.node.context.change_settings(_with_cold_main)  # so that the server is asked before it
     archived = lab.node.archive(session, now=True)

@@ -44,8 +44,8 @@ def test_a_reject_on_raw_data_is_shown_on_what_derives_from_it(lab: Lab) -> None
         assert (caution.assessment.purpose, caution.assessment.by) == ("EELS", "alice@hu-berlin")
         (row,) = lab.node.search(f"id:{package[7:19]}")
         assert row.warnings == tuple(sentences(lab.node, package))
-        assert "alice@hu-berlin rejects scan 0.bin" in row.warnings[0]
-        assert "for EELS (drift): 30 nm" in row.warnings[0]
+        assert "alice@hu-berlin: scan 0.bin" in row.warnings[0]
+        assert "is rejected for EELS – drift (30 nm)" in row.warnings[0]
         assert lab.node.custody(package).warnings == row.warnings
     assert lab.node.search(f"id:{raw[7:19]}").rows[0].quality == ("reject",)
     lab.node.assess(raw, "reject", purpose="imaging", dataset="scan 1.bin")

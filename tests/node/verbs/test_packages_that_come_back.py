@@ -177,4 +177,4 @@ def test_damaged_corrections_in_a_zip_are_told(given: tuple[str, Path], other: d
 def test_a_truncated_zip_is_told(given: tuple[str, Path], tmp_path: Path) -> None:
     cut = tmp_path / "cut.zip"
     cut.write_bytes(given[1].read_bytes()[:-2000])
-    assert "is no whole ZIP" in said("verify", cut, code=1)
+    assert "this ZIP is not complete" in said("verify", cut, code=1)

@@ -144,7 +144,7 @@ def test_the_days_and_what_tells_them(lab: Lab) -> None:
     for number, day in enumerate(("2016-08-08", "2019-05-02")):
         image(folder / f"image {number}.hspy", f"{day}T10:00:00")
     package = lab.node.archive(folder, now=True, as_one=True).package.id
-    assert "recorded    2016-08-08 to 2019-05-02   (by the files)" in str(lab.node.show(package))
+    assert "recorded    2016-08-08 to 2019-05-02   (from the files)" in str(lab.node.show(package))
     said("amend", package, "--set", "session.date=2023-03-14/2023-03-16", "--node", lab.node.path)
     shown = str(lab.node.show(package))
     assert "recorded    2023-03-14 to 2023-03-16   (as its owner corrected it)" in shown

@@ -86,7 +86,7 @@ def test_the_ceiling_counts_all_that_was_ever_put(harbour: Harbour) -> None:
     harbour.taken(relay, "2-0-1")
     answer = harbour.put(relay, "2-0-2", bytes(401))
     assert answer.status == 409
-    assert "above what its recipient permitted" in answer.said["error"]["message"]
+    assert "exceeds what its recipient permitted" in answer.said["error"]["message"]
     assert harbour.put(relay, "2-0-2", bytes(400)).status == 200
     assert harbour.put(relay, "2-0-3", b"1").status == 409
     assert harbour.put(relay, "2-0-2", bytes(400)).status == 200

@@ -123,7 +123,7 @@ def test_what_another_process_is_writing_is_waited_for_but_not_for_ever(harbour:
     promised(harbour, relay, "2-0-1", 400_000)
     answer = harbour.put(relay, "2-0-1", bytes(300_000))
     assert answer.status == 503
-    assert "at this moment" in answer.said["error"]["message"]
+    assert "just now" in answer.said["error"]["message"]
     assert harbour.put(relay, "2-1-1", bytes(100_001)).status == 409  # it counts already
     harbour.later(minutes=11)
     assert harbour.hub.endings.sweep().unfinished == 1
@@ -134,9 +134,9 @@ def test_what_another_process_is_writing_is_waited_for_but_not_for_ever(harbour:
 @pytest.mark.parametrize(
     ("rules", "words"),
     [
-        (replace(RULES, max_per_spoke=500_000), "as much waits at the hub for that node"),
-        (replace(RULES, max_size=500_000), "as much as it may"),
-        (replace(RULES, max_objects=1), "as much waits"),
+        (replace(RULES, max_per_spoke=500_000), "the limit for what waits at the hub for that node"),
+        (replace(RULES, max_size=500_000), "has reached its limit"),
+        (replace(RULES, max_objects=1), "the limit for what waits"),
         (replace(RULES, free=10**18), "no room now"),
     ],
 )

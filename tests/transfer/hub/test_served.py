@@ -126,7 +126,7 @@ def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
     assert receiver.get(relay, "2-0-1") == large
     assert receiver.get(relay, "1-0-1") == small
     assert served.spoke(B).status()["used"] == {"bytes": len(large) + len(small), "objects": 2, "messages": 0}
-    with pytest.raises(CarrierFull, match="as much waits"):
+    with pytest.raises(CarrierFull, match="the limit for what waits"):
         sender.put(served.opened(), "2-1-1", bytes(20_000_001 - len(large) - len(small)))
     again = HubCarrier(served.spoke(A), Tally(book, "again", "hub"))
     again.put(relay, "1-0-1", b"sealed anew, for the answer was lost")
@@ -313,7 +313,7 @@ def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsy
     served.spoke(B).taken([message])
     served.spoke(B).end(relay)
     log = served.log.read_text("utf-8")
-    assert "hub put in order: 1 half-written and 0 unknown files removed" in log
+    assert "hub tidied: 1 half-written and 0 unknown files removed" in log
     assert "PUT hub/relays/{relay}/objects/{object}" in log
     for secret in (relay, message, "2-5-1", served.harbour.id(B)):
         assert secret not in log
@@ -323,7 +323,7 @@ def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
     harbour, context = served.harbour, served.harbour.node(A).context
     book = harbour.town.book(A)
     before = book.get(harbour.id(HUB))
-    with pytest.raises(NotFound, match="is no hub"):
+    with pytest.raises(NotFound, match="is not a hub"):
         hub_client(context, before)
     book.put(before, note=endpoint_note(harbour.context, harbour.town.book(HUB)))
     assert hub_client(context, book.get(before.id)).status()["used"]["objects"] == 0
