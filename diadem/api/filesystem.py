@@ -16,10 +16,10 @@ from typing import Any
 
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
 from diadem.archive.reading import VerifiedFile
-from diadem.errors import NotFound
+from diadem.errors import NotFound, PackageError, Unreachable
 
 #: The beginning of a package's id, as `Node.get` takes it.
-_ID = re.compile(r"[0-9a-f]{8,64}\Z")
+_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 _DRIVE = re.compile(r"/[A-Za-z]:/")
 #: Packages that are kept open.
 _KEPT = 32
@@ -45,6 +45,10 @@ class DiademFileSystem(ReadOnlyFileSystem):
         self._nodes: dict[str, Any] = {}
         self._packages: OrderedDict[tuple[str, str], PackageFileSystem] = OrderedDict()
 
+    def __repr__(self) -> str:
+        """Whose packages they are."""
+        return f"<DiademFileSystem of {self._node or 'the node of this account'}>"
+
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What lies in a folder of a package; of a node, its packages. Raises `NotFound`."""
         place, package, rest = self._parsed(path)
@@ -67,7 +71,12 @@ class DiademFileSystem(ReadOnlyFileSystem):
         place, package, rest = self._parsed(path)
         if not package:
             raise NotFound("the address names no file", where=f"diadem://{path}", next="Write diadem://<id>/<path>.")
-        return self._files(place, package)._open(rest, mode)  # noqa: SLF001 - fsspec's own way
+        try:
+            return self._files(place, package)._open(rest, mode)  # noqa: SLF001 - fsspec's own way
+        except (NotFound, Unreachable, PackageError):
+            self._files(place, package).info(rest)
+            del self._packages[place, package]  # the copy has gone away: the node may have another
+            return self._files(place, package)._open(rest, mode)  # noqa: SLF001
 
     def _parsed(self, path: str) -> tuple[str, str, str]:
         """Node, package and path in it; "" for what an address does not say."""
@@ -115,7 +124,8 @@ class DiademFileSystem(ReadOnlyFileSystem):
         own = open_node(self._node) if not place else self._opened("")
         if place not in ("", own.name):
             advice = (
-                f"Write user@{place} for a node that you logged in to, or its folder: diadem:///srv/node/<id>/<path>"
+                "An address begins with 8 digits or more of a package's id; with user@name, for a node that you logged"
+                " in to; or with a node's folder: diadem:///srv/node/<id>/<path>"
             )
             raise NotFound(f"the node '{place}' is not the one of this account, '{own.name}'", next=advice)
         return own

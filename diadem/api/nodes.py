@@ -20,6 +20,7 @@ from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
 from diadem.store.local_errors import or_else
+from diadem.store.urls import without_secrets
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Node(_Node, NetworkVerbs):
         context = self.context
         # Of a store that is read from elsewhere the folder is a cache of this account alone.
         folder = None if isinstance(context, Attached) else str(context.folder)
-        stores = {one.name: (one.url, context.stores.options(one.name)) for one in context.settings.stores}
+        options = context.stores.options
+        stores = {one.name: (one.url, without_secrets(options(one.name))) for one in context.settings.stores}
         return partial(_node_again, context.settings.id, folder, context.user or None, stores)
 
     #: What `recover` found; None for a node that was opened.

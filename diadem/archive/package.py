@@ -17,7 +17,7 @@ from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMA
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -138,7 +138,7 @@ class Package(Reopenable, Display):
         """Its datasets, in the order of the record; its files are `files`."""
         return iter(self.record.datasets)
 
-    def __getitem__(self, name: int | str) -> Dataset:
+    def __getitem__(self, name: int | Named) -> Dataset:
         """One dataset, by its place or its name: ``package["scan.dm4"]``; see `Datasets.find`.
 
         Raises
@@ -231,12 +231,12 @@ class Package(Reopenable, Display):
             )
         return self.told_by(self.id)
 
-    def find(self, path: str) -> FileEntry:
+    def find(self, path: Named) -> FileEntry:
         """The entry of a file.
 
         Parameters
         ----------
-        path : str
+        path : str, path, dataset, or one of `files`
             Relative to `data/`, as stored or as it was named originally; or with `data/` before it, as in
             ``files[0].path``.
 
@@ -245,6 +245,7 @@ class Package(Reopenable, Display):
         NotFound
             If there is none; names like it are proposed.
         """
+        path = path_of(path)
         for name in dict.fromkeys((path, path.replace("\\", "/"))):
             stored = "data/" + name
             # A file of the user that had the name of a derived one goes before the derived one.
@@ -276,7 +277,7 @@ class Package(Reopenable, Display):
 
         return PackageFileSystem(self)
 
-    def open(self, path: str) -> VerifiedFile:
+    def open(self, path: Named) -> VerifiedFile:
         """Open a file for reading; every leaf is proven before its bytes are returned.
 
         Parameters
@@ -346,7 +347,7 @@ class Package(Reopenable, Display):
         """
         return restore(self, Path(folder), only=only, listener=listener)
 
-    def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
+    def local(self, path: Named, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
         """A dataset or file as a path on this machine, every byte proven: for whatever wants a file name.
 
         Parameters
@@ -381,7 +382,7 @@ class Package(Reopenable, Display):
         """
         from diadem.archive.local_files import local_path
 
-        return local_path(self, path, folder=None if folder is None else Path(folder), listener=listener)
+        return local_path(self, path_of(path), folder=None if folder is None else Path(folder), listener=listener)
 
     def stored_as(self, entry: FileEntry, reader: RangeReader) -> VerifiedFile:
         """A file that is said to be a copy of one of the package, for proven reading."""
@@ -390,7 +391,7 @@ class Package(Reopenable, Display):
         leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
         return VerifiedFile(reader, entry, leaves, size)
 
-    def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
+    def load(self, path: Named, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as HyperSpy signal whose bytes are proven.
 
         Parameters
@@ -426,11 +427,11 @@ class Package(Reopenable, Display):
         """
         from diadem.archive.loading_package import load_from_package
 
-        return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
+        return load_from_package(self, path_of(path), lazy=lazy, signal=signal, verify=verify)
 
     def picture(
         self,
-        path: str,
+        path: Named,
         *,
         signal: int | str | None = None,
         size: int = 512,
@@ -485,7 +486,7 @@ class Package(Reopenable, Display):
 
         return picture_of(
             self,
-            path,
+            path_of(path),
             signal=signal,
             size=size,
             at=at,

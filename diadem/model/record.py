@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, overload
+from typing import Any, Protocol, Self, SupportsIndex, overload
 
 from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
@@ -20,6 +21,23 @@ __all__ = ["Assertion", "Axis", "Dataset", "Datasets", "Quantity", "Record", "Re
 
 #: Datasets that an `AmbiguousValue` names for each of the values.
 _NAMED = 3
+
+
+class HasPath(Protocol):
+    """A dataset, or a file of a package."""
+
+    @property
+    def path(self) -> str:
+        """Its path, with or without ``data/`` before it."""
+
+
+#: What a file or dataset is called by.
+Named = str | os.PathLike[str] | HasPath
+
+
+def path_of(name: Named) -> str:
+    """The path that is meant."""
+    return os.fspath(getattr(name, "path", name))
 
 
 class Holder(Protocol):
@@ -311,23 +329,25 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         return map(self._held, self._datasets)
 
     @overload
-    def __getitem__(self, index: int | str) -> Dataset: ...
+    def __getitem__(self, index: int | Named) -> Dataset: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Dataset, ...]: ...
-    def __getitem__(self, index: int | str | slice) -> Dataset | tuple[Dataset, ...]:
+    def __getitem__(self, index: int | Named | slice) -> Dataset | tuple[Dataset, ...]:
         """One by its place, or by a name as `find` takes it; several by a slice."""
-        if isinstance(index, str):
-            return self.find(index)
         if isinstance(index, slice):
-            return tuple(map(self._held, self._datasets[index]))
+            return FixedRows(map(self._held, self._datasets[index]))
+        if not isinstance(index, SupportsIndex):
+            return self.find(index)
+        if not -len(self) <= index.__index__() < len(self):
+            raise IndexError(f"there are {len(self)} datasets, and none has the number {index}")
         return self._held(self._datasets[index])
 
-    def find(self, name: str) -> Dataset:
+    def find(self, name: Named) -> Dataset:
         """The dataset that a name means.
 
         Parameters
         ----------
-        name : str
+        name : str, path, or file of a package
             The path of its primary file, with or without ``data/`` before it; its id, ``d1``; the end of its path, as
             in ``scan.dm4``; or any of these of another file of it.
 
@@ -336,6 +356,7 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         NotFound
             None is called so, or several are; names those that come close.
         """
+        name = path_of(name)
         if (numbered := self._numbered(name)) is not None:
             return numbered
         path = name.replace("\\", "/").removeprefix("data/").rstrip("/")
@@ -448,7 +469,7 @@ class Record(Display):
         return replace(self, datasets=Datasets(self.datasets, holder))
 
     def value(self, key: str) -> Any:
-        """The value on which all datasets that state it agree; None where none does.
+        """The value on which all datasets that state it agree; else what a person said; None where nobody does.
 
         Raises
         ------
@@ -464,7 +485,10 @@ class Record(Display):
                 found.setdefault(token, (value, []))[1].append(dataset.id)
         if not found:
             require_known(key, self.known)
-            return None
+            part, _, name = key.partition(".")
+            return {"session": self.session, "sample": self.sample, "instrument": self.instrument}.get(part, {}).get(
+                name
+            )
         if len(found) > 1:
             raise _ambiguous(key, list(found.values()))
         return next(iter(found.values()))[0]

@@ -123,6 +123,9 @@ def test_verbs_show_the_list_that_they_stand_for(told: tuple[diadem.Node, diadem
     page = shown(found)["text/html"]
     assert page.count("<tr>") == (len(entries) + 1 if entries else 0)
     assert isinstance(entries, Display)
+    assert len(found) == len(entries)
+    assert list(found[:1]) == list(entries[:1])
+    assert found
 
 
 def test_a_card_has_pictures_values_and_what_was_said(told: tuple[diadem.Node, diadem.Package]) -> None:

@@ -95,7 +95,10 @@ class Named(Protocol):
 
 def id_of(package: str | Named) -> str:
     """The id that is meant, whole or its beginning."""
-    return package if isinstance(package, str) else str(package.id)
+    named = package if isinstance(package, str) else getattr(package, "id", None)
+    if not isinstance(named, str):
+        raise UsageError(f"{package!r} is no package", next="Give its id, a row of a search, or the package itself.")
+    return str(named)
 
 
 class Opener(Reopenable):
