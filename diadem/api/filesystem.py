@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+import threading
 from typing import Any
 
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
@@ -21,7 +21,7 @@ from diadem.errors import NotFound, PackageError, Unreachable
 #: The beginning of a package's id, as `Node.get` takes it.
 _ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 _DRIVE = re.compile(r"/[A-Za-z]:/")
-#: Packages that are kept open.
+#: Packages that are kept open, those that were asked for last.
 _KEPT = 32
 #: Packages that a node is asked for at once.
 _PAGE = 1000
@@ -43,7 +43,8 @@ class DiademFileSystem(ReadOnlyFileSystem):
         super().__init__(node=node, **options)
         self._node = node
         self._nodes: dict[str, Any] = {}
-        self._packages: OrderedDict[tuple[str, str], PackageFileSystem] = OrderedDict()
+        self._packages: dict[tuple[str, str], PackageFileSystem] = {}
+        self._turn = threading.RLock()
 
     def __repr__(self) -> str:
         """Whose packages they are."""
@@ -75,7 +76,7 @@ class DiademFileSystem(ReadOnlyFileSystem):
             return self._files(place, package)._open(rest, mode)  # noqa: SLF001 - fsspec's own way
         except (NotFound, Unreachable, PackageError):
             self._files(place, package).info(rest)
-            del self._packages[place, package]  # the copy has gone away: the node may have another
+            self._packages.pop((place, package), None)  # the copy has gone away: the node may have another
             return self._files(place, package)._open(rest, mode)  # noqa: SLF001
 
     def _parsed(self, path: str) -> tuple[str, str, str]:
@@ -92,12 +93,12 @@ class DiademFileSystem(ReadOnlyFileSystem):
     def _files(self, place: str, package: str) -> PackageFileSystem:
         """The files of a package of a node, opened once."""
         key = (place, package)
-        if key not in self._packages:
-            self._packages[key] = PackageFileSystem(self._opened(place).get(package))
-        self._packages.move_to_end(key)
-        while len(self._packages) > _KEPT:
-            self._packages.popitem(last=False)
-        return self._packages[key]
+        with self._turn:
+            found = self._packages.pop(key, None) or PackageFileSystem(self._opened(place).get(package))
+            self._packages[key] = found
+            while len(self._packages) > _KEPT:
+                del self._packages[next(iter(self._packages))]
+        return found
 
     def _ids(self, place: str) -> list[str]:
         """Ids of all packages of a node."""
@@ -109,9 +110,10 @@ class DiademFileSystem(ReadOnlyFileSystem):
 
     def _opened(self, place: str) -> Any:
         """The node at a place, opened once."""
-        if place not in self._nodes:
-            self._nodes[place] = self._node_at(place)
-        return self._nodes[place]
+        with self._turn:
+            if place not in self._nodes:
+                self._nodes[place] = self._node_at(place)
+            return self._nodes[place]
 
     def _node_at(self, place: str) -> Any:
         from diadem.api.connect import connect

@@ -9,6 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
+from weakref import WeakValueDictionary
 
 from diadem.api.opening import addressed
 from diadem.api.scanning import scan
@@ -304,19 +305,28 @@ def _node_again(
     node: str, folder: str | None, user: str | None, stores: Mapping[str, tuple[str, Mapping[str, Any] | None]]
 ) -> Node:
     """A node that another process had opened: in its folder, else by one of its stores, for reading."""
-    problems: list[DiademError] = []
-    options = {name: given for name, (_, given) in stores.items() if given}
-    for place in (folder, *(url for url, _ in stores.values())):
-        if place is not None:
+    with _OPENING:
+        if (known := _OPENED.get((node, folder, user))) is not None:
+            return known
+        problems: list[DiademError] = []
+        options = {name: given for name, (_, given) in stores.items() if given}
+        places = [(folder, options)] if folder is not None else []
+        for place, given in (*places, *((url, {name: one} if one else {}) for name, (url, one) in stores.items())):
             try:
-                found = open_node(place, user, storage_options=options)
+                found = open_node(place, user, storage_options=given)
             except DiademError as error:
                 problems.append(error)
                 continue
             if found.id == node:
+                _OPENED[node, folder, user] = found
                 return found
             found.close()
-    raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+        raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+
+
+#: Nodes that other processes have sent, each opened once for as long as something of it is held.
+_OPENED: WeakValueDictionary[tuple[str, str | None, str | None], Node] = WeakValueDictionary()
+_OPENING = threading.Lock()
 
 
 def check_new_node(

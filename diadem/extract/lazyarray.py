@@ -198,7 +198,7 @@ class StoredArray(Reopenable):
         self, shape: tuple[int, ...], dtype: Any, token: str, find: Callable[[], Any] | None, array: Any = None
     ) -> None:
         self.shape, self.ndim, self.dtype = shape, len(shape), dtype
-        self._token, self._find, self._array = token, find, array
+        self._token, self._find, self.array = token, find, array
         self.again = None if find is None else partial(StoredArray, shape, dtype, token, find)
 
     def __dask_tokenize__(self) -> str:
@@ -207,15 +207,15 @@ class StoredArray(Reopenable):
 
     def __getitem__(self, index: Any) -> Array:
         """The elements that an index selects, in memory; raises what reading them does."""
-        if self._array is None and self._find is not None:
+        if self.array is None and self._find is not None:
             found = self._find()
             if (found.shape, found.dtype) != (self.shape, self.dtype):
                 raise ReaderError(
                     f"this process reads {_described(found)}, the one that sent it {_described(self)}",
                     next="Install the same versions of DIADEM, RosettaSciIO and plugins in both.",
                 )
-            self._array = found
-        part = self._array[index]
+            self.array = _beneath(found)
+        part = self.array[index]
         return cast("Array", part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
 
 
@@ -224,7 +224,7 @@ def _described(array: Any) -> str:
 
 
 def _beneath(array: Any) -> Any:
-    """The HDF5 or Zarr array that a reader's Dask array is cut from, if it does nothing else; it needs no lock.
+    """The array that a Dask array of ours, or a reader's of HDF5 or Zarr, is cut from; it needs no lock.
 
     A graph in each chunk of another graph costs ten times the reading.
     """
@@ -233,7 +233,9 @@ def _beneath(array: Any) -> Any:
     if len(layers) != 2 or len(originals) != 1:
         return array
     source = getattr(originals[0], "value", originals[0])
-    if type(source).__module__.partition(".")[0] not in ("h5py", "zarr"):
+    if isinstance(source, StoredArray) and source.array is not None:
+        source = source.array
+    elif type(source).__module__.partition(".")[0] not in ("h5py", "zarr"):
         return array
     return source if (source.shape, source.dtype) == (array.shape, array.dtype) else array
 
