@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from importlib import import_module
 from itertools import accumulate, pairwise
 from typing import Any, cast
 
@@ -245,15 +246,13 @@ class _Chunks:
         return [{pair: n for n, pair in enumerate(pairwise([0, *axis]))} for axis in ends]
 
     def __getitem__(self, index: Any) -> Array:
-        import dask
-        from dask.optimization import cull
-
+        dask, cull = cast("Any", import_module("dask")), cast("Any", import_module("dask.optimization").cull)
         items = index if isinstance(index, tuple) else (index,)
         if len(items) == len(self.shape) and all(isinstance(one, slice) and one.step in (None, 1) for one in items):
             key = tuple(axis.get((one.start, one.stop)) for axis, one in zip(self._places, items, strict=True))
             if None not in key:
                 needed, _ = cull(self._graph, [(self._array.name, *key)])
-                return cast("Array", dask.get(needed, (self._array.name, *key)))  # type: ignore[attr-defined]
+                return cast("Array", dask.get(needed, (self._array.name, *key)))
         return cast("Array", self._array[index].compute(scheduler="synchronous"))
 
 

@@ -37,7 +37,8 @@ Named = str | os.PathLike[str] | HasPath
 
 def path_of(name: Named) -> str:
     """The path that is meant."""
-    return os.fspath(getattr(name, "path", name))
+    named: Any = name
+    return os.fspath(getattr(named, "path", named))
 
 
 class Holder(Protocol):

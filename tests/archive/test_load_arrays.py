@@ -177,8 +177,9 @@ def test_fitting_to_the_shape_of_the_reader(
 
 
 def test_a_readers_array_of_many_chunks_is_computed_as_soon_as_it_is_without_us() -> None:
-    many = [dask.array.from_delayed(dask.delayed(np.full)((4, 4), number), (4, 4), "i8") for number in range(300)]
-    readers: Any = dask.array.stack(many)
+    library: Any = dask  # its functions have no types
+    many = [library.array.from_delayed(library.delayed(np.full)((4, 4), n), (4, 4), "i8") for n in range(300)]
+    readers = library.array.stack(many)
     ours = as_dask(readers, readers.chunks, "many", lambda: None)
     assert np.array_equal(ours[7:9, 1].compute(), readers[7:9, 1].compute())
     assert np.array_equal(ours[[3, 5]].compute(), readers[[3, 5]].compute())
