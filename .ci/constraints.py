@@ -41,8 +41,7 @@ def installed() -> dict[str, str]:
             try:
                 there = distribution(wanted.name)
             except PackageNotFoundError:
-                sys.stderr.write(f"{wanted} is not installed\n")
-                continue
+                sys.exit(f"{wanted} is not installed: install it, and run this again")
             found[key[0]] = there.version
             needed = map(Requirement, there.requires or ())
             waiting += [one for one in needed if one.marker is None or one.marker.evaluate({"extra": extra})]

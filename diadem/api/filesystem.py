@@ -11,17 +11,17 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+import threading
 from typing import Any
 
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
 from diadem.archive.reading import VerifiedFile
-from diadem.errors import NotFound
+from diadem.errors import NotFound, PackageError, Unreachable
 
 #: The beginning of a package's id, as `Node.get` takes it.
-_ID = re.compile(r"[0-9a-f]{8,64}\Z")
+_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 _DRIVE = re.compile(r"/[A-Za-z]:/")
-#: Packages that are kept open.
+#: Packages that are kept open, those that were asked for last.
 _KEPT = 32
 #: Packages that a node is asked for at once.
 _PAGE = 1000
@@ -43,7 +43,12 @@ class DiademFileSystem(ReadOnlyFileSystem):
         super().__init__(node=node, **options)
         self._node = node
         self._nodes: dict[str, Any] = {}
-        self._packages: OrderedDict[tuple[str, str], PackageFileSystem] = OrderedDict()
+        self._packages: dict[tuple[str, str], PackageFileSystem] = {}
+        self._turn = threading.RLock()
+
+    def __repr__(self) -> str:
+        """Whose packages they are."""
+        return f"<DiademFileSystem of {self._node or 'the node of this account'}>"
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What lies in a folder of a package; of a node, its packages. Raises `NotFound`."""
@@ -67,7 +72,12 @@ class DiademFileSystem(ReadOnlyFileSystem):
         place, package, rest = self._parsed(path)
         if not package:
             raise NotFound("the address names no file", where=f"diadem://{path}", next="Write diadem://<id>/<path>.")
-        return self._files(place, package)._open(rest, mode)  # noqa: SLF001 - fsspec's own way
+        try:
+            return self._files(place, package)._open(rest, mode)  # noqa: SLF001 - fsspec's own way
+        except (NotFound, Unreachable, PackageError):
+            self._files(place, package).info(rest)
+            self._packages.pop((place, package), None)  # the copy has gone away: the node may have another
+            return self._files(place, package)._open(rest, mode)  # noqa: SLF001
 
     def _parsed(self, path: str) -> tuple[str, str, str]:
         """Node, package and path in it; "" for what an address does not say."""
@@ -83,12 +93,12 @@ class DiademFileSystem(ReadOnlyFileSystem):
     def _files(self, place: str, package: str) -> PackageFileSystem:
         """The files of a package of a node, opened once."""
         key = (place, package)
-        if key not in self._packages:
-            self._packages[key] = PackageFileSystem(self._opened(place).get(package))
-        self._packages.move_to_end(key)
-        while len(self._packages) > _KEPT:
-            self._packages.popitem(last=False)
-        return self._packages[key]
+        with self._turn:
+            found = self._packages.pop(key, None) or PackageFileSystem(self._opened(place).get(package))
+            self._packages[key] = found
+            while len(self._packages) > _KEPT:
+                del self._packages[next(iter(self._packages))]
+        return found
 
     def _ids(self, place: str) -> list[str]:
         """Ids of all packages of a node."""
@@ -100,9 +110,10 @@ class DiademFileSystem(ReadOnlyFileSystem):
 
     def _opened(self, place: str) -> Any:
         """The node at a place, opened once."""
-        if place not in self._nodes:
-            self._nodes[place] = self._node_at(place)
-        return self._nodes[place]
+        with self._turn:
+            if place not in self._nodes:
+                self._nodes[place] = self._node_at(place)
+            return self._nodes[place]
 
     def _node_at(self, place: str) -> Any:
         from diadem.api.connect import connect
@@ -115,7 +126,8 @@ class DiademFileSystem(ReadOnlyFileSystem):
         own = open_node(self._node) if not place else self._opened("")
         if place not in ("", own.name):
             advice = (
-                f"Write user@{place} for a node that you logged in to, or its folder: diadem:///srv/node/<id>/<path>"
+                "An address begins with 8 digits or more of a package's id; with user@name, for a node that you logged"
+                " in to; or with a node's folder: diadem:///srv/node/<id>/<path>"
             )
             raise NotFound(f"the node '{place}' is not the one of this account, '{own.name}'", next=advice)
         return own

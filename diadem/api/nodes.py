@@ -9,6 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
+from weakref import WeakValueDictionary
 
 from diadem.api.opening import addressed
 from diadem.api.scanning import scan
@@ -20,6 +21,7 @@ from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
 from diadem.store.local_errors import or_else
+from diadem.store.urls import without_secrets
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class Node(_Node, NetworkVerbs):
         context = self.context
         # Of a store that is read from elsewhere the folder is a cache of this account alone.
         folder = None if isinstance(context, Attached) else str(context.folder)
-        stores = {one.name: (one.url, context.stores.options(one.name)) for one in context.settings.stores}
+        options = context.stores.options
+        stores = {one.name: (one.url, without_secrets(options(one.name))) for one in context.settings.stores}
         return partial(_node_again, context.settings.id, folder, context.user or None, stores)
 
     #: What `recover` found; None for a node that was opened.
@@ -302,19 +305,28 @@ def _node_again(
     node: str, folder: str | None, user: str | None, stores: Mapping[str, tuple[str, Mapping[str, Any] | None]]
 ) -> Node:
     """A node that another process had opened: in its folder, else by one of its stores, for reading."""
-    problems: list[DiademError] = []
-    options = {name: given for name, (_, given) in stores.items() if given}
-    for place in (folder, *(url for url, _ in stores.values())):
-        if place is not None:
+    with _OPENING:
+        if (known := _OPENED.get((node, folder, user))) is not None:
+            return known
+        problems: list[DiademError] = []
+        options = {name: given for name, (_, given) in stores.items() if given}
+        places = [(folder, options)] if folder is not None else []
+        for place, given in (*places, *((url, {name: one} if one else {}) for name, (url, one) in stores.items())):
             try:
-                found = open_node(place, user, storage_options=options)
+                found = open_node(place, user, storage_options=given)
             except DiademError as error:
                 problems.append(error)
                 continue
             if found.id == node:
+                _OPENED[node, folder, user] = found
                 return found
             found.close()
-    raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+        raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+
+
+#: Nodes that other processes have sent, each opened once for as long as something of it is held.
+_OPENED: WeakValueDictionary[tuple[str, str | None, str | None], Node] = WeakValueDictionary()
+_OPENING = threading.Lock()
 
 
 def check_new_node(

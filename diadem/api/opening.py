@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.api.places import StrPath, bundle_at, local_path
 from diadem.api.tools import tools
-from diadem.errors import DiademError, NotFound, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.model.ports import Bundle, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
@@ -77,9 +77,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
         try:
             manifest = read_manifest(bundle, expected_id=package_id)
         except DiademError as error:
-            gone = "://" not in bundle.url and not os.path.lexists(bundle.url)
-            absent = NotFound("the package is not there", where=bundle.url, next="Connect its store, or mount it.")
-            problems.append(absent if gone else error)
+            problems.append(error)
             continue
         package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
         return addressed(package, copies)
@@ -110,7 +108,7 @@ def verify(
     package : Package, path or URL
         What to prove. A foreign bag is untrusted input: nothing outside its folder is touched, nothing is fetched.
     level : {"quick", "leaves", "full"}, optional
-        `quick` proves structure, sizes and tag files; `leaves` every mebibyte by BLAKE3; `full` also the SHA-256 of
+        `quick` proves structure, sizes and tag files; `leaves` every leaf (1 MiB) by BLAKE3; `full` also the SHA-256 of
         every file. Default: `leaves` where this process has already proven leaves and manifest consistent, else `full`.
     storage_options : mapping, optional
         For fsspec, when it is a URL.
@@ -134,10 +132,7 @@ def verify(
 
     if isinstance(package, Package):
         return package.verify(level=level, workers=workers, listener=listener)
-    try:
-        chosen = Level(level) if level is not None else None
-    except ValueError as error:
-        raise UsageError(f"'{level}' is no level", next="Use quick, leaves or full.") from error
+    chosen = Level(level) if level is not None else None
     bundle = bundle_at(package, storage_options)
     _require_bag(package, bundle)
     return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)

@@ -65,7 +65,7 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
     def ukey(self, path: str) -> str:
         """Return the SHA-256 of a file, which never changes."""
-        return str(self.info(path)["sha256"])
+        return str(self._of_file(path)["sha256"])
 
     def checksum(self, path: str) -> int:
         """Return the SHA-256 as a number, as fsspec wants it."""
@@ -73,12 +73,23 @@ class ReadOnlyFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
     def modified(self, path: str) -> datetime:
         """Return when the original was last modified, according to its file system."""
-        return datetime.fromtimestamp(self.info(path)["mtime"], UTC)
+        return datetime.fromtimestamp(self._of_file(path)["mtime"], UTC)
+
+    def _of_file(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.info(path)
+        if found["type"] == "directory":
+            raise is_folder(path)
+        return found
 
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
         raise Refused("a package never changes", next="Archive what is new: node.archive(folder), node.derive(result).")
 
     mkdir = makedirs = rmdir = rm_file = _rm = rm = cp_file = mv = pipe_file = put_file = touch = _refused
+
+
+def is_folder(path: str) -> NotFound:
+    """The error of who asks of a folder what only a file has."""
+    return NotFound("this is a folder", where=path, next="Name a file in it: fs.ls(…).")
 
 
 def _raise_damage(found: Iterable[Any]) -> None:
@@ -149,7 +160,7 @@ class PackageFileSystem(ReadOnlyFileSystem):
             self._refused()
         own = self._own(path)
         if own in self._folders:
-            raise NotFound("this is a folder", where=own, next="Name a file in it: fs.ls(…).")
+            raise is_folder(own)
         return self.package.open(own)
 
     def _own(self, path: str) -> str:

@@ -98,9 +98,7 @@ def _by_readers(
     package: Package, path: str, verify: str, listener: Listener, read: Callable[..., Any]
 ) -> tuple[Any, str]:
     """What the first reader that can gives of a dataset, and the path of its primary file."""
-    catalogue = _CATALOGUES.get(package)
-    if catalogue is None:
-        catalogue = _CATALOGUES[package] = _Catalogue(package)
+    catalogue = _catalogue_of(package)
     plan = catalogue.plan(path)
     dataset = catalogue.datasets.get(plan.primary.path)
     source = source_of(package, plan, listener)
@@ -117,10 +115,7 @@ def _by_readers(
 
 def plan_of(package: Package, path: str) -> DatasetPlan:
     """The files of the dataset that a path stands for, or that file alone. Raises `NotFound`."""
-    catalogue = _CATALOGUES.get(package)
-    if catalogue is None:
-        catalogue = _CATALOGUES[package] = _Catalogue(package)
-    return catalogue.plan(path)
+    return _catalogue_of(package).plan(path)
 
 
 def doubts_about(package: Package, path: str) -> list[str]:
@@ -191,6 +186,12 @@ class _Catalogue:
 
 
 _CATALOGUES: weakref.WeakKeyDictionary[Package, _Catalogue] = weakref.WeakKeyDictionary()
+
+
+def _catalogue_of(package: Package) -> _Catalogue:
+    if (known := _CATALOGUES.get(package)) is None:
+        known = _CATALOGUES[package] = _Catalogue(package)
+    return known
 
 
 def _recorded(package: Package) -> Sequence[Dataset]:

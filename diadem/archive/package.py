@@ -17,7 +17,7 @@ from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileE
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -123,7 +123,7 @@ class Package(Reopenable, Display):
         """Its datasets, in the order of the record; its files are `files`."""
         return iter(self.record.datasets)
 
-    def __getitem__(self, name: int | str) -> Dataset:
+    def __getitem__(self, name: int | Named) -> Dataset:
         """One dataset, by its place or its name: ``package["scan.dm4"]``; see `Datasets.find`.
 
         Raises
@@ -216,12 +216,12 @@ class Package(Reopenable, Display):
             )
         return self.told_by(self.id)
 
-    def find(self, path: str) -> FileEntry:
+    def find(self, path: Named) -> FileEntry:
         """Find the entry of a file.
 
         Parameters
         ----------
-        path : str
+        path : str, path, dataset, or one of `files`
             Its path below `data/`, as stored or under its original name, with or without `data/` in front (as in
             ``files[0].path``).
 
@@ -230,6 +230,7 @@ class Package(Reopenable, Display):
         NotFound
             If there is none; the message proposes similar names.
         """
+        path = path_of(path)
         for name in dict.fromkeys((path, path.replace("\\", "/"))):
             stored = "data/" + name
             # A file of the user that had the name of a derived one goes before the derived one.
@@ -261,7 +262,7 @@ class Package(Reopenable, Display):
 
         return PackageFileSystem(self)
 
-    def open(self, path: str) -> VerifiedFile:
+    def open(self, path: Named) -> VerifiedFile:
         """Open a file for reading; every leaf is proven before its bytes are returned.
 
         Parameters
@@ -331,7 +332,7 @@ class Package(Reopenable, Display):
         """
         return restore(self, Path(folder), only=only, listener=listener)
 
-    def local(self, path: str, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
+    def local(self, path: Named, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
         """Return a proven local path of a dataset or file, for programs that need a file name.
 
         Parameters
@@ -366,13 +367,13 @@ class Package(Reopenable, Display):
         """
         from diadem.archive.local_files import local_path
 
-        return local_path(self, path, folder=None if folder is None else Path(folder), listener=listener)
+        return local_path(self, path_of(path), folder=None if folder is None else Path(folder), listener=listener)
 
     def stored_as(self, entry: FileEntry, reader: RangeReader) -> VerifiedFile:
         """A file that is said to be a copy of one of the package, for proven reading."""
         return VerifiedFile(reader, entry, self._opened.leaves)
 
-    def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
+    def load(self, path: Named, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
         """Load a dataset as a HyperSpy signal whose bytes are proven.
 
         Parameters
@@ -408,11 +409,11 @@ class Package(Reopenable, Display):
         """
         from diadem.archive.loading_package import load_from_package
 
-        return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
+        return load_from_package(self, path_of(path), lazy=lazy, signal=signal, verify=verify)
 
     def picture(
         self,
-        path: str,
+        path: Named,
         *,
         signal: int | str | None = None,
         size: int = 512,
@@ -467,7 +468,7 @@ class Package(Reopenable, Display):
 
         return picture_of(
             self,
-            path,
+            path_of(path),
             signal=signal,
             size=size,
             at=at,

@@ -55,6 +55,10 @@ class VerifiedFile(Reopenable, PositionedFile):
                 next="Take this file from another copy of the package.",
             )
 
+    def __repr__(self) -> str:
+        """Name and size."""
+        return f"<VerifiedFile {self.name}, {self.size:,} bytes{', closed' if self.closed else ''}>"
+
     # -- random access, from any thread ----------------------------------------------------------------------------
 
     @property
@@ -69,6 +73,7 @@ class VerifiedFile(Reopenable, PositionedFile):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` proven bytes at `offset`; fewer only at the end of the file."""
+        self.require_open()
         length = max(0, min(length, self.size - offset))
         leaf, within = divmod(offset, self._leaf_size)
         if length and within + length <= self._leaf_size:  # the usual small read: no buffer in between
@@ -79,6 +84,7 @@ class VerifiedFile(Reopenable, PositionedFile):
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` with proven bytes from `offset`; return their number."""
+        self.require_open()
         buffer = buffer.cast("B")
         wanted = max(0, min(len(buffer), self.size - offset))
         if not wanted:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from diadem.archive.selection import Selection, select
 from diadem.errors import Interrupted, Refused
+from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
@@ -39,12 +40,14 @@ _FOLDS_CASE = sys.platform in ("win32", "darwin")
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Display):
     """What was given back: the folder, the number of files and bytes, and the files that kept their stored name.
 
     A name that this system cannot hold stays as stored; `renamed` lists the stored paths. `selection` says what was
     chosen where not all was wanted.
     """
+
+    _display_keys = ("folder", "files", "bytes", "renamed")
 
     folder: Path
     files: int

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -198,7 +200,7 @@ class StoredArray(Reopenable):
         self, shape: tuple[int, ...], dtype: Any, token: str, find: Callable[[], Any] | None, array: Any = None
     ) -> None:
         self.shape, self.ndim, self.dtype = shape, len(shape), dtype
-        self._token, self._find, self._array = token, find, array
+        self._token, self._find, self.array = token, find, array
         self.again = None if find is None else partial(StoredArray, shape, dtype, token, find)
 
     def __dask_tokenize__(self) -> str:
@@ -207,35 +209,69 @@ class StoredArray(Reopenable):
 
     def __getitem__(self, index: Any) -> Array:
         """The elements that an index selects, in memory; raises what reading them does."""
-        if self._array is None and self._find is not None:
+        if self.array is None and self._find is not None:
             found = self._find()
             if (found.shape, found.dtype) != (self.shape, self.dtype):
                 raise ReaderError(
                     f"this process reads {_described(found)}, the one that sent it {_described(self)}",
                     next="Install the same versions of DIADEM, RosettaSciIO and plugins in both.",
                 )
-            self._array = found
-        part = self._array[index]
-        return cast("Array", part.compute(scheduler="synchronous") if hasattr(part, "compute") else part)
+            self.array = _beneath(found)
+        return cast("Array", self.array[index])
 
 
 def _described(array: Any) -> str:
     return f"{' × '.join(map(str, array.shape))} {array.dtype}"
 
 
-def _beneath(array: Any) -> Any:
-    """The HDF5 or Zarr array that a reader's Dask array is cut from, if it does nothing else; it needs no lock.
+class _Chunks:
+    """A reader's Dask array, computed chunk by chunk, as they are asked for.
 
-    A graph in each chunk of another graph costs ten times the reading.
+    Its graph is written out once: to let Dask look through all of it for each chunk takes minutes where there are a
+    thousand.
     """
-    layers = getattr(getattr(array, "dask", None), "layers", {})
+
+    def __init__(self, array: Any) -> None:
+        self.shape, self.dtype = array.shape, array.dtype
+        self._array = array
+
+    @cached_property
+    def _graph(self) -> dict[Any, Any]:
+        return dict(self._array.dask)
+
+    @cached_property
+    def _places(self) -> list[dict[tuple[int, int], int]]:
+        """The number of each chunk along an axis, by its first index and its end."""
+        ends = [list(accumulate(sizes)) for sizes in self._array.chunks]
+        return [{pair: n for n, pair in enumerate(pairwise([0, *axis]))} for axis in ends]
+
+    def __getitem__(self, index: Any) -> Array:
+        dask, cull = cast("Any", import_module("dask")), cast("Any", import_module("dask.optimization").cull)
+        items = index if isinstance(index, tuple) else (index,)
+        if len(items) == len(self.shape) and all(isinstance(one, slice) and one.step in (None, 1) for one in items):
+            key = tuple(axis.get((one.start, one.stop)) for axis, one in zip(self._places, items, strict=True))
+            if None not in key:
+                needed, _ = cull(self._graph, [(self._array.name, *key)])
+                return cast("Array", dask.get(needed, (self._array.name, *key)))
+        return cast("Array", self._array[index].compute(scheduler="synchronous"))
+
+
+def _beneath(array: Any) -> Any:
+    """What the chunks of an array are read from: of a Dask array of ours, or a reader's of HDF5 or Zarr, what is
+    beneath it, which needs no lock.
+    """
+    if not hasattr(array, "dask"):
+        return array
+    layers = array.dask.layers
     originals = [layer[name] for name, layer in layers.items() if name.startswith("original-")]
     if len(layers) != 2 or len(originals) != 1:
-        return array
+        return _Chunks(array)
     source = getattr(originals[0], "value", originals[0])
-    if type(source).__module__.partition(".")[0] not in ("h5py", "zarr"):
-        return array
-    return source if (source.shape, source.dtype) == (array.shape, array.dtype) else array
+    if isinstance(source, StoredArray) and source.array is not None:
+        source = source.array
+    elif type(source).__module__.partition(".")[0] not in ("h5py", "zarr"):
+        return _Chunks(array)
+    return source if (source.shape, source.dtype) == (array.shape, array.dtype) else _Chunks(array)
 
 
 def as_dask(array: Any, chunks: Any, token: str, find: Callable[[], Any] | None = None) -> Any:

@@ -145,6 +145,25 @@ class DisplayRows(Display):
         return Card(_name_of(self), self._display_title() or _counted(rows), [], table)
 
 
+class DisplayList(DisplayRows):
+    """What stands for a list, such as `node.stores`: it is counted, and its entries have their places."""
+
+    def _display_rows(self) -> Sequence[Any]:
+        return [one for one in self]  # type: ignore[attr-defined]  # noqa: C416 - `list` would ask how many there are
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._display_rows())
+
+    def __bool__(self) -> bool:
+        """True, also where there is none."""
+        return True
+
+    def __getitem__(self, place: int | slice) -> Any:
+        """One of them, or several."""
+        return self._display_rows()[place]
+
+
 class Rows(DisplayRows, list[Any]):
     """A list that shows itself as a table."""
 
@@ -286,7 +305,9 @@ def cell_of(key: str, value: Any, limit: int = _HTML_CELL) -> Cell:
 def line_of(card: Card) -> str:
     """A card in one line: ``<Report ok yes, level full>``."""
     facts = ", ".join(_fit(f"{label} {cell.text}") for label, cell in card.facts[:6])
-    counts = ", ".join(_fit(f"{table.total:,} {table.name}") for table in card.tables if table.name)
+    counts = ", ".join(
+        _fit(count_text(table.total, _single(table.name), table.name)) for table in card.tables if table.name
+    )
     said = "; ".join(part for part in (_fit(card.title), facts, counts) if part)
     return f"<{_shortened(f'{card.name}: {said}'.rstrip(': '), _LINE)}>"
 
@@ -378,6 +399,10 @@ def _name_of(value: Display) -> str:
 
 def _label(key: str) -> str:
     return str(key).replace("_", " ")
+
+
+def _single(name: str) -> str:
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def _counted(rows: Sequence[Any]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, overload
+from typing import Any, Protocol, Self, SupportsIndex, overload
 
 from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
@@ -29,6 +30,24 @@ __all__ = ["Assertion", "Axis", "Dataset", "Datasets", "Quantity", "Record", "Re
 
 #: Datasets that an `AmbiguousValue` names for each of the values.
 _NAMED = 3
+
+
+class HasPath(Protocol):
+    """A dataset, or a file of a package."""
+
+    @property
+    def path(self) -> str:
+        """Its path, with or without ``data/`` before it."""
+
+
+#: What a file or dataset is called by.
+Named = str | os.PathLike[str] | HasPath
+
+
+def path_of(name: Named) -> str:
+    """The path that is meant."""
+    named: Any = name
+    return os.fspath(getattr(named, "path", named))
 
 
 class Holder(Protocol):
@@ -326,23 +345,25 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         return map(self._held, self._datasets)
 
     @overload
-    def __getitem__(self, index: int | str) -> Dataset: ...
+    def __getitem__(self, index: int | Named) -> Dataset: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Dataset, ...]: ...
-    def __getitem__(self, index: int | str | slice) -> Dataset | tuple[Dataset, ...]:
+    def __getitem__(self, index: int | Named | slice) -> Dataset | tuple[Dataset, ...]:
         """One by its place, or by a name as `find` takes it; several by a slice."""
-        if isinstance(index, str):
-            return self.find(index)
         if isinstance(index, slice):
-            return tuple(map(self._held, self._datasets[index]))
+            return FixedRows(map(self._held, self._datasets[index]))
+        if not isinstance(index, SupportsIndex):
+            return self.find(index)
+        if not -len(self) <= index.__index__() < len(self):
+            raise IndexError(f"there are {len(self)} datasets, and none has the number {index}")
         return self._held(self._datasets[index])
 
-    def find(self, name: str) -> Dataset:
+    def find(self, name: Named) -> Dataset:
         """Find the dataset of a name.
 
         Parameters
         ----------
-        name : str
+        name : str, path, or file of a package
             The path of its primary file, with or without ``data/`` before it; its id, ``d1``; the end of its path, as
             in ``scan.dm4``; or any of these of another file of it.
 
@@ -351,6 +372,7 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         NotFound
             None has this name, or several have; the message proposes similar names.
         """
+        name = path_of(name)
         if (numbered := self._numbered(name)) is not None:
             return numbered
         path = name.replace("\\", "/").removeprefix("data/").rstrip("/")
@@ -479,7 +501,10 @@ class Record(Display):
                 found.setdefault(token, (value, []))[1].append(dataset.id)
         if not found:
             require_known(key, self.known)
-            return None
+            part, _, name = key.partition(".")
+            return {"session": self.session, "sample": self.sample, "instrument": self.instrument}.get(part, {}).get(
+                name
+            )
         if len(found) > 1:
             raise _ambiguous(key, list(found.values()))
         return next(iter(found.values()))[0]

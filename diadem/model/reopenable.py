@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from diadem.errors import UsageError
 
@@ -22,3 +22,11 @@ class Reopenable:
                 next="Open it by its address, and send that: diadem.open(…), diadem.open_node(…).get(…).",
             )
         return self.again, ()
+
+    def __copy__(self) -> Self:
+        """Itself: nothing of it changes."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself."""
+        return self

@@ -62,7 +62,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         "stores: name kind url reachable free",
         "next",
     )  # fmt: skip
-    _internal = frozenset({"at", "recovered", "remember", "remirror"})
+    _internal = frozenset({"at", "given", "recovered", "remember", "remirror"})
 
     def _display_title(self) -> str:
         count = self.context.catalogue.count()
@@ -186,16 +186,21 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         NotFound
             The node does not have it, or no store that has it answers.
         """
-        from diadem.node.amending import effective
-        from diadem.node.placing import CopiesAtHand, best_package
+        from diadem.node.placing import best_package
 
-        found, replica = best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)
-        found.told_by = self.custody
-        found.amended_by = partial(effective, self.context, found.id)
-        found.warned_by = self.warnings
+        return self.given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+
+    def given(self, package: Package) -> Package:
+        """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
+        from diadem.node.amending import effective
+        from diadem.node.placing import CopiesAtHand
+
+        package.told_by, package.warned_by = self.custody, self.warnings
+        package.amended_by = partial(effective, self.context, package.id)
+        vars(package).pop("_record", None)  # as it was before
         if (addressed := self.context.tools.addressed) is not None:
-            addressed(found, CopiesAtHand(self.context, found, replica), self.again)
-        return found
+            addressed(package, CopiesAtHand(self.context, package), self.again)
+        return package
 
     def show(self, package: str | Named) -> Overview:
         """A package at a glance: when and by whom, its datasets, its copies, judgements, corrections. ``print`` it.

@@ -151,12 +151,12 @@ class CopiesAtHand:
     The others are opened when all of it goes to another process, and not before: a share may hang.
     """
 
-    def __init__(self, context: Context, package: Package, best: ReplicaState) -> None:
+    def __init__(self, context: Context, package: Package) -> None:
         self._best = package.bundle
         self._others = [
             (store, replica.path)
             for replica in context.catalogue.replicas(package.id)
-            if replica.state == PRESENT and not replica.adopted and replica != best
+            if replica.state == PRESENT and not replica.adopted
             if (store := context.stores.at_hand(replica.store)) is not None
         ]
 
@@ -166,7 +166,8 @@ class CopiesAtHand:
         for store, path in self._others:
             with suppress(DiademError, OSError):  # it has gone away since it was opened
                 bundle = store.bundle(path)
-                yield bundle
+                if bundle.url != self._best.url:
+                    yield bundle
 
     def __reduce__(self) -> tuple[type[tuple[Bundle, ...]], tuple[tuple[Bundle, ...]]]:
         """As a tuple."""

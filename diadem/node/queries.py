@@ -11,7 +11,7 @@ from typing import Any, Final
 import tomlkit
 
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
-from diadem.model.display import Display, DisplayRows, Rows
+from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
 from diadem.node.catalogue.references import checked_query_name, expanded, references
 from diadem.node.context import Context
@@ -48,7 +48,7 @@ class SavedQuery(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class QueryVerbs(DisplayRows):
+class QueryVerbs(DisplayList):
     """The saved searches of a node: `node.queries`.
 
     Parameters

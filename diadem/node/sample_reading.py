@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diadem.model.display import DisplayRows, Rows
+from diadem.model.display import DisplayList, Rows
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import Sample
@@ -18,7 +18,7 @@ from diadem.node.sample_story import SampleStory, tell
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReading(DisplayRows):
+class SampleReading(DisplayList):
     """What can be asked of samples.
 
     Parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
-from diadem.model.display import DisplayRows, Rows
+from diadem.model.display import DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import StoreState
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreVerbs(DisplayRows):
+class StoreVerbs(DisplayList):
     """The stores of a node: `node.stores`.
 
     Parameters

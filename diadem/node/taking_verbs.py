@@ -14,6 +14,7 @@ from diadem.model.progress_bar import progress_bar
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from diadem.archive.package import Package
     from diadem.archive.scan import Scan
     from diadem.model.scan import PlannedSession
     from diadem.node.archived import Archived
@@ -31,6 +32,10 @@ class TakingVerbs:
     """Archiving one session or many, watching folders, looking at adopted ones."""
 
     context: Context
+    if TYPE_CHECKING:
+
+        def given(self, package: Package) -> Package:
+            """See `diadem.node.node.Node.given`."""
 
     def archive(
         self,
@@ -83,7 +88,9 @@ class TakingVerbs:
         from diadem.node.archiving import archive
 
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
-        return archive(self.context, Path(source).absolute(), wishes, listener=listener)
+        found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
+        self.given(found.package)
+        return found
 
     def plan(
         self,
@@ -170,7 +177,8 @@ class TakingVerbs:
             else [session for session in sessions if session.archive]
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
-        return archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
+        done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
+        return (one for one in done if one.archived is None or self.given(one.archived.package))
 
     @property
     def watched(self) -> WatchVerbs:

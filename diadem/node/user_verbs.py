@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
-from diadem.model.display import Display, DisplayRows, FixedRows
+from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
@@ -57,7 +57,7 @@ class UserCard(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class UserVerbs(DisplayRows):
+class UserVerbs(DisplayList):
     """The users of a node: `node.users`.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any
 
 from diadem.archive.plan import text_of
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.model.display import Display, DisplayRows, FixedRows
+from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.apart import lie
@@ -65,7 +65,7 @@ class PlanReport(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class WatchVerbs(DisplayRows):
+class WatchVerbs(DisplayList):
     """The watched folders of a node: `node.watched`.
 
     Parameters

@@ -120,6 +120,8 @@ def _read_tagmanifest(bundle: Bundle) -> bytes:
     try:
         return bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     except NotFound as error:
+        if error.where == bundle.url:  # all of it has gone away
+            raise
         raise PackageError(
             f"there is no {TAGMANIFEST}: not a DIADEM package, or one that was never finished",
             where=bundle.url,

@@ -201,13 +201,13 @@ class LocalBundle:
         try:
             return _descend(self._root, parts)
         except FileNotFoundError as error:
-            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+            raise self._absent(path) from error
 
     def _within(self, folder: int, name: str, path: str) -> LocalFile:
         try:
             return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
         except FileNotFoundError as error:
-            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+            raise self._absent(path) from error
 
     def open(self, path: str) -> LocalFile:
         """Random access to a file.
@@ -225,7 +225,12 @@ class LocalBundle:
         try:
             return open_below(self._root, path.split("/"), path)
         except FileNotFoundError as error:
-            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+            raise self._absent(path) from error
+
+    def _absent(self, path: str) -> NotFound:
+        if os.path.lexists(self._root):
+            return NotFound("is not in the bag", where=path, next="Fetch it from another copy.")
+        return NotFound("the package is not there any more", where=self._url, next="Connect its store, or mount it.")
 
 
 def open_below(root: str, parts: list[str], path: str) -> LocalFile:

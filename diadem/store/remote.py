@@ -31,7 +31,7 @@ class RemoteBundle(Reopenable):
 
     def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
         self._client: ObjectClient = client_for(fs, root, patience)
-        self.again = partial(RemoteBundle, fs, root, patience)
+        self.again = partial(open_remote, self.url, urls.without_secrets(fs.storage_options))
         self._known: dict[str, Stat] = {}
 
     @property

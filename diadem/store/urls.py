@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -22,6 +23,12 @@ _NOT_STORES = {
     "https": "For an S3 server write s3://bucket/prefix and set AWS_ENDPOINT_URL to its address.",
 }
 
+#: Storage options that say where a server is and how it is spoken to. Any other may be a key or a password.
+_NO_SECRETS = frozenset({
+    "account_name", "addressing_style", "anon", "client_kwargs", "config_kwargs", "connect_timeout", "endpoint_url",
+    "host", "key_filename", "known_hosts", "port", "profile", "project", "read_timeout", "region_name",
+    "requester_pays", "s3", "signature_version", "timeout", "use_ssl", "user", "username", "verify",
+})  # fmt: skip
 
 _SECRETS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile.",
@@ -120,6 +127,15 @@ def local_path(address: str | os.PathLike[str]) -> Path | None:
     """The folder that an address names, or None for an object store."""
     place = parse(os.fspath(address))
     return Path(place.path) if place.kind == "local" else None
+
+
+def without_secrets(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Of storage options what other processes may be told: keys and passwords they have of their own, or have not."""
+    return {
+        name: without_secrets(value) if isinstance(value, Mapping) else value
+        for name, value in (options or {}).items()
+        if name in _NO_SECRETS and not (isinstance(value, str) and "://" in value and "@" in value)
+    }
 
 
 def _folder_of(address: str) -> str:

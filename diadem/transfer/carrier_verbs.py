@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.carriers import NAME, VIA
-from diadem.model.display import DisplayRows, FixedRows
+from diadem.model.display import DisplayList, FixedRows
 from diadem.model.transfers import MOVING
 from diadem.node.config import CarrierSettings, NodeSettings
 from diadem.node.context import Context
@@ -17,7 +17,7 @@ from diadem.transfer.relay.carriers import connected
 
 
 @dataclass(frozen=True, slots=True)
-class CarrierVerbs(DisplayRows):
+class CarrierVerbs(DisplayList):
     """Carriers that take sealed packages to and from peers: `node.peers.carriers`.
 
     Parameters

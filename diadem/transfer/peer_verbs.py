@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError, line_of
 from diadem.model.canonical import encode
-from diadem.model.display import Display, DisplayRows, FixedRows
+from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.peers import Contact, Peer, PeerState, Unproven
 from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
@@ -61,7 +61,7 @@ class Refreshed(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class PeerVerbs(DisplayRows):
+class PeerVerbs(DisplayList):
     """The other nodes that this one knows: `node.peers`.
 
     Parameters

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.model.display import DisplayRows, FixedRows
+from diadem.model.display import DisplayList, FixedRows
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import Rule, Transfer
@@ -18,7 +18,7 @@ from diadem.node.custody.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class RuleVerbs(DisplayRows):
+class RuleVerbs(DisplayList):
     """The rules of a node: `node.rules`.
 
     Parameters

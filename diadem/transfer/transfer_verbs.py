@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
-from diadem.model.display import Display, DisplayRows, Rows
+from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
@@ -59,7 +59,7 @@ class TransferDetails(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class TransferVerbs(DisplayRows):
+class TransferVerbs(DisplayList):
     """The transfers of a node: `node.transfers`.
 
     Parameters

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +37,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file["scan/map"] = MAP
     tifffile.imwrite(folder / "map.tif", MAP)
     pandas.DataFrame(MAP).to_csv(folder / "map.csv", index=False)
+    with zipfile.ZipFile(folder / "map.zip", "w") as pack:
+        pack.write(folder / "map.csv", "map.csv")
     (folder / "odd names").mkdir()
     (folder / "odd names" / "a:b.bin").write_bytes(bytes(range(256)) * 8192)
     return folder
@@ -132,7 +136,7 @@ def test_each_library_reads_proven_bytes_or_our_error(
 
 def test_a_package_is_a_tree(package: Package, session: Path) -> None:
     fs = package.fs
-    assert sorted(fs.ls("", detail=False)) == ["map.csv", "map.h5", "map.tif", "map.zarr", "odd names"]
+    assert sorted(fs.ls("", detail=False)) == ["map.csv", "map.h5", "map.tif", "map.zarr", "map.zip", "odd names"]
     assert len(fs.find("map.zarr")) == len(list((session / "map.zarr").iterdir()))
     assert fs.isdir("map.zarr")
     assert fs.isfile("map.csv")
@@ -164,6 +168,50 @@ def test_ranges(package: Package, session: Path) -> None:
         assert file.read() == whole[-3:]
     with package.fs.open("map.csv") as file:
         assert [*file] == (session / "map.csv").read_bytes().splitlines(keepends=True)
+
+
+def test_an_open_file_is_one_of_python(package: Package) -> None:
+    file = package.fs.open("map.csv")
+    size = package.find("map.csv").size
+    assert (repr(file), file.mode) == (f"<VerifiedFile map.csv, {size:,} bytes>", "rb")
+    assert (file.seek(10**12), file.read(5), file.seek(0)) == (10**12, b"", 0)
+    assert file.read(None) == package.fs.cat_file("map.csv")
+    with pytest.raises(ValueError, match="whence"):
+        file.seek(0, 9)
+    with pytest.raises(io.UnsupportedOperation):
+        file.write(b"x")
+    file.close()
+    later: list[Callable[[], Any]] = [
+        file.read, file.readline, file.tell, lambda: file.seek(0), lambda: file.read_at(0, 1), lambda: list(file),
+    ]  # fmt: skip
+    for ask in later:
+        with pytest.raises(ValueError, match="closed file"):
+            ask()
+
+
+def test_a_folder_has_no_bytes(package: Package) -> None:
+    fs: Any = package.fs
+    for ask in (fs.open, fs.cat_file, fs.ukey, fs.checksum, fs.modified):
+        with pytest.raises(NotFound, match="this is a folder"):
+            ask("map.zarr")
+
+
+def test_files_are_named_as_they_are_at_hand(package: Package) -> None:
+    wanted = package.fs.cat_file("map.csv")
+    for name in ("map.csv", Path("map.csv"), package["map.csv"], package.find("map.csv")):
+        with package.open(name) as file:
+            assert file.read() == wanted
+        assert package.local(name).read_bytes() == wanted
+        assert package[name].path == "map.csv"
+
+
+def test_where_the_package_has_gone_it_says_so(package: Package) -> None:
+    assert package.path is not None
+    sent = pickle.dumps(package)
+    shutil.move(package.path, package.path.with_name("elsewhere"))
+    for ask in (lambda: package.open("map.csv"), lambda: pickle.loads(sent)):
+        with pytest.raises(NotFound, match="not there any more"):
+            ask()
 
 
 def test_nothing_is_written(package: Package) -> None:
@@ -206,6 +254,8 @@ def test_addresses(node: diadem.Node, session: Path, tmp_path: Path) -> None:
     node.close()  # a store has a catalogue of its own from then on
     for address in (
         f"diadem://{id_[:12]}/map.csv",
+        f"diadem://diadem:{id_}/map.csv",
+        f"zip://map.csv::simplecache::diadem://{id_}/map.zip",
         f"diadem://{id_}/map.csv",
         f"diadem://lab/{id_[:12]}/map.csv",
         f"diadem://{(tmp_path / 'node').as_posix()}/{id_[:12]}/map.csv",
@@ -243,6 +293,19 @@ def test_an_address_of_a_changed_file_is_refused(node: diadem.Node, tmp_path: Pa
     flip_byte(copy, 40)
     with pytest.raises(DigestMismatch, match="not what was archived"):
         fsspec.open(f"diadem://{id_}/map.csv").open().read()
+
+
+def test_another_copy_is_read_where_the_first_is_gone(node: diadem.Node, session: Path, tmp_path: Path) -> None:
+    id_ = node.search()[0].id.removeprefix("diadem:")
+    node.stores.add(str(tmp_path / "second"), name="second", place="another disk")
+    node.repair()
+    wanted = (session / "map.csv").read_bytes()
+    fs = fsspec.filesystem("diadem")
+    assert fs.cat_file(f"{id_}/map.csv") == wanted
+    (tmp_path / "archive").rename(tmp_path / "unplugged")
+    assert fs.cat_file(f"{id_}/map.csv") == wanted
+    with pytest.raises(NotFound, match="no file"):
+        fs.cat_file(f"{id_}/other.csv")
 
 
 def test_shutil_can_copy_from_it(package: Package, session: Path, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from math import prod
 from typing import Any
 
+import dask
+import dask.array
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -171,3 +174,20 @@ def test_fitting_to_the_shape_of_the_reader(
     found = fitted(layout, wanted, "<u2")
     assert (found.strides if found else None) == strides
     assert fitted(layout, wanted, ">u2") is None
+
+
+def test_a_readers_array_of_many_chunks_is_computed_as_soon_as_it_is_without_us() -> None:
+    library: Any = dask  # its functions have no types
+    many = [library.array.from_delayed(library.delayed(np.full)((4, 4), n), (4, 4), "i8") for n in range(300)]
+    readers = library.array.stack(many)
+    ours = as_dask(readers, readers.chunks, "many", lambda: None)
+    assert np.array_equal(ours[7:9, 1].compute(), readers[7:9, 1].compute())
+    assert np.array_equal(ours[[3, 5]].compute(), readers[[3, 5]].compute())
+
+    def seconds(array: Any) -> float:
+        begun = time.process_time()
+        assert array.sum().compute(scheduler="synchronous") == 16 * sum(range(300))
+        return time.process_time() - begun
+
+    seconds(ours)
+    assert seconds(ours) < 10 * seconds(readers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import hyperspy.api
@@ -123,6 +123,10 @@ def test_verbs_show_the_list_that_they_stand_for(told: tuple[diadem.Node, diadem
     page = shown(found)["text/html"]
     assert page.count("<tr>") == (len(entries) + 1 if entries else 0)
     assert isinstance(entries, Display)
+    assert isinstance(entries, Sequence)
+    assert len(found) == len(entries)
+    assert list(found[:1]) == list(entries[:1])
+    assert found
 
 
 def test_a_card_has_pictures_values_and_what_was_said(told: tuple[diadem.Node, diadem.Package]) -> None:

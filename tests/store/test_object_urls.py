@@ -9,7 +9,7 @@ import pytest
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.store.translate import Occupied, is_transient, translate
-from diadem.store.urls import local_path, parse
+from diadem.store.urls import local_path, parse, without_secrets
 
 
 @pytest.mark.parametrize("text", ["/data/em", "em", "D:\\em", "D:/em", "//nas/em", "\\\\nas\\em", "a:b", "./s3:/x"])
@@ -127,3 +127,18 @@ def test_no_credentials() -> None:
     error = translate(exceptions.NoCredentialsError(), "s3://b")
     assert isinstance(error, Refused)
     assert "AWS_ACCESS_KEY_ID" in str(error)
+
+
+def test_only_what_is_known_to_be_harmless_goes_to_other_processes() -> None:
+    given = {
+        "key": "AKIA", "secret": "s", "token": "t", "password": "p", "something_new": "?", "anon": False,
+        "endpoint_url": "http://server:9000", "profile": "lab", "port": 22, "known_hosts": "/etc/hosts.known",
+        "client_kwargs": {"region_name": "eu", "aws_secret_access_key": "s", "endpoint_url": "http://me:pw@server"},
+        "config_kwargs": {"s3": {"addressing_style": "path"}, "proxies": {"http": "http://me:pw@proxy"}},
+    }  # fmt: skip
+    assert without_secrets(given) == {
+        "anon": False, "endpoint_url": "http://server:9000", "profile": "lab", "port": 22,
+        "known_hosts": "/etc/hosts.known", "client_kwargs": {"region_name": "eu"},
+        "config_kwargs": {"s3": {"addressing_style": "path"}},
+    }  # fmt: skip
+    assert without_secrets(None) == {}

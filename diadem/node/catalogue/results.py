@@ -28,20 +28,15 @@ if TYPE_CHECKING:
 Day = date
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetRow(Display):
-    """One dataset: its id in the record, and the path of its primary file relative to `data/`."""
+class OfDataset:
+    """A row that leads on to its dataset; that of a package, to the first dataset that matches."""
 
-    id: str
-    path: str
-    row: PackageRow | None = field(default=None, repr=False, compare=False)
+    __slots__ = ()
 
     @property
     def dataset(self) -> Dataset:
-        """The dataset itself, of its opened package; errors as of `PackageRow.package`."""
-        if self.row is None:
-            raise UsageError("this row is of no search", where=self.path, next="Search with a node: node.search(…).")
-        return self.row.package.record.datasets[self.id]
+        """The dataset."""
+        raise NotImplementedError
 
     def load(self, **options: Any) -> Any:
         """Load it as HyperSpy signal; see `diadem.Package.load`."""
@@ -54,6 +49,22 @@ class DatasetRow(Display):
     def picture(self, *arguments: Any, **options: Any) -> Any:
         """Draw it; see `diadem.Package.picture`."""
         return self.dataset.picture(*arguments, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow(OfDataset, Display):
+    """One dataset: its id in the record, and the path of its primary file relative to `data/`."""
+
+    id: str
+    path: str
+    row: PackageRow | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset itself, of its opened package; errors as of `PackageRow.package`."""
+        if self.row is None:
+            raise UsageError("this row is of no search", where=self.path, next="Search with a node: node.search(…).")
+        return self.row.package.record.datasets[self.id]
 
     def to_dict(self) -> dict[str, str]:
         """A JSON object with every attribute."""
@@ -95,7 +106,10 @@ class Named(Protocol):
 
 def id_of(package: str | Named) -> str:
     """The id that is meant, whole or its beginning."""
-    return package if isinstance(package, str) else str(package.id)
+    named = package if isinstance(package, str) else getattr(package, "id", None)
+    if not isinstance(named, str):
+        raise UsageError(f"{package!r} is no package", next="Give its id, a row of a search, or the package itself.")
+    return str(named)
 
 
 class Opener(Reopenable):
@@ -142,7 +156,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PackageRow(Display):
+class PackageRow(OfDataset, Display):
     """One package as the catalogue knows it.
 
     Attributes
@@ -283,18 +297,6 @@ class PackageRow(Display):
         if not self.matched:
             raise NotFound("the package has no dataset", where=self.id, next="See .package.files for what it holds.")
         return self.package.record.datasets[self.matched[0].id]
-
-    def load(self, **options: Any) -> Any:
-        """Load the first dataset that matches as HyperSpy signal; see `diadem.Package.load`."""
-        return self.dataset.load(**options)
-
-    def local(self, **options: Any) -> Path:
-        """The first dataset that matches as a path on this machine, proven; see `diadem.Package.local`."""
-        return self.dataset.local(**options)
-
-    def picture(self, *arguments: Any, **options: Any) -> Any:
-        """Draw the first dataset that matches; see `diadem.Package.picture`."""
-        return self.dataset.picture(*arguments, **options)
 
     def opened_by(self, opener: Callable[[str], Package]) -> PackageRow:
         """The same row, which leads on to its package."""

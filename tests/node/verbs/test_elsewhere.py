@@ -53,6 +53,16 @@ def test_rows_and_packages_lead_on(lab: Lab, scan: str) -> None:
     assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()
 
 
+def test_what_was_archived_just_now_is_given_by_the_node(lab: Lab) -> None:
+    session = lab.session("S-12")
+    first = lab.node.archive(session, now=True, metadata={"sample": {"name": "S-12"}}).package
+    assert first.custody.ok
+    assert elsewhere(first, "held.record.sample['name'], held.custody.ok", lab) == "('S-12', True)"
+    lab.node.amend(first.id, {"sample.name": "S-13"})
+    again = lab.node.archive(session, now=True).package
+    assert (again.id, again.record.value("sample.name")) == (first.id, "S-13")
+
+
 def test_where_only_the_store_can_be_reached(lab: Lab, scan: str) -> None:
     found, package = lab.node.search(), lab.node.get(scan)
     lab.node.close()
