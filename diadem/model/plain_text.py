@@ -24,6 +24,7 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_WINDOWS = os.name == "nt"
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -80,12 +81,22 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
 
 
-def quoted(argument: object) -> str:
-    """A path or another word of advice so that it can be pasted into the shell of this system as one argument."""
+def quoted(argument: object, *, windows: bool = _WINDOWS) -> str:
+    """A path or another word of advice so that it can be pasted into the shell of this system as one argument.
+
+    On Windows that is PowerShell or cmd, which share double quotation marks. What PowerShell would fill in there,
+    ``$name``, stands in single ones, which cmd does not know.
+    """
     text = str(argument)
-    if os.name != "nt":
+    if not windows:
         return shlex.quote(text)
-    return text if re.fullmatch(r"[\w:\\/.+~-]+", text) else f'"{text}"'
+    if re.fullmatch(r"[\w:\\/.+~-]+", text):
+        return text
+    if re.search(r"\$[\w({?^:$]|[`“”„]", text):
+        return "'" + text.replace("'", "''") + "'"
+    # Programs take backslashes before a quotation mark for pairs (Microsoft's C runtime, parsing of arguments).
+    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
+    return f'"{doubled.replace(chr(34), 2 * chr(34))}"'
 
 
 def date_text(moment: str) -> str:

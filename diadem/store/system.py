@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from diadem.errors import Unreachable
+from diadem.model.system_paths import long_form
 from diadem.store.local_errors import translated
 
 T = TypeVar("T")
@@ -62,10 +63,9 @@ _LIBC = _library()
 def long_path(path: str | os.PathLike[str]) -> str:
     r"""The path as text; on Windows absolute with the ``\\?\`` prefix, which lifts the limit of 260 characters."""
     text = os.fspath(path)
-    if not WINDOWS or text.startswith("\\\\?\\"):
+    if not WINDOWS:
         return text
-    text = os.path.abspath(text)
-    return "\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text
+    return long_form(text if text.startswith("\\\\?\\") else os.path.abspath(text))
 
 
 def make_deep(folder: str | os.PathLike[str]) -> None:
