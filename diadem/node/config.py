@@ -491,11 +491,8 @@ def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
             shown = f"{'.'.join(str(part) for part in path if isinstance(part, str))}.{member.name}"
             wrong, rule = _WORDS[type(default)]
             raise _Bent((*path, member.name), f"{shown} = {table[member.name]!r} {wrong}", f"it is {rule}")
-        if any(
-            "\0" <= character < " "
-            for one in (value if isinstance(value, tuple) else (value,))
-            for character in str(one)
-        ):
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(character < " " for one in texts for character in str(one)):
             shown = f"{path[0]}.{member.name} = {value!r}"
             raise _Bent((*path, member.name), f"{shown} has a sign in it that no path has", _IN_SINGLE_QUOTES)
         values[member.name] = value
