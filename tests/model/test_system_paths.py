@@ -108,7 +108,7 @@ def test_where_a_package_lies_in_its_store(root: str, path: str, windows: bool, 
     ],
 )
 def test_what_lies_elsewhere_has_no_path_there(root: str, path: str, windows: bool) -> None:
-    with pytest.raises(ValueError, match="emm|subpath|below"):
+    with pytest.raises(ValueError, match=r"emm|subpath|below"):
         path_below(root, path, windows=windows)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.node.catalogue import vocabulary
-from diadem.node.catalogue.quantities import is_number
+from diadem.node.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.node.catalogue.query import And, Or, Term, Tree
 
 #: The shortest word of which a beginning is proposed.
 _SHORTEST = 3
+#: Fields that are proposed for a value.
+_NAMED = 2
 
 
 def hint(tree: Tree) -> str:
-    """One piece of advice, or "": on a number whose unit was left out, else on words that stand in longer ones."""
+    """One piece of advice, or "": on a number without its unit or its field, else on words that stand in longer ones."""
     terms = list(_terms(tree))
-    return next((text for term in terms if (text := _on_unit(term))), "") or _on_words(terms)
+    told = (text for advice in (_on_unit, _on_field) for term in terms if (text := advice(term)))
+    return next(told, "") or _on_words(terms)
 
 
 def _terms(tree: Tree) -> Iterator[Term]:
@@ -34,6 +37,24 @@ def _on_unit(term: Term) -> str:
     return (
         f"{key.name}: {term.value.text} was taken for {term.value.text} {key.unit}; write the unit behind the number."
     )
+
+
+def _on_field(term: Term) -> str:
+    """On a value with its unit that stands alone: which fields it may be of."""
+    text = term.value.text
+    if term.key is not None or term.value.quoted or is_number(text):
+        return ""
+    names = [name for name in vocabulary.measured() if _goes_with(name, text)][:_NAMED]
+    return f"{text} is a word here. As a value: {' or '.join(f'{name}={text}' for name in names)}" if names else ""
+
+
+def _goes_with(name: str, text: str) -> bool:
+    key = vocabulary.find(name)
+    try:
+        in_unit(*split(text), key.unit if key is not None else "")
+    except Unreadable:
+        return False
+    return True
 
 
 def _on_words(terms: list[Term]) -> str:
