@@ -15,7 +15,7 @@ _NAMED = 2
 
 
 def hint(tree: Tree) -> str:
-    """One piece of advice, or "": on a number without its unit or its field, else on words that stand in longer ones."""
+    """One piece of advice, or "": on a number without unit or field, else on words that stand in longer ones."""
     terms = list(_terms(tree))
     told = (text for advice in (_on_unit, _on_field) for term in terms if (text := advice(term)))
     return next(told, "") or _on_words(terms)

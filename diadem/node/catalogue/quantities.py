@@ -133,9 +133,9 @@ def period(text: str, *, in_utc: bool = False) -> tuple[datetime.datetime, datet
         It is none; says how to write one.
     """
     if (back := _SPOKEN.get(text.strip().casefold())) is not None:
-        day = datetime.datetime.combine(datetime.date.today() - datetime.timedelta(days=back), datetime.time())  # noqa: DTZ011
-        days = day, day + datetime.timedelta(days=1)
-        return tuple(_utc(one) for one in days) if in_utc else days  # type: ignore[return-value]
+        first = datetime.datetime.combine(datetime.date.today() - datetime.timedelta(days=back), datetime.time())  # noqa: DTZ011
+        end = first + datetime.timedelta(days=1)
+        return (_utc(first), _utc(end)) if in_utc else (first, end)
     found = _DATE.match(text.strip())
     if found is None:
         raise Unreadable(f"'{text}' is no date", "Write 2026, 2026-03 or 2026-03-14, year first; today or yesterday.")
