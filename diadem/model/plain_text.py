@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 #: Controls, surrogates and noncharacters: no XML, HTML or RDF may hold them. Line feed and tab may stay.
@@ -72,6 +72,15 @@ def size_text(size: int) -> str:
 def count_text(count: int, singular: str, plural: str = "") -> str:
     """A number with its noun: ``1 file``, ``20,000 files``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def duration_words(span: timedelta) -> str:
+    """A duration in the largest unit of which it is a whole number: ``90 days``, ``10 min``."""
+    seconds = round(span.total_seconds())
+    for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds and not seconds % length:
+            return f"{seconds // length} {unit}" + ("s" if unit == "day" and seconds != length else "")
+    return f"{seconds} s"
 
 
 def slug(text: str) -> str:
