@@ -2,9 +2,12 @@ r"""Paths and commands of Windows, on every system: drives, shares, ``\\?\``, an
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from diadem.advice import in_python, unquoted
+from diadem.cli.main import at_home
 from diadem.errors import UsageError, cause_of, machine_error
 from diadem.model.plain_text import quoted
 from diadem.model.system_paths import drive_of, folder_of_url, long_form, path_below
@@ -133,6 +136,22 @@ ARGUMENTS = [
 def test_arguments_for_the_shells_of_windows(argument: str, written: str) -> None:
     assert quoted(argument, windows=True) == written
     assert unquoted(f"diadem get {written} x", windows=True) == ["diadem", "get", argument, "x"]
+
+
+def test_the_home_is_filled_in_where_the_shell_does_not() -> None:
+    """What examples say, such as ``diadem init ~/diadem-node``, would make a folder called ``~`` else."""
+    home = str(Path.home())
+    given = ["init", "~/diadem-node", "~", "~\\x", "~anna/x", "a~/b", "S~12"]
+    assert at_home(given, windows=True) == [
+        "init",
+        f"{home}/diadem-node",
+        home,
+        f"{home}\\x",
+        "~anna/x",
+        "a~/b",
+        "S~12",
+    ]
+    assert at_home(given, windows=False) == given
 
 
 def test_a_mark_that_is_open_is_prose() -> None:
