@@ -43,7 +43,7 @@ def test_the_library_refuses(run: Run, tmp_path: Path) -> None:
     """Without this the others would show nothing."""
     program = "import os, sys; held = open(sys.argv[1], 'w'); os.replace(sys.argv[1], sys.argv[2])"
     library = {"LD_PRELOAD": str(tmp_path / "files_in_use.so"), "FILES_IN_USE": str(tmp_path / "told.txt")}
-    line = [sys.executable, "-c", program, tmp_path / "a", tmp_path / "b"]
+    line = [sys.executable, "-c", program, str(tmp_path / "a"), str(tmp_path / "b")]
     done = subprocess.run(line, env=os.environ | library, capture_output=True, text=True, check=False)
     assert "PermissionError" in done.stderr
     assert (tmp_path / "told.txt").read_text("utf-8").startswith(f"rename {tmp_path / 'a'}")

@@ -3,6 +3,7 @@ r"""Paths and commands of Windows, on every system: drives, shares, ``\\?\``, an
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,8 +184,8 @@ def test_advice_in_python_keeps_backslashes() -> None:
 )
 def test_numbers_of_windows_say_what_happened(code: int, words: str) -> None:
     """Python makes EACCES of most of them, and of a server that is away the error for a file that is not there."""
-    error = FileNotFoundError(2, "x", "D:\\x") if code == 53 else PermissionError(13, "x", "D:\\x")
-    error.winerror = code  # type: ignore[attr-defined]
+    error: Any = FileNotFoundError(2, "x", "D:\\x") if code == 53 else PermissionError(13, "x", "D:\\x")
+    error.winerror = code
     said, found = cause_of(error), machine_error(error)
     assert said is not None
     assert found is not None
