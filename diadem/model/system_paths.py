@@ -77,5 +77,5 @@ def folder_of_url(url: str, *, windows: bool = WINDOWS) -> str:
     if host or path.startswith("//"):
         return "\\\\" + f"{host}{path}".strip("/").replace("/", "\\")
     if not (drive := _DRIVE.match(path)):
-        raise UsageError("the address names no disk", where=url, next=f"Write {start}D:/path/to/folder.")
+        raise UsageError("the address names no drive", where=url, next=f"Write {start}D:/path/to/folder.")
     return f"{drive[1]}:\\" + path[drive.end() :].strip("/").replace("/", "\\")

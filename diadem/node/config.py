@@ -385,7 +385,7 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
         raise DocumentError(f"{place}{bent.message}", where=where, next=f"Correct it: {bent.rule}.") from None
 
 
-#: A path of Windows as people type it: in double quotes TOML takes what follows a backslash for a sign.
+#: A path of Windows as people type it: in double quotes TOML makes a line feed of ``\n``, a tab of ``\t``.
 _IN_SINGLE_QUOTES: Final = "Write a path with backslashes between single quotes: url = 'D:\\archive'"
 
 
@@ -494,7 +494,7 @@ def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
         texts = value if isinstance(value, tuple) else (value,)
         if any(character < " " for one in texts for character in str(one)):
             shown = f"{path[0]}.{member.name} = {value!r}"
-            raise _Bent((*path, member.name), f"{shown} has a sign in it that no path has", _IN_SINGLE_QUOTES)
+            raise _Bent((*path, member.name), f"{shown} holds a control character", _IN_SINGLE_QUOTES)
         values[member.name] = value
     return kind(**values)
 
