@@ -6,6 +6,7 @@ calls: ``diadem store ls`` is ``node.stores``. What has no call, such as ``diade
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -84,18 +85,20 @@ _NEEDED: Final[Mapping[str, int]] = {
     **dict.fromkeys(("node.transfers.resume", "node.peers.refresh", "diadem.verify", "diadem.scan"), 1),
     **dict.fromkeys(("node.amend", "node.assess", "node.grant", "node.send", "node.peers.drop"), 2),
 }
+#: A word for the shells of Windows: in double quotation marks, in single ones, or bare.
+_WORD: Final = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|'((?:[^']|'')*)'|([^\s"']+))(?=\s|\Z)""")
 _SIZES: Final = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def in_python(text: str) -> str:
-    """The text with the call in place of each command that has one."""
-    return COMMAND.sub(lambda found: _call(found[1]) or found[0], text) if "diadem " in text else text
+def in_python(text: str, *, windows: bool = os.name == "nt") -> str:
+    """The text with the call in place of each command that has one; `windows` says for which shells it was written."""
+    return COMMAND.sub(lambda found: _call(found[1], windows) or found[0], text) if "diadem " in text else text
 
 
-def _call(words: str) -> str | None:
+def _call(words: str, windows: bool) -> str | None:
     """The call that does what a command does; None where there is none."""
     try:
-        given = shlex.split(words.strip())
+        given = unquoted(words, windows=windows)
     except ValueError:  # an apostrophe in prose
         return None
     for count in (3, 2, 1):
@@ -107,6 +110,29 @@ def _call(words: str) -> str | None:
                 name, given = "store rm --lost", [*given[:2], *(word for word in given[2:] if word != "--lost")]
             return _written(_CALLS[name], given[count:])
     return None
+
+
+def unquoted(command: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """The words of a command, its arguments written as `diadem.model.plain_text.quoted` does.
+
+    Raises
+    ------
+    ValueError
+        A quotation mark is open.
+    """
+    if not windows:
+        return shlex.split(command)
+    words, end = [], 0
+    while end < len(command.rstrip()):
+        found = _WORD.match(command, end)
+        if found is None:
+            raise ValueError("no closing quotation mark")
+        double, single, plain = found.groups()
+        if double is not None:
+            plain = re.sub(r'(\\+)\1(?="|\Z)', r"\1", double.replace(2 * chr(34), chr(34)))
+        words.append(single.replace("''", "'") if single is not None else plain)
+        end = found.end()
+    return words
 
 
 def _written(call: str, given: Sequence[str]) -> str | None:

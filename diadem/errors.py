@@ -251,19 +251,32 @@ _CAUSES = {
     errno.ENOMEM: ("there is not enough memory", f"End other programs, {_AGAIN}."),
     errno.ENOSYS: ("the file system cannot do what is needed", "Choose a disk with another file system."),
 }
+#: Of Windows (winerror.h), whose numbers say more than the few of C that Python makes of them: a bad sector, a stick
+#: that was pulled and a file in use are all EACCES there.
+_WINDOWS_CAUSES = {
+    **dict.fromkeys((32, 33), ("another program has the file open", f"Close that program, or wait for it; {_AGAIN}.")),
+    19: _CAUSES[errno.EROFS],
+    **dict.fromkeys((21, 23, 25, 27, 29, 30, 31, 1117, 1392), _DYING),
+    **dict.fromkeys((39, 112), _CAUSES[errno.ENOSPC]),
+    **dict.fromkeys((51, 53, 54, 55, 59, 64, 67, 121, 1231), _AWAY),
+    206: _CAUSES[errno.ENAMETOOLONG],
+    223: _CAUSES[errno.EFBIG],
+    1295: _CAUSES[errno.EDQUOT],
+    1450: _CAUSES[errno.ENOMEM],
+}
 #: Of these, what a program may do wrong too.
-_OURS_TOO = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
+_OURS_TOO = frozenset(_CAUSES[code] for code in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST))
 
 
 def cause_of(error: OSError) -> tuple[str, str] | None:
     """What happened and what can be done, in words, for what a machine does to a sound program; else None."""
-    return _CAUSES.get(error.errno or 0)
+    return _WINDOWS_CAUSES.get(getattr(error, "winerror", None) or 0) or _CAUSES.get(error.errno or 0)
 
 
 def machine_error(error: OSError) -> StoreError | None:
     """The error for one of the operating system that came from wherever; None where it may be the program's fault."""
     cause = cause_of(error)
-    if cause is None or error.errno in _OURS_TOO:
+    if cause is None or cause in _OURS_TOO:
         return None
     place = error.filename2 or error.filename
     return StoreError(cause[0], where=None if place is None or isinstance(place, int) else str(place), next=cause[1])

@@ -24,6 +24,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener
+from diadem.model.system_paths import path_below
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
@@ -215,7 +216,7 @@ class _Adopting:
                 for path, data in files.items():
                     stage.write(path, data)
                 stage.seal(list(files))
-            return self._publish(stage, opened, _path_in(store, bundle.url), omissions)
+            return self._publish(stage, opened, path_below(store, bundle.url), omissions)
         except BaseException:
             stage.discard()
             raise
@@ -285,12 +286,6 @@ def _still_there(bundle: AdoptedBundle, opened: OpenedPackage) -> bool:
     """Whether every file of an adopted package is in its folder, in its size."""
     found = bundle.listing().files
     return all(found.get(entry.path) == entry.size for entry in opened.manifest.payload)
-
-
-def _path_in(store: str, url: str) -> str:
-    """A package's path in its store."""
-    root = store.rstrip("/\\")
-    return url[len(root) :].replace(os.sep, "/").strip("/") if url.startswith(root) else "/".join(Path(url).parts[-2:])
 
 
 def _sealed_files(bundle: Bundle, opened: OpenedPackage) -> dict[str, bytes]:

@@ -74,6 +74,7 @@ def _fill(
         copier=copier,
         listener=listener,
     )
+    copier.let_go()  # Windows, and its shares, rename no folder in which a file is open
     sealed = composition.sealed
     name, package_id, payload_id = composition.name, sealed.package_id, sealed.payload_id
     omissions, issues, flagged = composition.omissions, composition.issues, composition.flagged

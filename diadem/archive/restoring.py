@@ -22,21 +22,21 @@ from diadem.archive.selection import Selection, select
 from diadem.errors import Interrupted, Refused
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
-from diadem.model.names import illegal, twin_key
+from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
 from diadem.package.portable import tagged_name
 from diadem.store.local_errors import or_else, translated
 from diadem.store.sink import discard, write_with_holes
 from diadem.store.stage import remove_tree
-from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, make_deep, patiently
+from diadem.store.system import flush_folder, flush_tree, long_path, make_deep, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
 
 _BLOCK = 4 << 20
-#: Windows and macOS take names for the same that differ in case or composition.
-_FOLDS_CASE = sys.platform in ("win32", "darwin")
+#: Systems that take names for the same that differ in case or composition.
+_FOLDS_CASE = frozenset({"win32", "darwin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,44 +209,38 @@ def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:
     return dict(zip((entry.path for entry in entries), places(entries), strict=True))
 
 
-def places(entries: Sequence[FileEntry]) -> list[str]:
+def places(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
     """Where each file goes, relative to the restored folder: its original path, else its stored one.
 
-    The originals come from the package, which may be anyone's: one that this system cannot hold, that leads elsewhere,
+    The originals come from the package, which may be anyone's: one that the system cannot hold, that leads elsewhere,
     or that clashes with another gives way to the stored path, which is legal on every system, and unique in a package.
     Where several packages clash in that too, as where a file became a folder, the later in the list gets a tag.
     """
     names: dict[int, str] = {}
     taken: dict[str, str] = {}
+    fold = twin_key if system in _FOLDS_CASE else str
     order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
     for number in order:
         entry = entries[number]
-        wishes = [name for name in (_original(entry), entry.name, tagged_name(entry)) if name is not None]
-        names[number] = next((name for name in wishes if not _clashes(name, taken)), wishes[-1])
-        _take(names[number], taken)
+        wishes = [name for name in (_original(entry, system), entry.name, tagged_name(entry)) if name is not None]
+        names[number] = next((name for name in wishes if not _clashes(fold(name), taken)), wishes[-1])
+        parts = fold(names[number]).split("/")
+        for depth in range(1, len(parts) + 1):
+            taken["/".join(parts[:depth])] = "file" if depth == len(parts) else "folder"
     return [names[number] for number in range(len(entries))]
-
-
-def _take(name: str, taken: dict[str, str]) -> None:
-    parts = name.split("/")
-    for depth in range(1, len(parts) + 1):
-        taken["/".join(parts[:depth]) if not _FOLDS_CASE else twin_key("/".join(parts[:depth]))] = (
-            "file" if depth == len(parts) else "folder"
-        )
 
 
 def _clashes(name: str, taken: dict[str, str]) -> bool:
     parts = name.split("/")
     for depth in range(1, len(parts) + 1):
-        path = "/".join(parts[:depth])
-        kind = taken.get(twin_key(path) if _FOLDS_CASE else path)
+        kind = taken.get("/".join(parts[:depth]))
         if kind == "file" or (kind == "folder" and depth == len(parts)):
             return True
     return False
 
 
-def _original(entry: FileEntry) -> str | None:
-    """The original path as this system writes it, or None where it cannot or must not be used."""
+def _original(entry: FileEntry, system: str) -> str | None:
+    """The original path as the system writes it, or None where it cannot or must not be used."""
     try:
         name = os.fsdecode(entry.original_name)
     except UnicodeDecodeError:
@@ -254,9 +248,7 @@ def _original(entry: FileEntry) -> str | None:
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         return None
-    if WINDOWS and any(illegal(part) for part in parts):
-        return None
-    return name
+    return name if all(can_hold(part, system) for part in parts) else None
 
 
 def _may_be_made(name: str) -> bool:

@@ -17,6 +17,7 @@ from diadem.archive.scan_sheets import MAX_TEXT, Workbook, table_csv
 from diadem.archive.table_reading import Row, read_table
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
+from diadem.model.system_paths import WINDOWS
 
 #: Name of the sheet, and of the one that takes lists of parts too long for a cell.
 SHEET, PARTS_SHEET = "sessions", "parts"
@@ -92,6 +93,12 @@ def to_cell(path: str) -> str:
 def from_cell(cell: str) -> str:
     """The path that `to_cell` has written."""
     return os.fsdecode(unquote_to_bytes(cell))
+
+
+def part_from_cell(cell: str, *, windows: bool = WINDOWS) -> str:
+    r"""A file or folder of a session; on Windows people write ``sub\x.dm4``, elsewhere that is one name."""
+    path = from_cell(cell)
+    return path.replace("\\", "/") if windows else path
 
 
 def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
@@ -176,7 +183,7 @@ def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> Planned
         title=str(row.get("title") or Path(folder).name),
         date=_date(row.get("date"), place),
         folder=folder,
-        parts=tuple(map(from_cell, parts)),
+        parts=tuple(map(part_from_cell, parts)),
         datasets=_count(row, "datasets", place),
         files=_count(row, "files", place),
         bytes=_count(row, "bytes", place),

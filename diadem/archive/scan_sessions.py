@@ -81,7 +81,7 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
     top = group.folder.path if group.folder else ""
     folder, parts = placed(tree.root, cover.pieces(files, top))
     date = group.day.isoformat() if group.day else ""
-    title = text_of(group.title.encode("utf-8", "surrogateescape"))
+    title = text_of(os.fsencode(group.title))
     if group.date and (group.day is None or _apart(group) > 1):  # what the name says is told somewhere
         title = f"{group.date.isoformat()} {title}"
     return PlannedSession(
@@ -175,7 +175,7 @@ def _told_apart(sessions: list[PlannedSession]) -> list[PlannedSession]:
 
 def _parent(session: PlannedSession) -> str:
     parts = session.folder.replace(os.sep, "/").rstrip("/").split("/")
-    return text_of(parts[-2].encode("utf-8", "surrogateescape")) if len(parts) > 1 else ""
+    return text_of(os.fsencode(parts[-2])) if len(parts) > 1 else ""
 
 
 def without_copies(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from diadem.archive.scan_columns import Column, dataset_columns, text_of_cell
 from diadem.errors import NotFound, StoreError, UsageError
+from diadem.store.system import move
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan
@@ -90,9 +91,13 @@ def write_table(
             book = Workbook(stage)
             book.add(sheet, columns, rows, choices=choices)
             book.close()
-        stage.replace(path)
+        move(stage, path)
     except OSError as error:
-        raise StoreError(f"the table cannot be written: {error.strerror}", where=str(path)) from error
+        raise StoreError(
+            f"the table cannot be written: {error.strerror}",
+            where=str(path),
+            next="Close it in other programs, or choose another place.",
+        ) from error
     finally:
         stage.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diadem.archive.scan_facts import without_surrogates
 from diadem.errors import Refused
+from diadem.store.system import move
 
 
 def keep_out(path: Path, roots: Sequence[str]) -> None:
@@ -42,7 +43,7 @@ def written(path: Path, roots: Sequence[str], write: Callable[[Path], object]) -
     draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}{path.suffix}")
     try:
         write(draft)
-        draft.replace(path)
+        move(draft, path)
     except OSError as error:
         raise Refused(
             f"it cannot be written: {error.strerror or error}",

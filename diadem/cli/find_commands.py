@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,9 +31,9 @@ def status(node: NodeAt = None, json: Json = False) -> int:
     """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
     from diadem.cli.hub_view import hub_text
     from diadem.cli.route_view import peers_section
-    from diadem.cli.status_view import status_text
     from diadem.cli.transfer_commands import look_at_routes, look_at_transfers
     from diadem.cli.watch_view import watch_text
+    from diadem.node.rules.status_text import shows_marks, status_text
 
     with opened(node) as found:
         judged = found.status()
@@ -56,7 +55,7 @@ def status(node: NodeAt = None, json: Json = False) -> int:
     if json:
         print_json(document)
     else:
-        print(status_text(document, ascii_only=not _shows_marks()))
+        print(status_text(document, ascii_only=not shows_marks()))
         if document["watch"] and (text := watch_text(document["watch"])):
             print("\n" + text)
         if text := document["transfers"]["text"]:
@@ -69,10 +68,6 @@ def status(node: NodeAt = None, json: Json = False) -> int:
             tell(f"\nNOT TOLD   {fault['message']} ({fault['where']})")
             tell(f"next       {fault['next']}")
     return 0 if judged.ok and not faults else 1
-
-
-def _shows_marks() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def search(

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import signal
 import sys
 from copy import copy
+from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -62,7 +64,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
 )
 demo_command.register(app)
 package_commands.register(app)
@@ -124,9 +126,16 @@ class _Interruption:
             raise KeyboardInterrupt
 
 
+def at_home(arguments: list[str], *, windows: bool = os.name == "nt") -> list[str]:
+    """The arguments with ``~`` at the beginning of a path filled in, which shells of Windows leave to the program."""
+    if not windows:
+        return arguments
+    return [f"{Path.home()}{one[1:]}" if re.match(r"~(?:[\\/]|\Z)", one) else one for one in arguments]
+
+
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
-    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    arguments = at_home(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in arguments
     interruption = _Interruption()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 from typing import Any, ClassVar, Final, NamedTuple
 
 from diadem.advice import in_python
 from diadem.errors import UsageError
-from diadem.model.plain_text import count_text, escaped, printable, size_text
+from diadem.model.plain_text import count_text, duration_words, escaped, printable, size_text
 
 #: Rows of a table that text and HTML show, its columns, facts of a card, and things named in one line.
 _TEXT_ROWS, _HTML_ROWS, _COLUMNS, _FACTS, _NAMED = 12, 50, 9, 24, 4
@@ -22,7 +23,7 @@ _TEXT_ROWS, _HTML_ROWS, _COLUMNS, _FACTS, _NAMED = 12, 50, 9, 24, 4
 _LINE, _NARROW, _TEXT_CELL, _HTML_CELL, _FACT = 150, 12, 120, 160, 240
 _HEX: Final = re.compile(r"(?:(?:diadem|sample):)?([0-9a-f-]{32,64})\Z")
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?)?\Z")
-_BYTES: Final = frozenset({"bytes", "size", "free"})
+_BYTES: Final = frozenset({"bytes", "size", "free", "max_size", "max_waiting", "max_per_spoke"})
 _SECONDS: Final = frozenset({"seconds"})
 _ADVICE: Final = frozenset({"command", "next"})
 _VERDICTS: Final = frozenset({"mark", "severity", "verdict"})
@@ -279,6 +280,8 @@ def cell_of(key: str, value: Any, limit: int = _HTML_CELL) -> Cell:
         return Cell("")
     if isinstance(value, bool):
         return Cell("yes" if value else "no", "whole")
+    if isinstance(value, timedelta):
+        return Cell(duration_words(value), "whole")
     if isinstance(value, int | float):
         if key in _BYTES:
             return Cell(size_text(int(value)), "number")

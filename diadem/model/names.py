@@ -19,6 +19,7 @@ MAX_PART_BYTES = 255
 RESERVED = frozenset({"diadem-record.json", "ro-crate-metadata.json", "ro-crate-preview.html"})
 
 _FORBIDDEN_ASCII = re.compile(r'[\x00-\x1f\x7f%<>:"|?*\\/]')
+_REFUSED_BY_WINDOWS = re.compile(r'[\x00-\x1f<>:"|?*\\/]|[. ]\Z')
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Naming Files, Paths, and Namespaces (Win32 documentation): reserved with any suffix, superscript digits included.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\.|\Z)", re.IGNORECASE)
@@ -56,6 +57,17 @@ def illegal(part: str) -> str | None:
     if len(part.encode()) > MAX_PART_BYTES:
         return f"it is longer than {MAX_PART_BYTES} bytes"
     return None
+
+
+def can_hold(part: str, system: str) -> bool:
+    """Whether a system (`sys.platform`) can hold a name as it is: more than `illegal` lets through for all of them."""
+    try:
+        units = len(part.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return system not in ("win32", "darwin")
+    if system != "win32":
+        return True
+    return units <= MAX_PART_BYTES and not _REFUSED_BY_WINDOWS.search(part) and not _DEVICE.match(part)
 
 
 def twin_key(part: str) -> str:

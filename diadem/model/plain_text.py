@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 #: Controls, surrogates and noncharacters: no XML, HTML or RDF may hold them. Line feed and tab may stay.
@@ -24,6 +24,7 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_WINDOWS = os.name == "nt"
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -73,6 +74,15 @@ def count_text(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def duration_words(span: timedelta) -> str:
+    """A duration in the largest unit of which it is a whole number: ``90 days``, ``10 min``."""
+    seconds = round(span.total_seconds())
+    for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds and not seconds % length:
+            return f"{seconds // length} {unit}" + ("s" if unit == "day" and seconds != length else "")
+    return f"{seconds} s"
+
+
 def slug(text: str) -> str:
     """A text as a name that stands in addresses: ``My Group (Köln)`` is ``my-group-koeln``."""
     plain = text.lower().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"})
@@ -80,12 +90,22 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
 
 
-def quoted(argument: object) -> str:
-    """A path or another word of advice so that it can be pasted into the shell of this system as one argument."""
+def quoted(argument: object, *, windows: bool = _WINDOWS) -> str:
+    """A path or another word of advice so that it can be pasted into the shell of this system as one argument.
+
+    On Windows that is PowerShell or cmd, which share double quotation marks. What PowerShell would fill in there,
+    ``$name``, stands in single ones, which cmd does not know.
+    """
     text = str(argument)
-    if os.name != "nt":
+    if not windows:
         return shlex.quote(text)
-    return text if re.fullmatch(r"[\w:\\/.+~-]+", text) else f'"{text}"'
+    if re.fullmatch(r"[\w:\\/.+~-]+", text):
+        return text
+    if re.search(r"\$[\w({?^:$]|[`“”„]", text):
+        return "'" + text.replace("'", "''") + "'"
+    # Programs take backslashes before a quotation mark for pairs (Microsoft's C runtime, parsing of arguments).
+    doubled = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text)
+    return f'"{doubled.replace(chr(34), 2 * chr(34))}"'
 
 
 def date_text(moment: str) -> str:

@@ -310,15 +310,19 @@ class Policy(Display):
         plain: dict[str, Any] = _plain(self)
         return plain
 
+    def _display_document(self) -> dict[str, Any]:
+        shown: dict[str, Any] = _plain(self, seconds=False)
+        return shown
 
-def _plain(value: Any) -> Any:
-    """Plain JSON of a section or a value in one."""
+
+def _plain(value: Any, *, seconds: bool = True) -> Any:
+    """Plain JSON of a section or a value in one; for a person durations stay what they are."""
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        return value.total_seconds() if seconds else value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, seconds=seconds) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, seconds=seconds) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: _plain(getattr(value, name), seconds=seconds) for name in value.__dataclass_fields__}
     return value

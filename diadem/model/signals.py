@@ -36,6 +36,11 @@ class Axis(Display):
     unit_as_stored: str | None = None
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    def _display_document(self) -> Mapping[str, Any]:
+        """Its elements are points; a `size` elsewhere is of bytes."""
+        shown = {key: getattr(self, key) for key in ("scale", "offset", "unit", "unit_as_stored")}
+        return {"name": self.name, "points": self.size, **shown}
+
     @property
     def step_text(self) -> str:
         """One step in words: ``0.2 nm``; "" where it is not known."""
@@ -65,7 +70,7 @@ class Signal(Display):
 
     def _display_document(self) -> Mapping[str, Any]:
         shown = {name: getattr(self, name) for name in ("id", "title", "kind", "dtype")}
-        axes = [{"axis": one.name, "size": one.size, "step": one.step_text} for one in self.axes]
+        axes = [{"axis": one.name, "points": one.size, "step": one.step_text} for one in self.axes]
         return {**shown, "shape": " × ".join(map(str, self.shape)), "axes": axes}
 
     @classmethod

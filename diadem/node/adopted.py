@@ -57,7 +57,7 @@ def adopt_folder(
     for settings in context.settings.stores:
         folder = local_path(settings.url)
         if folder is not None and context.stores.reachable(settings.name):
-            known.append((LocalStore(folder), str(folder)))
+            known.append(((store := LocalStore(folder)), store.url))
     return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
 
 

@@ -19,6 +19,7 @@ from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
 from diadem.node.remedies import recover_command
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store.base import Store, open_store
+from diadem.store.system import move
 from diadem.store.urls import local_path
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
@@ -127,7 +128,7 @@ def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
         for old in folder.glob("catalogue-*.sqlite"):
             if old != path:
                 _forget(old)
-        draft.replace(path)
+        move(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return path

@@ -372,7 +372,8 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DocumentError(f"{FILE} is no TOML: {error}", where=where, next="Correct the line.") from error
+        advice = _IN_SINGLE_QUOTES if _has_backslash(text, error) else "Correct the line."
+        raise DocumentError(f"{FILE} is no TOML: {error}", where=where, next=advice) from error
     found = str(document.get("format", ""))
     if found.startswith("diadem-node/") and found != FORMAT:
         raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=where, next="Update DIADEM.")
@@ -382,6 +383,16 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
         line = line_of(text, bent.path)
         place = f"line {line}: " if line else ""
         raise DocumentError(f"{place}{bent.message}", where=where, next=f"Correct it: {bent.rule}.") from None
+
+
+#: A path of Windows as people type it: in double quotes TOML makes a line feed of ``\n``, a tab of ``\t``.
+_IN_SINGLE_QUOTES: Final = "Write a path with backslashes between single quotes: url = 'D:\\archive'"
+
+
+def _has_backslash(text: str, error: Exception) -> bool:
+    """Whether there is one in the line that an error of TOML names."""
+    line = re.search(r"at line (\d+)", str(error))
+    return line is not None and "\\" in text.split("\n")[int(line[1]) - 1]
 
 
 class _Bent(Exception):
@@ -480,6 +491,10 @@ def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
             shown = f"{'.'.join(str(part) for part in path if isinstance(part, str))}.{member.name}"
             wrong, rule = _WORDS[type(default)]
             raise _Bent((*path, member.name), f"{shown} = {table[member.name]!r} {wrong}", f"it is {rule}")
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(character < " " for one in texts for character in str(one)):
+            shown = f"{path[0]}.{member.name} = {value!r}"
+            raise _Bent((*path, member.name), f"{shown} holds a control character", _IN_SINGLE_QUOTES)
         values[member.name] = value
     return kind(**values)
 

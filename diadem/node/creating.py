@@ -38,7 +38,7 @@ from diadem.node.stores import require_unclaimed
 from diadem.store.base import open_store
 from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, move
 from diadem.store.urls import local_path, refuse_copy_address
 from diadem.store.whole import write_whole
 
@@ -130,7 +130,7 @@ def create_node(folder: Path, new: NewNode, drafts: Sequence[Path], *, clock: Cl
 def _give_name(draft: Path, folder: Path) -> None:
     if folder.exists():
         folder.rmdir()
-    draft.rename(folder)
+    move(draft, folder)
 
 
 def _begun(folder: Path, new: NewNode, drafts: Sequence[Path]) -> Path | None:
@@ -338,6 +338,6 @@ def undo(folder: Path, new: NewNode) -> None:
         if address := read_settings(folder).catalogue:
             Catalogue.open(address).discard()
     draft = folder.parent / draft_name(folder)
-    folder.rename(draft)
+    move(folder, draft)
     new.recovery_file.unlink(missing_ok=True)
     remove_tree(draft)

@@ -174,7 +174,7 @@ def _looked(
     steps += [f"{name}\0{kind}\n" for name, kind in sorted(left_out.items())]
     return Look(
         root=root,
-        digest=hashlib.sha256("".join(steps).encode("utf-8", "surrogateescape")).hexdigest(),
+        digest=hashlib.sha256(os.fsencode("".join(steps))).hexdigest(),
         newest_ns=max([newest_ns, *(seen.newest_ns for seen in files.values())]),
         taken=now,
         steady=steady,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
+from diadem.model.system_paths import path_below
 from diadem.node.archived import Wishes
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
@@ -157,7 +157,4 @@ def first_folder(context: Context) -> Path | None:
 
 def path_in(context: Context, store: str, package: Package) -> str:
     """The package's path within its store."""
-    root = context.stores.open(store).url.rstrip("/\\")
-    if context.stores.open(store).is_folder:
-        return os.path.relpath(package.url, root).replace(os.sep, "/")
-    return package.url[len(root) + 1 :]
+    return path_below(context.stores.open(store).url, package.url)

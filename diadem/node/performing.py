@@ -20,6 +20,7 @@ from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
+from diadem.model.system_paths import path_below
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
 from diadem.node.reindex_reading import read_packages
@@ -148,7 +149,7 @@ def _is_same(file: SourceFile) -> bool:
 
 
 def _pack(task: PackTask, tools: WorkerTools) -> Packed | Blind:
-    _opened(task.store)
+    store = _opened(task.store)
     hidden = (file.path for file in task.plan.files.values() if not os.access(file.path, os.R_OK))
     if unseen := [path for path in hidden if path not in task.unreadable]:
         _require_same(task.plan)
@@ -156,13 +157,9 @@ def _pack(task: PackTask, tools: WorkerTools) -> Packed | Blind:
     _require_same(task.plan) if not task.unreadable else None
     with tools.lend() as extractor:
         outcome = _packed(task, extractor)
-    root = task.store.url.rstrip("/\\")
-    url = outcome.package.url
-    folder = local_path(task.store.url)
-    path = os.path.relpath(url, folder).replace(os.sep, "/") if folder is not None else url[len(root) + 1 :]
     return Packed(
         outcome.package.id,
-        path,
+        path_below(store.url, outcome.package.url),
         outcome.created,
         list(outcome.omissions),
         dict(outcome.issues),

@@ -50,6 +50,7 @@ from diadem.node.tls_files import KEY_FILE
 from diadem.store.base import Store, open_store
 from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
+from diadem.store.system import move
 from diadem.store.whole import write_whole
 from diadem.trust.tls_key import pin_of_key
 
@@ -176,7 +177,7 @@ class _Lost:
             write_settings(draft, self._settings, before=self._text)
             if self._folder.exists():
                 self._folder.rmdir()
-            draft.rename(self._folder)
+            move(draft, self._folder)
         return RecoveredNode(
             recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(self._store), rebuild=True
         )
@@ -197,8 +198,8 @@ class _Lost:
                 recovered = self._log(draft)
                 (folder / _MARK).touch()
                 if (folder / "log").exists():
-                    (folder / "log").rename(_aside(folder))
-                (draft / "log").rename(folder / "log")
+                    move(folder / "log", _aside(folder))
+                move(draft / "log", folder / "log")
             remove_tree(draft)
             entries, findings = recovered.entries, recovered.findings
             brought.append(f"log ({fault})")

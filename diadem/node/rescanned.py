@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -162,4 +163,4 @@ _WHOLE = (FileState.UNCHANGED, FileState.RENAMED)
 
 def _shown(path: str) -> str:
     """A path as text that can be written anywhere."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

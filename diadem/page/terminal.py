@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from diadem.api.nodes import NODE_VARIABLE
+from diadem.model.plain_text import quoted
 from diadem.node.default import default_node
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def node_option(node: Node) -> str:
     meant = [default_node(), os.environ.get(NODE_VARIABLE, default_node())]
     if all(one in known for one in meant):
         return ""
-    return f" --node {subprocess.list2cmdline([place]) if os.name == 'nt' else shlex.quote(place)}"
+    return f" --node {quoted(place)}"
 
 
 def with_node(text: str, option: str) -> str:

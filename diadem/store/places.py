@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from diadem.model.system_paths import drive_of
 from diadem.store.mounts import MEMORY, Mount, mount_of, parse_mount, parse_mountinfo
 
 _SYSTEM_BLOCK = "/sys/dev/block"
@@ -176,13 +177,13 @@ if sys.platform == "win32":
     _DRIVE_REMOTE = 4  # fileapi.h, GetDriveTypeW
 
     def _windows_network(folder: str) -> str | None:
-        drive = _drive(folder)
+        drive = drive_of(folder)
         if drive.startswith("\\\\"):
             return "network share"
         return "network drive" if ctypes.windll.kernel32.GetDriveTypeW(drive + "\\") == _DRIVE_REMOTE else None
 
     def _windows_share(folder: str) -> str | None:
-        drive = _drive(folder)
+        drive = drive_of(folder)
         if not drive.startswith("\\\\"):
             size = ctypes.c_ulong(1024)
             buffer = ctypes.create_unicode_buffer(size.value)
@@ -190,7 +191,3 @@ if sys.platform == "win32":
                 return None
             drive = buffer.value
         return Mount(point=drive, kind="cifs", source=drive).share
-
-    def _drive(folder: str) -> str:
-        plain = "\\\\" + folder[8:] if folder.startswith("\\\\?\\UNC\\") else folder.removeprefix("\\\\?\\")
-        return os.path.splitdrive(plain)[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from diadem.errors import Unreachable
+from diadem.model.system_paths import long_form
 from diadem.store.local_errors import translated
 
 T = TypeVar("T")
@@ -62,10 +63,9 @@ _LIBC = _library()
 def long_path(path: str | os.PathLike[str]) -> str:
     r"""The path as text; on Windows absolute with the ``\\?\`` prefix, which lifts the limit of 260 characters."""
     text = os.fspath(path)
-    if not WINDOWS or text.startswith("\\\\?\\"):
+    if not WINDOWS:
         return text
-    text = os.path.abspath(text)
-    return "\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text
+    return long_form(text if text.startswith("\\\\?\\") else os.path.abspath(text))
 
 
 def make_deep(folder: str | os.PathLike[str]) -> None:
@@ -157,16 +157,21 @@ def flush_tree(root: str, files: Iterable[str], folders: Iterable[str]) -> None:
         flush_folder(path)
 
 
-def patiently(action: Callable[[], T], *, tries: int = 8, first_wait: float = 0.05) -> T:
+def patiently(action: Callable[[], T], *, tries: int = 8, first_wait: float = 0.05, windows: bool = WINDOWS) -> T:
     """Do `action`, again and again while Windows says that another program holds the file (a virus scanner)."""
     for attempt in range(tries):
         try:
             return action()
         except PermissionError:
-            if not WINDOWS or attempt == tries - 1:
+            if not windows or attempt == tries - 1:
                 raise
             time.sleep(first_wait * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Give a file or folder another name, over a file that has it; patiently, for what was just written is scanned."""
+    patiently(lambda: os.replace(long_path(source), long_path(target)))
 
 
 def _open_lock(path: str) -> int:

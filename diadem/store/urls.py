@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import urlsplit
 
 from diadem.errors import UsageError
+from diadem.model.system_paths import folder_of_url
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 #: ``host:/folder``; one letter before the colon is a drive of Windows.
@@ -95,7 +95,7 @@ def parse(address: str) -> StoreUrl:
         return StoreUrl("local", "file", address)
     scheme = match.group(1).lower()
     if scheme == "file":
-        return StoreUrl("local", "file", _folder_of(address))
+        return StoreUrl("local", "file", folder_of_url(address))
     if scheme in _NOT_STORES:
         raise UsageError(f"{scheme}:// is not a store", where=address, next=_NOT_STORES[scheme])
     scheme = _ALIASES.get(scheme, scheme)
@@ -136,15 +136,6 @@ def without_secrets(options: Mapping[str, Any] | None) -> dict[str, Any]:
         for name, value in (options or {}).items()
         if name in _NO_SECRETS and not (isinstance(value, str) and "://" in value and "@" in value)
     }
-
-
-def _folder_of(address: str) -> str:
-    """The folder that a file:// address names; a host other than localhost is a share (UNC)."""
-    parts = urlsplit(address)
-    host = "" if parts.netloc == "localhost" else parts.netloc
-    if not host and not parts.path:
-        raise UsageError("the address names no folder", where=address, next="Write file:///path/to/folder.")
-    return f"//{host}{unquote(parts.path)}" if host else url2pathname(parts.path)
 
 
 def _object_path(address: str, path: str, scheme: str) -> str:

@@ -28,7 +28,7 @@ from diadem.package.letter import LETTER
 from diadem.package.paths import unsafe
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bundle import LocalBundle
-from diadem.store.system import long_path
+from diadem.store.system import long_path, move
 
 #: Files in a ZIP: more than any export of ours has, and fewer than would fill the memory.
 _MOST: Final = 1_000_000
@@ -168,7 +168,7 @@ class _Directory:
                 raise _broken(self.path, f"'{name}' cannot be unpacked: {error}") from error
             if out.tell() != claimed:
                 raise _broken(self.path, f"'{name}' does not have the bytes that it claims")
-        draft.replace(target)
+        move(draft, target)
 
 
 def _is_root(name: str) -> bool:

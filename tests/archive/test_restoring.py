@@ -42,6 +42,39 @@ def test_of_several_packages_the_first_has_its_place_and_nothing_is_lost() -> No
     assert again.endswith("/b")
 
 
+@pytest.mark.parametrize(
+    "original", ["a:b.tif", "aux.raw", "NUL", "com1.dat", "COM¹.dat", "x.", "x ", "what?", "a\\b", "x\x01", "a" * 256]
+)
+def test_what_windows_cannot_hold_keeps_its_stored_name_there(original: str) -> None:
+    files = [entry("stored~1.dat", original.encode()), entry("sub/stored~2.dat", b"sub/" + original.encode())]
+    assert places(files, system="win32") == ["stored~1.dat", "sub/stored~2.dat"]
+    assert places(files, system="linux") == [original, f"sub/{original}"]
+
+
+@pytest.mark.parametrize(
+    "original", ["50% overlap.dm3", "Cafe\u0301.dat", " x.dat", "ü" * 200, "auxiliary.dat", "a~b.dat"]
+)
+def test_what_windows_can_hold_comes_back_under_its_name(original: str) -> None:
+    """Stored under another name for the sake of manifests and of other systems."""
+    for system in ("win32", "darwin", "linux"):
+        assert places([entry("stored~1.dat", original.encode())], system=system) == [original]
+
+
+def test_names_that_are_no_text_come_back_where_the_system_has_such() -> None:
+    file = entry("x_~1.dat", b"x\xff.dat")
+    assert places([file], system="linux") == [os.fsdecode(b"x\xff.dat")]
+    assert places([file], system="darwin") == places([file], system="win32") == ["x_~1.dat"]
+
+
+def test_names_that_differ_in_case_or_composition_are_one_on_windows_and_macos() -> None:
+    files = [entry("Scan.dat", None), entry("scan~1.dat", b"scan.dat"), entry("a~1/x", b"SCAN.DAT/x")]
+    composed = [entry("é.dat", None), entry("e~1.dat", "e\u0301.dat".encode())]
+    for system in ("win32", "darwin"):
+        assert places(files, system=system) == ["Scan.dat", "scan~1.dat", "a~1/x"]
+        assert places(composed, system=system) == ["é.dat", "e~1.dat"]
+    assert places(files, system="linux") == ["Scan.dat", "scan.dat", "SCAN.DAT/x"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be made on Windows")
 def test_an_empty_folder_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "session").mkdir()

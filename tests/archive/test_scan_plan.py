@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
-from diadem.archive.scan_plan import from_cell, read_plan, to_cell
+from diadem.archive.scan_plan import from_cell, part_from_cell, read_plan, to_cell
 from diadem.archive.scan_sheets import FORMULA_STARTS, as_meant, harmless
 from diadem.archive.table_reading import read_table
 from diadem.errors import DocumentError, NotFound, UsageError
@@ -323,3 +323,12 @@ def test_a_workbook_that_expands_beyond_measure_is_not_read(tmp_path: Path) -> N
         read_plan(path)
     with pytest.raises(DocumentError, match="too large to be read"):
         read_table(path, ["folder"], sheet="", needed=["folder"], make="diadem scan")
+
+
+def test_paths_of_windows_in_a_plan() -> None:
+    """They are written as they are, and parts that a person adds may have either slash there."""
+    for path in ("D:\\data\\2026-03-14 ZnO", "\\\\nas\\share\\50% overlap", "sub/x.dm4"):
+        assert from_cell(to_cell(path)) == path
+    assert to_cell("D:\\data") == "D:\\data"
+    assert part_from_cell("sub\\50%25 x.dm4", windows=True) == "sub/50% x.dm4"
+    assert part_from_cell("sub\\x.dm4", windows=False) == "sub\\x.dm4"

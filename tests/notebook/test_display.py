@@ -139,7 +139,20 @@ def test_a_card_has_pictures_values_and_what_was_said(told: tuple[diadem.Node, d
     assert "S-12" in str(node.samples)
     assert "limited" in str(node.assessments(package.id))
     assert "intact" in str(package.verify())
-    assert re.search(r"(?m)^  rules$", str(node.status()))
+    assert "\nWhat to do now\n" in str(node.status())
+
+
+def test_each_number_has_its_unit(told: tuple[diadem.Node, diadem.Package]) -> None:
+    """Elements of an axis are no bytes, and nobody counts a policy's seconds."""
+    node, package = told
+    signal = package[0].signals[0]
+    for value in (signal, signal.axes[0]):
+        assert "points" in str(value)
+        assert "byte" not in str(value)
+    policy = str(node.policy)
+    assert re.search(r"scrub +interval 90 days", policy)
+    assert "max size 500 GB" in policy
+    assert node.policy.to_dict()["scrub"]["interval"] == 90 * 86400
 
 
 def test_texts_of_others_are_text_on_every_card() -> None:

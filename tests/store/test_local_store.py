@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ntpath
 import os
@@ -19,7 +20,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.store import system
 from diadem.store.local_store import LocalStore, tree_digest
 from diadem.store.stage import remove_tree
-from diadem.store.system import FileLock, make_deep
+from diadem.store.system import FileLock, make_deep, patiently
 
 PAYLOAD = "ab" * 32
 TREE = tree_digest([("x", 1)])
@@ -147,6 +148,24 @@ def test_a_folder_on_a_disk_of_windows_that_is_gone_is_an_error(monkeypatch: pyt
     with pytest.raises(FileNotFoundError):
         make_deep("X:\\data\\archive")
     assert made == ["X:\\"]
+
+
+@pytest.mark.parametrize(("refusals", "windows", "ends_well"), [(3, True, True), (9, True, False), (1, False, False)])
+def test_a_file_that_a_scanner_holds_for_a_moment_is_waited_for_on_windows(
+    refusals: int, windows: bool, ends_well: bool
+) -> None:
+    """Where rights are rights, as on Linux, an error is told at once."""
+    tried: list[None] = []
+
+    def action() -> str:
+        tried.append(None)
+        if len(tried) <= refusals:
+            raise PermissionError(13, "The process cannot access the file")
+        return "done"
+
+    with contextlib.nullcontext() if ends_well else pytest.raises(PermissionError):
+        assert patiently(action, first_wait=0.001, windows=windows) == "done"
+    assert len(tried) == (4 if ends_well else 8 if windows else 1)
 
 
 def test_a_folder_below_the_present_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,13 @@ def test_file_urls() -> None:
     assert parse("file:///data/a%20b").kind == "local"
     assert local_path("file:///data/a%20b") == Path("/data/a b")
     assert local_path("file://localhost/data") == Path("/data")
-    assert parse("file://nas/share/x").path == "//nas/share/x"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows reads shares by their names")
+def test_a_file_url_that_names_a_server_is_refused() -> None:
+    """It would be a new folder of this machine."""
+    with pytest.raises(UsageError, match="names a server"):
+        parse("file://nas/share/x")
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from diadem.node.catalogue import vocabulary
-from diadem.node.catalogue.quantities import is_number
+from diadem.node.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.node.catalogue.query import And, Or, Term, Tree
 
 #: The shortest word of which a beginning is proposed.
 _SHORTEST = 3
+#: Fields that are proposed for a value.
+_NAMED = 2
+#: Words that are tried.
+_TRIED = 8
 
 
-def hint(tree: Tree) -> str:
-    """One piece of advice, or "": on a number whose unit was left out, else on words that stand in longer ones."""
+def hint(tree: Tree, finds: Callable[[str], bool]) -> str:
+    """One piece of advice, or "": on a number without unit or field, else on a word that stands in longer ones only.
+
+    `finds` says whether another search finds anything.
+    """
     terms = list(_terms(tree))
-    return next((text for term in terms if (text := _on_unit(term))), "") or _on_words(terms)
+    told = (text for advice in (_on_unit, _on_field) for term in terms if (text := advice(term)))
+    return next(told, "") or _on_words(terms[:_TRIED], finds)
 
 
 def _terms(tree: Tree) -> Iterator[Term]:
@@ -36,9 +44,29 @@ def _on_unit(term: Term) -> str:
     )
 
 
-def _on_words(terms: list[Term]) -> str:
+def _on_field(term: Term) -> str:
+    """On a value with its unit that stands alone: which fields it may be of."""
+    text = term.value.text
+    if term.key is not None or term.value.quoted or is_number(text):
+        return ""
+    names = [name for name in vocabulary.measured() if _goes_with(name, text)][:_NAMED]
+    return f"{text} is a word here. As a value: {' or '.join(f'{name}={text}' for name in names)}" if names else ""
+
+
+def _goes_with(name: str, text: str) -> bool:
+    key = vocabulary.find(name)
+    try:
+        in_unit(*split(text), key.unit if key is not None else "")
+    except Unreadable:
+        return False
+    return True
+
+
+def _on_words(terms: list[Term], finds: Callable[[str], bool]) -> str:
     for term in terms:
         text = term.value.text
-        if term.key is None and not term.value.quoted and len(text) >= _SHORTEST and text[-1].isalnum():
+        if term.key is not None or term.value.quoted or len(text) < _SHORTEST or "*" in text or not text[-1].isalnum():
+            continue
+        if not finds(text) and finds(f"{text}*"):
             return f"Words are looked for whole. {text}* finds those that begin so."
     return ""

@@ -464,7 +464,7 @@ def _number(key: Key, text: str, otherwise: str) -> float:
 
 def _dated(key: Key, operator: str, text: str) -> Condition:
     """A span of days, of moments of archiving, or of times that instruments noted."""
-    low, high = _span(operator, text)
+    low, high = _span(operator, text, in_utc=key.kind == "ingested")
     if key.kind == "day":
         if any(limit is not None and limit.time() != _MIDNIGHT for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
@@ -488,11 +488,11 @@ def _lasting(days: Days, lasting: Lasting) -> Condition:
     return AllOf((Days(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
 
 
-def _span(operator: str, text: str) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+def _span(operator: str, text: str, *, in_utc: bool) -> tuple[datetime.datetime | None, datetime.datetime | None]:
     """Beginning, and end that is not of it; None for no limit."""
     lower, upper = _limits(operator, text)
-    begin = period(lower) if lower is not None else None
-    end = period(upper) if upper is not None else None
+    begin = period(lower, in_utc=in_utc) if lower is not None else None
+    end = period(upper, in_utc=in_utc) if upper is not None else None
     if operator == ">":
         return (begin[1] or _LAST) if begin else None, None
     if operator == "<":

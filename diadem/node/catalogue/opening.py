@@ -15,6 +15,7 @@ from diadem.errors import NotFound, Refused
 from diadem.node.catalogue import copying, faceting, schema, tables
 from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.dialects import place_of
+from diadem.store.system import move
 
 #: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
 BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
@@ -186,7 +187,7 @@ class CatalogueFile:
         try:
             if not self._place.snapshot(partial):
                 self._copy(draft, partial)
-            partial.replace(path)
+            move(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 

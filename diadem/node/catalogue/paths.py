@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -14,7 +15,7 @@ def written(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        return _BYTES + quote_from_bytes(path.encode("utf-8", "surrogateescape"))
+        return _BYTES + quote_from_bytes(os.fsencode(path))
     return path
 
 
@@ -22,4 +23,4 @@ def read(text: str) -> str:
     """The path again."""
     if not text.startswith(_BYTES):
         return text
-    return unquote_to_bytes(text.removeprefix(_BYTES)).decode("utf-8", "surrogateescape")
+    return os.fsdecode(unquote_to_bytes(text.removeprefix(_BYTES)))

@@ -32,6 +32,8 @@ _BYTES: Final[Mapping[str, float]] = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?)?)?\Z")
+#: Days as people say them, and how many days ago they were.
+_SPOKEN = {"today": 0, "yesterday": 1}
 
 
 class Unreadable(ValueError):
@@ -120,23 +122,34 @@ def around(number: float) -> tuple[float, float]:
     return number - margin, number + margin
 
 
-def period(text: str) -> tuple[datetime.datetime, datetime.datetime | None]:
+def period(text: str, *, in_utc: bool = False) -> tuple[datetime.datetime, datetime.datetime | None]:
     """Beginning and end (exclusive) of a year, month, day, minute or second. The year 9999 has no end.
+
+    `in_utc`: whether what is asked for is in UTC, in which ``today`` and ``yesterday`` begin at midnight here.
 
     Raises
     ------
     Unreadable
         It is none; says how to write one.
     """
+    if (back := _SPOKEN.get(text.strip().casefold())) is not None:
+        first = datetime.datetime.combine(datetime.date.today() - datetime.timedelta(days=back), datetime.time())  # noqa: DTZ011
+        end = first + datetime.timedelta(days=1)
+        return (_utc(first), _utc(end)) if in_utc else (first, end)
     found = _DATE.match(text.strip())
     if found is None:
-        raise Unreadable(f"'{text}' is no date", "Write 2026, 2026-03 or 2026-03-14, year first.")
+        raise Unreadable(f"'{text}' is no date", "Write 2026, 2026-03 or 2026-03-14, year first; today or yesterday.")
     year, month, day, hour, minute, second = (int(part) if part else None for part in found.groups())
     try:
         start = datetime.datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)  # noqa: DTZ001
         return start, _after(start, month, day, hour, second)
     except ValueError as error:
         raise Unreadable(f"there is no day '{text}'") from error
+
+
+def _utc(moment: datetime.datetime) -> datetime.datetime:
+    """A moment of this machine's clock as one of UTC."""
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def _after(

@@ -452,11 +452,12 @@ class SearchResult(Display):
         Parameters
         ----------
         fields : sequence of str
-            Fields of the record, as in a search, each as one more column: ``voltage``, ``stage.holder``. Numbers are in
-            the unit that ``frame.attrs["units"]`` gives. A number is NaN where none, or where several different ones
-            are stated; several texts are joined by semicolons.
+            Fields of the record, as in a search, each as a column behind the `id`: ``voltage``, ``stage.holder``.
+            Numbers are in the unit that ``frame.attrs["units"]`` gives. A number is NaN where none, or where several
+            different ones are stated; several texts are joined by semicolons.
         datasets : bool
             One row for each dataset that matches, with its `dataset` id and `file`, in place of one for each package.
+            `path` is the package's in a store.
 
         Raises
         ------
@@ -491,13 +492,16 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
     rows = {row.id: list(_values(row)) for row in result.rows}
     if datasets:
         head = ["dataset", "file"]
-        body = [[*rows[one.package], one.id, one.path, *_cells(one.values, fields, units)] for one in found]
+        body = [
+            [one.package, one.id, one.path, *_cells(one.values, fields, units), *rows[one.package][1:]] for one in found
+        ]
     else:
         head = []
         together = _together(found)
-        body = [[*row, *_cells(together.get(id_, {}), fields, units)] for id_, row in rows.items()]
-    frame = pandas.DataFrame(body, columns=[*COLUMNS, *head, *fields])
-    frame = frame.loc[:, ~frame.columns.duplicated(keep="last")].copy()
+        body = [[id_, *_cells(together.get(id_, {}), fields, units), *row[1:]] for id_, row in rows.items()]
+    first, *others = COLUMNS
+    frame = pandas.DataFrame(body, columns=[first, *head, *fields, *others])  # what was asked for is seen first
+    frame = frame.loc[:, ~frame.columns.duplicated()].copy()
     for name in ("date", "until"):
         frame[name] = pandas.to_datetime(frame[name])
     frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)

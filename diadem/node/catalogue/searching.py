@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -60,14 +60,20 @@ def search(
     noted = Noted(condition)
     keys, total, exact = _page(connection, conditions, noted, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, noted, keys))
-    advice = "" if total else hint(tree)
-    wider = () if total else tuple(_wider(connection, conditions, query, tree, within))
+    counted = partial(_counted, connection, conditions, within)
+    advice = "" if total else hint(tree, lambda text: counted(text)[0] > 0)
+    wider = () if total else tuple(_wider(query, tree, counted))
     return SearchResult(query, tuple(rows), total, exact, advice, names.asked_in(condition), offset, wider)
 
 
-def _wider(
-    connection: Connection, conditions: Conditions, query: str, tree: Tree, within: Visible | None
-) -> Iterator[WiderSearch]:
+def _counted(connection: Connection, conditions: Conditions, within: Visible | None, query: str) -> tuple[int, bool]:
+    """How many packages another search finds, and whether that is all of them."""
+    condition = _restricted(understand(query, parse(query), lookup=Names(connection).lookup), within)
+    _, total, exact = _page(connection, conditions, Noted(condition), COUNTED, 0, rising=False)
+    return total, exact
+
+
+def _wider(query: str, tree: Tree, counted: Callable[[str], tuple[int, bool]]) -> Iterator[WiderSearch]:
     """Searches that leave out one term each of a search that finds nothing, and find something."""
     if not isinstance(tree, And) or len(tree.parts) > MOST_TERMS:
         return
@@ -77,8 +83,7 @@ def _wider(
     texts = [query[(term.key or term.value).start : term.value.end] for term in terms]
     for place, left_out in enumerate(texts):
         asked = " ".join(texts[:place] + texts[place + 1 :])
-        condition = _restricted(understand(asked, parse(asked), lookup=Names(connection).lookup), within)
-        _, total, exact = _page(connection, conditions, Noted(condition), COUNTED, 0, rising=False)
+        total, exact = counted(asked)
         if total:
             yield WiderSearch(asked, left_out, total, exact)
 

@@ -40,6 +40,7 @@ from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
 from diadem.node.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code
+from diadem.store.system import move
 
 #: The file and those that SQLite keeps beside it.
 SUFFIXES: Final = ("", "-wal", "-shm")
@@ -355,7 +356,7 @@ class SqlitePlace:
         for suffix in SUFFIXES:
             path = self._path.with_name(self._path.name + suffix)
             if path.exists():
-                path.replace(self._path.with_name(f"{self._path.name}.damaged{suffix}"))
+                move(path, self._path.with_name(f"{self._path.name}.damaged{suffix}"))
 
     def take_over(self, draft: Self) -> None:
         """Take over the content of another file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 from collections.abc import Iterable
 
 from diadem.model.manifest import FileEntry
@@ -24,7 +25,7 @@ def of_file(name: bytes, size: int, mtime_ns: int | None = None) -> int:
 
 def of_source(source: str) -> int:
     """The trace of a folder by its place."""
-    return _trace(b"source\0" + source.encode("utf-8", "surrogateescape"))
+    return _trace(b"source\0" + os.fsencode(source))
 
 
 def of_package(files: Iterable[FileEntry], source: str) -> frozenset[int]:

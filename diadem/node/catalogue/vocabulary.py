@@ -107,6 +107,12 @@ def names() -> list[str]:
     return [*sorted({_shown(name) for name in (*_OWN, *_aliases())}, key=str.lower), *sorted(field_keys())]
 
 
+def measured() -> list[str]:
+    """The short name of every field with a unit, in the order of the fields; of several the first."""
+    fields = (field for field in all_fields().values() if field.unit not in ("", "1") and field.aliases)
+    return list(dict.fromkeys(field.aliases[0] for field in fields))
+
+
 def _shown(name: str) -> str:
     return _OWN[name].name if name in _OWN else name
 

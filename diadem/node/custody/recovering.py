@@ -19,7 +19,7 @@ from diadem.node.custody.ledger import Clock, Ledger, begin_epoch, prepare
 from diadem.node.custody.mirror import Mirror, log_folder, position_of_key, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
 from diadem.store.local_errors import or_else, translated
-from diadem.store.system import flush_folder, patiently
+from diadem.store.system import flush_folder, move, patiently
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import Frontier, Subtree
@@ -128,7 +128,7 @@ def recover(
             salvage.fill(data, log_key)
             said = statements.recovery(node=node, epoch=salvage.next_epoch, previous=salvage.previous, reason=reason)
             Ledger(data, log_key, clock).append([said, *cards], [root])
-        patiently(lambda: part.replace(target))
+        move(part, target)
         flush_folder(str(folder))
     ledger = Ledger.open(folder, log_key, clock=clock)
     findings = tuple(salvage.findings)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from diadem.model.plain_text import count_text, size_text
+from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.report import Severity
 from diadem.node.remedies import recover_command
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
 from diadem.node.rules.debts import BESIDE
-from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import StoreTally
 

@@ -78,13 +78,3 @@ def _parts(text: str, kind: str, examples: str) -> tuple[float, str]:
 
 def _refused(text: str, kind: str, examples: str) -> UsageError:
     return UsageError(f"'{text[:80]}' is not a {kind}", next=f"Write a number and a unit: {examples}.")
-
-
-def duration_words(span: timedelta) -> str:
-    """A duration in the largest unit of which it is a whole number: ``90 days``, ``10 min``."""
-    seconds = round(span.total_seconds())
-    for unit in ("day", "h", "min", "s"):
-        number, rest = divmod(seconds, _UNITS[unit])
-        if (not rest and number) or unit == "s":
-            return f"{number} {unit}" + ("s" if unit == "day" and number != 1 else "")
-    raise AssertionError("seconds always fit")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diadem.model.plain_text import count_text, size_text
+from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.policy import Policy
 from diadem.node.rules.case import listed
-from diadem.node.rules.measures import duration_words
 
 
 def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:

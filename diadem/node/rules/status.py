@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from diadem.advice import in_python
 from diadem.model.display import Display
 from diadem.model.report import Severity
 from diadem.model.times import time_text
@@ -303,6 +304,14 @@ class Status(Display):
     findings: Sequence[RuleFinding] = ()
     actions: Sequence[Action] = field(default=(), repr=False)
     steps: Sequence[Step] = ()
+
+    def __str__(self) -> str:
+        """The screen of ``diadem status``, its commands as calls."""
+        from diadem.node.rules.status_text import shows_marks, status_text
+
+        document = self.to_dict()
+        steps = [step | {"command": in_python(step["command"])} for step in document["steps"]]
+        return status_text(document | {"steps": steps}, ascii_only=not shows_marks())
 
     @property
     def ok(self) -> bool:

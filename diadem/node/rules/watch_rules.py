@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, duration_words
 from diadem.model.report import Severity
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed
-from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 
 #: Folders and sessions that a finding names.

@@ -30,7 +30,8 @@ from diadem.archive.scan_columns import Column
 from diadem.archive.scan_plan import from_cell, to_cell
 from diadem.archive.scan_sheets import as_meant, table_csv
 from diadem.errors import DiademError, DocumentError, NotFound
-from diadem.node.rules.measures import duration_words, read_duration
+from diadem.model.plain_text import duration_words
+from diadem.node.rules.measures import read_duration
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 PLAN_FILE: Final = "plan.csv"

@@ -6,9 +6,9 @@ import datetime
 from typing import Final
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
+from diadem.model.plain_text import duration_words
 from diadem.node.finished import Finished, Reason, Unfinished, judge
 from diadem.node.looks import Look
-from diadem.node.rules.measures import duration_words
 
 #: First and longest wait before what failed is tried again, in seconds …
 _FIRST, _LONGEST = 60.0, 3600.0

@@ -21,11 +21,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import urlsplit
 
 from diadem.errors import NotFound, Refused, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.model.system_paths import folder_of_url
 
 _SUFFIX: Final = ".age"
 _PART: Final = ".part"
@@ -44,10 +44,7 @@ def connect(url: str) -> Folder:
     absolute = parts.path.startswith("/") and parts.path.strip("/")
     if parts.scheme != "drop" or not absolute or parts.query or parts.fragment:
         raise UsageError(f"'{url}' is not the address of a folder", next="Write drop:///mnt/group")
-    if parts.netloc and os.name != "nt":
-        raise UsageError(f"'{url}' names a server", next="Mount its share, and write drop:///mnt/group")
-    path = url2pathname(f"//{parts.netloc}{parts.path}" if parts.netloc else parts.path)
-    return Folder(Path(path if os.name == "nt" else unquote(parts.path)))
+    return Folder(Path(folder_of_url(url)))
 
 
 class Folder:

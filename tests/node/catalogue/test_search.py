@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import functools
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -279,8 +280,36 @@ def test_hints(catalogue: Catalogue) -> None:
     catalogue.add_package(entry("nanorods", [dataset(1, "a.tif", {"image.pixel_size_x": 1e-9})]))
     assert "nanorod* finds" in catalogue.search("nanorod").hint
     assert "5 was taken for 5 m" in catalogue.search("pixel>5").hint
+    assert "voltage=300kV" in catalogue.search("nanorods 300kV").hint
+    assert "pixel=0.1nm" in catalogue.search("0.1nm").hint
+    assert catalogue.search("4dx").hint == "", "nothing begins so"
+    assert "nanorod* finds" in catalogue.search("a.tif tif nanorod").hint, "the word that is not there, not the first"
     assert catalogue.search("nanorods").hint == ""
     assert catalogue.search("not nanorods").hint == ""
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has no zone for one process")
+def test_days_as_people_say_them(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session has the day of its place; what was archived is in UTC, and asked for by the day here."""
+    now = datetime.datetime.now(datetime.UTC)
+    for zone in ("America/Los_Angeles", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        here = now.astimezone()
+        midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+        moments = {"today": midnight, "yesterday": midnight - datetime.timedelta(seconds=1)}
+        for name, moment in moments.items():
+            at = moment.astimezone(datetime.UTC)
+            catalogue.add_package(entry(f"{name} in {zone}", date=moment.date(), ingested_at=at))
+        for name in moments:
+            for key in ("ingested", "date"):
+                found = {row.title for row in catalogue.search(f'{key}:{name} "{zone}"')}
+                assert found == {f"{name} in {zone}"}, (zone, key, here)
+        assert catalogue.search(f'ingested>=yesterday "{zone}"').total == 2
+    monkeypatch.undo()
+    time.tzset()
+    with pytest.raises(UsageError, match="'tomorow' is no date"):
+        catalogue.search("date:tomorow")
 
 
 def test_wrong_pages(catalogue: Catalogue) -> None:

@@ -7,11 +7,13 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import diadem
+from diadem.node.config import parse_settings, settings_text
 from diadem.node.tls_files import tls_files
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_tls_key
@@ -130,6 +132,8 @@ def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) 
         ('machine = "', 'machine = ["', "is no TOML"),
         ("created = ", "made = ", "created is missing"),
         ('protection = "file"', "protection = 7", "users.protection = 7 is no text"),
+        ('url = "', 'url = "D:\\archive', "is no TOML"),
+        ('url = "', 'url = "D:\\new', "stores.url = 'D:\\new"),  # in double quotes that is a line feed
     ],
 )
 def test_settings_that_no_node_can_have_are_told_with_their_line_before_a_byte_is_copied(
@@ -143,10 +147,19 @@ def test_settings_that_no_node_can_have_are_told_with_their_line_before_a_byte_i
     path.write_text(bent, "utf-8")
     error = said_json("archive", lab.session("s"), "--now", "--node", lab.node.path, code=2)["error"]
     assert (said_of in error["message"], error["where"]) == (True, str(path))
+    assert ("single quotes" in error["next"]) == ("D:" in new)
     assert "line" in error["message"] or "[[persons]]" in new or "made = " in new
     assert not list((lab.root / "main").glob("[0-9]*"))
     shell(error["next"].rpartition(": ")[2])
     assert path.read_text("utf-8") == good
+
+
+def test_settings_keep_the_paths_of_windows(lab: Lab) -> None:
+    text = (lab.node.path / "node.toml").read_text("utf-8")
+    for url in ("D:\\archive", "\\\\nas\\new\\share", 'D:\\Anna\'s "data"'):
+        settings = parse_settings(text, where="node.toml")
+        there = replace(settings, stores=[replace(settings.stores[0], url=url)])
+        assert parse_settings(settings_text(there, text), where="node.toml").stores[0].url == url
 
 
 @needs_permissions

@@ -62,6 +62,7 @@ def test_fields_become_columns(lab: Lab, pictured: str) -> None:
     assert frame.attrs["units"] == {"kV": "V", "stage.alpha": "deg"}
     assert [str(frame[name].dtype) for name in ("kV", "bytes", "datasets")] == ["float64", "int64", "int64"]
     datasets = lab.node.search().to_dataframe(datasets=True, fields=["stage.alpha"])
+    assert datasets.columns[:4].tolist() == ["id", "dataset", "file", "stage.alpha"], "what was asked for comes first"
     assert datasets["file"].tolist() == ["grain.png", "notes.txt"]
     assert datasets["stage.alpha"].isna().tolist() == [False, True]
     assert (datasets["id"] == pictured).all()

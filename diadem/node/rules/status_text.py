@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from diadem.cli.output import size_text
+from diadem.model.plain_text import size_text
 
 _MARKS: Final = {"holds": "✓", "broken": "✗", "warning": "!", "info": "·"}
 _ASCII_MARKS: Final = {"holds": "ok", "broken": "NO", "warning": "! ", "info": "- "}
@@ -39,6 +40,11 @@ def status_text(document: Mapping[str, Any], *, ascii_only: bool = False, width:
     ]
     text = "\n\n".join(part for part in parts if part)
     return text.encode("ascii", "replace").decode() if ascii_only else text
+
+
+def shows_marks() -> bool:
+    """Whether what is printed may have marks and letters beyond ASCII: a console of Windows may have neither."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def _header(document: Mapping[str, Any]) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from diadem.cli.status_view import status_text
 from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import SUSPECT, PackageState, StoreState
 from diadem.node.rules.facts import NodeState
+from diadem.node.rules.status_text import status_text
 from tests.node.rules.archives import HAPPY, MAIN, NAS, archives, identity, judged, package, replica
 
 ONE = [package(1, replica("main"))]
@@ -42,12 +42,12 @@ def test_from_nothing_to_green_each_screen_says_what_comes_next() -> None:
 
 
 SCREEN = """\
-hu-berlin: 1 package, 20 files, 1.0 GB; 2 copies, 2 proven
+hu-berlin: 1 package, 20 files, 1 GB; 2 copies, 2 proven
 Every rule holds (2026-03-14 09:26 UTC)
 
-  store  kind  copies    size    free  proven since  place
-  main   disk       1  1.0 GB  1.0 TB  2026-03-14    /data/archive
-  nas    nas        1  1.0 GB  4.0 TB  2026-03-14    //nas/em
+  store  kind  copies  size  free  proven since  place
+  main   disk       1  1 GB  1 TB  2026-03-14    /data/archive
+  nas    nas        1  1 GB  4 TB  2026-03-14    //nas/em
 
   ✓ copies         every package has 2 proven copies on different disks
   ✓ damage         none is known
@@ -139,3 +139,14 @@ def test_every_status_has_a_text_that_agrees_with_it(
     assert ("broken" in text.splitlines()[1].removeprefix("No rule is broken")) == (not status.ok)
     for step in status.steps:
         assert step.command in text
+
+
+def test_what_is_printed_in_python_is_the_same_screen_with_calls() -> None:
+    one = [package(1, replica("main", 100))]
+    status = judged(one, [MAIN, NAS], Policy(copies=Copies(minimum=2)))
+    screen, printed = status_text(status.to_dict()).splitlines(), str(status).splitlines()
+    start = screen.index("What to do now")
+    assert printed[:start] == screen[:start]
+    assert any("diadem repair" in line for line in screen[start:])
+    assert any("node.repair()" in line for line in printed[start:])
+    assert "diadem " not in "".join(printed)
