@@ -46,8 +46,7 @@ Named = str | os.PathLike[str] | HasPath
 
 def path_of(name: Named) -> str:
     """The path that is meant."""
-    named: Any = name
-    return os.fspath(getattr(named, "path", named))
+    return os.fspath(name if isinstance(name, str | os.PathLike) else name.path)
 
 
 class Holder(Protocol):
