@@ -54,7 +54,7 @@ def datasets(chromium: Any, node: diadem.Node) -> bytes:
 def main() -> None:
     """Make the gallery anew."""
     PAGES.mkdir(exist_ok=True)
-    place = Path(tempfile.mkdtemp())
+    place, shown = Path(tempfile.mkdtemp()), (FOLDER.parent / "gallery.md").read_text("utf-8")
     try:
         make_demo(place / "try")
         for chromium in browser():
@@ -62,7 +62,8 @@ def main() -> None:
                 (FOLDER / "datasets.png").write_bytes(datasets(chromium, node))
                 for name, page, picture in previews(chromium, node):
                     (PAGES / f"{name}.html").write_bytes(page)
-                    (FOLDER / f"preview-{name}.png").write_bytes(picture)
+                    if f"preview-{name}.png" in shown:
+                        (FOLDER / f"preview-{name}.png").write_bytes(picture)
                     sys.stdout.write(f"{name:20} page {len(page):,} bytes, picture {len(picture):,} bytes\n")
     finally:
         remove(place)
