@@ -13,7 +13,7 @@ from diadem.testing.samples import write_image_session
 
 @pytest.fixture
 def node(tmp_path: Path) -> diadem.Node:
-    return diadem.Node.create(tmp_path / "node", name="lab", user="alice", store=tmp_path / "store")
+    return diadem.Node.create(tmp_path / "node", name="lab", user="alice", store=str(tmp_path / "store"))
 
 
 def test_cards_of_an_archived_session_and_of_a_result(node: diadem.Node, tmp_path: Path) -> None:

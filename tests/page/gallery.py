@@ -32,7 +32,9 @@ def previews(chromium: Any, node: diadem.Node) -> Iterator[tuple[str, bytes, byt
     """Of each package: a name, its page, and the top of the page as PNG."""
     window = chromium.new_page(viewport=SIZE, color_scheme="light")
     for row in node.search():
-        page = row.package.path / "data" / "ro-crate-preview.html"
+        folder = row.package.path
+        assert folder is not None, "the demo's stores are folders"
+        page = folder / "data" / "ro-crate-preview.html"
         window.goto(page.as_uri())
         name = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^[\d-]+ ", "", row.title).lower())
         yield name, page.read_bytes(), small(window.screenshot())
