@@ -55,7 +55,7 @@ def run(path: Path, place: Path) -> Any:
     }
     client = nbclient.NotebookClient(
         notebook,
-        timeout=180,
+        timeout=400,
         kernel_name="python3",
         resources={"metadata": {"path": str(home)}},
         record_timing=False,

@@ -32,7 +32,9 @@ def previews(chromium: Any, node: diadem.Node) -> Iterator[tuple[str, bytes, byt
     """Of each package: a name, its page, and the top of the page as PNG."""
     window = chromium.new_page(viewport=SIZE, color_scheme="light")
     for row in node.search():
-        page = Path(str(row.package.path)) / "data" / "ro-crate-preview.html"
+        folder = row.package.path
+        assert folder is not None, "the demo's stores are folders"
+        page = folder / "data" / "ro-crate-preview.html"
         window.goto(page.as_uri())
         name = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^[\d-]+ ", "", row.title).lower())
         yield name, page.read_bytes(), small(window.screenshot())
@@ -54,7 +56,7 @@ def datasets(chromium: Any, node: diadem.Node) -> bytes:
 def main() -> None:
     """Make the gallery anew."""
     PAGES.mkdir(exist_ok=True)
-    place = Path(tempfile.mkdtemp())
+    place, shown = Path(tempfile.mkdtemp()), (FOLDER.parent / "gallery.md").read_text("utf-8")
     try:
         make_demo(place / "try")
         for chromium in browser():
@@ -62,7 +64,8 @@ def main() -> None:
                 (FOLDER / "datasets.png").write_bytes(datasets(chromium, node))
                 for name, page, picture in previews(chromium, node):
                     (PAGES / f"{name}.html").write_bytes(page)
-                    (FOLDER / f"preview-{name}.png").write_bytes(picture)
+                    if f"preview-{name}.png" in shown:
+                        (FOLDER / f"preview-{name}.png").write_bytes(picture)
                     sys.stdout.write(f"{name:20} page {len(page):,} bytes, picture {len(picture):,} bytes\n")
     finally:
         remove(place)
