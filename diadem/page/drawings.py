@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from functools import partial
 from queue import SimpleQueue
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from diadem.archive.picture import Part, Picture, Scene, opened
 from diadem.archive.plot import Contrast
+from diadem.errors import Interrupted
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -39,29 +40,39 @@ class _Line:
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._open: set[Future[Any]] = set()
         self._closed = False
         threading.Thread(target=self._run, name="drawing", daemon=True).start()
 
     def submit(self, work: Callable[..., Any], *of: Any) -> Future[Any]:
-        """Have something done; raises `RuntimeError` once it is closed."""
-        if self._closed:
-            raise RuntimeError("the page is ending")
+        """Have something done; raises `Interrupted` once it is closed."""
         done: Future[Any] = Future()
+        self._open.add(done)
+        done.add_done_callback(self._open.discard)
+        if self._closed:
+            raise Interrupted("the page is ending")
         self._waiting.put((done, partial(work, *of)))
         return done
 
     def close(self) -> None:
-        """Begin nothing more, and wait for nothing."""
+        """Begin nothing more; whoever waits for something is told that it does not come."""
         self._closed = True
         self._waiting.put(None)
+        for done in list(self._open):
+            with suppress(InvalidStateError):  # it has just come
+                done.set_exception(Interrupted("the page is ending"))
 
     def _run(self) -> None:
         while (asked := self._waiting.get()) is not None and not self._closed:
             done, work = asked
+            result: Any = None
+            tell = done.set_result
             try:
-                done.set_result(work())
+                result = work()
             except BaseException as error:  # whoever waits for it is told
-                done.set_exception(error)
+                result, tell = error, done.set_exception
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                tell(result)
 
 
 class Drawings:
@@ -109,7 +120,8 @@ class Drawings:
             self._package = None
             self._close()
 
-        self._thread.submit(clear)  # one thread: whatever is asked for later is drawn after it
+        with suppress(Interrupted):  # the page is ending
+            self._thread.submit(clear)  # one thread: whatever is asked for later is drawn after it
 
     def close(self) -> None:
         """Draw nothing more: what waits is given up, and nobody waits for what is being drawn."""
@@ -148,7 +160,7 @@ class Drawings:
         self._timer.start()
 
     def _close_soon(self) -> None:
-        with suppress(RuntimeError):  # the page is ending, and closes everything
+        with suppress(Interrupted):  # the page is ending, and closes everything
             self._thread.submit(self._close)
 
     def _close(self) -> None:
