@@ -314,7 +314,11 @@ def _is_colour(dtype: Any) -> bool:
 
 def _numbers(data: Any) -> NDArray[Any]:
     """The array in memory as real numbers, read a chunk at a time; colours stay what they are."""
-    array = np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
+    if hasattr(data, "compute"):
+        import dask
+
+        data = data.compute(scheduler=dask.get)  # a scheduler that is named has Dask import `distributed` first
+    array = np.asarray(data)
     if array.dtype.names:
         return array
     array = np.abs(array) if array.dtype.kind == "c" else array

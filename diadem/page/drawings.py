@@ -6,6 +6,7 @@ of them. What was read stays for a while: another contrast reads nothing.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import threading
@@ -17,6 +18,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from diadem.api.tools import tools
 from diadem.archive.picture import Part, Picture, Scene, opened
 from diadem.archive.plot import Contrast
 from diadem.errors import Interrupted
@@ -110,7 +112,17 @@ class Drawings:
 
     def prepare(self) -> None:
         """Load what pictures need, before somebody waits for the first."""
-        self._thread.submit(_import_arrays)
+
+        def load() -> None:
+            _import_arrays()
+            gc.collect()
+            gc.freeze()  # what is loaded stays: looking through it for cycles would hold up one search in some dozens
+
+        self._thread.submit(load)
+
+    def expect(self) -> None:
+        """Have a reader ready, which takes a second to start: somebody looks at datasets, and may open one."""
+        self._thread.submit(tools().warm)
 
     def forget(self) -> None:
         """Read anew whatever is drawn next: a correction may have changed the size of a pixel."""

@@ -98,6 +98,8 @@ def results(state: PageState, request: Request) -> Response:
         return answer
     cards = [] if view == "sessions" else list(_cards(found))
     left = len(cards) - _MOST_DATASETS
+    if cards:
+        state.drawings.expect()
     return state.page(
         "results.html",
         query=query,

@@ -38,6 +38,7 @@ def package(state: PageState, request: Request) -> Response:
     overview = state.node.show(found)
     steps, fault = _custody(state, found.id)
     files = file_list(found)
+    state.drawings.expect()
     start, first_file = whole(asked.get("start", "")), whole(asked.get("file", ""))
     return state.page(
         "session.html",
