@@ -54,7 +54,14 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"here": _here, "size": size_text, "counted": count_text, "day": date_text, "python": repr}
+    made.filters |= {
+        "here": _here,
+        "size": size_text,
+        "called": called,
+        "counted": count_text,
+        "day": date_text,
+        "python": repr,
+    }
     made.globals["link"] = link
     return made
 
@@ -73,6 +80,14 @@ def _shown(value: object) -> object:
 def as_shown(value: object) -> str:
     """A text as a page shows it: marks that turn the reading are named. A form gives that back, and not the text."""
     return marked(value, _LONGEST)
+
+
+def called(path: str) -> str:
+    """What a dataset is called: the end of its path; of a folder whose hidden files are told of, that folder."""
+    parts = path.split("/")
+    while len(parts) > 1 and (parts[-1].startswith(".") or parts[-1] == "zarr.json"):
+        parts.pop()
+    return parts[-1]
 
 
 def link(place: str, /, **query: object) -> str:

@@ -50,6 +50,18 @@ def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> No
         ):
             assert said in text, said
         assert f'href="/session/{made[7:]}"' in text
+        names = re.findall(r'class="name"><bdi>([^<]+)<', text)
+        assert "low_loss.zspy" in names, "a dataset that is a folder is called as the folder"
+        assert not any(name.startswith(".") for name in names)
+        for name, alone in (("haadf_series.mrc", True), ("low_loss.zspy", False)):
+            (place,) = re.findall(
+                rf'href="(/session/{raw[7:]}/d\d+)">\s*<span[^>]*><img[^>]*></span>\s*<span class="name"><bdi>{name}<',
+                text,
+            )
+            shown = text_of(served, cookie, place)
+            assert f"<h1><bdi>{name}</bdi></h1>" in shown
+            assert (">Download</a>" in shown, ">Its files as ZIP</a>" in shown) == (alone, not alone)
+            assert f'href="/session/{raw[7:]}/send">' in shown
         text = text_of(served, cookie, f"/session/{made[7:]}")
         assert "Made from" in text
         assert f'href="/session/{raw[7:]}"' in text
