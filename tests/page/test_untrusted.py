@@ -221,6 +221,12 @@ def have_read(served: Served) -> int:
     return sum(int(count[1]) for count in counts if count)
 
 
+def loaded(served: Served) -> set[str]:
+    """Which of some large packages the process of a page has loaded: a compiler, tables, a cluster."""
+    maps = Path(f"/proc/{served.process.pid}/maps").read_text()
+    return {name for name in ("llvmlite", "pandas", "tornado") if f"/{name}/" in maps}
+
+
 def memory(served: Served) -> int:
     """The most that the process of a page has held, in MB."""
     text = Path(f"/proc/{served.process.pid}/status").read_text()
@@ -251,6 +257,7 @@ def test_four_dimensions_of_thirty_gigabytes(tmp_path: Path) -> None:
             assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
         assert ask(served, f"/session/{package}/d1", Cookie=cookie)[0] == 200
         assert memory(served) < 400, "MB, of 30,064"
+        assert loaded(served) == set(), "sparse, xarray and Dask's cluster are not needed for pictures"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what another process reads is told by /proc")
