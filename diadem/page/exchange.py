@@ -379,7 +379,7 @@ def take_from_disk(state: PageState, request: Request) -> Response:
         folder = form.path("folder", "Folder or ZIP")
         take = partial(_take_disk, state, folder, form.text("store"))
         work = take if form.flag("take") else partial(_look_at_disk, state, folder)
-        return state.begin("Take in what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
+        return state.begin("Import what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
     except DiademError as error:
         return disk(state, request, problem=error, typed=form.typed)
 
@@ -391,7 +391,7 @@ def _look_at_disk(state: PageState, folder: Path, listener: Listener) -> Outcome
         return Outcome(f"{count_text(len(found.found), 'package')}, proven whole: {told}", again)
     one = found.offered
     what = f"{one.title}, {size_text(one.bytes)}, from {one.sender}"
-    return Outcome(f"{what}: the offer is weighed, and waits for your answer.", again)
+    return Outcome(f"{what}: the offer was checked, and waits for your answer.", again)
 
 
 def _take_disk(state: PageState, folder: Path, store: str, listener: Listener) -> Outcome:

@@ -51,7 +51,7 @@ class Form:
         """A number of days, 0 where the field is empty. Raises `UsageError` where it is none."""
         text = self.text(name, default)
         if text and not 0 < whole(text) <= _LONGEST:
-            raise UsageError(f"'{text}' is no number of days", next=f"Write a whole number: {default or 90}")
+            raise UsageError(f"'{text}' is not a number of days", next=f"Write a whole number: {default or 90}")
         return whole(text)
 
     def all(self, name: str) -> list[str]:

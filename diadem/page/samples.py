@@ -170,7 +170,9 @@ def picture(state: PageState, request: Request) -> Response:
             of = next((one.id for row in found for one in row.matched if one.id in drawn), "")
             if of:
                 return RedirectResponse(link(f"/picture/{package[7:]}", of=of), 303)
-    return blank()
+    answer = blank()
+    answer.headers["cache-control"] = "no-store"  # a session of it may come
+    return answer
 
 
 def sheet(state: PageState, request: Request) -> Response:
