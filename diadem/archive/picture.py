@@ -315,9 +315,9 @@ def _is_colour(dtype: Any) -> bool:
 def _numbers(data: Any) -> NDArray[Any]:
     """The array in memory as real numbers, read a chunk at a time; colours stay what they are."""
     if hasattr(data, "compute"):
-        import dask
+        from dask.local import get_sync
 
-        data = data.compute(scheduler=dask.get)  # a scheduler that is named has Dask import `distributed` first
+        data = data.compute(scheduler=get_sync)  # by its name, Dask would import `distributed` first
     array = np.asarray(data)
     if array.dtype.names:
         return array

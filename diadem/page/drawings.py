@@ -68,7 +68,7 @@ class _Line:
         while (asked := self._waiting.get()) is not None and not self._closed:
             done, work = asked
             result: Any = None
-            tell = done.set_result
+            tell: Callable[[Any], None] = done.set_result
             try:
                 result = work()
             except BaseException as error:  # whoever waits for it is told
