@@ -90,6 +90,11 @@ def called(path: str) -> str:
     return parts[-1]
 
 
+def stated(key: str, text: str) -> str:
+    """A value of a field in words; a magnification is no plain number."""
+    return f"{text}×" if text and key.endswith("magnification") else text
+
+
 def link(place: str, /, **query: object) -> str:
     """An address of ours; what is empty is left out of the query."""
     said = urlencode({key: value for key, value in query.items() if value not in ("", None)}, errors="surrogatepass")

@@ -15,7 +15,7 @@ from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.quantities import quantity_text
 from diadem.page.dataset import unseen
 from diadem.page.forms import Form
-from diadem.page.html import Later, called, link, whole
+from diadem.page.html import Later, called, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -163,13 +163,10 @@ def _cards(found: SearchResult) -> Iterator[Card]:
 
 def _columns(values: Mapping[str, Sequence[Value]], units: Mapping[str, str]) -> list[str]:
     """What is stated of each field, in words; of several values the first three."""
-    return [", ".join(_told(name, value, units.get(name, "")) for value in values.get(name, ())[:3]) for name in _TOLD]
-
-
-def _told(name: str, value: Value, unit: str) -> str:
-    """A value in words; a magnification is no plain number."""
-    text = quantity_text(value, unit)
-    return f"{text}×" if name == "magnification" and isinstance(value, int | float) else text
+    return [
+        ", ".join(stated(name, quantity_text(value, units.get(name, ""))) for value in values.get(name, ())[:3])
+        for name in _TOLD
+    ]
 
 
 def _day(date: datetime.date | None, archived: datetime.datetime | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from diadem.archive.overview import dataset_summaries, file_list
 from diadem.errors import DiademError, NotFound, Unreachable, line_of
-from diadem.page.html import whole
+from diadem.page.html import stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Files, steps of custody and stores that one page shows; datasets on one page of a session.
 _MOST: Final = 500
 _STEP: Final = 60
+#: Values that a dataset's card states, and instruments of a session that are named.
+_FACTS: Final = 4
+_MOST_INSTRUMENTS: Final = 6
 #: Notes that are shown, and bytes of one.
 _MOST_NOTES: Final = 5
 _LONGEST_NOTE: Final = 64 << 10
@@ -35,7 +38,7 @@ def package(state: PageState, request: Request) -> Response:
         found = state.node.get(request.path_params["package"])
     except (NotFound, Unreachable) as error:
         return _unreachable(state, request.path_params["package"], error)
-    overview = state.node.show(found)
+    about = state.node.show(found).to_dict()
     steps, fault = _custody(state, found.id)
     files = file_list(found)
     state.drawings.expect()
@@ -43,9 +46,10 @@ def package(state: PageState, request: Request) -> Response:
     return state.page(
         "session.html",
         query=asked.get("q", ""),
-        about=overview.to_dict(),
+        about=about,
         short=found.id.removeprefix("diadem:"),
-        datasets=dataset_summaries(found, start, start + _STEP),
+        datasets=[one | {"facts": _facts(one)} for one in dataset_summaries(found, start, start + _STEP)],
+        instruments=list(dict.fromkeys(map(_instrument, about["instruments"])))[:_MOST_INSTRUMENTS],
         start=start,
         step=_STEP,
         files=files[first_file : first_file + _MOST],
@@ -57,6 +61,16 @@ def package(state: PageState, request: Request) -> Response:
         steps=steps[:_MOST],
         custody_fault=fault,
     )
+
+
+def _facts(one: Mapping[str, Any]) -> Sequence[str]:
+    """What a card says of a dataset: the first values, none twice."""
+    texts = dict.fromkeys(stated(value["key"], text) for value in one["values"] for text in value["text"].split(" · "))
+    return list(texts)[:_FACTS]
+
+
+def _instrument(one: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (one.get("vendor"), one.get("model"))))
 
 
 def _unreachable(state: PageState, package: str, error: DiademError) -> Response:

@@ -76,6 +76,22 @@ def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> No
         assert before.replace("&amp;", "&") == links[0]
 
 
+def test_cards_say_nothing_twice(tmp_path: Path, shared_data: Path) -> None:
+    folder = shared_data / "emd-velox"
+    if not folder.exists():
+        pytest.skip("these real files are not here")
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        package = node.archive(folder, now=True, in_place=True).package.id.removeprefix("diadem:")
+    for served in serve(tmp_path / "node"):
+        text = text_of(served, enter(served), f"/session/{package}")
+        cards = re.findall(r"</a>\s*<span>([^<]*)</span>", text)
+        assert any("300 kV" in card for card in cards)
+        assert all(len(set(said := card.split(" · "))) == len(said) for card in cards), cards
+        assert any(card.endswith("×") for card in cards), "a magnification"
+        named = re.findall(r"<dt>instrument</dt><dd><bdi>([^<]*)<", text)
+        assert len(set(named)) == len(named) > 1
+
+
 def test_home_tells_what_waits(tmp_path: Path) -> None:
     write_session(tmp_path / "session")
     (tmp_path / "instrument").mkdir()
