@@ -20,9 +20,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from diadem.errors import Refused, StoreError
+from diadem.errors import NotFound, Refused, StoreError
 from diadem.model.names import stored_names, twin_key
 from diadem.model.plain_text import count_text, size_text
 from diadem.store.system import FileLock
@@ -241,6 +241,56 @@ class Upload:
         if chosen not in (sent, f"{LOOSE}/{sent}"):
             self.renamed.append((sent, chosen))
         return chosen.split("/")
+
+
+class Parcels:
+    """ZIPs that were made to be downloaded once. They lie where uploads do, and go as these do.
+
+    Parameters
+    ----------
+    staging : Staging
+        Of this run.
+    """
+
+    def __init__(self, staging: Staging) -> None:
+        self._staging: Final = staging
+        self._ready: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def making(self, name: str, size: int) -> Iterator[Path]:
+        """Where one of about so many bytes is to be written; nothing is left of it when the block fails."""
+        folder = self._staging.place("made", size + size // 20, next="Name a folder where it is to be written.")
+        try:
+            yield folder / name
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def ready(self, path: Path) -> str:
+        """The word by which one is asked for."""
+        word = secrets.token_hex(8)
+        with self._lock:
+            self._ready[word] = path
+        return word
+
+    def open(self, word: str) -> BinaryIO:
+        """One that waits; whoever has begun to read it reads it to its end. Raises `NotFound`."""
+        with self._lock:
+            path = self._ready.get(word)
+        try:
+            if path is not None:
+                return path.open("rb")
+        except OSError:  # removed since
+            pass
+        raise NotFound("This was downloaded already, or was made by an earlier run of the page.")
+
+    def remove(self, word: str) -> None:
+        """It was sent whole."""
+        with self._lock:
+            path = self._ready.pop(word, None)
+        if path is not None:
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _failed(error: OSError, folder: Path, advice: str = _INSTEAD) -> StoreError:

@@ -99,10 +99,23 @@ class Tools:
             previews=previews,
             vendor=vendor,
             explain=explain,
-            # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines,
-            # but has those of a `trying` in this process too.
-            lasting=os.name != "nt" and (self.tried or not self.offers.foreign),
+            lasting=self._lasting,
         )
+
+    def warm(self) -> None:
+        """Start a worker that waits for what is read next, where workers wait; its imports are not waited for."""
+        if self._lasting:
+            with self.extractor() as extractor:
+                extractor.warm()
+
+    @property
+    def _lasting(self) -> bool:
+        """Whether workers wait for the next call.
+
+        On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines, but
+        has those of a `trying` in this process too.
+        """
+        return os.name != "nt" and (self.tried or not self.offers.foreign)
 
     def judged(self, metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Metadata with each extension marked by what the schemas at hand say of it.

@@ -314,7 +314,11 @@ def _is_colour(dtype: Any) -> bool:
 
 def _numbers(data: Any) -> NDArray[Any]:
     """The array in memory as real numbers, read a chunk at a time; colours stay what they are."""
-    array = np.asarray(data.compute(scheduler="synchronous") if hasattr(data, "compute") else data)
+    if hasattr(data, "compute"):
+        from dask.local import get_sync
+
+        data = data.compute(scheduler=get_sync)  # by its name, Dask would import `distributed` first
+    array = np.asarray(data)
     if array.dtype.names:
         return array
     array = np.abs(array) if array.dtype.kind == "c" else array

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -42,7 +44,7 @@ def page(
             print(f"The page of this archive, for one browser: {address}", flush=True)
             print("Ctrl-C ends it.", file=sys.stderr, flush=True)
         if browser:
-            from diadem.page.entrance import opened_entrance
+            from diadem.page.guard import opened_entrance
 
             ending.enter_context(opened_entrance(address))
 
@@ -51,4 +53,9 @@ def page(
 
     with ExitStack() as ending, opened(where or node, user) as found:
         serve(found, port=port, read_only=read_only, told=told, leaving=leaving)
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join(1)
+            if thread.is_alive():  # it asks a share that never answers, and Python would wait for it
+                os._exit(0)
     return 0

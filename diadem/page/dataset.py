@@ -170,6 +170,7 @@ def _look(dataset: Dataset, asked: QueryParams) -> Look | None:
 
 def dataset(state: PageState, request: Request) -> Response:
     """A dataset: its signals as pictures, and every value with unit, raw text, rule and place in the file."""
+    state.drawings.expect()
     found = state.node.get(request.path_params["package"])
     known = found.record.datasets
     one = known[request.path_params["dataset"]]

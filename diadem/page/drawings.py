@@ -6,19 +6,22 @@ of them. What was read stays for a while: another contrast reads nothing.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from diadem.api.tools import tools
 from diadem.archive.picture import Part, Picture, Scene, opened
 from diadem.archive.plot import Contrast
+from diadem.errors import Interrupted
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -39,29 +42,39 @@ class _Line:
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._open: set[Future[Any]] = set()
         self._closed = False
         threading.Thread(target=self._run, name="drawing", daemon=True).start()
 
     def submit(self, work: Callable[..., Any], *of: Any) -> Future[Any]:
-        """Have something done; raises `RuntimeError` once it is closed."""
-        if self._closed:
-            raise RuntimeError("the page is ending")
+        """Have something done; raises `Interrupted` once it is closed."""
         done: Future[Any] = Future()
+        self._open.add(done)
+        done.add_done_callback(self._open.discard)
+        if self._closed:
+            raise Interrupted("the page is ending")
         self._waiting.put((done, partial(work, *of)))
         return done
 
     def close(self) -> None:
-        """Begin nothing more, and wait for nothing."""
+        """Begin nothing more; whoever waits for something is told that it does not come."""
         self._closed = True
         self._waiting.put(None)
+        for done in list(self._open):
+            with suppress(InvalidStateError):  # it has just come
+                done.set_exception(Interrupted("the page is ending"))
 
     def _run(self) -> None:
         while (asked := self._waiting.get()) is not None and not self._closed:
             done, work = asked
+            result: Any = None
+            tell: Callable[[Any], None] = done.set_result
             try:
-                done.set_result(work())
+                result = work()
             except BaseException as error:  # whoever waits for it is told
-                done.set_exception(error)
+                result, tell = error, done.set_exception
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                tell(result)
 
 
 class Drawings:
@@ -99,7 +112,17 @@ class Drawings:
 
     def prepare(self) -> None:
         """Load what pictures need, before somebody waits for the first."""
-        self._thread.submit(_import_arrays)
+
+        def load() -> None:
+            _import_arrays()
+            gc.collect()
+            gc.freeze()  # what is loaded stays: looking through it for cycles would hold up one search in some dozens
+
+        self._thread.submit(load)
+
+    def expect(self) -> None:
+        """Have a reader ready, which takes a second to start: somebody looks at datasets, and may open one."""
+        self._thread.submit(tools().warm)
 
     def forget(self) -> None:
         """Read anew whatever is drawn next: a correction may have changed the size of a pixel."""
@@ -109,7 +132,8 @@ class Drawings:
             self._package = None
             self._close()
 
-        self._thread.submit(clear)  # one thread: whatever is asked for later is drawn after it
+        with suppress(Interrupted):  # the page is ending
+            self._thread.submit(clear)  # one thread: whatever is asked for later is drawn after it
 
     def close(self) -> None:
         """Draw nothing more: what waits is given up, and nobody waits for what is being drawn."""
@@ -148,7 +172,7 @@ class Drawings:
         self._timer.start()
 
     def _close_soon(self) -> None:
-        with suppress(RuntimeError):  # the page is ending, and closes everything
+        with suppress(Interrupted):  # the page is ending, and closes everything
             self._thread.submit(self._close)
 
     def _close(self) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, OUT, OVER, Offer, State, Transfer
 from diadem.node.rules.measures import read_size
 from diadem.page.forms import Form
+from diadem.page.html import link, whole
 from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from diadem.node.custody.report import CustodyStep
 
 PLACE: Final = "/exchange"
+DISK: Final = f"{PLACE}/disk"
 #: Transfers that are over and shown, and those under way of which is asked what was not delivered.
 _MOST: Final = 200
 _MOST_ASKED: Final = 50
@@ -229,11 +232,11 @@ def _proofs(state: PageState, one: Transfer) -> tuple[Mapping[str, CustodyStep],
 
 def offered_picture(state: PageState, request: Request) -> Response:
     """A picture that came with an offer: the sender's word, a PNG and nothing else."""
-    id_, number = request.path_params["transfer"], request.path_params["number"]
+    id_, number = request.path_params["transfer"], whole(request.path_params["number"])
     offer = next((one for one in state.node.transfers.inbox() if one.id == id_), None)
-    if offer is None or not number.isascii() or not number.isdigit() or int(number) >= len(offer.previews):
+    if offer is None or number >= len(offer.previews):
         raise NotFound("there is no such picture")
-    data = base64.b64decode(offer.previews[int(number)].png)
+    data = base64.b64decode(offer.previews[number].png)
     return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
@@ -326,16 +329,6 @@ def resume(state: PageState, request: Request) -> Response:
     return state.begin(f"Go on with {one.title}", work, back=_address(one))
 
 
-def proof(state: PageState, request: Request) -> Response:
-    """The chain of custody with the receipt in it, to be kept and checked by anybody."""
-    one = state.node.transfers.show(request.path_params["transfer"]).transfer
-    with tempfile.TemporaryDirectory(prefix="diadem-") as folder:
-        data = state.node.export_custody(one.package, Path(folder, "custody.json")).read_bytes()
-    name = f"custody-{_short(one)[:12]}.json"
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(data, media_type="application/json", headers=headers)
-
-
 def _short(one: Transfer) -> str:
     return one.package.removeprefix("diadem:")
 
@@ -354,10 +347,8 @@ def add_rule(state: PageState, request: Request) -> Response:
     """Accept offers of a sort from now on."""
     form = Form(request)
     try:
-        days = form.text("days")
-        if days and not (days.isascii() and days.isdigit() and 0 < int(days) <= 36_500):
-            raise UsageError(f"'{days}' is no number of days", next="Write 90, or leave it empty.")
-        until = datetime.now(UTC) + timedelta(days=int(days)) if days else None
+        days = form.days("days")
+        until = datetime.now(UTC) + timedelta(days) if days else None
         sender, size = form.needed("sender", "From"), read_size(form.needed("size", "Largest package"))
         made = state.node.rules.add(sender, max_bytes=size, project=form.text("project"), expires=until)
     except DiademError as error:
@@ -369,3 +360,44 @@ def remove_rule(state: PageState, request: Request) -> Response:
     """Take a rule back."""
     gone = state.node.rules.rm(request.path_params["rule"])
     return state.done(f"What {gone.sender} offers waits for your answer again.", f"{PLACE}/rules")
+
+
+# -- by post ---------------------------------------------------------------------------------------------------------
+
+
+def disk(state: PageState, request: Request, **more: Any) -> Response:
+    """Where something lies that came by post."""
+    typed = {"folder": request.query_params.get("folder", "")}
+    stores = [(store.name, store.name) for store in state.node.stores.ls() if not store.read_only]
+    return state.page("disk.html", stores=[("", "the first with room"), *stores], **{"typed": typed, **more})
+
+
+def take_from_disk(state: PageState, request: Request) -> Response:
+    """Look what is on it, or take it in: either proves every byte."""
+    form = Form(request)
+    try:
+        folder = form.path("folder", "Folder or ZIP")
+        take = partial(_take_disk, state, folder, form.text("store"))
+        work = take if form.flag("take") else partial(_look_at_disk, state, folder)
+        return state.begin("Import what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
+    except DiademError as error:
+        return disk(state, request, problem=error, typed=form.typed)
+
+
+def _look_at_disk(state: PageState, folder: Path, listener: Listener) -> Outcome:
+    found, again = state.node.import_(folder, dry_run=True, listener=listener), link(DISK, folder=folder)
+    if found.offered is None:
+        told = ", ".join(f"{id_[:19]}…" for id_ in found.found)
+        return Outcome(f"{count_text(len(found.found), 'package')}, proven whole: {told}", again)
+    one = found.offered
+    what = f"{one.title}, {size_text(one.bytes)}, from {one.sender}"
+    return Outcome(f"{what}: the offer was checked, and waits for your answer.", again)
+
+
+def _take_disk(state: PageState, folder: Path, store: str, listener: Listener) -> Outcome:
+    done = state.node.import_(folder, store=store or None, listener=listener)
+    state.forget()
+    if (one := done.offered) is None:
+        text = f"{count_text(len(done.found), 'package')} taken in, every byte proven."
+        return Outcome(text, f"/session/{done.found[0].removeprefix('diadem:')}")
+    return Outcome(f"{one.title} is {one.state}. {one.error} {one.next}".strip(), f"{PLACE}/transfers/{one.id}")

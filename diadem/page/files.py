@@ -1,18 +1,21 @@
-"""The files of a session: chosen, sent as one ZIP that is made on the way, or given back into a folder."""
+"""The files of a session: one, or some as one ZIP that is made on the way, or given back into a folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from diadem.archive.reading import VerifiedFile
 from diadem.archive.zip_stream import ZipStream
-from diadem.errors import DiademError, NotFound, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
 from diadem.model.plain_text import count_text, size_text, slug
 from diadem.model.ports import Listener
 from diadem.page.forms import Form
+from diadem.page.html import download, whole
 from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
@@ -22,14 +25,16 @@ if TYPE_CHECKING:
 
 #: Files that one page lists.
 _STEP: Final = 500
+#: Bytes that are read of a file at once.
+_PIECE: Final = 1 << 20
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
 
 
 def files(state: PageState, request: Request, problem: DiademError | None = None, **typed: str) -> Response:
     """All files of a session, to choose from."""
     found = state.node.get(request.path_params["package"])
     words = request.query_params.get("q", "").casefold()
-    start = request.query_params.get("start", "")
-    first = int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0
+    first = whole(request.query_params.get("start", ""))
     fitting = [(number, one) for number, one in enumerate(found.files) if words in one.name.casefold()]
     return state.page(
         "files.html",
@@ -47,6 +52,57 @@ def files(state: PageState, request: Request, problem: DiademError | None = None
     )
 
 
+def file(state: PageState, request: Request) -> Response:
+    """A file of the payload, whole or in part, every byte proven before it is sent."""
+    found = state.node.get(request.path_params["package"])
+    entry = found.find(request.query_params.get("path", ""))
+    start, stop, partial = _range(request.headers.get("range", ""), entry.size)
+    headers = {"accept_ranges": "bytes", "etag": f'"{entry.sha256}"'}
+    if partial:
+        headers["content_range"] = f"bytes {start}-{stop - 1}/{entry.size}"
+
+    def sent() -> Iterator[bytes]:
+        source = found.open(entry.name)
+        first = _first(source, start, stop, entry)
+        return _pieces(source, first, start + len(first), stop)
+
+    name = entry.path.rpartition("/")[2]
+    return download(request, name, stop - start, sent, status=206 if partial else 200, **headers)
+
+
+def _range(said: str, size: int) -> tuple[int, int, bool]:
+    """First byte and end of what is asked for, and whether that is a part; what is not understood is the whole."""
+    match = _RANGE.match(said)
+    if match is None or not (match[1] or match[2]) or not size:
+        return 0, size, False
+    if not match[1]:
+        return max(0, size - int(match[2])), size, True
+    start, stop = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
+    return (start, stop, True) if start < stop else (0, size, False)
+
+
+def _first(source: VerifiedFile, start: int, stop: int, entry: FileEntry) -> bytes:
+    """The first bytes: damage in them is told as a page, before anything is sent."""
+    try:
+        source.seek(start)
+        return source.read(min(_PIECE, stop - start))
+    except IntegrityError:
+        source.close()
+        raise
+    except OSError as error:
+        source.close()
+        raise NotFound(f"'{entry.path}' cannot be read now: {error.strerror or error}") from error
+
+
+def _pieces(source: VerifiedFile, first: bytes, at: int, stop: int) -> Iterator[bytes]:
+    """What is sent; damage further on ends the line before its time, so that no browser takes the file for whole."""
+    with source:
+        yield first
+        while at < stop and (piece := source.read(min(_PIECE, stop - at))):
+            yield piece
+            at += len(piece)
+
+
 def zipped(state: PageState, request: Request) -> Response:
     """Some files, by their places in the list, those of a dataset, or all, as a ZIP; every byte proven as it is sent.
 
@@ -56,11 +112,8 @@ def zipped(state: PageState, request: Request) -> Response:
     chosen = _chosen(found, request)
     name = f"{slug(state.title(found.id))[:60] or 'session'}-{found.id[7:15]}"
     stream = ZipStream(found, chosen, name)
-    headers = {"content-disposition": f'attachment; filename="{name}.zip"', "content-length": str(stream.size)}
 
     def sent() -> Iterator[bytes]:
-        if request.method == "HEAD":
-            return
         state.broken.pop(found.id, None)
         try:
             yield from stream
@@ -68,7 +121,7 @@ def zipped(state: PageState, request: Request) -> Response:
             state.broken[found.id] = error
             raise
 
-    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
+    return download(request, f"{name}.zip", stream.size, sent, media_type="application/zip")
 
 
 def _chosen(found: Package, request: Request) -> Sequence[FileEntry]:

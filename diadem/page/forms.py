@@ -10,7 +10,10 @@ from starlette.requests import Request
 
 from diadem.errors import UsageError
 from diadem.page.folders import typed_path
-from diadem.page.html import as_shown
+from diadem.page.html import as_shown, whole
+
+#: Days that can be said: a hundred years.
+_LONGEST: Final = 36_500
 
 
 class Form:
@@ -43,6 +46,13 @@ class Form:
     def path(self, name: str, label: str) -> Path:
         """A place on this machine, written or pasted from its beginning. Raises `UsageError` where it is none."""
         return Path(typed_path(self.needed(name, label)))
+
+    def days(self, name: str, default: str = "") -> int:
+        """A number of days, 0 where the field is empty. Raises `UsageError` where it is none."""
+        text = self.text(name, default)
+        if text and not 0 < whole(text) <= _LONGEST:
+            raise UsageError(f"'{text}' is not a number of days", next=f"Write a whole number: {default or 90}")
+        return whole(text)
 
     def all(self, name: str) -> list[str]:
         """Everything that was chosen under a name."""

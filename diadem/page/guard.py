@@ -9,11 +9,15 @@ A cookie of 127.0.0.1 goes to every port of it: a server of another user that th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import webbrowser
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -22,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diadem.page.html import error_page, page
+from diadem.page.html import environment, error_page, page
 
 #: Where the one-time address leads.
 ENTRANCE: Final = "/enter"
@@ -30,6 +34,8 @@ ENTRANCE: Final = "/enter"
 FORM_WORD: Final = "form_word"
 #: Where files are sent. Their form is not held in memory: the view reads it as it comes, and asks for its word first.
 UPLOAD: Final = "/take-in/upload"
+#: Seconds for which a browser has time to start, and to read the file with the address.
+_STAYS: Final = 60.0
 #: Methods that change nothing.
 _SAFE: Final = frozenset({"GET", "HEAD"})
 #: Bytes of a form without files.
@@ -96,6 +102,26 @@ class Keys:
     def is_form(self, word: str) -> bool:
         """Whether a form is one of ours."""
         return hmac.compare_digest(word.encode("utf-8", "surrogatepass"), self.form_word.encode())
+
+
+@contextlib.contextmanager
+def opened_entrance(address: str) -> Iterator[None]:
+    """Have the browser open a file that leads to the address: others who use the machine read command lines.
+
+    This account alone can read it, for a minute.
+    """
+    # a browser that came as a snap sees no temporary folder, and of the home what is not hidden
+    place = Path.home() if Path("/snap").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="diadem-page-", dir=place, ignore_cleanup_errors=True) as folder:
+        door = Path(folder, "open.html")
+        door.touch(0o600)
+        door.write_text(environment().get_template("entrance.html").render(address=address), "utf-8")
+        closing = threading.Timer(_STAYS, door.unlink, kwargs={"missing_ok": True})
+        closing.daemon = True
+        closing.start()
+        webbrowser.open(door.as_uri())
+        yield
+        closing.cancel()
 
 
 class Guard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -10,17 +11,17 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
-from diadem.errors import DiademError, UsageError
+from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, size_text, slug
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN
 from diadem.page.dry_runs import DryRun
 from diadem.page.forms import Form
+from diadem.page.html import attachment, download
 from diadem.page.jobs import Outcome
 from diadem.page.people import grant_to_state
 from diadem.page.state import PageState
@@ -90,7 +91,7 @@ def give(state: PageState, request: Request) -> Response:
             lines.append(f"Tell the recipient the id by phone or in a separate mail: {', '.join(done.packages)}")
         if target is not None:
             return Outcome(f"{path}: {said}", f"/session/{package}", lines, label="Back to the session")
-        return Outcome(f"{name}: {said}", state.parcels.ready(path), lines, label="Download it, once")
+        return Outcome(f"{name}: {said}", f"/parcel/{state.parcels.ready(path)}", lines, label="Download it, once")
 
     def shown(would: Exported) -> DryRun:
         words = dict(_PARTS)[part or ""]
@@ -149,21 +150,22 @@ def _doubts(would: Exported) -> Iterator[str]:
 def parcel(state: PageState, request: Request) -> Response:
     """A ZIP that was made for somebody. When it was sent whole it is removed here."""
     word = request.path_params["word"]
-    path = state.parcels[word]
+    source = state.parcels.open(word)
 
     def sent() -> Iterator[bytes]:
-        if request.method == "HEAD":
-            return
-        with path.open("rb") as source:
-            while piece := source.read(_PIECE):
+        with source:
+            piece = source.read(_PIECE)
+            while following := source.read(_PIECE):
                 yield piece
-        state.parcels.remove(word)
+                piece = following
+        state.parcels.remove(word)  # before the last piece: whoever has all of it may ask again at once
+        yield piece
 
-    headers = {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(path.name, safe='')}",
-        "content-length": str(path.stat().st_size),
-    }
-    return StreamingResponse(sent(), headers=headers, media_type="application/zip")
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    if request.method == "HEAD":
+        source.close()
+    return download(request, Path(source.name).name, size, sent, media_type="application/zip")
 
 
 # -- an offer to a person, a permission for a colleague --------------------------------------------------------------
@@ -215,16 +217,10 @@ def send(state: PageState, request: Request) -> Response:
         return Outcome(f"Offered to {offered.recipient}, {until}. Nothing moves before they accept.", place)
 
     try:
-        to, expires = form.needed("to", "To whom"), _days(form.text("days", "14"))
+        to, expires = form.needed("to", "To whom"), datetime.timedelta(form.days("days", "14"))
         return state.begin(f"Send to {to}", work, back=place, patience=_PATIENCE)
     except DiademError as error:
         return _send_page(state, package, error, **form.typed)
-
-
-def _days(text: str) -> datetime.timedelta:
-    if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise UsageError(f"'{text}' is no number of days", next="Write a whole number: 14")
-    return datetime.timedelta(days=int(text))
 
 
 def disk(state: PageState, request: Request) -> Response:
@@ -233,7 +229,7 @@ def disk(state: PageState, request: Request) -> Response:
     place = f"/session/{package}/send"
     try:
         to, folder = form.needed("to", "To whom"), form.path("folder", "Folder on the disk")
-        expires, comment = _days(form.text("days", "60")), form.text("comment")
+        expires, comment = datetime.timedelta(form.days("days", "60")), form.text("comment")
         write = partial(state.node.export_disk, package, to, folder, expires=expires, comment=comment)
         would = write(dry_run=True)
     except DiademError as error:
@@ -261,8 +257,7 @@ def proof(state: PageState, request: Request) -> Response:
     package = request.path_params["package"]
     with tempfile.TemporaryDirectory(prefix="diadem-page-") as folder:
         data = state.node.export_custody(package, Path(folder, "custody.json")).read_bytes()
-    headers = {"content-disposition": f'attachment; filename="custody-{package[:12]}.json"'}
-    return Response(data, media_type="application/json", headers=headers)
+    return Response(data, media_type="application/json", headers=attachment(f"custody-{package[:12]}.json"))
 
 
 def grant(state: PageState, request: Request) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
@@ -53,7 +54,14 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"here": _here, "size": size_text, "counted": count_text, "day": date_text, "python": repr}
+    made.filters |= {
+        "here": _here,
+        "size": size_text,
+        "called": called,
+        "counted": count_text,
+        "day": date_text,
+        "python": repr,
+    }
     made.globals["link"] = link
     return made
 
@@ -72,6 +80,19 @@ def _shown(value: object) -> object:
 def as_shown(value: object) -> str:
     """A text as a page shows it: marks that turn the reading are named. A form gives that back, and not the text."""
     return marked(value, _LONGEST)
+
+
+def called(path: str) -> str:
+    """What a dataset is called: the end of its path; of a folder whose hidden files are told of, that folder."""
+    parts = path.split("/")
+    while len(parts) > 1 and (parts[-1].startswith(".") or parts[-1] == "zarr.json"):
+        parts.pop()
+    return parts[-1]
+
+
+def stated(key: str, text: str) -> str:
+    """A value of a field in words; a magnification is no plain number."""
+    return f"{text}×" if text and key.endswith("magnification") else text
 
 
 def link(place: str, /, **query: object) -> str:
@@ -95,6 +116,32 @@ def page(template: str, values: Mapping[str, Any], *, status: int = 200) -> Resp
     return StreamingResponse(
         (text.encode("utf-8", "backslashreplace") for text in pieces), status, media_type="text/html"
     )
+
+
+#: Of what is downloaded: no browser shows it, or runs what is in it.
+DATA: Final = "application/octet-stream"
+
+
+def attachment(name: str) -> dict[str, str]:
+    """What has a browser keep an answer as a file of this name."""
+    return {"content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}"}
+
+
+def download(
+    request: Request,
+    name: str,
+    size: int,
+    pieces: Callable[[], Iterator[bytes]],
+    *,
+    status: int = 200,
+    media_type: str = DATA,
+    **headers: str,
+) -> Response:
+    """A file that is sent piece by piece, its length announced; whoever asks for the head alone reads nothing of it."""
+    said = attachment(name) | {"content-length": str(size)} | {key.replace("_", "-"): headers[key] for key in headers}
+    if request.method == "HEAD":
+        return Response(None, status, said, media_type)
+    return StreamingResponse(pieces(), status, said, media_type)
 
 
 def error_page(status: int, message: str, advice: str = "", *, where: str = "") -> Response:

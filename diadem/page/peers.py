@@ -90,19 +90,12 @@ def invite(state: PageState, request: Request) -> Response:
         made = state.node.peers.invite(
             form.text("name") or None,
             for_=form.text("for") or None,
-            days=_days(form.text("days", "7")),
+            days=form.days("days", "7"),
             url=form.text("url") or None,
         )
     except DiademError as error:
         return peers(state, request, problem=error, typed=form.typed)
     return peers(state, request, ticket=made.to_text(), expires=made.expires)
-
-
-def _days(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"'{text}' is no number of days", next="Write 7.") from None
 
 
 def join(state: PageState, request: Request) -> Response:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.access import DIRECT_ONLY, PACKAGE, Grant, Right
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
@@ -112,10 +112,8 @@ def invite(state: PageState, request: Request) -> Response:
     """A ticket for somebody who works from a laptop, shown once."""
     form = Form(request)
     try:
-        days = form.text("days", "7")
-        if not (days.isascii() and days.isdigit()):
-            raise UsageError(f"'{days}' is no number of days", next="Write 7.")
-        made = state.node.users.invite(form.needed("invited", "Short name"), guest=form.flag("guest"), days=float(days))
+        name, days = form.needed("invited", "Short name"), form.days("days", "7")
+        made = state.node.users.invite(name, guest=form.flag("guest"), days=days)
     except DiademError as error:
         return people(state, request, problem=error, typed=form.typed)
     return people(state, request, ticket=made.to_text(), expires=made.expires, invited=made.user)

@@ -15,7 +15,7 @@ from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.quantities import quantity_text
 from diadem.page.dataset import unseen
 from diadem.page.forms import Form
-from diadem.page.html import Later, link, whole
+from diadem.page.html import Later, called, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def results(state: PageState, request: Request) -> Response:
         return answer
     cards = [] if view == "sessions" else list(_cards(found))
     left = len(cards) - _MOST_DATASETS
+    if cards:
+        state.drawings.expect()
     return state.page(
         "results.html",
         query=query,
@@ -139,7 +141,7 @@ def _cards(found: SearchResult) -> Iterator[Card]:
     if found.source is None:
         for row in found:
             for match in row.matched:
-                name, day = match.path.rpartition("/")[2], _day(row.date, row.ingested_at)
+                name, day = called(match.path), _day(row.date, row.ingested_at)
                 yield Card(row.id, match.id, name, row.title, day, (), (), row.quality)
         return
     rows = {row.id: row for row in found}
@@ -150,7 +152,7 @@ def _cards(found: SearchResult) -> Iterator[Card]:
         yield Card(
             package=one.package,
             id=one.id,
-            name=one.path.rpartition("/")[2],
+            name=called(one.path),
             title=row.title,
             day=_day(row.date, row.ingested_at),
             facts=[text for text in columns if text][:4],
@@ -162,7 +164,8 @@ def _cards(found: SearchResult) -> Iterator[Card]:
 def _columns(values: Mapping[str, Sequence[Value]], units: Mapping[str, str]) -> list[str]:
     """What is stated of each field, in words; of several values the first three."""
     return [
-        ", ".join(quantity_text(value, units.get(name, "")) for value in values.get(name, ())[:3]) for name in _TOLD
+        ", ".join(stated(name, quantity_text(value, units.get(name, ""))) for value in values.get(name, ())[:3])
+        for name in _TOLD
     ]
 
 

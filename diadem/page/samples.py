@@ -16,7 +16,7 @@ from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import PREFIX, WAYS, Sample, is_sample_id
 from diadem.page.forms import Form
-from diadem.page.html import link
+from diadem.page.html import DATA, attachment, link, whole
 from diadem.page.results import blank
 from diadem.page.state import PageState
 
@@ -61,7 +61,7 @@ def samples(state: PageState, request: Request, **more: Any) -> Response:
     known, words = list(state.node.samples), asked.get("q", "").strip()
     if words:
         known = [one for one in known if words.casefold() in " ".join((*one.all_names(), one.name)).casefold()]
-    start = int(text) if (text := asked.get("start", "")).isascii() and text.isdigit() else 0
+    start = whole(asked.get("start", ""))
     where = state.node.samples.whereabouts()
     return state.page(
         "samples.html",
@@ -170,7 +170,9 @@ def picture(state: PageState, request: Request) -> Response:
             of = next((one.id for row in found for one in row.matched if one.id in drawn), "")
             if of:
                 return RedirectResponse(link(f"/picture/{package[7:]}", of=of), 303)
-    return blank()
+    answer = blank()
+    answer.headers["cache-control"] = "no-store"  # a session of it may come
+    return answer
 
 
 def sheet(state: PageState, request: Request) -> Response:
@@ -180,8 +182,7 @@ def sheet(state: PageState, request: Request) -> Response:
         path = Path(folder, f"samples.{ending}")
         state.node.samples.export(path)
         data = path.read_bytes()
-    headers = {"content-disposition": f'attachment; filename="samples.{ending}"'}
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return Response(data, media_type=DATA, headers=attachment(path.name))
 
 
 # -- what is said of it ----------------------------------------------------------------------------------------------

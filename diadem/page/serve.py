@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from diadem.errors import Refused, UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from diadem.api.nodes import Node
     from diadem.api.staging import Staging
+    from diadem.page.drawings import Drawings
     from diadem.page.guard import Keys
     from diadem.page.jobs import Jobs
 
@@ -79,7 +81,14 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=_FAREWELL,
         )
-        server = uvicorn.Server(settings)
+        drawings: Drawings = app.state.drawings
+
+        class Server(uvicorn.Server):
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                super().handle_exit(sig, frame)
+                threading.Thread(target=drawings.close, daemon=True).start()  # else it would wait for them
+
+        server = Server(settings)
         app.state.leaving = lambda: server.should_exit
         staging: Staging = app.state.staging
         staging.sweep()
@@ -87,9 +96,9 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
             _load(app, keys)
             told(keys.new_address())
-            app.state.drawings.prepare()
+            drawings.prepare()
             server.run(sockets=[listener])
-        app.state.drawings.close()
+        drawings.close()
         jobs: Jobs = app.state.jobs
         if jobs.running:
             leaving(jobs.running)

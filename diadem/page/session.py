@@ -1,21 +1,18 @@
-"""One session and its files."""
+"""One session: its record, datasets, notes, copies and custody."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from diadem.archive.overview import dataset_summaries, file_list
-from diadem.archive.reading import VerifiedFile
-from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, line_of
-from diadem.model.manifest import FileEntry
-from diadem.page.html import whole
+from diadem.errors import DiademError, NotFound, Unreachable, line_of
+from diadem.page.html import stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -24,14 +21,14 @@ if TYPE_CHECKING:
 #: Files, steps of custody and stores that one page shows; datasets on one page of a session.
 _MOST: Final = 500
 _STEP: Final = 60
+#: Values that a dataset's card states, and instruments of a session that are named.
+_FACTS: Final = 4
+_MOST_INSTRUMENTS: Final = 6
 #: Notes that are shown, and bytes of one.
 _MOST_NOTES: Final = 5
 _LONGEST_NOTE: Final = 64 << 10
 #: What a person writes beside the data: by its ending, or by its name.
 _NOTE: Final = re.compile(r"\.(?:txt|md|rst)\Z|(?:\A|/)(?:readme|notes?)[^/]*\Z", re.IGNORECASE)
-#: Bytes that are read of a file at once.
-_PIECE: Final = 1 << 20
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
 def package(state: PageState, request: Request) -> Response:
@@ -41,16 +38,18 @@ def package(state: PageState, request: Request) -> Response:
         found = state.node.get(request.path_params["package"])
     except (NotFound, Unreachable) as error:
         return _unreachable(state, request.path_params["package"], error)
-    overview = state.node.show(found)
+    about = state.node.show(found).to_dict()
     steps, fault = _custody(state, found.id)
     files = file_list(found)
+    state.drawings.expect()
     start, first_file = whole(asked.get("start", "")), whole(asked.get("file", ""))
     return state.page(
         "session.html",
         query=asked.get("q", ""),
-        about=overview.to_dict(),
+        about=about,
         short=found.id.removeprefix("diadem:"),
-        datasets=dataset_summaries(found, start, start + _STEP),
+        datasets=[one | {"facts": _facts(one)} for one in dataset_summaries(found, start, start + _STEP)],
+        instruments=list(dict.fromkeys(map(_instrument, about["instruments"])))[:_MOST_INSTRUMENTS],
         start=start,
         step=_STEP,
         files=files[first_file : first_file + _MOST],
@@ -62,6 +61,16 @@ def package(state: PageState, request: Request) -> Response:
         steps=steps[:_MOST],
         custody_fault=fault,
     )
+
+
+def _facts(one: Mapping[str, Any]) -> Sequence[str]:
+    """What a card says of a dataset: the first values, none twice."""
+    texts = dict.fromkeys(stated(value["key"], text) for value in one["values"] for text in value["text"].split(" · "))
+    return list(texts)[:_FACTS]
+
+
+def _instrument(one: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (one.get("vendor"), one.get("model"))))
 
 
 def _unreachable(state: PageState, package: str, error: DiademError) -> Response:
@@ -127,60 +136,3 @@ def _custody(state: PageState, id_: str) -> tuple[list[Any], str]:
         return list(state.node.custody(id_).story), ""
     except DiademError as error:
         return [], error.message
-
-
-def file(state: PageState, request: Request) -> Response:
-    """A file of the payload, whole or in part, every byte proven before it is sent."""
-    found = state.node.get(request.path_params["package"])
-    entry = found.find(request.query_params.get("path", ""))
-    start, stop, partial = _range(request.headers.get("range", ""), entry.size)
-    name = entry.path.rpartition("/")[2]
-    headers = {
-        "accept-ranges": "bytes",
-        "content-length": str(stop - start),
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='', errors='replace')}",
-        "etag": f'"{entry.sha256}"',
-    }
-    if partial:
-        headers["content-range"] = f"bytes {start}-{stop - 1}/{entry.size}"
-    source = found.open(entry.name)
-    first = _first(source, start, stop, entry)
-    return StreamingResponse(
-        _pieces(source, first, start + len(first), stop),
-        206 if partial else 200,
-        headers,
-        media_type="application/octet-stream",
-    )
-
-
-def _range(said: str, size: int) -> tuple[int, int, bool]:
-    """First byte and end of what is asked for, and whether that is a part; what is not understood is the whole."""
-    match = _RANGE.match(said)
-    if match is None or not (match[1] or match[2]) or not size:
-        return 0, size, False
-    if not match[1]:
-        return max(0, size - int(match[2])), size, True
-    start, stop = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
-    return (start, stop, True) if start < stop else (0, size, False)
-
-
-def _first(source: VerifiedFile, start: int, stop: int, entry: FileEntry) -> bytes:
-    """The first bytes: damage in them is told as a page, before anything is sent."""
-    try:
-        source.seek(start)
-        return source.read(min(_PIECE, stop - start))
-    except IntegrityError:
-        source.close()
-        raise
-    except OSError as error:
-        source.close()
-        raise NotFound(f"'{entry.path}' cannot be read now: {error.strerror or error}") from error
-
-
-def _pieces(source: VerifiedFile, first: bytes, at: int, stop: int) -> Iterator[bytes]:
-    """What is sent; damage further on ends the line before its time, so that no browser takes the file for whole."""
-    with source:
-        yield first
-        while at < stop and (piece := source.read(min(_PIECE, stop - at))):
-            yield piece
-            at += len(piece)

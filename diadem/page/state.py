@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from diadem.api.staging import Staging
+from diadem.api.staging import Parcels, Staging
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text
 from diadem.model.vendor import tree_of
@@ -23,8 +24,6 @@ from diadem.page.drawings import Drawings
 from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
-from diadem.page.parcels import Parcels
-from diadem.page.post import Post
 from diadem.page.proposals import Proposals
 from diadem.page.terminal import node_option
 
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which the light is believed, and at least as many times as long as judging the archive took.
 _FRESH: Final = 30.0
+#: Seconds for which what other nodes have answered is fresh.
+_ANSWERED: Final = 15.0
 #: Bytes of pictures that are kept.
 _MOST: Final = 48 << 20
 #: Sentences that wait for the page that shows them.
@@ -262,6 +263,43 @@ class PageState:
                 _, gone = self._pictures.popitem(last=False)
                 self._held -= _weight(gone)
         return found
+
+
+class Post:
+    """Hands over what waits here for other nodes, and takes what waits there, in the background: no page waits for it.
+
+    Parameters
+    ----------
+    node : Node
+        Opened.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._asking = threading.Lock()
+        self._last = -_ANSWERED
+        self.asked: datetime | None = None
+        self.problem = ""
+
+    @property
+    def asking(self) -> bool:
+        """Whether it is being asked just now."""
+        return self._asking.locked()
+
+    def ask(self) -> None:
+        """Begin to ask, unless that was done a moment ago."""
+        if time.monotonic() - self._last > _ANSWERED and self._asking.acquire(blocking=False):
+            threading.Thread(target=self._ask, name="post", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self._node.inbox()  # waits five seconds at most; who does not answer is asked again the next time
+            self.problem = ""
+        except DiademError as error:
+            self.problem = error.message
+        finally:
+            self.asked, self._last = datetime.now().astimezone(), time.monotonic()
+            self._asking.release()
 
 
 def _offers(node: Node) -> Iterator[Light]:

@@ -16,6 +16,7 @@ from diadem.model.ports import Listener
 from diadem.page import proposals
 from diadem.page.folders import Folder, look_into, path_of, place_of, roots, typed_path
 from diadem.page.forms import Form
+from diadem.page.html import whole
 from diadem.page.jobs import Outcome, Work
 from diadem.page.proposals import Proposal
 from diadem.page.upload import take_upload
@@ -234,7 +235,6 @@ def watch(state: PageState, request: Request) -> Response:
     """Watch a folder from now on."""
     form = Form(request)
     path = path_of(request) or typed_path(form.needed("folder", "Folder"))
-    depth = form.text("depth", "1")
     try:
         added = state.node.watched.add(
             path,
@@ -242,7 +242,7 @@ def watch(state: PageState, request: Request) -> Response:
             set=[line.strip() for line in form.text("facts").splitlines() if line.strip()],
             new_only=form.flag("new_only"),
             poll=form.flag("poll"),
-            depth=int(depth) if depth.isascii() and depth.isdigit() else 0,
+            depth=whole(form.text("depth", "1")),
         )
     except DiademError as error:
         return _start(state, path, _folder(path), error, form.typed)

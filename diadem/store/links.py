@@ -52,7 +52,10 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "is not a plain file", os.fspath(path))
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(limit)
+            data = bytearray()  # in pieces: Python asks at once for as much memory as it is told to read
+            while piece := file.read(min(limit - len(data), 1 << 20)):
+                data += piece
+            return bytes(data)
     finally:
         os.close(descriptor)
 

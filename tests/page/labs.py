@@ -115,14 +115,14 @@ class Reader(Seen):
     def fits(self, *paths: str) -> None:
         """That screens are for everybody, with all that is folded."""
         for path in paths:
-            self.go(path)
+            self.window.goto(f"{self.origin}{path}")
             self.unfold()
             for_everybody(self.window, path)
+            self.window.wait_for_load_state("networkidle")  # by now it is: pictures and what is asked for later came
 
     def unfold(self) -> None:
         """Open everything that is folded."""
-        for summary in self.window.locator("main details:not([open]) > summary").all()[::-1]:
-            summary.click()
+        self.window.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
 
     def finished(self) -> None:
         """Wait for a job to end, as its page tells."""

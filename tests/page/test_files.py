@@ -6,7 +6,10 @@ import hashlib
 import http.client
 import os
 import shutil
+import signal
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +17,7 @@ import pytest
 
 import diadem
 from diadem.testing.faults import flip_byte
+from diadem.testing.samples import write_session
 from tests.page.conftest import Served, ask, enter, serve
 from tests.page.hand import Hand
 
@@ -87,3 +91,46 @@ def test_a_page_that_nobody_looks_at_does_nothing(served: Served) -> None:
     before = spent()
     time.sleep(3)
     assert spent() - before < 0.5
+
+
+def children(process: int) -> set[int]:
+    """The processes that a process has begun."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        if parent == process:
+            found.add(int(path.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the readers of a page are found in /proc")
+def test_a_page_ends_though_a_picture_never_comes(tmp_path: Path) -> None:
+    """As with a share that does not answer: Ctrl-C gives up what is waited for, and says so, without a traceback."""
+    write_session(tmp_path / "session")
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        archived = node.archive(tmp_path / "session", now=True).package
+        drawing = f"/drawing/{archived.id.removeprefix('diadem:')}/{archived['haadf_series.mrc'].id}"
+    stopped: set[int] = set()
+    for served in serve(tmp_path / "node"):
+        cookie = enter(served)
+        time.sleep(1)  # what is loaded at the start has begun no reader
+        with ThreadPoolExecutor(1) as browser:
+            waits = browser.submit(ask, served, drawing, Cookie=cookie)
+            try:
+                while not (new := children(served.process.pid)):
+                    assert not waits.done(), "no reader was begun"
+                    time.sleep(0.005)
+                for reader in new:
+                    os.kill(reader, signal.SIGSTOP)
+                    stopped.add(reader)
+                served.process.send_signal(signal.SIGINT)
+                assert served.process.wait(20) == 0
+                status, headers, content = waits.result(20)
+            finally:
+                for reader in stopped:
+                    os.kill(reader, signal.SIGKILL)
+        assert (status, headers["content-type"], b"ending" in content) == (409, "image/svg+xml", True)
+        assert "Traceback" not in served.process.stderr.read()  # type: ignore[union-attr]

@@ -374,7 +374,7 @@ def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     status, _, text = hand.post(page, to="marie@nmi")
     assert (status, "nmi" in text) == (409, True)
     status, _, text = hand.post(page, to="bert@emlab", days="soon")
-    assert (status, "no number of days" in text) == (409, True)
+    assert (status, "not a number of days" in text) == (409, True)
     text = hand.done(page, to="bert@emlab", days="3", comment=HOSTILE)
     assert "Offered to bert@emlab" in text
     assert "[U+202E]" in text

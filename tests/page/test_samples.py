@@ -113,6 +113,9 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
         two.click("text=Write it down")
         assert "It is written down" in two.text
         one.go("/samples")
+        place = str(one.window.locator(".card:has-text('H-1') img").get_attribute("src"))
+        kept = one.window.evaluate("async (src) => (await fetch(src)).headers.get('cache-control')", place)
+        assert kept == "no-store", "it has no picture yet"
         one.fits(two.window.url.partition("?")[0].removeprefix(two.origin))
         assert one.window.evaluate("window.taken") is None
         assert one.window.locator("main script, main [onerror], main b").count() == 0

@@ -50,6 +50,18 @@ def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> No
         ):
             assert said in text, said
         assert f'href="/session/{made[7:]}"' in text
+        names = re.findall(r'class="name"><bdi>([^<]+)<', text)
+        assert "low_loss.zspy" in names, "a dataset that is a folder is called as the folder"
+        assert not any(name.startswith(".") for name in names)
+        for name, alone in (("haadf_series.mrc", True), ("low_loss.zspy", False)):
+            (place,) = re.findall(
+                rf'href="(/session/{raw[7:]}/d\d+)">\s*<span[^>]*><img[^>]*></span>\s*<span class="name"><bdi>{name}<',
+                text,
+            )
+            shown = text_of(served, cookie, place)
+            assert f"<h1><bdi>{name}</bdi></h1>" in shown
+            assert (">Download</a>" in shown, ">Its files as ZIP</a>" in shown) == (alone, not alone)
+            assert f'href="/session/{raw[7:]}/send">' in shown
         text = text_of(served, cookie, f"/session/{made[7:]}")
         assert "Made from" in text
         assert f'href="/session/{raw[7:]}"' in text
@@ -62,6 +74,22 @@ def test_where_a_session_comes_from_and_what_is_said_of_it(tmp_path: Path) -> No
         text = text_of(served, cookie, after.replace("&amp;", "&"))
         (before,) = re.findall(r'rel="prev" href="([^"]+)"', text)
         assert before.replace("&amp;", "&") == links[0]
+
+
+def test_cards_say_nothing_twice(tmp_path: Path, shared_data: Path) -> None:
+    folder = shared_data / "emd-velox"
+    if not folder.exists():
+        pytest.skip("these real files are not here")
+    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
+        package = node.archive(folder, now=True, in_place=True).package.id.removeprefix("diadem:")
+    for served in serve(tmp_path / "node"):
+        text = text_of(served, enter(served), f"/session/{package}")
+        cards = re.findall(r"</a>\s*<span>([^<]*)</span>", text)
+        assert any("300 kV" in card for card in cards)
+        assert all(len(set(said := card.split(" · "))) == len(said) for card in cards), cards
+        assert any(card.endswith("×") for card in cards), "a magnification"
+        named = re.findall(r"<dt>instrument</dt><dd><bdi>([^<]*)<", text)
+        assert len(set(named)) == len(named) > 1
 
 
 def test_home_tells_what_waits(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import re
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -18,7 +20,7 @@ import pytest
 
 import diadem
 from diadem.testing.faults import flip_byte
-from diadem.testing.samples import write_session
+from diadem.testing.samples import write_image_session
 from tests.page.conftest import Served, ask, enter, serve
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
@@ -63,19 +65,42 @@ class Markup(HTMLParser):
             self.scripts.append(self.get_starttag_text() or tag)
 
 
-def archived(home: Path, title: str = "") -> tuple[Path, str]:
-    """A node with the session of a folder, and the hex digits of the package."""
-    with diadem.Node.create(home / "node", name="emlab", user="anna", store=str(home / "store")) as node:
-        metadata = {"session": {"title": title}} if title else None
-        return home / "node", node.archive(home / "session", metadata=metadata, now=True).package.id[7:]
+@dataclass(frozen=True)
+class Lab:
+    """A node, and its page with somebody who was let in: for all of this file, whatever is archived meanwhile."""
+
+    home: Path
+    served: Served
+    cookie: str
+
+    def archived(self, name: str, **options: Any) -> str:
+        """Archive a folder of `home`; the hex digits of the package."""
+        with diadem.open_node(self.home / "node") as node:
+            return node.archive(self.home / name, now=True, **options).package.id.removeprefix("diadem:")
+
+    def ask(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and content of an answer."""
+        return ask(self.served, path, Cookie=self.cookie)
+
+    def folder(self, name: str) -> Path:
+        """A new folder of `home`."""
+        (self.home / name).mkdir()
+        return self.home / name
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str, str]]:
-    """The page of a node whose session has names and words of every kind, the cookie, and the package."""
-    home = tmp_path_factory.mktemp("hostile")
-    session = home / "session"
-    session.mkdir()
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An empty node and its page."""
+    home = tmp_path_factory.mktemp("lab")
+    diadem.Node.create(home / "node", name="emlab", user="anna", store=str(home / "store")).close()
+    for served in serve(home / "node"):
+        yield Lab(home, served, enter(served))
+
+
+@pytest.fixture(scope="module")
+def hostile(lab: Lab) -> tuple[Served, str, str]:
+    """The page, the cookie, and a session there that has names and words of every kind."""
+    session = lab.folder("hostile")
     (session / "spectrum.msa").write_text(MSA)
     (session / "notes.txt").write_text("drift bad in the first hour\n<script>window.taken=1</script>\u202e")
     svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="window.taken=1"><script>window.taken=1</script></svg>'
@@ -88,9 +113,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
             b"a'b\"c&d;?#%41.txt",
         ):
             (session / os.fsdecode(name.replace(b"/", b""))).write_bytes(b"x" * 10)
-    node, package = archived(home, EVIL)
-    for served in serve(node):
-        yield served, enter(served), package
+    return lab.served, lab.cookie, lab.archived("hostile", metadata={"session": {"title": EVIL}})
 
 
 def test_names_and_words_are_only_text(hostile: tuple[Served, str, str]) -> None:
@@ -163,49 +186,46 @@ def test_hostile_addresses(hostile: tuple[Served, str, str]) -> None:
         assert not set(content.decode()) & set("\u202e\u2066"), path
 
 
-def test_damage_while_it_is_looked_at(tmp_path: Path) -> None:
-    write_session(tmp_path / "session")
-    node, package = archived(tmp_path)
-    with diadem.open_node(node) as opened:
-        ids = {dataset.path: dataset.id for dataset in opened.get(package)}
-    for served in serve(node):
-        cookie = enter(served)
-        damaged, sound = ids["haadf_overview.tif"], ids["haadf_series.mrc"]
-        assert ask(served, f"/drawing/{package}/{damaged}", Cookie=cookie)[0] == 200
-        (file,) = (tmp_path / "store").rglob("data/haadf_overview.tif")
-        for at in range(4096, file.stat().st_size, 65536):
-            flip_byte(file, at)
-        ask(served, f"/drawing/{package}/{sound}", Cookie=cookie)  # another is opened, the first one let go
-        status, headers, content = ask(served, f"/drawing/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)
-        assert (status, headers["content-type"], headers["cache-control"]) == (502, "image/svg+xml", "no-store")
-        assert b"Damaged" in content
-        assert "not what was archived" in re.sub(r"(?:<[^<>]*>)+", " ", content.decode())
-        assert ask(served, f"/numbers/{package}/{damaged}?crop=0,0,300,300", Cookie=cookie)[0] == 502
-        for path in (f"/session/{package}", f"/session/{package}/{damaged}", "/search?q=HAADF"):
-            assert ask(served, path, Cookie=cookie)[0] == 200, "the rest works"
-        assert ask(served, f"/drawing/{package}/{sound}?row=1", Cookie=cookie)[0] == 200
+def test_damage_while_it_is_looked_at(lab: Lab) -> None:
+    write_image_session(lab.folder("images"), sample="S-12", date="2026-03-14")
+    package = lab.archived("images")
+    with diadem.open_node(lab.home / "node") as node:
+        (name, damaged), (_, sound) = [(one.path, one.id) for one in node.get(package)][:2]
+    assert lab.ask(f"/drawing/{package}/{damaged}")[0] == 200
+    (file,) = (lab.home / "store").rglob(f"data/{name}")
+    for at in range(4096, file.stat().st_size, 65536):
+        flip_byte(file, at)
+    assert lab.ask(f"/drawing/{package}/{sound}")[0] == 200, "another is opened, the first one let go"
+    status, headers, content = lab.ask(f"/drawing/{package}/{damaged}?crop=0,0,200,200")
+    assert (status, headers["content-type"], headers["cache-control"]) == (502, "image/svg+xml", "no-store")
+    assert b"Damaged" in content
+    assert "not what was archived" in re.sub(r"(?:<[^<>]*>)+", " ", content.decode())
+    assert lab.ask(f"/numbers/{package}/{damaged}?crop=0,0,200,200")[0] == 502
+    for path in (f"/session/{package}", f"/session/{package}/{damaged}", "/search?q=HAADF"):
+        assert lab.ask(path)[0] == 200, "the rest works"
+    assert lab.ask(f"/drawing/{package}/{sound}?size=300")[0] == 200
 
 
-def test_a_store_that_is_away(tmp_path: Path) -> None:
-    write_session(tmp_path / "session")
-    node, package = archived(tmp_path, "ZnO boundary")
-    for served in serve(node):
-        cookie = enter(served)
-        (tmp_path / "store").rename(tmp_path / "elsewhere")
+def test_a_store_that_is_away(lab: Lab) -> None:
+    (lab.folder("HAADF") / "notes.txt").write_text("ZnO")
+    package = lab.archived("HAADF", metadata={"session": {"title": "ZnO boundary"}})
+    store, elsewhere = lab.home / "store", lab.home / "elsewhere"
+    store.rename(elsewhere)
+    try:
         for path in ("/", "/search?q=HAADF", "/search?q=HAADF&view=table", "/health"):
-            status, _, content = ask(served, path, Cookie=cookie)
-            assert status == 200, path
-        assert b"ZnO boundary" in ask(served, "/", Cookie=cookie)[2]
-        status, headers, content = ask(served, f"/picture/{package}?of=d5", Cookie=cookie)
+            assert lab.ask(path)[0] == 200, path
+        assert b"ZnO boundary" in lab.ask("/")[2]
+        _, headers, content = lab.ask(f"/picture/{package}?of=d1")
         assert headers["content-type"] == "image/svg+xml"
         assert b"Cannot be shown" in content
-        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
+        status, _, content = lab.ask(f"/session/{package}")
         assert status == 200, content
         assert b'class="banner"' in content
         assert b"ZnO boundary" in content
-        (tmp_path / "elsewhere").rename(tmp_path / "store")
-        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
-        assert (status, b'class="banner"' in content) == (200, False), "it is back"
+    finally:
+        elsewhere.rename(store)
+    status, _, content = lab.ask(f"/session/{package}")
+    assert (status, b'class="banner"' in content) == (200, False), "it is back"
 
 
 def have_read(served: Served) -> int:
@@ -221,6 +241,12 @@ def have_read(served: Served) -> int:
     return sum(int(count[1]) for count in counts if count)
 
 
+def loaded(served: Served) -> set[str]:
+    """Which of some large packages the process of a page has loaded: a compiler, tables, a cluster."""
+    maps = Path(f"/proc/{served.process.pid}/maps").read_text()
+    return {name for name in ("llvmlite", "pandas", "tornado") if f"/{name}/" in maps}
+
+
 def memory(served: Served) -> int:
     """The most that the process of a page has held, in MB."""
     text = Path(f"/proc/{served.process.pid}/status").read_text()
@@ -228,10 +254,10 @@ def memory(served: Served) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of another process is told by /proc")
-def test_four_dimensions_of_thirty_gigabytes(tmp_path: Path) -> None:
-    (tmp_path / "session").mkdir()
+def test_four_dimensions_of_thirty_gigabytes(lab: Lab) -> None:
+    session = lab.folder("thirty")
     shape = (256, 256, 512, 448)
-    with h5py.File(tmp_path / "session" / "scan.hspy", "w") as file:
+    with h5py.File(session / "scan.hspy", "w") as file:
         file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", "3.3"
         scan = file.create_group("Experiments/scan")
         data = scan.create_dataset("data", shape=shape, dtype="u2", chunks=(16, 16, 64, 64))
@@ -243,66 +269,60 @@ def test_four_dimensions_of_thirty_gigabytes(tmp_path: Path) -> None:
         scan.create_group("metadata/General").attrs["title"] = "4D"
         scan.create_group("metadata/Signal").attrs["signal_type"] = ""
         scan.create_group("original_metadata")
-    node, package = archived(tmp_path)
-    for served in serve(node):
-        cookie = enter(served)
-        for query in ("of=map&size=320", "", "row=3&column=4", "row=200&column=100", "row=3&column=4&crop=0,0,64,64"):
-            status, _, content = ask(served, f"/drawing/{package}/d1?{query}", Cookie=cookie)
-            assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
-        assert ask(served, f"/session/{package}/d1", Cookie=cookie)[0] == 200
-        assert memory(served) < 400, "MB, of 30,064"
+    package = lab.archived("thirty")
+    for query in ("of=map&size=320", "", "row=3&column=4", "row=200&column=100", "row=3&column=4&crop=0,0,64,64"):
+        status, _, content = lab.ask(f"/drawing/{package}/d1?{query}")
+        assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
+    assert lab.ask(f"/session/{package}/d1")[0] == 200
+    assert memory(lab.served) < 400, "MB, of 30,064"
+    assert loaded(lab.served) == set(), "sparse, xarray and Dask's cluster are not needed for pictures"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what another process reads is told by /proc")
-def test_little_is_read_of_four_dimensions(tmp_path: Path) -> None:
+def test_little_is_read_of_four_dimensions(lab: Lab) -> None:
     """A file whose places we know by ourselves: for a picture some of its leaves are read, however many there are."""
-    (tmp_path / "session").mkdir()
+    session = lab.folder("scan")
     edge, rows, columns = 512, 16, 256
     first, step = 0x1000 + rows * columns, 6 + edge * edge
     known = (0x1000, first, 0, edge, 0, columns, rows, 0, 1.5, 1.5, 200_000, 16_667, 1500, 46_095.5)
-    with (tmp_path / "session" / "scan.blo").open("wb") as file:
+    with (session / "scan.blo").open("wb") as file:
         file.write(struct.pack("<6sHIII5HddIHId", b"IMGBLO", 0x0102, *known) + bytes(22 * 8))
         for number in (0, 3 * columns + 4, rows * columns - 1):
             file.seek(first + number * step)
             file.write(struct.pack("<2sI", b"\xaa\x55", number) + bytes(range(256)) * (edge * edge // 256))
         size = file.tell()
     assert size > 1_000_000_000
-    with diadem.Node.create(tmp_path / "node", name="emlab", user="anna", store=str(tmp_path / "store")) as node:
-        package = node.archive(tmp_path / "session", now=True, in_place=True).package.id[7:]
-    for served in serve(tmp_path / "node"):
-        cookie = enter(served)
-        for query, most in (("of=map&size=320", 400), ("row=3&column=4", 24), ("row=9&column=9&crop=0,0,64,64", 8)):
-            before = have_read(served)
-            status, _, content = ask(served, f"/drawing/{package}/d1?{query}", Cookie=cookie)
-            assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
-            assert have_read(served) - before < most << 20, query
+    package = lab.archived("scan", in_place=True)
+    for query, most in (("of=map&size=320", 400), ("row=3&column=4", 24), ("row=9&column=9&crop=0,0,64,64", 8)):
+        before = have_read(lab.served)
+        status, _, content = lab.ask(f"/drawing/{package}/d1?{query}")
+        assert (status, content[:4]) == (200, b"\x89PNG"), (query, content[:500])
+        assert have_read(lab.served) - before < most << 20, query
 
 
-def test_a_session_of_very_many_datasets(tmp_path: Path) -> None:
-    (tmp_path / "session").mkdir()
+def test_a_session_of_very_many_datasets(lab: Lab) -> None:
+    session = lab.folder("many")
     for number in range(20_000):
-        (tmp_path / "session" / f"{number:05}.bin").write_bytes(number.to_bytes(4, "little"))
-    node, package = archived(tmp_path)
-    for served in serve(node):
-        cookie = enter(served)
-        status, _, content = ask(served, f"/session/{package}", Cookie=cookie)
-        text = content.decode()
-        assert (status, text.count('class="card"')) == (200, 60)
-        assert "1 to 60 of 20000" in text
-        assert len(content) < 400_000
-        last = ask(served, f"/session/{package}?start=19980&file=19500", Cookie=cookie)[2].decode()
-        assert "19999.bin" in last
-        assert "Datasets after" not in last
-        assert "20000 of 20000" in ask(served, f"/session/{package}/d20000", Cookie=cookie)[2].decode()
-        for path in ("/", "/search?q=19999.bin", *(f"/session/{package}/{deed}" for deed in DEEDS)):
-            status, _, content = ask(served, path, Cookie=cookie)
-            assert status == 200, path
-            assert len(content) < 400_000, path
+        (session / f"{number:05}.bin").write_bytes(number.to_bytes(4, "little"))
+    package = lab.archived("many")
+    status, _, content = lab.ask(f"/session/{package}")
+    text = content.decode()
+    assert (status, text.count('class="card"')) == (200, 60)
+    assert "1 to 60 of 20000" in text
+    assert len(content) < 400_000
+    last = lab.ask(f"/session/{package}?start=19980&file=19500")[2].decode()
+    assert "19999.bin" in last
+    assert "Datasets after" not in last
+    assert "20000 of 20000" in lab.ask(f"/session/{package}/d20000")[2].decode()
+    for path in ("/", "/search?q=19999.bin", *(f"/session/{package}/{deed}" for deed in DEEDS)):
+        status, _, content = lab.ask(path)
+        assert status == 200, path
+        assert len(content) < 400_000, path
 
 
-def test_a_very_large_tree_is_sent_by_branches(tmp_path: Path) -> None:
-    (tmp_path / "session").mkdir()
-    with h5py.File(tmp_path / "session" / "scan.hspy", "w") as file:
+def test_a_very_large_tree_is_sent_by_branches(lab: Lab) -> None:
+    session = lab.folder("tree")
+    with h5py.File(session / "scan.hspy", "w") as file:
         file.attrs["file_format"], file.attrs["file_format_version"] = "HyperSpy", "3.3"
         scan = file.create_group("Experiments/scan")
         scan["data"] = [[1, 2], [3, 4]]
@@ -315,21 +335,19 @@ def test_a_very_large_tree_is_sent_by_branches(tmp_path: Path) -> None:
             tags = scan.create_group(f"original_metadata/Group{number}")
             for tag in range(250):
                 tags.attrs[f"Tag{tag}"] = f"value {number}.{tag} {'x' * 80}"
-    node, package = archived(tmp_path)
-    for served in serve(node):
-        cookie = enter(served)
-        _, _, content = ask(served, f"/session/{package}/d1", Cookie=cookie)
-        assert len(content) < 60_000, "the page itself has none of it"
-        address, seen = f"/vendor/{package}/d1", b""
-        for _ in range(4):  # down to a group, branch by branch
-            _, _, seen = ask(served, address, Cookie=cookie)
-            assert len(seen) < 120_000
-            if b"value " in seen:
-                break
-            branches = re.findall(rf'href="(/vendor/{package}/d1\?at=[\d.%]+)" data-branch', seen.decode())
-            address = branches[-1]
-        assert b"value " in seen
-        status, _, found = ask(served, f"/vendor/{package}/d1?find=value+17.99+&part=1", Cookie=cookie)
-        assert (status, found.count(b"<li>")) == (200, 1)
-        _, _, found = ask(served, f"/vendor/{package}/d1?find=value&part=1", Cookie=cookie)
-        assert found.count(b"<li") == 201, "the first two hundred, and that there are more"
+    package = lab.archived("tree")
+    _, _, content = lab.ask(f"/session/{package}/d1")
+    assert len(content) < 60_000, "the page itself has none of it"
+    address, seen = f"/vendor/{package}/d1", b""
+    for _ in range(4):  # down to a group, branch by branch
+        _, _, seen = lab.ask(address)
+        assert len(seen) < 120_000
+        if b"value " in seen:
+            break
+        branches = re.findall(rf'href="(/vendor/{package}/d1\?at=[\d.%]+)" data-branch', seen.decode())
+        address = branches[-1]
+    assert b"value " in seen
+    status, _, found = lab.ask(f"/vendor/{package}/d1?find=value+17.99+&part=1")
+    assert (status, found.count(b"<li>")) == (200, 1)
+    _, _, found = lab.ask(f"/vendor/{package}/d1?find=value&part=1")
+    assert found.count(b"<li") == 201, "the first two hundred, and that there are more"
