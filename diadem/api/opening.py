@@ -137,7 +137,7 @@ def verify(
     try:
         chosen = Level(level) if level is not None else None
     except ValueError as error:
-        raise UsageError(f"'{level}' is no level", next="Use quick, leaves or full.") from error
+        raise UsageError(f"'{level}' is not a level", next="Use quick, leaves or full.") from error
     bundle = bundle_at(package, storage_options)
     _require_bag(package, bundle)
     return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)
@@ -157,4 +157,4 @@ def _require_bag(url: StrPath, bundle: Bundle) -> None:
         advice = f"This is a store: name a package in it, such as {first}."
     elif folder is not None and (folder.absolute().parent / "bagit.txt").exists():
         advice = "This is a folder of a package: name the folder above it."
-    raise NotFound("this is no bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)
+    raise NotFound("this is not a bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)

@@ -88,7 +88,7 @@ def step(state: State, to: State) -> State:
     """
     if to not in NEXT[state]:
         raise Refused(
-            f"a transfer that is {state} cannot become {to}", next="See how it stands: diadem transfers show ID"
+            f"a transfer that is {state} cannot become {to}", next="See how it stands: diadem transfer show ID"
         )
     return to
 

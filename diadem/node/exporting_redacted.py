@@ -153,7 +153,7 @@ class Redactor:
         self.removed += cleaner.removed
         record = read_record(data)
         facts = facts_of(copies.package, record)
-        said = f"A copy of {copies.id} from which names of people, computers and places on disks were taken."
+        said = f"A copy of {copies.id} from which names of people, computers and places on disks were removed."
         facts = replace(
             facts,
             name=self.terms.cleaned(facts.name),

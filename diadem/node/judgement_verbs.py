@@ -31,7 +31,7 @@ class JudgementVerbs(Display):
         return {}
 
     def _display_title(self) -> str:
-        return "judgements of many packages as a sheet: export, import_"
+        return "assessments of many packages as a sheet: export, import_"
 
     def export(
         self,
@@ -66,7 +66,9 @@ class JudgementVerbs(Display):
         from diadem.node.judgement_sheet import write_judgements
 
         if purpose and not todo:
-            raise UsageError("a purpose is for what is still to be judged", next="Search: purpose:EELS; or use --todo.")
+            raise UsageError(
+                "a purpose is for what is still to be assessed", next="Search: purpose:EELS; or use --todo."
+            )
         return write_judgements(self.context, Path(path), query, todo=todo, purpose=purpose, replace=replace)
 
     def import_(
@@ -104,7 +106,7 @@ class JudgementVerbs(Display):
         NotFound
             There is no such file.
         DocumentError
-            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+            It is not a table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
         Refused
             The node has changed since `shown`.
         """

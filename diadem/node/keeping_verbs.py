@@ -65,7 +65,7 @@ class KeepingVerbs:
         Raises
         ------
         NotFound, UsageError
-            There is no such store or package; it is no part, or no level.
+            There is no such store or package; it is not a part, or no level.
         Unreachable, Refused
             A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
         Interrupted
@@ -74,7 +74,7 @@ class KeepingVerbs:
         from diadem.node.scrubbing import ScrubPlan, part_of, scrub
 
         if level not in (None, *SCRUB_LEVELS):
-            raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
+            raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
         number, of = part_of(part)
         one = self.context.catalogue.get(package).id if package else None
         plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)

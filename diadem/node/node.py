@@ -372,7 +372,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
             raise Refused(
                 "the recovery file was not moved: it is still there, on this machine",
                 where=place,
-                next="Move it to a USB stick that lies elsewhere, or print it and delete it; then say so again: "
+                next="Move it to a USB stick that is kept elsewhere, or print it and delete it; then confirm again: "
                 "diadem init --confirm-recovery",
             )
         now = time_text(self.context.clock())

@@ -77,7 +77,7 @@ class QualityVerbs:
         scheme : str, optional
             One of the policy's lists of criteria; `criterion` must be of it.
         replaces : str, optional
-            The beginning of the id of one's own assessment that counts no longer, as where its purpose was mistyped.
+            The beginning of the id of one's own assessment that no longer counts, as where its purpose was mistyped.
 
         Raises
         ------
@@ -213,7 +213,7 @@ class QualityVerbs:
         NotFound
             There is no such source, or no such file.
         UsageError
-            There is no source; the result cannot be archived; parameters that are no JSON object.
+            There is no source; the result cannot be archived; parameters that are not a JSON object.
         """
         from diadem.node.deriving import derive_result, making_of
 

@@ -130,7 +130,7 @@ class QueryVerbs(DisplayRows):
             kept = {other: saved for other, saved in self._read().items() if other != gone.name}
             if users := [f"@{one.name}" for one in kept.values() if gone.name in references(one.query)]:
                 raise Refused(
-                    f"other saved searches stand on '@{gone.name}': {', '.join(users)}",
+                    f"other saved searches refer to '@{gone.name}': {', '.join(users)}",
                     next="Save or delete them first.",
                 )
             self._write(kept)

@@ -321,7 +321,7 @@ def _settings(store: Store, node: str, url: str) -> tuple[str, NodeSettings]:
     data = store.get(f"{home(node[:16])}/{FILE}")
     if data is None:
         raise NotFound(
-            "this store holds nothing of the node that the recovery file belongs to",
+            "this store has nothing from the node of this recovery file",
             where=url,
             next="Name another store of the list in the recovery file.",
         )

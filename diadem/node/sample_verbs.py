@@ -165,7 +165,7 @@ class SampleVerbs(SampleReading):
         NotFound
             There is no such file.
         DocumentError
-            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+            It is not a table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
         Refused
             The node has changed since `shown`.
         """
@@ -179,7 +179,7 @@ class SampleVerbs(SampleReading):
     # -- which names mean one thing --------------------------------------------------------------------------------
 
     def link(self, sample: str, other: str, *, lab: str | None = None, reason: str) -> SampleStory:
-        """State that two names mean one physical thing.
+        """State that two names mean the same sample.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class SampleVerbs(SampleReading):
         lab : str, optional
             Which lab.
         reason : str
-            Why you are sure; it stands in the log.
+            Why you are sure; kept in the log.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class SampleVerbs(SampleReading):
         date: Day | None = None,
         comment: str = "",
     ) -> SampleStory:
-        """State that the thing has arrived.
+        """State that the sample has arrived.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class SampleVerbs(SampleReading):
             return self._happened(self._one(sample), CONSUMED, date, {"comment": comment})
 
     def lose(self, sample: str, *, date: Day | None = None, comment: str = "") -> SampleStory:
-        """State that nobody knows where the thing is."""
+        """Mark the sample as lost."""
         with self._writing():
             return self._happened(self._one(sample), LOST, date, {"comment": comment})
 
@@ -299,14 +299,14 @@ class SampleVerbs(SampleReading):
         event : str
             ``made``, ``sent``, ``received``, ``consumed`` or ``lost``; or the beginning of the statement's id.
         reason : str
-            What was wrong; it stands in the log.
+            What was wrong; kept in the log.
         date : date or str, optional
             The day of the event, where there are several.
 
         Raises
         ------
         NotFound
-            Nobody has stated it, or it was taken back already.
+            Nobody has stated it, or it was retracted already.
         Refused
             Somebody else has stated it: only who stated it can take it back.
         UsageError
@@ -386,7 +386,7 @@ class SampleVerbs(SampleReading):
         try:
             return datetime.date.fromisoformat(day).isoformat()
         except ValueError:
-            raise UsageError(f"'{day}' is no day", next="Write the year first: 2026-03-14") from None
+            raise UsageError(f"'{day}' is not a date", next="Write the year first: 2026-03-14") from None
 
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
         subjects = tuple(Subject.named(one) for one in (sample_id, *more))

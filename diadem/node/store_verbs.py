@@ -81,7 +81,7 @@ class StoreVerbs(DisplayRows):
         Raises
         ------
         UsageError
-            The name is taken, the kind is none, or the place is no folder.
+            The name is taken, the kind is none, or the place is not a folder.
         Refused
             It is the store of another node.
         Unreachable
@@ -98,7 +98,7 @@ class StoreVerbs(DisplayRows):
         refuse_copy_address(url)
         folder = local_path(url)
         if kind is not None and kind not in KINDS:
-            raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
+            raise UsageError(f"'{kind}' is not a kind of store", next=f"Use {', '.join(KINDS)}.")
         here = str(folder.absolute()) if folder is not None else url
         if (known := next((one for one in context.settings.stores if one.url == here), None)) is not None:
             return self._known(known, name, kind, place)
@@ -123,7 +123,7 @@ class StoreVerbs(DisplayRows):
                 raise UsageError(
                     f"this is the store '{known.name}', which was at {known.url}",
                     where=url,
-                    next=f"Where it is elsewhere now: diadem store move {known.name} {quoted(url)}",
+                    next=f"If it has moved: diadem store move {known.name} {quoted(url)}",
                 )
         settings = replace(settings, id=claim(store, settings, context.settings))
         context.change_settings(lambda current: current.with_store(settings))
@@ -148,7 +148,7 @@ class StoreVerbs(DisplayRows):
             raise UsageError(
                 f"this is the store '{known.name}', and it is there already",
                 where=known.url,
-                next="To say on which disk it lies: "
+                next="To say on which disk it is: "
                 f"diadem store move {known.name} {quoted(known.url)} --place {quoted(place)}",
             )
         return self._filled(known.name)
@@ -186,7 +186,7 @@ class StoreVerbs(DisplayRows):
         found = read_store_file(store)
         if found is None or found["store"] != known.id:
             raise Refused(
-                f"what lies there is not the store '{name}'",
+                f"what is there is not the store '{name}'",
                 where=where,
                 next=f"Copy the whole folder {known.url} there first, with its .diadem folder.",
             )
@@ -235,10 +235,10 @@ class StoreVerbs(DisplayRows):
         """What to do with a store that holds copies, rather than forget it."""
         if not self.context.stores.reachable(name):
             gone = f"If it is gone for good: {lose_store(name)}"
-            return f"Connect it. Where it is elsewhere now: {move_store(name)}. {gone}"
+            return f"Reconnect it. If it has moved: {move_store(name)}. {gone}"
         return (
             f"To a new disk: copy the whole folder there, then {move_store(name)}. "
-            f'To give up one copy: diadem drop ID --store {name} --reason "..."'
+            f'To drop one copy: diadem drop ID --store {name} --reason "..."'
         )
 
     def lose(self, name: str, *, reason: str) -> LostStore:

@@ -55,7 +55,7 @@ class TakingVerbs:
         metadata : mapping, optional
             Session, sample, people, instrument, as for `diadem.pack`.
         strict : bool
-            Refuse where anything cannot be archived.
+            Refuse if any file cannot be archived.
         as_one : bool
             One package, even where the folder looks like several sessions.
         wait, now : bool
@@ -239,7 +239,7 @@ class TakingVerbs:
     ) -> Iterator[Rescan]:
         """Look at the folders that were adopted: follow what was renamed, tell what was edited or deleted.
 
-        Nothing is written in them, and an edit is never called damage; the copy counts no longer until it is whole.
+        Nothing is written in them, and an edit is never called damage; the copy no longer counts until it is whole.
 
         Parameters
         ----------

@@ -113,7 +113,7 @@ class UserVerbs(DisplayRows):
                 raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
             if card is not None and card.successor:
                 raise UsageError(
-                    f"{card.name} has retired, and the name is not given again", next="Choose another name."
+                    f"{card.name} has retired, and the name is not used again", next="Choose another name."
                 )
             if card is None or (user := self._adopted(chosen, full_name, protection, card)) is None:
                 key = PrivateKey.generate()
@@ -217,7 +217,7 @@ class UserVerbs(DisplayRows):
             context.reread_settings()
             user, heir = context.settings.user(name), context.settings.user(to)
             if user.name == heir.name:
-                raise UsageError(f"{user.name} cannot follow themselves", next="Name another user: --to bob")
+                raise UsageError(f"{user.name} cannot be their own successor", next="Name another user: --to bob")
             self._require_here(heir.name)
             address, card = f"{heir.name}@{context.settings.name}", self._card(user.name)
             if card.successor not in ("", address):

@@ -108,7 +108,7 @@ class WatchVerbs(DisplayRows):
         set : sequence of str
             What is said of every session: ``instrument.name=Titan``.
         new_only : bool
-            Leave what lies there now, until it changes.
+            Skip what is there now, until it changes.
         poll : bool
             Look again and again, even where the system tells of changes.
         depth : int
@@ -135,7 +135,7 @@ class WatchVerbs(DisplayRows):
         return self._report_of(settings)
 
     def rm(self, folder: str | os.PathLike[str]) -> WatchSettings:
-        """Watch a folder no longer. Nothing of it is touched, and what is archived stays.
+        """Stop watching a folder. Its files and packages stay.
 
         Raises
         ------
@@ -251,7 +251,9 @@ class WatchVerbs(DisplayRows):
         if store:
             self.context.settings.store(store)
         if not 1 <= depth <= _DEEPEST:
-            raise UsageError(f"{depth} is no depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions lie.")
+            raise UsageError(
+                f"{depth} is not a depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions are."
+            )
         metadata_from_pairs(set)
         if problem := problem_of(self.context, place):
             raise Refused(
@@ -339,5 +341,5 @@ def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSe
             raise Refused(
                 f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
                 where=settings.folder,
-                next=f"Take the other one away first: diadem watch rm {other.folder}",
+                next=f"Remove the other one first: diadem watch rm {other.folder}",
             )

@@ -34,7 +34,7 @@ def take_in(state: PageState, request: Request) -> Response:
     try:
         folder = form.path("folder", "Folder or ZIP")
         work = partial(_take, state, folder, form.text("store")) if form.flag("take") else partial(_look, state, folder)
-        return state.begin("Take in what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
+        return state.begin("Import what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
     except DiademError as error:
         return disk(state, request, problem=error, typed=form.typed)
 
@@ -46,7 +46,7 @@ def _look(state: PageState, folder: Path, listener: Listener) -> Outcome:
         return Outcome(f"{count_text(len(found.found), 'package')}, proven whole: {told}", again)
     one = found.offered
     what = f"{one.title}, {size_text(one.bytes)}, from {one.sender}"
-    return Outcome(f"{what}: the offer is weighed, and waits for your answer.", again)
+    return Outcome(f"{what}: the offer was checked, and waits for your answer.", again)
 
 
 def _take(state: PageState, folder: Path, store: str, listener: Listener) -> Outcome:

@@ -102,7 +102,7 @@ def _days(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"'{text}' is no number of days", next="Write 7.") from None
+        raise UsageError(f"'{text}' is not a number of days", next="Write 7.") from None
 
 
 def join(state: PageState, request: Request) -> Response:
@@ -172,11 +172,11 @@ def compromised(state: PageState, request: Request) -> Response:
         try:
             done = state.node.peers.compromised(found.name, since, form.text("reason"))
         except ValueError:
-            raise UsageError(f"'{since}' is no day", next="Write the year first: 2026-03-14") from None
+            raise UsageError(f"'{since}' is not a date", next="Write the year first: 2026-03-14") from None
     except DiademError as error:
         return peer(state, request, problem=error, typed=form.typed)
     state.forget()
-    return state.done(f"Nothing that {done.name} signed from {since} on is believed.", _address(done))
+    return state.done(f"Nothing that {done.name} signed from {since} on is trusted.", _address(done))
 
 
 def drop(state: PageState, request: Request) -> Response:
@@ -190,7 +190,7 @@ def drop(state: PageState, request: Request) -> Response:
     except DiademError as error:
         return peer(state, request, problem=error, typed=form.typed, dropping=True, moving=())
     state.forget()
-    return state.done(f"Nothing of {done.name} is accepted any more.", link(PEERS))
+    return state.done(f"Nothing more from {done.name} is accepted.", link(PEERS))
 
 
 # -- shared folders --------------------------------------------------------------------------------------------------
@@ -210,4 +210,4 @@ def add_carrier(state: PageState, request: Request) -> Response:
 def remove_carrier(state: PageState, request: Request) -> Response:
     """Use such a folder no more; what lies there stays there."""
     gone = state.node.peers.carriers.rm(request.path_params["carrier"])
-    return state.done(f"{gone.name} is not used any more; what lies there stays there.", PEERS)
+    return state.done(f"{gone.name} is not used any more; its files stay.", PEERS)

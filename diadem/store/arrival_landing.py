@@ -57,5 +57,5 @@ def published_path(store: Store, package: str, payload: str) -> str:
     raise IntegrityError(
         "the package that arrived was removed before it could be entered",
         where=store.url,
-        next="Fetch it again: diadem transfers resume",
+        next="Fetch it again: diadem transfer resume",
     )

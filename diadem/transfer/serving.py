@@ -95,7 +95,7 @@ class Serving:
             raise NotFound("no such transfer")
         self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
         if transfer.paused:
-            raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
+            raise Refused("the sender paused the transfer", next="Go on later: diadem transfer resume")
         return transfer
 
     def _called_for(self, peer: str, transfer_id: str) -> Transfer:

@@ -94,7 +94,7 @@ def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) 
     while size:
         count = incoming.readinto(buffer[: min(len(buffer), size)])
         if not count:
-            raise Unreachable("the connection ended in the middle of a tag file", next="Go on: diadem transfers resume")
+            raise Unreachable("the connection ended in the middle of a tag file", next="Go on: diadem transfer resume")
         update(buffer[:count])
         yield buffer[:count]
         size -= count

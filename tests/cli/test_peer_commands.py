@@ -64,7 +64,7 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     listed = said("peer", "ls", "--node", hu)
     assert f"words: {words}   then: diadem peer confirm nmi" in listed
     assert "was used by nmi" in listed
-    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfers", "sync", "--node", hu)
+    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfer", "sync", "--node", hu)
     assert "not used yet" in listed
     assert "has not confirmed this node yet" in said("peer", "ls", "--node", nmi)
     assert "what are the words" in said("peer", "confirm", "nmi", "--node", hu, code=2)

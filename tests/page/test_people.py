@@ -118,7 +118,7 @@ def test_what_is_taken_back_and_what_is_left(folder: Path) -> None:
         with diadem.open_node(folder) as node:
             node.amend(one, {"session.project": "later"}, reason="a mistake")
             archived(node, folder.parent / "two", project="swapped")
-        assert "it would open other packages by now" in hand.done(look)
+        assert "it would now open other packages" in hand.done(look)
         assert hand.post(look)[0] == 404, "a second click"
     with diadem.open_node(folder) as node:
         assert [one.state for one in node.grants(to="eve")] == ["revoked", "revoked"]

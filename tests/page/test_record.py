@@ -135,14 +135,14 @@ def test_a_dataset_is_corrected_with_units(lab: tuple[Path, str, Hand]) -> None:
 def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     _, package, hand = lab
     page = f"/session/{package}/judge"
-    assert "Nobody has judged it yet" in hand.read(page)
+    assert "Nobody has assessed it yet" in hand.read(page)
     status, _, text = hand.post(page, verdict="limited", purpose="", comment=HOSTILE)
     assert status == 409
     assert "<script>window.taken=1</script>" in text, "what was typed is still there, as text"
     said = {"seen": seen_by(hand, page), "verdict": "limited", "purpose": "EELS", "criterion": "drift"}
     hand.done(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
     status, _, text = hand.post(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
-    assert (status, "was judged since you opened this page" in text) == (409, True), "a second click"
+    assert (status, "was assessed since you opened this page" in text) == (409, True), "a second click"
     with diadem.open_node(lab[0] / "node") as node:
         assert len(node.assessments(package).to_dict()["assessments"]) == 1
     text = hand.read(page)
@@ -151,7 +151,7 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert "limited for EELS ( drift )" in text
     assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
-    assert "In place of what you said" in hand.read(again)
+    assert "Replace your assessment" in hand.read(again)
     hand.done(again, seen=seen_by(hand, again), verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
     status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
     assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
@@ -370,7 +370,7 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
 def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     home, package, hand = lab
     page = f"/session/{package}/send"
-    assert "Begin under Exchange" in hand.read(page)
+    assert "Start under Exchange" in hand.read(page)
     status, _, text = hand.post(page, to="marie@nmi")
     assert (status, "nmi" in text) == (409, True)
     status, _, text = hand.post(page, to="bert@emlab", days="soon")

@@ -401,7 +401,7 @@ def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
     line.send("Network.emulateNetworkConditions", slow)
     window.click("text=Upload and look")
     window.click("#upload .stop")
-    assert "Stopped; nothing of it was kept." in words.inner_text()
+    assert "Stopped; nothing was kept." in words.inner_text()
     until(lambda: not staged(home))
     line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     window.evaluate("document.getElementById('upload').elements.form_word.value = 'of another run'")

@@ -85,7 +85,7 @@ def test_a_spoke_that_becomes_a_hub_is_told_where_it_picks_up_no_more(
 def test_the_ways_are_shown_and_a_hub_that_is_down_is_named(star: Star) -> None:
     noted(star, HUB, "nmi", urls=("https://127.0.0.1:9",))
     folder = star.node("nmi").context.folder
-    told = said("transfers", "sync", "--node", folder, "--quiet", code=1)
+    told = said("transfer", "sync", "--node", folder, "--quiet", code=1)
     assert "PROBLEM          the hub 'oslo' does not answer" in told
     told = said("peer", "ls", "--node", folder)
     assert "takes  through the hub 'oslo', for neither 'hu-berlin' nor this node can call the other" in told

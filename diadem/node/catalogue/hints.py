@@ -40,5 +40,5 @@ def _on_words(terms: list[Term]) -> str:
     for term in terms:
         text = term.value.text
         if term.key is None and not term.value.quoted and len(text) >= _SHORTEST and text[-1].isalnum():
-            return f"Words are looked for whole. {text}* finds those that begin so."
+            return f"Whole words only; {text}* also matches longer words."
     return ""

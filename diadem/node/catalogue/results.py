@@ -40,7 +40,9 @@ class DatasetRow(Display):
     def dataset(self) -> Dataset:
         """The dataset itself, of its opened package; errors as of `PackageRow.package`."""
         if self.row is None:
-            raise UsageError("this row is of no search", where=self.path, next="Search with a node: node.search(…).")
+            raise UsageError(
+                "this row does not come from a search", where=self.path, next="Search with a node: node.search(…)."
+            )
         return self.row.package.record.datasets[self.id]
 
     def load(self, **options: Any) -> Any:
@@ -268,7 +270,9 @@ class PackageRow(Display):
             No copy of it can be read now.
         """
         if self.opener is None:
-            raise UsageError("this row is of no search", where=self.id, next="Search with a node: node.search(…).")
+            raise UsageError(
+                "this row does not come from a search", where=self.id, next="Search with a node: node.search(…)."
+            )
         return self.opener(self.id)
 
     @property
@@ -483,7 +487,7 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
     units: Mapping[str, str] = {}
     if fields or datasets:
         if result.source is None:
-            raise UsageError("values of datasets are asked of a node", next="Search with diadem.open_node().search.")
+            raise UsageError("dataset values come from a node", next="Search with diadem.open_node().search.")
         units = result.source.units(fields)
         found = result.source.stated(result.query, [row.id for row in result.rows], fields)
     rows = {row.id: list(_values(row)) for row in result.rows}

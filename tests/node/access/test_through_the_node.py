@@ -102,7 +102,7 @@ def test_a_grant_opens_and_a_revocation_closes(lab: Lab) -> None:
     assert [(one.state, one.revocation) for one in node.grants(package, "marie@nmi")] == [("revoked", taken)]
     sentences = [step["sentence"] for step in node.custody(package).to_dict()["steps"]]
     assert any("allowed marie@nmi to read 1 package" in one for one in sentences)
-    assert any("took back" in one and "wrong person" in one for one in sentences)
+    assert any("revoked" in one and "wrong person" in one for one in sentences)
     require_agreement(node)
 
 

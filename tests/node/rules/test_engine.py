@@ -224,7 +224,7 @@ def test_copies_in_a_store_that_the_node_has_no_more_do_not_count() -> None:
     status = judged([package(1, replica("main"), replica("old"))], [MAIN])
     assert found(status, "copies.minimum")
     assert found(status, "store.unreachable") == [
-        "1 copy is recorded in 'old', which is no store of this node and does not count"
+        "1 copy is recorded in 'old', which is not a store of this node and does not count"
     ]
 
 
@@ -326,7 +326,7 @@ def test_parity_is_missing_only_where_it_is_wanted() -> None:
 
 def test_parity_on_a_store_that_is_not_there_is_noticed() -> None:
     status = judged([], [MAIN], Policy(parity=Parity(enabled=True, stores=("nsa",))))
-    assert found(status, "parity.missing") == ["the policy wants parity on nsa, which is no store of this node"]
+    assert found(status, "parity.missing") == ["the policy wants parity on nsa, which is not a store of this node"]
 
 
 def test_metadata_that_are_missing_are_worth_knowing() -> None:

@@ -122,14 +122,14 @@ def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) 
     ("old", "new", "said_of"),
     [
         ("retired = false", "retired = 1", "retired = 1 is neither true nor false"),
-        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is no kind of store"),
+        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is not a kind of store"),
         ('\nid = "', '\nidentity = "', "has no id"),
-        ('url = "', 'url = "here/', "is no place"),
+        ('url = "', 'url = "here/', "is not a place"),
         ('name = "main"', 'name = "the main one"', "'the main one' cannot be a name"),
         ("[[users]]", "[[persons]]", "has no user any more"),
-        ('machine = "', 'machine = ["', "is no TOML"),
+        ('machine = "', 'machine = ["', "is not TOML"),
         ("created = ", "made = ", "created is missing"),
-        ('protection = "file"', "protection = 7", "users.protection = 7 is no text"),
+        ('protection = "file"', "protection = 7", "users.protection = 7 is not a text"),
     ],
 )
 def test_settings_that_no_node_can_have_are_told_with_their_line_before_a_byte_is_copied(
@@ -317,14 +317,14 @@ def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) ->
 def test_a_damaged_book_of_the_network_hides_no_copy(lab: Lab, name: str, how: str) -> None:
     lab.archived("s")
     lab.node.close()
-    for command in (["peer", "ls"], ["transfers", "ls"]):
+    for command in (["peer", "ls"], ["transfer", "ls"]):
         said(*command, "--node", lab.node.path)
     path = lab.node.path / "network" / name
     path.write_bytes(b"\xa5" * 4096 if how == "overwritten" else path.read_bytes()[:100])
     status = said_json("status", "--node", lab.node.path, code=1)
     assert status["totals"]["packages"] == 1
     (fault,) = status["faults"]
-    assert (fault["where"], "NOT TOLD" in said("status", "--node", lab.node.path, code=1)) == (str(path), True)
+    assert (fault["where"], "NOT SHOWN" in said("status", "--node", lab.node.path, code=1)) == (str(path), True)
     (check,) = [one for one in lab.reopened().doctor()["checks"] if one["name"] == "network"]
     assert (check["verdict"], fault["next"].endswith(check["next"])) == ("wrong", True)
     shell(fault["next"].partition(": ")[2])

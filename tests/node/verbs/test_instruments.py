@@ -73,7 +73,7 @@ def test_other_folders_have_it_not(lab: Lab) -> None:
     [
         ("[[instruments]]\nwhen.serial = '1'\nis.time_zone = 'Berlin'\n", "is.time_zone", "Europe/Berlin"),
         ("[[instruments]]\nwhen.serial = 1\nis.name = 'x'\n", "$.instruments[0].when.serial", "D3094"),
-        ("[[instrument]]\n", "'instrument' is no table", "[[instruments]]"),
+        ("[[instrument]]\n", "'instrument' is not a table", "[[instruments]]"),
         ("[[instruments]\n", "no TOML", "line"),
     ],
 )

@@ -76,8 +76,8 @@ def test_one_sample_through_two_labs_and_two_instruments(lab: Lab) -> None:
         assert titles(node, "sample:S-12") == ["FIB", "TEM"]
         assert titles(node, "sample:ZNO-3") == ["SEM"]
         told = " ".join(said("custody", story["id"], *on).split())
-        assert "are one thing, because: it came back in our box" in told
-        assert "are not one thing after all, because: another piece" in told
+        assert "are one sample, because: it came back in our box" in told
+        assert "are not one sample after all, because: another piece" in told
         require_agreement(node)
 
 

@@ -88,7 +88,7 @@ def test_a_folder_that_another_package_took_is_missing_and_the_files_are_safe(la
     lab.node.reindex()
     before = statements(lab, gone)
     text = said("scrub", "main", "--node", lab.node.path, "--quiet", code=1)
-    assert f"another package lies at its place: {again[:19]}" in text
+    assert f"another package is at its place: {again[:19]}" in text
     assert {copy.state for copy in lab.node.context.catalogue.replicas(gone)} == {"missing"}
     safe = f"the same files are safe in {again[:19]}"
     assert any(safe in finding.message for finding in lab.node.status().findings)

@@ -61,7 +61,8 @@ def test_words() -> None:
         return now - datetime.timedelta(minutes=number)
 
     assert (
-        waiting_words(minutes(3), minutes(1), QUIET, now) == "changed 3 minutes ago; archived after 10 min of silence"
+        waiting_words(minutes(3), minutes(1), QUIET, now)
+        == "changed 3 minutes ago; archived after 10 min without a change"
     )
     assert "seen as it is 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
     assert [ago(datetime.timedelta(seconds=number)) for number in (-5, 0.4, 1, 2, 119, 120, 7200, 200_000)] == [
