@@ -88,7 +88,7 @@ def search(
     top: Annotated[int, typer.Option("--top", help="With --facets: how many values of each.")] = 10,
     save: Annotated[str | None, typer.Option("--save", help="Save it under a name; later, write @NAME.")] = None,
     saved: Annotated[bool, typer.Option("--saved", help="List saved searches, or show these.")] = False,
-    forget: Annotated[str | None, typer.Option("--forget", help="Forget a saved search.")] = None,
+    forget: Annotated[str | None, typer.Option("--forget", help="Remove a saved search.")] = None,
     user: As = None,
     node: NodeAt = None,
     json: Json = False,

@@ -32,7 +32,7 @@ class AccessVerbs:
         recipient: str = "",
         dry_run: bool = False,
     ) -> Granted:
-        """Allow somebody something with packages of yours: a statement that you sign.
+        """Allow somebody to use packages of yours: a statement that you sign.
 
         Colleagues and people of other nodes see nothing that was not granted to them, unless the policy opens packages
         to the node. Of a project or a sample, those packages are meant that are yours and belong to it, now or later.

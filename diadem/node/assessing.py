@@ -53,7 +53,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Assessments(Display):
-    """All judgements of a package. Iterate over those that count.
+    """All assessments of a package. Iterate over those that count.
 
     Attributes
     ----------

@@ -70,7 +70,7 @@ class UserSettings(Display):
     name : str
         Short name, unique on this node.
     full_name : str
-        As a person writes it.
+        The full name.
     key : str
         Public key, ``ed25519:<base64>``.
     custody : str
@@ -112,7 +112,7 @@ class WatchSettings(Display):
     new_only : bool
         What lay there before is left until it changes.
     poll : bool
-        Look again and again, even where the system tells of changes.
+        Look at intervals, even where the system reports changes.
     depth : int
         How many folders down the sessions lie; 1 for those directly in the folder.
     added : str

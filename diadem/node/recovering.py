@@ -115,7 +115,7 @@ def recover_node(
     Raises
     ------
     NotFound
-        The store holds nothing of this node.
+        The store has nothing from this node.
     Refused
         The folder has content, or the recovery file is another node's.
     IntegrityError

@@ -165,7 +165,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
     Raises
     ------
     Interrupted
-        On Ctrl-C; what was done is stated, and the next run goes on.
+        On Ctrl-C; what was done is stated, and the next run resumes.
     """
     result, started = Repaired(), time.monotonic()
     if plan.dry_run:

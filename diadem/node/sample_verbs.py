@@ -101,7 +101,7 @@ class SampleVerbs(SampleReading):
             return self._add(parts, {"parents": [sample], "how": how, "comment": comment}, made=happened)
 
     def change(self, sample: str, *, identifier: str | None = None, **said: Unpack[SampleWords]) -> Sample:
-        """Say something of a sample anew; what was said before stays in the log.
+        """Change what is said of a sample; what was said before stays in the log.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class SampleVerbs(SampleReading):
         identifier : str, optional
             Another identifier.
         **said
-            What is said anew, see `SampleWords`.
+            What changes, see `SampleWords`.
 
         Raises
         ------
@@ -138,11 +138,11 @@ class SampleVerbs(SampleReading):
         shown: TableChanges | None = None,
         listener: Listener = progress_bar,
     ) -> TableChanges:
-        """Take in a sheet that `export` has written and somebody has edited, or one with samples that are new.
+        """Import a sheet that `export` has written and somebody has edited, or one with samples that are new.
 
         Only what was edited says anything: cells that were not, columns and rows that are not there change nothing,
-        and an emptied cell takes back what was said. What the node has learnt since is never undone: where both have
-        changed, that is a conflict, which is told and not written.
+        and an emptied cell removes what was said. What the node has learnt since is never undone: where both have
+        changed, that is a conflict, which is reported and not written.
 
         Parameters
         ----------
@@ -227,7 +227,7 @@ class SampleVerbs(SampleReading):
     def send(
         self, sample: str, to: str, *, from_: str | None = None, date: Day | None = None, comment: str = ""
     ) -> SampleStory:
-        """State that the thing was sent to another place.
+        """State that the sample was sent to another place.
 
         Parameters
         ----------
@@ -278,7 +278,7 @@ class SampleVerbs(SampleReading):
             return self._happened(self._one(sample), RECEIVED, date, said)
 
     def consume(self, sample: str, *, date: Day | None = None, comment: str = "") -> SampleStory:
-        """State that nothing of the thing is left: dissolved, milled away, cut into its parts."""
+        """Mark the sample as used up: dissolved, milled away, cut into its parts."""
         with self._writing():
             return self._happened(self._one(sample), CONSUMED, date, {"comment": comment})
 
@@ -288,7 +288,7 @@ class SampleVerbs(SampleReading):
             return self._happened(self._one(sample), LOST, date, {"comment": comment})
 
     def retract(self, sample: str, event: str, *, reason: str, date: Day | None = None) -> SampleStory:
-        """Take back that something happened to the thing: it was stated by mistake.
+        """Retract an event of the sample that was stated by mistake.
 
         Both statements stay in the log, and the story tells both; place and state are found without it.
 
@@ -308,7 +308,7 @@ class SampleVerbs(SampleReading):
         NotFound
             Nobody has stated it, or it was retracted already.
         Refused
-            Somebody else has stated it: only who stated it can take it back.
+            Somebody else has stated it: only they can retract it.
         UsageError
             Several events are meant.
         """

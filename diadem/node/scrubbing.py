@@ -195,7 +195,7 @@ def scrub(
     Unreachable
         A worker of the executor does not see a store, and nothing was read; or the executor broke.
     Interrupted
-        On Ctrl-C; what was proven is kept, and the next run goes on.
+        On Ctrl-C; what was proven is kept, and the next run resumes.
     """
     result = Scrubbed(part=f"{plan.part}/{plan.of}")
     started = time.monotonic()

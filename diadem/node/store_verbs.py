@@ -64,11 +64,11 @@ class StoreVerbs(DisplayRows):
         url : str
             A folder (made if it is not there) or an address such as ``s3://bucket/prefix`` or ``sftp://host/path``.
         name : str, optional
-            What people call it; default from the address.
+            Its name; default from the address.
         kind : {"disk", "nas", "object", "offsite", "cold"}, optional
             Default: what the place looks like.
         place : str
-            What disk or share it lies on, where DIADEM cannot see that or sees it wrongly: two stores of one place are
+            What disk or share it is on, where DIADEM cannot see that or sees it wrongly: two stores of one place are
             one copy.
         options : mapping, optional
             For fsspec, in this process only: they may hold secrets and are not kept.
@@ -154,11 +154,11 @@ class StoreVerbs(DisplayRows):
         return self._filled(known.name)
 
     def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
-        """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
+        """Say where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
 
         Copies that are not there are missing from now on. Where the store was copied to another disk or share, its
         copies count again once they were read there: scrub it. The same holds for a store whose own file,
-        ``.diadem/store.json``, was lost or damaged; it is written anew.
+        ``.diadem/store.json``, was lost or damaged; it is written again.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class StoreVerbs(DisplayRows):
         Raises
         ------
         Refused
-            What lies there is not this store.
+            What is there is not this store.
         """
         context = self.context
         context.require_writable()
@@ -208,7 +208,7 @@ class StoreVerbs(DisplayRows):
         return next(state for state in context.stores.states() if state.name == name)
 
     def rm(self, name: str) -> None:
-        """Forget a store that holds no copy any more.
+        """Remove a store that holds no copy any more.
 
         Raises
         ------
@@ -242,7 +242,7 @@ class StoreVerbs(DisplayRows):
         )
 
     def lose(self, name: str, *, reason: str) -> LostStore:
-        """Take a store that is gone for good out of the node; its copies are stated to be missing.
+        """Remove a store that is gone for good; its copies are recorded as missing.
 
         Raises
         ------

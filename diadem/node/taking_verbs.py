@@ -61,7 +61,7 @@ class TakingVerbs:
         wait, now : bool
             Wait until the session is finished; or do not ask whether it is.
         in_place : bool
-            Adopt the folder where it lies: sealed, but not copied.
+            Adopt the folder where it is: sealed, but not copied.
         store : str, optional
             Which store is filled first.
         listener : Listener
@@ -202,11 +202,11 @@ class TakingVerbs:
         once : bool
             One look, and then end.
         every : float
-            Seconds between looks where the system tells of no changes.
+            Seconds between looks where the system reports no changes.
         store, set, new_only, poll, depth
             Of `folder`; see `WatchVerbs.add`.
         dry_run : bool
-            Say what would be archived, and what is waited for; nothing is written.
+            Show what would be archived, and what waits; nothing is written.
         listener : Listener
             Told of progress.
 

@@ -83,7 +83,7 @@ class WatchVerbs(DisplayRows):
         return iter(self.ls())
 
     def ls(self) -> Sequence[FolderReport]:
-        """Each watched folder: what is wished of it, and what is waited for."""
+        """Each watched folder: its options, and what waits."""
         report = self.report()
         return FixedRows(report.folders if report is not None else ())
 
@@ -97,7 +97,7 @@ class WatchVerbs(DisplayRows):
         poll: bool = False,
         depth: int = 1,
     ) -> FolderReport:
-        """Watch a folder from now on; a running watcher sees it at its next look. Added again, it is changed.
+        """Watch a folder from now on; a running watcher sees it at its next look. Add it again to change its options.
 
         Parameters
         ----------
@@ -110,9 +110,9 @@ class WatchVerbs(DisplayRows):
         new_only : bool
             Skip what is there now, until it changes.
         poll : bool
-            Look again and again, even where the system tells of changes.
+            Look at intervals, even where the system reports changes.
         depth : int
-            How many folders down the sessions lie: 2 where each user has a folder.
+            How many folders down the sessions are: 2 where each user has a folder.
 
         Raises
         ------

@@ -250,7 +250,7 @@ def rescan(state: PageState, request: Request) -> Response:
 
 
 def reindex(state: PageState, request: Request) -> Response:
-    """Build the catalogue anew from the stores and the log."""
+    """Rebuild the catalogue from the stores and the log."""
     del request
 
     def work(listener: Listener) -> Outcome:
@@ -275,7 +275,7 @@ def _begin(state: PageState, title: str, work: Work) -> Response:
 
 
 def confirm_recovery(state: PageState, request: Request) -> Response:
-    """Say that the recovery file was moved away from this machine."""
+    """Confirm that the recovery file was moved away from this machine."""
     del request
     try:
         state.node.confirm_recovery()

@@ -27,7 +27,7 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
     assert "from alice@hu-berlin" in told
     assert "\x1b" not in told
     assert said_json("inbox", "--user", "bob")["offers"][0]["record"]["title"] == "ZnO"
-    assert "closed" in said("accept", transfer[:8], "--user", "bob")
+    assert "confirmed" in said("accept", transfer[:8], "--user", "bob")
     shown = said_json("transfer", "show", transfer[:8])["transfer"]
     assert [event["state"] for event in shown["events"]][-2:] == ["received", "closed"]
     assert "confirmed" in said("transfer", "show", transfer)

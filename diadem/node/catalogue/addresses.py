@@ -38,7 +38,7 @@ class ServerAddress:
         Parameters
         ----------
         address : str
-            As a person writes it.
+            The full name.
         schema : str
             Where it names none.
 
