@@ -79,7 +79,7 @@ def custody(
 def _check_pins(pins: Sequence[str]) -> None:
     for pin in pins:
         if not _NODE_ID.match(pin):
-            raise UsageError(f"'{pin}' is not an id of a node", next="It has 64 hex digits: diadem custody ID")
+            raise UsageError(f"'{pin}' is not the id of a node", next="It has 64 hex digits: diadem custody ID")
 
 
 def _show(report: CustodyReport, *, as_json: bool, own: str = "") -> int:

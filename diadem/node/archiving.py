@@ -299,7 +299,7 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
     require_no_secrets(context, [source])
     if not wishes.as_one and packages_in(source):
         raise UsageError(
-            "this is a package, or a ZIP of some: it is imported as it is",
+            "this is a package, or a ZIP of packages: it is imported as it is",
             where=str(source),
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )

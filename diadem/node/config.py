@@ -408,7 +408,7 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
     )
     if not re.fullmatch(r"[0-9a-f]{64}", settings.id):
         raise _Bent(
-            ("id",), f"id = '{settings.id[:80]}' is not an id of a node", "64 hex digits, as in the recovery file"
+            ("id",), f"id = '{settings.id[:80]}' is not the id of a node", "64 hex digits, as in the recovery file"
         )
     if not settings.users:
         raise _Bent((), "the node has no user any more", "[[users]] is there for each user of the log")

@@ -257,7 +257,7 @@ def revoke(context: Context, text: str, *, reason: str = "") -> Revocation:
 def _the_grant(known: Mapping[str, Grant], text: str) -> Grant:
     match = _ID.match(text.strip().lower())
     if match is None:
-        raise UsageError(f"'{text}' is not an id of a grant", next="Write 8 or more digits of it: diadem grant ls")
+        raise UsageError(f"'{text}' is not the id of a grant", next="Write 8 or more digits of it: diadem grant ls")
     found = [one for one in known.values() if one.id.startswith(match[1])]
     if not found:
         raise NotFound(f"there is no grant {text}", next="See: diadem grant ls")

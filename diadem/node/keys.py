@@ -223,7 +223,7 @@ class KeyCabinet:
         """
         parts = name.split("/")
         if any(part in ("", ".", "..") or ":" in part or "\\" in part for part in parts) or len(parts) > 2:
-            raise Refused(f"'{name}' is not a name of a key", next="Do not trust this store.")
+            raise Refused(f"'{name}' is not the name of a key", next="Do not trust this store.")
         write_whole(self.folder.joinpath(*parts), data, mode=0o600)
 
     def exposed(self) -> list[Path]:

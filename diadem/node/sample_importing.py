@@ -101,7 +101,7 @@ class _Importing:
 
     def _by_id(self, number: int, text: str) -> str:
         if not is_sample_id(text):
-            raise _FaultyRow(number, ID, f"'{text[:80]}' is not an id of a sample", "Leave it empty for a new one.")
+            raise _FaultyRow(number, ID, f"'{text[:80]}' is not the id of a sample", "Leave it empty for a new one.")
         if text not in self.known:
             raise _FaultyRow(number, ID, f"this node knows no {text}", "Leave it empty for a new sample.")
         return text

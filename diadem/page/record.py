@@ -159,7 +159,7 @@ def correct(state: PageState, request: Request) -> Response:
                 newer = _since(said, seen)
                 error = Refused(
                     f"Somebody has corrected this session since you opened this page: {newer}",
-                    next="See the current values. What you typed is still there: press Correct again to state it.",
+                    next="See the current values. What you typed is still there: press Correct again to save it.",
                 )
                 return _correct_page(state, request, problem=error, typed=_kept(form))
             state.node.amend(package, values, dataset=dataset or None, reason=reason)

@@ -322,7 +322,7 @@ def happened(state: PageState, request: Request) -> Response:
             case other:
                 raise UsageError(f"'{other}' is not an event of a sample", next="Choose from the list.")
 
-    return _deed(state, request, "Kept in the log.", deed)
+    return _deed(state, request, "It is recorded in the log.", deed)
 
 
 def retract(state: PageState, request: Request) -> Response:

@@ -59,7 +59,7 @@ def recipient_of(context: Context, address: str, given: str = "") -> str:
         The node that is called so is another one than is given.
     """
     if given and not _DIGEST.match(given):
-        raise UsageError(f"'{given}' is not an id of a node", next="It has 64 hex digits; its people know it.")
+        raise UsageError(f"'{given}' is not the id of a node", next="It has 64 hex digits; its people know it.")
     node, name = node_of(context, address), address.rpartition("@")[2]
     if node is None and not given:
         raise NotFound(f"no node is called '{name}' here", next="Name it by its id: --recipient NODEID")

@@ -46,7 +46,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
         name = store.state.name
         reason = (
-            f"{name} does not answer: reconnect it; if it has moved, this says where it is now; "
+            f"{name} does not answer: reconnect it; if it has moved, say where with this; "
             f"if it is gone for good: {commands.lose_store(name)}"
         )
         yield Action("connect-store", reason, commands.move_store(name), store=name)

@@ -165,7 +165,7 @@ def space_holds(case: Case) -> str:
 
 
 def space_unseen(case: Case) -> bool:
-    """Whether unknown: no store in reach says how much is free, and one of them does not answer."""
+    """Whether no store in reach says how much is free, and one of them does not answer."""
     states = [store.state for store in case.own_stores]
     return all(state.free is None for state in states) and not all(state.reachable for state in states)
 
