@@ -110,7 +110,7 @@ def verify(
     package : Package, path or URL
         What to prove. A foreign bag is untrusted input: nothing outside its folder is touched, nothing is fetched.
     level : {"quick", "leaves", "full"}, optional
-        `quick` proves structure, sizes and tag files; `leaves` every mebibyte by BLAKE3; `full` also the SHA-256 of
+        `quick` proves structure, sizes and tag files; `leaves` every leaf (1 MiB) by BLAKE3; `full` also the SHA-256 of
         every file. Default: `leaves` where this process has already proven leaves and manifest consistent, else `full`.
     storage_options : mapping, optional
         For fsspec, when it is a URL.
