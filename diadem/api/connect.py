@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[str], str] | None = None) -> RemoteNode:
     """Work with a node over the network, as the user that `diadem login TICKET` has made of you.
 
-    What comes from it is proven here: packages against their ids, every leaf (1 MiB) before its bytes are used. Your key
+    What comes from it is proven here: packages against their ids, each leaf (1 MiB) before it is used. Your key
     stays on this account; what you say is compared with what the node has written out, and signed here.
 
     Parameters

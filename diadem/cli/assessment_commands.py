@@ -28,7 +28,7 @@ def export(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Write the current assessments to a sheet, to be edited and imported. For Excel or LibreOffice, a row each."""
+    """Write the assessments that count to a sheet to edit and import. For Excel or LibreOffice, a row each."""
     with opened(node) as found:
         done = found.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace)
         return tell_written(done, json)

@@ -135,7 +135,7 @@ def show(
 @samples.command()
 @verb(tell_written)
 def export(found: Samples, file: ToSheet, replace: Replace = False) -> Any:
-    """Write all samples to a sheet, to be edited and imported. For Excel or LibreOffice."""
+    """Write all samples to a sheet to edit and import. For Excel or LibreOffice."""
     return found.export(file, replace=replace)
 
 

@@ -194,7 +194,7 @@ def test_no_list_of_commands_is_cut_in_a_sentence() -> None:
 def test_help_names_values_in_words() -> None:
     for name, command in commands():
         text = said(*name.split(), "--help")
-        assert "<" not in text, name
+        assert not re.search(r"<[a-z]+[] \[>]", text), name
         assert not re.search(r"^ +--\S+ \S*[a-z]\S*  ", text, re.MULTILINE), name
         usage = " ".join(text.partition("\n\n")[0].split())
         for one in command.params:
@@ -208,11 +208,10 @@ def test_help_names_values_in_words() -> None:
 
 
 def test_former_names_of_commands_go_on_working(lab: Lab) -> None:
-    lab.archive()
     for former, name, verb in (("transfers", "transfer", "ls"), ("judgement", "assessment", "export")):
         assert name in said("help", "all").split()
         assert former not in ROOT.commands
-        assert said("help", former, verb).replace(former, name) == said("help", name, verb)
+        assert said("help", former, verb).replace(f"{former} {verb}", f"{name} {verb}") == said("help", name, verb)
     assert said_json("transfers", "ls", "--node", lab.node.path) == {"transfers": []}
     assert said_json("judgement", "export", lab.root / "a.csv", "--node", lab.node.path)["rows"] == 0
 
