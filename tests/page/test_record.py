@@ -265,7 +265,7 @@ def test_files_as_a_zip(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
     assert "haadf_series.mrc" in hand.read(f"/session/{package}/files?q=HAADF")
     assert "chamber" not in hand.read(f"/session/{package}/files?q=HAADF")
     status, _, text = hand.post(f"/session/{package}/restore", folder="here")
-    assert (status, "no whole path" in text) == (409, True)
+    assert (status, "not a whole path" in text) == (409, True)
     text = hand.done(f"/session/{package}/restore", folder=str(tmp_path / "back"), only="HAADF*\n*.msa")
     assert "3 files" in text
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [
@@ -340,7 +340,7 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     page = f"/session/{package}/give"
     assert hand.post(page, for_="", where="download")[0] == 409
     status, _, text = hand.post(page, for_="Marie", where="folder", folder="here")
-    assert (status, "no whole path" in text) == (409, True)
+    assert (status, "not a whole path" in text) == (409, True)
     status, _, text = hand.post(page, for_="Marie", where="folder", folder=str(tmp_path / "none"))
     assert (status, "no such folder" in text) == (409, True)
     for_ = f"Marie {HOSTILE}".replace("\u202e", "")  # a name is a line that can be printed
@@ -374,7 +374,7 @@ def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     status, _, text = hand.post(page, to="marie@nmi")
     assert (status, "nmi" in text) == (409, True)
     status, _, text = hand.post(page, to="bert@emlab", days="soon")
-    assert (status, "no number of days" in text) == (409, True)
+    assert (status, "not a number of days" in text) == (409, True)
     text = hand.done(page, to="bert@emlab", days="3", comment=HOSTILE)
     assert "Offered to bert@emlab" in text
     assert "[U+202E]" in text

@@ -313,7 +313,7 @@ def test_what_is_wrong_is_told_and_can_be_mended(page: Page, tmp_path: Path) -> 
     shown = page.get(place)
     assert "The session is not finished" in shown
     assert 'value="Mine"' in shown, "what was typed is kept"
-    for folder, said in (("relative", "no whole path"), ("/no/such", "no such folder")):
+    for folder, said in (("relative", "not a whole path"), ("/no/such", "no such folder")):
         assert said in ask(page.served, f"/take-in?folder={quote(folder)}", Cookie=page.cookie)[2].decode()
     assert "not known any more" in page.get("/take-in/0123456789ab", 404)
 

@@ -82,9 +82,9 @@ carla@lab accepted the offer, of at most 67.3 MB, on a disk
 carla@lab copied the package from the node nmi to the store main; every byte was hashed while it was written
 the node lab received the package for carla@lab and proved every byte in main: … kB came on a disk
 the node nmi saw the other node's receipt and confirmed the transfer
-Both sides, hu-berlin and nmi, say the same of the transfer …: offered, accepted, received and closed
-Both sides, nmi and lab, say the same of the transfer …: offered, accepted, received and closed
-The hub oslo and the nodes that have taken and put it say the same of what it carried for the transfer …: 3 sealed \
+Both sides, hu-berlin and nmi, say the same about the transfer …: offered, accepted, received and confirmed
+Both sides, nmi and lab, say the same about the transfer …: offered, accepted, received and confirmed
+The hub oslo and the nodes that have taken and put it say the same about what it carried for the transfer …: 3 sealed \
 windows, … kB"""
 
 

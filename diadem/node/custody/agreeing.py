@@ -26,7 +26,7 @@ _PAST: Final[Mapping[str, str]] = {
     "offer": "offered",
     "acceptance": "accepted",
     "receipt": "received",
-    "closure": "closed",
+    "closure": "confirmed",
 }
 
 

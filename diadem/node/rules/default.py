@@ -33,7 +33,7 @@ unseen = "24 h"
 # Longest time between two readings of a copy. A disk loses bits without a word; a copy that
 # nobody has read for years is a hope.
 interval = "90 days"
-# What is compared: "leaves" (BLAKE3 of every leaf of 1 MiB, fast) or "full" (SHA-256 of every file too).
+# What is compared: "leaves" (BLAKE3 of each 1 MiB leaf, fast) or "full" (SHA-256 of files too).
 level = "leaves"
 
 [scrub.kinds]
@@ -97,7 +97,7 @@ max_per_day = 100
 
 [hub]
 # What this node carries for others while it is a hub (`diadem serve --hub`): the most bytes of
-# all nodes behind it together, and of one; the most sealed windows and messages that wait for one; how
+# all these nodes together, and of one; the most sealed windows and messages that wait for one; how
 # long they wait; and what stays free on the disk whatever the rest allows.
 max_size = "500 GB"
 max_per_spoke = "100 GB"

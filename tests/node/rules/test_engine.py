@@ -74,7 +74,7 @@ def test_two_stores_on_one_disk_are_one_copy() -> None:
     status = judged([package(1, replica("main"), replica("twin"))], [MAIN, TWIN])
     assert found(status, "copies.minimum") == ["1 package has 1 proven copy; the policy wants 2"]
     assert found(status, "copies.same-disk") == [
-        "the stores main and twin lie on one disk or share; together they count as one copy"
+        "the stores main and twin are on one disk or share; together they count as one copy"
     ]
     assert commands(status)[0] == "diadem store add PLACE"
 
@@ -99,7 +99,7 @@ def test_stores_of_which_nobody_knows_the_disk_count_once_together() -> None:
     nowhere = [replace(MAIN, place=None), replace(NAS, place=None), CLOUD]
     two = judged([package(1, replica("main"), replica("nas"))], nowhere)
     assert found(two, "copies.minimum") == ["1 package has 1 proven copy; the policy wants 2"]
-    assert "may lie on one disk" in found(two, "copies.same-disk")[0]
+    assert "may be on one disk" in found(two, "copies.same-disk")[0]
     assert judged([package(1, replica("main"), replica("nas"), replica("cloud"))], nowhere).ok
 
 

@@ -107,7 +107,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_signed(lab: Lab) -> 
         ({"signal": "s1"}, "Name the dataset"),
         ({"unit": "nm"}, "a unit needs a value"),
         ({"value": float("nan")}, "fits"),
-        ({"evidence": ["my notes"]}, "no evidence"),
+        ({"evidence": ["my notes"]}, "not evidence"),
         ({"evidence": ["0123456789"]}, "no package"),
         ({"replaces": "0123"}, "no assessment"),
     ):
