@@ -46,7 +46,7 @@ def test_what_is_meant_must_be_said(package: str) -> None:
     assert "is not key=value" in said("amend", package, "--set", "S-12", code=2)
     assert "said twice" in said("amend", package, "--set", "sample.name=a", "--set", "sample.name=b", code=2)
     assert "what was it made from" in said("derive", "x.csv", code=2)
-    assert "nobody has judged it" in said("assess", package)
+    assert "nobody has assessed it" in said("assess", package)
     assert "no corrections" in said("amend", package)
 
 
@@ -55,7 +55,7 @@ def test_amend_says_whose_word_holds(package: str) -> None:
     assert "amended          beam.acceleration_voltage: 300 kV   alice@hu-berlin" in text
     text = said("amend", package, "--set", "sample.name=", "--user", "bob")
     assert "by others        sample.name: withdrawn   bob@hu-berlin" in text
-    assert "only amendments by alice@hu-berlin change the record" in text
+    assert "only corrections by alice@hu-berlin change the record" in text
     assert "ZnO" in said("search", "kV=300")
 
 

@@ -132,7 +132,7 @@ def test_the_story_of_a_sample(labs: Path) -> None:
     assert said("assessment", "import", sheet, "--dry-run") == shown + "nothing was written\n"
     refused = said("assessment", "import", sheet, code=4)
     assert refused.startswith(shown)
-    assert "nobody has agreed to it" in refused
+    assert "it was not confirmed" in refused
     assert said_json("assess", tem)["assessments"] == before
     assert said("assessment", "import", sheet, "--yes") == shown + "written          2 statements\n"
     assert said("assessment", "import", sheet, "--yes") == "unchanged        3 rows\n"

@@ -164,7 +164,7 @@ def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) ->
         bob.window.fill("[name=folder]", str(both.root / "nothing"))
         bob.click("text=See what is in it")
         assert bob.window.locator("main .problem").count() == 1
-        for place, told in ((disk, "the offer is weighed"), (parcel, "1 package, proven whole")):
+        for place, told in ((disk, "the offer was checked"), (parcel, "1 package, proven whole")):
             bob.go("/exchange/disk")
             bob.window.fill("[name=folder]", str(place))
             bob.click("text=See what is in it")

@@ -75,7 +75,7 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
         anna.click("text=The grant that decided")
         anna.window.fill("[name=reason]", "the project has ended")
         anna.click("main button:text-is('Take it back')")
-        assert "It is taken back." in anna.text
+        assert "It is revoked." in anna.text
         assert "revoked" in anna.text
 
         anna.window.fill("[name=what]", "project:grains")

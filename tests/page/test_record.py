@@ -154,7 +154,7 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert "Replace your assessment" in hand.read(again)
     hand.done(again, seen=seen_by(hand, again), verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
     status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
-    assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
+    assert (status, "has been replaced" in text) == (409, True), "another tab"
     with diadem.open_node(lab[0] / "node") as node:
         (counting,) = node.assessments(package)
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")

@@ -107,7 +107,7 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
         assert "It is written down" in one.text
         two.window.fill("form[action$=change] [name=maker]", "Grace")
         two.click("text=Write it down")
-        assert "somebody has said more of H-1" in two.text
+        assert "somebody has changed H-1" in two.text
         assert two.window.input_value("form[action$=change] [name=maker]") == "Grace", "what was typed stays"
         assert "made by\nAda" in two.text
         two.click("text=Write it down")

@@ -309,7 +309,7 @@ def test_what_cannot_be_granted_is_said(lab: Lab) -> None:
         (UsageError, "cannot require", (package, "marie@nmi"), {"recipient": NMI, "require": ["a hub"]}),
         (UsageError, "at a time", (["project:P", package], "marie@nmi"), {"recipient": NMI}),
         (UsageError, "names no project", ("project:--", "marie@nmi"), {"recipient": NMI}),
-        (UsageError, "nothing is named", ([], "marie@nmi"), {"recipient": NMI}),
+        (UsageError, "nothing was named", ([], "marie@nmi"), {"recipient": NMI}),
         (NotFound, "no sample is called", ("sample:S-1", "marie@nmi"), {"recipient": NMI}),
         (NotFound, "no package", ("diadem:" + "0" * 64, "marie@nmi"), {"recipient": NMI}),
     ]

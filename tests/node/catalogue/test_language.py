@@ -288,7 +288,7 @@ def test_limits() -> None:
         parse("a" * (MAX_LENGTH + 1))
     with pytest.raises(UsageError, match="terms"):
         parse("a " * (MAX_TERMS + 1))
-    with pytest.raises(UsageError, match="inside one another"):
+    with pytest.raises(UsageError, match="are nested"):
         parse("(" * (MAX_DEPTH + 1) + "a" + ")" * (MAX_DEPTH + 1))
     parse("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH)
     parse("not " * 2000 + "a")

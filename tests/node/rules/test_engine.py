@@ -489,7 +489,7 @@ def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:
     status = judged([package(1, replica("main"), replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     (step,) = status.steps
     assert step.command == "diadem store move nas PLACE"
-    assert "connect it" in step.reason
+    assert "reconnect it" in step.reason
     assert 'diadem store rm nas --lost --reason "..."' in step.reason
 
 

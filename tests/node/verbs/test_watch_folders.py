@@ -417,7 +417,7 @@ def test_the_plan_excludes_puts_off_names_and_waits_longer(titan: Instrument) ->
     assert (record.session["title"], record.session["date"], record.sample["name"]) == ("Grain 7", "2026-03-14", "S-12")
     waits = titan.sessions()
     assert {name: (one.state, one.words) for name, one in waits.items()} == {
-        "later": ("later", "put off by row 2 of the plan"),
+        "later": ("later", "postponed by row 2 of the plan"),
         "no": ("no", "excluded by row 4 of the plan"),
     }
     assert titan.lab.node.watched.plan().lines == 5  # nothing is said twice
