@@ -141,7 +141,7 @@ def test_the_story_of_a_sample(labs: Path) -> None:
     # Nobody changes another's judgement, and what is still to be judged is a list to be filled in.
     edit(sheet, lambda rows: rows[1].update(verdict="accept"))
     text = said("assessment", "import", sheet, "--yes", code=2)
-    assert "NOT UNDERSTOOD   row 3, verdict: only bob@hu-berlin can change what bob@hu-berlin has judged" in text
+    assert "NOT UNDERSTOOD   row 3, verdict: only bob@hu-berlin can change what bob@hu-berlin has assessed" in text
     edit(todo, lambda rows: [row.update(purpose="imaging", verdict="accept") for row in rows])
     assert "written" in said("assessment", "import", todo, "--yes", "--user", "bob")
     assert said_json("search", "not:assessed sample:S")["total"] == 0
@@ -168,7 +168,7 @@ def test_samples_come_from_a_sheet(labs: Path) -> None:
     assert "diadem: nothing was written: 1 cell cannot be understood" in text
     edit(labs / "out.csv", lambda rows: rows[1].update(elements="Si"))
     text = said("sample", "import", labs / "out.csv", "--yes", code=1)
-    assert "                   name: “wafer” is taken back\n" in text
+    assert "                   name: “wafer” is withdrawn\n" in text
     assert "CONFLICT         row 2: W-1: comment\n" in text
     assert "when exported nothing, now “scratched”\n                   in the sheet “clean”\n" in text
     assert said_json("sample", "show", "W-1-a")["samples"][0]["elements"] == ["Si"]

@@ -45,7 +45,7 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
 
 
 def test_what_cannot_be_sent(package: str) -> None:
-    assert "is no address" in said("send", package, "bob@@nmi", code=2)
+    assert "is not an address" in said("send", package, "bob@@nmi", code=2)
     assert "the node has no user 'eve'" in said("send", package, "eve", code=3)
     assert "you have this package already" in said("send", package, "alice", code=2)
     assert "no node is called 'nmi'" in said("send", package, "marie@nmi", code=3)
