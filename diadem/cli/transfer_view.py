@@ -35,7 +35,8 @@ def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
 
 
 def _state(of: Mapping[str, Any]) -> str:
-    return _STATES.get(of["state"], of["state"])
+    state = str(of["state"])
+    return _STATES.get(state, state)
 
 
 def _progress(transfer: Mapping[str, Any]) -> str:

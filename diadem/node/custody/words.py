@@ -27,7 +27,7 @@ _PROOFS: Final[Mapping[str, str]] = {
 #: What a check reads, as `fixity` says it.
 _LEVELS: Final[Mapping[str, str]] = {
     "quick": "sizes and tag files only",
-    "leaves": "every byte, leaf by leaf (1 MiB each)",
+    "leaves": "every byte, in leaves of 1 MiB",
     "full": "every byte, and the SHA-256 of every file",
 }
 _ROLES: Final[Mapping[str, str]] = {

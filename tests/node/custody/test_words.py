@@ -41,8 +41,8 @@ def of(kind: str, **predicate: Any) -> str:
         (
             said(fixity(1, 2, 3)),
             (
-                "the node hu-berlin checked 3 packages in the store main (every byte, leaf by leaf "
-                "(1 MiB each)) and found nothing wrong."
+                "the node hu-berlin checked 3 packages in the store main (every byte, in leaves "
+                "of 1 MiB) and found nothing wrong."
             ),
         ),
         (
