@@ -74,7 +74,7 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
         assert "Yes: bob may" in anna.text
         anna.click("text=The grant that decided")
         anna.window.fill("[name=reason]", "the project has ended")
-        anna.click("main button:text-is('Take it back')")
+        anna.click("main button:text-is('Revoke it')")
         assert "It is revoked." in anna.text
         assert "revoked" in anna.text
 

@@ -103,7 +103,7 @@ def test_two_tabs_correct_one_record(lab: tuple[Path, str, Hand]) -> None:
         reason="relabelled",
         **{"now:sample.name": "S-12", "new:sample.name": "S-13", "out:person.operator": "yes"},
     )
-    assert "Corrected: Sample, Operator (taken out)." in text
+    assert "Corrected: Sample, Operator (withdrawn)." in text
     with diadem.open_node(lab[0] / "node") as node:
         record = node.get(package).record
         assert (record.session["title"], record.sample["name"]) == ("Σ7 boundary", "S-13")
@@ -162,7 +162,7 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert (status, "longer than" in text) == (409, True)
     with ThreadPoolExecutor(2) as clicks:
         (job,) = {place for _, place, _ in clicks.map(lambda _: hand.post(f"{page}/machine"), range(2))}
-    assert "8 datasets looked at" in hand.ended(job), "two clicks, one job"
+    assert "8 datasets checked" in hand.ended(job), "two clicks, one job"
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
         assert any(name.endswith("haadf_series.mrc") for name in archive.namelist())
     assert hand.get(parcel)[0] == 404, "it vanishes when it was fetched"
     assert not waiting.parent.exists()
-    assert "taken out: vendor metadata blocks" in hand.done(page, for_="Marie", where="download", redact="yes")
+    assert "removed: vendor metadata blocks" in hand.done(page, for_="Marie", where="download", redact="yes")
     assert "Marie" in hand.read(f"/session/{package}"), "custody tells it"
 
 

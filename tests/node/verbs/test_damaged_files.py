@@ -51,7 +51,7 @@ def test_a_policy_in_latin_1_is_told_with_its_line_by_every_command(lab: Lab) ->
     policy.write_bytes(AGREED.encode("latin-1") + b"# \xe4\n")
     for command in (["status"], ["scrub"], ["drop", package, "--store", "main", "--reason", "x"]):
         error = said_json(*command, "--node", lab.node.path, code=2)["error"]
-        assert error["message"].startswith("line 1: this is no UTF-8 text")
+        assert error["message"].startswith("line 1: this is not UTF-8 text")
         assert (error["where"], "UTF-8" in error["next"]) == (str(policy), True)
     (check,) = [
         one for one in said_json("doctor", "--node", lab.node.path, code=1)["checks"] if one["name"] == "policy"

@@ -130,7 +130,7 @@ def test_a_store_that_is_away_may_hold_it(lab: Lab, gone: str) -> None:
     lab.second.rename(lab.root / "unplugged")
     with lab.reopened() as node:
         assert not [step for step in node.status().steps if "delete" in step.command]
-        with pytest.raises(Refused, match="'second' cannot be looked for"):
+        with pytest.raises(Refused, match="'second' cannot be searched for"):
             node.delete(gone, reason="lost", lost=True)
         node.stores.lose("second", reason="fell into the sea")
         assert lost_step(node.status())
