@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from diadem.errors import UsageError
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 #: What a beginner sees; commands that are not there yet come with what they need.
 FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "verify", "send", "inbox")
 #: The others.
@@ -105,7 +106,7 @@ class Commands(typer.Typer):
     def __init__(self, text: str, *, cls: type[TyperGroup] = TyperGroup, **options: Any) -> None:
         super().__init__(cls=cls, help=text, **{"no_args_is_help": True, "rich_markup_mode": None, **options})
 
-    def command(self, name: str | None = None, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
         """Add a command."""
         return super().command(name, **{"cls": Command, **options})
 
