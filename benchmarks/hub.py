@@ -1,6 +1,6 @@
 """A package through a hub: put down by its sender, and picked up by its receiver, each at a time of its own.
 
-Each side is the command `diadem transfers sync` in a new process. *Send*: windows are read, proven, sealed, put.
+Each side is the command `diadem transfer sync` in a new process. *Send*: windows are read, proven, sealed, put.
 *Receive*: they are got, opened, proven, written, landed, and the receipt is signed and told. The hub serves on
 loopback, over TLS, in a process of its own, and forces each window to its disk. What was timed ends with one sync of
 the file system. Seconds include the start of the interpreter and the messages. CPU seconds and memory are those of
@@ -118,7 +118,7 @@ class Harbour:
             stdout=subprocess.DEVNULL,
         )
         while joining.poll() is None:
-            self.said(one, "transfers", "sync")
+            self.said(one, "transfer", "sync")
         if joining.returncode:
             raise RuntimeError("the two nodes do not meet")
 
@@ -127,7 +127,7 @@ class Harbour:
         settle()
         note, before = self.work / "note.json", self._hub()
         script = f'"$@" && sync -f {self.work / node}-store'
-        words = [sys.executable, HERE / "child.py", note, "cli", "transfers", "sync", "--node", self.work / node]
+        words = [sys.executable, HERE / "child.py", note, "cli", "transfer", "sync", "--node", self.work / node]
         done: Run = run(["sh", "-euc", script, "sh", *words, "--json", "--quiet"], env=self._environment())
         after = self._hub()
         peak = float(json.loads(note.read_text())["peak"] or 0)
@@ -174,11 +174,11 @@ def one_round(harbour: Harbour, package: str, number: int) -> dict[str, Side]:
     transfer = str(sent["id"])
     harbour.said(node, "inbox")
     harbour.said(node, "accept", transfer, "--no-wait")
-    harbour.said(node, "transfers", "sync")  # the hub is permitted to keep it
+    harbour.said(node, "transfer", "sync")  # the hub is permitted to keep it
     sides = {"send": harbour.timed("a"), "receive": harbour.timed(node)}
-    harbour.said("a", "transfers", "sync")
-    harbour.said(node, "transfers", "sync")
-    shown = harbour.said(node, "transfers", "show", transfer)["transfer"]
+    harbour.said("a", "transfer", "sync")
+    harbour.said(node, "transfer", "sync")
+    shown = harbour.said(node, "transfer", "show", transfer)["transfer"]
     assert isinstance(shown, dict)
     if shown["state"] != "closed":
         raise RuntimeError(f"the transfer is not closed: {shown}")

@@ -1,7 +1,7 @@
 """Transfers between two sites that are killed, cut and stopped at random: whole, once, and told alike by both.
 
 Two nodes in network namespaces of their own, joined by a wire; `diadem serve` at the one, `diadem accept` and `diadem
-transfers resume` at the other. At random moments the receiver or the server is killed (SIGKILL), the wire is taken away
+transfer resume` at the other. At random moments the receiver or the server is killed (SIGKILL), the wire is taken away
 for some seconds, or Ctrl-C is pressed; what ended is started again. When a transfer is over another one begins, until
 there were as many interruptions as were asked for. After each: the package is the sender's, byte for byte, with names,
 times and modes; `diadem verify --level full` says so; what came again is below 1 % and a MiB for each connection and

@@ -75,13 +75,13 @@ def paused_by_both(ordeal: Ordeal) -> dict[str, Any]:
     """The receiver pauses and goes on, then the sender does."""
     ordeal.begin()
     ordeal.until_bytes_come()
-    ordeal.receiver.give("transfers", "pause", ordeal.transfer)
+    ordeal.receiver.give("transfer", "pause", ordeal.transfer)
     seconds = ended(ordeal, (6,))
     ordeal.go_on()
     ordeal.until_bytes_come()
-    ordeal.sender.give("transfers", "pause", ordeal.transfer)
+    ordeal.sender.give("transfer", "pause", ordeal.transfer)
     ended(ordeal, (4,))
-    ordeal.sender.give("transfers", "resume", ordeal.transfer)
+    ordeal.sender.give("transfer", "resume", ordeal.transfer)
     ordeal.finish()
     return ordeal.judged(lost=2 * MIB) | {"seconds_to_pause": seconds}
 
@@ -90,9 +90,9 @@ def cancelled_by_receiver(ordeal: Ordeal) -> dict[str, Any]:
     """The receiver cancels in the middle."""
     ordeal.begin()
     ordeal.until_bytes_come()
-    ordeal.receiver.give("transfers", "cancel", ordeal.transfer, "--reason", "the wrong one")
+    ordeal.receiver.give("transfer", "cancel", ordeal.transfer, "--reason", "the wrong one")
     seconds = ended(ordeal, (4, 6))
-    ordeal.receiver.give("transfers", "resume")
+    ordeal.receiver.give("transfer", "resume")
     assert nothing_arrives(ordeal)
     assert {ordeal.state(), ordeal.state_of(ordeal.sender)} == {"cancelled"}
     return {"seconds_to_end": seconds}
@@ -102,10 +102,10 @@ def cancelled_by_sender(ordeal: Ordeal) -> dict[str, Any]:
     """The sender takes the offer back in the middle."""
     ordeal.begin()
     ordeal.until_bytes_come()
-    ordeal.sender.give("transfers", "cancel", ordeal.transfer, "--reason", "the wrong one")
+    ordeal.sender.give("transfer", "cancel", ordeal.transfer, "--reason", "the wrong one")
     seconds = ended(ordeal, (3, 4, 6))
     ordeal.receiver.give("inbox")
-    ordeal.receiver.give("transfers", "resume")
+    ordeal.receiver.give("transfer", "resume")
     assert nothing_arrives(ordeal)
     assert {ordeal.state(), ordeal.state_of(ordeal.sender)} == {"revoked"}
     return {"seconds_to_end": seconds}
@@ -128,7 +128,7 @@ def damaged(ordeal: Ordeal) -> dict[str, Any]:
     away = second.rename(alice.home / "away")
     ordeal.begin()
     ended(ordeal, (1,))
-    shown = ordeal.receiver.give("transfers", "show", ordeal.transfer, codes=(1,))["transfer"]
+    shown = ordeal.receiver.give("transfer", "show", ordeal.transfer, codes=(1,))["transfer"]
     assert shown["state"] == "failed"
     for word in ("leaf 9 ", "data/stack.raw", "hu-berlin"):
         assert word in shown["error"], shown["error"]
@@ -156,10 +156,10 @@ def pushed_and_paused(ordeal: Ordeal) -> dict[str, Any]:
     ordeal.begin_pushed()
     for party in (ordeal.receiver, ordeal.sender):
         ordeal.until_bytes_come()
-        party.give("transfers", "pause", ordeal.transfer)
+        party.give("transfer", "pause", ordeal.transfer)
         wait_until_it_rests(ordeal)
         assert ordeal.state() == "transferring", "it went on though it was paused"
-        party.give("transfers", "resume", ordeal.transfer)
+        party.give("transfer", "resume", ordeal.transfer)
     ordeal.finish_pushed()
     return ordeal.judged(lost=WINDOW)
 
@@ -168,7 +168,7 @@ def pushed_and_cancelled_by_receiver(ordeal: Ordeal) -> dict[str, Any]:
     """The receiver cancels in the middle; its server lets go."""
     ordeal.begin_pushed()
     ordeal.until_bytes_come()
-    ordeal.receiver.give("transfers", "cancel", ordeal.transfer, "--reason", "the wrong one")
+    ordeal.receiver.give("transfer", "cancel", ordeal.transfer, "--reason", "the wrong one")
     seconds = until("nothing arrives", lambda: nothing_arrives(ordeal))
     until("the sender knows", lambda: ordeal.state_of(ordeal.sender) == "cancelled")
     return {"seconds_to_end": seconds}
@@ -178,7 +178,7 @@ def pushed_and_cancelled_by_sender(ordeal: Ordeal) -> dict[str, Any]:
     """The sender takes the offer back in the middle; the receiver's server lets go."""
     ordeal.begin_pushed()
     ordeal.until_bytes_come()
-    ordeal.sender.give("transfers", "cancel", ordeal.transfer, "--reason", "the wrong one")
+    ordeal.sender.give("transfer", "cancel", ordeal.transfer, "--reason", "the wrong one")
     seconds = until("nothing arrives", lambda: nothing_arrives(ordeal))
     assert ordeal.state() == "revoked"
     return {"seconds_to_end": seconds}

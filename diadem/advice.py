@@ -30,9 +30,9 @@ _GROUPS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "rule": ("node.rules", ("add", "rm")),
     "peer": ("node.peers", ("confirm", "drop", "invite", "join", "refresh", "rename")),
     "peer carrier": ("node.peers.carriers", ("add", "rm")),
-    "transfers": ("node.transfers", ("cancel", "pause", "resume", "show", "sync")),
+    "transfer": ("node.transfers", ("cancel", "pause", "resume", "show", "sync")),
     "watch": ("node.watched", ("add", "plan", "rm")),
-    "judgement": ("node.judgements", ("export",)),
+    "assessment": ("node.judgements", ("export",)),
     "key": ("node.keys", ("rotate",)),
 }  # fmt: skip
 #: All others.
@@ -44,7 +44,7 @@ _OTHERS: Final[Mapping[str, str]] = {
 #: What is looked at, and not called.
 _LISTS: Final[Mapping[str, str]] = {
     "grant ls": "node.grants()", "jobs": "node.jobs", "search --saved": "node.queries",
-    **{f"{group} ls": holder for group, (holder, _) in _GROUPS.items() if group not in ("judgement", "key")},
+    **{f"{group} ls": holder for group, (holder, _) in _GROUPS.items() if group not in ("assessment", "key")},
 }  # fmt: skip
 _CALLS: Final[Mapping[str, str]] = {
     **{verb: f"node.{verb}" for verb in _VERBS},

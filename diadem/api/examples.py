@@ -129,7 +129,7 @@ def _fetched(fetcher: Any, path: str) -> Path:
         return Path(fetcher.fetch(path, downloader=_download))
     except ValueError as error:
         raise DigestMismatch(
-            "what came is not the file that is meant", where=where, next="Ask for it again, or from another address."
+            "what arrived is not the expected file", where=where, next="Ask for it again, or from another address."
         ) from error
     except RequestException as error:
         raise Unreachable(

@@ -33,7 +33,7 @@ def executor_of(*, jobs: int | None = None, dask: str | None = None) -> Iterator
         The scheduler does not answer.
     """
     if jobs is not None and dask is not None:
-        raise UsageError("--jobs and --dask exclude each other", next="Leave one of them out.")
+        raise UsageError("--jobs and --dask cannot be used together", next="Leave one of them out.")
     if dask is not None:
         with _cluster(dask) as executor:
             yield executor

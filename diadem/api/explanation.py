@@ -52,7 +52,7 @@ def explain(path: StrPath) -> Explanation:
     Raises
     ------
     UsageError
-        There is no such file, or it is a folder that is no dataset.
+        There is no such file, or it is a folder that is not a dataset.
     """
     root, at_hand = Path(path).absolute(), tools()
     plan = _planned(root, at_hand)
@@ -74,4 +74,4 @@ def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
     for plan in survey(files, at_hand.readers):
         if root.name == plan.entry:
             return plan
-    raise UsageError(f"'{root}' is no dataset that is a folder", next="Name one instrument file.")
+    raise UsageError(f"'{root}' is not a dataset that is a folder", next="Name one instrument file.")

@@ -178,7 +178,7 @@ def extract_many(
     errors : {"raise", "give"}
         What becomes of a path that is not there or holds no file. With ``raise`` its error is raised when its turn
         comes; the others are read nevertheless, and `next` goes on with them. With ``give`` the error stands in the
-        place of its record. A file that cannot be read is no error but a dataset with issues, as in `extract`.
+        place of its record. A file that cannot be read is not an error but a dataset with issues, as in `extract`.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     Raises
     ------
     UsageError
-        It is no ticket, or one for a node.
+        It is not a ticket, or one for a node.
     Refused
         It does not hold, or was used already: then somebody else had it.
     Unreachable

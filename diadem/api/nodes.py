@@ -101,14 +101,14 @@ class Node(_Node, NetworkVerbs):
         path : path
             A new file: ``session.zip``; with `to`, a new or empty folder on a disk.
         for_ : str
-            For whom: ``Marie Curie <m@x.org>``. The log keeps that.
+            For whom: ``Marie Curie <m@x.org>``. The log records it.
         to : str
             In its place, a person at another node, ``marie@nmi``: it is offered to them and sealed for their node, as
             by `export_disk`.
         only : {"raw", "record"}, optional
             The instrument's files alone, or the metadata alone. Default: the package, byte for byte.
         redact : bool
-            Take names of people, computers and places on disks out of what DIADEM derived, and list where they still
+            Remove names of people, computers and places on disks from what DIADEM derived, and list where they still
             stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
         chain : bool
             All packages of the session.
@@ -122,7 +122,7 @@ class Node(_Node, NetworkVerbs):
         UsageError
             Nobody is named, or two; or only a part is for another node.
         Refused
-            There is such a file, or no store can hold the statement that it was given out; or as `export_disk`.
+            The file exists, or no store can hold the statement that it was given out; or as `export_disk`.
         IntegrityError
             A file is damaged in every copy; nothing was exported.
         """
@@ -162,11 +162,11 @@ class Node(_Node, NetworkVerbs):
         user : str
             Short name of the first user: ``alice``; `full_name` as a person writes it.
         store : path or URL
-            Where packages go first; must not lie in the node.
+            Where packages go first; must not be in the node's folder.
         kind : str, optional
             What kind of store it is: ``disk``, ``nas``, ``object``, ``offsite`` or ``cold``.
         recovery_file : path, optional
-            Where to write what is needed to make the node again; default ``<path>-recovery.txt``. Move it away.
+            Where to write what is needed to restore the node; default ``<path>-recovery.txt``. Move it away.
         passphrase : str
             Protects the recovery file.
         protection : {"file", "passphrase", "keyring"}
@@ -223,7 +223,7 @@ class Node(_Node, NetworkVerbs):
         reason: str = "the node's directory was lost",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Make a lost node again from one of its stores and its recovery file; or bring back what its folder lacks.
+        """Restore a lost node from one of its stores and its recovery file; or what its folder lacks.
 
         Parameters
         ----------
@@ -235,19 +235,19 @@ class Node(_Node, NetworkVerbs):
         recovery_file : path
             Written when the node was made; with its `passphrase`.
         reason : str
-            Stands in the log.
+            Kept in the log.
         storage_options : mapping, optional
             For fsspec, for the store.
 
         Returns
         -------
         Node
-            Its `recovered` says what was found. A log that was made again goes on as a new epoch.
+            Its `recovered` says what was found. A restored log continues as a new epoch.
 
         Raises
         ------
         NotFound
-            The store holds nothing of this node.
+            The store has nothing from this node.
         Refused
             The passphrase is wrong, the recovery file is another node's, or the folder has content.
         """
@@ -408,7 +408,7 @@ def open_node(
         The node's folder, or one that holds it as ``node``, as `diadem demo` makes it; or a store's folder or address.
         Default: the environment variable DIADEM_NODE, else the node that was made last on this machine.
     user : str, optional
-        Who is at work; default the node's first user.
+        Who acts; default the node's first user.
     storage_options : mapping of str to mapping, optional
         For fsspec, by the store's name.
     ask : callable, optional

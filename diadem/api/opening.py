@@ -152,4 +152,4 @@ def _require_bag(url: StrPath, bundle: Bundle) -> None:
         advice = f"This is a store: name a package in it, such as {first}."
     elif folder is not None and (folder.absolute().parent / "bagit.txt").exists():
         advice = "This is a folder of a package: name the folder above it."
-    raise NotFound("this is no bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)
+    raise NotFound("this is not a bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)

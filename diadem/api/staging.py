@@ -210,7 +210,7 @@ class Upload:
     def _require_room(self) -> None:
         if not self._room():
             raise StoreError(
-                f"the disk is full but for the {size_text(RESERVE)} that stay free; nothing of it was kept",
+                f"the disk is full but for the {size_text(RESERVE)} that stay free; nothing was kept",
                 where=str(self.folder),
                 next=_INSTEAD,
             )
@@ -296,7 +296,7 @@ class Parcels:
 def _failed(error: OSError, folder: Path, advice: str = _INSTEAD) -> StoreError:
     full = error.errno in _FULL
     said = "the disk is full" if full else f"it cannot be written: {error.strerror or error}"
-    return StoreError(f"{said}; nothing of it was kept", where=str(folder), next=advice)
+    return StoreError(f"{said}; nothing was kept", where=str(folder), next=advice)
 
 
 def _cache() -> Path:

@@ -123,7 +123,7 @@ class Tools:
         Raises
         ------
         DocumentError
-            Where they break their schema, or what is given is no mapping.
+            Where they break their schema, or what is given is not a mapping.
         """
         if metadata is None or (isinstance(metadata, Mapping) and not metadata.get("extensions")):
             return metadata

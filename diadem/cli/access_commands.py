@@ -7,14 +7,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json, show_warnings, tell
 from diadem.model.plain_text import count_text
 
 #: Told where a grant is made.
 _OPERATOR = (
-    "Grants bind whoever asks through the server or a transfer. Whoever can read the node's folder or a store through"
-    " the operating system needs none."
+    "Grants control access through the server and transfers. Anyone who can read the node's folder or a store through"
+    " the operating system needs no grant."
 )
 
 
@@ -31,12 +32,7 @@ class GrantGroup(TyperGroup):
         return list(super().parse_args(ctx, args))
 
 
-granting = typer.Typer(
-    cls=GrantGroup,
-    help="Allow somebody something with your packages; list and explain what is allowed.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+granting = Commands("Allow others to use your packages; list and explain grants.", cls=GrantGroup)
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 @granting.command()
 def add(
-    what: Annotated[list[str], typer.Argument(help="IDs of packages; or one project:NAME or sample:NAME.")],
+    what: Annotated[list[str], typer.Argument(metavar="ID", help="Packages; or one project:NAME or sample:NAME.")],
     to: Annotated[str, typer.Option("--to", help="bob, marie@nmi, or '*@nmi' for everybody there.")],
     right: Annotated[list[str] | None, typer.Option("--right", help="list, read or assess. Default: read.")] = None,
     expires: Annotated[str, typer.Option("--expires", help="When it ends: 2027-01-01. Default: when revoked.")] = "",
@@ -55,14 +51,14 @@ def add(
     purpose: Annotated[str, typer.Option("--purpose", help="What for.")] = "",
     require: Annotated[list[str] | None, typer.Option("--require", help="direct-only: through no hub.")] = None,
     recipient: Annotated[
-        str, typer.Option("--recipient", help="Id of the grantee's node, where it is not known here by name.")
+        str, typer.Option("--recipient", help="Id of the person's node, if it has no name here.")
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would open, and state nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would open; grant nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Allow somebody to find, read or judge packages of yours. The word `add` may be left out."""
+    """Allow somebody to find, read or assess your packages. The word `add` may be left out."""
     with opened(node, user) as found:
         made = found.grant(
             what,
@@ -86,7 +82,7 @@ def add(
     if not dry_run:
         print(f"grant            {grant['id']}")
         print(f"next             diadem revoke {grant['id'][:12]}   (at any time; what was delivered stays delivered)")
-    show_warnings([] if document["packages"] else ["No package of yours belongs to it now."])
+    show_warnings([] if document["packages"] else ["None of your packages belongs to it now."])
     print(f"note             {_OPERATOR}")
     return 0
 
@@ -94,13 +90,13 @@ def add(
 @granting.command()
 def ls(
     what: Annotated[
-        str | None, typer.Argument(help="A package, project:NAME or sample:NAME. Default: every grant.")
+        str | None, typer.Argument(metavar="ID", help="A package, project:NAME or sample:NAME. Default: every grant.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Only those to somebody: marie@nmi.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Only grants to this person: marie@nmi.")] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """List what was granted, and whether it is in force."""
+    """List grants, and whether each is in force."""
     with opened(node) as found:
         listed = [one.to_dict() for one in found.grants(what, to)]
     if json:
@@ -117,13 +113,13 @@ def ls(
 
 @granting.command()
 def why(
-    who: Annotated[str, typer.Argument(help="bob, or marie@nmi.")],
+    who: Annotated[str, typer.Argument(metavar="PERSON", help="bob, or marie@nmi.")],
     package: Annotated[str, typer.Argument(help="ID of a package.")],
     right: Annotated[str, typer.Option("--right", help="list, read or assess.")] = "read",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Say whether somebody may do something with a package, and why or why not. Exit code 1 means no."""
+    """Say whether somebody may use a package, and why. Exit code 1 means no."""
     with opened(node) as found:
         decision = found.why(who, package, right).to_dict()
     if json:
@@ -140,12 +136,12 @@ def why(
 
 def revoke(
     grant: Annotated[str, typer.Argument(help="Id of the grant, or the beginning of it: diadem grant ls")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Take a grant back. What was delivered before stays delivered."""
+    """Revoke a grant. What was delivered before stays delivered."""
     with opened(node, user) as found:
         document = found.revoke(grant, reason=reason).to_dict()
     if json:

@@ -29,22 +29,20 @@ def archive(
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
     ] = None,
-    split: Annotated[bool, typer.Option("--split", help="One package for each session that the folder holds.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="One package for each session in the folder.")] = False,
     as_one: Annotated[bool, typer.Option("--as-one", help="One package, whatever the folder looks like.")] = False,
-    in_place: Annotated[
-        bool, typer.Option("--in-place", help="Adopt the folder where it lies; nothing is copied.")
-    ] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
     meta: Annotated[
         Path | None, typer.Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse where anything cannot be archived.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse if any file cannot be archived.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the session is finished.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Archive although it was changed a moment ago.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Archive even if it has just changed.")] = False,
     store: Annotated[str | None, typer.Option("--store", help="Which store is filled first.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be archived; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
     jobs: Jobs = None,
     dask: Dask = None,
     node: NodeAt = None,
@@ -55,10 +53,10 @@ def archive(
     """Archive a session in as many stores as the policy wants. One session makes one verified package."""
     metadata = _metadata(meta, set_)
     if (source is None) == (plan is None):
-        raise UsageError("give a folder, or a plan", next="Example: diadem archive 2026-03-14_ZnO")
+        raise UsageError("name a folder or a plan", next="Example: diadem archive 2026-03-14_ZnO")
     if as_one and (split or plan is not None):
         other = "--split" if split else "--plan"
-        raise UsageError(f"{other} and --as-one exclude each other", next="Leave one of them out.")
+        raise UsageError(f"{other} and --as-one cannot be used together", next="Leave one of them out.")
     if split and source is not None and not source.is_dir():
         what = "this is a file, and one session" if source.exists() else "there is no such folder"
         raise (UsageError if source.exists() else NotFound)(
@@ -67,7 +65,7 @@ def archive(
     many = plan is not None or split
     if not many and (jobs is not None or dask is not None):
         raise UsageError(
-            "one session is archived by one process; --jobs and --dask are for many",
+            "one session is archived by one process; --jobs and --dask are for many sessions",
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
     from diadem.api.executors import executor_of
@@ -114,7 +112,7 @@ def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | No
 
 def show_archived(document: dict[str, Any]) -> None:
     """Tell a person what archiving one session did."""
-    what = {"new": "archived", "continuation": "continued", "already": "already archived", "taken": "taken in"}[
+    what = {"new": "archived", "continuation": "continued", "already": "already archived", "taken": "imported"}[
         document["what"]
     ]
     package = document["package"]
@@ -140,7 +138,7 @@ def _show_remarks(document: dict[str, Any], shown: int | None = None) -> None:
     for debt in document["debts"]:
         print(f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair")
     for package in document["lost"]:
-        print(f"LOST             no copy of {package[:19]}… is left; what the source holds of it was archived again")
+        print(f"LOST             no copy of {package[:19]}… is left; the files still in the source were archived again")
     for item in document["omitted"][:shown]:
         print(f"LEFT OUT         {item['path']}: {item['reason']}")
     if shown is not None and len(document["omitted"]) > shown:

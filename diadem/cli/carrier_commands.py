@@ -6,14 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json, tell
 
-carriers = typer.Typer(
-    help="What takes sealed packages to other nodes, such as a shared folder: add, ls, rm.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+carriers = Commands("Shared folders and other carriers of sealed packages.")
 
 
 @carriers.command()
@@ -22,7 +19,7 @@ def add(
     url: Annotated[str, typer.Argument(help="Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", help="A node with which it is shared; may be given again. Default: all."),
+        typer.Option("--peer", help="Share it with this node only. May be repeated. Default: all."),
     ] = None,
     node: NodeAt = None,
     user: As = None,
@@ -41,7 +38,7 @@ def add(
 
 @carriers.command(name="ls")
 def list_carriers(node: NodeAt = None, json: Json = False) -> int:
-    """List the carriers, and the nodes with which each is shared."""
+    """List the carriers, and with which nodes each is shared."""
     with opened(node) as found:
         listed = [one.to_dict() for one in found.peers.carriers.ls()]
         names = {peer.id: peer.name for peer in found.peers.ls()}
@@ -62,11 +59,11 @@ def _shared(one: dict[str, Any], names: dict[str, str]) -> str:
 def remove(
     name: Annotated[str, typer.Argument(help="Which one.")], node: NodeAt = None, user: As = None, json: Json = False
 ) -> int:
-    """Remove a carrier from the settings; what lies there stays there."""
+    """Remove a carrier from the settings; its files stay."""
     with opened(node, user) as found:
         removed = found.peers.carriers.rm(name).to_dict()
     if json:
         print_json({"removed": removed})
     else:
-        tell(f"removed          {removed['name']}; what lies at {removed['url']} stays there")
+        tell(f"removed          {removed['name']}; the files at {removed['url']} stay")
     return 0

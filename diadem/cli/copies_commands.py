@@ -16,7 +16,7 @@ from diadem.model.report import STRANGER
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
 
 
 #: What `--set-aside` does.
@@ -44,7 +44,7 @@ def scrub(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Read copies whole, compare every byte with what was sealed. Can be stopped and gone on with."""
+    """Read every byte of every copy and compare it. Can be interrupted and resumed."""
     from diadem.api.executors import executor_of
 
     with (
@@ -101,7 +101,7 @@ def _show_scrub(document: dict[str, Any], titles: dict[str, str], *, due: bool) 
         print(f"part             {document['part']}")
     if document["skipped"]:
         skipped = count_text(document["skipped"], "copy was", "copies were")
-        print(f"went on          {skipped} proven before this run was stopped")
+        print(f"resumed          {skipped} proven before the last run was stopped")
     for damage in document["damaged"]:
         word = "MISSING" if damage["state"] == "missing" else "DAMAGED"
         print(f"{word:16} {titles[damage['package']]} in {damage['store']}: {damage['path']}")
@@ -127,14 +127,14 @@ def repair(
     store: Annotated[str | None, typer.Option("--store", help="Only the copies in this store.")] = None,
     dry_run: DryRun = False,
     set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Move files that have no place in a package out of it.")
+        bool, typer.Option("--set-aside", help="Move files that do not belong to a package out of it.")
     ] = False,
     max_rate: MaxRate = None,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Mend damaged copies, write missing ones. As far as it can be done now; parity too, where the policy wants it."""
+    """Mend damaged copies and write missing ones. Parity too, if the policy wants it."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         done = found.repair(
             package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=read_rate(max_rate), listener=listener
@@ -185,23 +185,23 @@ def _show_outlook(document: dict[str, Any], *, dry_run: bool) -> None:
     for name in document["away"] if not document["wanting"] else ():
         print(f"away             {name} does not answer; its copies count as they were last proven")
     if not done and document["ok"]:
-        print("nothing to do    every copy that the policy wants is there, as far as it was proven: see diadem status")
+        print("nothing to do    every copy that the policy wants is there, as last proven: see diadem status")
     elif not dry_run and document["ok"]:
         print("next             diadem status")
 
 
 ClockIsRight = Annotated[
-    bool, typer.Option("--clock-is-right", help="Years have passed, although the log was silent meanwhile.")
+    bool, typer.Option("--clock-is-right", help="The clock is right: years did pass without a log entry.")
 ]
 
 
 def drop(
     package: Annotated[str, typer.Argument(help="Which package.")],
-    store: Annotated[str, typer.Option("--store", help="The store whose copy is given up.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    store: Annotated[str, typer.Option("--store", help="The store whose copy is dropped.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "",
     below_minimum: Annotated[
         bool,
-        typer.Option("--below-minimum", help="Once the retention is over: leave fewer copies than the policy wants."),
+        typer.Option("--below-minimum", help="After the retention: leave fewer copies than the policy wants."),
     ] = False,
     clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
@@ -210,7 +210,7 @@ def drop(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Remove one copy, after the others were read whole just now."""
+    """Drop one copy, after reading the others whole."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         document = found.drop(
             package,
@@ -227,7 +227,7 @@ def drop(
 
 def delete(
     package: Annotated[str, typer.Argument(help="Which package.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "",
     lost: Annotated[
         bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
     ] = False,
@@ -238,7 +238,7 @@ def delete(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Delete a package everywhere, after its retention. A signed tombstone remains."""
+    """Delete a package everywhere once its retention is over. A signed tombstone remains."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         document = found.delete(
             package, reason=reason, lost=lost, clock_is_right=clock_is_right, dry_run=dry_run, listener=listener
@@ -277,7 +277,7 @@ def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:
 def reindex(
     into: Annotated[
         str | None,
-        typer.Option("--into", help="Build it in another place: file, or postgresql://user@host/database"),
+        typer.Option("--into", help="Build it somewhere else: file, or postgresql://user@host/database"),
     ] = None,
     jobs: Jobs = None,
     dask: Dask = None,
@@ -285,7 +285,7 @@ def reindex(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Build the catalogue anew from the stores and the log. Nothing else is changed."""
+    """Rebuild the catalogue from the stores and the log. Nothing else is changed."""
     from diadem.api.executors import executor_of
     from diadem.api.nodes import open_node
 

@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def custody(
-    what: Annotated[list[str], typer.Argument(help="ID of a package; or: verify FILE… for chains from anyone.")],
+    what: Annotated[
+        list[str], typer.Argument(metavar="ID", help="Of a package; or: verify FILE… for chains from anyone.")
+    ],
     export: Annotated[
         Path | None, typer.Option("--export", help="Write the chain for others to check: chain.json")
     ] = None,
@@ -37,12 +39,13 @@ def custody(
         list[Path] | None, typer.Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
     ] = None,
     since: Annotated[
-        list[Path] | None, typer.Option("--since", help="With --export: a checkpoint that the receiver holds.")
+        list[Path] | None,
+        typer.Option("--since", metavar="FILE", help="With --export: a checkpoint of the receiver."),
     ] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Show who gave what to whom, and what of it is proven. `custody verify FILE…` needs no node and no network."""
+    """Show who gave what to whom, and what is proven. `custody verify FILE…` needs no node and no network."""
     if what[0] == "verify":
         if len(what) < 2:
             raise UsageError("no file was named", next="Example: diadem custody verify chain.json")
@@ -64,9 +67,9 @@ def custody(
             else:
                 print(f"written          {path}")
                 for one in beside:
-                    print(f"written          {one}   (of its way through a hub)")
+                    print(f"written          {one}   (of its route through a hub)")
                 print(f"next             diadem custody verify {' '.join([str(path), *beside])}   (anywhere, offline)")
-                print(f"this node's id   {found.id}   (tell it to the reader on another way)")
+                print(f"this node's id   {found.id}   (give it to the reader by another channel, such as the phone)")
             return 0
         report = found.custody(what[0])
         own = found.id
@@ -76,7 +79,7 @@ def custody(
 def _check_pins(pins: Sequence[str]) -> None:
     for pin in pins:
         if not _NODE_ID.match(pin):
-            raise UsageError(f"'{pin}' is no id of a node", next="It has 64 hex digits; `diadem custody ID` shows it.")
+            raise UsageError(f"'{pin}' is not the id of a node", next="It has 64 hex digits: diadem custody ID")
 
 
 def _show(report: CustodyReport, *, as_json: bool, own: str = "") -> int:
@@ -90,7 +93,7 @@ def _show(report: CustodyReport, *, as_json: bool, own: str = "") -> int:
         trust = {
             True: "a confirmed peer" if own else "trusted",
             False: "NOT among the nodes that you trust",
-            None: "compare this id with its people",
+            None: "compare this id with the people there",
         }
         said = "this one" if node["id"] == own else trust[node["pinned"]]
         print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")

@@ -23,8 +23,8 @@ _MADE: Final = "Made by `diadem demo`, to try things out. Nothing in here was me
 _UNFINISHED: Final = "It is not finished: give the same command again.\n"
 _CONTENTS: Final = """
 session, 2026-…    what two microscopes might have left: three sessions, of the samples S-12 and S-15
-node               an archive: settings, keys of its own, catalogue, log; its recovery file lies beside it
-archive, mirror    its two stores, one package a session (the second is only said to be another disk)
+node               an archive: settings, keys of its own, catalogue, log; its recovery file is beside it
+archive, mirror    its two stores, one package a session (the second only pretends to be another disk)
 damaged copy       a package in which one byte was changed
 
 Remove it:         diadem demo FOLDER --remove
@@ -44,9 +44,9 @@ def demo(
         Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take a demo's folder away again.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove a demo's folder.")] = False,
 ) -> int:
-    """Try it: makes sessions and an archive of them, damages a copy, and leaves something to find."""
+    """Try it: make sessions and an archive, damage a copy, search."""
     if remove:
         return _remove(folder)
     if folder is None:
@@ -147,7 +147,7 @@ def _new_node(home: Path) -> Node:
     )
     for sample, name in (("S-12", "ZnO film"), ("S-15", "ZnO film, annealed")):
         node.samples.add(sample, name=name)
-    node.stores.add(str((home / "mirror").absolute()), name="mirror", place="another disk, as the demo has it")
+    node.stores.add(str((home / "mirror").absolute()), name="mirror", place="another disk, in this demo")
     return node
 
 
@@ -178,7 +178,7 @@ def _tell_next(folder: Path) -> None:
     print("\nNext")
     print(f"     diadem page {name}   the archive in your browser: look for the HAADF image of S-12 at 300 kV")
     print(f"     diadem search 'HAADF sample:S-12 voltage=300kV' --node {name}")
-    print(f"     diadem demo {name} --remove   takes it all away again")
+    print(f"     diadem demo {name} --remove   removes everything again")
     print(f"Everything is in {folder}")
 
 
@@ -186,7 +186,7 @@ def _remove(folder: Path | None) -> int:
     if folder is None:
         raise UsageError("the demo's folder is needed", next="Example: diadem demo try --remove")
     if _finished(folder) is None:
-        raise Refused("this is no demo", where=str(folder), next="Remove by hand what is not wanted.")
+        raise Refused("this is not a demo", where=str(folder), next="Remove by hand what is not wanted.")
     _clear(folder)
     print(f"{folder} is gone.")
     return 0

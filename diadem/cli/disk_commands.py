@@ -42,21 +42,23 @@ def export_disk(
         return 0
     tell(f"exported         {what}, sealed for their node")
     tell(f"transfer         {offered['id']}, until {offered['expires'][:10]}")
-    tell(f"written          {done['objects']} objects into {done['folder']}; run it again to go on where it stopped")
+    tell(f"written          {done['objects']} objects into {done['folder']}; run it again to resume")
     tell("on the other side: diadem import FOLDER")
     return 0
 
 
 def import_(
     folder: Annotated[Path, typer.Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
-    store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is in it; take nothing in.")] = False,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Store that takes it. Default: the first with room.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is in it; import nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Take in what another node gave: on a disk, as a ZIP, or a package's folder; every byte is proven first."""
+    """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         done = found.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
     transfer = done["transfer"]
@@ -66,7 +68,7 @@ def import_(
         for one in done["packages"]:
             show_archived(one)
         for one in () if done["done"] else done["found"]:
-            tell(f"would take in    {one}, proven whole")
+            tell(f"would import     {one}, proven whole")
         return 0
     elif not done["done"]:
         tell(f"would import     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}")

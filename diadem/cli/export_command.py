@@ -23,22 +23,22 @@ def register(app: typer.Typer) -> None:
 def export(
     package: Annotated[str, typer.Argument(help="Which package.")],
     path: Annotated[Path, typer.Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
-    for_: Annotated[str, typer.Option("--for", help='Who gets it: "Marie Curie <m@x.org>". The log keeps that.')] = "",
+    for_: Annotated[str, typer.Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
     only: Annotated[
         str | None, typer.Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
     ] = None,
     redact: Annotated[
-        bool, typer.Option("--redact", help="Take people's names out, and list where they could not be taken out.")
+        bool, typer.Option("--redact", help="Remove people's names; list where that was not possible.")
     ] = False,
-    chain: Annotated[bool, typer.Option("--chain", help="All packages of the session, where it has several.")] = False,
+    chain: Annotated[bool, typer.Option("--chain", help="All packages of the session, if it has several.")] = False,
     to: Annotated[str, typer.Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be exported; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Make a ZIP for someone without DIADEM: the package, and a page that explains it. The log notes the handover.
+    """Make a ZIP for someone without DIADEM. A page in it explains the package; the log records the handover.
 
     With --to, a disk for a person at another node instead: offered to them, sealed for their node alone.
     """
@@ -47,7 +47,7 @@ def export(
             raise UsageError("a disk holds one whole package", next="Leave out --for, --only, --redact and --chain.")
         return export_disk(package, to, path, dry_run=dry_run, node=node, user=user, json=json, quiet=quiet)
     if only not in (None, "raw", "record"):
-        raise UsageError(f"'{only}' is no part of a package", next="Write raw or record.")
+        raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         done = found.export(
             package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
@@ -66,7 +66,7 @@ def _show(document: dict[str, Any]) -> None:
         print(f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven")
         print(f"ZIP              {document['path']} ({size_text(document['bytes'])})")
         print(f"SHA-256          {document['sha256']}")
-        print(f"given to         {document['to']}: noted in the log, claimed by this side alone")
+        print(f"given to         {document['to']}: recorded in your log; the recipient has not confirmed it yet")
     else:
         print(f"would export     {amount} to {document['path']}; nothing was written")
     redaction = document["redaction"]
@@ -81,21 +81,24 @@ def _show(document: dict[str, Any]) -> None:
     if redaction is not None:
         _show_redaction(redaction)
     if document["done"] and word == "package":
-        print("next             tell the receiver the package id on another way; ask for a mail that it arrived")
+        print(
+            "next             Give the recipient the package id by phone or a separate mail, and ask them to"
+            " confirm receipt."
+        )
 
 
 def _show_session(document: dict[str, Any]) -> None:
     if document["others"]:
-        print(f"not in it        {_counted(document['others'], 'more package')} of this session: --chain takes all")
+        print(f"not in it        {_counted(document['others'], 'more package')} of this session: --chain includes them")
     for one in document["lacking"]:
         print(f"NOT HERE         {one['package']}, a package of this session: {one['reason']}")
 
 
 def _show_redaction(redaction: dict[str, Any]) -> None:
     for kind, count in redaction["removed"].items():
-        print(f"taken out        {kind}: {count:,}")
+        print(f"removed          {kind}: {count:,}")
     for text, reason in list(redaction["unsought"].items())[:_SHOWN]:
-        print(f"not looked for   {text!r}: {reason}")
+        print(f"not searched for {text!r}: {reason}")
     remaining = redaction["remaining"]
     for one in remaining[:_SHOWN]:
         text = f"{one['text']!r}, " if one["text"] else ""

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(node: NodeAt = None, json: Json = False) -> int:
-    """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
+    """Show what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
     from diadem.cli.hub_view import hub_text
     from diadem.cli.route_view import peers_section
     from diadem.cli.transfer_commands import look_at_routes, look_at_transfers
@@ -59,13 +59,13 @@ def status(node: NodeAt = None, json: Json = False) -> int:
         if document["watch"] and (text := watch_text(document["watch"])):
             print("\n" + text)
         if text := document["transfers"]["text"]:
-            print(f"\ntransfers  {text}: diadem inbox, diadem transfers ls")
+            print(f"\ntransfers  {text}: diadem inbox, diadem transfer ls")
         for line in peers_section(document["peers"]):
             tell(line)
         if document["hub"]:
             print("\n" + hub_text(document["hub"]))
         for fault in document["faults"]:
-            tell(f"\nNOT TOLD   {fault['message']} ({fault['where']})")
+            tell(f"\nNOT SHOWN  {fault['message']} ({fault['where']})")
             tell(f"next       {fault['next']}")
     return 0 if judged.ok and not faults else 1
 
@@ -77,13 +77,13 @@ def search(
     limit: Annotated[int, typer.Option("--limit", help="How many rows.")] = 50,
     offset: Annotated[int, typer.Option("--offset", help="Skip this many.")] = 0,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all rows as a table.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a --csv file, or a saved search.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a --csv file or a saved search.")] = False,
     facets: Annotated[bool, typer.Option("--facets", help="Count by instrument, year and others.")] = False,
     by: Annotated[str | None, typer.Option("--by", help="Count by these: instrument,stage.holder")] = None,
     top: Annotated[int, typer.Option("--top", help="With --facets: how many values of each.")] = 10,
-    save: Annotated[str | None, typer.Option("--save", help="Save it: later @NAME stands for it.")] = None,
+    save: Annotated[str | None, typer.Option("--save", help="Save it under a name; later, write @NAME.")] = None,
     saved: Annotated[bool, typer.Option("--saved", help="List saved searches, or show these.")] = False,
-    forget: Annotated[str | None, typer.Option("--forget", help="Forget a saved search.")] = None,
+    forget: Annotated[str | None, typer.Option("--forget", help="Remove a saved search.")] = None,
     user: As = None,
     node: NodeAt = None,
     json: Json = False,
@@ -99,7 +99,7 @@ def search(
             raise UsageError("--csv writes packages, not counts", next="Leave it out; for programs: --json.")
         return count_by(joined(words), by=by, top=top, node=node, json=json)
     if csv is not None and csv.exists() and not overwrite:
-        raise Refused("there is such a file", where=str(csv), next="Name another, or add --overwrite.")
+        raise Refused("the file exists already", where=str(csv), next="Name another, or add --overwrite.")
     with opened(node) as found:
         result = found.search(joined(words), limit=limit if csv is None else 1_000_000_000, offset=offset)
     if csv is not None:
@@ -135,7 +135,7 @@ def _show(document: dict[str, Any]) -> None:
         if row.get("until"):
             print(f"{'':14}recorded until {row['until']}")
         if row["quality"]:
-            print(f"{'':14}judged: {', '.join(row['quality'])}")
+            print(f"{'':14}assessed: {', '.join(row['quality'])}")
         for text in row["warnings"][:_NAMED]:
             tell(f"{'':14}! {text}")
         if len(row["warnings"]) > _NAMED:
@@ -147,7 +147,7 @@ def _show(document: dict[str, Any]) -> None:
     print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))
     if document["names"]:
         more = f", … ({len(document['names'])} names in all)" if len(document["names"]) > _NAMES else ""
-        tell(f"looked for too: {', '.join(document['names'][:_NAMES])}{more}")
+        tell(f"also searched for: {', '.join(document['names'][:_NAMES])}{more}")
     for one in document["wider"]:
         least = "" if one["exact"] else "at least "
         print(f"without {one['left_out']}: {least}{count_text(one['total'], 'package')}")

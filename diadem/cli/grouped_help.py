@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from diadem.errors import UsageError
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 #: What a beginner sees; commands that are not there yet come with what they need.
 FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "verify", "send", "inbox")
 #: The others.
@@ -20,7 +22,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "user",
         "sample",
         "assess",
-        "judgement",
+        "assessment",
         "amend",
         "derive",
         "grant",
@@ -28,18 +30,93 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "custody",
         "accept",
         "decline",
-        "transfers",
+        "transfer",
         "rule",
     ),
     "Network": ("peer", "serve", "login", "key"),
     "Operation": ("page", "watch", "instruments", "jobs", "doctor", "plugins", "extract"),
 }
+#: Names that commands had before; they go on working, and no help lists them.
+FORMER: Final[Mapping[str, str]] = {"judgement": "assessment", "transfers": "transfer"}
 _OTHERS = "Others"
 _MORE = "diadem help all lists every command; diadem COMMAND --help explains one."
+_WHICH = "Commands work on the node that --node names, else DIADEM_NODE, else on the one made last."
+#: Limits of a number, as Typer writes them.
+_LEAST, _RANGE = re.compile(r"x>=(\d+)(?:\.0)?"), re.compile(r"(\d+)<=x<=(\d+)")
+#: What the value of an option is, where it is more than a text.
+_VALUES: Final = {
+    option: word
+    for word, options in {
+        "NUMBER": "--days --depth --every --jobs --limit --offset --port --top --value --wait --workers",
+        "WHEN": "--expires",
+        "DATE": "--date --made --not-before --since --stolen-since",
+        "FILE": "--checkpoint --csv --explain --export --html --meta --parameters --plan --recovery-file --xlsx",
+        "FOLDER": "--look-in",
+        "NAME": "--as --forget --full-name --lab --maker --name --peer --project --save --scheme --store --user",
+        "ID": "--package --pin --recipient --replaces --stop",
+        "NODE": "--node",
+        "PERSON": "--to",
+        "URL": "--dask --url",
+        "HOST:PORT": "--listen --metrics",
+        "RATE": "--max-rate",
+        "SIZE": "--max",
+        "KEY=VALUE": "--set",
+    }.items()
+    for option in options.split()
+}
+
+
+class Command(TyperCommand):
+    """A command whose help says in words what is written where: ``--limit NUMBER``, ``[STORE]``."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the line `Usage`."""
+        given: list[Any] = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
+        return ["[OPTIONS]", *(name if one.required else f"[{name}]" for one in given for name in [_placeholder(one)])]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write what can be given."""
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            if rows := list(parameter_rows(self, ctx, kind)):
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def parameter_rows(command: Any, ctx: Any, kind: str) -> Iterator[tuple[str, str]]:
+    """The arguments or options of a command: how each is written, and its help."""
+    for one in command.get_params(ctx):
+        if one.param_type_name != kind or (record := one.get_help_record(ctx)) is None:
+            continue
+        name, text = record
+        if kind == "argument":
+            name = _placeholder(one)
+        elif not one.is_flag:
+            name = f"{', '.join(one.opts)} {one.metavar or _VALUES.get(one.opts[-1], 'TEXT')}"
+        yield name, _LEAST.sub(r"\1 or more", _RANGE.sub(r"\1 to \2", text))
+
+
+def _placeholder(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper().replace("_", "-")
+    return f"{name}..." if argument.nargs == -1 and "..." not in name else str(name)
+
+
+class Commands(typer.Typer):
+    """A group of commands whose help is written so."""
+
+    def __init__(self, text: str, *, cls: type[TyperGroup] = TyperGroup, **options: Any) -> None:
+        super().__init__(cls=cls, help=text, **{"no_args_is_help": True, "rich_markup_mode": None, **options})
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
+        """Add a command."""
+        return super().command(name, **{"cls": Command, **options})
 
 
 class GroupedCommands(TyperGroup):
     """A group of commands whose help shows the first ten."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name, or by one that it had before."""
+        return super().get_command(ctx, FORMER.get(cmd_name, cmd_name))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the ten, and where the others are."""
@@ -54,6 +131,8 @@ class GroupedCommands(TyperGroup):
         self._section(ctx, formatter, "Commands", FIRST)
         for title, names in self._groups(ctx):
             self._section(ctx, formatter, title, names)
+        formatter.write_paragraph()
+        formatter.write_text(_WHICH)
         return str(formatter.getvalue()).rstrip("\n")
 
     def _groups(self, ctx: Any) -> Iterator[tuple[str, Sequence[str]]]:

@@ -16,9 +16,7 @@ def hub_text(seen: Mapping[str, Any]) -> str:
     lines += _table([_relay(row) for row in seen["relays"]])
     lines += _table([_box(row) for row in seen["boxes"]])
     if seen["owed"]:
-        lines.append(
-            f"  {count_text(seen['owed'], 'relay')} ended and not stated in the log yet: a store does not answer"
-        )
+        lines.append(f"  {count_text(seen['owed'], 'relay')} ended and not in the log yet: a store does not answer")
     return "\n".join(lines)
 
 

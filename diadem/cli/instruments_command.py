@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def instruments(node: NodeAt = None, json: Json = False) -> int:
-    """List the instruments of instruments.toml: their makers, identifiers and time zones, and what tells each."""
+    """List the instruments that instruments.toml describes. Makers, identifiers, time zones, and what tells each."""
     from diadem.node.instruments import EXAMPLE, INSTRUMENTS_FILE
 
     with opened(node) as found:
@@ -23,7 +23,7 @@ def instruments(node: NodeAt = None, json: Json = False) -> int:
         print_json({"file": str(file), "instruments": listed})
         return 0
     if not listed:
-        tell(f"no instrument is described. Write them into {file}, for example:")
+        tell(f"no instruments are described yet. Add them to {file}, for example:")
         print(f"\n{EXAMPLE}")
         return 0
     for one in listed:

@@ -23,6 +23,7 @@ from typer.models import CommandInfo
 from diadem.cli import (
     access_commands,
     archive_commands,
+    assessment_commands,
     copies_commands,
     custody_command,
     demo_command,
@@ -31,7 +32,6 @@ from diadem.cli import (
     find_commands,
     grouped_help,
     instruments_command,
-    judgement_commands,
     operation_commands,
     package_commands,
     page_command,
@@ -46,7 +46,7 @@ from diadem.cli import (
     transfer_commands,
     watch_commands,
 )
-from diadem.cli.grouped_help import GroupedCommands
+from diadem.cli.grouped_help import FORMER, Commands, GroupedCommands
 from diadem.cli.output import print_error, screens
 from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 
@@ -56,13 +56,11 @@ _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro_
 #: What Typer returns where Ctrl-C came while it was at work itself.
 _INTERRUPTED_BY_TYPER = 130
 
-app = typer.Typer(
+app = Commands(
+    "Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
     name="diadem",
     cls=GroupedCommands,
-    help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
-    no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
 )
@@ -77,7 +75,7 @@ show_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)
-judgement_commands.register(app)
+assessment_commands.register(app)
 access_commands.register(app)
 export_command.register(app)
 disk_commands.register(app)
@@ -185,6 +183,7 @@ def _with_one(name: str) -> typer.Typer:
 
     Typer looks at every option of every command before it runs one: a tenth of a second.
     """
+    name = FORMER.get(name, name)
     commands = [one for one in app.registered_commands if (one.name or get_command_name(_function(one))) == name]
     groups = [one for one in app.registered_groups if one.name == name]
     if len(commands) + len(groups) != 1 or name == "help":
@@ -210,7 +209,7 @@ def _unexpected(error: Exception) -> DiademError:
         return failure
     return DiademError(
         f"this should not have happened: {type(error).__name__}: {error}",
-        next="Please report it with what DIADEM_DEBUG=1 prints; nothing half-made is in the store.",
+        next="Please report it with what DIADEM_DEBUG=1 prints; nothing incomplete was left in a store.",
     )
 
 

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 NodeAt = Annotated[
     str | None,
     typer.Option(
         "--node",
-        help="The node's folder, a store to read, or https://… (login). Default: DIADEM_NODE, else the last.",
+        help="A node's folder, a store to read, or https://… (login).",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", help="Work in so many processes of this machine.", min=1)]
-Dask = Annotated[str | None, typer.Option("--dask", help="Work on a Dask cluster: tcp://scheduler:8786.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", help="Use this many processes of this machine.", min=1)]
+Dask = Annotated[str | None, typer.Option("--dask", help="Use a Dask cluster: tcp://scheduler:8786.")]
 MaxRate = Annotated[
-    str | None, typer.Option("--max-rate", help="Not faster than this a second: 50MB. Leaves disk and line to others.")
+    str | None, typer.Option("--max-rate", help="Limit per second, to leave disk and network to others: 50MB.")
 ]
-As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
+As = Annotated[str | None, typer.Option("--user", help="Act as this user. Default: the node's first.")]
 
 
 #: What is meant as an id, with the ellipsis of one that was printed shortened.
@@ -51,7 +51,7 @@ def unattended(*, quiet: bool) -> Iterator[None]:
     with only_named_plugins() as left_out:
         if left_out and not quiet:
             names = ",".join(left_out)
-            said = f"plugins          left out here: {names}; to load them: DIADEM_PLUGINS={names} in its environment"
+            said = f"plugins          not loaded here: {names}; to load them, set DIADEM_PLUGINS={names}"
             print(plain(said), file=sys.stderr, flush=True)
         yield
 

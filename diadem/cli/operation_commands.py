@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.peer_commands import show_ticket
 
-users = typer.Typer(
-    help="The users of a node: add, invite, ls, show, retire.", no_args_is_help=True, rich_markup_mode=None
-)
+users = Commands("The users of a node: add, invite and retire them.")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +31,7 @@ def rescan(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Look at adopted folders: what was renamed, edited, deleted. Renames are followed; nothing is written there."""
+    """Check adopted folders for renamed, edited or deleted files. Renames are followed; nothing is written there."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         results = list(found.rescan(full=full, look_in=look_in or (), listener=listener))
     if json:
@@ -52,9 +51,7 @@ def rescan(
 
 
 def jobs(
-    stop: Annotated[
-        str | None, typer.Option("--stop", help="Ask a running job to end; it can be gone on with.")
-    ] = None,
+    stop: Annotated[str | None, typer.Option("--stop", help="Stop a running job; it can be resumed later.")] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
@@ -69,7 +66,7 @@ def jobs(
         print_json({"jobs": listed})
         return 0
     for job in listed:
-        again = "   (the same command goes on with it)" if job["resumable"] else ""
+        again = "   (run the same command again to resume)" if job["resumable"] else ""
         why = f": {job['message']}" if job["message"] else ""
         state = "done, in part" if job["state"] == "done" and job["message"] else job["state"]
         print(f"{state:13} {job['kind']:8} {job['started']}  {job['words']}{why}{again}")
@@ -79,7 +76,7 @@ def jobs(
 
 
 def doctor(node: NodeAt = None, json: Json = False) -> int:
-    """Look the node over, and say what to do. Clock, disks, permissions, keys, stores, log, versions."""
+    """Check the node, and say what to do. Clock, disks, permissions, keys, stores, log, versions."""
     with opened(node, sick=True) as found:
         document = found.doctor()
     if json:
@@ -99,14 +96,14 @@ def doctor(node: NodeAt = None, json: Json = False) -> int:
 @users.command()
 def add(
     name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
-    full_name: Annotated[str, typer.Option("--full-name", help="As a person writes it.")] = "",
+    full_name: Annotated[str, typer.Option("--full-name", help="Their full name.")] = "",
     protect: Annotated[
         str, typer.Option("--protect", help="The key: file (permissions), passphrase, or keyring.")
     ] = "file",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Make a user with a key of their own, and introduce it in the log."""
+    """Add a user with a key of their own. The log records the key."""
     secret = new_passphrase(f"the key of {name}", "DIADEM_PASSPHRASE") if protect == "passphrase" else None
     with opened(node) as found:
         made = found.users.add(name, full_name=full_name, protection=protect, passphrase=secret)
@@ -124,12 +121,12 @@ def add(
 def invite(
     name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
     guest: Annotated[bool, typer.Option("--guest", help="Somebody from outside the group.")] = False,
-    days: Annotated[float, typer.Option("--days", help="How long the ticket holds.")] = 7,
+    days: Annotated[float, typer.Option("--days", help="Days until the ticket expires.")] = 7,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Make a ticket for a person who works from a laptop; their key is made there and stays there."""
+    """Invite a person who works from a laptop. Their key is made there and stays there."""
     with opened(node, user) as found:
         ticket = found.users.invite(name, guest=guest, days=days)
     show_ticket(ticket, "diadem login", as_json=json)
@@ -152,7 +149,7 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
             left = f"  retired; {user['successor']} follows" if user["successor"] else ""
             tell(f"{address:{widest}}  {person:24}  {held}  {user['key']}{left}")
         if not listed:
-            print("nobody is known here: a store does not list the users; ask on the node's own machine")
+            print("a store does not list the users: ask on the node's own machine")
     return 0
 
 
@@ -162,7 +159,7 @@ def show(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Show the card of a user: the key by which others know them, how it is held, until when."""
+    """Show a user's card: their key, who holds it, until when."""
     with opened(node) as found:
         card = found.users.show(name).to_dict()
     return _tell_card(card, json)
@@ -171,12 +168,12 @@ def show(
 @users.command()
 def retire(
     name: Annotated[str, typer.Argument(help="Who leaves: alice.")],
-    to: Annotated[str, typer.Option("--to", help="Who follows, and owns what was theirs: bob.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    to: Annotated[str, typer.Option("--to", help="Who takes over what they own: bob.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Let a user leave for good: their key signs nothing any more, and what was theirs is another's."""
+    """Retire a user; their packages pass to --to."""
     with opened(node) as found:
         card = found.users.retire(name, to, reason=reason).to_dict()
     return _tell_card(card, json)
@@ -189,7 +186,7 @@ def _tell_card(card: dict[str, Any], as_json: bool) -> int:
     held = "only its user can open it" if card["custody"] == "user-held" else "the node can use it too"
     print(f"user             {card['address']}  {card['full_name']}".rstrip())
     print(f"key              {card['key']}  ({held})")
-    print(f"key id           {card['key_id']}   (tell it to others on another way)")
+    print(f"key id           {card['key_id']}   (give it to others by another channel)")
     print(
         f"card             version {card['version']}, " + (f"ended {card['expires']}" if card["expires"] else "holds")
     )

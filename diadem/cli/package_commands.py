@@ -13,7 +13,7 @@ from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 #: Files that are named of those that were given back.
 _NAMED = 10
 
@@ -25,12 +25,14 @@ def register(app: typer.Typer) -> None:
 
 
 def pack(
-    paths: Annotated[list[str], typer.Argument(help="SOURCE… STORE: a session folder or files, then a folder or URL.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="SOURCE... STORE", help="Folder or files; then a folder or URL.")
+    ],
     meta: Annotated[
         Path | None, typer.Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be archived; write nothing.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse where anything cannot be archived.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse if any file cannot be archived.")] = False,
     license: Annotated[str, typer.Option("--license", help="What may be done with the data.")] = "",  # noqa: A002
     json: Json = False,
     quiet: Quiet = False,
@@ -65,7 +67,7 @@ def pack(
 
 
 def _refuse_a_session(store: str) -> None:
-    """`diadem pack A B`: where B holds instrument files and is no store yet, the store was forgotten."""
+    """`diadem pack A B`: where B holds instrument files and is not a store yet, the store was forgotten."""
     folder = Path(store)
     if folder.is_dir() and not (folder / ".diadem").exists():
         from diadem.api import readable_files
@@ -81,13 +83,14 @@ def _refuse_a_session(store: str) -> None:
 def verify(
     package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node; any BagIt bag.")],
     level: Annotated[
-        str | None, typer.Option("--level", help="quick (tag files, sizes), leaves (every MiB) or full. Default: full.")
+        str | None,
+        typer.Option("--level", help="quick (tag files, sizes), leaves (1 MiB) or full. Default: full."),
     ] = None,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Prove a package intact, or name the mebibyte that is not."""
+    """Prove a package intact, or name the leaf (1 MiB) that is not."""
     import diadem
     from diadem.cli import render
 
@@ -111,14 +114,12 @@ def get(
         list[str] | None,
         typer.Option("--only", help='Only these files, with what belongs to them: "HAADF*". May be repeated.'),
     ] = None,
-    only_this: Annotated[
-        bool, typer.Option("--only-this", help="This package alone, not the whole session that it belongs to.")
-    ] = False,
+    only_this: Annotated[bool, typer.Option("--only-this", help="This package alone, not its whole session.")] = False,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Give the files back: original names, folders and times, every byte proven."""
+    """Restore files with original names and dates. Every byte is proven."""
     wanted = only or []
     if is_id(package):
         document = _from_node(package, folder, node, wanted, only_this, quiet or json)
@@ -173,7 +174,7 @@ def _show_restored(document: dict[str, Any]) -> None:
     for text in document.get("warnings", ()):
         tell(f"  WARNING: {text}")
     for name in document["renamed"]:
-        print(f"  kept its stored name, which this system can hold: {name}")
+        print(f"  restored under its stored name, as this system cannot hold the original: {name}")
     for store in document.get("damaged", ()):
         print(f"  the copy in {store} is damaged; the bytes came from another: diadem repair")
     for one in document["lacking"]:
@@ -181,18 +182,18 @@ def _show_restored(document: dict[str, Any]) -> None:
     if document.get("others"):
         print(f"  {document['others']} more of this session: leave --only-this out")
     if document.get("continues"):
-        print(f"  it continues {document['continues']} and holds only what was new then; a node gives back the whole")
+        print(f"  it continues {document['continues']} and has only what was new then; a node restores all of it")
 
 
 def extract(
-    path: Annotated[str, typer.Argument(help="An instrument file or a folder; with --again a package.")],
+    path: Annotated[str, typer.Argument(metavar="FILE", help="An instrument file or folder; with --again a package.")],
     again: Annotated[
-        bool, typer.Option("--again", help="Read a package's files with the readers of today; show what changes.")
+        bool, typer.Option("--again", help="Read a package's files with today's readers; show what changes.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Show the extended metadata that files state; nothing is written."""
+    """Show the metadata that files state; write nothing."""
     import diadem
     from diadem.api.opening import sealed_at
     from diadem.cli import render
@@ -212,7 +213,7 @@ def extract(
     else:
         if sealed is not None:
             tell(f"package          {sealed.id}")
-            tell(f"                 as it was sealed; with the readers of today: diadem extract {quoted(path)} --again")
+            tell(f"                 as it was sealed; with today's readers: diadem extract {quoted(path)} --again")
         render.record(record)
     return 0
 
@@ -253,7 +254,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         loaded = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
-        message = f"the metadata file is no {kind}: {error}"
+        message = f"the metadata file is not {kind}: {error}"
         raise UsageError(message, where=str(path), next=f"Write it as {kind}; the suffix .toml means TOML.") from error
     if not isinstance(loaded, dict):
         raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')

@@ -22,10 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def page(
     where: Annotated[
-        str | None, typer.Argument(help="The node's folder, or https://… (login). Default: as --node.")
+        str | None, typer.Argument(metavar="NODE", help="A node's folder, or https://… (login). Default: as --node.")
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", help="Where on this machine; 0: one that is free.", min=0, max=65535)
+        int, typer.Option("--port", help="Port on this machine; 0 for any free one.", min=0, max=65535)
     ] = 0,
     read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,

@@ -10,18 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.carrier_commands import carriers
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
 from diadem.cli.route_view import routes_lines
 from diadem.cli.setup_commands import recovery_passphrase
 from diadem.errors import UsageError
 
-peers = typer.Typer(
-    help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop, carrier.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-keys = typer.Typer(help="The node's own keys: rotate.", no_args_is_help=True, rich_markup_mode=None)
+peers = Commands("Other nodes, with which this one exchanges packages.")
+keys = Commands("The node's own keys.")
 
 Name = Annotated[str, typer.Argument(help="What the other node is called here.")]
 
@@ -36,13 +33,12 @@ def register(app: typer.Typer) -> None:
 
 @peers.command()
 def invite(
-    name: Annotated[
-        str | None, typer.Argument(help="What the other node is to be called here. Default: what it calls itself.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="A name for the other node here. Default: its own.")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="Id of the one node that may use it.")] = None,
-    days: Annotated[float, typer.Option("--days", help="How long it holds.")] = 7,
+    days: Annotated[float, typer.Option("--days", help="Days until it expires.")] = 7,
     url: Annotated[
-        str | None, typer.Option("--url", help="Where others find this node: https://archive.example.org:8642; kept.")
+        str | None,
+        typer.Option("--url", help="This node's address: https://archive.example.org:8642. Kept."),
     ] = None,
     node: NodeAt = None,
     user: As = None,
@@ -56,7 +52,9 @@ def invite(
     show_ticket(ticket, "diadem peer join", as_json=json)
     if not json:
         for hub in closed:
-            tell(f"WARNING          the hub '{hub}' has not confirmed this node, as far as is known: no meeting there")
+            tell(
+                f"WARNING          the hub '{hub}' has not confirmed this node, as far as known: you cannot meet there"
+            )
         print("then             compare the words with them, and: diadem peer confirm NAME" if not for_ else "")
     return 0
 
@@ -74,15 +72,15 @@ def show_ticket(ticket: Any, command: str, *, as_json: bool) -> None:
 @peers.command()
 def join(
     ticket: Annotated[str, typer.Argument(help="The ticket; - reads it from standard input.")],
-    as_: Annotated[str | None, typer.Option("--as", help="What the other node is to be called here.")] = None,
+    as_: Annotated[str | None, typer.Option("--as", help="A name for the other node here.")] = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", help="Seconds for the answer over a hub. Default: 20. It goes on anyway.")
+        float | None, typer.Option("--wait", help="Seconds to wait for an answer over a hub. Default: 20.")
     ] = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Come to know the node that made a ticket."""
+    """Join a node with its ticket."""
     text = sys.stdin.read() if ticket == "-" else ticket
     with opened(node, user) as found:
         peer = found.peers.join(text, as_, wait=wait).to_dict()
@@ -94,7 +92,7 @@ def join(
         print("confirmed        on both sides")
         return 0
     tell(f"words            {peer['words']}")
-    print("next             Read the words to its people on the telephone: they confirm you if theirs are the same.")
+    print("next             Read these words to the other lab by phone; they confirm you if they match.")
     return 0
 
 
@@ -102,13 +100,13 @@ def join(
 def confirm(
     name: Name,
     words: Annotated[
-        str | None, typer.Option("--words", help="What its people read out: compared with the words here.")
+        str | None, typer.Option("--words", help="The words that they read out, to compare with yours.")
     ] = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Say that a node is who it says, after both sides have compared the words."""
+    """Confirm a peer's identity. Both sides compare the words first."""
     with opened(node, user) as found:
         peer = found.peers.get(name)
         if words is None and str(peer.state) == "pending":
@@ -126,12 +124,12 @@ def _compare(words: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError("what are the words on the other side?", next='Give them: --words "…"')
     tell(f"words            {words}")
-    typer.confirm("Do its people see the same words, and did you hear that from them?", abort=True, err=True)
+    typer.confirm("Does the other lab see the same words, and did you hear that from them?", abort=True, err=True)
 
 
 @peers.command()
 def ls(node: NodeAt = None, json: Json = False) -> int:
-    """List the other nodes, and the tickets that were given out."""
+    """List the peers, and the tickets that were given out."""
     with opened(node) as found:
         ways = {one.peer: one.to_dict() for one in found.peers.routes()}
         known = [peer.to_dict() | {"routes": ways.get(peer.name)} for peer in found.peers.ls()]
@@ -163,7 +161,7 @@ def _show_peer(peer: Mapping[str, Any]) -> None:
     elif peer["state"] == "confirmed" and peer["seen_as"] == "pending":
         tell(f"{'':16} has not confirmed this node yet; words: {peer['words']}")
     for key, since in peer["stolen"].items():
-        tell(f"{'':16} STOLEN KEY {key[:12]}…: not believed from {since} on")
+        tell(f"{'':16} STOLEN KEY {key[:12]}…: not trusted from {since} on")
 
 
 def _show_given(ticket: Mapping[str, Any]) -> None:
@@ -175,7 +173,7 @@ def _show_given(ticket: Mapping[str, Any]) -> None:
     tell(f"ticket           for {whom}, of {ticket['made'][:10]}: {state}")
     if ticket["refused_by"]:
         tell(
-            f"SECOND BEARER    {ticket['refused_name']} ({ticket['refused_by'][:12]}…) came with it on"
+            f"SECOND USE       {ticket['refused_name']} ({ticket['refused_by'][:12]}…) tried it on"
             f" {ticket['refused_at'][:10]} and was refused: ask both who has the ticket"
         )
 
@@ -186,7 +184,7 @@ def refresh(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Exchange newest keys and addresses with peers."""
+    """Exchange the newest keys and addresses with peers."""
     with opened(node) as found:
         outcomes = [one.to_dict() for one in found.peers.refresh(name)]
     if json:
@@ -200,12 +198,12 @@ def refresh(
 @peers.command()
 def rename(
     name: Name,
-    new: Annotated[str, typer.Argument(help="What it is to be called here from now on.")],
+    new: Annotated[str, typer.Argument(metavar="NEW-NAME", help="Its new name here.")],
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Call another node otherwise here."""
+    """Rename a peer."""
     with opened(node, user) as found:
         document = found.peers.rename(name, new).to_dict()
     if json:
@@ -218,31 +216,31 @@ def rename(
 @peers.command()
 def compromised(
     name: Name,
-    since: Annotated[str, typer.Option("--since", help="From when on its key is not believed: 2026-03-14")],
+    since: Annotated[str, typer.Option("--since", help="The day from which its key is not trusted: 2026-03-14")],
     reason: Annotated[str, typer.Option("--reason", help="What happened.")] = "",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Note that the key of another node was stolen. It is heard again once its root key has named a new one."""
+    """Note that a peer's key was stolen. It is trusted again once its root key has named a new one."""
     with opened(node, user) as found:
         document = found.peers.compromised(name, since, reason).to_dict()
     if json:
         print_json({"peer": document})
     else:
-        tell(f"not believed     {document['name']}, until its root key names a new key: diadem peer refresh")
+        tell(f"not trusted      {document['name']}, until its root key names a new key: diadem peer refresh")
     return 0
 
 
 @peers.command()
 def drop(
     name: Name,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the log.")] = "",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Accept nothing of another node any more. What it sent before stays."""
+    """Accept nothing more from a peer. What it sent before stays."""
     with opened(node, user) as found:
         document = found.peers.drop(name, reason).to_dict()
     if json:
@@ -282,13 +280,13 @@ def login(
 def rotate(
     recovery_file: Annotated[Path, typer.Option("--recovery-file", help="The file that init wrote.")],
     stolen_since: Annotated[
-        str | None, typer.Option("--stolen-since", help="The old key was stolen then: 2026-03-14. Peers learn it.")
+        str | None, typer.Option("--stolen-since", help="The day the old key was stolen: 2026-03-14. Peers are told.")
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="With --stolen-since: what happened.")] = "",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Give the node a new online key, with its recovery file. Stop watch and serve before."""
+    """Give the node a new online key, with its recovery file. Stop watch and serve first."""
     passphrase = recovery_passphrase(recovery_file)
     with opened(node) as found:
         rotated = found.keys.rotate(recovery_file, passphrase=passphrase, stolen_since=stolen_since, reason=reason)
@@ -297,6 +295,6 @@ def rotate(
         return 0
     print(f"online key       {rotated.online}, card of version {rotated.version}")
     if rotated.stolen_since:
-        print(f"the old one      {rotated.before}: not believed from {rotated.stolen_since} on")
+        print(f"the old one      {rotated.before}: not trusted from {rotated.stolen_since} on")
     print("next             diadem peer refresh   (shows it to the other nodes); put the recovery file away again")
     return 0

@@ -38,7 +38,7 @@ def plugins(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List plugins: where each comes from, what it offers, what failed."""
+    """List plugins, what they offer, and what failed."""
     if explain is not None:
         return _explain(explain, json=json)
     from diadem.api import plugins as listed
@@ -77,7 +77,7 @@ def _explained(said: Mapping[str, Any]) -> Iterator[str]:
     for rule in said["rules"]:
         blocks.setdefault((rule["table"], rule["block"], rule["place"]), []).append(rule)
     if not blocks:
-        yield "No table is for what this file says."
+        yield "No table matches this file."
     for (name, kind, place), rules in blocks.items():
         yield printable(f"table '{kind}' of '{name}'" + (f", {place}" if place else ""))
         nothing = []

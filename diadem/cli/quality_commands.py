@@ -31,9 +31,9 @@ def assess(
     for_: Annotated[str, typer.Option("--for", help="What the data are to be used for: --for imaging")] = "",
     criterion: Annotated[str | None, typer.Option("--criterion", help="What was looked at: --criterion drift")] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", help="Judge this dataset, by path or id. May be repeated.")
+        list[str] | None, typer.Option("--dataset", help="Assess this dataset, by path or id. May be repeated.")
     ] = None,
-    signal: Annotated[str | None, typer.Option("--signal", help="Judge this signal of the dataset: s1")] = None,
+    signal: Annotated[str | None, typer.Option("--signal", help="Assess this signal of the dataset: s1")] = None,
     value: Annotated[float | None, typer.Option("--value", help="What was measured.")] = None,
     unit: Annotated[str, typer.Option("--unit", help="Unit of the value.")] = "",
     comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
@@ -42,18 +42,18 @@ def assess(
     ] = None,
     scheme: Annotated[str | None, typer.Option("--scheme", help="A list of criteria of the policy.")] = None,
     replaces: Annotated[
-        str | None, typer.Option("--replaces", help="Id of your assessment that counts no longer.")
+        str | None, typer.Option("--replaces", help="Id of your earlier assessment that this one replaces.")
     ] = None,
     machine: Annotated[
         bool,
-        typer.Option("--machine", help="Let the checks of the plugins look at the data, and state what they find."),
+        typer.Option("--machine", help="Let the plugins' checks assess the data."),
     ] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Judge a package, or a dataset of it, for a purpose; or show what others think. Nothing is averaged."""
+    """Assess data for a purpose, or show what others have said. Nothing is averaged."""
     if machine and verdict is not None:
         raise UsageError("--machine finds the verdict itself", next="Example: diadem assess 406f3245b359 --machine")
     if verdict is None and not machine and (for_ or criterion or comment or value is not None or scheme):
@@ -81,14 +81,14 @@ def assess(
 def _show_assessments(document: Mapping[str, Any]) -> None:
     tell(f"assessments of   {document['package']}")
     for one in document.get("machine", {}).get("failures", ()):
-        tell(f"NOT LOOKED AT    {one}")
+        tell(f"NOT CHECKED      {one}")
     if "machine" in document:
-        tell(f"looked at        {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
+        tell(f"checked          {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
     counting = [one for one in document["assessments"] if one["counts"]]
     for one in counting:
         _show_assessment(one["verdict"], one)
     if not counting:
-        print("                 nobody has judged it")
+        print("                 nobody has assessed it")
     for dispute in document["disputes"]:
         said = ", ".join(f"{one['by']}: {one['verdict']}" for one in dispute["said"])
         tell(f"DISPUTED         {_question(dispute)}: {said}")
@@ -119,7 +119,7 @@ def amend(
     package: Annotated[str, typer.Argument(help="Which package.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value with a unit where it has one; empty withdraws. May be repeated."),
+        typer.Option("--set", help="key=value, with a unit if it has one; empty withdraws. May be repeated."),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Of this dataset alone, by path or id. Default: of all.")
@@ -129,7 +129,7 @@ def amend(
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Correct what is recorded of a package; the package itself stays as it is. Without --set: what was corrected."""
+    """Correct a package's record; its files stay as they are. Without --set: show the corrections."""
     values = _pairs(set_ or ())
     if not values and (dataset or reason):
         raise UsageError("what is to be corrected?", next="Example: --set sample.identifier=S-12")
@@ -153,7 +153,7 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
         if not divided or not key:
             raise UsageError(f"'{pair[:80]}' is not key=value", next='Example: --set "voltage=300 kV"')
         if key in found:
-            raise UsageError(f"'{key}' is said twice", next="Say it once.")
+            raise UsageError(f"'{key}' is given twice", next="Give it once.")
         found[key] = value or None
     return found
 
@@ -161,20 +161,20 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
 def _show_amendments(document: Mapping[str, Any]) -> None:
     tell(f"record of        {document['package']}")
     for one in document["amendments"]:
-        mark = "amended" if one["effective"] else "said by others"
+        mark = "corrected" if one["effective"] else "by others"
         for change in one["changes"]:
             where = f" of {change['dataset']}" if change["dataset"] else ""
             tell(f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}")
         if one["reason"]:
             tell(f"{'':16}   {one['reason']}")
     if not document["amendments"]:
-        print("                 it holds as it was sealed")
+        print("                 no corrections")
     for conflict in document["conflicts"]:
         where = f" of {conflict['dataset']}" if conflict["dataset"] else ""
         said = " or ".join(_value(one) for one in conflict["said"])
-        tell(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is amended again, what was before holds")
+        tell(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is corrected again, the old value counts")
     if any(not one["effective"] for one in document["amendments"]):
-        tell(f"{'':16} only amendments by {document['owner'] or 'an owner'} change the record")
+        tell(f"{'':16} only corrections by {document['owner'] or 'an owner'} change the record")
 
 
 def _value(change: Mapping[str, Any]) -> str:
@@ -196,16 +196,16 @@ def derive(
         list[str] | None, typer.Option("--software", help="What made it: --software imagej=1.54. May be repeated.")
     ] = None,
     parameters: Annotated[
-        Path | None, typer.Option("--parameters", help="What the programs were told: a JSON file.")
+        Path | None, typer.Option("--parameters", help="Parameters of the programs: a JSON file.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What the result is called.")] = None,
-    comment: Annotated[str, typer.Option("--comment", help="In your words.")] = "",
+    comment: Annotated[str, typer.Option("--comment", help="A comment.")] = "",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Archive what an analysis has made, and state from what. Doubts about the data are then shown on the result."""
+    """Archive the result of an analysis with what it was made from. Warnings about the data are shown on the result."""
     if not from_:
         raise UsageError("what was it made from?", next="Name packages: --from 406f3245b359")
     made_by = {key: str(value) for key, value in _pairs(software or ()).items()}
@@ -229,7 +229,7 @@ def _parameters(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
     except ValueError as error:
-        raise UsageError(f"this is no JSON: {error}", where=str(path)) from error
+        raise UsageError(f"this is not JSON: {error}", where=str(path)) from error
     if not isinstance(document, dict):
         raise UsageError("parameters are one JSON object", where=str(path), next='Example: {"threshold": 0.5}')
     return document

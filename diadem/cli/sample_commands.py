@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 import typer
 
 from diadem.cli import sample_view
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json
 from diadem.cli.sample_options import verb
@@ -18,18 +19,14 @@ if TYPE_CHECKING:
 else:  # what a command is called with is asked of its signature, and no option needs the room of the node
     Samples = SampleWords = Any
 
-samples = typer.Typer(
-    help="Physical samples: add, show, link, split, send, receive and others.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+samples = Commands("Physical samples: their names, their parts, where they are.")
 Which = Annotated[str, typer.Argument(help="Its identifier, or a name that another lab uses.")]
-Comment = Annotated[str, typer.Option("--comment", help="In words.")]
+Comment = Annotated[str, typer.Option("--comment", help="A comment.")]
 Date = Annotated[str | None, typer.Option("--date", help="The day, as 2026-03-14. Default: today.")]
 Made = Annotated[str | None, typer.Option("--made", help="The day on which it was made: 2026-03-01.")]
-How = Annotated[str, typer.Option("--how", help="In which way: split, lamella, annealed, mixed or other.")]
+How = Annotated[str, typer.Option("--how", help="How: split, lamella, annealed, mixed or other.")]
 OtherLab = Annotated[
-    str | None, typer.Option("--lab", help="Which lab calls it so, where the other is no sample of this node.")
+    str | None, typer.Option("--lab", help="The lab that uses this name, if it is not a sample of this node.")
 ]
 
 
@@ -80,7 +77,7 @@ def change(
     identifier: Annotated[str | None, typer.Option("--identifier", help="Another identifier.")] = None,
     **said: Unpack[SampleWords],
 ) -> Any:
-    """Say something of a sample anew; an empty text takes it back. What was said before stays in the log."""
+    """Change what is said of a sample; an empty text removes it. What was said before stays in the log."""
     return found.change(sample, identifier=identifier, **said)
 
 
@@ -89,12 +86,12 @@ def change(
 def split(
     found: Samples,
     sample: Which,
-    parts: Annotated[list[str], typer.Argument(help="Identifiers of the parts: S-12-a S-12-b.")],
+    parts: Annotated[list[str], typer.Argument(metavar="PART", help="Identifiers of the parts: S-12-a S-12-b.")],
     how: How = "split",
     made: Made = None,
     comment: Comment = "",
 ) -> Any:
-    """Define parts that are made from a sample. What is found of a part is found of the whole."""
+    """Define parts that are made from a sample. A search for the sample finds its parts too."""
     return found.split(sample, *parts, how=how, made=made, comment=comment)
 
 
@@ -121,7 +118,7 @@ def show(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Show a sample: names, maker, relatives, where it is, and every dataset of every instrument. In time order."""
+    """Show a sample's names, relatives, place and datasets. In time order, from every instrument."""
     with opened(node) as found:
         documents = [story.to_dict() for story in found.samples.show(sample)]
     if json:
@@ -138,7 +135,7 @@ def show(
 @samples.command()
 @verb(tell_written)
 def export(found: Samples, file: ToSheet, replace: Replace = False) -> Any:
-    """Write all samples as a sheet for Excel or LibreOffice, to be edited and imported."""
+    """Write all samples to a sheet to edit and import. For Excel or LibreOffice."""
     return found.export(file, replace=replace)
 
 
@@ -152,9 +149,9 @@ def import_(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Take in an edited sheet: show what it would change, and write that if you agree.
+    """Import an edited sheet. It shows what would change, and writes that if you agree.
 
-    What was not edited says nothing, nor does a row or a column that is not there. An emptied cell takes back.
+    Unedited cells and removed rows are ignored. An emptied cell removes the value.
     """
     with opened(node, user) as found:
         return take_in(found.samples.import_, file, Agreement("sample", yes, dry_run), as_json=json, quiet=quiet)
@@ -169,10 +166,10 @@ def link(
     found: Samples,
     sample: Which,
     other: Annotated[str, typer.Argument(help="Another sample of this node; with --lab what that lab calls it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why you are sure; it stands in the log.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why you are sure; kept in the log.")],
     lab: OtherLab = None,
 ) -> Any:
-    """State that two names mean one physical thing."""
+    """State that two names mean the same sample."""
     return found.link(sample, other, lab=lab, reason=reason)
 
 
@@ -182,7 +179,7 @@ def unlink(
     found: Samples,
     sample: Which,
     other: Annotated[str, typer.Argument(help="The sample, or with --lab the name, that it was linked with.")],
-    reason: Annotated[str, typer.Option("--reason", help="What was wrong; it stands in the log.")],
+    reason: Annotated[str, typer.Option("--reason", help="What was wrong; kept in the log.")],
     lab: OtherLab = None,
 ) -> Any:
     """Undo a link. Both statements stay in the log."""
@@ -204,7 +201,7 @@ def send(
     date: Date = None,
     comment: Comment = "",
 ) -> Any:
-    """State that the thing was sent away."""
+    """State that the sample was sent away."""
     return found.send(sample, to, from_=from_, date=date, comment=comment)
 
 
@@ -218,21 +215,21 @@ def receive(
     date: Date = None,
     comment: Comment = "",
 ) -> Any:
-    """State that the thing has arrived."""
+    """State that the sample has arrived."""
     return found.receive(sample, from_=from_, at=at, date=date, comment=comment)
 
 
 @samples.command()
 @verb(_tell)
 def consume(found: Samples, sample: Which, date: Date = None, comment: Comment = "") -> Any:
-    """State that nothing of the thing is left."""
+    """Mark the sample as used up."""
     return found.consume(sample, date=date, comment=comment)
 
 
 @samples.command()
 @verb(_tell)
 def lose(found: Samples, sample: Which, date: Date = None, comment: Comment = "") -> Any:
-    """State that nobody knows where the thing is."""
+    """Mark the sample as lost."""
     return found.lose(sample, date=date, comment=comment)
 
 
@@ -244,8 +241,8 @@ def retract(
     event: Annotated[
         str, typer.Argument(help="made, sent, received, consumed or lost; or the beginning of the statement's id.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="What was wrong; it stands in the log.")],
+    reason: Annotated[str, typer.Option("--reason", help="What was wrong; kept in the log.")],
     date: Annotated[str | None, typer.Option("--date", help="The day of the event, where there are several.")] = None,
 ) -> Any:
-    """Take back that something happened, stated by mistake. Both statements stay in the log."""
+    """Retract an event that was stated by mistake. Both statements stay in the log."""
     return found.retract(sample, event, reason=reason, date=date)

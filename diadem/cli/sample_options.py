@@ -28,7 +28,7 @@ def _option(name: str, kind: Any, flag: str, text: str, default: Any = None) -> 
 
 
 _TEXT = str | None
-_HOW = "In which way: split, lamella, annealed, mixed or other."
+_HOW = "How: split, lamella, annealed, mixed or other."
 #: What may be said of a sample, see `SampleWords`.
 _WORDS = (
     _option("name", _TEXT, "--name", "What it is: ZnO nanorods."),
@@ -43,7 +43,7 @@ _WORDS = (
     _option("composition", _TEXT, "--composition", "What it consists of, in words."),
     _option("elements", _TEXT, "--elements", "Chemical symbols: Zn,O."),
     _option("steps", Names, "--step", "How it was prepared: '2026-03-01 FIB lift-out'. May be repeated."),
-    _option("comment", _TEXT, "--comment", "In words."),
+    _option("comment", _TEXT, "--comment", "A comment."),
 )
 _COMMON = tuple(
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -121,7 +121,7 @@ def _event(event: Mapping[str, Any]) -> Iterator[str]:
     taken = event["retracted"]
     yield f"({_happened(event)})" if taken else _happened(event)
     if taken:
-        yield f"            taken back by {taken['by']}, because: {taken['reason']}"
+        yield f"            retracted by {taken['by']}, because: {taken['reason']}"
 
 
 def _happened(event: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def scan(
-    folders: Annotated[list[Path], typer.Argument(help="One folder or several; they are only read.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder or several; they are only read.")],
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the datasets as a table.")] = None,
     xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write all tables as sheets, the plan too.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write one page to look at.")] = None,
@@ -27,7 +27,7 @@ def scan(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every session and dataset here.")] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Read everything anew, and keep nothing for the next time.")
+        bool, typer.Option("--no-cache", help="Read everything again, and keep nothing for the next scan.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,

@@ -29,15 +29,15 @@ def serve(
     ] = "",
     url: Annotated[
         list[str] | None,
-        typer.Option("--url", help="As others reach it: https://archive.example.org:8642. Kept; may be repeated."),
+        typer.Option("--url", help="Its address for others: https://archive.example.org:8642. Kept; may be repeated."),
     ] = None,
     hub: Annotated[
         bool | None, typer.Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", help="Processes that answer; several take in no pushes.", min=1, max=64)
+        int, typer.Option("--workers", help="Server processes; with more than one, pushes are refused.", min=1, max=64)
     ] = 1,
-    metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus there: 127.0.0.1:9464.")] = "",
+    metrics: Annotated[str, typer.Option("--metrics", help="Show metrics for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -77,13 +77,13 @@ def show_serving(started: Serving, *, as_json: bool) -> None:
         f"TLS key          {started.tls}",
         f"serves           {count_text(started.packages, 'package')}, each to whom it was granted",
         f"may ask          {count_text(started.peers, 'peer')}{pending}; {count_text(started.users, 'user')}",
-        *(["hub              relays between peers what it cannot read: diadem status"] if started.hub else []),
-        *(f"WARNING          a hub picks up at no other: nothing comes from '{hub}'" for hub in started.left_hubs),
-        *([f"numbers          http://{started.metrics}/metrics"] if started.metrics else []),
+        *(["hub              relays sealed packages between peers: diadem status"] if started.hub else []),
+        *(f"WARNING          hubs do not collect from hubs: nothing comes from '{hub}'" for hub in started.left_hubs),
+        *([f"metrics          http://{started.metrics}/metrics"] if started.metrics else []),
         "stop             Ctrl-C",
     ]
     if not started.urls:
-        lines.insert(3, "others call      nobody can yet: say it once, diadem serve --url https://HOST:PORT")
+        lines.insert(3, "others call      nobody can yet: give the address once, diadem serve --url https://HOST:PORT")
     for line in lines:
         tell(line)
 

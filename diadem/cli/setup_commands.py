@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_error, print_json, size_text
 from diadem.errors import DiademError, UsageError
@@ -17,7 +18,7 @@ from diadem.model.plain_text import count_text, slug
 
 RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
 
-stores = typer.Typer(help="The stores of a node: add, ls, rm, move.", no_args_is_help=True, rich_markup_mode=None)
+stores = Commands("The stores of a node, where its packages are kept.")
 
 
 def register(app: typer.Typer) -> None:
@@ -28,10 +29,12 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path | None, typer.Argument(help="The node's own folder: small, new, on a local disk.")] = None,
-    store: Annotated[str | None, typer.Option("--store", help="Where packages go first: a folder or URL.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What people call the node: hu-berlin.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URL", help="Where packages go first: a folder or URL.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Its name, part of addresses: hu-berlin.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="Short name of the first user: alice.")] = None,
-    full_name: Annotated[str, typer.Option("--full-name", help="The first user's name as a person writes it.")] = "",
+    full_name: Annotated[str, typer.Option("--full-name", help="The first user's full name.")] = "",
     kind: Annotated[
         str | None, typer.Option("--kind", help="Kind of the store: disk, nas, object, offsite or cold.")
     ] = None,
@@ -42,14 +45,14 @@ def init(
         str, typer.Option("--protect", help="The user's key: file (permissions), passphrase, or keyring.")
     ] = "file",
     recover: Annotated[
-        str | None, typer.Option("--recover", help="Make a lost node again from this store, with its recovery file.")
+        str | None, typer.Option("--recover", help="Restore a lost node from this store, with its recovery file.")
     ] = None,
     confirm_recovery: Annotated[
-        bool, typer.Option("--confirm-recovery", help="Say that the recovery file was moved away.")
+        bool, typer.Option("--confirm-recovery", help="Confirm that the recovery file was moved away.")
     ] = False,
     catalogue: Annotated[
         str | None,
-        typer.Option("--catalogue", help="Where the catalogue lies: file, or postgresql://user@host/database"),
+        typer.Option("--catalogue", help="Where the catalogue is kept: file, or postgresql://user@host/database"),
     ] = None,
     node: NodeAt = None,
     json: Json = False,
@@ -68,7 +71,7 @@ def init(
     if sys.stdin.isatty() and not begun and RECOVERY_VARIABLE not in os.environ:
         file = recovery_file or f"{chosen['path']}-recovery.txt"
         print(
-            f"{file} will be the recovery file: if this machine is lost, it alone makes the node again. "
+            f"{file} will be the recovery file: if this machine is lost, you need this file to restore the node. "
             "A passphrase protects it from whoever finds it.",
             file=sys.stderr,
         )
@@ -95,9 +98,9 @@ def init(
         print_json(document)
     else:
         if begun:
-            print("note             the node was there already, from a run with the same words; nothing of it was lost")
+            print("note             the node was there already, from a run with the same options; nothing was lost")
         protected = "protected by its passphrase" if passphrase else "NOT protected by a passphrase"
-        _tell_made(document, "protected, or not, as it was then" if begun else protected)
+        _tell_made(document, "protected as it was when it was made" if begun else protected)
     return 0
 
 
@@ -118,10 +121,10 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
     whole = given.keys() - asked.keys() <= {"full_name"}
     for name, option, question, default in (
         ("path", "FOLDER", "Folder for the node itself (small, on a disk of this machine)", _DEFAULT_FOLDER),
-        ("store", "--store", "Where shall the packages go? A folder on a large disk, or a URL", ""),
-        ("name", "--name", "What do people call this archive? It stands in addresses: alice@NAME", ""),
+        ("store", "--store", "Where should the packages go? A folder on a large disk, or a URL", ""),
+        ("name", "--name", "What is this archive called? The name is part of addresses: alice@NAME", ""),
         ("user", "--user", "Your short name", getpass.getuser().lower()),
-        ("full_name", "--full-name", "Your full name, as it stands under a paper (empty: none)", ""),
+        ("full_name", "--full-name", "Your full name, as on a paper (empty: none)", ""),
     ):
         if name == "full_name" and whole:  # who gives all the rest is not asked for this
             continue
@@ -164,7 +167,7 @@ def _tell_made(document: dict[str, Any], protected: str) -> None:
     print(f"first store      {store['name']}: {store['url']} ({store['kind']}{free})")
     print(f"policy           {document['policy']}   (two copies of everything, checked every 90 days; edit it)")
     print(f"recovery file    {document['recovery']['file']}")
-    print(f"                 {protected}; if this machine is lost, it is the only way to speak for this node")
+    print(f"                 {protected}; if this machine is lost, you need this file to restore the node")
     print()
     print("next")
     print("  1. Move the recovery file away from this machine, then say so:  diadem init --confirm-recovery")
@@ -238,15 +241,15 @@ def add(
     url: Annotated[
         str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")
     ],
-    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Its name.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
     place: Annotated[
-        str, typer.Option("--place", help="Which disk or share it lies on, where that cannot be seen: usb-disk-2.")
+        str, typer.Option("--place", help="Which disk or share it is on, if that cannot be seen: usb-disk-2.")
     ] = "",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Add a place for copies. Nothing is copied yet: `diadem repair` does that."""
+    """Add a store for copies. Nothing is copied yet: `diadem repair` does that."""
     with opened(node) as found:
         before = [store.name for store in found.stores]
         state = found.stores.add(url, name=name, kind=kind, place=place).to_dict()
@@ -262,7 +265,7 @@ def add(
     if state["name"] in before:
         print("note             it was there already")
     if same:
-        print(f"note             it lies on the same disk as {', '.join(same)}: the two count as one copy")
+        print(f"note             it is on the same disk as {', '.join(same)}: the two count as one copy")
     print("next             diadem repair   (writes the copies that the policy wants)")
     return 0
 
@@ -283,12 +286,12 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 @stores.command()
 def rm(
     name: Annotated[str, typer.Argument(help="The store's name.")],
-    lost: Annotated[bool, typer.Option("--lost", help="It is gone for good, with the copies that it held.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="With --lost: what happened; it stands in the log.")] = "",
+    lost: Annotated[bool, typer.Option("--lost", help="It is gone for good, with its copies.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="With --lost: what happened; kept in the log.")] = "",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Forget a store that holds no copy any more, or that is lost. Nothing is deleted."""
+    """Remove a store that is empty or lost. Nothing is deleted."""
     with opened(node) as found:
         if not lost:
             found.stores.rm(name)
@@ -300,7 +303,7 @@ def rm(
     elif lost:
         _tell_lost(document)
     else:
-        print(f"removed          {name}: the node does not look there any more; nothing was deleted")
+        print(f"removed          {name}: the node no longer looks there; nothing was deleted")
     return 1 if document["last"] else 0
 
 
@@ -318,19 +321,19 @@ def move(
     name: Annotated[str, typer.Argument(help="The store's name.")],
     url: Annotated[str, typer.Argument(help="Where it is now.")],
     place: Annotated[
-        str | None, typer.Option("--place", help="Which disk or share that is, where it cannot be seen: usb-disk-2.")
+        str | None, typer.Option("--place", help="Which disk or share that is, if that cannot be seen: usb-disk-2.")
     ] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Tell where a store is now. Nothing is copied."""
+    """Say where a store is now. Nothing is copied."""
     with opened(node) as found:
         state = found.stores.move(name, url, place=place).to_dict()
     if json:
         print_json({"store": state})
     else:
         print("store            " + _store_line(state))
-        print(f"next             diadem scrub {name}   (reads what lies there now)")
+        print(f"next             diadem scrub {name}   (reads what is there now)")
     return 0
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ToSheet = Annotated[Path, typer.Argument(help="Where to: a new .xlsx or .csv.")]
 FromSheet = Annotated[Path, typer.Argument(help="An edited .xlsx or .csv.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Where there is such a file already: lose what is in it.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Write it without being asked.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the file if it exists.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")]
 #: Letters of a text that are shown.
 _LETTERS = 60
@@ -46,7 +46,7 @@ class Agreement:
             return True
         if not sys.stdin.isatty():
             raise Refused(
-                "nothing was written: nobody has agreed to it",
+                "nothing was written: it was not confirmed",
                 where=found.path,
                 next=f"To write it: diadem {self.group} import {found.path} --yes",
             )
@@ -117,16 +117,16 @@ def show(found: TableChanges) -> None:
         tell(f"CONFLICT         row {one.row}: {_short(one.about)}: {one.column}")
         print(f"{'':19}when exported {_quoted(one.exported)}, now {_quoted(one.now)}")
         print(f"{'':19}in the sheet {_quoted(one.wanted)}")
-        print(f"{'':19}not written: somebody has said otherwise since; export anew")
+        print(f"{'':19}not written: somebody has changed it since; export again")
     for fault in found.faults:
         tell(f"NOT UNDERSTOOD   {fault}")
         if fault.next:
             tell(f"{'':19}{fault.next}")
     if found.unchanged:
-        older = f"; of {found.older:,} of them the node knows more by now" if found.older else ""
+        older = f"; for {found.older:,} of them the node has newer values" if found.older else ""
         print(f"unchanged        {count_text(found.unchanged, 'row')}{older}")
     if found.waiting:
-        print(f"not judged yet   {count_text(found.waiting, 'row')}")
+        print(f"not assessed yet {count_text(found.waiting, 'row')}")
     for note in found.notes:
         tell(f"note             {note}")
 
@@ -141,7 +141,7 @@ def _cell(what: str, cell: CellChange) -> str:
     if what == "new":
         return _short(cell.after)
     if not cell.after:
-        return f"{_quoted(cell.before)} is taken back"
+        return f"{_quoted(cell.before)} is withdrawn"
     return f"{_quoted(cell.before)} → {_quoted(cell.after)}"
 
 

@@ -27,16 +27,16 @@ def register(app: typer.Typer) -> None:
 def show(
     package: Annotated[str, typer.Argument(help=_WHICH)],
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="All values of this one, by path, name or id, and what says so.")
+        str | None, typer.Option("--dataset", help="All values of this one, by path, name or id, with their sources.")
     ] = None,
     files: Annotated[bool, typer.Option("--files", help="List all files.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Name all datasets, copies, judgements and corrections.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All datasets, copies, assessments and corrections.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Show a package on one screen: when, who, what, its datasets, copies, judgements and corrections."""
+    """Show a package on one screen. When, who, what; its datasets, copies, assessments and corrections."""
     if dataset is not None and files:
-        raise UsageError("--dataset and --files exclude each other", next="Leave one of them out.")
+        raise UsageError("--dataset and --files cannot be used together", next="Leave one of them out.")
     from diadem.archive.overview import dataset_table, file_list
     from diadem.archive.overview_text import dataset_text, files_text, overview_text
 
@@ -73,11 +73,11 @@ def _found(package: str, node: str | None) -> Iterator[tuple[Package, Any]]:
 
 def open_page(
     package: Annotated[str, typer.Argument(help=_WHICH)],
-    print_: Annotated[bool, typer.Option("--print", help="Only say where the page is.")] = False,
+    print_: Annotated[bool, typer.Option("--print", help="Only print where the page is.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Open the page of a package in the browser: pictures, values, how to check it without DIADEM."""
+    """Open the page of a package in the browser. Pictures, values, how to check it without DIADEM."""
     from diadem.archive.page_file import page_file
 
     with _found(package, node) as (found, _):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, MaxRate, NodeAt, Quiet, opened, read_rate
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.transfer_view import details_text, landed_lines, offers_text, rules_text, transfer_line, transfers_text
@@ -15,14 +16,8 @@ from diadem.cli.transfer_view import details_text, landed_lines, offers_text, ru
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
-transfers = typer.Typer(
-    help="Transfers in both directions: ls, show, sync, pause, resume, cancel.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-rules = typer.Typer(
-    help="What you accept without being asked: add, ls, rm.", no_args_is_help=True, rich_markup_mode=None
-)
+transfers = Commands("Packages on their way, in both directions.")
+rules = Commands("Rules by which offers are accepted automatically.")
 
 Id = Annotated[str, typer.Argument(help="The transfer's id, or the beginning of it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the other side is told.")]
@@ -34,13 +29,13 @@ def register(app: typer.Typer) -> None:
     app.command()(inbox)
     app.command()(accept)
     app.command()(decline)
-    app.add_typer(transfers, name="transfers")
+    app.add_typer(transfers, name="transfer")
     app.add_typer(rules, name="rule")
 
 
 def send(
     package: Annotated[str, typer.Argument(help="The package's id, or the beginning of it.")],
-    to: Annotated[str, typer.Argument(help="To whom: marie@nmi, or a user of this node.")],
+    to: Annotated[str, typer.Argument(metavar="PERSON", help="To whom: marie@nmi, or a user of this node.")],
     expires: Annotated[str, typer.Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
     comment: Annotated[str, typer.Option("--comment", help="A line for the recipient.")] = "",
     route: Annotated[str, typer.Option("--route", help="auto, direct, hub, or via:NAME of a carrier.")] = "auto",
@@ -63,7 +58,7 @@ def send(
         tell(f"FAILED           {done.error}")
     for line in unsent:
         tell(f"waits            {line}; it is delivered when the other node answers")
-    tell(f"next             diadem transfers show {done.id[:8]}")
+    tell(f"next             diadem transfer show {done.id[:8]}")
     return 0 if not done.error else 1
 
 
@@ -75,7 +70,7 @@ def _told(found: Any, transfer: str) -> tuple[Sequence[str], str]:
 
 
 def inbox(node: NodeAt = None, user: As = None, json: Json = False) -> int:
-    """List what is offered to you and waits for your answer."""
+    """List the offers that wait for your answer."""
     with opened(node, user) as found:
         offers = [offer.to_dict() for offer in found.inbox()]
     if json:
@@ -87,7 +82,9 @@ def inbox(node: NodeAt = None, user: As = None, json: Json = False) -> int:
 
 def accept(
     offer: Id,
-    store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Store that takes it. Default: the first with room.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Fetch it now.")] = True,
     max_rate: MaxRate = None,
     node: NodeAt = None,
@@ -95,7 +92,7 @@ def accept(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Accept an offer and fetch the package; every byte is proven before it lands."""
+    """Accept an offer and fetch the package. Every byte is proven before it is kept."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         rate = read_rate(max_rate)
         done = found.accept(offer, store=store, wait=wait, max_rate=rate, listener=listener).to_dict()
@@ -117,7 +114,7 @@ def ls(
     user: As = None,
     json: Json = False,
 ) -> int:
-    """List transfers in both directions, the newest first, and what of them is missing."""
+    """List transfers in both directions, newest first. Names the statements that are missing."""
     with opened(node, user) as found:
         found.transfers.ask()
         listed = [transfer.to_dict() for transfer in found.transfers.ls(everything=everything)]
@@ -130,7 +127,7 @@ def ls(
 
 @transfers.command()
 def show(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False) -> int:
-    """Show a transfer: every step, how far it is, what went wrong and what to do."""
+    """Show a transfer: its steps, what went wrong, what to do."""
     with opened(node, user) as found:
         details = found.transfers.show(transfer).to_dict()
     if json:
@@ -142,7 +139,7 @@ def show(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False)
 
 @transfers.command()
 def pause(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False) -> int:
-    """Let a transfer wait; what is here stays here."""
+    """Pause a transfer; what has arrived stays here."""
     with opened(node, user) as found:
         done = found.transfers.pause(transfer).to_dict()
     return _tell_transfer(done, as_json=json)
@@ -151,14 +148,14 @@ def pause(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False
 @transfers.command()
 def resume(
     transfer: Annotated[str | None, typer.Argument(help="The transfer's id. Default: all that stopped.")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="A hub or folder has lost it: have it put down again.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="A hub or folder has lost it: ask for it again.")] = False,
     max_rate: MaxRate = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Go on with a transfer, or with all that stopped; only what is missing is fetched."""
+    """Resume a transfer, or all that stopped. Only what is missing is fetched."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         rate = read_rate(max_rate)
         done = [one.to_dict() for one in found.transfers.resume(transfer, anew=anew, max_rate=rate, listener=listener)]
@@ -176,13 +173,13 @@ def sync(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Do once what a node that serves does again and again: messages out and in, packages out and in."""
+    """Run one round of sending and receiving. A node that serves does this by itself."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         done = found.transfers.sync(max_rate=read_rate(max_rate), listener=listener).to_dict()
     if json:
         print_json({"synced": done})
     else:
-        tell(f"messages         {done['came']} came; {done['waiting']} not answered yet")
+        tell(f"messages         {done['came']} received, {done['waiting']} still unanswered")
         tell_lines([transfer_line(one) for one in done["moved"]])
         for name in done["pending"]:
             tell(f"waits            {name} is to be confirmed: diadem peer confirm {name}")
@@ -192,7 +189,7 @@ def sync(
 
 @transfers.command()
 def cancel(transfer: Id, reason: Reason = "", node: NodeAt = None, user: As = None, json: Json = False) -> int:
-    """End a transfer before it is received. What was delivered stays delivered."""
+    """Cancel a transfer before it is received. What was delivered stays delivered."""
     with opened(node, user) as found:
         done = found.transfers.cancel(transfer, reason=reason).to_dict()
     return _tell_transfer(done, as_json=json)
@@ -208,7 +205,7 @@ def add_rule(
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Accept offers of a sort without being asked. The rule is signed by you, and every acceptance names it."""
+    """Accept matching offers automatically. The rule is signed by you, and every acceptance names it."""
     with opened(node, user) as found:
         until = datetime.now(UTC) + _duration(expires) if expires else None
         rule = found.rules.add(sender, max_bytes=_size(max_size), project=project, expires=until).to_dict()
@@ -217,7 +214,7 @@ def add_rule(
 
 @rules.command(name="ls")
 def list_rules(node: NodeAt = None, json: Json = False) -> int:
-    """List the rules that hold."""
+    """List the rules in force."""
     with opened(node) as found:
         listed = [rule.to_dict() for rule in found.rules.ls()]
     return _tell_rules(listed, as_json=json)
@@ -230,7 +227,7 @@ def remove_rule(
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Remove a rule of yours; what was accepted by it stays accepted."""
+    """Remove one of your rules; what it accepted stays accepted."""
     with opened(node, user) as found:
         removed = found.rules.rm(rule).to_dict()
     if json:
@@ -258,7 +255,7 @@ def _tell_transfer(done: dict[str, Any], *, as_json: bool) -> int:
         tell_lines(landed_lines(done))
         if done["error"]:
             tell(f"ERROR            {done['error']}")
-            tell("next             " + (done["next"] or f"diadem transfers show {done['id'][:8]}"))
+            tell("next             " + (done["next"] or f"diadem transfer show {done['id'][:8]}"))
     return 1 if done["error"] else 0
 
 

@@ -9,13 +9,15 @@ from diadem.cli.output import duration_text, size_text
 
 _ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
 _TITLE: Final = 40
+#: What people call states that have another name in JSON.
+_STATES: Final = {"closed": "confirmed", "revoked": "withdrawn"}
 
 
 def transfer_line(transfer: Mapping[str, Any]) -> str:
     """One transfer on one line: id, state, direction, size, how far it is, and what is missing."""
     who = transfer["sender"] if transfer["direction"] == "in" else transfer["recipient"]
     parts = [
-        f"{transfer['id'][:8]}  {transfer['state']:12} {_ARROWS[transfer['direction']]:4} {who:24}",
+        f"{transfer['id'][:8]}  {_state(transfer):12} {_ARROWS[transfer['direction']]:4} {who:24}",
         f"{size_text(transfer['bytes']):>8}  {_progress(transfer):8}",
         transfer["title"][:_TITLE],
     ]
@@ -29,7 +31,12 @@ def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
     """What is to be known of a package that has landed here from elsewhere."""
     if transfer["direction"] != "in" or transfer["state"] not in ("received", "closed"):
         return []
-    return ["page             the sender's, as it came: it was not checked whether it shows what is in the files"]
+    return ["page             the sender's own; whether it shows what is in the files was not checked"]
+
+
+def _state(of: Mapping[str, Any]) -> str:
+    state = str(of["state"])
+    return _STATES.get(state, state)
 
 
 def _progress(transfer: Mapping[str, Any]) -> str:
@@ -74,7 +81,7 @@ def details_text(details: Mapping[str, Any]) -> list[str]:
     counts = details["counts"]
     if counts["received"] or counts["reused"]:
         lines.append(
-            f"  came        {size_text(counts['received'])}, {size_text(counts['again'])} of it again; "
+            f"  received    {size_text(counts['received'])}, {size_text(counts['again'])} of it again; "
             f"{size_text(counts['reused'])} were here; {counts['retries']} new connections"
         )
     if details["rate"] and details["done"] < details["bytes"]:
@@ -82,8 +89,8 @@ def details_text(details: Mapping[str, Any]) -> list[str]:
     for event in details["events"]:
         proof = f"  statement {event['statement'][:12]}…" if event["statement"] else ""
         words = f"  {event['words']}" if event["words"] else ""
-        lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {event['state']}{proof}{words}")
-    lines += [f"  MISSING     {what}: the other side has not said so" for what in details["missing"]]
+        lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {_state(event)}{proof}{words}")
+    lines += [f"  MISSING     {what}: the other side has not confirmed it" for what in details["missing"]]
     lines += [f"  not told    {line}" for line in details["unsent"]]
     lines += [f"  route       {details['way']}"] if details["way"] else []
     lines += [f"  next        {details['next']}"] if details["next"] else []

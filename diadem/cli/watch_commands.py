@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from diadem.cli.grouped_help import Commands
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened, unattended
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.watch_view import event_lines, folder_lines, handed_lines
@@ -18,11 +19,11 @@ from diadem.model.plain_text import count_text, quoted
 _AGAIN = "Start it again: diadem watch"
 StoreFirst = Annotated[str, typer.Option("--store", help="Which store is filled first.")]
 SetFacts = Annotated[
-    list[str] | None, typer.Option("--set", help="One fact of every session: --set instrument.name=Titan.")
+    list[str] | None, typer.Option("--set", help="One fact for every session: --set instrument.name=Titan.")
 ]
-NewOnly = Annotated[bool, typer.Option("--new-only", help="Leave what lies there now, until it changes.")]
-Poll = Annotated[bool, typer.Option("--poll", help="Look again and again; do not rely on what the system tells.")]
-Depth = Annotated[int, typer.Option("--depth", help="How many folders down the sessions lie.", min=1)]
+NewOnly = Annotated[bool, typer.Option("--new-only", help="Skip what is there now, until it changes.")]
+Poll = Annotated[bool, typer.Option("--poll", help="Look at intervals; do not rely on the system's events.")]
+Depth = Annotated[int, typer.Option("--depth", help="How many folders down the sessions are.", min=1)]
 
 
 class WatchGroup(TyperGroup):
@@ -38,11 +39,7 @@ class WatchGroup(TyperGroup):
         return list(super().parse_args(ctx, args))
 
 
-watched = typer.Typer(
-    cls=WatchGroup,
-    help="Archive sessions once they are finished: what instruments write, and what is handed in.",
-    rich_markup_mode=None,
-)
+watched = Commands("Archive sessions once they are finished.", cls=WatchGroup, no_args_is_help=False)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,14 +50,14 @@ def register(app: typer.Typer) -> None:
 @watched.command()
 def run(
     folder: Annotated[
-        Path | None, typer.Argument(help="This folder alone. Default: all that were added, and what is handed in.")
+        Path | None, typer.Argument(help="This folder alone. Default: all that were added, and hand-ins.")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="One look; tell everything, not only what is new.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Look once; report everything, not only what is new.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be archived, and what is waited for; write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be archived and what still waits; write nothing.")
     ] = False,
     every: Annotated[
-        float, typer.Option("--every", help="Seconds between looks where the system tells of no change.", min=1.0)
+        float, typer.Option("--every", help="Seconds between looks where the system reports no changes.", min=1.0)
     ] = 60.0,
     store: StoreFirst = "",
     set_: SetFacts = None,
@@ -72,7 +69,7 @@ def run(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Watch. Nothing of a session is archived before all of it is silent; nothing is moved, changed or deleted."""
+    """Watch. A session is archived once nothing in it changes; nothing is moved, changed or deleted."""
     code, documents = 0, []
     lines = json and not (once or dry_run)
     with unattended(quiet=quiet), opened(node, user) as found, progress(quiet=quiet or json) as listener:
@@ -124,7 +121,7 @@ def _nothing(*, dry_run: bool, folders: bool) -> str:
         return "nothing is there that is not archived"
     if folders:
         return "nothing waits: every session is archived"
-    return "nothing is handed in: people put a folder into the incoming/ folder of a store"
+    return "nothing was handed in: people put a folder into the incoming/ folder of a store"
 
 
 def _tell(document: dict[str, Any], *, as_json: bool) -> None:
@@ -146,7 +143,7 @@ def add(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Watch a folder from now on. Added again, its options are changed."""
+    """Watch a folder from now on. Add it again to change its options."""
     with opened(node) as found:
         report = found.watched.add(
             folder, store=store, set=set_ or (), new_only=new_only, poll=poll, depth=depth
@@ -166,7 +163,7 @@ def add(
 
 @watched.command()
 def ls(node: NodeAt = None, json: Json = False) -> int:
-    """List the watched folders, and what is waited for in each."""
+    """List the watched folders, and what waits in each."""
     with opened(node) as found:
         listed = [one.to_dict() for one in found.watched.ls()]
     if json:
@@ -184,7 +181,7 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 def rm(
     folder: Annotated[Path, typer.Argument(help="A watched folder.")], node: NodeAt = None, json: Json = False
 ) -> int:
-    """Watch a folder no longer. Nothing of it is touched, and what is archived stays."""
+    """Stop watching a folder. Its files and packages stay."""
     with opened(node) as found:
         settings = found.watched.rm(folder).to_dict()
     print_json({"folder": settings}) if json else tell(f"not watched      {settings['folder']}")
@@ -199,7 +196,7 @@ def plan(
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
-    """Exceptions, a line a session: archive it or not, title, sample, one or split, wait longer."""
+    """Read or write a sheet of exceptions, a session a line. Archive it or not, title, sample, one or split, wait."""
     with opened(node) as found:
         report = found.watched.plan(file).to_dict()
     if json:

@@ -51,7 +51,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
     for debt in archived["debts"]:
         yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"
     for package in archived["lost"]:
-        yield f"LOST             no copy of {package[:19]}… is left; what is here of it was archived again"
+        yield f"LOST             no copy of {package[:19]}… is left; the files still here were archived again"
     for item in archived["omitted"][:_NAMED]:
         yield f"LEFT OUT         {item['path']}: {item['reason']}"
     if len(archived["omitted"]) > _NAMED:
@@ -92,7 +92,7 @@ def _summary(folder: Mapping[str, Any]) -> str:
     if folder["state"] != "there":
         return f"{_mark(folder['state'])}, {folder['words']}"
     waiting = sum(session["state"] == "waiting" for session in folder["sessions"])
-    waits = f", {waiting:,} waited for" if waiting else ""
+    waits = f", {waiting:,} waiting" if waiting else ""
     return f"{count_text(folder['archived'], 'session')} archived{waits}{_left(folder)}"
 
 

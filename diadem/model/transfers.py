@@ -87,7 +87,7 @@ def step(state: State, to: State) -> State:
         It may not follow this one.
     """
     if to not in NEXT[state]:
-        raise Refused(f"a transfer that is {state} cannot become {to}", next="See its state: diadem transfers show ID")
+        raise Refused(f"a transfer that is {state} cannot become {to}", next="See its state: diadem transfer show ID")
     return to
 
 

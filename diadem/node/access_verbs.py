@@ -32,7 +32,7 @@ class AccessVerbs:
         recipient: str = "",
         dry_run: bool = False,
     ) -> Granted:
-        """Allow somebody something with packages of yours: a statement that you sign.
+        """Allow somebody to use packages of yours: a statement that you sign.
 
         Colleagues and people of other nodes see nothing that was not granted to them, unless the policy opens packages
         to the node. Of a project or a sample, those packages are meant that are yours and belong to it, now or later.
@@ -54,9 +54,9 @@ class AccessVerbs:
         require : sequence of {"direct-only"}
             That no hub carries the bytes.
         recipient : str
-            Id of the grantee's node, where it is not known here by name.
+            Id of the person's node, if it has no name here.
         dry_run : bool
-            Say what it would open, and state nothing.
+            Show what it would open; grant nothing.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class AccessVerbs:
         return grant(self.context, wanted, dry_run=dry_run)
 
     def revoke(self, grant: str, *, reason: str = "") -> Revocation:
-        """Take a grant back. What was delivered before stays delivered.
+        """Revoke a grant. What was delivered before stays delivered.
 
         Parameters
         ----------

@@ -82,7 +82,7 @@ def enter_adopted(
                 fresh.add_package(package_entry(package, location.path, ingest(package_id)))
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
-            notes.append(f"what is kept of the adopted folder {package_id[:19]}… is damaged: {message}")
+            notes.append(f"what is noted about the adopted folder {package_id[:19]}… is damaged: {message}")
         else:
             yield package_id, location.root
 
@@ -95,7 +95,7 @@ def rescan(
 ) -> Iterator[Rescan]:
     """Look at every adopted folder: what was renamed is followed, edits and deletions are told, nothing is written.
 
-    What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole.
+    What a look finds stands in the log; a copy that was edited no longer counts, until a full look finds it whole.
     A node that was made anew keeps nothing of its adopted folders: what it kept is taken from a copy in a store, and
     every file of these folders is read.
     """

@@ -34,7 +34,7 @@ def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
         The field cannot hold the value; says what it can hold.
     """
     if not values:
-        raise UsageError("nothing is to be amended", next='Example: {"sample.identifier": "S-12"}')
+        raise UsageError("there is nothing to correct", next='Example: {"sample.identifier": "S-12"}')
     return tuple(change for field, value in values.items() for change in _changes(field, value, dataset))
 
 

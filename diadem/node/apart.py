@@ -12,7 +12,7 @@ from diadem.store.system import long_path
 from diadem.store.urls import local_path
 
 #: How one place lies to another.
-IS, HOLDS, LIES_IN = "is", "holds", "lies in"
+IS, HOLDS, LIES_IN = "is", "holds", "is in"
 
 
 def lie(place: Path, other: Path) -> str | None:
@@ -76,7 +76,7 @@ def require_no_secrets(context: Context, sources: Sequence[Path], *, shallow: Co
                 continue
             if how is not None:
                 raise Refused(
-                    f"what is to be archived {how} {name}: private keys would lie in every store for others to read",
+                    f"what is to be archived {how} {name}: private keys would be in every store for others to read",
                     where=str(source),
                     next=_NEXT,
                 )
@@ -92,7 +92,7 @@ def _is_taken(secret: Path, folder: Path, shallow: Collection[Path], files: Sequ
     return folder in shallow or any(lie(file, secret) == IS for file in files)
 
 
-_NEXT = "Name the folders of the sessions, which lie beside it."
+_NEXT = "Name the folders of the sessions beside it."
 
 
 def _secrets(context: Context) -> Iterator[tuple[str, Path]]:

@@ -23,13 +23,13 @@ class Wishes:
     metadata : mapping, optional
         Session, sample, people, instrument; see `diadem.pack`.
     strict : bool
-        Refuse where anything cannot be archived.
+        Refuse if any file cannot be archived.
     as_one : bool
         One package, even where the folder looks like several sessions.
     wait : bool
         Wait until the session is finished, rather than refuse.
     now : bool
-        Archive although it was changed a moment ago.
+        Archive even if it has just changed.
     in_place : bool
         Adopt the folder where it lies.
     store : str, optional

@@ -95,7 +95,7 @@ def turn_of(source: Path) -> str:
 
 
 def _suggested(context: Context, package_id: str, folder: str) -> Sequence[Suggestion]:
-    """Samples that a session may be of; a catalogue that is just being replaced is no reason to fail now."""
+    """Samples that a session may be of; a catalogue that is just being replaced is not a reason to fail now."""
     try:
         return suggest_for_package(context.catalogue, package_id, folder)
     except DiademError:
@@ -299,7 +299,7 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
     require_no_secrets(context, [source])
     if not wishes.as_one and packages_in(source):
         raise UsageError(
-            "this is a package, or a ZIP of some: it is taken in as it is",
+            "this is a package, or a ZIP of packages: it is imported as it is",
             where=str(source),
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )

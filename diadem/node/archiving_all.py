@@ -112,7 +112,7 @@ def archive_all(
     Unreachable
         A worker of the executor does not see a store or a folder, and nothing was begun; or the executor broke.
     Interrupted
-        On Ctrl-C; what is archived is archived, and the next run goes on.
+        On Ctrl-C; what is archived is archived, and the next run resumes.
     """
     context.require_writable()
     shared = executor is not None and not dry_run

@@ -53,7 +53,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Assessments(Display):
-    """All judgements of a package. Iterate over those that count.
+    """All assessments of a package. Iterate over those that count.
 
     Attributes
     ----------
@@ -138,9 +138,9 @@ def assessments(context: Context, package: str) -> Assessments:
 def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
     if judgement.verdict not in VERDICTS:
-        raise UsageError(f"'{judgement.verdict}' is no verdict", next=f"Write {', '.join(VERDICTS)}.")
+        raise UsageError(f"'{judgement.verdict}' is not a verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
-        raise UsageError("a signal is judged as one of a dataset", next="Name the dataset too.")
+        raise UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
     if judgement.value is not None and not math.isfinite(judgement.value):
         raise UsageError("the value is not a number that fits")
     if judgement.unit and judgement.value is None:
@@ -184,9 +184,7 @@ def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tupl
             raise UsageError(f"the scheme '{scheme}' {said}", next=f"It has: {', '.join(chosen.criteria)}.")
         return chosen.purpose, known[label(criterion)]
     if not purpose:
-        raise UsageError(
-            "what the data are judged for is not said", next="Example: --for imaging; in a sheet, the column 'purpose'."
-        )
+        raise UsageError("no purpose is given", next="Example: --for imaging; in a sheet, the column 'purpose'.")
     return purpose, criterion
 
 
@@ -195,9 +193,7 @@ def _scheme(policy: Policy, name: str) -> Scheme:
     if name not in schemes:
         near = close_matches(name, list(schemes))
         known = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
-        raise NotFound(
-            f"the policy has no scheme '{name}'", next=f"{known} They stand in policy.toml, quality.schemes."
-        )
+        raise NotFound(f"the policy has no scheme '{name}'", next=f"{known} They are in policy.toml, quality.schemes.")
     return schemes[name]
 
 
@@ -212,7 +208,7 @@ def evidence_of(context: Context, text: str) -> str:
     if ID.match(text):
         return context.catalogue.get(text).id
     if not _ADDRESS.match(text):
-        raise UsageError(f"'{text}' is no evidence", next="Name a package by its id, or an address: https://…")
+        raise UsageError(f"'{text}' is not evidence", next="Name a package by its id, or an address: https://…")
     return text
 
 
@@ -221,13 +217,13 @@ def _replacing(context: Context, package: str, found: Assessment, beginning: str
     digits = beginning.strip().lower()
     said = [one for one in context.catalogue.assessments(package) if digits and one.statement_id.startswith(digits)]
     if len(said) != 1:
-        what = "several assessments begin so" if said else f"there is no assessment {beginning} of this package"
+        what = "several assessments begin with this" if said else f"there is no assessment {beginning} of this package"
         raise NotFound(what, where=package, next=f"See: diadem assess {package[7:19]}")
     if (said[0].assessor, said[0].dataset) != (found.assessor, found.dataset):
         raise Refused(
             "only one's own assessment of the same dataset can be replaced",
             where=said[0].statement_id,
-            next="State yours: both are kept, and that they differ is shown.",
+            next="State your own: both are kept, and the difference is shown.",
         )
     return Assessment(**{**_members(found), "replaces": said[0].statement_id})
 

@@ -101,9 +101,9 @@ def _nothing_at(url: str) -> NotFound:
             next=f"If it is gone: {recover_command()}   (from any of its stores, with its recovery file)",
         )
     return NotFound(
-        "there is neither a node nor a store of one",
+        "there is neither a node nor a store here",
         where=url,
-        next=f"Make a node: diadem init   (or a lost one again: {recover_command()})",
+        next=f"Make a node: diadem init   (or restore a lost one: {recover_command()})",
     )
 
 

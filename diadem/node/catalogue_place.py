@@ -47,6 +47,6 @@ def stated_address(asked: str | None, short_id: str) -> str:
     if asked is not None and Path(address).is_absolute():
         return address
     raise UsageError(
-        f"'{address}' is no place for a catalogue",
+        f"'{address}' is not a place for a catalogue",
         next="Write postgresql://user@host/database, or: file",
     )

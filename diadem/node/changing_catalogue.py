@@ -31,7 +31,7 @@ def moving(context: Context, into: str | None) -> Iterator[Catalogue]:
     stated = stated_address(into, context.settings.short_id)
     address = catalogue_address(replace(context.settings, catalogue=stated), context.folder)
     if address == catalogue_address(context.settings, context.folder):
-        raise Refused("the catalogue is there already", where=address, next="To build it anew: diadem reindex")
+        raise Refused("the catalogue is there already", where=address, next="To rebuild it: diadem reindex")
     target = Catalogue.open(address, create=True)
     former = target.count_statements() > 0
     if former and not _is_own(context, target):

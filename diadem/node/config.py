@@ -70,7 +70,7 @@ class UserSettings(Display):
     name : str
         Short name, unique on this node.
     full_name : str
-        As a person writes it.
+        The full name.
     key : str
         Public key, ``ed25519:<base64>``.
     custody : str
@@ -112,7 +112,7 @@ class WatchSettings(Display):
     new_only : bool
         What lay there before is left until it changes.
     poll : bool
-        Look again and again, even where the system tells of changes.
+        Look at intervals, even where the system reports changes.
     depth : int
         How many folders down the sessions lie; 1 for those directly in the folder.
     added : str
@@ -293,7 +293,7 @@ def checked_name(name: str, what: str) -> str:
     if not _NAME.match(plain):
         raise UsageError(
             f"'{name}' cannot be the name of a {what}",
-            next="Use letters a-z, digits, dots, hyphens and underscores; it stands in addresses: alice@hu-berlin",
+            next="Use letters a-z, digits, dots, hyphens and underscores; it is part of addresses: alice@hu-berlin",
         )
     return plain
 
@@ -322,7 +322,7 @@ def person_text(data: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line, kind = data[: error.start].count(b"\n") + 1, "UTF-16" if utf16 else "UTF-8"
         raise DocumentError(
-            f"line {line}: this is no {kind} text: {error.reason} (byte {data[error.start]:#x})",
+            f"line {line}: this is not {kind} text: {error.reason} (byte {data[error.start]:#x})",
             where=where,
             next="Save the file as UTF-8 in your editor, or write the line without umlauts and accents.",
         ) from None
@@ -373,7 +373,7 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         advice = _IN_SINGLE_QUOTES if _has_backslash(text, error) else "Correct the line."
-        raise DocumentError(f"{FILE} is no TOML: {error}", where=where, next=advice) from error
+        raise DocumentError(f"{FILE} is not TOML: {error}", where=where, next=advice) from error
     found = str(document.get("format", ""))
     if found.startswith("diadem-node/") and found != FORMAT:
         raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=where, next="Update DIADEM.")
@@ -418,7 +418,9 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
         carriers=tuple(_rows(document, "carrier", CarrierSettings)),
     )
     if not re.fullmatch(r"[0-9a-f]{64}", settings.id):
-        raise _Bent(("id",), f"id = '{settings.id[:80]}' is no id of a node", "64 hex digits, as in the recovery file")
+        raise _Bent(
+            ("id",), f"id = '{settings.id[:80]}' is not the id of a node", "64 hex digits, as in the recovery file"
+        )
     if not settings.users:
         raise _Bent((), "the node has no user any more", "[[users]] is there for each user of the log")
     for number, store in enumerate(settings.stores):
@@ -426,12 +428,14 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
     for number, url in enumerate(settings.server.urls):
         if not is_url(url):
             path = ("server", "urls", number)
-            raise _Bent(path, f"server.urls: '{url[:100]}' is no address of a node", "https://archive.example.org:8642")
+            raise _Bent(
+                path, f"server.urls: '{url[:100]}' is not an address of a node", "https://archive.example.org:8642"
+            )
     for what, rows in (("stores", settings.stores), ("users", settings.users)):
         names = [row.name for row in rows]
         for number, name in enumerate(names):
             if not _NAME.match(name) or name in names[:number]:
-                problem = "stands there twice" if name in names[:number] else "cannot be a name"
+                problem = "is there twice" if name in names[:number] else "cannot be a name"
                 rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
                 raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
     return settings
@@ -440,38 +444,38 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
 def _require_store(store: StoreSettings, path: _Place) -> None:
     """What is found out before a byte is copied there."""
     if not store.id:
-        rule = f'its id stands in {store.url}/.diadem/store.json, as "store"'
+        rule = f'its id is in {store.url}/.diadem/store.json, as "store"'
         raise _Bent(path, f"the store '{store.name}' has no id", rule)
     if store.kind not in KINDS:
-        raise _Bent((*path, "kind"), f"kind = '{store.kind}' is no kind of store", f"one of {', '.join(KINDS)}")
+        raise _Bent((*path, "kind"), f"kind = '{store.kind}' is not a kind of store", f"one of {', '.join(KINDS)}")
     place = local_path(store.url) if store.url else Path()
     if place is not None and not (place.is_absolute() or PureWindowsPath(store.url).is_absolute()):
         rule = "a folder with its whole path, or the address of a server"
-        raise _Bent((*path, "url"), f"url = '{store.url}' of the store '{store.name}' is no place", rule)
+        raise _Bent((*path, "url"), f"url = '{store.url}' of the store '{store.name}' is not a place", rule)
 
 
 _Row = TypeVar("_Row")
 _Place = tuple[str | int, ...]
 #: By the type of its default: what a value is not, and what it is.
 _WORDS: Final = {
-    str: ("is no text", "a text in quotes"),
+    str: ("is not a text", "a text in quotes"),
     bool: ("is neither true nor false", "true or false"),
-    int: ("is no whole number", "a whole number"),
-    tuple: ("is no list of texts", "a list of texts"),
+    int: ("is not a whole number", "a whole number"),
+    tuple: ("is not a list of texts", "a list of texts"),
 }
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     found = document.get(name, {})
     if not isinstance(found, dict):
-        raise _Bent((name,), f"{name} is no table", f"[{name}]")
+        raise _Bent((name,), f"{name} is not a table", f"[{name}]")
     return found
 
 
 def _rows(document: dict[str, Any], name: str, kind: type[_Row]) -> Iterator[_Row]:
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise _Bent((name,), f"{name} is no list of tables", f"[[{name}]]")
+        raise _Bent((name,), f"{name} is not a list of tables", f"[[{name}]]")
     for number, row in enumerate(found):
         yield _row(kind, row, (name, number))
 
@@ -502,7 +506,7 @@ def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
 def _text(table: dict[str, Any], path: _Place, default: str | None = None) -> str:
     value = table.get(str(path[-1]), default)
     if not isinstance(value, str) or (default is None and not value):
-        what = "is missing" if value is None else f"= {value!r} is no text"
+        what = "is missing" if value is None else f"= {value!r} is not a text"
         raise _Bent(
             path, f"{'.'.join(map(str, path))} {what}", "a text in quotes, as a store's copy of this file has it"
         )

@@ -338,7 +338,7 @@ class Context:
 
 def retired(name: str, successor: str) -> Refused:
     """What is answered to who has left the node."""
-    return Refused(f"{name} has retired", next=f"What was theirs is that of {successor}: work as that user (--user).")
+    return Refused(f"{name} has retired", next=f"{successor} has taken over: work as that user (--user).")
 
 
 def read_only(machine: str) -> Refused:
@@ -474,7 +474,7 @@ def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
     except StoreError as error:
         if settings.stores:
             store = quoted(settings.stores[0].url)
-            first = "Look at the disk of the node." if not os.access(folder, os.W_OK) else error.next or ""
+            first = "Check the node's disk." if not os.access(folder, os.W_OK) else error.next or ""
             error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
         raise
 

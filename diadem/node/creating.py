@@ -167,7 +167,7 @@ def require_possible(folder: Path, new: NewNode) -> bool:
     Raises
     ------
     UsageError
-        A name has characters that a name must not have; the store is no folder and no address of one.
+        A name has characters that a name must not have; the store is neither a folder nor an address of one.
     Refused
         As `create_node`; or the store is another node's.
     Unreachable
@@ -226,7 +226,7 @@ def making(folder: Path) -> Iterator[list[Path]]:
     lock = FileLock(folder.parent / f".{folder.name}.init.lock")
     if not lock.acquire():
         raise Refused(
-            "another command makes a node here just now", where=str(folder), next="Wait for it; then see: diadem status"
+            "another command is making a node here", where=str(folder), next="Wait for it; then see: diadem status"
         )
     try:
         yield left_drafts(folder)
@@ -261,7 +261,7 @@ def _require_apart(folder: Path, new: NewNode) -> None:
         )
     if folder in recovery.parents:
         raise Refused(
-            "the recovery file must not lie in the node: it is for the day when the node is lost",
+            "the recovery file must not be in the node's folder: it is for the day when the node is lost",
             where=str(recovery),
             next="Name a file on a USB stick, or beside the node's folder: --recovery-file FILE",
         )
@@ -270,7 +270,7 @@ def _require_apart(folder: Path, new: NewNode) -> None:
         place = Path(os.path.abspath(store))  # noqa: PTH100
         if folder == place or folder in place.parents or place in folder.parents:
             raise Refused(
-                "node and store must not lie in each other",
+                "node and store must not be inside each other",
                 where=str(place),
                 next="Give the node a small folder of its own, and the store the large disk.",
             )

@@ -29,7 +29,7 @@ _LIMIT = 1 << 30
 
 
 def custody(context: Context, subject: str) -> CustodyReport:
-    """The chain of a package, or of any subject of the log, checked by this node for its own eyes.
+    """The chain of a package, or of any subject of the log, checked by this node for itself.
 
     What other nodes proved of the transfers of a package is checked with it, as far as they are confirmed peers.
     """
@@ -96,7 +96,7 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
 def export_relays(context: Context, subject: str, path: Path) -> list[Path]:
     """Write what belongs to the chain of a package that went through hubs: what this node permitted, what hubs stated.
 
-    They lie beside the file of the chain, and are named after it; none where no hub carried the package.
+    They are written beside the chain's file, and are named after it; none where no hub carried the package.
 
     Raises
     ------

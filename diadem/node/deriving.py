@@ -224,14 +224,14 @@ def making_of(
     Raises
     ------
     UsageError
-        There is no source, or one that cannot be understood; parameters that are no JSON object, or too large.
+        There is no source, or one that cannot be understood; parameters that are not a JSON object, or too large.
     NotFound
         The node does not know a source.
     """
     given = [from_] if _is_one(from_) else from_
     sources = tuple(dict.fromkeys(_source(context, one) for one in given))
     if not sources:
-        raise UsageError("what the result was made from is not said", next="Name a package: --from ID")
+        raise UsageError("no source of the result is named", next="Name a package: --from ID")
     used = software_in_use(context.tools.software) if software is None else list(software.items())
     return Making(sources, [(str(one), str(version)) for one, version in used], _plain(parameters or {}), comment)
 
@@ -257,7 +257,7 @@ def _source(context: Context, given: Any) -> Source:
         package, path = str(getattr(given, "id", "")), ""
     if not _ID.match(package):
         raise UsageError(
-            f"'{str(given)[:80]}' is no package",
+            f"'{str(given)[:80]}' is not a package",
             next="Name it by its id, 406f3245b359, or one dataset of it, 406f3245b359:scan.dm4.",
         )
     return _known(context, package, path)
@@ -280,7 +280,7 @@ def _origin(given: Any) -> tuple[str, str] | None:
         return None
     package = metadata.get_item("General.diadem.package", None)
     if not package:
-        raise UsageError("the signal was not loaded from a package", next="Load it by: node.get(id).load(path)")
+        raise UsageError("the signal was not loaded from a package", next="Load it with: node.get(id).load(path)")
     return str(package), str(metadata.get_item("General.diadem.path", "") or "")
 
 
@@ -289,7 +289,7 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(dict(parameters), default=_of_numpy, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the parameters are no JSON object: {error}", next="Give numbers, texts, lists.") from None
+        raise UsageError(f"the parameters are not a JSON object: {error}", next="Give numbers, texts, lists.") from None
     if len(text) > MAX_PARAMETERS:
         raise UsageError(
             f"parameters of {len(text):,} characters are too many", next="Archive them as a file beside the result."
@@ -301,4 +301,4 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _of_numpy(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

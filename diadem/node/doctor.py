@@ -95,7 +95,7 @@ def examine(context: Context) -> Iterator[Check]:
         except DiademError as error:
             yield Check(name, "wrong", error.message, error.next or "")
         except OSError as error:
-            message, advice = cause_of(error) or (str(error), "Check the disk and the rights.")
+            message, advice = cause_of(error) or (str(error), "Check the disk and the permissions.")
             yield Check(name, "wrong", f"{message} ({error.filename or context.folder})", advice)
 
 
@@ -133,7 +133,7 @@ def _disk(context: Context) -> Iterator[Check]:
     from diadem.store.places import is_network_folder
 
     if kind := is_network_folder(context.folder):
-        yield Check("disk", "wrong", f"the node lies on a network file system ({kind})", "Move it to a local disk.")
+        yield Check("disk", "wrong", f"the node is on a network file system ({kind})", "Move it to a local disk.")
 
 
 def _keys(context: Context) -> Iterator[Check]:
@@ -153,7 +153,7 @@ def _keys(context: Context) -> Iterator[Check]:
         yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     place = context.settings.recovery_in_place
     if place or not context.settings.recovery_confirmed:
-        message = f"the recovery file lies at {place}" if place else "the recovery file is not confirmed as moved away"
+        message = f"the recovery file is at {place}" if place else "the recovery file is not confirmed as moved away"
         yield Check("keys", "note", message, f"Move it away, then: {CONFIRM_RECOVERY}")
 
 
@@ -170,11 +170,11 @@ def _strangers(context: Context) -> Iterator[Check]:
             continue
         if user is None or card is None or user.key != card.public.to_text():
             problem = (
-                f"{name} stands in the log and not in {FILE}"
+                f"{name} is in the log and not in {FILE}"
                 if user is None
-                else f"{name} stands in {FILE} and not in the log"
+                else f"{name} is in {FILE} and not in the log"
                 if card is None
-                else f"{name} has another key in {FILE} than in the log, which believes that one alone"
+                else f"{name} has one key in {FILE} and another in the log, and only the log's counts"
             )
             yield Check("keys", "wrong", problem, f"diadem user add {name.partition('@')[0]}")
 
@@ -200,8 +200,7 @@ def _log(context: Context) -> Iterator[Check]:
             "log",
             "wrong",
             f"{other.message}; nothing can be written here",
-            "Work with the node that was made anew, if there is one; else make it anew: "
-            + recover_command(store=other.mirror),
+            "Work with the restored node, if there is one; else restore it: " + recover_command(store=other.mirror),
         )
     if pending := context.ledger.pending():
         yield Check(
@@ -239,7 +238,7 @@ def _stores(context: Context) -> Iterator[Check]:
             why = context.stores.why_away(finding.store) if finding.store in context.stores.names else ""
             message, advice = finding.message, finding.command
             if why:
-                message, advice = f"{message}: {why}", f"Connect it; or, where it is elsewhere now: {advice}"
+                message, advice = f"{message}: {why}", f"Reconnect it; or, if it has moved: {advice}"
             if "store.json" in why:
                 url = context.settings.store(finding.store).url
                 advice = f"If it is this store: diadem store move {finding.store} {quoted(url)}"

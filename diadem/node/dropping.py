@@ -115,7 +115,7 @@ def drop(
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
         if _is_given_up(context, package_id, store, 0):
-            note = f"the copy in '{store}' was given up already"
+            note = f"the copy in '{store}' was dropped already"
             return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
         replica = _replica(package, store)
         _require_removable(context, package_id, [replica])
@@ -164,15 +164,15 @@ def _give_up_adopted(context: Context, package_id: str, *, reason: str, dry_run:
         package = context.catalogue.package_state(package_id)
         replica = next((one for one in package.replicas if one.adopted and one.state != DROPPED), None)
         if replica is None and forgotten(context, package, dry_run=dry_run):  # a run was killed before it had forgotten
-            note = "the adopted folder was given up already"
+            note = "the adopted folder was dropped already"
             return Dropped(package_id, [], title=package.title, notes=(note,))
         if replica is None:
             raise NotFound(f"no folder is adopted as a copy of {package_id[:19]}…", next="See: diadem rescan")
         if replica.state == PRESENT:
             raise Refused(
-                "the adopted folder is given up only where it is gone or was changed",
+                "an adopted folder is dropped only if it is gone or was changed",
                 where=replica.path,
-                next="Look what has become of it: diadem rescan",
+                next="See what became of it: diadem rescan",
             )
         proofs = [proof.to_dict() for proof in _prove_others(context, package, IN_PLACE, listener)]
         if not proofs:
@@ -229,7 +229,7 @@ def delete(
         away = [replica.store for replica in replicas if not context.stores.reachable(replica.store)]
         if away:
             raise Refused(
-                f"the copies in {', '.join(away)} cannot be reached, and would come back",
+                f"the copies in {', '.join(away)} cannot be reached now, and would reappear",
                 where=package_id,
                 next="Connect these stores, then delete.",
             )
@@ -309,7 +309,7 @@ def _if_lost(context: Context, package: PackageState) -> str:
 
 def _require_reason(reason: str) -> None:
     if not reason.strip():
-        raise UsageError("a reason is needed: it stands in the log", next="--reason 'disk full, two copies elsewhere'")
+        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'disk full, two copies elsewhere'")
 
 
 def _replica(package: PackageState, store: str) -> ReplicaState:

@@ -33,7 +33,7 @@ def export(context: Context, package: str, target: Path, wishes: Wishes, *, list
     Raises
     ------
     UsageError
-        Nobody is named, or the name is no line of text.
+        Nobody is named, or the name is not a line of text.
     Refused
         There is such a file, it would lie in a package or store, or what is said of it can be kept in no store.
     IntegrityError
@@ -76,9 +76,9 @@ def export(context: Context, package: str, target: Path, wishes: Wishes, *, list
 def _require(context: Context, target: Path, wishes: Wishes) -> None:
     """What can be seen before anything is read."""
     if wishes.only not in (WHOLE, RAW, RECORD):
-        raise UsageError(f"'{wishes.only}' is no part of a package", next="Write raw or record.")
+        raise UsageError(f"'{wishes.only}' is not a part of a package", next="Write raw or record.")
     if not wishes.to.strip() or len(wishes.to) > _LONGEST_NAME or not wishes.to.isprintable():
-        raise UsageError("say for whom it is: the log keeps that", next='Example: --for "Marie Curie <m@x.org>"')
+        raise UsageError("say who it is for: the log records it", next='Example: --for "Marie Curie <m@x.org>"')
     if target.is_dir():
         raise UsageError("this is a folder", where=str(target), next=f"Name a file in it: {target / 'session.zip'}")
     refuse_existing(target)
@@ -95,9 +95,9 @@ def _refuse_archive(context: Context, target: Path) -> None:
     stores = [Path(os.path.realpath(store.url)) for store in context.stores if Path(store.url).is_absolute()]
     for folder in (place, *place.parents):
         if os.path.lexists(long_path(folder / "bagit.txt")):
-            raise Refused("the file would lie inside a package", where=str(target), next="Name a place outside it.")
+            raise Refused("the file would be inside a package", where=str(target), next="Name a place outside it.")
         if folder in (*stores, Path(os.path.realpath(context.folder))):
-            raise Refused("the file would lie inside the archive", where=str(target), next="Name a place outside it.")
+            raise Refused("the file would be inside the archive", where=str(target), next="Name a place outside it.")
 
 
 def _require_mirror(context: Context) -> None:

@@ -37,7 +37,7 @@ _PIECE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Remaining(Display):
-    """Something that was taken out of the derived files and still stands in another.
+    """Something that was taken out of the derived files and is still in another.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Redaction(Display):
     removed : mapping of str to int
         What was taken out of the record, by kind, and how often.
     remaining : sequence of Remaining
-        What still stands in files of the instruments.
+        What is still in files of the instruments.
     unsearched : mapping of str to str
         Files in which it cannot be seen, and why.
     unsought : mapping of str to str
@@ -153,7 +153,7 @@ class Redactor:
         self.removed += cleaner.removed
         record = read_record(data)
         facts = facts_of(copies.package, record)
-        said = f"A copy of {copies.id} from which names of people, computers and places on disks were taken."
+        said = f"A copy of {copies.id} from which names of people, computers and places on disks were removed."
         facts = replace(
             facts,
             name=self.terms.cleaned(facts.name),

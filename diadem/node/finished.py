@@ -134,21 +134,23 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         passed = now.since(earlier)
         if passed >= quiet:
             return None
-        words = f"nothing has changed since it was looked at {_words(passed)} ago; {_words(quiet)} are waited for"
+        words = f"unchanged since the last look {_words(passed)} ago; waiting for {_words(quiet)} without a change"
         return Reason("recent", _newest(now), words), quiet - passed
     left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
     if earlier is not None and earlier.files and now.since(earlier) < quiet:
         return _changed(earlier, now), left
     if age < -_FUTURE:
-        words = "files have times in the future, so that only a second look can tell"
+        words = "files have times in the future, so only a second look can tell"
         return Reason("recent", _newest(now), words), quiet
     if not now.own_clock:
-        words = "the clock of a share is not this machine's, so that only a second look can tell"
+        words = "the clock of a share differs from this machine's, so only a second look can tell"
         return Reason("recent", _newest(now), words), quiet
     written = max((seen.mtime_ns for seen in now.files.values()), default=now.newest_ns)
     copied = now.age(written) >= quiet  # the bytes are old: what is new is that they are here
     what = "something was copied, moved or renamed here" if copied else "it was changed"
-    return Reason("recent", _newest(now), f"{what} {_words(age)} ago; {_words(quiet)} are waited for"), left
+    return Reason(
+        "recent", _newest(now), f"{what} {_words(age)} ago; waiting for {_words(quiet)} without a change"
+    ), left
 
 
 def _changed(earlier: Look, now: Look) -> Reason:

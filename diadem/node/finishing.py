@@ -158,7 +158,7 @@ def unfinished_error(session: Path, found: Unfinished) -> Refused:
     named = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
     seconds = max(1, math.ceil(found.wait.total_seconds()))
     when = count_text(seconds, "second") if seconds < 120 else f"{-(-seconds // 60)} minutes"
-    finished = f"If nobody writes it, {broken_advice(str(session))}"
+    finished = f"If nobody is writing to it, {broken_advice(str(session))}"
     return Refused(
         f"the session is not finished: {found.why}" + (f" ({named})" if named else ""),
         where=str(session),

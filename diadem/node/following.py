@@ -93,7 +93,7 @@ def behind(context: Context) -> int:
 
 
 def catch_up(context: Context) -> int:
-    """Enter statements that the catalogue does not know; returns how many packages were looked at anew."""
+    """Enter statements that the catalogue does not know; returns how many packages were looked at again."""
     count = behind(context)
     if not count:
         return 0

@@ -162,7 +162,7 @@ def right_of(text: str) -> Right:
     try:
         return Right(text.strip().lower())
     except ValueError:
-        raise UsageError(f"'{text}' is no right", next=f"One of {', '.join(Right)}.") from None
+        raise UsageError(f"'{text}' is not a right", next=f"One of {', '.join(Right)}.") from None
 
 
 def _moment(given: Moment) -> datetime.datetime | None:
@@ -174,7 +174,7 @@ def _moment(given: Moment) -> datetime.datetime | None:
         try:
             given = datetime.date.fromisoformat(text) if len(text) <= 10 else read_time(text)
         except ValueError:
-            raise UsageError(f"'{text}' is no day", next="Write 2027-01-01, or 2027-01-01T12:00:00Z.") from None
+            raise UsageError(f"'{text}' is not a date", next="Write 2027-01-01, or 2027-01-01T12:00:00Z.") from None
     if isinstance(given, datetime.datetime):
         return given.astimezone(datetime.UTC)
     return datetime.datetime(given.year, given.month, given.day, tzinfo=datetime.UTC)
@@ -183,7 +183,7 @@ def _moment(given: Moment) -> datetime.datetime | None:
 def _subjects(context: Context, what: Sequence[str]) -> tuple[str, tuple[Subject, ...], str]:
     """Scope, subjects and label of what is granted."""
     if not what:
-        raise UsageError("nothing is named that is to be granted", next="Example: diadem grant ID --to marie@nmi")
+        raise UsageError("nothing was named to grant", next="Example: diadem grant ID --to marie@nmi")
     groups = [one for one in what if _is_group(one)]
     if groups and len(what) > 1:
         raise UsageError("one project or sample is granted at a time", next="Make a grant for each.")
@@ -191,7 +191,7 @@ def _subjects(context: Context, what: Sequence[str]) -> tuple[str, tuple[Subject
         return _group(context, groups[0])
     packages = list(dict.fromkeys(require_own(context, one) for one in what))
     if len(packages) > _MOST:
-        raise UsageError(f"one grant is of {_MOST:,} packages at most", next="Grant their project instead.")
+        raise UsageError(f"one grant covers {_MOST:,} packages at most", next="Grant their project instead.")
     return PACKAGE, tuple(map(Subject.package, packages)), ""
 
 
@@ -228,7 +228,7 @@ def require_own(context: Context, text: str) -> str:
     if facts.ownership.now != context.address:
         owner = facts.ownership.now or "nobody"
         raise Refused(
-            f"the package is that of {owner}, and {context.address} cannot grant it",
+            f"the package belongs to {owner}, and {context.address} cannot grant it",
             where=row.id,
             next=f"Ask {owner}; or work as that user: --user." if facts.ownership.now else "Nobody can grant it.",
         )
@@ -244,9 +244,7 @@ def revoke(context: Context, text: str, *, reason: str = "") -> Revocation:
     known = context.grants.now()
     found = _the_grant(known.grants, text)
     if Ownership.of(found.by, known.successions).now != context.address:
-        raise Refused(
-            f"the grant is that of {found.by}, and only they or who has followed them can revoke it", where=found.id
-        )
+        raise Refused(f"the grant is by {found.by}, and only they or their successor can revoke it", where=found.id)
     if (before := known.revocation_of(found)) is not None:
         return before
     said = {"revokes": found.id, "by": context.address, **({"reason": reason.strip()} if reason.strip() else {})}
@@ -259,7 +257,7 @@ def revoke(context: Context, text: str, *, reason: str = "") -> Revocation:
 def _the_grant(known: Mapping[str, Grant], text: str) -> Grant:
     match = _ID.match(text.strip().lower())
     if match is None:
-        raise UsageError(f"'{text}' is no id of a grant", next="Write 8 or more digits of it: diadem grant ls")
+        raise UsageError(f"'{text}' is not the id of a grant", next="Write 8 or more digits of it: diadem grant ls")
     found = [one for one in known.values() if one.id.startswith(match[1])]
     if not found:
         raise NotFound(f"there is no grant {text}", next="See: diadem grant ls")

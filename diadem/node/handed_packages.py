@@ -77,7 +77,7 @@ def take_in(
         raise UsageError(
             "this is a package, and a package never changes: no metadata can be given with it",
             where=str(path),
-            next='Take it in without, then: diadem amend ID --set "sample.name=S-12"',
+            next='Import it without, then correct it: diadem amend ID --set "sample.name=S-12"',
         )
     if wishes.in_place:
         raise UsageError("this is a package: it is copied, not adopted", where=str(path), next="Leave --in-place out.")
@@ -162,7 +162,7 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
 def _correct(context: Context, package: str, sheets: Sequence[CorrectionSheet], *, known: bool) -> bool:
     """State the corrections that came with a package; whether all of them were taken over.
 
-    Of a package that was here, a node that is no confirmed peer says nothing new, unless it came from there: else
+    Of a package that was here, a node that is not a confirmed peer says nothing new, unless it came from there: else
     anybody could correct what others gave.
     """
     peers = {peer.id: peer for peer in peer_book(context).ls()}

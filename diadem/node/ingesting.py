@@ -64,9 +64,9 @@ def _require_there(context: Context, package: Package, path: str, store: str) ->
         found = ""
     if found != PackageId(package.id).hex:
         raise Refused(
-            f"the copy that was found in '{store}' was removed by somebody else meanwhile",
+            f"the copy that was found in '{store}' was removed by somebody else in the meantime",
             where=package.url,
-            next="Archive it again: it is written anew.",
+            next="Archive it again: it is then written again.",
         )
 
 

@@ -31,7 +31,7 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
     Raises
     ------
     DocumentError
-        The file is no TOML, or breaks the schema of the metadata: names path, rule and an example.
+        The file is not TOML, or breaks the schema of the metadata: names path, rule and an example.
     """
     path = folder / INSTRUMENTS_FILE
     try:
@@ -43,9 +43,9 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
     try:
         document = tomllib.loads(person_text(data, str(path)))
     except (ValueError, RecursionError) as error:
-        raise DocumentError(f"this is no TOML: {error}", where=str(path), next="Correct the line.") from error
+        raise DocumentError(f"this is not TOML: {error}", where=str(path), next="Correct the line.") from error
     if strange := sorted(set(document) - {"instruments"}):
-        message = f"'{strange[0][:80]}' is no table of this file"
+        message = f"'{strange[0][:80]}' is not a table of this file"
         raise DocumentError(message, where=str(path), next="Write one [[instruments]] for each instrument.")
     try:
         found: list[dict[str, Any]] = validate_metadata(document).get("instruments", [])

@@ -144,7 +144,7 @@ class Job:
         if self._is_unwanted():
             raise Interrupted(
                 f"the job was stopped with: diadem jobs --stop {self.state.id}",
-                next="Run the same command again: it goes on where it was.",
+                next="Run the same command again: it resumes where it stopped.",
             )
 
     def _is_unwanted(self) -> bool:
@@ -201,7 +201,7 @@ def working(context: Context, kind: str, words: str, *, source: str = "") -> Ite
         _end(context, folder, state, "stopped", "")
         raise Interrupted(
             f"the {kind} was stopped; what was done is kept",
-            next="Run the same command again: it goes on where it was.",
+            next="Run the same command again: it resumes where it stopped.",
         ) from error
     except BaseException as error:
         _end(context, folder, state, "failed", error.message if isinstance(error, DiademError) else repr(error))

@@ -72,7 +72,7 @@ class _Importing:
         said = self._said(row.package)
         exported = next((one for one in said if one.statement_id == statement), None)
         if exported is None:
-            message = f"'{statement[:80]}' is no judgement of this package"
+            message = f"'{statement[:80]}' is not an assessment of this package"
             return self._fault(row.number, ID, message, "Leave it empty for a new one.")
         path = self._path(row.package, exported.dataset)
         if not self._is_its_place(row, exported, path):
@@ -83,11 +83,11 @@ class _Importing:
         if cells == before:
             return self.plan.known(older=now is not exported)
         if exported.assessor != (self.context.address, ""):
-            message = f"only {exported.who} can change what {exported.who} has judged"
+            message = f"only {exported.who} can change what {exported.who} has assessed"
             if exported.plugin:
-                message = f"a program has judged that: {exported.who}"
+                message = f"a program has assessed that: {exported.who}"
             changed = next(column for column in cells if cells[column] != before[column])
-            return self._fault(row.number, changed, message, f"State your own judgement. {_OWN_ROW}")
+            return self._fault(row.number, changed, message, f"State your own assessment. {_OWN_ROW}")
         wanted = row.judgement(cells, exported.dataset)
         if wanted is None:
             return None
@@ -99,7 +99,7 @@ class _Importing:
         if wanted.question != exported.question:
             wanted = replace(wanted, replaces=exported.statement_id)
             if self._own(row.package, wanted.question) is not None:
-                return self._fault(row.number, "purpose", "you have judged that already", "Change that judgement.")
+                return self._fault(row.number, "purpose", "you have assessed that already", "Change that assessment.")
         if self._answer(row, wanted):
             shown = shown_cells(wanted)
             changes = told((one, before[one], shown[one]) for one in SAID)
@@ -111,7 +111,7 @@ class _Importing:
         fixed = {"dataset": path, "dataset id": exported.dataset, BY: exported.who}
         for column, text in fixed.items():
             if column in row.cells and as_shown(row.cells[column], [text]) != as_shown(text, [text]):
-                self._fault(row.number, column, f"a judgement keeps this: it was '{text[:80]}'", _OWN_ROW)
+                self._fault(row.number, column, f"an assessment keeps this: it was '{text[:80]}'", _OWN_ROW)
                 return False
         return True
 
@@ -123,8 +123,8 @@ class _Importing:
             self.plan.waiting += 1
             return
         if row.cells.get(BY, "") not in ("", self.context.address):
-            message = f"{self.context.address} cannot judge as {row.cells[BY][:80]}"
-            self._fault(row.number, BY, message, "Leave it empty; --user says who judges.")
+            message = f"{self.context.address} cannot assess as {row.cells[BY][:80]}"
+            self._fault(row.number, BY, message, "Leave it empty; --user says who assesses.")
             return
         dataset, path = self._dataset(row)
         wanted = row.judgement(cells, dataset)
@@ -170,7 +170,7 @@ class _Importing:
         """Whether no row above answers the same question; else that is told."""
         first = self.answered.setdefault((row.package, wanted.question), row.number)
         if first != row.number:
-            self._fault(row.number, "", f"row {first} judges the same", "Keep one of them.")
+            self._fault(row.number, "", f"row {first} assesses the same", "Keep one of them.")
         return first == row.number
 
     def _fault(self, row: int, column: str, message: str, advice: str) -> None:

@@ -64,13 +64,15 @@ class JudgementRow:
         before = len(self.faults)
         verdict = said["verdict"].lower()
         if verdict not in VERDICTS:
-            what = f"'{verdict[:80]}' is no verdict" if verdict else "there is no verdict"
+            what = f"'{verdict[:80]}' is not a verdict" if verdict else "there is no verdict"
             self._fault("verdict", UsageError(what, next=f"Write {', '.join(VERDICTS)}."))
         value = self._value(said["value"])
         if said["unit"] and not said["value"]:
             self._fault("value", UsageError("a unit needs a value", next="Write the number, or no unit."))
         if said["signal"] and not dataset:
-            self._fault("signal", UsageError("a signal is judged as one of a dataset", next="Name the dataset too."))
+            self._fault(
+                "signal", UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
+            )
         self._check_question(said)
         evidence = [line.strip() for line in said["evidence"].split("\n") if line.strip()]
         for text in evidence:
@@ -106,7 +108,9 @@ class JudgementRow:
             return None
         number = _number(cell, comma=self.decimal_comma)
         if number is None:
-            self._fault("value", UsageError(f"'{cell[:80]}' is no number", next="Write it as 0.5, without its unit."))
+            self._fault(
+                "value", UsageError(f"'{cell[:80]}' is not a number", next="Write it as 0.5, without its unit.")
+            )
         return number
 
     def _try(self, column: str, check: Any) -> None:

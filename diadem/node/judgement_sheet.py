@@ -21,7 +21,7 @@ PLACE: Final = ("package", "session", "date", "dataset", "dataset id")
 SAID: Final = ("signal", "purpose", "criterion", "verdict", "value", "unit", "comment", "evidence", "scheme")
 BY, JUDGED, ID = "by", "judged", "statement"
 KEYS: Final = (*PLACE, *SAID, BY, JUDGED, ID)
-MAKE: Final = "diadem judgement export judgements.xlsx"
+MAKE: Final = "diadem assessment export assessments.xlsx"
 #: Packages that are looked up at once.
 _PAGE: Final = 500
 

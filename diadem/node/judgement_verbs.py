@@ -16,7 +16,7 @@ from diadem.node.context import Context
 
 @dataclass(frozen=True, slots=True)
 class JudgementVerbs(Display):
-    """Judgements of many packages at once: `node.judgements`.
+    """Assessments of many packages at once: `node.judgements`.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class JudgementVerbs(Display):
         return {}
 
     def _display_title(self) -> str:
-        return "judgements of many packages as a sheet: export, import_"
+        return "assessments of many packages as a sheet: export, import_"
 
     def export(
         self,
@@ -42,7 +42,7 @@ class JudgementVerbs(Display):
         purpose: str = "",
         replace: bool = False,
     ) -> WrittenTable:
-        """Write judgements as a sheet that people edit and `import_` reads: one row for each that counts, anybody's.
+        """Write assessments as a sheet that people edit and `import_` reads: one row for each that counts, anybody's.
 
         Parameters
         ----------
@@ -51,22 +51,24 @@ class JudgementVerbs(Display):
         query : str
             Of the packages that this search finds; default of all.
         todo : bool
-            Instead one row for each dataset that nobody has judged yet, with an empty verdict.
+            Instead one row for each dataset that nobody has assessed yet, with an empty verdict.
         purpose : str
-            With `todo`: that nobody has judged for this purpose, which is filled in.
+            With `todo`: that nobody has assessed for this purpose, which is filled in.
         replace : bool
-            Where there is such a file already, which somebody may have edited.
+            Replace the file if it exists; somebody may have edited it.
 
         Raises
         ------
         UsageError
-            There is such a file already, its ending is another one, or the query cannot be understood.
+            The file exists already, its ending is another one, or the query cannot be understood.
         """
         from diadem.errors import UsageError
         from diadem.node.judgement_sheet import write_judgements
 
         if purpose and not todo:
-            raise UsageError("a purpose is for what is still to be judged", next="Search: purpose:EELS; or use --todo.")
+            raise UsageError(
+                "a purpose is for what is still to be assessed", next="Search: purpose:EELS; or use --todo."
+            )
         return write_judgements(self.context, Path(path), query, todo=todo, purpose=purpose, replace=replace)
 
     def import_(
@@ -77,10 +79,10 @@ class JudgementVerbs(Display):
         shown: TableChanges | None = None,
         listener: Listener = progress_bar,
     ) -> TableChanges:
-        """Take in a sheet that `export` has written and somebody has edited, in the name of who is at work.
+        """Import a sheet that `export` has written and somebody has edited, in the name of the current user.
 
-        Only what was edited says anything, and only of one's own judgements. A row that has a verdict and names no
-        statement is a new judgement. What its assessor has said since the sheet was written is never undone: that is a
+        Only edited cells count, and only in one's own assessments. A row that has a verdict and names no
+        statement is a new assessment. What its assessor has said since the sheet was written is never undone: that is a
         conflict, which is told and not written.
 
         Parameters
@@ -104,7 +106,7 @@ class JudgementVerbs(Display):
         NotFound
             There is no such file.
         DocumentError
-            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+            It is not a table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
         Refused
             The node has changed since `shown`.
         """

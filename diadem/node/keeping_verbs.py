@@ -65,16 +65,16 @@ class KeepingVerbs:
         Raises
         ------
         NotFound, UsageError
-            There is no such store or package; it is no part, or no level.
+            There is no such store or package; it is not a part, or no level.
         Unreachable, Refused
             A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
         Interrupted
-            On Ctrl-C; what was proven stays so, and the next run goes on.
+            On Ctrl-C; what was proven stays so, and the next run resumes.
         """
         from diadem.node.scrubbing import ScrubPlan, part_of, scrub
 
         if level not in (None, *SCRUB_LEVELS):
-            raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
+            raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
         number, of = part_of(part)
         one = self.context.catalogue.get(package).id if package else None
         plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
@@ -100,7 +100,7 @@ class KeepingVerbs:
         dry_run : bool
             Say what would be done.
         set_aside : bool
-            Move files that have no place in a package into the store's ``.diadem/quarantine``.
+            Move files that do not belong to a package into the store's ``.diadem/quarantine``.
         max_rate : float, optional
             Bytes per second.
         listener : Listener
@@ -111,7 +111,7 @@ class KeepingVerbs:
         NotFound
             There is no such store or package.
         Interrupted
-            On Ctrl-C; what was done is in the log, and the next run goes on.
+            On Ctrl-C; what was done is in the log, and the next run resumes.
         """
         from diadem.node.repairing import RepairPlan, repair
 
@@ -132,20 +132,20 @@ class KeepingVerbs:
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Dropped:
-        """Remove one copy, after the copies that remain were read whole just now.
+        """Drop one copy, after reading the copies that remain whole.
 
         Parameters
         ----------
         package, store : str
             Which copy.
         reason : str
-            Stands in the log.
+            Kept in the log.
         below_minimum : bool
             Once the retention is over: also where fewer copies remain than the policy wants. One proven copy stays.
         clock_is_right : bool
             As for `delete`.
         dry_run : bool
-            Prove and judge, but remove nothing.
+            Prove and decide, but remove nothing.
         listener : Listener
             Told of progress.
 
@@ -186,13 +186,13 @@ class KeepingVerbs:
         package : str
             Which one.
         reason : str
-            Stands in the log.
+            Kept in the log.
         lost : bool
             Write it off, whatever its retention: no copy of it is left. Every store that answers is looked into first.
         clock_is_right : bool
             Say that time passed as the clock tells it, although the log was silent for more than a year.
         dry_run : bool
-            Judge, but remove and state nothing.
+            Decide, but remove and state nothing.
         listener : Listener
             Told of the look into the stores.
 
@@ -214,7 +214,7 @@ class KeepingVerbs:
     def reindex(
         self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = progress_bar
     ) -> Reindexed:
-        """Build the catalogue anew from the stores and the log.
+        """Rebuild the catalogue from the stores and the log.
 
         Parameters
         ----------

@@ -37,7 +37,7 @@ class Rotated(Display):
     online, before : str
         The new key and the one that it replaces, ``ed25519:…``.
     stolen_since : str
-        From when on the old one is not believed, UTC; "" where it was not stolen.
+        From when on the old one is not trusted, UTC; "" where it was not stolen.
     """
 
     version: int
@@ -86,7 +86,7 @@ class KeyVerbs(Display):
         stolen_since : str, optional
             Where the old key was stolen: ``2026-03-14`` or ``2026-03-14T09:00:00Z``. The log and every peer learn it.
         reason : str
-            What happened; stands in the log with `stolen_since`.
+            What happened; kept in the log with `stolen_since`.
 
         Raises
         ------

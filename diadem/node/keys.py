@@ -78,7 +78,7 @@ class KeyCabinet:
             With ``passphrase``; else it is asked for.
         """
         if protection not in PROTECTIONS:
-            raise UsageError(f"'{protection}' is no protection of a key", next=f"Use {', '.join(PROTECTIONS)}.")
+            raise UsageError(f"'{protection}' is not a protection of a key", next=f"Use {', '.join(PROTECTIONS)}.")
         secret = None
         if protection == "keyring":
             secret = secrets.token_urlsafe(24)
@@ -223,7 +223,7 @@ class KeyCabinet:
         """
         parts = name.split("/")
         if any(part in ("", ".", "..") or ":" in part or "\\" in part for part in parts) or len(parts) > 2:
-            raise Refused(f"'{name}' is no name of a key", next="Do not trust this store.")
+            raise Refused(f"'{name}' is not the name of a key", next="Do not trust this store.")
         write_whole(self.folder.joinpath(*parts), data, mode=0o600)
 
     def exposed(self) -> list[Path]:
@@ -240,7 +240,7 @@ def public_key(data: bytes) -> str:
     Raises
     ------
     DocumentError, IntegrityError
-        It is no key, or a damaged one.
+        It is not a key, or a damaged one.
     """
     from diadem.trust.keys import PrivateKey
 

@@ -65,7 +65,7 @@ def lose(context: Context, name: str, *, reason: str) -> LostStore:
     context.require_writable()
     settings = context.settings.store(name)
     if not reason.strip():
-        raise UsageError("a reason is needed: it stands in the log", next="--reason 'the disk died'")
+        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'the disk died'")
     require_unnamed(context, name)
     if len(context.stores.names) == 1:
         raise UsageError("it is the node's only store", next="Add another one first: diadem store add PLACE")
@@ -89,7 +89,7 @@ def require_unnamed(context: Context, name: str) -> None:
         raise Refused(
             f"the policy wants parity on '{name}'",
             where=str(context.folder / POLICY_FILE),
-            next=f"Take '{name}' out of stores in [parity] there, then say so again.",
+            next=f"Remove '{name}' from stores in [parity] there, then try again.",
         )
 
 

@@ -86,7 +86,7 @@ def assess_by_machine(
         try:
             own = context.catalogue.dataset(package, dataset.path).id
         except NotFound:  # the readers of today group the files otherwise
-            failures.append(f"{dataset.path}: it is no dataset of the sealed record")
+            failures.append(f"{dataset.path}: it is not a dataset of the sealed record")
             continue
         before = [one for one in counting if one.by == context.address and one.plugin and one.dataset == own]
         ran = () if _stopped(dataset) else [check.name for check in checks]

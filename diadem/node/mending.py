@@ -290,9 +290,9 @@ def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
     if found.id == ours.id or _has_same_files(found, ours):
         return
     raise Refused(
-        f"another package lies there, {found.id}, whose tag files are sound; it is not overwritten",
+        f"another package is there, {found.id}, whose tag files are sound; it is not overwritten",
         where=bundle.url,
-        next="Copy this package anew, to a path of its own.",
+        next="Copy this package again, to a path of its own.",
     )
 
 

@@ -47,7 +47,7 @@ def make_parity(
     DigestMismatch
         If the copy is damaged: there is no parity of damage.
     Refused
-        If the store is no folder.
+        If the store is not a folder.
     StoreError
         If the store cannot be written.
     """
@@ -102,7 +102,7 @@ def _opened(file: RangeReader) -> Parity:
 
 
 def _bad(package: PackageId, message: str) -> Report:
-    advice = "Write the parity file anew from the package, once that verifies."
+    advice = "Write the parity file again from the package, once that verifies."
     finding = Finding(Severity.ERROR, "parity-unusable", f"the parity file: {message}", next=advice)
     return Report(str(package), Level.FULL, (finding,), str(package))
 

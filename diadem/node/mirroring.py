@@ -104,7 +104,7 @@ def require_policy(context: Context) -> None:
     context.require_writable()
     if lost := context.policy_lost():
         raise Refused(
-            f"policy.toml {lost}: nothing is given up until the rules of the group are known",
+            f"policy.toml {lost}: nothing is dropped or deleted until the rules of the group are known",
             where=str(context.folder / POLICY_FILE),
             next=policy_back(context) or POLICY_AGAIN,
         )
@@ -113,7 +113,7 @@ def require_policy(context: Context) -> None:
 def policy_back(context: Context) -> str:
     """The command that puts a store's copy of the policy back; "" where no store that answers has one.
 
-    Of a store that is no folder it says where the copy lies: there is no command for that.
+    Of a store that is not a folder, it says where the copy lies: there is no command for that.
     """
     key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
     for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):

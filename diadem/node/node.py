@@ -141,7 +141,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     @property
     def judgements(self) -> JudgementVerbs:
-        """Judgements of many packages as a sheet: `export`, `import_`."""
+        """Assessments of many packages as a sheet: `export`, `import_`."""
         from diadem.node.judgement_verbs import JudgementVerbs
 
         return JudgementVerbs(self.context)
@@ -154,7 +154,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return Rows(jobs(self.context))
 
     def stop_job(self, job: str) -> JobState:
-        """Ask a running job to end; the same command goes on with it.
+        """Stop a running job; the same command resumes it.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return stop(self.context, job)
 
     def doctor(self) -> dict[str, Any]:
-        """Look the node over: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
+        """Check the node: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
         from diadem.node.doctor import as_document, examine
 
         return Document(as_document(list(examine(self.context))))
@@ -203,7 +203,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return package
 
     def show(self, package: str | Named) -> Overview:
-        """A package at a glance: when and by whom, its datasets, its copies, judgements, corrections. ``print`` it.
+        """A package at a glance: when and by whom, its datasets, copies, assessments, corrections. ``print`` it.
 
         Parameters
         ----------
@@ -254,7 +254,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         only: Sequence[str] | str = (),
         listener: Listener = progress_bar,
     ) -> RestoredSession:
-        """Give a session back: original names, folders, times and write permission, every byte proven.
+        """Restore a session: original names, folders, times and write permission, every byte proven.
 
         Parameters
         ----------
@@ -361,7 +361,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return Rows(read_instruments(self.path))
 
     def confirm_recovery(self) -> None:
-        """Say that the recovery file was moved away from this machine.
+        """Confirm that the recovery file was moved away from this machine.
 
         Raises
         ------
@@ -372,7 +372,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
             raise Refused(
                 "the recovery file was not moved: it is still there, on this machine",
                 where=place,
-                next="Move it to a USB stick that lies elsewhere, or print it and delete it; then say so again: "
+                next="Move it to a USB stick that is kept elsewhere, or print it and delete it; then confirm again: "
                 "diadem init --confirm-recovery",
             )
         now = time_text(self.context.clock())
@@ -435,7 +435,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return export_custody(self.context, package, Path(path), since=since)
 
     def export_relays(self, package: str, path: StrPath) -> list[Path]:
-        """Write what hubs stated of the ways of a package, and what this node permitted them, beside its chain.
+        """Write what hubs stated of a package's route, and what this node permitted them, beside its chain.
 
         Parameters
         ----------
@@ -472,7 +472,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Exported:
-        """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log keeps that.
+        """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log records it.
 
         Parameters
         ----------
@@ -485,7 +485,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         only : {"raw", "record"}, optional
             The instrument's files alone, or the metadata alone. Default: the package, byte for byte.
         redact : bool
-            Take names of people, computers and places on disks out of what DIADEM derived, and list where they still
+            Remove names of people, computers and places on disks from what DIADEM derived, and list where they still
             stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
         chain : bool
             All packages of the session.
@@ -497,7 +497,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         Raises
         ------
         Refused
-            There is such a file, or no store can hold the statement that it was given out.
+            The file exists, or no store can hold the statement that it was given out.
         IntegrityError
             A file is damaged in every copy; nothing was exported.
         """

@@ -20,7 +20,7 @@ def require_local(folder: Path) -> None:
     """
     if kind := is_network_folder(folder):
         raise Refused(
-            f"a node cannot lie on a network file system ({kind}): locks and forced writes do not hold there, and the "
+            f"a node cannot be on a network file system ({kind}): locks and forced writes do not hold there, and the "
             "log could fork",
             where=str(folder),
             next="Put the node on a disk of this machine; its stores may be anywhere.",

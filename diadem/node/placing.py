@@ -138,10 +138,10 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
     known = context.catalogue.replicas(package_id)
     reasons = "; ".join(_why_not(context, replica) for replica in known)
     away = [one.store for one in known if one.store in context.stores.names and context.stores.why_away(one.store)]
-    elsewhere = f"Connect {away[0]}; or, where it is elsewhere now: {move_store(away[0])}" if away else ""
+    elsewhere = f"Reconnect {away[0]}; or, if it has moved: {move_store(away[0])}" if away else ""
     raise (Unreachable if away else NotFound)(
         f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
-        next=elsewhere or "Look what is wrong: diadem status",
+        next=elsewhere or "See what is wrong: diadem status",
     )
 
 
@@ -318,7 +318,7 @@ def same_files(context: Context, package_id: str) -> str:
 
 def not_there(replica: ReplicaState, package_id: str, other: str) -> Report:
     """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
-    message = f"another package lies at its place: {other[:19]}…"
+    message = f"another package is at its place: {other[:19]}…"
     finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
     return Report(replica.path, Level.QUICK, [finding], package_id)
 

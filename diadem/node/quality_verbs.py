@@ -49,7 +49,7 @@ class QualityVerbs:
         scheme: str | None = None,
         replaces: str | None = None,
     ) -> Assessment:
-        """Judge a package, or a dataset of it, for a purpose: a statement signed by who is at work.
+        """Assess a package, or a dataset of it, for a purpose: a statement signed by the current user.
 
         Of one assessor the last on a target, purpose and criterion counts. Those of others are kept beside it, and
         where they differ that is shown; nothing is averaged.
@@ -59,7 +59,7 @@ class QualityVerbs:
         package : str
             Its id or the beginning of it.
         verdict : {"accept", "limited", "reject"}
-            The judgement.
+            The assessment.
         purpose : str
             What the data are to be used for: ``imaging``. May be left out where a scheme has one.
         criterion : str, optional
@@ -77,7 +77,7 @@ class QualityVerbs:
         scheme : str, optional
             One of the policy's lists of criteria; `criterion` must be of it.
         replaces : str, optional
-            The beginning of the id of one's own assessment that counts no longer, as where its purpose was mistyped.
+            The beginning of the id of one's own assessment that no longer counts, as where its purpose was mistyped.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class QualityVerbs:
         return assess(self.context, found, said)
 
     def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = progress_bar) -> MachineJudged:
-        """Let the checks of all plugins look at the data, and state what they find in the name of who is at work.
+        """Let the checks of all plugins assess the data, and state what they find in the current user's name.
 
         What they find is ``limited`` with the reason, never ``reject``; where they find nothing they say nothing.
 
@@ -131,7 +131,7 @@ class QualityVerbs:
         return assess_by_machine(self.context, found, purpose=purpose, listener=listener)
 
     def assessments(self, package: str) -> Assessments:
-        """Every judgement of a package: what counts, what was said before, and who disagrees."""
+        """Every assessment of a package: what counts, what was said before, and who disagrees."""
         from diadem.node.assessing import assessments
 
         return assessments(self.context, self.context.catalogue.get(package).id)
@@ -139,7 +139,7 @@ class QualityVerbs:
     def amend(
         self, package: str, values: Mapping[str, Any], *, dataset: str | None = None, reason: str = ""
     ) -> Amendment:
-        """Correct the record of a package, which itself stays as it is sealed.
+        """Correct the record of a package; the package itself stays as it was sealed.
 
         The owner's amendments change what `get` gives as ``record`` and what `search` finds. Anybody else's is an
         extra assertion, which is shown and found and never preferred.
@@ -195,7 +195,7 @@ class QualityVerbs:
         software : mapping of str to str, optional
             Version by name; default what this process works with, as far as it is known: HyperSpy, NumPy, Python …
         parameters : mapping, optional
-            What the programs were told, JSON values.
+            Parameters of the programs, JSON values.
         name : str, optional
             What the result is called; default its title.
         comment : str
@@ -213,7 +213,7 @@ class QualityVerbs:
         NotFound
             There is no such source, or no such file.
         UsageError
-            There is no source; the result cannot be archived; parameters that are no JSON object.
+            There is no source; the result cannot be archived; parameters that are not a JSON object.
         """
         from diadem.node.deriving import derive_result, making_of
 
@@ -226,7 +226,7 @@ class QualityVerbs:
         return Rows(self.context.catalogue.derivations(found))
 
     def warnings(self, package: str) -> list[Caution]:
-        """Doubts about a package and about everything that it was made from, each with its purpose and assessor."""
+        """Warnings about a package and about everything that it was made from, each with its purpose and assessor."""
         found = self.context.catalogue.get(package).id
         return Rows(self.context.catalogue.cautions([found]).get(found, []))
 

@@ -84,14 +84,14 @@ class QueryVerbs(DisplayList):
         name : str
             Letters, digits, dots, hyphens and underscores.
         query : str
-            As for `Node.search`; may stand on other saved searches.
+            As for `Node.search`; may refer to other saved searches.
         overwrite : bool
             In the place of one of this name.
 
         Raises
         ------
         UsageError
-            The search cannot be understood, finds everything, or would stand on itself.
+            The search cannot be understood, finds everything, or would refer to itself.
         Refused
             There is another one of this name.
         """
@@ -115,14 +115,14 @@ class QueryVerbs(DisplayList):
         return saved
 
     def delete(self, name: str) -> SavedQuery:
-        """Forget a saved search.
+        """Remove a saved search.
 
         Raises
         ------
         NotFound
             There is none of this name.
         Refused
-            Others stand on it.
+            Others refer to it.
         """
         self.context.require_writable()
         with self.context.locked("queries"):
@@ -130,7 +130,7 @@ class QueryVerbs(DisplayList):
             kept = {other: saved for other, saved in self._read().items() if other != gone.name}
             if users := [f"@{one.name}" for one in kept.values() if gone.name in references(one.query)]:
                 raise Refused(
-                    f"other saved searches stand on '@{gone.name}': {', '.join(users)}",
+                    f"other saved searches refer to '@{gone.name}': {', '.join(users)}",
                     next="Save or delete them first.",
                 )
             self._write(kept)

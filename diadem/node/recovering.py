@@ -116,7 +116,7 @@ def recover_node(
     Raises
     ------
     NotFound
-        The store holds nothing of this node.
+        The store has nothing from this node.
     Refused
         The folder has content, or the recovery file is another node's.
     IntegrityError
@@ -322,7 +322,7 @@ def _settings(store: Store, node: str, url: str) -> tuple[str, NodeSettings]:
     data = store.get(f"{home(node[:16])}/{FILE}")
     if data is None:
         raise NotFound(
-            "this store holds nothing of the node that the recovery file belongs to",
+            "this store has nothing from the node of this recovery file",
             where=url,
             next="Name another store of the list in the recovery file.",
         )

@@ -110,7 +110,7 @@ def read_recovery(path: Path, passphrase: str = "") -> RecoverySecret:
     NotFound
         It is not there.
     DocumentError
-        It is no recovery file.
+        It is not a recovery file.
     Refused
         The passphrase is wrong or missing.
     """
@@ -123,7 +123,7 @@ def read_recovery(path: Path, passphrase: str = "") -> RecoverySecret:
         return _secret(plain.group(1), path)
     if sealed := _AGE.search(text):
         return _secret(_opened(sealed.group(0), passphrase, path), path)
-    raise DocumentError("this is no recovery file", where=str(path), next="Name the file that init wrote.")
+    raise DocumentError("this is not a recovery file", where=str(path), next="Name the file that init wrote.")
 
 
 def _opened(sealed: str, passphrase: str, path: Path) -> str:

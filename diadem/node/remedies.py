@@ -61,7 +61,7 @@ def aside_command(path: Path) -> str:
 
 
 def _home(store: str, node: str) -> Path:
-    """The folder of the node in a store; of a store that is no folder one that is not there."""
+    """The folder of the node in a store; of a store that is not a folder, one that is not there."""
     try:
         place = local_path(store)
     except DiademError:

@@ -165,7 +165,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
     Raises
     ------
     Interrupted
-        On Ctrl-C; what was done is stated, and the next run goes on.
+        On Ctrl-C; what was done is stated, and the next run resumes.
     """
     result, started = Repaired(), time.monotonic()
     if plan.dry_run:
@@ -191,7 +191,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
 def _tidy(context: Context, result: Repaired) -> None:
     """Finish what a crash interrupted, and bring log and catalogue to where they should be."""
     if looked := catch_up(context):
-        result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
+        result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at again")
     result.notes += finish_removals(context)
     killed = killed_archives(context)
     result.notes += finish_archives(context, list(unlisted(context, killed)), killed)
@@ -397,7 +397,7 @@ def _mended(
 def _stranger(context: Context, package_id: str, replica: ReplicaState, path: str) -> Left:
     """A file that does not belong into a package: a file browser left it, or a person."""
     if context.stores.open(replica.store).is_folder:
-        why, command = "it does not belong there, and stays until you say --set-aside", REPAIR_SET_ASIDE
+        why, command = "it does not belong there, and stays until you use --set-aside", REPAIR_SET_ASIDE
     else:
         why, command = "it does not belong there: remove it from the store by hand, then scrub again", ""
     return Left(package_id, replica.store, path, None, why, command)

@@ -210,7 +210,7 @@ class Look:
         return "" if self.states[path] is FileState.MISSING else text_of(self._place(path).name)
 
     def added(self) -> list[str]:
-        """Files of the folder that are no part of the package."""
+        """Files of the folder that are not part of the package."""
         known = {*self._owned, *(self._place(path).name for path in self._entries)}
         return [text_of(name) for name in sorted(self._seen.files) if name not in known]
 

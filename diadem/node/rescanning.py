@@ -172,7 +172,7 @@ class _Rescanning:
                 yield path
 
     def _is_it(self, root: str) -> bool:
-        """Whether a folder holds one of the largest or smallest files, byte for byte: names alone are no proof."""
+        """Whether a folder holds one of the largest or smallest files, byte for byte: names alone are not proof."""
         files = self._before.files
         ordered = sorted((path for path in files if files[path].stamp.size), key=lambda path: files[path].stamp.size)
         witnesses = dict.fromkeys([*ordered[:_WITNESSES], *ordered[-_WITNESSES:]])

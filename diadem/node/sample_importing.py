@@ -24,7 +24,7 @@ from diadem.node.sample_row import SampleRow
 from diadem.node.sample_sheet import AS_OF, ID, KEYS, MAKE, SHEET, STATEMENT
 from diadem.node.sheet_plan import SheetPlan, in_cell
 
-_EXPORT: Final = f"Export anew, and edit that: {MAKE}"
+_EXPORT: Final = f"Export again, and edit that: {MAKE}"
 _Cells = Mapping[str, str]
 
 
@@ -45,7 +45,7 @@ def plan_samples(context: Context, path: Path) -> SheetPlan:
             plan.faults.append(found.fault)
     plan.drafts[:] = _parents_first(plan.drafts)
     if absent := len(importing.known - importing.rows.keys()):
-        plan.notes.append(f"samples of the node that are not in the sheet: {absent:,}; that says nothing of them")
+        plan.notes.append(f"samples of the node that are not in the sheet: {absent:,}; they are left as they are")
     return plan
 
 
@@ -87,7 +87,7 @@ class _Importing:
         if given_id:
             self._edited(self._row(number, ID, self._by_id(number, given_id)), cells)
         elif not words(identifier):
-            raise _FaultyRow(number, "identifier", f"'{identifier}' is no identifier", "Example: S-12")
+            raise _FaultyRow(number, "identifier", f"'{identifier}' is not an identifier", "Example: S-12")
         elif (known := self._called(identifier)) is not None:
             self._said_already(self._row(number, "identifier", known), cells)
         else:
@@ -101,7 +101,7 @@ class _Importing:
 
     def _by_id(self, number: int, text: str) -> str:
         if not is_sample_id(text):
-            raise _FaultyRow(number, ID, f"'{text[:80]}' is no id of a sample", "Leave it empty for a new one.")
+            raise _FaultyRow(number, ID, f"'{text[:80]}' is not the id of a sample", "Leave it empty for a new one.")
         if text not in self.known:
             raise _FaultyRow(number, ID, f"this node knows no {text}", "Leave it empty for a new sample.")
         return text
@@ -127,7 +127,7 @@ class _Importing:
             return sample
         place = next((place for place, one in places if one == said), None)
         if place is None:
-            message = f"'{text[:80]}' is no statement about this sample" if text else "it is empty"
+            message = f"'{text[:80]}' is not a statement about this sample" if text else "it is empty"
             raise _FaultyRow(number, AS_OF, message, _EXPORT)
         stated = (one for one in said_of(self.context.catalogue, sample.id) if one.order <= place)
         return sample_of(sample.id, stated) or Sample(sample.id, "")

@@ -70,7 +70,9 @@ def require_free(catalogue: Catalogue, identifier: str, *, but: str = "", among:
         One has, or there is no letter or digit in it.
     """
     if not words(identifier):
-        raise UsageError(f"'{identifier}' is no identifier: there is no letter or digit in it", next="Example: S-12")
+        raise UsageError(
+            f"'{identifier}' is not an identifier: there is no letter or digit in it", next="Example: S-12"
+        )
     if words(identifier) in [words(one) for one in among]:
         raise UsageError(f"'{identifier}' is named twice", next="Name each sample once.")
     taken = [row for row in catalogue.samples_named([words(identifier)]) if row.kind == OWN and row.sample != but]

@@ -52,7 +52,7 @@ class SampleReading(DisplayList):
         path : path
             ``.xlsx`` or ``.csv``.
         replace : bool
-            Where there is such a file already, which somebody may have edited.
+            Replace the file if it exists; somebody may have edited it.
 
         Raises
         ------

@@ -33,14 +33,14 @@ def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str
     UsageError
         The word is none, or several events are meant: names them.
     NotFound
-        Nothing like it was stated, or it was taken back already.
+        Nothing like it was stated, or it was retracted already.
     Refused
         Somebody else has stated it.
     """
     named = _ID.match(what.strip().lower())
     if named is None and what not in HAPPENINGS:
         raise UsageError(
-            f"'{what}' is nothing that happens to a sample", next=f"Write {', '.join(HAPPENINGS)}; or a statement's id."
+            f"'{what}' is not an event of a sample", next=f"Write {', '.join(HAPPENINGS)}; or a statement's id."
         )
     said = [one for one in events if (one.statement.startswith(named[1]) if named else one.what == what)]
     found = [one for one in said if one.retracted is None and date in ("", one.date)]
@@ -49,10 +49,10 @@ def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str
         raise _nothing(sample, said, date)
     if not own:
         raise Refused(
-            f"{found[0].by} has stated that {sample.identifier} was {event_text(found[0])}, and only who stated it can"
-            " take it back",
+            f"{found[0].by} has stated that {sample.identifier} was {event_text(found[0])}, and only they can"
+            " retract it",
             where=sample.id,
-            next="State what you know: what contradicts itself is shown.",
+            next="State what you know: contradictions are shown.",
         )
     if len(own) > 1:
         told = "; ".join(f"{event_text(one)} [{one.statement[:12]}]" for one in own)
@@ -63,7 +63,7 @@ def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str
 def _nothing(sample: Sample, said: Sequence[Event], date: str) -> NotFound:
     taken = [one for one in said if one.retracted is not None and date in ("", one.date)]
     if taken and taken[0].retracted is not None:
-        message = f"that {sample.identifier} was {event_text(taken[0])} was taken back already"
+        message = f"that {sample.identifier} was {event_text(taken[0])} was retracted already"
     else:
         message = f"nobody has stated that of {sample.identifier}" + (f" on {date}" if date else "")
     return NotFound(message, where=sample.id, next=f"See: diadem sample show {sample.identifier}")

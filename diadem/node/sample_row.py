@@ -54,7 +54,7 @@ class SampleRow:
         return {column: in_cell(text) for column, text in sample_cells(self.sample, self.names).items()}
 
     def meant(self, column: str, cell: str, *texts: str) -> str | None:
-        """A cell as an export would write it: two spellings of one thing are no change.
+        """A cell as an export would write it: two spellings of one thing are not a change.
 
         Parameters
         ----------

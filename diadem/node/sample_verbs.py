@@ -101,7 +101,7 @@ class SampleVerbs(SampleReading):
             return self._add(parts, {"parents": [sample], "how": how, "comment": comment}, made=happened)
 
     def change(self, sample: str, *, identifier: str | None = None, **said: Unpack[SampleWords]) -> Sample:
-        """Say something of a sample anew; what was said before stays in the log.
+        """Change what is said of a sample; what was said before stays in the log.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class SampleVerbs(SampleReading):
         identifier : str, optional
             Another identifier.
         **said
-            What is said anew, see `SampleWords`.
+            What changes, see `SampleWords`.
 
         Raises
         ------
@@ -138,11 +138,11 @@ class SampleVerbs(SampleReading):
         shown: TableChanges | None = None,
         listener: Listener = progress_bar,
     ) -> TableChanges:
-        """Take in a sheet that `export` has written and somebody has edited, or one with samples that are new.
+        """Import a sheet that `export` has written and somebody has edited, or one with samples that are new.
 
         Only what was edited says anything: cells that were not, columns and rows that are not there change nothing,
-        and an emptied cell takes back what was said. What the node has learnt since is never undone: where both have
-        changed, that is a conflict, which is told and not written.
+        and an emptied cell removes what was said. What the node has learnt since is never undone: where both have
+        changed, that is a conflict, which is reported and not written.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class SampleVerbs(SampleReading):
         NotFound
             There is no such file.
         DocumentError
-            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+            It is not a table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
         Refused
             The node has changed since `shown`.
         """
@@ -179,7 +179,7 @@ class SampleVerbs(SampleReading):
     # -- which names mean one thing --------------------------------------------------------------------------------
 
     def link(self, sample: str, other: str, *, lab: str | None = None, reason: str) -> SampleStory:
-        """State that two names mean one physical thing.
+        """State that two names mean the same sample.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class SampleVerbs(SampleReading):
         lab : str, optional
             Which lab.
         reason : str
-            Why you are sure; it stands in the log.
+            Why you are sure; kept in the log.
 
         Raises
         ------
@@ -227,7 +227,7 @@ class SampleVerbs(SampleReading):
     def send(
         self, sample: str, to: str, *, from_: str | None = None, date: Day | None = None, comment: str = ""
     ) -> SampleStory:
-        """State that the thing was sent to another place.
+        """State that the sample was sent to another place.
 
         Parameters
         ----------
@@ -257,7 +257,7 @@ class SampleVerbs(SampleReading):
         date: Day | None = None,
         comment: str = "",
     ) -> SampleStory:
-        """State that the thing has arrived.
+        """State that the sample has arrived.
 
         Parameters
         ----------
@@ -278,17 +278,17 @@ class SampleVerbs(SampleReading):
             return self._happened(self._one(sample), RECEIVED, date, said)
 
     def consume(self, sample: str, *, date: Day | None = None, comment: str = "") -> SampleStory:
-        """State that nothing of the thing is left: dissolved, milled away, cut into its parts."""
+        """Mark the sample as used up: dissolved, milled away, cut into its parts."""
         with self._writing():
             return self._happened(self._one(sample), CONSUMED, date, {"comment": comment})
 
     def lose(self, sample: str, *, date: Day | None = None, comment: str = "") -> SampleStory:
-        """State that nobody knows where the thing is."""
+        """Mark the sample as lost."""
         with self._writing():
             return self._happened(self._one(sample), LOST, date, {"comment": comment})
 
     def retract(self, sample: str, event: str, *, reason: str, date: Day | None = None) -> SampleStory:
-        """Take back that something happened to the thing: it was stated by mistake.
+        """Retract an event of the sample that was stated by mistake.
 
         Both statements stay in the log, and the story tells both; place and state are found without it.
 
@@ -299,16 +299,16 @@ class SampleVerbs(SampleReading):
         event : str
             ``made``, ``sent``, ``received``, ``consumed`` or ``lost``; or the beginning of the statement's id.
         reason : str
-            What was wrong; it stands in the log.
+            What was wrong; kept in the log.
         date : date or str, optional
             The day of the event, where there are several.
 
         Raises
         ------
         NotFound
-            Nobody has stated it, or it was taken back already.
+            Nobody has stated it, or it was retracted already.
         Refused
-            Somebody else has stated it: only who stated it can take it back.
+            Somebody else has stated it: only they can retract it.
         UsageError
             Several events are meant.
         """
@@ -386,7 +386,7 @@ class SampleVerbs(SampleReading):
         try:
             return datetime.date.fromisoformat(day).isoformat()
         except ValueError:
-            raise UsageError(f"'{day}' is no day", next="Write the year first: 2026-03-14") from None
+            raise UsageError(f"'{day}' is not a date", next="Write the year first: 2026-03-14") from None
 
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
         subjects = tuple(Subject.named(one) for one in (sample_id, *more))

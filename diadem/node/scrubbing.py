@@ -172,12 +172,12 @@ def part_of(text: str) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        It is no part of a whole.
+        It is not a part of a whole.
     """
     first, slash, second = text.partition("/")
     if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
         return int(first), int(second)
-    raise UsageError(f"'{text}' is no part", next="Write 3/28 for the third of 28 parts.")
+    raise UsageError(f"'{text}' is not a part", next="Write 3/28 for the third of 28 parts.")
 
 
 def scrub(
@@ -195,7 +195,7 @@ def scrub(
     Unreachable
         A worker of the executor does not see a store, and nothing was read; or the executor broke.
     Interrupted
-        On Ctrl-C; what was proven is kept, and the next run goes on.
+        On Ctrl-C; what was proven is kept, and the next run resumes.
     """
     result = Scrubbed(part=f"{plan.part}/{plan.of}")
     started = time.monotonic()
@@ -210,7 +210,7 @@ def scrub(
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"the scrub was stopped; {result.proven} copies are proven and stay so",
-                next="Run the same command again: it goes on where it was.",
+                next="Run the same command again: it resumes where it stopped.",
             ) from error
         finally:
             result.seconds = time.monotonic() - started
@@ -371,7 +371,7 @@ def _check_parity(context: Context, package_id: str, replica: ReplicaState, resu
         with context.catalogue.together():  # what others found of the copy meanwhile stays
             if (now := _now(context, package_id, replica)) is not None:
                 context.catalogue.set_replica(package_id, now.store, now.path, state=now.state, parity=False)
-        result.notes.append(f"the parity of {package_id[:19]}… in {replica.store} is damaged; repair writes it anew")
+        result.notes.append(f"the parity of {package_id[:19]}… in {replica.store} is damaged; repair writes it again")
 
 
 #: Package id, the copy as it was known before it was read, and what was found.

@@ -43,7 +43,7 @@ def judged(settings: Mapping[str, str]) -> list[tuple[str, str, str]]:
     if control == "bbr":
         rows.append(("ok", "sends with BBR, which lost packets do not slow down", ""))
     else:
-        message = f"sends with {control}: over a long way on which packets are lost BBR is 18 to 60 times as fast"
+        message = f"sends with {control}: over a long line that loses packets, BBR is 18 to 60 times as fast"
         rows.append(("note", message, _BBR))
     small = [name for name in ("tcp_wmem", "tcp_rmem") if _most(settings.get(name, "")) < _WINDOW]
     sizes = ", ".join(f"{name} {_most(settings.get(name, '')):,} bytes" for name in ("tcp_wmem", "tcp_rmem"))

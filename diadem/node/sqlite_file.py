@@ -97,7 +97,9 @@ class SqliteFile:
                     next="Update DIADEM.",
                 )
             if found != [0, 0] or connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
-                raise IntegrityError(f"the file is no {self._what} of a node", where=str(self.path), next=self._advice)
+                raise IntegrityError(
+                    f"the file is not the {self._what} of a node", where=str(self.path), next=self._advice
+                )
             for statement in schema:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {application:d}")
@@ -207,19 +209,19 @@ def disk_failure(error: BaseException, path: Path, what: str) -> StoreError | No
         return StoreError(
             f"the {what} cannot be written: {error}",
             where=where,
-            next=f"Look whether its disk is read-only, and at the rights of its folder, {again}.",
+            next=f"Check whether its disk is read-only, and the permissions of its folder, {again}.",
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreError(
             f"the {what} cannot be opened: {error}",
             where=where,
-            next=f"Look at its folder, its rights and its disk, {again}.",
+            next=f"Check its folder, its permissions and its disk, {again}.",
         )
     if code == sqlite3.SQLITE_IOERR:
         return StoreError(
             f"the disk of the {what} failed: {error}",
             where=where,
-            next=f"Look at the disk and at the quota, {again}.",
+            next=f"Check the disk and the quota, {again}.",
         )
     if code == sqlite3.SQLITE_NOMEM:
         return StoreError(

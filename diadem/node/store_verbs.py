@@ -64,11 +64,11 @@ class StoreVerbs(DisplayList):
         url : str
             A folder (made if it is not there) or an address such as ``s3://bucket/prefix`` or ``sftp://host/path``.
         name : str, optional
-            What people call it; default from the address.
+            Its name; default from the address.
         kind : {"disk", "nas", "object", "offsite", "cold"}, optional
             Default: what the place looks like.
         place : str
-            What disk or share it lies on, where DIADEM cannot see that or sees it wrongly: two stores of one place are
+            What disk or share it is on, where DIADEM cannot see that or sees it wrongly: two stores of one place are
             one copy.
         options : mapping, optional
             For fsspec, in this process only: they may hold secrets and are not kept.
@@ -81,7 +81,7 @@ class StoreVerbs(DisplayList):
         Raises
         ------
         UsageError
-            The name is taken, the kind is none, or the place is no folder.
+            The name is taken, the kind is none, or the place is not a folder.
         Refused
             It is the store of another node.
         Unreachable
@@ -98,7 +98,7 @@ class StoreVerbs(DisplayList):
         refuse_copy_address(url)
         folder = local_path(url)
         if kind is not None and kind not in KINDS:
-            raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
+            raise UsageError(f"'{kind}' is not a kind of store", next=f"Use {', '.join(KINDS)}.")
         here = str(folder.absolute()) if folder is not None else url
         if (known := next((one for one in context.settings.stores if one.url == here), None)) is not None:
             return self._known(known, name, kind, place)
@@ -123,7 +123,7 @@ class StoreVerbs(DisplayList):
                 raise UsageError(
                     f"this is the store '{known.name}', which was at {known.url}",
                     where=url,
-                    next=f"Where it is elsewhere now: diadem store move {known.name} {quoted(url)}",
+                    next=f"If it has moved: diadem store move {known.name} {quoted(url)}",
                 )
         settings = replace(settings, id=claim(store, settings, context.settings))
         context.change_settings(lambda current: current.with_store(settings))
@@ -148,17 +148,17 @@ class StoreVerbs(DisplayList):
             raise UsageError(
                 f"this is the store '{known.name}', and it is there already",
                 where=known.url,
-                next="To say on which disk it lies: "
+                next="To say on which disk it is: "
                 f"diadem store move {known.name} {quoted(known.url)} --place {quoted(place)}",
             )
         return self._filled(known.name)
 
     def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
-        """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
+        """Say where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
 
         Copies that are not there are missing from now on. Where the store was copied to another disk or share, its
         copies count again once they were read there: scrub it. The same holds for a store whose own file,
-        ``.diadem/store.json``, was lost or damaged; it is written anew.
+        ``.diadem/store.json``, was lost or damaged; it is written again.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class StoreVerbs(DisplayList):
         Raises
         ------
         Refused
-            What lies there is not this store.
+            What is there is not this store.
         """
         context = self.context
         context.require_writable()
@@ -186,7 +186,7 @@ class StoreVerbs(DisplayList):
         found = read_store_file(store)
         if found is None or found["store"] != known.id:
             raise Refused(
-                f"what lies there is not the store '{name}'",
+                f"what is there is not the store '{name}'",
                 where=where,
                 next=f"Copy the whole folder {known.url} there first, with its .diadem folder.",
             )
@@ -208,7 +208,7 @@ class StoreVerbs(DisplayList):
         return next(state for state in context.stores.states() if state.name == name)
 
     def rm(self, name: str) -> None:
-        """Forget a store that holds no copy any more.
+        """Remove a store that holds no copy any more.
 
         Raises
         ------
@@ -235,14 +235,14 @@ class StoreVerbs(DisplayList):
         """What to do with a store that holds copies, rather than forget it."""
         if not self.context.stores.reachable(name):
             gone = f"If it is gone for good: {lose_store(name)}"
-            return f"Connect it. Where it is elsewhere now: {move_store(name)}. {gone}"
+            return f"Reconnect it. If it has moved: {move_store(name)}. {gone}"
         return (
             f"To a new disk: copy the whole folder there, then {move_store(name)}. "
-            f'To give up one copy: diadem drop ID --store {name} --reason "..."'
+            f'To drop one copy: diadem drop ID --store {name} --reason "..."'
         )
 
     def lose(self, name: str, *, reason: str) -> LostStore:
-        """Take a store that is gone for good out of the node; its copies are stated to be missing.
+        """Remove a store that is gone for good; its copies are recorded as missing.
 
         Raises
         ------

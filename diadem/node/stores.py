@@ -256,7 +256,7 @@ def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, 
         raise Unreachable(
             f"{what} where '{settings.name}' should be",
             where=settings.url,
-            next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
+            next=f"Connect the right disk, or say where it is now: diadem store move {settings.name} PATH",
         )
     return store
 
@@ -266,7 +266,7 @@ def _by_hand(settings: StoreSettings) -> str:
 
 
 def read_store_file(store: Store) -> dict[str, Any] | None:
-    """What a store says of itself; None where it is no store of a node yet.
+    """What a store says of itself; None where it is not a store of a node yet.
 
     Raises
     ------
@@ -284,7 +284,7 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
         raise StoreError(
             f"the store's own file {STORE_FILE} is damaged",
             where=store.url,
-            next="If it is a store of your node, this writes the file anew: diadem store move NAME PLACE",
+            next="If it is a store of your node, this writes the file again: diadem store move NAME PLACE",
         ) from error
     return document
 

@@ -60,13 +60,13 @@ class TakingVerbs:
         metadata : mapping, optional
             Session, sample, people, instrument, as for `diadem.pack`.
         strict : bool
-            Refuse where anything cannot be archived.
+            Refuse if any file cannot be archived.
         as_one : bool
             One package, even where the folder looks like several sessions.
         wait, now : bool
             Wait until the session is finished; or do not ask whether it is.
         in_place : bool
-            Adopt the folder where it lies: sealed, but not copied.
+            Adopt the folder where it is: sealed, but not copied.
         store : str, optional
             Which store is filled first.
         listener : Listener
@@ -210,11 +210,11 @@ class TakingVerbs:
         once : bool
             One look, and then end.
         every : float
-            Seconds between looks where the system tells of no changes.
+            Seconds between looks where the system reports no changes.
         store, set, new_only, poll, depth
             Of `folder`; see `WatchVerbs.add`.
         dry_run : bool
-            Say what would be archived, and what is waited for; nothing is written.
+            Show what would be archived, and what waits; nothing is written.
         listener : Listener
             Told of progress.
 
@@ -247,7 +247,7 @@ class TakingVerbs:
     ) -> Iterator[Rescan]:
         """Look at the folders that were adopted: follow what was renamed, tell what was edited or deleted.
 
-        Nothing is written in them, and an edit is never called damage; the copy counts no longer until it is whole.
+        Nothing is written in them, and an edit is never called damage; the copy no longer counts until it is whole.
 
         Parameters
         ----------

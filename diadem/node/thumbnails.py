@@ -38,7 +38,7 @@ def _chosen(previews: Mapping[str, bytes], row: PackageRow) -> bytes | None:
 
 
 def _address(preview: bytes) -> str:
-    """A preview made smaller; "" for what is no picture: a package may come from anywhere."""
+    """A preview made smaller; "" for what is not a picture: a package may come from anywhere."""
     from PIL import Image
 
     try:

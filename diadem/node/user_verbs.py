@@ -81,14 +81,14 @@ class UserVerbs(DisplayList):
     def add(
         self, name: str, *, full_name: str = "", protection: str = "file", passphrase: str | None = None
     ) -> UserSettings:
-        """Make a user with a key, and introduce the key in the log.
+        """Add a user with a key, and record the key in the log.
 
         Parameters
         ----------
         name : str
             Short, unique on this node: ``bob``.
         full_name : str
-            As a person writes it.
+            The full name.
         protection : {"file", "passphrase", "keyring"}
             How the private key is protected on this machine; with ``passphrase`` only its user can open it.
         passphrase : str, optional
@@ -113,7 +113,7 @@ class UserVerbs(DisplayList):
                 raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
             if card is not None and card.successor:
                 raise UsageError(
-                    f"{card.name} has retired, and the name is not given again", next="Choose another name."
+                    f"{card.name} has retired, and the name is not used again", next="Choose another name."
                 )
             if card is None or (user := self._adopted(chosen, full_name, protection, card)) is None:
                 key = PrivateKey.generate()
@@ -151,7 +151,7 @@ class UserVerbs(DisplayList):
         guest : bool
             Whether the person comes from outside the group.
         days : float
-            How long it holds.
+            How long it is valid.
 
         Raises
         ------
@@ -188,10 +188,10 @@ class UserVerbs(DisplayList):
         )
 
     def retire(self, name: str, to: str, *, reason: str = "") -> UserCard:
-        """Let a user leave: their key signs nothing any more, and what was theirs is another's.
+        """Retire a user: their key signs nothing any more, and their packages pass to another.
 
         What they have said stays, and what they granted holds until their successor revokes it. There is no way back,
-        and the name is not given again.
+        and the name is not used again.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class UserVerbs(DisplayList):
             context.reread_settings()
             user, heir = context.settings.user(name), context.settings.user(to)
             if user.name == heir.name:
-                raise UsageError(f"{user.name} cannot follow themselves", next="Name another user: --to bob")
+                raise UsageError(f"{user.name} cannot be their own successor", next="Name another user: --to bob")
             self._require_here(heir.name)
             address, card = f"{heir.name}@{context.settings.name}", self._card(user.name)
             if card.successor not in ("", address):

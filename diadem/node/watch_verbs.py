@@ -83,7 +83,7 @@ class WatchVerbs(DisplayList):
         return iter(self.ls())
 
     def ls(self) -> Sequence[FolderReport]:
-        """Each watched folder: what is wished of it, and what is waited for."""
+        """Each watched folder: its options, and what waits."""
         report = self.report()
         return FixedRows(report.folders if report is not None else ())
 
@@ -97,7 +97,7 @@ class WatchVerbs(DisplayList):
         poll: bool = False,
         depth: int = 1,
     ) -> FolderReport:
-        """Watch a folder from now on; a running watcher sees it at its next look. Added again, it is changed.
+        """Watch a folder from now on; a running watcher sees it at its next look. Add it again to change its options.
 
         Parameters
         ----------
@@ -108,11 +108,11 @@ class WatchVerbs(DisplayList):
         set : sequence of str
             What is said of every session: ``instrument.name=Titan``.
         new_only : bool
-            Leave what lies there now, until it changes.
+            Skip what is there now, until it changes.
         poll : bool
-            Look again and again, even where the system tells of changes.
+            Look at intervals, even where the system reports changes.
         depth : int
-            How many folders down the sessions lie: 2 where each user has a folder.
+            How many folders down the sessions are: 2 where each user has a folder.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class WatchVerbs(DisplayList):
         return self._report_of(settings)
 
     def rm(self, folder: str | os.PathLike[str]) -> WatchSettings:
-        """Watch a folder no longer. Nothing of it is touched, and what is archived stays.
+        """Stop watching a folder. Its files and packages stay.
 
         Raises
         ------
@@ -251,7 +251,9 @@ class WatchVerbs(DisplayList):
         if store:
             self.context.settings.store(store)
         if not 1 <= depth <= _DEEPEST:
-            raise UsageError(f"{depth} is no depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions lie.")
+            raise UsageError(
+                f"{depth} is not a depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions are."
+            )
         metadata_from_pairs(set)
         if problem := problem_of(self.context, place):
             raise Refused(
@@ -339,5 +341,5 @@ def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSe
             raise Refused(
                 f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
                 where=settings.folder,
-                next=f"Take the other one away first: diadem watch rm {other.folder}",
+                next=f"Remove the other one first: diadem watch rm {other.folder}",
             )

@@ -60,7 +60,7 @@ def watch(
     once : bool
         One look, and then end; every hand-in and every session that waits is told, not only those that changed.
     every : float
-        Seconds between looks where the system tells of no changes.
+        Seconds between looks where the system reports no changes.
     listener : callable
         Told of progress.
     sleep : callable, optional

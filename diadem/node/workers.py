@@ -148,7 +148,7 @@ class Workers:
         """The error of an executor that takes no more tasks."""
         return Unreachable(
             f"the executor takes no more tasks: {self.broken}",
-            next="Make a new one and run the same command again: it goes on where it was.",
+            next="Make a new one and run the same command again: it resumes where it stopped.",
         )
 
     # -- one task ----------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Workers:
                 raise Interrupted("the work was stopped") from lost
         raise Unreachable(
             f"the worker was lost {_TRIES} times while it did this: {_words(lost)}",
-            next="Look into the worker's own log (memory?); then run the same command again.",
+            next="See the worker's own log (memory?); then run the same command again.",
         ) from lost
 
     def _asked(self, task: Task) -> Answer:

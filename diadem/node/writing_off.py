@@ -57,7 +57,7 @@ def write_off(
         A copy is there, or may be: names it; or the policy is lost.
     """
     if not reason.strip():
-        raise UsageError("a reason is needed: it stands in the log", next="--reason 'both disks died'")
+        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'both disks died'")
     require_policy(context)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         package = context.catalogue.package_state(package_id)
@@ -96,8 +96,8 @@ def _objections(context: Context, package: PackageState, listener: Listener) -> 
         for number, stored in enumerate(store.packages()):
             listener(Progress("look", number, 0, f"{settings.name} {stored.path}", unit="packages"))
             if stored.id.hex == PackageId(package.id).hex:
-                advice = "Let the node take it up: diadem reindex, then diadem scrub"
-                yield f"a copy of it lies in '{settings.name}', at {stored.path}", advice
+                advice = "Let the node enter it: diadem reindex, then diadem scrub"
+                yield f"a copy of it is in '{settings.name}', at {stored.path}", advice
 
 
 def _of_copy(context: Context, package_id: str, copy: ReplicaState) -> Iterator[_Objection]:
@@ -106,14 +106,14 @@ def _of_copy(context: Context, package_id: str, copy: ReplicaState) -> Iterator[
             yield f"the folder that was adopted is there, at {copy.path}", "Look at it: diadem rescan --full"
     elif copy.store not in context.stores.names:
         if copy.state != MISSING:
-            yield f"a copy of it is in '{copy.store}', which is no store of this node", "Add the store again."
+            yield f"a copy of it is in '{copy.store}', which is not a store of this node", "Add the store again."
     elif not context.stores.reachable(copy.store):
         yield (
-            f"its copy in '{copy.store}' cannot be looked for: {context.stores.why_away(copy.store)}",
+            f"its copy in '{copy.store}' cannot be searched for: {context.stores.why_away(copy.store)}",
             f"Connect it; if that store is gone for good: diadem store rm {copy.store} --lost --reason '...'",
         )
     elif count := _left_of(context, package_id, copy):
-        files = "1 file lies" if count == 1 else f"{count:,} files lie"
+        files = "1 file is" if count == 1 else f"{count:,} files are"
         advice = "Save what can be saved: diadem repair. If nothing can, move that folder away, then: diadem scrub"
         yield f"{files} where its copy in '{copy.store}' is, at {copy.path}", advice
 

@@ -56,7 +56,7 @@ def _below(document: Mapping[str, Any]) -> str:
     if hidden := document["found"] - len(document["rows"]):
         lines.append(f"{hidden:,} more on this page are not shown; <code>to_dataframe()</code> has them all.")
     if document["names"]:
-        lines.append(f"Also searched: {escaped(', '.join(document['names'][:8]))}")
+        lines.append(f"Also searched for: {escaped(', '.join(document['names'][:8]))}")
     lines += [
         f"Without <code>{escaped(one['left_out'])}</code>: {count_text(one['total'], 'package')}"
         for one in document["wider"]

@@ -196,7 +196,7 @@ async def _answer(state: PageState, view: View, request: Request) -> Response:
         return error_page(status_of(error), *said, where=error.where or "")
     except Exception:  # a fault of ours: whoever looks after the node finds it in the terminal
         logging.getLogger(__name__).exception("%s", request.url.path)
-        return error_page(500, "This page has a fault.", "What went wrong stands in the terminal of diadem page.")
+        return error_page(500, "This page has a fault.", "The details are in the terminal of diadem page.")
 
 
 async def _unknown(request: Request, error: Exception) -> Response:  # noqa: ARG001

@@ -35,7 +35,7 @@ def verify(state: PageState, request: Request) -> Response:
     def work(listener: Listener) -> Outcome:
         if not hasattr(node, "scrub"):
             report = node.get(package).verify(listener=listener)
-            text = "Every byte is right." if report.ok else "What the node gives is damaged."
+            text = "Every byte is right." if report.ok else "What the node sent is damaged."
             return Outcome(text, place, tuple(_faults(report)), label="Back to the session")
         done = node.scrub(package=package, listener=listener)
         state.forget()
@@ -61,7 +61,7 @@ def _copy_lines(state: PageState, package: str, done: Scrubbed) -> Iterator[str]
     for copy in copies:
         store = copy["store"]
         if store in damaged and damaged[store].state == "missing":
-            yield f"{store}: nothing of it is there any more ({copy['place']})"
+            yield f"{store}: the copy is gone ({copy['place']})"
         elif store in damaged:
             yield f"{store}: damaged ({copy['place']})"
             yield from (f"{store}: {fault}" for fault in _faults(damaged[store].report))
@@ -114,7 +114,7 @@ def _repair_lines(done: Repaired) -> Iterator[str]:
     for _, store, made in done.mended:
         leaf = f", leaf {made.leaf}" if made.leaf is not None else ""
         yield f"{store}: mended {made.path}{leaf}, from {made.source.removeprefix('replica:')}"
-    yield from (f"{copy.store}: written anew, {copy.path}" for _, copy in done.copies)
+    yield from (f"{copy.store}: written again, {copy.path}" for _, copy in done.copies)
     yield from (f"{store}: parity was made" for _, store in done.parity)
     yield from (f"{store}: {path} was set aside, to {to}" for _, store, path, to in done.set_aside)
     yield from done.notes

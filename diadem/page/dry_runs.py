@@ -98,7 +98,9 @@ class DryRuns:
 
 
 def _gone() -> NotFound:
-    return NotFound("This was done already, or is not known any more.", next="See Jobs; or begin anew on the session.")
+    return NotFound(
+        "This was done already, or is not known any more.", next="See Jobs; or start again from the session."
+    )
 
 
 def dry_run(state: PageState, request: Request) -> Response:

@@ -49,14 +49,14 @@ _WORDS: Final[dict[State, str]] = {
     State.EXPIRED: "not answered in time",
     State.REVOKED: "withdrawn by its sender",
     State.FAILED: "failed",
-    State.CANCELLED: "called off",
+    State.CANCELLED: "cancelled",
 }
 #: What each step of it was, for people.
 _STEPS: Final = _WORDS | {
     State.DRAFTED: "the offer was written",
     State.OFFERED: "offered",
     State.ACCEPTED: "accepted",
-    State.TRANSFERRING: "began to travel",
+    State.TRANSFERRING: "started",
     State.RECEIVED: "received: every byte is proven",
     State.CLOSED: "confirmed by both sides",
 }
@@ -176,7 +176,11 @@ def exchange_now(state: PageState, request: Request) -> Response:
         state.forget()
         lines = [f"{one.title}: {_WORDS[one.state]}" for one in done.moved]
         lines += [f"{name} waits to be confirmed." for name in done.pending]
-        text = "Some nodes did not answer; they are asked again." if done.trouble else "All is exchanged for now."
+        text = (
+            "Some nodes did not answer; they will be asked again."
+            if done.trouble
+            else "Everything is exchanged for now."
+        )
         return Outcome(text, PLACE, (*lines, *done.trouble))
 
     return state.begin("Exchange with other nodes", work, back=PLACE)
@@ -286,7 +290,7 @@ def decline(state: PageState, request: Request) -> Response:
 
 def cancel(state: PageState, request: Request) -> Response:
     """Withdraw an offer, or call a transfer off before it is received."""
-    return _told(state, request, "Call off", "It is called off; the other side is told.", state.node.transfers.cancel)
+    return _told(state, request, "Cancel", "It is cancelled; the other side is told.", state.node.transfers.cancel)
 
 
 def _told(state: PageState, request: Request, title: str, text: str, verb: Any) -> Response:
@@ -311,7 +315,7 @@ def pause(state: PageState, request: Request) -> Response:
     if isinstance(one, Response):
         return one
     state.node.transfers.pause(one.id)
-    return state.done("It waits; what is here stays here.", _address(one))
+    return state.done("It is paused; what has arrived stays here.", _address(one))
 
 
 def resume(state: PageState, request: Request) -> Response:
@@ -326,7 +330,7 @@ def resume(state: PageState, request: Request) -> Response:
         state.forget()
         return Outcome(f"{one.title}: {', '.join(_WORDS[each.state] for each in done)}", _address(one))
 
-    return state.begin(f"Go on with {one.title}", work, back=_address(one))
+    return state.begin(f"Resume {one.title}", work, back=_address(one))
 
 
 def _short(one: Transfer) -> str:
@@ -337,7 +341,7 @@ def _short(one: Transfer) -> str:
 
 
 def rules(state: PageState, request: Request, **more: Any) -> Response:
-    """What is accepted without being asked."""
+    """Offers that are accepted automatically."""
     del request
     known = [f"*@{peer.name}" for peer in state.node.peers.ls() if str(peer.state) == "confirmed"]
     return state.page("rules.html", rules=list(state.node.rules), known=known, **more)
@@ -353,7 +357,7 @@ def add_rule(state: PageState, request: Request) -> Response:
         made = state.node.rules.add(sender, max_bytes=size, project=form.text("project"), expires=until)
     except DiademError as error:
         return rules(state, request, problem=error, typed=form.typed)
-    return state.done(f"What {made.sender} offers you is accepted from now on.", f"{PLACE}/rules")
+    return state.done(f"What {made.sender} offers you is accepted automatically from now on.", f"{PLACE}/rules")
 
 
 def remove_rule(state: PageState, request: Request) -> Response:

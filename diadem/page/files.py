@@ -150,7 +150,10 @@ def restore(state: PageState, request: Request) -> Response:
 
     def work(listener: Listener) -> Outcome:
         done = state.node.restore(package, folder, chain=chain, only=only, listener=listener)
-        lines = [f"kept its stored name, which this system can hold: {name}" for name in done.renamed[:_STEP]]
+        lines = [
+            f"restored under its stored name, as this system cannot hold the original: {name}"
+            for name in done.renamed[:_STEP]
+        ]
         lines += [f"a package of this session is gone: {one.reason}" for one in getattr(done, "lacking", ())]
         lines += [f"the copy in {store} is damaged; the bytes came from another" for store in done.damaged]
         text = f"{done.folder}: {count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven."

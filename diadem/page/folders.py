@@ -80,7 +80,7 @@ def typed_path(text: str) -> str:
     """What a person has written or pasted as a path: with quotes, or ``~`` for the home."""
     path = os.path.expanduser(text.strip().strip("\"'"))  # noqa: PTH111 - a Path loses what it cannot read
     if "\0" in path or not os.path.isabs(path):  # noqa: PTH117
-        raise UsageError(f"'{text}' is no whole path", next="Write it from its beginning, / or C:\\.")
+        raise UsageError(f"'{text}' is not a whole path", next="Write it from its beginning, / or C:\\.")
     return os.path.normpath(path)
 
 
@@ -128,7 +128,7 @@ def look_into(path: str) -> Folder:
         raise UsageError("this is a file", where=path, next="Choose the folder that it is in.") from error
     except OSError as error:
         raise Refused(
-            f"one may not look into this folder: {error.strerror or error}", where=path, next="Check its permissions."
+            f"this folder may not be read: {error.strerror or error}", where=path, next="Check its permissions."
         ) from error
     return Folder(
         path,
@@ -150,7 +150,7 @@ def _inside(path: str) -> str:
     with suppress(OSError), os.scandir(path) as entries:
         count = sum(1 for _, _ in zip(entries, range(_COUNTED), strict=False))
         return f"{count:,} or more" if count == _COUNTED else count_text(count, "item")
-    return "not to be looked into"
+    return "cannot be read"
 
 
 def _free(path: str | Path) -> str:

@@ -163,13 +163,13 @@ class Guard:
         if request.url.path == ENTRANCE and request.method == "GET":
             cookie = keys.admit(request.query_params.get("token", ""))
             if cookie is None:
-                return error_page(403, "This address was used already, or is of another run.", _AGAIN)
+                return error_page(403, "This address was used already, or belongs to another run.", _AGAIN)
             entered = page("entered.html", {})  # a redirect of a chain that began in a file gets no strict cookie
             entered.set_cookie(keys.cookie, cookie, httponly=True, samesite="strict")
             entered.headers["cache-control"] = "no-store"
             return entered
         if not keys.knows(request.cookies.get(keys.cookie, "")):
-            return error_page(403, "This browser has not been let in.", _AGAIN)
+            return error_page(403, "This browser may not use the page.", _AGAIN)
         if request.method not in _SAFE:
             if self._read_only:
                 return error_page(403, "This page is read-only.", "Start diadem page without --read-only.")
@@ -203,7 +203,7 @@ class Guard:
             return error_page(400, "The form has too many fields.", "Send less at once.")
         if not self._keys.is_form(fields.pop(FORM_WORD, [""])[0]):
             return error_page(
-                403, "This form is of another run of the page.", "Go back, load the page anew, and try again."
+                403, "This form belongs to another run of the page.", "Go back, reload the page, and try again."
             )
         request.scope["form"] = fields
         return None

@@ -37,7 +37,7 @@ _PATIENCE: Final = 4.0
 _MOST: Final = 20
 #: What of a session is given.
 _PARTS: Final = (
-    ("", "all: files, record and page, to be proven by anybody"),
+    ("", "everything: files, record and page, which anybody can verify"),
     ("raw", "the instrument's files alone"),
     ("record", "the metadata alone"),
 )
@@ -85,7 +85,7 @@ def give(state: PageState, request: Request) -> Response:
     def really(size: int, listener: Listener) -> Outcome:
         with nullcontext(target) if target is not None else state.parcels.making(name, size) as path:
             done = state.node.export(package, path, for_=for_, only=part, redact=redact, chain=chain, listener=listener)
-        said = f"{count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven. The log notes it."
+        said = f"{count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven. The log records it."
         lines = [f"SHA-256 {done.sha256}", *_account(done)]
         if part is None and not redact:
             lines.append(f"Tell the recipient the id by phone or in a separate mail: {', '.join(done.packages)}")
@@ -98,11 +98,11 @@ def give(state: PageState, request: Request) -> Response:
         facts = [
             ("for", for_),
             ("in it", f"{count_text(would.files, 'file')}, {size_text(would.content_bytes)}: {words}"),
-            ("written to", str(target) if target is not None else "a download that vanishes when it was fetched"),
+            ("written to", str(target) if target is not None else "a download, which is removed once it was fetched"),
         ]
         return DryRun(
             "Give a ZIP",
-            "A ZIP would be made, with a page that explains it. The log notes for whom it is.",
+            "A ZIP would be made, with a page that explains it. The log records who it is for.",
             "Make the ZIP",
             partial(really, would.content_bytes),
             back=f"/session/{package}",
@@ -126,8 +126,8 @@ def _account(made: Exported) -> Iterator[str]:
     """What was taken out, and what could not be."""
     if made.redaction is None:
         return
-    yield from (f"taken out: {kind}, {count:,}" for kind, count in made.redaction.removed.items())
-    yield from (f"not looked for: {text!r}: {why}" for text, why in list(made.redaction.unsought.items())[:_MOST])
+    yield from (f"removed: {kind}, {count:,}" for kind, count in made.redaction.removed.items())
+    yield from (f"not searched for: {text!r}: {why}" for text, why in list(made.redaction.unsought.items())[:_MOST])
     for one in made.redaction.remaining[:_MOST]:
         yield f"still there: {one.path}: {one.text!r}, {one.place}" if one.text else f"{one.path}: {one.place}"
     if (more := len(made.redaction.remaining) - _MOST) > 0:
@@ -138,7 +138,7 @@ def _account(made: Exported) -> Iterator[str]:
 def _doubts(would: Exported) -> Iterator[str]:
     if would.redaction is not None and not would.redaction.clean:
         yield (
-            "Names still stand in the instrument's files, which are never changed: "
+            "Names are still in the instrument's files, which are never changed: "
             "'the metadata alone' leaves these files out."
         )
     if would.others:
@@ -238,7 +238,8 @@ def disk(state: PageState, request: Request) -> Response:
     def work(listener: Listener) -> Outcome:
         done = write(listener=listener)
         state.forget()
-        text = f"{done.folder} is ready for {done.transfer.recipient}. The log notes it; the receipt comes by any way."
+        to = done.transfer.recipient
+        text = f"{done.folder} is ready for {to}. The log records it; a receipt may come by any route."
         return Outcome(text, place, label="Back")
 
     run = DryRun(

@@ -52,7 +52,7 @@ _DEEDS: Final[Mapping[str, Deed]] = {
     commands.REPAIR: Deed("Repair now", "/health/repair", {}),
     commands.REPAIR_SET_ASIDE: Deed("Repair, and move strange files aside", "/health/repair", {"set_aside": "yes"}),
     commands.RESCAN: Deed("Look at the adopted folders", "/health/rescan", {}),
-    commands.REINDEX: Deed("Build the catalogue anew", "/health/reindex", {}),
+    commands.REINDEX: Deed("Rebuild the catalogue", "/health/reindex", {}),
     commands.CONFIRM_RECOVERY: Deed("I have moved it away", "/health/confirm-recovery", {}),
     commands.DOCTOR: Deed("Ask the doctor", "/health/doctor"),
     commands.ARCHIVE: Deed("Take in a folder", "/take-in"),
@@ -95,7 +95,7 @@ def _require_here(state: PageState) -> None:
     """Refuse where the node is on another machine, whose stores and disks nobody sees from here."""
     if not hasattr(state.node, "doctor"):
         raise Refused(
-            "how this archive stands is seen on its own machine only",
+            "the state of this archive can be seen on its own machine only",
             where=str(getattr(state.node, "url", "")),
             next="Open the page there: diadem page",
         )
@@ -250,18 +250,18 @@ def rescan(state: PageState, request: Request) -> Response:
 
 
 def reindex(state: PageState, request: Request) -> Response:
-    """Build the catalogue anew from the stores and the log."""
+    """Rebuild the catalogue from the stores and the log."""
     del request
 
     def work(listener: Listener) -> Outcome:
         done = state.node.reindex(listener=listener).to_dict()
         return Outcome(
-            f"The catalogue was built anew: {count_text(int(done['packages']), 'package')}",
+            f"The catalogue was rebuilt: {count_text(int(done['packages']), 'package')}",
             "/",
             tuple(str(note) for note in done.get("notes", ())),
         )
 
-    return _begin(state, "Build the catalogue anew", work)
+    return _begin(state, "Rebuild the catalogue", work)
 
 
 def _begin(state: PageState, title: str, work: Work) -> Response:
@@ -275,14 +275,14 @@ def _begin(state: PageState, title: str, work: Work) -> Response:
 
 
 def confirm_recovery(state: PageState, request: Request) -> Response:
-    """Say that the recovery file was moved away from this machine."""
+    """Confirm that the recovery file was moved away from this machine."""
     del request
     try:
         state.node.confirm_recovery()
     except DiademError as error:
         return _health(state, error)
     state.forget()
-    return state.done("Noted: the recovery file lies somewhere else.", "/health")
+    return state.done("Noted: the recovery file is somewhere else.", "/health")
 
 
 def stop_job(state: PageState, request: Request) -> Response:
@@ -327,4 +327,6 @@ def forget_store(state: PageState, request: Request) -> Response:
     except DiademError as error:
         return _health(state, error)
     state.forget()
-    return state.done(f"The store {name} was forgotten. Nothing in its folder was touched.", "/health#stores")
+    return state.done(
+        f"The store {name} was removed from the settings. Nothing in its folder was touched.", "/health#stores"
+    )

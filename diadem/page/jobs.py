@@ -177,7 +177,7 @@ def _run(job: PageJob, work: Work) -> None:
         job.state = "failed"
     except BaseException:  # a fault of ours: whoever looks after the node finds it in the terminal
         logging.getLogger(__name__).exception("%s", job.title)
-        job.error = Refused("this work has a fault", next="What went wrong stands in the terminal of diadem page.")
+        job.error = Refused("this work has a fault", next="The details are in the terminal of diadem page.")
         job.state = "failed"
 
 

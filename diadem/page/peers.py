@@ -165,11 +165,11 @@ def compromised(state: PageState, request: Request) -> Response:
         try:
             done = state.node.peers.compromised(found.name, since, form.text("reason"))
         except ValueError:
-            raise UsageError(f"'{since}' is no day", next="Write the year first: 2026-03-14") from None
+            raise UsageError(f"'{since}' is not a date", next="Write the year first: 2026-03-14") from None
     except DiademError as error:
         return peer(state, request, problem=error, typed=form.typed)
     state.forget()
-    return state.done(f"Nothing that {done.name} signed from {since} on is believed.", _address(done))
+    return state.done(f"Nothing that {done.name} signed from {since} on is trusted.", _address(done))
 
 
 def drop(state: PageState, request: Request) -> Response:
@@ -183,7 +183,7 @@ def drop(state: PageState, request: Request) -> Response:
     except DiademError as error:
         return peer(state, request, problem=error, typed=form.typed, dropping=True, moving=())
     state.forget()
-    return state.done(f"Nothing of {done.name} is accepted any more.", link(PEERS))
+    return state.done(f"Nothing more from {done.name} is accepted.", link(PEERS))
 
 
 # -- shared folders --------------------------------------------------------------------------------------------------
@@ -203,4 +203,4 @@ def add_carrier(state: PageState, request: Request) -> Response:
 def remove_carrier(state: PageState, request: Request) -> Response:
     """Use such a folder no more; what lies there stays there."""
     gone = state.node.peers.carriers.rm(request.path_params["carrier"])
-    return state.done(f"{gone.name} is not used any more; what lies there stays there.", PEERS)
+    return state.done(f"{gone.name} is not used any more; its files stay.", PEERS)

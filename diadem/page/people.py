@@ -31,7 +31,7 @@ _MOST_OFFERED: Final = 50
 #: What may be granted, as people say it.
 _RIGHTS: Final = (
     (Right.READ, "see and read"),
-    (Right.ASSESS, "judge"),
+    (Right.ASSESS, "assess"),
     (Right.LIST, "find only"),
 )
 _IN_FORCE: Final = "in force"
@@ -179,7 +179,7 @@ def grant_to_state(state: PageState, stated: Callable[..., Granted], leave: str)
         if (now := stated(dry_run=True)).ids != would.ids:
             opens = f"it would open {now.packages} packages by now, and not {would.packages}"
             if now.packages == would.packages:
-                opens = "it would open other packages by now"
+                opens = "it would now open other packages"
             again = state.dry_runs.keep(grant_to_state(state, stated, leave))
             return Outcome(f"Nothing was granted: {opens}. Look at it once more.", again)
         made = stated().grant
@@ -187,7 +187,7 @@ def grant_to_state(state: PageState, stated: Callable[..., Granted], leave: str)
 
     return DryRun(
         "What this would open",
-        "It can be taken back, under People.",
+        "It can be revoked, under People.",
         "Grant it",
         work,
         back=leave,
@@ -196,11 +196,11 @@ def grant_to_state(state: PageState, stated: Callable[..., Granted], leave: str)
             ("may", given.rights),
             ("opens now", count_text(would.packages, "package")),
             ("from", f"{given.grant.not_before:%Y-%m-%d}" if given.grant.not_before else "now"),
-            ("until", f"{given.grant.expires:%Y-%m-%d}" if given.grant.expires else "you take it back"),
+            ("until", f"{given.grant.expires:%Y-%m-%d}" if given.grant.expires else "you revoke it"),
             *([("only", "directly, through no hub")] if given.grant.require else []),
         ],
         lines=[title for title, _ in given.things] + ([f"and {given.more} more"] if given.more > 0 else []),
-        doubts=() if would.packages else ["No package of yours belongs to it now; what is archived later will."],
+        doubts=() if would.packages else ["None of your packages belongs to it now; what is archived later will."],
         at_once=True,
     )
 
@@ -224,12 +224,12 @@ def revoke(state: PageState, request: Request) -> Response:
     form, found = Form(request), _one(state, request)
     try:
         if form.text("was") != found.state:
-            raise Refused(f"this grant is {found.state} by now", next="Nothing was done.")
+            raise Refused(f"this grant is now {found.state}", next="Nothing was done.")
         reason, more = form.needed("reason", "Why"), _more_grants(state, found.grant)
         state.node.revoke(found.grant.id, reason=reason)
     except DiademError as error:
         return one_grant(state, request, problem=error, typed=form.typed)
-    text = "It is taken back. What was delivered before stays delivered."
+    text = "It is revoked. What was delivered before stays delivered."
     if more:
         text += f" {found.grant.to} still has {count_text(more, 'more grant')} that opens the same or a part of it."
     return state.done(text, PLACE)

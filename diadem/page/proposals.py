@@ -81,10 +81,10 @@ class Session:
     def dated(self) -> str:
         """Where its date comes from."""
         if not self.plan.date:
-            return "Neither the files nor the folder's name say when."
+            return "There is no date in the files or the folder's name."
         if self.plan.first[:10] == self.plan.date:
-            return "The date is the files'."
-        return "The date is the folder name's." if not self.plan.first else "The date is that of most of the files."
+            return "The date comes from the files."
+        return "The date comes from the folder's name." if not self.plan.first else "The date is that of most files."
 
 
 @dataclass(slots=True)
@@ -189,15 +189,13 @@ class Proposals:
         with self._changing:
             found = self[id_]
             if found.busy:
-                raise Refused(
-                    "this is being looked at or archived already", next="Wait until that has ended, or stop it."
-                )
+                raise Refused("this is being read or archived already", next="Wait until that ends, or stop it.")
             yield found
 
     def __getitem__(self, id_: str) -> Proposal:
         with self._guard:
             if (found := self._known.get(id_)) is None:
-                raise NotFound("What was looked at here is not known any more.", next="Look at the folder again.")
+                raise NotFound("What was found here is not known any more.", next="Look at the folder again.")
             return found
 
     def ls(self) -> list[Proposal]:
@@ -221,7 +219,7 @@ def look(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
         raise NotFound(
-            f"it cannot be looked at: {getattr(error, 'strerror', None) or error}",
+            f"it cannot be read: {getattr(error, 'strerror', None) or error}",
             where=proposal.source,
             next="Check the path and its permissions.",
         ) from error

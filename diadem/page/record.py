@@ -159,14 +159,14 @@ def correct(state: PageState, request: Request) -> Response:
                 newer = _since(said, seen)
                 error = Refused(
                     f"Somebody has corrected this session since you opened this page: {newer}",
-                    next="See what stands now. What you typed is still there: press Correct again if it is to be.",
+                    next="See the current values. What you typed is still there: press Correct again to save it.",
                 )
                 return _correct_page(state, request, problem=error, typed=_kept(form))
             state.node.amend(package, values, dataset=dataset or None, reason=reason)
     except DiademError as error:
         return _correct_page(state, request, problem=error, typed=_kept(form))
     state.forget()
-    names = ", ".join(f"{_label(key)}{' (taken out)' if value is None else ''}" for key, value in values.items())
+    names = ", ".join(f"{_label(key)}{' (withdrawn)' if value is None else ''}" for key, value in values.items())
     own = state.node.user == said.owner
     text = f"Corrected: {names}." if own else f"Noted: {names}. Only what {said.owner} corrects changes the record."
     return state.done(text, f"/session/{package}/{dataset}" if dataset else f"/session/{package}")
@@ -189,7 +189,7 @@ def _typed(form: Form) -> dict[str, str | None]:
     if key := form.text("field"):
         found[key] = form.text("value") or None
     if not found:
-        raise UsageError("nothing was changed", next="Write another value into a line, or tick 'take out'.")
+        raise UsageError("nothing was changed", next="Write another value into a line, or tick 'withdraw'.")
     return found
 
 
@@ -212,7 +212,7 @@ def _since(said: Amendments, seen: str) -> str:
 def _words(one: Amendment) -> str:
     changes = ", ".join(
         f"{_label(change.field)} is "
-        + ("taken out" if change.value is None else f"'{quantity_text(change.value, change.unit)}'")
+        + ("withdrawn" if change.value is None else f"'{quantity_text(change.value, change.unit)}'")
         for change in one.changes
     )
     return f"{changes} ({one.by}{': ' + one.reason if one.reason else ''})"
@@ -274,17 +274,17 @@ def judge(state: PageState, request: Request) -> Response:
             value = float(number.replace(",", ".")) if number else None
         except ValueError:
             raise UsageError(
-                f"'{number}' is no number", next="Write for example 0.5; its unit in the next line."
+                f"'{number}' is not a number", next="Write for example 0.5; its unit in the next line."
             ) from None
         replaces = request.query_params.get("replaces") or None
         if replaces and replaces not in {one.statement_id for one in state.node.assessments(package)}:
-            raise Refused("this judgement counts no longer: it was replaced meanwhile", next="See what counts below.")
+            raise Refused("this assessment no longer counts: it has been replaced", next="See what counts below.")
         with _TURN:
             said = state.node.assessments(package).to_dict()["assessments"]
             if form.text("seen") != _judged(said):
                 raise Refused(
-                    "this session was judged since you opened this page, by you or somebody else",
-                    next="See what was said below. Press Judge again only if yours is to be said as well.",
+                    "this session was assessed since you opened this page, by you or somebody else",
+                    next="See what was said below. Press Assess again only to add yours.",
                 )
             made = state.node.assess(
                 package,
@@ -304,20 +304,20 @@ def judge(state: PageState, request: Request) -> Response:
         return _judge_page(state, request, problem=error, typed=form.typed)
     state.forget()
     place = f"/session/{package}/{made.dataset}" if made.dataset else f"/session/{package}"
-    return state.done(f"Judged: {made.verdict} for {made.purpose}.", place)
+    return state.done(f"Assessed: {made.verdict} for {made.purpose}.", place)
 
 
 def judge_by_machine(state: PageState, request: Request) -> Response:
-    """Let the checks of the plugins look at the data, and state what they find."""
+    """Let the plugins' checks assess the data."""
     package, purpose = request.path_params["package"], Form(request).text("purpose")
 
     def work(listener: Listener) -> Outcome:
         done = state.node.assess_by_machine(package, purpose=purpose, listener=listener)
         state.forget()
-        looked = f"{count_text(done.datasets, 'dataset')} looked at by {count_text(done.checks, 'check')}"
-        stated = count_text(len(done.stated), "judgement was stated", "judgements were stated")
+        looked = f"{count_text(done.datasets, 'dataset')} checked by {count_text(done.checks, 'check')}"
+        stated = count_text(len(done.stated), "assessment was stated", "assessments were stated")
         lines = [f"{one.verdict}: {one.comment or one.criterion}" for one in done.stated]
-        lines += [f"not looked at: {one}" for one in done.failures]
-        return Outcome(f"{looked}; {stated}.", f"/session/{package}/judge", lines, label="See the judgements")
+        lines += [f"not checked: {one}" for one in done.failures]
+        return Outcome(f"{looked}; {stated}.", f"/session/{package}/judge", lines, label="See the assessments")
 
     return state.begin(f"Check the data of {state.title(package)}", work, back=link(f"/session/{package}/judge"))

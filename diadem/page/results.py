@@ -122,13 +122,13 @@ def save(state: PageState, request: Request) -> Response:
     form = Form(request)
     query = form.text("q")
     saved = state.node.queries.save(form.needed("name", "Name"), query, overwrite=form.flag("overwrite"))
-    return state.done(f"The search is kept as @{saved.name}.", link("/search", q=query))
+    return state.done(f"The search is saved as @{saved.name}.", link("/search", q=query))
 
 
 def forget(state: PageState, request: Request) -> Response:
     """Forget a search that was kept; what it finds stays."""
     gone = state.node.queries.delete(Form(request).needed("name", "Name"))
-    return state.done(f"The search @{gone.name} is forgotten; it was: {gone.query}", link("/search", q=gone.query))
+    return state.done(f"The search @{gone.name} was removed; it was: {gone.query}", link("/search", q=gone.query))
 
 
 def _facets(state: PageState, query: str) -> Facets | None:

@@ -36,8 +36,8 @@ _MOST_UNKNOWN: Final = 30
 _HAPPENINGS: Final = (
     ("sent", "sent to another place"),
     ("received", "arrived at a place"),
-    ("consumed", "used up: nothing of it is left"),
-    ("lost", "lost: nobody knows where it is"),
+    ("consumed", "used up"),
+    ("lost", "lost"),
 )
 _WAYS: Final = tuple((way, way) for way in WAYS)
 #: Texts of a form that are said as they are.
@@ -254,8 +254,8 @@ def _deed(state: PageState, request: Request, text: str, deed: Any) -> Response:
     try:
         if form.text("was") != _state(story.sample):
             raise Refused(
-                f"somebody has said more of {story.sample.identifier} since this page was loaded",
-                next="Nothing was done. Look at what is said now, below, and try again.",
+                f"somebody has changed {story.sample.identifier} since this page was loaded",
+                next="Nothing was done. See the current values below, and try again.",
             )
         deed(form, story.id)
     except DiademError as error:
@@ -264,14 +264,14 @@ def _deed(state: PageState, request: Request, text: str, deed: Any) -> Response:
 
 
 def change(state: PageState, request: Request) -> Response:
-    """Say anew what it is; what was said before stays in the log."""
+    """Change what is said of it; what was said before stays in the log."""
 
     def deed(form: Form, id_: str) -> None:
         before = _written(state.node.samples.get(id_).sample)
         said, identifier = _said(form, before), form.needed("identifier", "Identifier")
         state.node.samples.change(id_, identifier=identifier if identifier != before["identifier"] else None, **said)
 
-    return _deed(state, request, "It is written down; what was said before stays in the log.", deed)
+    return _deed(state, request, "It is saved; what was said before stays in the log.", deed)
 
 
 def split(state: PageState, request: Request) -> Response:
@@ -292,7 +292,7 @@ def link_names(state: PageState, request: Request) -> Response:
         other, reason = form.needed("other", "The other name"), form.needed("reason", "Why you are sure")
         state.node.samples.link(id_, other, lab=form.text("other_lab") or None, reason=reason)
 
-    return _deed(state, request, "Both names mean one thing from now on.", deed)
+    return _deed(state, request, "Both names mean one sample from now on.", deed)
 
 
 def unlink_names(state: PageState, request: Request) -> Response:
@@ -302,7 +302,7 @@ def unlink_names(state: PageState, request: Request) -> Response:
         other, reason = form.needed("other", "The other name"), form.needed("reason", "What was wrong")
         state.node.samples.unlink(id_, other, lab=form.text("other_lab") or None, reason=reason)
 
-    return _deed(state, request, "They are two things again; both statements stay in the log.", deed)
+    return _deed(state, request, "They are two samples again; both statements stay in the log.", deed)
 
 
 def happened(state: PageState, request: Request) -> Response:
@@ -321,9 +321,9 @@ def happened(state: PageState, request: Request) -> Response:
             case "lost":
                 verbs.lose(id_, date=day, comment=comment)
             case other:
-                raise UsageError(f"'{other}' is nothing that happens to a sample", next="Choose from the list.")
+                raise UsageError(f"'{other}' is not an event of a sample", next="Choose from the list.")
 
-    return _deed(state, request, "It stands in the log.", deed)
+    return _deed(state, request, "It is recorded in the log.", deed)
 
 
 def retract(state: PageState, request: Request) -> Response:
@@ -333,4 +333,4 @@ def retract(state: PageState, request: Request) -> Response:
         event, reason = form.needed("event", "What"), form.needed("reason", "What was wrong")
         state.node.samples.retract(id_, event, reason=reason)
 
-    return _deed(state, request, "It is taken back; both statements stay in the log.", deed)
+    return _deed(state, request, "It is retracted; both statements stay in the log.", deed)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 #: a second to load, is not asked: a test compares both.
 NODE_COMMANDS: Final = """
 accept, amend, archive, assess, custody, decline, delete, derive, doctor, drop, export, get, grant, grant add, grant ls,
-grant why, import, inbox, instruments, jobs, judgement export, judgement import, key rotate, open,
+grant why, import, inbox, instruments, jobs, assessment export, assessment import, key rotate, open,
 peer carrier add, peer carrier ls, peer carrier rm, peer compromised, peer confirm, peer drop, peer invite, peer join,
 peer ls, peer refresh, peer rename, reindex, repair, rescan, revoke, rule add, rule ls, rule rm, sample add,
 sample change, sample consume, sample export, sample import, sample link, sample lose, sample ls, sample receive,
 sample retract, sample send, sample show, sample split, sample unlink, scrub, search, send, show, status, store add,
-store ls, store move, store rm, transfers cancel, transfers ls, transfers pause, transfers resume, transfers show,
-transfers sync, user add, user invite, user ls, user retire, user show, verify, watch, watch add, watch ls, watch plan,
+store ls, store move, store rm, transfer cancel, transfer ls, transfer pause, transfer resume, transfer show,
+transfer sync, user add, user invite, user ls, user retire, user show, verify, watch, watch add, watch ls, watch plan,
 watch rm, watch run
 """
 _NAMES: Final = sorted((" ".join(one.split()) for one in NODE_COMMANDS.split(",")), key=len, reverse=True)

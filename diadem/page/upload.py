@@ -42,18 +42,20 @@ def take_upload(request: Request, staging: Staging) -> Upload:
     Interrupted
         The browser has gone; nothing is kept.
     UsageError
-        No file was chosen, or it is no upload.
+        No file was chosen, or it is not an upload.
     """
     is_form: Callable[[str], bool] | None = request.scope.get("is_form")
     if is_form is None:  # the guard has taken it for a form without files
-        raise UsageError("this is no upload", next="Use the form of this page.")
+        raise UsageError("this is not an upload", next="Use the form of this page.")
     pieces = _pieces(request)
     upload: Upload | None = None
     try:
         parts = _parts(request, pieces)
         kind, name, value = next(parts, ("", b"", b""))
         if kind != "field" or name != FORM_WORD.encode() or not is_form(value.decode("ascii", "replace")):
-            raise Refused("this form is of another run of the page", next="Go back, load the page anew, and try again.")
+            raise Refused(
+                "this form belongs to another run of the page", next="Go back, reload the page, and try again."
+            )
         announced = request.headers.get("content-length", "0")
         upload = staging.begin(int(announced) if announced.isascii() and announced.isdigit() else 0)
         _keep(parts, upload)
@@ -62,14 +64,16 @@ def take_upload(request: Request, staging: Staging) -> Upload:
     except ClientDisconnect as error:
         if upload is not None:
             upload.discard()
-        raise Interrupted("the upload broke off; nothing of it was kept", next="Send it again.") from error
+        raise Interrupted("the upload broke off; nothing was kept", next="Send it again.") from error
     except (DiademError, FormParserError) as error:
         if upload is not None:
             upload.discard()
         with suppress(ClientDisconnect):
             deque(pieces, maxlen=0)
         if isinstance(error, FormParserError):
-            raise UsageError("this is no upload that can be understood", next="Use the form of this page.") from error
+            raise UsageError(
+                "this is not an upload that can be understood", next="Use the form of this page."
+            ) from error
         raise
     return upload
 
@@ -104,7 +108,7 @@ def _parts(request: Request, pieces: Iterator[bytes]) -> Iterator[tuple[str, byt
     """The form as it comes: ``field`` with name and value; ``file`` with its path, then ``data``, then ``end``."""
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if not (boundary := options.get(b"boundary")):
-        raise UsageError("this is no upload", next="Use the form of this page.")
+        raise UsageError("this is not an upload", next="Use the form of this page.")
     events: list[tuple[str, bytes, bytes]] = []
     part = _Part(events)
     parser = MultipartParser(

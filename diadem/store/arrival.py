@@ -93,7 +93,7 @@ class Arrival(Stage):
             if not lock.acquire():
                 raise BeingFetched(
                     "another process of this node is fetching this package",
-                    next=f"See: diadem transfers show {transfer[:8]}",
+                    next=f"See: diadem transfer show {transfer[:8]}",
                 )
             with or_else(lock.release):
                 arrival = cls(folder, lock)

@@ -57,5 +57,5 @@ def published_path(store: Store, package: str, payload: str) -> str:
     raise IntegrityError(
         "the package arrived, but was removed before it could be recorded",
         where=store.url,
-        next="Fetch it again: diadem transfers resume",
+        next="Fetch it again: diadem transfer resume",
     )

@@ -171,7 +171,7 @@ def decline(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
     with desk.turn(transfer.id):
         transfer = desk.mine(transfer.id)
         if transfer.state is not State.OFFERED:
-            raise Refused(f"the offer is {transfer.state}", next="To end a transfer: diadem transfers cancel ID")
+            raise Refused(f"the offer is {transfer.state}", next="To end a transfer: diadem transfer cancel ID")
         return _take_back(desk, transfer, State.DECLINED, reason)
 
 

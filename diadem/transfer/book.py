@@ -131,11 +131,11 @@ class TransferBook(Outbox):
     def get(self, transfer: str) -> Transfer:
         """A transfer by its id or the beginning of it. Raises `NotFound`, or `UsageError` where several begin so."""
         if not transfer or not set(transfer) <= set("0123456789abcdef"):
-            raise UsageError(f"'{transfer}' is not the id of a transfer", next="See: diadem transfers ls")
+            raise UsageError(f"'{transfer}' is not the id of a transfer", next="See: diadem transfer ls")
         with self._file.reading() as connection:
             rows = _rows(connection, "WHERE id >= ? AND id < ? LIMIT 2", transfer, transfer + "g")
         if not rows:
-            raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfers ls")
+            raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfer ls")
         if len(rows) > 1:
             raise UsageError(f"several transfers begin with {transfer}", next="Give more of the id.")
         return _transfer(rows[0])
@@ -364,7 +364,7 @@ def _rows(connection: Connection, rule: str, *values: Any) -> list[Any]:
 def _one(connection: Connection, transfer: str) -> Transfer:
     rows = _rows(connection, "WHERE id = ?", transfer)
     if not rows:
-        raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfers ls")
+        raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfer ls")
     return _transfer(rows[0])
 
 

@@ -87,7 +87,7 @@ class CarrierVerbs(DisplayList):
             raise NotFound(f"there is no carrier '{name}'", next="See: diadem peer carrier ls")
         route = f"{VIA}{name}"
         if any(transfer.route == route for transfer in desk_of(self.context).book.all(states=MOVING)):
-            raise Refused(f"a transfer uses '{name}'", next="Wait until it ends, or cancel it: diadem transfers ls")
+            raise Refused(f"a transfer uses '{name}'", next="Wait until it ends, or cancel it: diadem transfer ls")
         self.context.change_settings(lambda settings: _without(settings, name))
         return found
 

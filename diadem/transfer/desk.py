@@ -23,7 +23,7 @@ from diadem.transfer.outbox import Outgoing
 NETWORK: Final = "network"
 #: What a statement about a transfer names: of two with the same names one is the other, said again.
 _NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
-_UNKNOWN: Final = "See: diadem transfers ls"
+_UNKNOWN: Final = "See: diadem transfer ls"
 
 
 def outgoing(transfer: Transfer, kind: str, about: Mapping[str, Any] | None = None) -> Outgoing:
@@ -153,7 +153,7 @@ class Desk:
         """A transfer that the user at work may answer: it is for them. Raises `NotFound`, `Refused`."""
         found = self.refreshed(self.book.get(transfer))
         if found.direction not in (IN, LOCAL):
-            raise Refused("this transfer was sent from here", next="To take it back: diadem transfers cancel ID")
+            raise Refused("this transfer was sent from here", next="To take it back: diadem transfer cancel ID")
         if found.recipient != self.context.address:
             raise Refused(
                 f"this offer is for {found.recipient}", next=f"Work as {found.recipient.split('@')[0]}: --user"

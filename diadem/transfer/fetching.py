@@ -316,7 +316,7 @@ class Fetch:
             )
 
 
-_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfers resume"
+_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfer resume"
 
 
 def missing_bytes(arrival: Arrival) -> int:

@@ -40,7 +40,7 @@ _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 def go_on(transfer_id: str) -> str:
     """What to type to go on with a transfer."""
-    return f"Fetch what is missing: diadem transfers resume {transfer_id[:8]}"
+    return f"Fetch what is missing: diadem transfer resume {transfer_id[:8]}"
 
 
 def place_of(desk: Desk, transfer: Transfer) -> Path:
@@ -70,7 +70,7 @@ def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
 
 def _require_not_over(transfer: Transfer) -> None:
     if transfer.state not in MOVING and transfer.state is not State.FAILED:
-        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
 
 
 def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:

@@ -66,7 +66,7 @@ def receive_package(
     if transfer.state in (State.RECEIVED, State.CLOSED):
         return transfer
     if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: there is nothing to fetch", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to fetch", next="See: diadem transfer ls")
     if transfer.paused or not transfer.acceptance:
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)

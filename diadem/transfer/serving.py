@@ -94,7 +94,7 @@ class Serving:
             raise NotFound("no such transfer")
         self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
         if transfer.paused:
-            raise Refused("the sender paused the transfer", next="Continue later: diadem transfers resume")
+            raise Refused("the sender paused the transfer", next="Continue later: diadem transfer resume")
         return transfer
 
     def _called_for(self, peer: str, transfer_id: str) -> Transfer:

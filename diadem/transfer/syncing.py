@@ -1,4 +1,4 @@
-"""One round of all that is due with other nodes, for people whose node does not serve: `diadem transfers sync`."""
+"""One round of all that is due with other nodes, for people whose node does not serve: `diadem transfer sync`."""
 
 from __future__ import annotations
 

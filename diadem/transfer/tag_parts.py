@@ -95,7 +95,7 @@ def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) 
         count = incoming.readinto(buffer[: min(len(buffer), size)])
         if not count:
             raise Unreachable(
-                "the connection ended in the middle of a tag file", next="Continue: diadem transfers resume"
+                "the connection ended in the middle of a tag file", next="Continue: diadem transfer resume"
             )
         update(buffer[:count])
         yield buffer[:count]

@@ -189,7 +189,7 @@ class TransferVerbs(DisplayList):
                 named = request_anew(self.desk, named)
             return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener, by_hand=True)]
         if anew:
-            raise UsageError("which transfer?", next="Name it: diadem transfers resume ID --anew")
+            raise UsageError("which transfer?", next="Name it: diadem transfer resume ID --anew")
         deliver_all(self.desk, due=False)
         tidy(self.desk)
         return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
@@ -197,7 +197,7 @@ class TransferVerbs(DisplayList):
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)
         if found.state in OVER or found.state is State.RECEIVED or found.direction == LOCAL:
-            raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfers ls")
+            raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfer ls")
         self.desk.book.change(found.id, paused=int(wanted), error="", next="")
         return self.desk.book.get(found.id)
 

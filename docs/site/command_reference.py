@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from sphinx.application import Sphinx
 
-from diadem.cli.grouped_help import FIRST, GROUPS
+from diadem.cli.grouped_help import FIRST, GROUPS, parameter_rows
 from diadem.cli.main import app as command_line
 
 
@@ -52,13 +52,12 @@ def _page(name: str, command: Any) -> str:
 def _told(called: str, command: Any) -> Iterator[str]:
     """What its help says: how it is called, what it does, its arguments and options, and the commands below it."""
     context = command.context_class(command, info_name=called)
-    shown = [one for one in command.get_params(context) if not one.hidden and one.name != "help"]
     below = getattr(command, "commands", {})
     usage = " ".join([called, *command.collect_usage_pieces(context)])
     yield from ["```sh", usage, "```", "", _plain(command.help), ""]
     for what in ("argument", "option"):
-        told = [one.get_help_record(context) for one in shown if one.param_type_name == what]
-        if lines := [f"| `{name.strip()}` | {_plain(text)} |" for name, text in filter(None, told)]:
+        told = parameter_rows(command, context, what)
+        if lines := [f"| `{name}` | {_plain(text)} |" for name, text in told if not name.endswith("--help")]:
             yield from [f"| {what} | |", "|---|---|", *lines, ""]
     for name, one in below.items():
         if not one.hidden:

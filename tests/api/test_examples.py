@@ -74,7 +74,7 @@ def test_another_file_is_refused_and_not_kept(published: Path, base: str, tmp_pa
     place = published / "swapped/digitalmicrograph/3D/EELS_SI.dm4"
     place.parent.mkdir(parents=True)
     place.write_bytes(b"another file")
-    with pytest.raises(diadem.DigestMismatch, match="not the file that is meant"):
+    with pytest.raises(diadem.DigestMismatch, match="not the expected file"):
         examples.fetch("EELS_SI.dm4", tmp_path, base=f"{base}/swapped")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -57,7 +57,7 @@ def test_split_names_what_it_does_not_take(lab: Lab, week: Path) -> None:
 def test_split_of_no_folder_and_with_as_one(lab: Lab) -> None:
     node = ("--node", lab.node.path)
     assert "there is no such folder" in said("archive", lab.root / "nope", "--split", *node, code=3)
-    assert "exclude each other" in said("archive", lab.session("one"), "--split", "--as-one", *node, code=2)
+    assert "cannot be used together" in said("archive", lab.session("one"), "--split", "--as-one", *node, code=2)
 
 
 def test_a_dry_run_says_what_would_be_refused(lab: Lab, week: Path) -> None:

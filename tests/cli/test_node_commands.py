@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -65,15 +66,15 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "store": StoreVerbs,
         "user": UserVerbs,
         "sample": SampleVerbs,
-        "judgement": JudgementVerbs,
+        "assessment": JudgementVerbs,
         "watch": WatchVerbs,
         "peer": PeerVerbs,
         "peer carrier": CarrierVerbs,
         "key": KeyVerbs,
-        "transfers": TransferVerbs,
+        "transfer": TransferVerbs,
         "rule": RuleVerbs,
     }
-    called = {"watch": "watched", "transfers": "transfers"}
+    called = {"watch": "watched", "assessment": "judgements"}
     plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
         group, _, verb = name.rpartition(" ")
@@ -120,13 +121,13 @@ def test_every_public_method_has_its_command() -> None:
         "samples": ("sample ls", "--node"),
         "facets": ("search", "--facets"),
         "queries": ("search", "--saved"),
-        "judgements": ("judgement export", "--node"),
+        "judgements": ("assessment export", "--node"),
         "watch": ("watch run", "--node"),
         "watched": ("watch ls", "--node"),
         "grant": ("grant add", "--to"),
         "grants": ("grant ls", "--node"),
         "why": ("grant why", "--node"),
-        "transfers": ("transfers ls", "--node"),
+        "transfers": ("transfer ls", "--node"),
         "rules": ("rule ls", "--node"),
         "hub": ("status", "--node"),
     }
@@ -176,6 +177,43 @@ def test_help_shows_the_first_ten_and_help_all_shows_all_in_groups() -> None:
     for title, names in GROUPS.items():
         assert f"\n{title}:\n" in everything or not set(names) & ROOT.commands.keys()
     assert "Others:" not in everything  # each of our own has its place
+
+
+def test_no_list_of_commands_is_cut_in_a_sentence() -> None:
+    groups = sorted({name.rpartition(" ")[0] for name, _ in commands()} - {""})
+    for words in ((), ("help", "all"), *((*name.split(), "--help") for name in (*groups, "peer"))):
+        text = said(*words)
+        lines = text.partition("Commands:\n")[2].splitlines()
+        assert lines, words
+        assert not [line for line in lines if line.endswith(("...", "…")) or len(line) > 80], words
+        assert [line for line in lines if line.startswith("  ") and not line.startswith("   ")] == [
+            line for line in lines if line.startswith("  ")
+        ], words  # each is on a line of its own
+
+
+def test_help_names_values_in_words() -> None:
+    for name, command in commands():
+        text = said(*name.split(), "--help")
+        assert not re.search(r"<[a-z]+[] \[>]", text), name
+        assert not re.search(r"^ +--\S+ \S*[a-z]\S*  ", text, re.MULTILINE), name
+        usage = " ".join(text.partition("\n\n")[0].split())
+        for one in command.params:
+            if one.param_type_name == "argument":
+                assert re.search(r" \[?[A-Z][A-Z -.]+\]?", usage.partition("[OPTIONS]")[2]), (name, usage)
+    assert "scrub [OPTIONS] [STORE]\n" in said("scrub", "--help")
+    assert "drop [OPTIONS] PACKAGE\n" in said("drop", "--help")
+    assert "pack [OPTIONS] SOURCE... STORE\n" in said("pack", "--help")
+    assert re.search(r"--limit NUMBER +How many rows", said("search", "--help"))
+    assert "1 or more" in said("scrub", "--help")
+
+
+def test_former_names_of_commands_go_on_working(lab: Lab) -> None:
+    for former, name, verb in (("transfers", "transfer", "ls"), ("judgement", "assessment", "export")):
+        assert name in said("help", "all").split()
+        assert former not in ROOT.commands
+        assert said("help", former, verb).replace(f"{former} {verb}", f"{name} {verb}") == said("help", name, verb)
+    assert said_json("transfers", "ls", "--node", lab.node.path) == {"transfers": []}
+    assert said_json("judgement", "export", lab.root / "a.csv", "--node", lab.node.path)["rows"] == 0
 
 
 def test_help_explains_one_command() -> None:
@@ -253,8 +291,8 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("inbox", "--user", "bob"), 0, "offers"),
         (("accept", "0123abcd"), 3, "error"),
         (("decline", "0123abcd"), 3, "error"),
-        (("transfers", "ls"), 0, "transfers"),
-        (("transfers", "sync"), 0, "synced"),
+        (("transfer", "ls"), 0, "transfers"),
+        (("transfer", "sync"), 0, "synced"),
         (("import", tmp_path), 3, "error"),
         (("peer", "carrier", "add", "shared", f"drop://{tmp_path.as_posix()}"), 0, "carrier"),
         (("peer", "carrier", "ls"), 0, "carriers"),
@@ -282,8 +320,8 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("assess", one, "accept", "--for", "imaging"), 0, "stated"),
         (("assess", one, "--machine"), 0, "machine"),
         (("assess", one), 0, "assessments"),
-        (("judgement", "export", tmp_path / "judgements.csv"), 0, "rows"),
-        (("judgement", "import", tmp_path / "judgements.csv"), 0, "unchanged"),
+        (("assessment", "export", tmp_path / "judgements.csv"), 0, "rows"),
+        (("assessment", "import", tmp_path / "judgements.csv"), 0, "unchanged"),
         (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
         (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),

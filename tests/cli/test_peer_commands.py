@@ -64,7 +64,7 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     listed = said("peer", "ls", "--node", hu)
     assert f"words: {words}   then: diadem peer confirm nmi" in listed
     assert "was used by nmi" in listed
-    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfers", "sync", "--node", hu)
+    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfer", "sync", "--node", hu)
     assert "not used yet" in listed
     assert "has not confirmed this node yet" in said("peer", "ls", "--node", nmi)
     assert "what are the words" in said("peer", "confirm", "nmi", "--node", hu, code=2)
@@ -74,7 +74,7 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
 
     assert "metrology" in said("peer", "rename", "nmi", "metrology", "--node", hu)
     since = ("--since", "2026-03-14", "--reason", "stolen laptop")
-    assert "not believed" in said("peer", "compromised", "metrology", *since, "--node", hu)
+    assert "not trusted" in said("peer", "compromised", "metrology", *since, "--node", hu)
     assert "STOLEN KEY" in said("peer", "ls", "--node", hu)
     assert "a reason is needed" in said("peer", "drop", "metrology", "--node", hu, code=2)
     said("peer", "drop", "metrology", "--reason", "the project has ended", "--node", hu)
@@ -203,7 +203,7 @@ def test_a_key_is_changed_with_the_recovery_file(town: Town) -> None:
     stolen = ("--stolen-since", "2026-03-14", "--reason", "break-in")
     printed = said("key", "rotate", "--recovery-file", file, *stolen, "--node", hu.path)
     assert "card of version 2" in printed
-    assert "not believed from 2026-03-14T00:00:00Z on" in printed
+    assert "not trusted from 2026-03-14T00:00:00Z on" in printed
     again = said_json("key", "rotate", "--recovery-file", file, "--node", hu.path)["key"]
     assert (again["version"], again["stolen_since"]) == (3, "")
     said("key", "rotate", "--recovery-file", town.root / "none.txt", "--node", hu.path, code=3)

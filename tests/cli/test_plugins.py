@@ -130,7 +130,7 @@ def test_a_service_loads_the_plugins_that_were_named_for_it_and_no_other(tmp_pat
             process.terminate()
         _, told = process.communicate(timeout=60)
         assert mark.exists() == bool(named)
-        assert ("left out here: Honest; to load them: DIADEM_PLUGINS=Honest" in told) == (not named)
+        assert ("not loaded here: Honest; to load them, set DIADEM_PLUGINS=Honest" in told) == (not named)
 
 
 def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> None:

@@ -33,29 +33,29 @@ def test_assess_states_and_lists(package: str) -> None:
     assert [one["counts"] for one in document["assessments"]] == [True, True, False, True]
     assert document["disputes"][0]["said"][1]["verdict"] == "limited"
     found = said("search", "quality:disputed")
-    assert "judged: accept, limited, disputed" in found
+    assert "assessed: accept, limited, disputed" in found
     assert "1 of 3 datasets: scan 0.bin" in found
 
 
 def test_what_is_meant_must_be_said(package: str) -> None:
-    assert "judged for" in said("assess", package, "accept", code=2)
+    assert "no purpose is given" in said("assess", package, "accept", code=2)
     assert "what is the verdict?" in said("assess", package, "--for", "imaging", code=2)
     assert "finds the verdict itself" in said("assess", package, "accept", "--machine", code=2)
     assert "no package" in said("assess", "0123456789ab", "accept", "--for", "imaging", code=3)
     assert "what is to be corrected" in said("amend", package, "--reason", "so", code=2)
     assert "is not key=value" in said("amend", package, "--set", "S-12", code=2)
-    assert "said twice" in said("amend", package, "--set", "sample.name=a", "--set", "sample.name=b", code=2)
+    assert "given twice" in said("amend", package, "--set", "sample.name=a", "--set", "sample.name=b", code=2)
     assert "what was it made from" in said("derive", "x.csv", code=2)
-    assert "nobody has judged it" in said("assess", package)
-    assert "it holds as it was sealed" in said("amend", package)
+    assert "nobody has assessed it" in said("assess", package)
+    assert "no corrections" in said("amend", package)
 
 
 def test_amend_says_whose_word_holds(package: str) -> None:
     text = said("amend", package, "--set", "sample.name=ZnO", "--set", "voltage=300 kV", "--reason", "wrong label")
-    assert "amended          beam.acceleration_voltage: 300 kV   alice@hu-berlin" in text
+    assert "corrected        beam.acceleration_voltage: 300 kV   alice@hu-berlin" in text
     text = said("amend", package, "--set", "sample.name=", "--user", "bob")
-    assert "said by others   sample.name: withdrawn   bob@hu-berlin" in text
-    assert "only amendments by alice@hu-berlin change the record" in text
+    assert "by others        sample.name: withdrawn   bob@hu-berlin" in text
+    assert "only corrections by alice@hu-berlin change the record" in text
     assert "ZnO" in said("search", "kV=300")
 
 
@@ -72,7 +72,7 @@ def test_doubts_are_shown_wherever_a_result_is(package: str, tmp_path: Path) -> 
     assert "WARNING: made from data" in said("get", own, tmp_path / "back")
     assert said_json("assess", own)["warnings"][0]["assessment"]["purpose"] == "EELS"
     assert "parameters are one JSON object" in _derived_with(result, package, tmp_path / "p.json", "[1]")
-    assert "this is no JSON" in _derived_with(result, package, tmp_path / "p.json", "{")
+    assert "this is not JSON" in _derived_with(result, package, tmp_path / "p.json", "{")
 
 
 def _derived_with(result: Path, package: str, parameters: Path, text: str) -> str:

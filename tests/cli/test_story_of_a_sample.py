@@ -87,7 +87,7 @@ def test_the_story_of_a_sample(labs: Path) -> None:
     assert {row["instrument"] for row in story["datasets"]} == {"Titan", "Gemini"}
     struck = said("sample", "show", "S-1")
     assert "(2026-03-05  sent from hu-berlin to NMI [alice@hu-berlin])" in struck
-    assert "taken back by alice@hu-berlin, because: that was S-2" in struck
+    assert "retracted by alice@hu-berlin, because: that was S-2" in struck
 
     # Two people judge one dataset for two purposes; the raw file is rejected for one of them.
     said("assess", tem, "accept", "--for", "imaging", "--dataset", "scan 1.raw", "--comment", "sharp")
@@ -108,9 +108,9 @@ def test_the_story_of_a_sample(labs: Path) -> None:
 
     # Judgements go out as CSV, are edited, and come back; the changes are shown before anything is written.
     sheet = labs / "judgements.csv"
-    said("judgement", "export", sheet)
+    said("assessment", "export", sheet)
     todo = labs / "todo.csv"
-    said("judgement", "export", todo, "sample:S", "--todo")
+    said("assessment", "export", todo, "sample:S", "--todo")
 
     def change(rows: list[dict[str, str]]) -> None:
         mine, bobs = rows
@@ -129,21 +129,21 @@ def test_the_story_of_a_sample(labs: Path) -> None:
         "                   verdict: accept\n"
         "unchanged        1 row\n"
     )
-    assert said("judgement", "import", sheet, "--dry-run") == shown + "nothing was written\n"
-    refused = said("judgement", "import", sheet, code=4)
+    assert said("assessment", "import", sheet, "--dry-run") == shown + "nothing was written\n"
+    refused = said("assessment", "import", sheet, code=4)
     assert refused.startswith(shown)
-    assert "nobody has agreed to it" in refused
+    assert "it was not confirmed" in refused
     assert said_json("assess", tem)["assessments"] == before
-    assert said("judgement", "import", sheet, "--yes") == shown + "written          2 statements\n"
-    assert said("judgement", "import", sheet, "--yes") == "unchanged        3 rows\n"
+    assert said("assessment", "import", sheet, "--yes") == shown + "written          2 statements\n"
+    assert said("assessment", "import", sheet, "--yes") == "unchanged        3 rows\n"
     assert "made from data with a warning; alice@hu-berlin:" in said("assess", result)
 
     # Nobody changes another's judgement, and what is still to be judged is a list to be filled in.
     edit(sheet, lambda rows: rows[1].update(verdict="accept"))
-    text = said("judgement", "import", sheet, "--yes", code=2)
-    assert "NOT UNDERSTOOD   row 3, verdict: only bob@hu-berlin can change what bob@hu-berlin has judged" in text
+    text = said("assessment", "import", sheet, "--yes", code=2)
+    assert "NOT UNDERSTOOD   row 3, verdict: only bob@hu-berlin can change what bob@hu-berlin has assessed" in text
     edit(todo, lambda rows: [row.update(purpose="imaging", verdict="accept") for row in rows])
-    assert "written" in said("judgement", "import", todo, "--yes", "--user", "bob")
+    assert "written" in said("assessment", "import", todo, "--yes", "--user", "bob")
     assert said_json("search", "not:assessed sample:S")["total"] == 0
 
 
@@ -168,7 +168,7 @@ def test_samples_come_from_a_sheet(labs: Path) -> None:
     assert "diadem: nothing was written: 1 cell cannot be understood" in text
     edit(labs / "out.csv", lambda rows: rows[1].update(elements="Si"))
     text = said("sample", "import", labs / "out.csv", "--yes", code=1)
-    assert "                   name: “wafer” is taken back\n" in text
+    assert "                   name: “wafer” is withdrawn\n" in text
     assert "CONFLICT         row 2: W-1: comment\n" in text
     assert "when exported nothing, now “scratched”\n                   in the sheet “clean”\n" in text
     assert said_json("sample", "show", "W-1-a")["samples"][0]["elements"] == ["Si"]

@@ -27,31 +27,31 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
     assert "from alice@hu-berlin" in told
     assert "\x1b" not in told
     assert said_json("inbox", "--user", "bob")["offers"][0]["record"]["title"] == "ZnO"
-    assert "closed" in said("accept", transfer[:8], "--user", "bob")
-    shown = said_json("transfers", "show", transfer[:8])["transfer"]
+    assert "confirmed" in said("accept", transfer[:8], "--user", "bob")
+    shown = said_json("transfer", "show", transfer[:8])["transfer"]
     assert [event["state"] for event in shown["events"]][-2:] == ["received", "closed"]
-    assert "closed" in said("transfers", "show", transfer)
-    assert transfer[:8] in said("transfers", "ls")
+    assert "confirmed" in said("transfer", "show", transfer)
+    assert transfer[:8] in said("transfer", "ls")
     again = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
     assert "declined" in said("decline", again, "--reason", "seen", "--user", "bob")
     short = said_json("send", package, "bob")["transfer"]  # as for a grant, who is named without a node is here
     assert (short["recipient"], short["state"]) == ("bob@hu-berlin", "offered")
     third = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
     assert third == short["id"], "the same offer is not made twice"
-    assert "revoked" in said("transfers", "cancel", third, "--reason", "a mistake")
-    assert "transfer is revoked" in said("transfers", "pause", third, code=4)
-    assert said_json("transfers", "resume")["transfers"] == []
-    assert [one["state"] for one in said_json("transfers", "ls")["transfers"]].count("closed") == 1
+    assert "withdrawn" in said("transfer", "cancel", third, "--reason", "a mistake")
+    assert "transfer is revoked" in said("transfer", "pause", third, code=4)
+    assert said_json("transfer", "resume")["transfers"] == []
+    assert [one["state"] for one in said_json("transfer", "ls")["transfers"]].count("closed") == 1
 
 
 def test_what_cannot_be_sent(package: str) -> None:
-    assert "is no address" in said("send", package, "bob@@nmi", code=2)
+    assert "is not an address" in said("send", package, "bob@@nmi", code=2)
     assert "the node has no user 'eve'" in said("send", package, "eve", code=3)
     assert "you have this package already" in said("send", package, "alice", code=2)
     assert "no node is called 'nmi'" in said("send", package, "marie@nmi", code=3)
     assert "you have this package already" in said("send", package, "alice@hu-berlin", code=2)
     assert "no transfer" in said("accept", "0123abcd", code=3)
-    assert "not the id of a transfer" in said("transfers", "show", "../x", code=2)
+    assert "not the id of a transfer" in said("transfer", "show", "../x", code=2)
     assert "an offer lasts a year at most" in said("send", package, "bob@hu-berlin", "--expires", "5years", code=2)
 
 

@@ -76,8 +76,8 @@ def test_each_answer_is_judged_at_once(terminal: Terminal, tmp_path: Path) -> No
     terminal.answers("packages go", str(tmp_path / "a file"))
     assert "this is a file" in terminal.answers("packages go", str(tmp_path / "node" / "store"))
     assert "must not lie in each other" in terminal.answers("packages go", str(tmp_path / "store"))
-    terminal.answers("call this archive", "My Group (Köln)")
-    found = terminal.answers("call this archive", "")
+    terminal.answers("is this archive called", "My Group (Köln)")
+    found = terminal.answers("is this archive called", "")
     assert "'My Group (Köln)' cannot be the name of a node" in found
     assert "[my-group-koeln]" in found
     terminal.answers("short name", "Anna Müller")
@@ -114,7 +114,7 @@ def test_what_was_given_is_judged_before_the_first_question(tmp_path: Path) -> N
     at = Terminal("init", tmp_path / "two", "--store", tmp_path / "store", home=tmp_path)
     try:
         found = at.until("next:")
-        assert "people call this archive" not in found
+        assert "is this archive called" not in found
         assert at.process.wait(timeout=60) == 4
     finally:
         at.close()

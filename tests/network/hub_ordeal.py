@@ -201,7 +201,7 @@ class HubOrdeal:
 
     def state(self, party: Party, transfer: str) -> dict[str, Any]:
         """A transfer at one of them."""
-        found: dict[str, Any] = party.give("transfers", "show", transfer, codes=(0, 1))["transfer"]
+        found: dict[str, Any] = party.give("transfer", "show", transfer, codes=(0, 1))["transfer"]
         return found
 
     def over(self) -> bool:
@@ -259,7 +259,7 @@ class HubOrdeal:
 
     def _ask_anew(self, transfer: str) -> None:
         self.anew += 1
-        self.receiver.give("transfers", "resume", transfer, "--anew", codes=tuple(range(7)))
+        self.receiver.give("transfer", "resume", transfer, "--anew", codes=tuple(range(7)))
 
     def _do(self, kind: str) -> None:
         sites = {CUT_SENDER: [self.star.one], CUT_RECEIVER: [self.star.two], CUT_BOTH: [self.star.one, self.star.two]}

@@ -1,6 +1,6 @@
 """A transfer between two sites that is interrupted again and again, at random moments; and what must hold at its end.
 
-The programs are real: `diadem serve` at the one site, `diadem accept` and `diadem transfers resume` at the other, each
+The programs are real: `diadem serve` at the one site, `diadem accept` and `diadem transfer resume` at the other, each
 in a network namespace of its own. A run is given by its seed. `benchmarks/transfer_faults.py` does the same at length.
 """
 
@@ -336,7 +336,7 @@ class Ordeal:
     def go_on(self) -> None:
         """Go on, where no command does."""
         if self._client is None or self._client.poll() is not None:
-            words = ["transfers", "resume", self.transfer, "--max-rate", self.scale.rate]
+            words = ["transfer", "resume", self.transfer, "--max-rate", self.scale.rate]
             self._client = self.receiver.start("fetch.log", *words)
 
     def _look(self) -> None:
@@ -501,7 +501,7 @@ class Ordeal:
 
     def state_of(self, party: Party) -> str:
         """The transfer's, at one of them."""
-        return str(party.give("transfers", "show", self.transfer, codes=(0, 1))["transfer"]["state"])
+        return str(party.give("transfer", "show", self.transfer, codes=(0, 1))["transfer"]["state"])
 
     def log(self) -> str:
         """What was done, and what the receiver's commands and the server said last."""
@@ -526,8 +526,8 @@ class Ordeal:
         """
         came = received_on(self.receiver.site, self.wire.device) - self.before
         if self.state() == "received":  # the last contact was cut: the receipt is told again
-            self.receiver.give("transfers", "resume")
-        transfer = self.receiver.give("transfers", "show", self.transfer)["transfer"]
+            self.receiver.give("transfer", "resume")
+        transfer = self.receiver.give("transfer", "show", self.transfer)["transfer"]
         assert transfer["state"] == "closed"
         assert not transfer["missing"]
         same_package(self.sender, self.receiver, self.package)

@@ -85,17 +85,17 @@ def _id(node: Path) -> str:
 
 def state(node: Path, transfer: str) -> str:
     """How far a transfer is, by one side."""
-    return str(said_json("transfers", "show", transfer, "--node", node)["transfer"]["state"])
+    return str(said_json("transfer", "show", transfer, "--node", node)["transfer"]["state"])
 
 
 def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: Ends) -> None:
     there, here = ("--node", ends.served), ("--node", ends.caller)
     first = said_json("send", ends.archived(ends.caller, "one"), "alice@hu-berlin", *here)["transfer"]["id"]
     said("accept", first, *there, "--no-wait")
-    said("transfers", "sync", *here)
-    said("transfers", "sync", *here)
+    said("transfer", "sync", *here)
+    said("transfer", "sync", *here)
     back = said_json("send", ends.archived(ends.served, "two"), "marie@nmi", *there)["transfer"]["id"]
-    said("transfers", "sync", *here)
+    said("transfer", "sync", *here)
     said("accept", back, *here)
     assert [state(node, one) for node in (ends.served, ends.caller) for one in (first, back)] == ["closed"] * 4
     for node in (ends.served, ends.caller):
@@ -110,9 +110,9 @@ def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: 
     assert (called["state"], called["error"]) == ("offered", "")
     assert [one["id"] for one in said_json("inbox", *there)["offers"]] == [called["id"]]
     polled = said_json("send", ends.archived(ends.served, "four"), "marie@nmi", *there)["transfer"]["id"]
-    said("transfers", "sync", *here)
+    said("transfer", "sync", *here)
     assert [one["id"] for one in said_json("inbox", *here)["offers"]] == [polled]
-    assert said_json("transfers", "show", polled, *there)["transfer"]["unsent"] == []
+    assert said_json("transfer", "show", polled, *there)["transfer"]["unsent"] == []
     said("accept", polled, *here)
     assert [state(node, polled) for node in (ends.served, ends.caller)] == ["closed"] * 2
 
@@ -128,9 +128,9 @@ def test_what_is_to_go_over_a_hub_lies_there_at_once(ends: Ends) -> None:
     ends.serve(ends.hub, "--hub")
     for node in (ends.served, ends.caller):
         ends.meet(ends.hub, node)
-        said("transfers", "sync", "--node", node)
+        said("transfer", "sync", "--node", node)
     said("peer", "refresh", "hu-berlin", *here)  # so that each knows where the other picks up
-    said("transfers", "sync", *here)  # it has just called
+    said("transfer", "sync", *here)  # it has just called
     ends.end(ends.served)
     sent = said_json("send", ends.archived(ends.served, "five"), "marie@nmi", "--route", "hub", *there)["transfer"][
         "id"

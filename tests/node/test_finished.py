@@ -107,7 +107,7 @@ def test_what_was_changed_a_moment_ago_is_named_with_the_time_that_is_left(sessi
     verdict = unfinished(judge(None, seen(session, 2 * QUIET / 5), QUIET), "recent")
     assert datetime.timedelta(minutes=5, seconds=50) < verdict.wait <= datetime.timedelta(minutes=6)
     assert set(verdict.files) == {"b.dat", "raw/a.dat"}
-    assert verdict.why == "it was changed 4 minutes ago; 10 minutes are waited for"
+    assert verdict.why == "it was changed 4 minutes ago; waiting for 10 minutes without a change"
 
 
 @posix
@@ -269,7 +269,7 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
         )
 
     unfinished(watcher(0).verdict(), "recent")
-    assert "looked at 4 minutes ago" in unfinished(watcher(4).verdict(), "recent").why
+    assert "since the last look 4 minutes ago" in unfinished(watcher(4).verdict(), "recent").why
     assert watcher(10).verdict() == Finished()
     (session / "b.dat").write_bytes(b"bb")
     unfinished(watcher(11).verdict(), "recent")

@@ -107,7 +107,7 @@ def test_from_writing_to_archived_to_may_be_deleted(desk: Desk) -> None:
     desk.minutes = 4
     found = desk.look()["2026-03-14 ZnO"]
     assert (found.state, found.files, found.bytes) == (HandInState.WRITING, 2, 1001)
-    assert "10 minutes are waited for" in found.words
+    assert "waiting for 10 minutes" in found.words
     assert desk.incoming.ready() == []
     desk.minutes = 11
     (ready,) = desk.incoming.ready()

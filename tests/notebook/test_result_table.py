@@ -101,7 +101,7 @@ def test_a_row_says_what_a_person_wants_to_know() -> None:
         assert said in seen.text
     assert seen.text.count("⚠ ZnO") == 3
     assert "⚠ and 2 more" in seen.text
-    assert "Also searched: K-7" in seen.text
+    assert "Also searched for: K-7" in seen.text
     assert ("src", PICTURE) in seen.attributes
 
 

@@ -45,12 +45,12 @@ def test_a_person_does_all_of_it(chromium: Any, lab: tuple[str, tuple[Served, st
 
     seen.go(place)
     window.click("main .card:has-text('haadf_overview.tif')")
-    window.click("nav.deeds >> text=Judge")
+    window.click("nav.deeds >> text=Assess")
     window.get_by_label("Verdict").select_option("limited")
     window.get_by_label("What the data are to be used for").fill("EELS")
     window.get_by_label("Why").fill(HOSTILE)
-    window.get_by_role("button", name="Judge").click()
-    assert "Judged: limited for EELS." in window.inner_text(".notice")
+    window.get_by_role("button", name="Assess").click()
+    assert "Assessed: limited for EELS." in window.inner_text(".notice")
     assert window.locator("main script, main [onerror]").count() == 0
 
     seen.go(place)
@@ -115,8 +115,8 @@ def test_it_needs_no_script(chromium: Any, lab: tuple[str, tuple[Served, str]]) 
     window, origin = context.new_page(), entered[0].origin
     window.goto(f"{origin}/session/{package}/judge")
     window.get_by_label("What the data are to be used for").fill("imaging")
-    window.get_by_role("button", name="Judge").click()
-    assert "Judged: accept for imaging." in window.inner_text(".notice")
+    window.get_by_role("button", name="Assess").click()
+    assert "Assessed: accept for imaging." in window.inner_text(".notice")
     window.get_by_role("button", name="Verify now").click()
     window.wait_for_selector("text=Every byte of 1 copy is right", timeout=30_000)  # the page asks again by itself
     window.goto(f"{origin}/session/{package}/give")

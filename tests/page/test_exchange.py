@@ -160,7 +160,7 @@ def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) ->
         bob.go("/exchange/disk")
         bob.window.fill("[name=folder]", "disk")
         bob.click("text=See what is in it")
-        assert "is no whole path" in bob.text
+        assert "is not a whole path" in bob.text
         bob.window.fill("[name=folder]", str(both.root / "nothing"))
         bob.click("text=See what is in it")
         assert bob.window.locator("main .problem").count() == 1

@@ -100,7 +100,7 @@ def test_the_recovery_file_is_confirmed(page: Page, home: Path) -> None:
     assert "it is still there, on this machine" in page.post("/health/confirm-recovery", 409)
     (home / "node-recovery.txt").rename(home / "moved.txt")
     shown = page.get(page.post("/health/confirm-recovery"))
-    assert "the recovery file lies somewhere else" in shown
+    assert "the recovery file is somewhere else" in shown
     assert "confirmed as moved away" in shown
 
 
@@ -159,7 +159,7 @@ def test_doctor_jobs_and_other_deeds(seen: Seen, page: Page) -> None:
     assert fits(window)
     for deed, said in (("rescan", "0 adopted folders"), ("reindex", "2 packages"), ("repair", "0 pieces mended")):
         assert said in page.ended(page.post(f"/health/{deed}")), deed
-    assert "is no part" in page.ended(page.post("/health/scrub", part="9"))
+    assert "is not a part" in page.ended(page.post("/health/scrub", part="9"))
     assert "no job" in page.post("/health/jobs/nonsense/stop", 404).lower()
 
 

@@ -47,7 +47,7 @@ def test_a_session_is_judged_and_verified_from_a_laptop(tmp_path: Path, monkeypa
                     assert f"{place}/{elsewhere}" not in page
                 assert "Every byte is right." in hand.done(f"{place}/verify")
                 said = {"seen": "0:", "verdict": "accept", "purpose": "EELS"}
-                assert "Judged: accept for EELS." in hand.done(f"{place}/judge", **said)
+                assert "Assessed: accept for EELS." in hand.done(f"{place}/judge", **said)
                 assert hand.get(f"{place}/zip?file=0")[0] == 200
                 status, _, text = hand.post(f"{place}/correct", seen="0:", reason="x", field="voltage", value="1 kV")
                 assert (status, "needs the machine of the node boblab" in text) == (409, True)

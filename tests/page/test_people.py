@@ -74,8 +74,8 @@ def test_who_sees_what_and_why(chromium: Any, served: Served, folder: Path) -> N
         assert "Yes: bob may" in anna.text
         anna.click("text=The grant that decided")
         anna.window.fill("[name=reason]", "the project has ended")
-        anna.click("main button:text-is('Take it back')")
-        assert "It is taken back." in anna.text
+        anna.click("main button:text-is('Revoke it')")
+        assert "It is revoked." in anna.text
         assert "revoked" in anna.text
 
         anna.window.fill("[name=what]", "project:grains")
@@ -118,7 +118,7 @@ def test_what_is_taken_back_and_what_is_left(folder: Path) -> None:
         with diadem.open_node(folder) as node:
             node.amend(one, {"session.project": "later"}, reason="a mistake")
             archived(node, folder.parent / "two", project="swapped")
-        assert "it would open other packages by now" in hand.done(look)
+        assert "it would now open other packages" in hand.done(look)
         assert hand.post(look)[0] == 404, "a second click"
     with diadem.open_node(folder) as node:
         assert [one.state for one in node.grants(to="eve")] == ["revoked", "revoked"]

@@ -103,7 +103,7 @@ def test_two_tabs_correct_one_record(lab: tuple[Path, str, Hand]) -> None:
         reason="relabelled",
         **{"now:sample.name": "S-12", "new:sample.name": "S-13", "out:person.operator": "yes"},
     )
-    assert "Corrected: Sample, Operator (taken out)." in text
+    assert "Corrected: Sample, Operator (withdrawn)." in text
     with diadem.open_node(lab[0] / "node") as node:
         record = node.get(package).record
         assert (record.session["title"], record.sample["name"]) == ("Σ7 boundary", "S-13")
@@ -135,14 +135,14 @@ def test_a_dataset_is_corrected_with_units(lab: tuple[Path, str, Hand]) -> None:
 def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     _, package, hand = lab
     page = f"/session/{package}/judge"
-    assert "Nobody has judged it yet" in hand.read(page)
+    assert "Nobody has assessed it yet" in hand.read(page)
     status, _, text = hand.post(page, verdict="limited", purpose="", comment=HOSTILE)
     assert status == 409
     assert "<script>window.taken=1</script>" in text, "what was typed is still there, as text"
     said = {"seen": seen_by(hand, page), "verdict": "limited", "purpose": "EELS", "criterion": "drift"}
     hand.done(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
     status, _, text = hand.post(page, **said, dataset="d2", comment=HOSTILE, value="0,5")
-    assert (status, "was judged since you opened this page" in text) == (409, True), "a second click"
+    assert (status, "was assessed since you opened this page" in text) == (409, True), "a second click"
     with diadem.open_node(lab[0] / "node") as node:
         assert len(node.assessments(package).to_dict()["assessments"]) == 1
     text = hand.read(page)
@@ -151,10 +151,10 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert "limited for EELS ( drift )" in text
     assert "[U+202E]" in text
     again = hand.link(page, f"{page}?replaces=")
-    assert "In place of what you said" in hand.read(again)
+    assert "Replace your assessment" in hand.read(again)
     hand.done(again, seen=seen_by(hand, again), verdict="accept", purpose="imaging", dataset="d2", comment="sharp")
     status, _, text = hand.post(again, verdict="reject", purpose="imaging", dataset="d2")
-    assert (status, "was replaced meanwhile" in text) == (409, True), "another tab"
+    assert (status, "has been replaced" in text) == (409, True), "another tab"
     with diadem.open_node(lab[0] / "node") as node:
         (counting,) = node.assessments(package)
         assert (counting.verdict, counting.purpose, counting.dataset) == ("accept", "imaging", "d2")
@@ -162,7 +162,7 @@ def test_judgements(lab: tuple[Path, str, Hand]) -> None:
     assert (status, "longer than" in text) == (409, True)
     with ThreadPoolExecutor(2) as clicks:
         (job,) = {place for _, place, _ in clicks.map(lambda _: hand.post(f"{page}/machine"), range(2))}
-    assert "8 datasets looked at" in hand.ended(job), "two clicks, one job"
+    assert "8 datasets checked" in hand.ended(job), "two clicks, one job"
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_files_as_a_zip(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
     assert "haadf_series.mrc" in hand.read(f"/session/{package}/files?q=HAADF")
     assert "chamber" not in hand.read(f"/session/{package}/files?q=HAADF")
     status, _, text = hand.post(f"/session/{package}/restore", folder="here")
-    assert (status, "no whole path" in text) == (409, True)
+    assert (status, "not a whole path" in text) == (409, True)
     text = hand.done(f"/session/{package}/restore", folder=str(tmp_path / "back"), only="HAADF*\n*.msa")
     assert "3 files" in text
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [
@@ -340,7 +340,7 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     page = f"/session/{package}/give"
     assert hand.post(page, for_="", where="download")[0] == 409
     status, _, text = hand.post(page, for_="Marie", where="folder", folder="here")
-    assert (status, "no whole path" in text) == (409, True)
+    assert (status, "not a whole path" in text) == (409, True)
     status, _, text = hand.post(page, for_="Marie", where="folder", folder=str(tmp_path / "none"))
     assert (status, "no such folder" in text) == (409, True)
     for_ = f"Marie {HOSTILE}".replace("\u202e", "")  # a name is a line that can be printed
@@ -363,14 +363,14 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
         assert any(name.endswith("haadf_series.mrc") for name in archive.namelist())
     assert hand.get(parcel)[0] == 404, "it vanishes when it was fetched"
     assert not waiting.parent.exists()
-    assert "taken out: vendor metadata blocks" in hand.done(page, for_="Marie", where="download", redact="yes")
+    assert "removed: vendor metadata blocks" in hand.done(page, for_="Marie", where="download", redact="yes")
     assert "Marie" in hand.read(f"/session/{package}"), "custody tells it"
 
 
 def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     home, package, hand = lab
     page = f"/session/{package}/send"
-    assert "Begin under Exchange" in hand.read(page)
+    assert "Start under Exchange" in hand.read(page)
     status, _, text = hand.post(page, to="marie@nmi")
     assert (status, "nmi" in text) == (409, True)
     status, _, text = hand.post(page, to="bert@emlab", days="soon")

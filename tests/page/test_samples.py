@@ -63,7 +63,7 @@ def test_the_story_of_a_sample(chromium: Any, served: Served, folder: Path) -> N
         plain.unfold()
         plain.window.fill("form[action$=retract] [name=reason]", "it was another one")
         plain.click("main .timeline button")
-        assert "taken back by anna@emlab: it was another one" in plain.text
+        assert "retracted by anna@emlab: it was another one" in plain.text
         plain.unfold()
         plain.window.fill("form[action$='/link'] [name=other]", "X-9")
         plain.window.fill("form[action$='/link'] [name=other_lab]", "Oslo")
@@ -73,7 +73,7 @@ def test_the_story_of_a_sample(chromium: Any, served: Served, folder: Path) -> N
         plain.unfold()
         plain.window.fill("form[action$=unlink] [name=reason]", "it was another label")
         plain.click("form[action$=unlink] button")
-        assert "They are two things again" in plain.text
+        assert "They are two samples again" in plain.text
         plain.go("/samples")
         with plain.window.expect_download() as begun:
             plain.window.click("text=All samples as a sheet")
@@ -101,13 +101,13 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
         for tab in (one, two):
             tab.go("/samples?q=H-1")
             tab.click("main .card a")
-            tab.click("summary:has-text('Say anew')")
+            tab.click("summary:has-text('Change what is said')")
         one.window.fill("form[action$=change] [name=maker]", "Ada")
         one.click("text=Write it down")
         assert "It is written down" in one.text
         two.window.fill("form[action$=change] [name=maker]", "Grace")
         two.click("text=Write it down")
-        assert "somebody has said more of H-1" in two.text
+        assert "somebody has changed H-1" in two.text
         assert two.window.input_value("form[action$=change] [name=maker]") == "Grace", "what was typed stays"
         assert "made by\nAda" in two.text
         two.click("text=Write it down")

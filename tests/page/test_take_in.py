@@ -313,7 +313,7 @@ def test_what_is_wrong_is_told_and_can_be_mended(page: Page, tmp_path: Path) -> 
     shown = page.get(place)
     assert "The session is not finished" in shown
     assert 'value="Mine"' in shown, "what was typed is kept"
-    for folder, said in (("relative", "no whole path"), ("/no/such", "no such folder")):
+    for folder, said in (("relative", "not a whole path"), ("/no/such", "no such folder")):
         assert said in ask(page.served, f"/take-in?folder={quote(folder)}", Cookie=page.cookie)[2].decode()
     assert "not known any more" in page.get("/take-in/0123456789ab", 404)
 
@@ -401,7 +401,7 @@ def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
     line.send("Network.emulateNetworkConditions", slow)
     window.click("text=Upload and look")
     window.click("#upload .stop")
-    assert "Stopped; nothing of it was kept." in words.inner_text()
+    assert "Stopped; nothing was kept." in words.inner_text()
     until(lambda: not staged(home))
     line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     window.evaluate("document.getElementById('upload').elements.form_word.value = 'of another run'")

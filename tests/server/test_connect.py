@@ -134,7 +134,7 @@ def test_what_is_granted_is_found_read_and_given_back(laptop: Laptop, tmp_path: 
             node.get(tio)
         with pytest.raises(NotFound):
             node.get(tio[7:19])
-        with pytest.raises(UsageError, match="no package id"):
+        with pytest.raises(UsageError, match="not a package id"):
             node.get("zno")
         assert row.package.id == node.get(row).id == row.dataset.package.id == zno
         shown = str(node.show(row))
@@ -367,7 +367,7 @@ def test_a_judgement_is_signed_by_its_author_alone(laptop: Laptop) -> None:
         assert [one.verdict for one in node.assessments(zno)] == ["accept"]
         with pytest.raises(NotFound, match="no dataset"):
             node.assess(zno, "accept", purpose="imaging", dataset="nothing.dm4")
-        with pytest.raises(DiademError, match="no verdict"):
+        with pytest.raises(DiademError, match="not a verdict"):
             node.assess(zno, "splendid", purpose="imaging")
         with pytest.raises(DiademError, match="no scheme"):
             node.assess(zno, "accept", scheme="ours", criterion="x")

@@ -673,7 +673,7 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
     with pytest.raises(Interrupted, match="what is here stays") as caught:
         fetch(pair, transfer, connections=1)
     assert caught.value.exit_code == 6
-    assert f"diadem transfers resume {transfer.id[:8]}" in str(caught.value.next)
+    assert f"diadem transfer resume {transfer.id[:8]}" in str(caught.value.next)
     pair.b.wire.spoil = lambda _k, _n, _s, data: data
     began = time.monotonic()
     done = pair.b.node.transfers.resume(transfer.id, max_rate=10 * MIB)[0]

@@ -44,7 +44,7 @@ def test_a_note_of_another_node_or_key_or_kind_is_none(town: Town) -> None:
     for bad, why in (
         (signed(town, good, PrivateKey.generate()), "not signed by the node's online key"),
         (signed(town, replace(good, node="ab" * 32)), "the note of another node"),
-        (signed(town, good, kind="application/vnd.in-toto+json"), "no endpoint note"),
+        (signed(town, good, kind="application/vnd.in-toto+json"), "not an endpoint note"),
         (b"x" * 40_000, "are read"),
     ):
         with pytest.raises(DocumentError, match=why):

@@ -79,13 +79,13 @@ def test_a_spoke_that_becomes_a_hub_is_told_where_it_picks_up_no_more(
         with pytest.raises(Enough):
             serve(context, Plan(None, quiet=True), told=heard)
         told = capsys.readouterr().out
-        assert ("WARNING          a hub picks up at no other: nothing comes from 'oslo'" in told) is hub
+        assert ("WARNING          hubs do not collect from hubs: nothing comes from 'oslo'" in told) is hub
 
 
 def test_the_ways_are_shown_and_a_hub_that_is_down_is_named(star: Star) -> None:
     noted(star, HUB, "nmi", urls=("https://127.0.0.1:9",))
     folder = star.node("nmi").context.folder
-    told = said("transfers", "sync", "--node", folder, "--quiet", code=1)
+    told = said("transfer", "sync", "--node", folder, "--quiet", code=1)
     assert "PROBLEM          the hub 'oslo' does not answer" in told
     told = said("peer", "ls", "--node", folder)
     assert "takes  through the hub 'oslo': neither 'hu-berlin' nor this node can call the other" in told

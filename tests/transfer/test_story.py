@@ -74,17 +74,17 @@ marie@nmi copied the package from the node hu-berlin to the store main; every by
 the node nmi received the package for marie@nmi and proved every byte in main: … kB came through a hub
 the node oslo stored 3 sealed windows (… kB) of the node hu-berlin for the node nmi from … on and deleted the last by \
 …, when all of them had been taken
-the node hu-berlin saw the receipt of the other node and closed the transfer
+the node hu-berlin saw the other node's receipt and confirmed the transfer
 marie@nmi allowed carla@lab to read 1 package until …
 marie@nmi offered the package (1 file, … kB) to carla@lab until …
 marie@nmi gave the package to carla@lab (disk); that it arrived is not attested by anyone else
 carla@lab accepted the offer, of at most 67.3 MB, on a disk
 carla@lab copied the package from the node nmi to the store main; every byte was hashed while it was written
 the node lab received the package for carla@lab and proved every byte in main: … kB came on a disk
-the node nmi saw the receipt of the other node and closed the transfer
-Both sides, hu-berlin and nmi, say the same of the transfer …: offered, accepted, received and closed
-Both sides, nmi and lab, say the same of the transfer …: offered, accepted, received and closed
-The hub oslo and the nodes that have taken and put it say the same of what it carried for the transfer …: 3 sealed \
+the node nmi saw the other node's receipt and confirmed the transfer
+Both sides, hu-berlin and nmi, say the same about the transfer …: offered, accepted, received and confirmed
+Both sides, nmi and lab, say the same about the transfer …: offered, accepted, received and confirmed
+The hub oslo and the nodes that have taken and put it say the same about what it carried for the transfer …: 3 sealed \
 windows, … kB"""
 
 

@@ -27,7 +27,7 @@ from diadem.node.access.facts import GrantFacts, PackageFacts
 
 #: What colleagues may where the policy opens packages to the node.
 _TO_COLLEAGUES = frozenset({Right.LIST, Right.READ})
-_DEEDS = {Right.LIST: "find", Right.READ: "read", Right.ASSESS: "judge"}
+_DEEDS = {Right.LIST: "find", Right.READ: "read", Right.ASSESS: "assess"}
 
 
 def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> Decision:
@@ -58,7 +58,7 @@ def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> De
     if asker.kind == PENDING:
         return Decision(False, (*reasons, f"The key of {asker} was not confirmed yet (peer confirm)."))
     if at_home and asker.guest:
-        reasons = (*reasons, f"{asker} is a guest here, to whom only grants open something.")
+        reasons = (*reasons, f"{asker} is a guest here, who needs a grant for everything.")
     elif at_home:
         told, opened = _by_default(right, facts)
         reasons = (*reasons, told)
@@ -75,7 +75,7 @@ def _owned(facts: PackageFacts) -> str:
         return "Nobody owns the package, so nobody can grant it."
     said = f" [{facts.owned_by[:12]}]" if facts.owned_by else ""
     later = "".join(f", then of {one.name}" for one in holders[1:])
-    return f"The package is that of {holders[0].name}{said}{later}."
+    return f"The package belongs to {holders[0].name}{said}{later}."
 
 
 def _by_default(right: Right, facts: PackageFacts) -> tuple[str, bool]:
@@ -84,7 +84,7 @@ def _by_default(right: Right, facts: PackageFacts) -> tuple[str, bool]:
         return "Packages are private (access.default of the policy).", False
     if right in _TO_COLLEAGUES:
         return "Every user of this node may find and read packages (access.default of the policy).", True
-    return "To find and read packages is every user's here (access.default of the policy), to judge them is not.", False
+    return "Every user here may find and read packages (access.default of the policy), but not assess them.", False
 
 
 def _by_grants(asker: Asker, right: Right, facts: PackageFacts, now: datetime, reasons: tuple[str, ...]) -> Decision:
@@ -108,11 +108,11 @@ def _granted(grant: Grant, asker: Asker, right: Right, reasons: tuple[str, ...])
     until = f" until {_day(grant.expires)}" if grant.expires else " until it is revoked"
     told = [*reasons, f"{grant.by} allows {grant.to} to {_deeds(grant)} {_what(grant)}{until} [grant {grant.id[:12]}]."]
     if right not in grant.rights:
-        told.append("Who may read or judge a package may also find it.")
+        told.append("Whoever may read or assess a package may also find it.")
     if DIRECT_ONLY in grant.require:
         told.append("Its bytes may go directly to the node of the grantee only, through no hub.")
     if grant.user == EVERYBODY:
-        told.append(f"{asker} is of that node.")
+        told.append(f"{asker} belongs to that node.")
     return Decision(True, tuple(told), grant, tuple(sorted(grant.require)))
 
 
@@ -174,21 +174,21 @@ def _in_force(given: GrantFacts, right: Right, now: datetime) -> Iterator[str]:
 
 def _of_another_node(grant: Grant, asker: Asker) -> str:
     if not grant.recipient:
-        return "names no node by its key, and so holds for nobody"
-    return f"is for the node {grant.recipient[:12]}…, and {asker} is of the node {asker.node[:12]}…"
+        return "names no node by its key, and so is for nobody"
+    return f"is for the node {grant.recipient[:12]}…, and {asker} belongs to the node {asker.node[:12]}…"
 
 
 def _membership(given: GrantFacts, facts: PackageFacts) -> str:
     """Whether the package belongs to what was granted."""
     grant = given.grant
     if grant.scope == PACKAGE:
-        return "" if facts.package in grant.subjects else "is of another package"
+        return "" if facts.package in grant.subjects else "is for another package"
     if given.names.intersection(facts.whole.get(grant.scope, ())):
         return ""
     label = grant.label or grant.subjects[0]
     if given.names.intersection(facts.partly.get(grant.scope, ())):
-        return f"is of the {grant.scope} {label}, to which only some datasets of the package belong"
-    return f"is of the {grant.scope} {label}, to which the package does not belong by its record and its owner's word"
+        return f"is for the {grant.scope} {label}, to which only some datasets of the package belong"
+    return f"is for the {grant.scope} {label}, to which the package does not belong by its record and its owner's word"
 
 
 def _called(grant: Grant) -> str:

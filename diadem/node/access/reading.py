@@ -77,7 +77,7 @@ def require(context: Context, asker: Asker, right: Right, package: str) -> Decis
 
 def not_found() -> NotFound:
     """The one answer to what is not there and to what nobody may know of."""
-    return NotFound("there is no such package here", next="Ask its owner for it, by another way.")
+    return NotFound("there is no such package here", next="Ask its owner for it, by another channel.")
 
 
 def _to(asker: Asker) -> Callable[[Grant], bool]:

@@ -30,12 +30,12 @@ def whole_address(context: Context, who: str) -> str:
     Raises
     ------
     UsageError
-        It is no address.
+        It is not an address.
     """
     address = who.strip() if "@" in who else f"{who.strip()}@{context.settings.name}"
     user, _, node = address.partition("@")
     if not user or not node or "@" in node or len(address.split()) != 1:
-        raise UsageError(f"'{who}' is no address", next="Write user@node: marie@nmi; or *@nmi for everybody there.")
+        raise UsageError(f"'{who}' is not an address", next="Write user@node: marie@nmi; or *@nmi for everybody there.")
     return address
 
 
@@ -59,7 +59,7 @@ def recipient_of(context: Context, address: str, given: str = "") -> str:
         The node that is called so is another one than is given.
     """
     if given and not _DIGEST.match(given):
-        raise UsageError(f"'{given}' is no id of a node", next="It has 64 hex digits; its people know it.")
+        raise UsageError(f"'{given}' is not the id of a node", next="It has 64 hex digits; its people know it.")
     node, name = node_of(context, address), address.rpartition("@")[2]
     if node is None and not given:
         raise NotFound(f"no node is called '{name}' here", next="Name it by its id: --recipient NODEID")

@@ -38,7 +38,7 @@ class ServerAddress:
         Parameters
         ----------
         address : str
-            As a person writes it.
+            The full name.
         schema : str
             Where it names none.
 
@@ -57,7 +57,7 @@ class ServerAddress:
             ) from error
         if password is not None or any(name in ("password", "passfile") for name, _ in asked):
             raise UsageError(
-                "a password must not stand in the address of the catalogue: it is kept in node.toml and in every store",
+                "a password must not be in the address of the catalogue: it is kept in node.toml and in every store",
                 next="Leave it out. The password is found in ~/.pgpass, in PGPASSWORD, or in the keyring.",
             )
         named = [value for name, value in asked if name == "schema"]

@@ -66,7 +66,7 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         NotFound
             There is none.
         UsageError
-            It is no id, or several begin so: the message names them.
+            It is not an id, or several begin so: the message names them.
         """
         with self._reading() as connection:
             return reading.package_rows(connection, [reading.resolve(connection, id_or_prefix)])[0]

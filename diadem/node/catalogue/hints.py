@@ -68,5 +68,5 @@ def _on_words(terms: list[Term], finds: Callable[[str], bool]) -> str:
         if term.key is not None or term.value.quoted or len(text) < _SHORTEST or "*" in text or not text[-1].isalnum():
             continue
         if not finds(text) and finds(f"{text}*"):
-            return f"Words are looked for whole. {text}* finds those that begin so."
+            return f"Whole words only; {text}* also matches longer words."
     return ""

@@ -50,7 +50,7 @@ def judgement(kind: str, text: str) -> Judged | Unjudged:
     if said == _NONE:
         return Unjudged()
     if said not in (*VERDICTS, _DISPUTED):
-        raise Unreadable(f"'{text}' is no quality", "Write quality:accept, limited, reject, disputed or none.")
+        raise Unreadable(f"'{text}' is not a quality", "Write quality:accept, limited, reject, disputed or none.")
     return Judged(disputed=True) if said == _DISPUTED else Judged(verdict=said)
 
 

@@ -241,7 +241,7 @@ def one_judgement(parts: Sequence[Condition]) -> Condition:
     ways = [part.parts if isinstance(part, AnyOf) else (part,) for part in judging]
     if math.prod(map(len, ways)) > MAX_JUDGEMENTS:
         raise UsageError(
-            f"the search asks for more than {MAX_JUDGEMENTS} combinations of judgements", next="Ask for fewer at once."
+            f"the search asks for more than {MAX_JUDGEMENTS} combinations of assessments", next="Ask for fewer at once."
         )
     either = AnyOf(tuple(dict.fromkeys(one_judgement(way) for way in itertools.product(*ways))))
     rest = [part for part in flat if part not in judging]
@@ -352,7 +352,7 @@ def _textual(key: Key, operator: str, text: str) -> Condition:
         return judgement(key.kind, text)
     digits = text.strip().lower().removeprefix("diadem:")
     if not re.fullmatch(r"[0-9a-f]{1,64}", digits):
-        raise Unreadable(f"'{text}' is no beginning of an id", "An id is made of the digits 0-9 and a-f.")
+        raise Unreadable(f"'{text}' is not the beginning of an id", "An id is made of the digits 0-9 and a-f.")
     return Begins(digits) if key.kind == "id" else Linked(digits, above=key.kind == "used-for")
 
 
@@ -367,7 +367,7 @@ def _phrase(keys: tuple[str, ...], text: str, *, whole: bool) -> Phrase:
             "a * at the beginning of a word needs a field", f"Write for example instrument:{text} or sample:{text}."
         )
     if "*" in inner or (is_open and not inner[-1].isalnum()):
-        raise Unreadable("a * stands only at the beginning or the end of a word, for anything that may be there")
+        raise Unreadable("a * is allowed only at the beginning or the end of a word, for anything that may be there")
     return Phrase(keys, found, open=is_open, whole=whole)
 
 
@@ -393,7 +393,7 @@ def _inside(key: Key, operator: str, text: str, looking: Looking) -> Condition:
 
 
 def _by_any_name(condition: Condition, naming: Naming) -> Condition:
-    """A sample by every name that it may have been recorded under; a beginning of a name is no name."""
+    """A sample by every name that it may have been recorded under; a beginning of a name is not a name."""
     if not isinstance(condition, Phrase) or condition.open:
         return condition
     others = [_name(condition.keys, name) for name in needed(condition.words, naming(condition.words))]

@@ -192,7 +192,7 @@ class CatalogueFile:
             partial.unlink(missing_ok=True)
 
     def _copy(self, draft: Path, path: Path) -> None:
-        """Table by table, where the database is no file."""
+        """Table by table, where the database is not a file."""
         place = place_of(draft, read_only=False)
         place.discard()
         with self._opened(place, create=True):

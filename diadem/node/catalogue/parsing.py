@@ -189,7 +189,7 @@ class _Parser:
         opened = self._tokens[self._at]
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self._wrong(f"more than {MAX_DEPTH} parentheses stand inside one another")
+            raise self._wrong(f"more than {MAX_DEPTH} parentheses are nested")
         self._at += 1
         tree = self._either()
         if self._kind() != ")":

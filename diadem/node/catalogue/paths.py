@@ -11,7 +11,7 @@ _BYTES: Final = "bytes:"
 
 
 def written(path: str) -> str:
-    """A path as it is kept; bytes that are no UTF-8, which Python has as half characters, are percent-encoded."""
+    """A path as it is kept; bytes that are not UTF-8, which Python has as half characters, are percent-encoded."""
     try:
         path.encode()
     except UnicodeEncodeError:

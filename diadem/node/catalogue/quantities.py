@@ -108,7 +108,7 @@ def in_bytes(number: float, written: str) -> float:
     """A size in bytes: ``10GB``, ``1.5 TiB``. Raises `Unreadable`."""
     factor = _bytes_factor(written)
     if factor is None:
-        raise Unreadable(f"'{written}' is no size", "Write for example 10GB or 500 MiB.")
+        raise Unreadable(f"'{written}' is not a size", "Write for example 10GB or 500 MiB.")
     return number * factor
 
 
@@ -138,7 +138,9 @@ def period(text: str, *, in_utc: bool = False) -> tuple[datetime.datetime, datet
         return (_utc(first), _utc(end)) if in_utc else (first, end)
     found = _DATE.match(text.strip())
     if found is None:
-        raise Unreadable(f"'{text}' is no date", "Write 2026, 2026-03 or 2026-03-14, year first; today or yesterday.")
+        raise Unreadable(
+            f"'{text}' is not a date", "Write 2026, 2026-03 or 2026-03-14, year first; today or yesterday."
+        )
     year, month, day, hour, minute, second = (int(part) if part else None for part in found.groups())
     try:
         start = datetime.datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)  # noqa: DTZ001

@@ -60,12 +60,12 @@ def resolve(connection: Connection, id_or_prefix: str) -> int:
     NotFound
         There is none.
     UsageError
-        It is no id, or begins several.
+        It is not an id, or begins several.
     """
     match = _PREFIX.match(id_or_prefix.strip().lower().rstrip("….").strip())
     if match is None:
         raise UsageError(
-            f"'{id_or_prefix}' is no package id",
+            f"'{id_or_prefix}' is not a package id",
             next=f"Write {PREFIX} and at least {SHORTEST} hex digits of it: diadem search shows them.",
         )
     if len(match[1]) == _WHOLE and (key := connection.scalar(select(_packages.seq).where(_packages.id == match[1]))):

@@ -71,17 +71,17 @@ def _expanded(query: str, saved: Mapping[str, str], path: tuple[str, ...]) -> st
         if name in path:
             ring = " → ".join(f"@{one}" for one in (*path[path.index(name) :], name))
             raise UsageError(
-                f"saved searches stand on one another in a ring: {ring}", next=f"Save one of them anew: @{name}."
+                f"saved searches refer to one another in a circle: {ring}", next=f"Save one of them again: @{name}."
             )
         if len(path) == MAX_LEVELS:
             raise UsageError(
-                f"more than {MAX_LEVELS} saved searches stand on one another", next="Save the search itself."
+                f"more than {MAX_LEVELS} saved searches refer to one another", next="Save the search itself."
             )
         inner = f"({_expanded(saved[name], saved, (*path, name))})"
         parts += [query[end : found.start()], inner]
         end, size = found.end(), size + len(inner)
         if size > MAX_LENGTH:
-            raise UsageError(f"with what @{name} stands for, the search is longer than {MAX_LENGTH} characters")
+            raise UsageError(f"with @{name} filled in, the search is longer than {MAX_LENGTH} characters")
     return "".join(parts) + query[end:]
 
 

@@ -40,7 +40,7 @@ def write_replica(
     is told by the order of the calls, for clocks go in steps and backwards.
     """
     if state not in REPLICA_STATES:
-        raise UsageError(f"'{state}' is no state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
+        raise UsageError(f"'{state}' is not a state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
     seq = require(connection, package_id)
     changes = {
         "adopted": adopted,

@@ -282,7 +282,9 @@ class PackageRow(OfDataset, Display):
             No copy of it can be read now.
         """
         if self.opener is None:
-            raise UsageError("this row is of no search", where=self.id, next="Search with a node: node.search(…).")
+            raise UsageError(
+                "this row does not come from a search", where=self.id, next="Search with a node: node.search(…)."
+            )
         return self.opener(self.id)
 
     @property
@@ -486,7 +488,7 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
     units: Mapping[str, str] = {}
     if fields or datasets:
         if result.source is None:
-            raise UsageError("values of datasets are asked of a node", next="Search with diadem.open_node().search.")
+            raise UsageError("dataset values come from a node", next="Search with diadem.open_node().search.")
         units = result.source.units(fields)
         found = result.source.stated(result.query, [row.id for row in result.rows], fields)
     rows = {row.id: list(_values(row)) for row in result.rows}

@@ -54,7 +54,7 @@ def require(place: Place, *, read_only: bool) -> None:
         raise IntegrityError(
             f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
             where=place.address,
-            next="It is a cache, and is built anew from log and stores. Run: diadem reindex",
+            next="It is a cache, rebuilt from log and stores. Run: diadem reindex",
         )
 
 

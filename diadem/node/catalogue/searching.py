@@ -176,7 +176,7 @@ class Names:
 
 def _require(limit: int | None, offset: int, order: str) -> None:
     if order not in ORDERS:
-        raise UsageError(f"'{order}' is no order of packages", next=f"One of {', '.join(ORDERS)}.")
+        raise UsageError(f"'{order}' is not an order of packages", next=f"One of {', '.join(ORDERS)}.")
     if offset < 0 or (limit is not None and limit < 0):
         raise UsageError("a page cannot begin or end before the first package")
 

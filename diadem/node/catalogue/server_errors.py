@@ -8,7 +8,7 @@ import psycopg
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 
-_SAFE: Final = "Packages and log are not concerned: what was archived is in the stores."
+_SAFE: Final = "Packages and log are not affected: what was archived is in the stores."
 _AWAY: Final = (
     f"Start the server, or look at the network, then try again. {_SAFE} For a catalogue in a file: "
     "diadem reindex --into file"
@@ -24,7 +24,7 @@ def translate(error: BaseException, where: str) -> DiademError:
         return error
     state, said = getattr(error, "sqlstate", None) or "", _plain(error)
     if state in ("28000", "28P01") or (not state and any(word in said for word in _NO_ENTRY)):
-        return Refused(f"the server of the catalogue lets nobody in: {said}", where=where, next=_PASSWORD)
+        return Refused(f"the server of the catalogue refuses the login: {said}", where=where, next=_PASSWORD)
     if state == "3D000" or (not state and "does not exist" in said):
         again = "Make the database: createdb --encoding=UTF8 NAME"
         return NotFound(f"the server of the catalogue has no such database: {said}", where=where, next=again)
@@ -37,7 +37,7 @@ def translate(error: BaseException, where: str) -> DiademError:
         again = "Give the role its rights: GRANT CREATE, CONNECT ON DATABASE name TO role. A standby cannot be written."
         return StoreError(f"the catalogue cannot be written: {said}", where=where, next=again)
     if state in ("3F000", "42P01"):
-        again = "It is a cache, and can be built anew. Run: diadem reindex"
+        again = "It is a cache, and can be rebuilt. Run: diadem reindex"
         return NotFound(f"there is no catalogue, or a part of it is gone: {said}", where=where, next=again)
     if _is_away(error, state):
         return Unreachable(f"the server of the catalogue does not answer: {said}", where=where, next=_AWAY)
@@ -53,7 +53,7 @@ def _is_away(error: BaseException, state: str) -> bool:
 
 def damaged(where: str, said: str) -> IntegrityError:
     """A catalogue that is none any more."""
-    again = "It is a cache, and can be built anew. Run: diadem reindex"
+    again = "It is a cache, and can be rebuilt. Run: diadem reindex"
     return IntegrityError(f"the catalogue is damaged: {said}", where=where, next=again)
 
 

@@ -158,8 +158,8 @@ def _error(error: BaseException, path: Path) -> DiademError:
 
 
 def damaged(path: Path, said: str) -> IntegrityError:
-    """A file that is no catalogue any more."""
-    again = "It is a cache, and can be built anew. Run: diadem reindex"
+    """A file that is not a catalogue any more."""
+    again = "It is a cache, and can be rebuilt. Run: diadem reindex"
     return IntegrityError(f"the catalogue is damaged: {said}", where=str(path), next=again)
 
 

@@ -34,7 +34,7 @@ def keys_of(names: Sequence[str]) -> dict[str, Key]:
         if key is None or key.kind not in ("text", "number", "time"):
             near = vocabulary.near(name)
             raise UsageError(
-                f"'{name}' is no field of a record", next=f"Did you mean {' or '.join(near)}?" if near else None
+                f"'{name}' is not a field of a record", next=f"Did you mean {' or '.join(near)}?" if near else None
             )
     return {name: key for name, key in found.items() if key is not None}
 

@@ -26,7 +26,7 @@ _PAST: Final[Mapping[str, str]] = {
     "offer": "offered",
     "acceptance": "accepted",
     "receipt": "received",
-    "closure": "closed",
+    "closure": "confirmed",
 }
 
 
@@ -136,7 +136,7 @@ class _Case:
         except _Fault as fault:
             sentence = f"{names} contradict each other about {spoken}."
             if fault.verdict is Verdict.MISSING:
-                sentence = f"Of {spoken} between {names} one side is missing."
+                sentence = f"One side of {spoken} between {names} is missing."
             return CustodyStep(fault.verdict, sentence, fault.reason, kind="transfer")
         if steps[-1] == "receipt":
             sentence = f"That {spoken} is over is said by {self._receiver.name}, which received it."
@@ -146,7 +146,7 @@ class _Case:
         doubted = any(entry.statement_id in claimed for entries in self._entries.values() for entry in entries)
         done = [_PAST[kind] for kind in steps]
         listed = f"{', '.join(done[:-1])} and {done[-1]}" if len(done) > 1 else done[0]
-        sentence = f"Both sides, {names}, say the same of {spoken}: {listed}."
+        sentence = f"Both sides, {names}, say the same about {spoken}: {listed}."
         if doubted:
             return CustodyStep(Verdict.CLAIMED, sentence, "one of their statements is only claimed", kind="transfer")
         return CustodyStep(Verdict.PROVED, sentence, kind="transfer")

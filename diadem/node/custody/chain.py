@@ -242,7 +242,7 @@ def _object(value: Any, members: set[str], where: str) -> dict[str, Any]:
 
 def _count(value: Any, limit: int, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-        _refuse("an epoch, index or size is no count", where)
+        _refuse("an epoch, index or size is not a count", where)
     return value
 
 

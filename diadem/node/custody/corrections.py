@@ -159,7 +159,7 @@ class CorrectionSheet:
         if judged.problem is not None or by not in {card.name for card in judged.signers}:
             raise _untrue(f"an amendment in it is not signed by {by or 'anybody'}")
         if by not in self.owners:
-            raise _untrue(f"an amendment in it is by {by}, whose the package is not")
+            raise _untrue(f"an amendment in it is by {by}, who does not own the package")
         follows = {str(one) for one in (said["predecessor"], *said.get("joins", ())) if one}
         if entry.epoch == 1 and not follows <= known:  # a log that began anew may have lost what was said before
             raise _untrue("an amendment follows one that was left out")
@@ -186,7 +186,7 @@ def _entry(item: Any) -> Entry:
         raise _fault("a statement in it has epoch, index and line")
     epoch, index = item["epoch"], item["index"]
     if type(epoch) is not int or type(index) is not int or not (0 < epoch < MAX_EPOCHS and 0 <= index < MAX_ENTRIES):
-        raise _fault("a statement in it stands at no place of a log")
+        raise _fault("a statement in it has no place in a log")
     return Entry.from_line(epoch, index, item["line"].encode("utf-8", "replace"))
 
 

@@ -20,9 +20,8 @@ VERSION: Final = 1
 
 def advice(path: Path) -> str:
     """What to do about a log that is damaged or gone."""
-    return (
-        "This makes the log anew from a store, as a new epoch, and keeps the damaged file beside it: "
-        + recover_here(path.parent.parent)
+    return "This restores the log from a store, as a new epoch, and keeps the damaged file beside it: " + recover_here(
+        path.parent.parent
     )
 
 

@@ -68,7 +68,7 @@ class Entry(Display):
         Raises
         ------
         DocumentError
-            The line is no envelope, or what it holds is no statement.
+            The line is not an envelope, or what it holds is not a statement.
         """
         envelope = Envelope.from_line(line)
         return cls.of(epoch, index, envelope, Statement.from_payload(envelope.payload), line)

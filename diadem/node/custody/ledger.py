@@ -122,7 +122,7 @@ class Ledger(LogChecker):
         NotFound
             There is none.
         IntegrityError
-            It is damaged: the newest checkpoint does not fit the tree, or the file is no log.
+            It is damaged: the newest checkpoint does not fit the tree, or the file is not a log.
         Refused
             The key is not the one of this log.
         """
@@ -201,7 +201,7 @@ class Ledger(LogChecker):
         Raises
         ------
         DocumentError
-            It is no statement as its kind demands. Nothing was written.
+            It is not a statement as its kind demands. Nothing was written.
         Refused
             It was prepared for another log; or as for `append`.
         Overtaken

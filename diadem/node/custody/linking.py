@@ -77,16 +77,14 @@ def _forked(made: Strand, ordered: Sequence[Weighed], recoveries: Mapping[int, E
             after = [other for other in others if _lost_before(item.entry, other.entry, recoveries)]
             if after:
                 made.lost.add(item.entry.statement_id)
-                reason = "the node lost it when its log was made anew; another copy of the log kept it"
+                reason = "the node lost it when its log was restored; another copy of the log kept it"
                 marked[id(item)] = item.judged(Verdict.CLAIMED, reason)
             elif not any(_lost_before(other.entry, item.entry, recoveries) for other in others):
                 marked[id(item)] = item.judged(Verdict.CONTRADICTED, _fork_reason(item, others[0]))
     for group in (group for group in by_place.values() if len(group) > 1):
         for item in group:
             other = next(other for other in group if other is not item)
-            reason = (
-                f"{_named(item)} and {_named(other)} stand at the same place of the log: it was rewritten or forked"
-            )
+            reason = f"{_named(item)} and {_named(other)} are at the same place of the log: it was rewritten or forked"
             marked[id(item)] = item.judged(Verdict.CONTRADICTED, reason)
     return list(marked.values())
 

@@ -58,7 +58,7 @@ class LogReader:
     def _about(self, tables: Tables) -> dict[str, str]:
         """What the file says that it is."""
         if tables.marks() != (database.APPLICATION, database.VERSION) or not tables.exist():
-            raise self._damaged("it is no log of this version of DIADEM")
+            raise self._damaged("it is not a log of this version of DIADEM")
         about = tables.about()
         if about.get("format") != FORMAT or not {"node", "origin"} <= about.keys() or not tables.epochs():
             raise self._damaged("it does not say whose log it is")

@@ -148,7 +148,7 @@ def unpack_batch(data: bytes, where: str) -> tuple[list[bytes], str]:
         raise DocumentError("its last line is cut off, or there is no entry in it", where=where)
     found: Any = decode(last, where=where, limit=_MAX_HEAD)
     if not isinstance(found, dict) or found.keys() != {"checkpoint"} or not isinstance(found["checkpoint"], str):
-        raise DocumentError("its last line is no checkpoint", where=where)
+        raise DocumentError("its last line is not a checkpoint", where=where)
     return lines, found["checkpoint"]
 
 
@@ -184,5 +184,5 @@ def nodes_in(mirror: Mirror) -> list[str]:
 
 def _count(value: object, limit: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < limit:
-        raise DocumentError("its epoch and size are no counts", where="head.json")
+        raise DocumentError("its epoch and size are not counts", where="head.json")
     return value

@@ -23,8 +23,8 @@ _PEER: Final[Mapping[str, str]] = {
     "invited": "invited a node to be known as {name}",
     "pinned": "noted the key of the node {name}, which nobody has confirmed yet",
     "confirmed": "confirmed that the node {name} is the one that it says it is",
-    "dropped": "broke with the node {name}: nothing of it is accepted any more",
-    "renamed": "called a known node {name}",
+    "dropped": "broke with the node {name}: nothing more from it is accepted",
+    "renamed": "renamed a known node to {name}",
     "moved": "learned a new address of the node {name}",
     "rotated": "noted a new key of the node {name}, vouched for by its root key",
     "compromised": "noted that a key of the node {name} was stolen",
@@ -48,7 +48,7 @@ def _grant(said: Said) -> str:
 
 def _revocation(said: Said) -> str:
     kept = "what was delivered before stays delivered"
-    return f"{said['by']} took back the statement {said['revokes'][:12]}…; {kept}{said.reason}"
+    return f"{said['by']} revoked the statement {said['revokes'][:12]}…; {kept}{said.reason}"
 
 
 def _offer(said: Said) -> str:
@@ -78,7 +78,7 @@ def _receipt(said: Said) -> str:
 
 
 def _closure(said: Said) -> str:
-    return f"{said.node} saw the receipt of the other node and closed the transfer"
+    return f"{said.node} saw the other node's receipt and confirmed the transfer"
 
 
 def _permit(said: Said) -> str:

@@ -346,7 +346,7 @@ class MirrorDesk:
         return OtherLog(
             f"the mirror {mirror.url} {message}: this node was brought back from an old copy, or runs twice",
             where=str(self._data.path),
-            next="Nothing was appended. Stop the other node if there is one; else make this one anew from the store, "
+            next="Nothing was appended. Stop the other node if there is one; else restore this one from the store, "
             f"which begins a new epoch: {recover_command(store=mirror.url)}",
         )
 

@@ -86,7 +86,7 @@ class _Case:
         try:
             self._compare()
         except _Fault as fault:
-            sentence = f"The hub {self._hub.name} says otherwise than the others of {spoken}."
+            sentence = f"The hub {self._hub.name} contradicts the others about {spoken}."
             return CustodyStep(Verdict.CONTRADICTED, sentence, str(fault), node=self._hub.node, kind="relay")
         objects, size = self._sum("objects"), self._sum("bytes")
         told = f"{spoken}: {counted(objects, 'sealed window')}, {size_text(size)}"
@@ -97,7 +97,9 @@ class _Case:
                 "neither receipt nor closure say what was put or taken there" if not sides else "it is only claimed"
             )
             return CustodyStep(Verdict.CLAIMED, sentence, reason, node=self._hub.node, kind="relay")
-        sentence = f"The hub {self._hub.name} and the nodes that have {' and '.join(sides)} it say the same of {told}."
+        sentence = (
+            f"The hub {self._hub.name} and the nodes that have {' and '.join(sides)} it say the same about {told}."
+        )
         return CustodyStep(Verdict.PROVED, sentence, node=self._hub.node, kind="relay")
 
     def _sum(self, name: str) -> int:

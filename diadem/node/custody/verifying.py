@@ -104,7 +104,7 @@ def _relative(step: CustodyStep, *, pinned: bool) -> CustodyStep:
 
 def _unreadable(name: str, error: DocumentError) -> CustodyStep:
     place = f"{error.where}: " if error.where else ""
-    return CustodyStep(Verdict.CONTRADICTED, f"{name} is no chain as DIADEM writes it.", place + error.message, name)
+    return CustodyStep(Verdict.CONTRADICTED, f"{name} is not a chain as DIADEM writes it.", place + error.message, name)
 
 
 def _held_against(text: str, cases: Sequence[_Case]) -> Iterator[CustodyStep]:
@@ -226,7 +226,7 @@ class _Case:
             return None, f"it cannot be read: {error.message}"
         said = loose.statement.predicate
         if loose.statement.kind != "head" or not {"epoch", "size"} <= said.keys() or said["size"] < 1:
-            return None, "it is no head with epoch and size"
+            return None, "it is not a head with epoch and size"
         head = Entry.from_line(said["epoch"], said["size"] - 1, line)
         subject = file.chain.subject
         if head.statement.subjects != (subject,) or head.statement.prev[subject.sha256] != said["last"]:

@@ -27,7 +27,7 @@ _PROOFS: Final[Mapping[str, str]] = {
 #: What a check reads, as `fixity` says it.
 _LEVELS: Final[Mapping[str, str]] = {
     "quick": "sizes and tag files only",
-    "leaves": "every byte, mebibyte by mebibyte",
+    "leaves": "every byte, in leaves of 1 MiB",
     "full": "every byte, and the SHA-256 of every file",
 }
 _ROLES: Final[Mapping[str, str]] = {
@@ -76,7 +76,7 @@ def sentence(statement: Statement, names: Mapping[str, str] | None = None) -> st
 
 
 def _ingest(said: Said) -> str:
-    how = "adopted where they lie" if said.get("adopted") else f"archived in the store {said['store']}"
+    how = "adopted where they are" if said.get("adopted") else f"archived in the store {said['store']}"
     files = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])})"
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
@@ -122,7 +122,7 @@ def _replicate(said: Said) -> str:
 
 
 def _repair(said: Said) -> str:
-    what = "the whole file" if said["leaf"] is None else f"the damaged mebibyte {said['leaf']} of the file"
+    what = "the whole file" if said["leaf"] is None else f"the damaged leaf {said['leaf']} (1 MiB) of the file"
     source = "its parity" if said["from"] == "parity" else f"the copy in {said['from']}"
     return f"{said.node} replaced {what} {said['path']} in the store {said['store']} with proven bytes from {source}"
 
@@ -160,7 +160,7 @@ def _key(said: Said) -> str:
 
 def _recovery(said: Said) -> str:
     kept = "what its stores had of the log was kept" if said.get("previous") else "nothing of the log was left"
-    return f"{said.node} was made anew after a loss and began epoch {said['epoch']} of its log; {kept}{said.reason}"
+    return f"{said.node} was restored after a loss and began epoch {said['epoch']} of its log; {kept}{said.reason}"
 
 
 def _countersign(said: Said) -> str:
@@ -226,15 +226,15 @@ def _sample(said: Said) -> str:
         return f"{by} defined the sample {said['identifier']}{_described(said)}"
     if what == "changed":
         members = ", ".join(key.replace("_", " ") for key in MEMBERS if key in said.predicate)
-        return f"{by} said something of the sample anew: {members or 'nothing that this version knows'}"
+        return f"{by} changed what is said of the sample: {members or 'nothing that this version knows'}"
     if what in ("linked", "unlinked"):
         other = said.get("other")
         names = [subject.name[:15] + "…" for subject in said.statement.subjects]
         one = f"{quoted(other['name'])} of {quoted(other['lab'])} and the sample" if other else " and ".join(names)
-        verb = "are one thing" if what == "linked" else "are not one thing after all"
+        verb = "are one sample" if what == "linked" else "are not one sample after all"
         return f"{by} stated that {one} {verb}{said.reason}"
     if what == "retracted":
-        return f"{by} took back that what the statement {said['retracts'][:12]}… says had happened{said.reason}"
+        return f"{by} retracted what the statement {said['retracts'][:12]}… says had happened{said.reason}"
     event = Event(what, said["date"], said.get("from", ""), said.get("to", ""))
     comment = f": {bare(said['comment'])}" if said.get("comment") else ""
     return f"{by} stated that the sample was {event_text(event)}{comment}"

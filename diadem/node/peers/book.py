@@ -82,7 +82,7 @@ class PeerBook:
         self.file = SqliteFile(
             path,
             what="list of peers",
-            advice=f"The node makes it again from its log, without tickets, after this: {aside_command(path)}",
+            advice=f"The node rebuilds it from its log, without tickets, after this: {aside_command(path)}",
         )
         try:
             self.file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
@@ -177,7 +177,7 @@ class PeerBook:
         """
         if wished == own:
             raise UsageError(
-                f"'{wished}' is what this node itself is called, and addresses would mean two nodes",
+                f"'{wished}' is the name of this node itself, and addresses would be ambiguous",
                 next="Give the other node another name here: --as NAME",
             )
         taken = {other.name for other in self.ls() if other.id != peer} | {own}

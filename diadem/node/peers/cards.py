@@ -100,7 +100,7 @@ def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -
     Raises
     ------
     DocumentError
-        It is no chain, of another node, or does not prove what it shows.
+        It is not a chain, of another node, or does not prove what it shows.
     Unproven
         It does not show that the log still begins as in the checkpoint that was kept.
     Forked
@@ -131,7 +131,7 @@ def _require_continued(report: CustodyReport, kept: str, *, asked: bool) -> None
         raise Forked(
             f"{step.sentence} {step.reason or ''}".strip(),
             where="node card",
-            next="Ask its people what happened, on the telephone. Nothing of it is accepted until then.",
+            next="Ask the people there what happened, by phone. Nothing from it is accepted until then.",
         )
     for step in missing:
         advice = "Try again: diadem peer refresh"
@@ -145,7 +145,7 @@ def _card(loaded: Loaded, data: bytes, node: str) -> NodeCard:
     if online is None or log is None:
         raise _unproven("it names no online key and log key that the root key vouches for")
     if not NAME.fullmatch(online.name):
-        raise _unproven("the node calls itself what cannot stand in an address")
+        raise _unproven("the node's own name cannot be part of an address")
     newest = max(loaded.chain.checkpoints, key=lambda held: held.epoch)
     size = int(newest.text.split("\n")[1])
     return NodeCard(

@@ -38,7 +38,7 @@ def add_url(context: Context, url: str) -> None:
 def invite_node(context: Context, name: str = "", *, for_: str = "", days: float = 7) -> Ticket:
     """A ticket for another node, good for one use. See `PeerVerbs.invite`."""
     if for_ == context.settings.id:
-        raise UsageError("this is the id of this node itself", next="Ask the people of the other node for theirs.")
+        raise UsageError("this is the id of this node itself", next="Ask the people at the other node for theirs.")
     called = peer_book(context).free_name(checked_name(name, "peer"), "", context.settings.name) if name else ""
     return _given(context, FOR_PEER, called, days, for_node=for_)
 
@@ -54,7 +54,7 @@ def invite_user(context: Context, name: str, *, guest: bool = False, days: float
 
 def _given(context: Context, kind: str, name: str, days: float, *, for_node: str = "", guest: bool = False) -> Ticket:
     if not 0 < days <= LONGEST:
-        raise UsageError(f"a ticket cannot hold {days:g} days", next=f"Give more than 0 and at most {LONGEST}.")
+        raise UsageError(f"a ticket cannot be valid for {days:g} days", next=f"Give more than 0 and at most {LONGEST}.")
     settings, hubs = context.settings, _hubs(context) if kind == FOR_PEER else ()
     if not settings.server.urls and not hubs:
         raise Refused(

@@ -95,13 +95,13 @@ def open_note(data: bytes, online: PublicKey, node: str) -> EndpointNote:
     Raises
     ------
     DocumentError
-        It is no note, of another node, or not signed by the online key.
+        It is not a note, of another node, or not signed by the online key.
     """
     if len(data) > 2 * MAX_NOTE:
         raise _fault(f"it has {len(data):,} bytes; {2 * MAX_NOTE:,} are read")
     envelope = Envelope.from_line(data)
     if envelope.payload_type != NOTE_TYPE:
-        raise _fault("it is no endpoint note")
+        raise _fault("it is not an endpoint note")
     if not envelope.signers([online]):
         raise _fault("it is not signed by the node's online key")
     note = EndpointNote.from_payload(envelope.payload)

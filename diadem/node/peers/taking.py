@@ -15,7 +15,7 @@ from diadem.node.peers.notes import open_note
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft, say_refused
 
-_ASK = "Ask its people on the telephone, not by mail; then: diadem peer confirm NAME, or diadem peer drop NAME"
+_ASK = "Ask the people there by phone, not by mail; then: diadem peer confirm NAME, or diadem peer drop NAME"
 
 
 def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
@@ -105,7 +105,7 @@ def require_in_force(context: Context, card: NodeCard, note: EndpointNote) -> No
     if card.expires and read_time(card.expires) <= now:
         raise Refused(
             f"the card of '{card.name}' ended on {card.expires}",
-            next="Its people make a new one, there: diadem key rotate --recovery-file FILE",
+            next="The people there make a new one, on their node: diadem key rotate --recovery-file FILE",
         )
     if note.expires <= now:
         raise Refused(f"the endpoint note of '{card.name}' has ended", next="Compare the clocks of both machines.")

@@ -46,7 +46,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
         name = store.state.name
         reason = (
-            f"{name} does not answer: connect it, and this is done; where it is elsewhere now, this says where; "
+            f"{name} does not answer: reconnect it; if it has moved, say where with this; "
             f"if it is gone for good: {commands.lose_store(name)}"
         )
         yield Action("connect-store", reason, commands.move_store(name), store=name)
@@ -54,7 +54,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
         if store.state.reachable and store.state.read_only and (harmed := store.damaged + store.missing):
             reason = (
                 f"{store.state.name} cannot be written: make it writable, and what is damaged in it can be mended "
-                f"({count_text(harmed, 'copy', 'copies')}); doctor says how it stands"
+                f"({count_text(harmed, 'copy', 'copies')}); doctor says more"
             )
             yield Action("unlock-store", reason, commands.DOCTOR, store=store.state.name)
     if not case.takes_copies and not _away(case) and not case.debts.places:
@@ -82,17 +82,17 @@ def _repairs(case: Case) -> Iterator[Action]:
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
             if copy.foreign:
-                reason, command = f"{reason}; files that do not belong there lie in it", f"{command} --set-aside"
+                reason, command = f"{reason}; it also holds files that do not belong there", f"{command} --set-aside"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
 
 
 def _write_off_reason(case: Case, package: PackageState) -> str:
     """What to do with a package of which no copy is left."""
     if same := safe_elsewhere(case.tally.holders.get(package.payload_id, "")):
-        return f"no copy of it is left, and {same}: this says so in the log"
+        return f"no copy of it is left, and {same}: this records it in the log"
     return (
         "no copy of it is left in any store: where its folder still exists, put it back, then diadem scrub; "
-        "if it is lost for good, this says so in the log"
+        "if it is lost for good, this records it in the log"
     )
 
 
@@ -137,8 +137,8 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
     """Actions about the node itself: whether they come before all else, reason, kind, command."""
     if case.node.superseded:
         reason = (
-            "the log of this node went on elsewhere: work with the node that was made anew, if there is one, and leave "
-            "this folder alone; else this makes it anew"
+            "the log of this node continued elsewhere: work with the restored node, if there is one, and leave "
+            "this folder alone; else this restores it"
         )
         yield 0, reason, "recover", recover_command(store=case.node.recover)
     edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
@@ -158,9 +158,9 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         reason = f"enters {count_text(left, 'package')} that a killed archive left in a store"
         yield 1, reason, "finish-archive", commands.REPAIR
     if case.node.log_pending:
-        yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
+        yield 1, "the log is on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed or case.node.recovery_in_place:
-        reason = "move the recovery file to another place, then say so"
+        reason = "move the recovery file to another place, then confirm it"
         yield 1, reason, "confirm-recovery", commands.CONFIRM_RECOVERY
 
 

@@ -82,7 +82,7 @@ def same_disk(case: Case) -> Iterator[RuleFinding]:
             places.setdefault(store.state.place, []).append(store.state.name)
     for place, names in places.items():
         if len(names) > 1:
-            lie = "lie on one disk or share" if place else "may lie on one disk: where they are cannot be found out"
+            lie = "are on one disk or share" if place else "may be on one disk: where they are cannot be found out"
             message = f"the stores {listed(names)} {lie}; together they count as one copy"
             yield found("copies.same-disk", severity, message, command=commands.add_store(""))
 
@@ -161,13 +161,13 @@ def _packages(copies: Sequence[tuple[PackageState, ReplicaState]], state: str, s
 
 
 def edited(case: Case) -> Iterator[RuleFinding]:
-    """Folders that were adopted where they lie are as they were. An edit is no damage."""
+    """Folders that were adopted where they lie are as they were. An edit is not damage."""
     words = ((SUSPECT, "was changed", "were changed"), (MISSING, "is not where it was", "are not where they were"))
     for state, one, several in words:
         group = _packages(case.tally.edited, state, None)
         if group.count:
             message = (
                 f"{count_text(group.count, 'adopted folder')} {one if group.count == 1 else several}; "
-                "it is a person's own and is left as it is, and counts as no copy"
+                "it belongs to a person, is left as it is, and does not count as a copy"
             )
             yield found("adopted.changed", Severity.WARNING, message, group, command=commands.RESCAN)

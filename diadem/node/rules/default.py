@@ -20,7 +20,7 @@ minimum = 2
 adopted_counts = true
 
 [copies.kinds]
-# How many of the copies at least must lie on stores of a kind. Kinds: disk, nas, object,
+# How many of the copies at least must be on stores of a kind. Kinds: disk, nas, object,
 # offsite (in another building), cold (a disk or tape in a drawer). For example:
 # offsite = 1
 
@@ -33,7 +33,7 @@ unseen = "24 h"
 # Longest time between two readings of a copy. A disk loses bits without a word; a copy that
 # nobody has read for years is a hope.
 interval = "90 days"
-# What is compared: "leaves" (BLAKE3 of every mebibyte, fast) or "full" (SHA-256 of every file too).
+# What is compared: "leaves" (BLAKE3 of each 1 MiB leaf, fast) or "full" (SHA-256 of files too).
 level = "leaves"
 
 [scrub.kinds]
@@ -41,7 +41,7 @@ level = "leaves"
 cold = "365 days"
 
 [parity]
-# Whether parity lies beside the packages: it mends damage without another copy and takes some
+# Whether parity is written beside the packages: it mends damage without another copy and takes some
 # more space. stores = [] means on all of them; else their names.
 enabled = false
 stores = []
@@ -97,7 +97,7 @@ max_per_day = 100
 
 [hub]
 # What this node carries for others while it is a hub (`diadem serve --hub`): the most bytes of
-# all spokes together, and of one; the most sealed windows and messages that wait for one; how
+# all these nodes together, and of one; the most sealed windows and messages that wait for one; how
 # long they wait; and what stays free on the disk whatever the rest allows.
 max_size = "500 GB"
 max_per_spoke = "100 GB"
@@ -107,7 +107,7 @@ keep = "14 days"
 free = "10 GB"
 
 [quality.schemes]
-# Lists of criteria by which data are judged for a purpose. What is assessed by a scheme
+# Lists of criteria by which data are assessed for a purpose. What is assessed by a scheme
 # (`diadem assess ID accept --scheme eels --criterion drift`) must use one of its criteria.
 # For example:
 # [quality.schemes.eels]

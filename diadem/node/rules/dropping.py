@@ -160,7 +160,7 @@ class _Drop:
         if not others:
             yield "it is the only copy", _ANOTHER
         elif any(self._is_fresh(name) for name in others):
-            where = "lies on the same disk or share, or nobody can say that it does not"
+            where = "is on the same disk or share, or may be"
             yield (
                 f"the copy in {', '.join(others)} {where}",
                 "Make a copy on another disk first: diadem store add PLACE",
@@ -169,7 +169,7 @@ class _Drop:
             commands = " and ".join(f"diadem scrub {name}" for name in others)
             yield (
                 f"no other copy ({', '.join(others)}) was just read whole and found right",
-                f"Look into it: {commands}",
+                f"See why: {commands}",
             )
 
     def unread_itself(self) -> Iterator[_Objection]:
@@ -179,7 +179,7 @@ class _Drop:
         if itself is not None and itself.state == PRESENT and len(present) <= 2 and not self._is_fresh(self.store):
             yield (
                 "it is one of the last two copies, and was not itself read and found right just now",
-                (f"Look into it: diadem scrub {self.store}"),
+                (f"See why: diadem scrub {self.store}"),
             )
 
     def too_few(self) -> Iterator[_Objection]:

@@ -68,7 +68,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "copies.minimum",
         "copies",
-        "A disk fails without warning: what lies in one place only is lost with it.",
+        "A disk fails without warning: what is in one place only is lost with it.",
         copies_rules.minimum,
         copies_rules.minimum_holds,
         _has_packages,
@@ -97,7 +97,7 @@ RULES: Final[Sequence[Rule]] = (
         "same disk",
         "Two copies on one disk are lost together, so they count as one.",
         copies_rules.same_disk,
-        lambda _: "no two stores lie on one",
+        lambda _: "no two stores share one",
         quiet=True,
     ),
     Rule(
@@ -218,7 +218,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "watch.away",
         "watched folders",
-        "Nothing of a folder that is not there is archived.",
+        "A folder that is not there cannot be archived.",
         watch_rules.away,
         lambda _: "each is there",
         watch_rules.is_watched,
@@ -253,12 +253,12 @@ RULES: Final[Sequence[Rule]] = (
         "log",
         "The log proves who did what and when; on this machine alone it is lost with it.",
         keeping_rules.log,
-        lambda _: "lies in a store too",
+        lambda _: "is in a store too",
     ),
     Rule(
         "recovery.unconfirmed",
         "recovery file",
-        "If this machine is lost, only the recovery file can make the node anew.",
+        "If this machine is lost, only the recovery file can restore the node.",
         keeping_rules.recovery,
         lambda _: "confirmed as moved away",
     ),

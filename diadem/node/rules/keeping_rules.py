@@ -35,7 +35,7 @@ def scrub(case: Case) -> Iterator[RuleFinding]:
 def _oldest(store: StoreTally, case: Case) -> str:
     """The day of the oldest proof; one in the future is a clock that was wrong."""
     if store.proven_since is None or store.proven_since > case.now:
-        return "an unknown day (its proof lies in the future: a clock was wrong)"
+        return "an unknown day (its proof is in the future: a clock was wrong)"
     return store.proven_since.date().isoformat()
 
 
@@ -63,14 +63,14 @@ def parity(case: Case) -> Iterator[RuleFinding]:
             )
     known = {store.state.name for store in case.own_stores}
     if case.policy.parity.enabled and (strange := [name for name in case.policy.parity.stores if name not in known]):
-        message = f"the policy wants parity on {listed(strange)}, which is no store of this node"
+        message = f"the policy wants parity on {listed(strange)}, which is not a store of this node"
         yield found("parity.missing", Severity.WARNING, message, command=commands.LIST_STORES)
 
 
 def parity_holds(case: Case) -> str:
     """How it stands where all is well."""
     on = listed(list(case.policy.parity.stores)) if case.policy.parity.stores else "every store"
-    return f"lies beside every copy on {on}" if case.policy.parity.enabled else "the policy wants none"
+    return f"is beside every copy on {on}" if case.policy.parity.enabled else "the policy wants none"
 
 
 def none(case: Case) -> Iterator[RuleFinding]:
@@ -110,7 +110,7 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
             yield found("store.unreachable", severity, message, command=commands.move_store(name), store=name)
         elif not store.known and not state.reachable and store.packages:  # what went with a lost store is not recorded
             are, do = ("is", "does") if store.packages == 1 else ("are", "do")
-            message = f"{held} {are} recorded in '{name}', which is no store of this node and {do} not count"
+            message = f"{held} {are} recorded in '{name}', which is not a store of this node and {do} not count"
             yield found("store.unreachable", Severity.WARNING, message, command=commands.REINDEX, store=name)
 
 
@@ -156,7 +156,7 @@ def space_holds(case: Case) -> str:
     """How it stands where all is well."""
     free = [(store.state.free, store.state.name) for store in case.own_stores if store.state.free is not None]
     if not free:
-        return "no store says how much is free"
+        return "unknown: no store in reach says how much is free"
     least, name = min(free)
     return f"{size_text(least)} free on {name}" + (
         f", more on the other{'s' * (len(free) > 2)}" if len(free) > 1 else ""
@@ -164,7 +164,7 @@ def space_holds(case: Case) -> str:
 
 
 def space_unseen(case: Case) -> bool:
-    """Whether no store says how much is free, and one of them does not answer."""
+    """Whether no store in reach says how much is free, and one of them does not answer."""
     states = [store.state for store in case.own_stores]
     return all(state.free is None for state in states) and not all(state.reachable for state in states)
 
@@ -233,9 +233,9 @@ def log(case: Case) -> Iterator[RuleFinding]:
         yield found("log.unmirrored", Severity.ERROR, message, command=recover_command(store=case.node.recover))
     pending = case.node.log_pending
     if pending:
-        lie, them = ("lies", "it") if pending == 1 else ("lie", "them")
+        are, them = ("is", "it") if pending == 1 else ("are", "them")
         message = (
-            f"{count_text(pending, 'batch', 'batches')} of the log {lie} on this machine only: no store took {them}"
+            f"{count_text(pending, 'batch', 'batches')} of the log {are} on this machine only: no store took {them}"
         )
         yield found("log.unmirrored", Severity.WARNING, message, command=commands.REPAIR)
 
@@ -243,10 +243,10 @@ def log(case: Case) -> Iterator[RuleFinding]:
 def recovery(case: Case) -> Iterator[RuleFinding]:
     """The recovery file lies somewhere else."""
     if not case.node.recovery_confirmed:
-        message = "the recovery file is not confirmed as moved; without it a lost machine is a lost node"
+        message = "the recovery file is not confirmed as moved; without it, a lost machine cannot be replaced"
         yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
     elif case.node.recovery_in_place:
-        message = f"the recovery file was confirmed as moved away, and lies at {case.node.recovery_in_place}"
+        message = f"the recovery file was confirmed as moved away, and is at {case.node.recovery_in_place}"
         yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
 
 

@@ -27,7 +27,7 @@ def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "stores", f"A store may be away for {duration_words(policy.stores.unseen)}."
     parity = policy.parity
     on = listed(list(parity.stores)) if parity.stores else "every store"
-    yield "parity", f"Parity lies beside the packages on {on}." if parity.enabled else "No parity is wanted."
+    yield "parity", f"Parity is beside the packages on {on}." if parity.enabled else "No parity is wanted."
     required = list(policy.metadata.required)
     yield "metadata", f"A session must state {listed(required)}." if required else "A session need not state anything."
     yield "archive", f"A session is finished when nothing in it has changed for {duration_words(policy.archive.quiet)}."

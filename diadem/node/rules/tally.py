@@ -281,7 +281,7 @@ class Counter:
         return store.known
 
     def _unknown(self, replica: ReplicaState) -> StoreTally:
-        """A name that is no store of the node: adopted folders, or a store that was taken out."""
+        """A name that is not a store of the node: adopted folders, or a store that was taken out."""
         name = ADOPTED if replica.adopted else replica.store
         if name in self.tally.stores:
             return self.tally.stores[name]

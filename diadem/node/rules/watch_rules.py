@@ -22,7 +22,7 @@ def not_running(case: Case) -> Iterator[RuleFinding]:
     recent = watch.seen is not None and case.now - watch.seen <= longest
     if watch.running or (watch.once and recent):
         blind = [folder for folder in watch.folders if not folder.served]
-        last = "whoever watches looks into another folder alone"
+        last = "the running watcher looks into another folder only"
     else:
         blind = list(watch.folders)
     if blind:
@@ -49,7 +49,7 @@ def away(case: Case) -> Iterator[RuleFinding]:
     """Every watched folder is there, and may be archived from."""
     for folder in case.node.watch.folders:
         if folder.problem:
-            message = f"nothing of {folder.folder} is archived: {folder.problem}"
+            message = f"nothing from {folder.folder} is archived: {folder.problem}"
             yield found("watch.away", Severity.ERROR, message, command=commands.LIST_WATCHED)
         elif folder.away is not None:
             late = case.now - folder.away > case.policy.watch.waiting

@@ -58,7 +58,7 @@ class Events:
     def begin(self) -> str:
         """Begin to listen; returns why that cannot be done, in words, or ""."""
         if kind := is_network_folder(self._folder):
-            return f"it is on a network drive ({kind}), which tells nothing of what others write"
+            return f"it is on a network drive ({kind}), which does not report what others write"
         try:
             import watchfiles  # noqa: F401
         except ImportError:
@@ -97,7 +97,7 @@ class Events:
         top = str(self._folder)
         try:
             if link := _linked(top, self._stop):
-                self._failed = f"'{link}' is a link to a folder, and the system would listen to all that lies there"
+                self._failed = f"'{link}' is a link to a folder, and the system would listen to everything in it"
                 self._bell.ring()
                 return
             heard = False
@@ -122,7 +122,7 @@ class Events:
         except Exception as error:  # its errors have no common kind: limits of inotify, a folder that has gone
             self._failed = str(error) or type(error).__name__
         else:
-            self._failed = "" if self._stop.is_set() else "the system tells nothing more"
+            self._failed = "" if self._stop.is_set() else "the system reports nothing more"
         with contextlib.suppress(RuntimeError):
             self._bell.ring()
 

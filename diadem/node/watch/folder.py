@@ -146,7 +146,7 @@ class FolderWatch:
     # -- the folder ------------------------------------------------------------------------------------------------
 
     def moment(self) -> Moment:
-        """Now, by both clocks. Where they have moved apart, what was seen before counts no longer."""
+        """Now, by both clocks. Where they have moved apart, what was seen before no longer counts."""
         now, steady = self.context.clock(), self.steady()
         apart = now.timestamp() - steady
         if self._apart is not None and abs(apart - self._apart) > 5.0:  # a clock was set, or the machine slept
@@ -160,13 +160,13 @@ class FolderWatch:
         if self.bell is None:  # one look
             return
         if self.settings.poll:
-            self.memory.how = "looked at again and again, as it was wished"
+            self.memory.how = "checked at intervals, as asked"
             return
         if self._events is None and self.steady() >= self._again:
             self._again = self.steady() + _SAFETY
             events = Events(self.root, self.bell)
             why = events.begin()
-            self.memory.how = f"looked at again and again: {why}" if why else "the system tells of changes"
+            self.memory.how = f"checked at intervals: {why}" if why else "the system reports changes"
             self._events = None if why else events
         if self._events is not None:
             if self._events.begun():  # what changed between the look before and now is not told
@@ -175,7 +175,7 @@ class FolderWatch:
             for path in self._events.taken():
                 self._mark(path)
             if why := self._events.failure:
-                self.memory.how = f"looked at again and again: {why}"
+                self.memory.how = f"checked at intervals: {why}"
                 self.end()
                 self._paces.clear()
 

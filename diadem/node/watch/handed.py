@@ -104,7 +104,7 @@ def require_looked(context: Context, desks: Mapping[str, Desk]) -> None:
 
 
 def desk_of(context: Context, name: str) -> Desk | None:
-    """Where people hand in to a store; None where it is no folder, or does not answer."""
+    """Where people hand in to a store; None where it is not a folder, or does not answer."""
     settings = context.settings.store(name)
     folder = local_path(settings.url)
     if folder is None or not context.stores.reachable(name):

@@ -102,5 +102,5 @@ def held_by(line: Line, plan: WatchPlan) -> tuple[str, str] | None:
     if line.archive == "no":
         return "no", f"excluded by row {line.number} of the plan"
     if line.archive == "later":
-        return "later", f"put off by row {line.number} of the plan"
+        return "later", f"postponed by row {line.number} of the plan"
     return None

@@ -177,7 +177,7 @@ def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         cells = [list(map(as_meant, row)) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
     except csv.Error as error:
-        raise DocumentError(f"it is no CSV: {error}") from error
+        raise DocumentError(f"it is not CSV: {error}") from error
     keys = [cell.strip().casefold() for cell in cells[0]] if cells else []
     if "folder" not in keys:
         raise DocumentError("its first row does not name the column 'folder'")

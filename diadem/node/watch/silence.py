@@ -40,7 +40,9 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     if seen >= quiet:
         return found
     held = tuple(reason for reason in found.reasons if reason.code in _HELD) if isinstance(found, Unfinished) else ()
-    return Unfinished((Reason("recent", (), f"{duration_words(quiet)} of silence are waited for"), *held), quiet - seen)
+    return Unfinished(
+        (Reason("recent", (), f"waiting for {duration_words(quiet)} without a change"), *held), quiet - seen
+    )
 
 
 def held_words(found: Unfinished, session: str) -> str:
@@ -67,8 +69,8 @@ def waiting_words(
     """
     wanted = duration_words(quiet)
     if _ZERO <= now - changed < quiet:
-        return f"changed {ago(now - changed)}; archived after {wanted} of silence"
-    return f"seen as it is {ago(now - seen)}; archived when it has been so for {wanted}"
+        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
+    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
 
 
 def ago(span: datetime.timedelta) -> str:

@@ -144,6 +144,6 @@ def _require_same(unit: Unit, seen: Look) -> None:
     try:
         now = look(unit.folder, parts=parts, now=seen.taken, steady=seen.steady, own_clock=seen.own_clock)
     except NotFound as error:
-        raise Changed("it was taken away while it was archived", where=str(unit.path)) from error
+        raise Changed("it was removed while it was archived", where=str(unit.path)) from error
     if not now.same(seen):
         raise Changed("it changed while it was archived", where=str(unit.path))

@@ -64,5 +64,5 @@ def unexpected(failure: Exception) -> DiademError:
     told = machine_error(failure) if isinstance(failure, OSError) else None
     return told or DiademError(
         f"this should not have happened: {type(failure).__name__}: {failure}",
-        next="Please report it. It is tried again; other sessions are archived as ever.",
+        next="Please report it. It is tried again; other sessions are archived as usual.",
     )

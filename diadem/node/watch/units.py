@@ -91,7 +91,7 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
     root : Path
         The watched folder.
     depth : int
-        How many folders down the sessions lie.
+        How many folders down the sessions are.
     readers : sequence of ReaderOffer
         Who knows which files belong together.
     moment : Moment

@@ -13,7 +13,7 @@ async function watch() {
     if (told.seen !== fresh.dataset.seen) {
       const typed = [...document.querySelectorAll("main input[type=text], main textarea")].some((one) => one.value !== one.defaultValue);
       if (!typed) return location.reload();
-      fresh.textContent = "Something has changed: load this page anew.";
+      fresh.textContent = "Something has changed: reload this page.";
     } else if (!told.asking && fresh.textContent.includes("Asking")) {
       fresh.textContent = "The other nodes were asked just now.";
     }

@@ -17,7 +17,7 @@ function send(files) {
   const total = files.reduce((sum, [file]) => sum + file.size, 0);
   if (!files.length) { said.textContent = "Choose a folder or files first."; return; }
   if (total > Number(upload.dataset.room)) {
-    said.textContent = `These files have ${amount(total)}, and there is room for ${amount(Number(upload.dataset.room))}. Choose the folder on this machine above instead.`;
+    said.textContent = `These files are ${amount(total)}, and there is room for ${amount(Number(upload.dataset.room))}. Choose the folder on this machine above instead.`;
     return;
   }
   const data = new FormData();
@@ -37,8 +37,8 @@ function send(files) {
     const page = new DOMParser().parseFromString(request.responseText, "text/html");
     ended([...page.querySelectorAll("main h1, main p:not(:last-child)")].map((one) => one.textContent).join(" "));
   };
-  request.onerror = () => ended("The upload broke off; nothing of it was kept. Send it again.");
-  request.onabort = () => ended("Stopped; nothing of it was kept.");
+  request.onerror = () => ended("The upload broke off; nothing was kept. Send it again.");
+  request.onabort = () => ended("Stopped; nothing was kept.");
   stop.onclick = () => request.abort();
   shown.hidden = stop.hidden = false;
   request.send(data);

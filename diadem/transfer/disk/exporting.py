@@ -94,7 +94,7 @@ def export_disk(
         return Exported(measured(desk, wanted)[0], str(folder), done=False)
     transfer = send(desk, package, to, expires=expires, comment=comment, route=DISK)
     if transfer.state not in {State.OFFERED, *MOVING}:
-        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
     require_route(desk, transfer, DISK)  # it may have been offered before, and granted otherwise meanwhile
     folder.mkdir(parents=True, exist_ok=True)
     message = new_id()
@@ -188,7 +188,7 @@ class _Source:
         """A payload window. Raises `Refused` where the offer was taken back meanwhile."""
         known = self._desk.book.get(self._transfer.id)
         if known.state not in {State.OFFERED, *MOVING}:
-            raise Refused(f"the transfer is {known.state}", next="See: diadem transfers ls")
+            raise Refused(f"the transfer is {known.state}", next="See: diadem transfer ls")
         return self._serving.proven_window(self._transfer.package, number, room)
 
     def windows(self) -> int:

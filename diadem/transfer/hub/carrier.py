@@ -12,7 +12,7 @@ from diadem.model.carriers import Carried, NameTaken
 from diadem.transfer.hub.client import HubClient
 from diadem.transfer.hub.tallies import Tally
 
-_LATER: Final = "It will be tried again. Ask the recipient's people to run: diadem transfers sync"
+_LATER: Final = "It will be tried again. Ask the recipient's people to run: diadem transfer sync"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def collect_package(
     if transfer.state in (State.RECEIVED, State.CLOSED):
         return transfer
     if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: there is nothing to pick up", next="See: diadem transfers ls")
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to pick up", next="See: diadem transfer ls")
     if transfer.paused or not transfer.acceptance:
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
@@ -343,7 +343,7 @@ class _Collect:
             raise IntegrityError(
                 f"{gave} three times: {error.message}",
                 where=self._transfer.id,
-                next="Use another route, or have it repaired there: diadem transfers resume",
+                next="Use another route, or have it repaired there: diadem transfer resume",
             )
 
     def _ask(self) -> None:

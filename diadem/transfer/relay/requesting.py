@@ -48,9 +48,7 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
         is at it.
     """
     if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
-        raise Refused(
-            f"the transfer is {transfer.state}: it cannot take another route", next="See: diadem transfers ls"
-        )
+        raise Refused(f"the transfer is {transfer.state}: it cannot take another route", next="See: diadem transfer ls")
     if route not in transfer.routes:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     relays = relays_of(desk)
@@ -85,7 +83,7 @@ def request_anew(desk: Desk, transfer: Transfer) -> Transfer:
     if transfer.direction != IN or transfer.route in (DIRECT, DISK, LOCAL):
         raise Refused(
             "it does not come by a hub or folder: nothing can be requested there",
-            next=f"Fetch what is missing: diadem transfers resume {transfer.id[:8]}",
+            next=f"Fetch what is missing: diadem transfer resume {transfer.id[:8]}",
         )
     with desk.turn(transfer.id):
         return request(desk, desk.book.get(transfer.id), transfer.route)

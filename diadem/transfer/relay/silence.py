@@ -70,5 +70,5 @@ def _is_unheard(desk: Desk, transfer: Transfer) -> bool:
 
 def _give_up(desk: Desk, transfer: Transfer, label: str) -> None:
     words = f"{label} gives nothing more, although the sender was asked {TIMES} times to send it again"
-    advice = f"Ask the sender's people; then: diadem transfers resume {transfer.id[:8]} --anew"
+    advice = f"Ask the sender's people; then: diadem transfer resume {transfer.id[:8]} --anew"
     desk.book.step(transfer.id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)

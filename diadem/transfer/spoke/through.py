@@ -13,7 +13,7 @@ from diadem.transfer.route_book import Meeting, route_book
 from diadem.transfer.spoke.meeting import introduce_through, join_through
 from diadem.transfer.spoke.picking_up import pick_up
 
-_NEXT = "To continue, keep this running: diadem serve; or look again later: diadem transfers sync, diadem peer ls"
+_NEXT = "To continue, keep this running: diadem serve; or look again later: diadem transfer sync, diadem peer ls"
 
 
 class NotYet(Unreachable):

@@ -158,7 +158,11 @@ def asked(one: Grant, taken: Revocation | None = None, *, right: Right = Right.R
         (grant(expires=NOW), None, "ended on 2026-11-27 12:00 UTC"),
         (grant(not_before=NOW + DAY), None, "begins on 2026-11-28"),
         (grant(), Revocation("d" * 64, "c" * 64, BOB, time=NOW), r"revoked by bob@here on 2026-11-27.*\[revocation d"),
-        (grant(recipient="e" * 64), None, "is for the node eeeeeeeeeeee…, and marie@nmi is of the node bbbbbbbbbbbb…"),
+        (
+            grant(recipient="e" * 64),
+            None,
+            "is for the node eeeeeeeeeeee…, and marie@nmi belongs to the node bbbbbbbbbbbb…",
+        ),
         (grant(recipient=""), None, "names no node by its key"),
         (grant(by=BOB), None, "by bob@here, who did not own the package then"),
         (grant(place=100), None, "by alice@here, who did not own the package then"),

@@ -102,7 +102,7 @@ def test_a_grant_opens_and_a_revocation_closes(lab: Lab) -> None:
     assert [(one.state, one.revocation) for one in node.grants(package, "marie@nmi")] == [("revoked", taken)]
     sentences = [step["sentence"] for step in node.custody(package).to_dict()["steps"]]
     assert any("allowed marie@nmi to read 1 package" in one for one in sentences)
-    assert any("took back" in one and "wrong person" in one for one in sentences)
+    assert any("revoked" in one and "wrong person" in one for one in sentences)
     require_agreement(node)
 
 
@@ -139,9 +139,9 @@ def test_only_the_owner_grants_and_only_the_grantor_revokes(lab: Lab) -> None:
     node.users.add("bob")
     mine = node.grant(package, "marie@nmi", recipient=NMI).grant
     with working(lab, "bob") as bobs:
-        with pytest.raises(Refused, match="is that of alice@hu-berlin"):
+        with pytest.raises(Refused, match="belongs to alice@hu-berlin"):
             bobs.grant(package, "marie@nmi", recipient=NMI)
-        with pytest.raises(Refused, match="that of alice"):
+        with pytest.raises(Refused, match="grant is by alice"):
             bobs.revoke(mine.id)
     subject = Subject.package(package)
     forge(
@@ -297,19 +297,19 @@ def test_what_cannot_be_granted_is_said(lab: Lab) -> None:
     node, package = lab.node, taken_in(lab, "s")
     cases: list[tuple[type[Exception], str, tuple[Any, ...], dict[str, Any]]] = [
         (NotFound, "no node is called 'nmi'", (package, "marie@nmi"), {}),
-        (UsageError, "no id of a node", (package, "marie@nmi"), {"recipient": "xyz"}),
+        (UsageError, "not the id of a node", (package, "marie@nmi"), {"recipient": "xyz"}),
         (UsageError, "is the node", (package, "bob@hu-berlin"), {"recipient": NMI}),
         (NotFound, "no user 'bob", (package, "bob"), {}),
         (UsageError, "is you", (package, "alice"), {}),
-        (UsageError, "no address", (package, "marie @nmi"), {}),
-        (UsageError, "no right", (package, "marie@nmi", ["write"]), {"recipient": NMI}),
+        (UsageError, "not an address", (package, "marie @nmi"), {}),
+        (UsageError, "not a right", (package, "marie@nmi", ["write"]), {"recipient": NMI}),
         (UsageError, "no right is named", (package, "marie@nmi", []), {"recipient": NMI}),
         (UsageError, "never be in force", (package, "marie@nmi"), {"recipient": NMI, "expires": "2020-01-01"}),
-        (UsageError, "no day", (package, "marie@nmi"), {"recipient": NMI, "expires": "tomorrow"}),
+        (UsageError, "not a date", (package, "marie@nmi"), {"recipient": NMI, "expires": "tomorrow"}),
         (UsageError, "cannot require", (package, "marie@nmi"), {"recipient": NMI, "require": ["a hub"]}),
         (UsageError, "at a time", (["project:P", package], "marie@nmi"), {"recipient": NMI}),
         (UsageError, "names no project", ("project:--", "marie@nmi"), {"recipient": NMI}),
-        (UsageError, "nothing is named", ([], "marie@nmi"), {"recipient": NMI}),
+        (UsageError, "nothing was named", ([], "marie@nmi"), {"recipient": NMI}),
         (NotFound, "no sample is called", ("sample:S-1", "marie@nmi"), {"recipient": NMI}),
         (NotFound, "no package", ("diadem:" + "0" * 64, "marie@nmi"), {"recipient": NMI}),
     ]
@@ -348,7 +348,7 @@ def test_the_commands(lab: Lab) -> None:
     assert decision["grant"]["id"] == made["grant"]["id"]
     assert "was revoked by alice@hu-berlin" in decision["reasons"][-1]
     assert said_json("grant", "ls", "--to", "bob", *on)["grants"][0]["revocation"]["reason"] == "done"
-    assert "no right" in said("grant", "why", "bob", package, "--right", "eat", *on, code=2)
+    assert "not a right" in said("grant", "why", "bob", package, "--right", "eat", *on, code=2)
     assert "through the server" in said("doctor", *on)
 
 

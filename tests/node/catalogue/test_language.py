@@ -230,15 +230,15 @@ def test_moments() -> None:
         ("detector<HAADF", "HAADF", "has no order", "detector:HAADF"),
         ("kV:300..100", "300..100", "ends before it begins", None),
         ("kV:..", "..", "a beginning or an end", None),
-        ("date:14.03.2026", "14.03.2026", "no date", "year first"),
+        ("date:14.03.2026", "14.03.2026", "not a date", "year first"),
         ("date:2026-02-30", "2026-02-30", "no day", None),
         ("date:2026-02-03T10:00", "2026-02-03T10:00", "no time of day", "acquired"),
         ("date:2026-03..2026-01", "2026-03..2026-01", "ends before it begins", None),
-        ("quality:good", "good", "no quality", "quality:accept"),
+        ("quality:good", "good", "not a quality", "quality:accept"),
         ("quality>accept", "accept", "has no order", None),
         ("not:judged", "judged", "not understood", "not:assessed"),
-        ("derived-from:scan", "scan", "no beginning of an id", None),
-        ("id:xyz", "xyz", "no beginning of an id", None),
+        ("derived-from:scan", "scan", "not the beginning of an id", None),
+        ("id:xyz", "xyz", "not the beginning of an id", None),
         ("a*b", "a*b", "only at the beginning or the end", None),
         ("*rod", "*rod", "needs a field", "instrument:*rod"),
         ("stage.holder:*rod", "*rod", "no list of all texts", "stage.holder:rod"),
@@ -288,7 +288,7 @@ def test_limits() -> None:
         parse("a" * (MAX_LENGTH + 1))
     with pytest.raises(UsageError, match="terms"):
         parse("a " * (MAX_TERMS + 1))
-    with pytest.raises(UsageError, match="inside one another"):
+    with pytest.raises(UsageError, match="are nested"):
         parse("(" * (MAX_DEPTH + 1) + "a" + ")" * (MAX_DEPTH + 1))
     parse("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH)
     parse("not " * 2000 + "a")

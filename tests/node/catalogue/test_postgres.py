@@ -94,7 +94,7 @@ def test_a_server_that_goes_away_and_comes_back() -> None:
             catalogue.add_package(entry("one"))
             server.stop("fast")
             for _ in range(2):
-                with pytest.raises(Unreachable, match=r"(?s)does not answer.*Packages and log are not concerned"):
+                with pytest.raises(Unreachable, match=r"(?s)does not answer.*Packages and log are not affected"):
                     catalogue.search("one")
             with pytest.raises(Unreachable):
                 Catalogue.open(server.url(), create=True)

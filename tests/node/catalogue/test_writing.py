@@ -45,7 +45,7 @@ def test_a_package_is_read_again(catalogue: Catalogue) -> None:
 
 def test_ids_that_are_none(catalogue: Catalogue) -> None:
     for text in ("", "abc", "diadem:12", "xyz" * 10, "g" * 64):
-        with pytest.raises(UsageError, match="no package id"):
+        with pytest.raises(UsageError, match="not a package id"):
             catalogue.get(text)
     with pytest.raises(NotFound):
         catalogue.get("0123456789")
@@ -110,7 +110,7 @@ def test_replicas(catalogue: Catalogue) -> None:
     with pytest.raises(NotFound, match=r"node\.reindex"):
         catalogue.set_replica(ONE, "lab", "p", state="present")
     catalogue.add_package(entry())
-    with pytest.raises(UsageError, match="no state"):
+    with pytest.raises(UsageError, match="not a state"):
         catalogue.set_replica(ONE, "lab", "p", state="fine")
     catalogue.set_replica(ONE, "lab", "p", state="present", written=NOW, adopted=True, parity=True, place="disk:1")
     lab = ReplicaState("lab", "p", "present", adopted=True, written_at=NOW, parity=True, place="disk:1")

@@ -107,13 +107,15 @@ def test_both_say_the_same(tmp_path: Path) -> None:
     step = checked(made, "offer", "acceptance")
     assert (step.verdict, step.reason) == (Verdict.PROVED, None)
     assert step.sentence == (
-        "Both sides, hu-berlin and nmi, say the same of the transfer 5d6a3f90…: offered and accepted."
+        "Both sides, hu-berlin and nmi, say the same about the transfer 5d6a3f90…: offered and accepted."
     )
     step = checked(made, "receipt")
     assert (step.verdict, step.reason) == (Verdict.CLAIMED, "hu-berlin has not confirmed that it saw the receipt")
     step = checked(made, "closure")
     assert step.verdict is Verdict.PROVED
-    assert step.sentence.endswith("say the same of the transfer 5d6a3f90…: offered, accepted, received and closed.")
+    assert step.sentence.endswith(
+        "say the same about the transfer 5d6a3f90…: offered, accepted, received and confirmed."
+    )
     assert verify_chains(made.files()).ok
     unpinned = step_of(verify_chains(made.files(), pins=[made.a.node]))
     assert (unpinned.verdict, unpinned.reason) == (Verdict.CLAIMED, "the node's id is not one of those that you trust")
@@ -165,7 +167,7 @@ def test_one_side_is_missing(tmp_path: Path) -> None:
     step = step_of(verify_chains([made.a.export(package(1)), early]))
     assert (step.verdict, step.sentence) == (
         Verdict.MISSING,
-        "Of the transfer 5d6a3f90… between hu-berlin and nmi one side is missing.",
+        "One side of the transfer 5d6a3f90… between hu-berlin and nmi is missing.",
     )
     assert "confirms a receipt that the chain of nmi does not have" in str(step.reason)
     assert "exported before" in str(step.reason)

@@ -109,7 +109,7 @@ def test_a_stale_mirror_gives_what_it_has(group: Group, mirror: MemoryMirror, tm
     assert verify_chains([after], pins=[group.node]).ok
     report = verify_chains([before, after], names=["before", "after"], pins=[group.node])
     assert report.ok  # an honest loss does not look like a forgery
-    lost_one = next(step for step in report.steps if "lost it when its log was made anew" in (step.reason or ""))
+    lost_one = next(step for step in report.steps if "lost it when its log was restored" in (step.reason or ""))
     assert (lost_one.verdict, lost_one.file, lost_one.index) == (Verdict.CLAIMED, "before", 5)
     assert report.counts["proved"] == 3
     new.ledger.mirrors = [stale, mirror]  # and the better store comes back: it is no reason to refuse

@@ -77,7 +77,7 @@ def test_the_hub_and_both_nodes_say_the_same(tmp_path: Path) -> None:
     step = made.step()
     assert (step.verdict, step.node) == (Verdict.PROVED, made.hub.node)
     assert step.sentence == (
-        "The hub the-hub and the nodes that have taken and put it say the same of what it carried for the transfer"
+        "The hub the-hub and the nodes that have taken and put it say the same about what it carried for the transfer"
         " 5d6a3f90…: 4 sealed windows, 1.0 kB."
     )
     told = [one.sentence for one in made.report().steps if one.kind == "relay" and one.statement_id]
@@ -114,7 +114,7 @@ def test_a_hub_that_says_other_numbers_contradicts(
         made.says(event, objects, size)
     step = made.step()
     assert step.verdict is Verdict.CONTRADICTED
-    assert step.sentence.startswith("The hub the-hub says otherwise")
+    assert step.sentence.startswith("The hub the-hub contradicts the others")
     assert reason in (step.reason or "")
     assert not made.report().ok
 

@@ -41,8 +41,8 @@ def of(kind: str, **predicate: Any) -> str:
         (
             said(fixity(1, 2, 3)),
             (
-                "the node hu-berlin checked 3 packages in the store main (every byte, mebibyte by "
-                "mebibyte) and found nothing wrong."
+                "the node hu-berlin checked 3 packages in the store main (every byte, in leaves "
+                "of 1 MiB) and found nothing wrong."
             ),
         ),
         (
@@ -124,7 +124,7 @@ def of(kind: str, **predicate: Any) -> str:
                 after=DIGEST,
             ),
             (
-                "the node hu-berlin replaced the damaged mebibyte 3 of the file data/a.dm4 in the "
+                "the node hu-berlin replaced the damaged leaf 3 (1 MiB) of the file data/a.dm4 in the "
                 "store nas with proven bytes from the copy in main."
             ),
         ),
@@ -185,7 +185,7 @@ def of(kind: str, **predicate: Any) -> str:
         (
             of("revocation", revokes=DIGEST, by="alice@hu-berlin", reason="the wrong session"),
             (
-                "alice@hu-berlin took back the statement abababababab…; what was delivered before stays delivered, "
+                "alice@hu-berlin revoked the statement abababababab…; what was delivered before stays delivered, "
                 "because: the wrong session."
             ),
         ),
@@ -267,7 +267,7 @@ def of(kind: str, **predicate: Any) -> str:
         (
             said(recovery(node=NODE, epoch=2, previous=None, reason="lightning")),
             (
-                "the node hu-berlin was made anew after a loss and began epoch 2 of its log; nothing "
+                "the node hu-berlin was restored after a loss and began epoch 2 of its log; nothing "
                 "of the log was left, because: lightning."
             ),
         ),

@@ -69,7 +69,7 @@ def test_nothing_less_than_a_whole_fresh_reading_of_another_copy_proves(proof: F
     verdict = drop(THREE, "main", [proof])
     assert not verdict.allowed
     assert "was just read whole" in verdict.reasons[0]
-    assert verdict.next == "Look into it: diadem scrub nas and diadem scrub cloud"
+    assert verdict.next == "See why: diadem scrub nas and diadem scrub cloud"
 
 
 def test_a_reading_that_found_damage_counts_more_than_one_that_did_not() -> None:
@@ -94,7 +94,7 @@ def test_of_the_last_two_both_must_have_been_read() -> None:
     verdict = drop(TWO, "main", read("nas"), policy=ONE)
     assert not verdict.allowed
     assert "one of the last two" in verdict.reasons[0]
-    assert verdict.next == "Look into it: diadem scrub main"
+    assert verdict.next == "See why: diadem scrub main"
 
 
 @pytest.mark.parametrize("state", [SUSPECT, MISSING])

@@ -74,7 +74,7 @@ def test_two_stores_on_one_disk_are_one_copy() -> None:
     status = judged([package(1, replica("main"), replica("twin"))], [MAIN, TWIN])
     assert found(status, "copies.minimum") == ["1 package has 1 proven copy; the policy wants 2"]
     assert found(status, "copies.same-disk") == [
-        "the stores main and twin lie on one disk or share; together they count as one copy"
+        "the stores main and twin are on one disk or share; together they count as one copy"
     ]
     assert commands(status)[0] == "diadem store add PLACE"
 
@@ -99,7 +99,7 @@ def test_stores_of_which_nobody_knows_the_disk_count_once_together() -> None:
     nowhere = [replace(MAIN, place=None), replace(NAS, place=None), CLOUD]
     two = judged([package(1, replica("main"), replica("nas"))], nowhere)
     assert found(two, "copies.minimum") == ["1 package has 1 proven copy; the policy wants 2"]
-    assert "may lie on one disk" in found(two, "copies.same-disk")[0]
+    assert "may be on one disk" in found(two, "copies.same-disk")[0]
     assert judged([package(1, replica("main"), replica("nas"), replica("cloud"))], nowhere).ok
 
 
@@ -224,7 +224,7 @@ def test_copies_in_a_store_that_the_node_has_no_more_do_not_count() -> None:
     status = judged([package(1, replica("main"), replica("old"))], [MAIN])
     assert found(status, "copies.minimum")
     assert found(status, "store.unreachable") == [
-        "1 copy is recorded in 'old', which is no store of this node and does not count"
+        "1 copy is recorded in 'old', which is not a store of this node and does not count"
     ]
 
 
@@ -326,7 +326,7 @@ def test_parity_is_missing_only_where_it_is_wanted() -> None:
 
 def test_parity_on_a_store_that_is_not_there_is_noticed() -> None:
     status = judged([], [MAIN], Policy(parity=Parity(enabled=True, stores=("nsa",))))
-    assert found(status, "parity.missing") == ["the policy wants parity on nsa, which is no store of this node"]
+    assert found(status, "parity.missing") == ["the policy wants parity on nsa, which is not a store of this node"]
 
 
 def test_metadata_that_are_missing_are_worth_knowing() -> None:
@@ -489,7 +489,7 @@ def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:
     status = judged([package(1, replica("main"), replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     (step,) = status.steps
     assert step.command == "diadem store move nas PLACE"
-    assert "connect it" in step.reason
+    assert "reconnect it" in step.reason
     assert 'diadem store rm nas --lost --reason "..."' in step.reason
 
 

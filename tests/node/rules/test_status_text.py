@@ -55,7 +55,7 @@ Every rule holds (2026-03-14 09:26 UTC)
   ✓ stores         both answer
   ✓ space          1 TB free on main, more on the other
   ✓ custody        every package has its ingest statement
-  ✓ log            lies in a store too
+  ✓ log            is in a store too
   ✓ recovery file  confirmed as moved away
 
 Nothing to do."""

@@ -23,7 +23,7 @@ class Lab:
 
     @property
     def second(self) -> Path:
-        """The second place; it lies on the same disk as the first, and is said not to."""
+        """The second place; it is on the same disk as the first, and is said not to."""
         return self.root / "second"
 
     def add_second(self) -> None:

@@ -140,8 +140,8 @@ def test_an_adopted_folder_that_was_given_up_and_not_forgotten_is_forgotten_by_t
     said(*give_up)
     shutil.rmtree(kept)
     (lab.root / "kept").rename(kept)  # as where the process was killed between its statement and that
-    assert "given up already" in said(*give_up, "--dry-run")
-    assert "given up already" in said(*give_up)
+    assert "dropped already" in said(*give_up, "--dry-run")
+    assert "dropped already" in said(*give_up)
     assert list(lab.node.rescan()) == []
     assert "no folder is adopted" in said(*give_up, code=3)
 

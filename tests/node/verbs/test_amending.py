@@ -110,7 +110,7 @@ def test_nobody_speaks_in_the_name_of_another(lab: Lab, bob: Node) -> None:
 
 #: What a field cannot hold, and what is said of it.
 WRONG: tuple[tuple[dict[str, object], str], ...] = (
-    ({}, "nothing is to be amended"),
+    ({}, "there is nothing to correct"),
     ({"beam.acceleration_voltage": "300 nm"}, "another kind"),
     ({"beam.acceleration_voltage": -1}, "more than 0"),
     ({"beam.acceleration_voltage": "fast"}, "not a number"),

@@ -102,12 +102,12 @@ def test_a_scheme_of_the_policy_says_what_is_looked_at(lab: Lab) -> None:
 def test_what_cannot_be_meant_is_refused_before_anything_is_signed(lab: Lab) -> None:
     package = lab.archived("ZnO")
     for wrong, said in (
-        ({"purpose": ""}, "judged for"),
+        ({"purpose": ""}, "no purpose"),
         ({"dataset": "scan 7.bin"}, "no dataset"),
         ({"signal": "s1"}, "Name the dataset"),
         ({"unit": "nm"}, "a unit needs a value"),
         ({"value": float("nan")}, "fits"),
-        ({"evidence": ["my notes"]}, "no evidence"),
+        ({"evidence": ["my notes"]}, "not evidence"),
         ({"evidence": ["0123456789"]}, "no package"),
         ({"replaces": "0123"}, "no assessment"),
     ):

@@ -53,7 +53,7 @@ def test_a_policy_in_latin_1_is_told_with_its_line_by_every_command(lab: Lab) ->
     policy.write_bytes(AGREED.encode("latin-1") + b"# \xe4\n")
     for command in (["status"], ["scrub"], ["drop", package, "--store", "main", "--reason", "x"]):
         error = said_json(*command, "--node", lab.node.path, code=2)["error"]
-        assert error["message"].startswith("line 1: this is no UTF-8 text")
+        assert error["message"].startswith("line 1: this is not UTF-8 text")
         assert (error["where"], "UTF-8" in error["next"]) == (str(policy), True)
     (check,) = [
         one for one in said_json("doctor", "--node", lab.node.path, code=1)["checks"] if one["name"] == "policy"
@@ -124,15 +124,15 @@ def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) 
     ("old", "new", "said_of"),
     [
         ("retired = false", "retired = 1", "retired = 1 is neither true nor false"),
-        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is no kind of store"),
+        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is not a kind of store"),
         ('\nid = "', '\nidentity = "', "has no id"),
-        ('url = "', 'url = "here/', "is no place"),
+        ('url = "', 'url = "here/', "is not a place"),
         ('name = "main"', 'name = "the main one"', "'the main one' cannot be a name"),
         ("[[users]]", "[[persons]]", "has no user any more"),
-        ('machine = "', 'machine = ["', "is no TOML"),
+        ('machine = "', 'machine = ["', "is not TOML"),
         ("created = ", "made = ", "created is missing"),
-        ('protection = "file"', "protection = 7", "users.protection = 7 is no text"),
-        ('url = "', 'url = "D:\\archive', "is no TOML"),
+        ('protection = "file"', "protection = 7", "users.protection = 7 is not a text"),
+        ('url = "', 'url = "D:\\archive', "is not TOML"),
         ('url = "', 'url = "D:\\new', "stores.url = 'D:\\new"),  # in double quotes that is a line feed
     ],
 )
@@ -330,14 +330,14 @@ def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) ->
 def test_a_damaged_book_of_the_network_hides_no_copy(lab: Lab, name: str, how: str) -> None:
     lab.archived("s")
     lab.node.close()
-    for command in (["peer", "ls"], ["transfers", "ls"]):
+    for command in (["peer", "ls"], ["transfer", "ls"]):
         said(*command, "--node", lab.node.path)
     path = lab.node.path / "network" / name
     path.write_bytes(b"\xa5" * 4096 if how == "overwritten" else path.read_bytes()[:100])
     status = said_json("status", "--node", lab.node.path, code=1)
     assert status["totals"]["packages"] == 1
     (fault,) = status["faults"]
-    assert (fault["where"], "NOT TOLD" in said("status", "--node", lab.node.path, code=1)) == (str(path), True)
+    assert (fault["where"], "NOT SHOWN" in said("status", "--node", lab.node.path, code=1)) == (str(path), True)
     (check,) = [one for one in lab.reopened().doctor()["checks"] if one["name"] == "network"]
     assert (check["verdict"], fault["next"].endswith(check["next"])) == ("wrong", True)
     shell(fault["next"].partition(": ")[2])

@@ -133,10 +133,10 @@ def test_what_cannot_be_linked_is_refused_and_nothing_is_said(lab: Lab) -> None:
     raw = lab.archived("raw")
     before = lab.node.context.ledger.size
     for given, from_, more, said in (
-        (result(lab.root, "a"), [], {}, "not said"),
-        (result(lab.root, "a"), ["scan"], {}, "no package"),
+        (result(lab.root, "a"), [], {}, "no source"),
+        (result(lab.root, "a"), ["scan"], {}, "not a package"),
         (result(lab.root, "a"), [f"{raw}:scan 9.bin"], {}, "no dataset"),
-        (result(lab.root, "a"), [raw], {"parameters": {"x": float("nan")}}, "no JSON object"),
+        (result(lab.root, "a"), [raw], {"parameters": {"x": float("nan")}}, "not a JSON object"),
         (result(lab.root, "a"), [raw], {"parameters": {"x": "y" * 70_000}}, "too many"),
         (lab.root / "nothing.csv", [raw], {}, "no such file"),
         (np.zeros(3), [raw], {}, "type ndarray"),

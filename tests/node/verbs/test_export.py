@@ -199,7 +199,7 @@ def test_an_adopted_folder_stands_in_and_an_edit_in_it_is_never_given_out(lab: L
         export(lab, package, "again.zip")
     assert given(lab) == ["out.zip"]
     states = {one.store: one.state for one in lab.node.context.catalogue.replicas(package)}
-    assert states == {"main": SUSPECT, "in-place": PRESENT}  # what people do in their folder is no damage
+    assert states == {"main": SUSPECT, "in-place": PRESENT}  # what people do in their folder is not damage
 
 
 @pytest.mark.parametrize("path", ["data/scan 1.bin", "diadem/vendor.zip", "data/ro-crate-preview.html"])

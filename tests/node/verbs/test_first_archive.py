@@ -99,7 +99,7 @@ def test_a_node_refuses_places_that_would_lose_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["node", ".", "main/inner", "node/store"])
 def test_a_store_lies_apart_from_the_node_and_from_other_stores(lab: Lab, place: str) -> None:
-    with pytest.raises(Refused, match=r"lies in|holds|own folder"):
+    with pytest.raises(Refused, match=r"is in|holds|own folder"):
         lab.node.stores.add(str(lab.root / place), name="odd")
     assert lab.node.context.stores.names == ["main"]
 
@@ -129,5 +129,5 @@ def test_a_recovery_file_that_was_not_moved_is_not_confirmed(lab: Lab) -> None:
     assert "confirmed as moved away" in said("init", "--confirm-recovery", *on)
     assert "confirmed as moved away" in said("status", *on)
     (lab.root / "stick.txt").rename(file)  # whoever puts it back is told
-    assert f"lies at {file}" in " ".join(said("status", *on).split())
+    assert f"is at {file}" in " ".join(said("status", *on).split())
     assert str(file) in said("doctor", *on)

@@ -73,8 +73,8 @@ def test_other_folders_have_it_not(lab: Lab) -> None:
     [
         ("[[instruments]]\nwhen.serial = '1'\nis.time_zone = 'Berlin'\n", "is.time_zone", "Europe/Berlin"),
         ("[[instruments]]\nwhen.serial = 1\nis.name = 'x'\n", "$.instruments[0].when.serial", "D3094"),
-        ("[[instrument]]\n", "'instrument' is no table", "[[instruments]]"),
-        ("[[instruments]\n", "no TOML", "line"),
+        ("[[instrument]]\n", "'instrument' is not a table", "[[instruments]]"),
+        ("[[instruments]\n", "not TOML", "line"),
     ],
 )
 def test_a_mistake_is_told_with_path_and_rule(lab: Lab, text: str, told: str, advice: str) -> None:

@@ -85,7 +85,7 @@ def test_only_ones_own_and_nothing_newer(judged: Lab) -> None:
     edit(path, lambda rows: rows[2].update(verdict="accept"))
     found = judged.node.judgements.import_(path, dry_run=True)
     assert [str(one) for one in found.faults] == [
-        "row 4, verdict: only bob@hu-berlin can change what bob@hu-berlin has judged"
+        "row 4, verdict: only bob@hu-berlin can change what bob@hu-berlin has assessed"
     ]
     with pytest.raises(DocumentError, match="only bob@hu-berlin can change"):
         judged.node.judgements.import_(path)
@@ -128,7 +128,7 @@ def test_what_nobody_has_judged_yet(judged: Lab) -> None:
     assert (is_empty(again), again.unchanged, again.waiting) == (True, 1, 2)
     edit(path, lambda rows: rows[0].update(verdict="reject"))
     assert judged.node.judgements.import_(path).conflicts[0].now == "accept"
-    with pytest.raises(UsageError, match="still to be judged"):
+    with pytest.raises(UsageError, match="still to be assessed"):
         judged.node.judgements.export(path, purpose="imaging", replace=True)
 
 

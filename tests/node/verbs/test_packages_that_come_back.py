@@ -96,9 +96,9 @@ def test_by_commands(given: tuple[str, Path], other: diadem.Node, tmp_path: Path
     package, path = given
     there = ("--node", str(other.path))
     assert package in said("verify", path)
-    assert "would take in" in said("import", path, "--dry-run", *there)
+    assert "would import" in said("import", path, "--dry-run", *there)
     assert not other.search("").rows
-    assert "taken in" in said("import", path, *there)
+    assert "imported" in said("import", path, *there)
     assert "already archived" in said("archive", path, *there)
     assert said_json("import", path, *there)["packages"][0]["package"]["id"] == package
     shown = said("extract", unpacked(path, tmp_path))

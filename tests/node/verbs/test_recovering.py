@@ -209,7 +209,7 @@ def test_the_node_that_was_replaced_says_so(loss: Loss) -> None:
         assert not old.status().holds["log.unmirrored"]
         step = old.status().steps[0]
         assert step.command == f"diadem init FOLDER --recover {quoted(lab.root / 'main')} --recovery-file FILE"
-        assert "work with the node that was made anew" in step.reason
+        assert "work with the restored node" in step.reason
         (check,) = [one for one in old.doctor()["checks"] if (one["name"], one["verdict"]) == ("log", "wrong")]
         assert words in check["message"]
         with pytest.raises(Refused, match=words):

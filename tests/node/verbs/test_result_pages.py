@@ -68,7 +68,7 @@ def test_fields_become_columns(lab: Lab, pictured: str) -> None:
     assert (datasets["id"] == pictured).all()
     assert lab.node.search("tilt=1deg").to_dataframe(datasets=True)["file"].tolist() == ["grain.png"]
     assert lab.node.search("nothing").to_dataframe(datasets=True, fields=["kV"]).empty
-    with pytest.raises(UsageError, match="no field of a record"):
+    with pytest.raises(UsageError, match="not a field of a record"):
         lab.node.search().to_dataframe(fields=["voltag"])
     with pytest.raises(UsageError, match="asked of a node"):
         lab.node.context.catalogue.search().to_dataframe(datasets=True)

@@ -272,7 +272,7 @@ def test_a_sheet_of_ones_own_and_what_was_agreed_to(lab: Lab) -> None:
         samples.import_(path, shown=shown)
     done = samples.import_(path, shown=samples.import_(path, dry_run=True))
     assert done.written == 2
-    assert done.notes == ("samples of the node that are not in the sheet: 1; that says nothing of them",)
+    assert done.notes == ("samples of the node that are not in the sheet: 1; they are left as they are",)
     assert samples.get("P-1").ancestors[0].identifier == "P-2"
     assert is_empty(samples.import_(path))
     path.write_text("identifier,name\np.1,Rods\nP-2,\n")

@@ -76,8 +76,8 @@ def test_one_sample_through_two_labs_and_two_instruments(lab: Lab) -> None:
         assert titles(node, "sample:S-12") == ["FIB", "TEM"]
         assert titles(node, "sample:ZNO-3") == ["SEM"]
         told = " ".join(said("custody", story["id"], *on).split())
-        assert "are one thing, because: it came back in our box" in told
-        assert "are not one thing after all, because: another piece" in told
+        assert "are one sample, because: it came back in our box" in told
+        assert "are not one sample after all, because: another piece" in told
         require_agreement(node)
 
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_said_is_refused_before_it_is_signed(lab: Lab) -> None:
             samples.add("new", **given)
         assert refused.value.exit_code in (2, 3), wrong
     for day in ("14.3.2026", "2026-02-30", ""):
-        with pytest.raises(UsageError, match="no day"):
+        with pytest.raises(UsageError, match="not a date"):
             samples.send("S-12", "NMI", date=day)
     for place in ("", " ", "\0"):
         with pytest.raises(DiademError):

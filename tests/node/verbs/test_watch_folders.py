@@ -417,7 +417,7 @@ def test_the_plan_excludes_puts_off_names_and_waits_longer(titan: Instrument) ->
     assert (record.session["title"], record.session["date"], record.sample["name"]) == ("Grain 7", "2026-03-14", "S-12")
     waits = titan.sessions()
     assert {name: (one.state, one.words) for name, one in waits.items()} == {
-        "later": ("later", "put off by row 2 of the plan"),
+        "later": ("later", "postponed by row 2 of the plan"),
         "no": ("no", "excluded by row 4 of the plan"),
     }
     assert titan.lab.node.watched.plan().lines == 5  # nothing is said twice
@@ -498,7 +498,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(titan: Instrument)
     titan.minutes = 0
     (waits,) = titan.lab.node.watch(titan.folder, dry_run=True)
     assert isinstance(waits, Watched)
-    assert (waits.state, "10 minutes are waited for" in waits.words) == ("waiting", True)
+    assert (waits.state, "waiting for 10 minutes without" in waits.words) == ("waiting", True)
     assert everything(titan.lab.node.path) == before
     shutil.rmtree(titan.folder)
     assert [one.to_dict()["state"] for one in titan.lab.node.watch(dry_run=True)] == ["away"]
@@ -522,7 +522,7 @@ def test_the_commands(lab: Lab) -> None:
     assert (archived["session"], archived["state"], held["state"]) == ("a", "archived", "waiting")
     text = said("status", *on)
     assert "NOT watching since" in text
-    assert "1 session archived, 1 waited for" in text
+    assert "1 session archived, 1 waiting" in text
     assert "held (1 file, 3.0 kB): 'x.tmp' is a temporary file" in text
     watched = said_json("status", *on)["watch"]
     assert (watched["running"], watched["folders"][0]["archived"]) == (False, 1)
@@ -649,7 +649,7 @@ def test_a_process_hears_of_changes_tells_them_line_by_line_and_ends_at_once(lab
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = (json.loads(text) for text in process.stdout)
-        assert next(lines)["words"] == "the system tells of changes"
+        assert next(lines)["words"] == "the system reports changes"
         report = lab.node.watched.report()
         assert report is not None
         assert (report.running, report.process) == (True, process.pid)

@@ -309,7 +309,7 @@ def test_the_command_line_takes_processes_or_a_cluster(lab: Lab, cluster: Any, m
     assert [one["state"] for one in found["sessions"]] == ["new"] * len(found["sessions"])
     assert said_json("scrub", "--jobs", 2, *at)["proven"] == len(found["sessions"])
     assert "proven" in said("scrub", "--dask", cluster.scheduler_address, *at)
-    assert "exclude each other" in said("scrub", "--jobs", 2, "--dask", "tcp://127.0.0.1:1", *at, code=2)
+    assert "cannot be used together" in said("scrub", "--jobs", 2, "--dask", "tcp://127.0.0.1:1", *at, code=2)
     assert "one session is archived by one process" in said("archive", trip_, "--jobs", 2, *at, code=2)
     monkeypatch.setattr("diadem.api.executors._ANSWER", 0.5)
     assert "scheduler does not answer" in said("scrub", "--dask", "tcp://127.0.0.1:9", *at, code=5)

@@ -88,7 +88,7 @@ def test_a_folder_that_another_package_took_is_missing_and_the_files_are_safe(la
     lab.node.reindex()
     before = statements(lab, gone)
     text = said("scrub", "main", "--node", lab.node.path, "--quiet", code=1)
-    assert f"another package lies at its place: {again[:19]}" in text
+    assert f"another package is at its place: {again[:19]}" in text
     assert {copy.state for copy in lab.node.context.catalogue.replicas(gone)} == {"missing"}
     safe = f"the same files are safe in {again[:19]}"
     assert any(safe in finding.message for finding in lab.node.status().findings)
@@ -130,7 +130,7 @@ def test_a_store_that_is_away_may_hold_it(lab: Lab, gone: str) -> None:
     lab.second.rename(lab.root / "unplugged")
     with lab.reopened() as node:
         assert not [step for step in node.status().steps if "delete" in step.command]
-        with pytest.raises(Refused, match="'second' cannot be looked for"):
+        with pytest.raises(Refused, match="'second' cannot be searched for"):
             node.delete(gone, reason="lost", lost=True)
         node.stores.lose("second", reason="fell into the sea")
         assert lost_step(node.status())

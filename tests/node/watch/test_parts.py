@@ -61,9 +61,10 @@ def test_words() -> None:
         return now - datetime.timedelta(minutes=number)
 
     assert (
-        waiting_words(minutes(3), minutes(1), QUIET, now) == "changed 3 minutes ago; archived after 10 min of silence"
+        waiting_words(minutes(3), minutes(1), QUIET, now)
+        == "changed 3 minutes ago; archived after 10 min without a change"
     )
-    assert "seen as it is 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
+    assert "first seen like this 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
     assert [ago(datetime.timedelta(seconds=number)) for number in (-5, 0.4, 1, 2, 119, 120, 7200, 200_000)] == [
         "just now", "just now", "1 second ago", "2 seconds ago", "119 seconds ago", "2 minutes ago", "2 hours ago",
         "2 days ago",
