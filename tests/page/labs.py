@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,9 @@ def reading(chromium: Any, served: Served, **settings: Any) -> Iterator[Reader]:
     try:
         yield window
     except BaseException as error:
-        error.add_note(f"{window.window.url}\n{window.complaints}\n{window.window.content()}")
+        error.add_note(f"{window.window.url}\n{window.complaints}")
+        with suppress(Exception):  # a page that is just left has no content to be told
+            error.add_note(window.window.content())
         raise
     finally:
         context.close()

@@ -43,7 +43,7 @@ def offered(star: Star) -> str:
     package = archived(star)
     sent = star.node("hu-berlin").send(package, "alice@nmi")
     assert TransferVerbs(star.desk("hu-berlin")).show(sent.id).unsent == [
-        "offer: it lies at the hub 'oslo' and is not answered yet"
+        "offer: it waits at the hub 'oslo', not answered yet"
     ]
     return sent.id
 
