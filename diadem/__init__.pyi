@@ -1,4 +1,4 @@
-from .api import (
+from . import (
     examples as examples,
 )
 from .api import (

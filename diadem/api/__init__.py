@@ -3,7 +3,6 @@
 Importing this room imports nothing heavy: each verb imports what it needs when it is called.
 """
 
-from diadem.api import examples
 from diadem.api.extraction import extract, extract_many
 from diadem.api.opening import open, verify  # noqa: A004 - the verb of the field
 from diadem.api.packing import pack
@@ -14,7 +13,6 @@ from diadem.api.tools import Tools, plugins, tools, trying
 __all__ = [
     "Tools",
     "check_metadata",
-    "examples",
     "extract",
     "extract_many",
     "metadata_from_pairs",

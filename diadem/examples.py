@@ -16,7 +16,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.api.places import StrPath
 from diadem.errors import DigestMismatch, NotFound, StoreError, Unreachable, UsageError
 from diadem.model.display import Display, FixedRows
 
@@ -56,7 +55,7 @@ class Example(Display):
         """A JSON object with every attribute."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def fetch(self, folder: StrPath | None = None) -> Path:
+    def fetch(self, folder: str | os.PathLike[str] | None = None) -> Path:
         """The same as `diadem.examples.fetch` of its name."""
         return fetch(self.name, folder)
 
@@ -70,7 +69,7 @@ def ls() -> Sequence[Example]:
     )
 
 
-def fetch(name: str, folder: StrPath | None = None, *, base: str | None = None) -> Path:
+def fetch(name: str, folder: str | os.PathLike[str] | None = None, *, base: str | None = None) -> Path:
     """A file on this machine, with the files that belong to it beside it; fetched if it is not there yet.
 
     Parameters
