@@ -104,7 +104,7 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
             tab.click("summary:has-text('Change what is said')")
         one.window.fill("form[action$=change] [name=maker]", "Ada")
         one.click("text=Write it down")
-        assert "It is written down" in one.text
+        assert "It is saved" in one.text
         two.window.fill("form[action$=change] [name=maker]", "Grace")
         two.click("text=Write it down")
         assert "somebody has changed H-1" in two.text
