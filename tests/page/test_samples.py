@@ -111,7 +111,7 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
         assert two.window.input_value("form[action$=change] [name=maker]") == "Grace", "what was typed stays"
         assert "made by\nAda" in two.text
         two.click("text=Write it down")
-        assert "It is written down" in two.text
+        assert "It is saved" in two.text
         one.go("/samples")
         one.fits(two.window.url.partition("?")[0].removeprefix(two.origin))
         assert one.window.evaluate("window.taken") is None
