@@ -16,6 +16,7 @@ import typer
 
 import diadem
 from diadem import errors
+from diadem.cli.grouped_help import FORMER
 from diadem.cli.main import app
 from diadem.node.catalogue.meaning import Lookup, understand
 from diadem.node.catalogue.parsing import parse
@@ -73,7 +74,8 @@ def commands_of(words: list[str]) -> Iterator[list[str]]:
 def fault_of(words: list[str]) -> str | None:
     """What is wrong with a call: a command or an option that there is not."""
     command, group = _GROUP, True
-    for word in words:
+    for given in words:
+        word = FORMER.get(given, given) if command is _GROUP else given
         default = getattr(command, "default", None)
         if isinstance(default, str) and group and word not in command.commands:  # a word that may be left out
             command, group = command.commands[default], False

@@ -104,14 +104,14 @@ def test_two_tabs_and_hostile_words(chromium: Any, served: Served, folder: Path)
             tab.click("summary:has-text('Change what is said')")
         one.window.fill("form[action$=change] [name=maker]", "Ada")
         one.click("text=Write it down")
-        assert "It is written down" in one.text
+        assert "It is saved" in one.text
         two.window.fill("form[action$=change] [name=maker]", "Grace")
         two.click("text=Write it down")
         assert "somebody has changed H-1" in two.text
         assert two.window.input_value("form[action$=change] [name=maker]") == "Grace", "what was typed stays"
         assert "made by\nAda" in two.text
         two.click("text=Write it down")
-        assert "It is written down" in two.text
+        assert "It is saved" in two.text
         one.go("/samples")
         place = str(one.window.locator(".card:has-text('H-1') img").get_attribute("src"))
         kept = one.window.evaluate("async (src) => (await fetch(src)).headers.get('cache-control')", place)
