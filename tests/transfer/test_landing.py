@@ -629,11 +629,11 @@ def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> N
 def test_leaves_that_are_none_of_the_window_are_refused(pair: Pair) -> None:
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(2 * MIB)})
     pair.a.wire.spoil = lambda kind, _number, _start, data: b"" if kind == "window" else data
-    with pytest.raises(Refused, match="no whole leaves"):
+    with pytest.raises(Refused, match="not whole leaves"):
         push(pair, transfer)
     pushed = pushed_of(pair.b.node.context)
     for start, length in ((1, MIB), (MIB, MIB + 1), (MIB, MIB - 1), (2 * MIB, MIB), (0, 3 * MIB), (MIB // 2, MIB // 2)):
-        with pytest.raises(Refused, match="no whole leaves"):
+        with pytest.raises(Refused, match="not whole leaves"):
             pushed.window(pair.a.id, transfer.id, 0, start, length)
 
 

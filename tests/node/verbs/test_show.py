@@ -157,7 +157,7 @@ def test_the_days_and_what_tells_them(lab: Lab) -> None:
         with pytest.raises(UsageError):
             lab.node.amend(package, {"session.date": wrong})
     bare = lab.archived("t2")
-    assert "recorded    nobody knows when" in str(lab.node.show(bare))
+    assert "recorded    date unknown" in str(lab.node.show(bare))
 
 
 def test_a_continuation_says_what_it_continues(lab: Lab) -> None:
