@@ -173,7 +173,7 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "notes.txt").write_text("more")
     second = str(a.archive(tmp_path / "more", now=True).package.id)
-    with pytest.raises(Refused, match="another package lies there"):
+    with pytest.raises(Refused, match="the folder holds another package"):
         a.export_disk(second, TO, tmp_path / "other")
     with pytest.raises(NotFound):
         b.import_(tmp_path)
