@@ -305,7 +305,7 @@ def test_an_import_that_was_stopped_goes_on_where_it_ended(lab: Lab) -> None:
 def test_a_file_that_somebody_may_have_edited_is_not_replaced(filled: Lab) -> None:
     path = exported(filled.node, filled.root)
     path.write_text("mine")
-    with pytest.raises(UsageError, match="such a file already"):
+    with pytest.raises(UsageError, match="this file exists already"):
         filled.node.samples.export(path)
     assert path.read_text() == "mine"
     with pytest.raises(UsageError, match="not written as"):
