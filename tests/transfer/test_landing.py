@@ -540,7 +540,7 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
     halted = pair.b.desk.book.get(transfer.id)
     assert (halted.state, halted.error) == (State.TRANSFERRING, "")
     pair.b.node.transfers.resume()
-    assert 0 not in [number for number, _ in pair.b.wire.windows][2:], "what is here stays"
+    assert 0 not in [number for number, _ in pair.b.wire.windows][2:], "what has arrived is kept"
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
 
 
@@ -670,7 +670,7 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
         return data
 
     pair.b.wire.spoil = press
-    with pytest.raises(Interrupted, match="what is here stays") as caught:
+    with pytest.raises(Interrupted, match="what has arrived is kept") as caught:
         fetch(pair, transfer, connections=1)
     assert caught.value.exit_code == 6
     assert f"diadem transfers resume {transfer.id[:8]}" in str(caught.value.next)

@@ -246,7 +246,7 @@ def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None
     csv_path = filled.root / "x.csv"
     for text, message in (
         (b"identifier,name\nS-20,rods, annealed\n", "row 2 has more cells"),
-        (b'identifier,name\nS-20,"rods\nS-21,plate\n', "is no CSV"),
+        (b'identifier,name\nS-20,"rods\nS-21,plate\n', "is not valid CSV"),
         (b"identifier,Name,name\n", "two columns are named 'name'"),
         (b"name\nx\n", "does not name the column 'identifier'"),
         ("identifier;name\nS-1;Br\u00fccke\n".encode("cp1252"), "not UTF-8"),
