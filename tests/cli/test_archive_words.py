@@ -117,4 +117,4 @@ def test_a_file_that_will_never_be_whole_is_told_with_a_way_out(
     monkeypatch.setattr(time, "sleep", stop)
     with pytest.raises(Interrupted), progress(quiet=False) as listener:
         wait_until_finished(session, timedelta(seconds=0.01), readers=tools().readers, listener=listener, sleep=stop)
-    assert "waiting: 'tilt.mrc' is not whole" in capfd.readouterr().err
+    assert "waiting: 'tilt.mrc' is not complete" in capfd.readouterr().err

@@ -170,7 +170,7 @@ def test_a_file_is_explained_rule_by_rule(site: Path, tmp_path: Path) -> None:
     verdicts = {rule["rule"]: (rule["verdict"], rule["why"]) for rule in said["rules"] if "Sem" in rule["keys"]}
     assert verdicts["instrument.serial"] == ("nothing there", "")
     assert verdicts["optics.working_distance"][0] == verdicts["optics.magnification"][0] == "dropped"
-    assert "furlong is nothing in m" in verdicts["optics.working_distance"][1]
+    assert "furlong cannot be given in m" in verdicts["optics.working_distance"][1]
     assert said["format"] == "tiff"
 
 

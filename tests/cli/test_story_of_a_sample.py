@@ -155,7 +155,7 @@ def test_samples_come_from_a_sheet(labs: Path) -> None:
     text = said("sample", "import", sheet, "--yes")
     assert "new              row 2: W-1\n                   identifier: W-1\n                   name: wafer\n" in text
     assert said("sample", "export", labs / "out.csv") == f"written          {labs / 'out.csv'}, 2 rows\n"
-    assert "such a file already" in said("sample", "export", labs / "out.csv", code=2)
+    assert "this file exists already" in said("sample", "export", labs / "out.csv", code=2)
     said("sample", "change", "W-1", "--comment", "scratched")
 
     def change(rows: list[dict[str, str]]) -> None:

@@ -108,7 +108,7 @@ def test_a_file_that_is_shorter_than_it_says_is_told_of_once(tmp_path: Path, nam
         alone = extractor.extract(plan, tmp_path, sizes_only=True)
     (told,) = (one for one in found.issues if one["code"] == "truncated")
     assert (told["file"], told["message"]) == (
-        "f1", "'a.short' is not whole: its header promises 1000 bytes, 10 are there",
+        "f1", "'a.short' is not complete: its header promises 1000 bytes, 10 are there",
     )  # fmt: skip
     assert [code for code in codes(found) if code != "truncated"] == others
     assert [one["message"] for one in alone.issues] == ([] if name == "blocks" else [told["message"]])

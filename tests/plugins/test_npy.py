@@ -73,7 +73,7 @@ def test_a_file_cut_short_says_how_much_is_missing(tmp_path: Path, cut: int) -> 
     (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
     (issue,) = (one for one in dataset["issues"] if one["code"] == "truncated")
     promised = {7: 10, 60: 128}.get(cut, len(content))
-    assert issue["message"] == f"'a.npy' is not whole: its header promises {promised} bytes, {cut} are there"
+    assert issue["message"] == f"'a.npy' is not complete: its header promises {promised} bytes, {cut} are there"
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -451,17 +451,17 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
         "target": text.replace('"target":{}', '"target":{"dataset":"ds-0001"}'),
         "purpose": text.replace('"purpose":"imaging"', '"purpose":"EELS"'),
         "machine": text.replace('"node":', '"machine":{"plugin":"x","version":"1"},"node":'),
-        "no assessment": text.replace(zno.hex, laptop.packages["tio"][7:]),
+        "not the assessment": text.replace(zno.hex, laptop.packages["tio"][7:]),
         "another node": text.replace(f'"node":"{laptop.node.id}"', f'"node":"{"ab" * 32}"'),
         "canonical": text + " ",
-        "does not write|no kind|no assessment|refuse": text.replace("/statement/assessment/v1", "/statement/grant/v1"),
+        "does not write|not a kind|not the assessment|refuse": text.replace("/statement/assessment/v1", "/statement/grant/v1"),
     }
     for word, lie in lies.items():
         assert lie != text, word
         with pytest.raises(Refused, match=word if "|" not in word else "did not ask for"):
             signer.assessment({**answer, "payload": lie}, zno, asked)
     for other in ({"payload": None}, {"type": "application/json"}):
-        with pytest.raises(Refused, match="no statement"):
+        with pytest.raises(Refused, match="not a statement"):
             signer.assessment({**answer, **other}, zno, asked)
 
 
@@ -489,7 +489,7 @@ def test_nobody_is_asked_whose_key_is_not_known(
         diadem.connect()
     with pytest.raises(Refused, match=r"diadem\.login\(.TICKET.\)"):
         diadem.connect("https://elsewhere.example.org:8642")
-    with pytest.raises(Refused, match="no key of eve"):
+    with pytest.raises(Refused, match="not know the key of eve"):
         diadem.connect(user="eve")
     monkeypatch.setenv("DIADEM_NODE", laptop.served.url)
     profile = profiles_folder() / "bob@hu-berlin.toml"

@@ -315,7 +315,7 @@ def test_a_stranger_is_moved_aside_and_the_next_of_its_name_too(root: Path) -> N
         assert (root / place).read_bytes() == content
     assert sorted(path.name for path in file.parent.iterdir()) == ["neighbour.dat", file.name]
     assert not any(path.stat().st_mode & 0o222 for path in (root / PACKAGE).rglob("*"))
-    with pytest.raises(Refused, match="not there any more"):
+    with pytest.raises(Refused, match="no longer there"):
         set_aside(root, PACKAGE, "data/sub/notes.txt", package)
 
 

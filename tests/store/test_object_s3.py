@@ -176,7 +176,7 @@ def test_object_that_changes_while_it_is_read(store: ObjectStore) -> None:
 def test_wrong_digest_is_refused(store: ObjectStore) -> None:
     """A digest that is not that of the bytes: tried again, then an error, and nothing is stored."""
     client = store.client.hurried()
-    with pytest.raises(StoreError, match="other bytes than were sent"):
+    with pytest.raises(StoreError, match="different bytes than were sent"):
         client.put("x", b"these", sha256=bytes(32))
     assert client.stat("x") is None
 

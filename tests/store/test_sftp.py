@@ -81,7 +81,7 @@ def test_a_server_with_another_key_is_refused(sftp_server: SftpServer, name: str
     other = (sftp_server.folder / "user_key.pub").read_text()
     (tmp_path / "known").write_text(f"[127.0.0.1]:{sftp_server.port} {other}")
     options = {**sftp_server.storage_options, "known_hosts": str(tmp_path / "known")}
-    with pytest.raises(Refused, match="another key"):
+    with pytest.raises(Refused, match="not the one that is known"):
         open_store(sftp_server.url(name), options).check()
 
 

@@ -308,7 +308,7 @@ def test_what_comes_damaged_three_times_fails_and_names_the_carrier(drive: Drive
             assert drive.take(sent.id).state is State.TRANSFERRING
             (drive.folder() / "2-1-1.age").write_bytes(b"an old generation, put there again")
             drive.put()
-    with pytest.raises(IntegrityError, match=r"the carrier 'drive' gave window 1 damaged three times"):
+    with pytest.raises(IntegrityError, match=r"the carrier 'drive' returned window 1 damaged three times"):
         drive.take(sent.id)
     failed = drive.at(drive.pair.b, sent.id)
     assert failed.state is State.FAILED
@@ -550,7 +550,7 @@ def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: 
     old = drive.folder() / "2-0-1.age"
     old.write_bytes(old.read_bytes()[:-1] + b"?")
     drive.pair.b.desk.book.change(sent.id, ceiling=sent.bytes + (1 << 20))
-    with pytest.raises(IntegrityError, match="the carrier 'drive' gave 16,777,216 bytes damaged or twice"):
+    with pytest.raises(IntegrityError, match="the carrier 'drive' returned 16,777,216 bytes damaged or twice"):
         drive.take(sent.id)
     assert drive.at(drive.pair.b, sent.id).state is State.FAILED
 

@@ -105,7 +105,7 @@ def test_an_altered_disk_lands_nothing_and_a_good_one_does(town: Town, package: 
     shutil.copytree(bad, good)
     (victim,) = bad.rglob("2-0-1.age")
     victim.write_bytes(victim.read_bytes()[:-1])
-    with pytest.raises(IntegrityError, match="the disk gave window 0 damaged"):
+    with pytest.raises(IntegrityError, match="the disk returned window 0 damaged"):
         b.import_(bad)
     failed = b.transfers.ls()[0]
     assert failed.state is State.FAILED
@@ -163,7 +163,7 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (disk / "holiday.jpg").unlink()
     sent = a.export_disk(package, TO, disk).transfer
     a.transfers.cancel(sent.id)
-    with pytest.raises(Refused, match="an earlier transfer of this package lies there; it is revoked"):
+    with pytest.raises(Refused, match="an earlier transfer of this package, which is revoked"):
         a.export_disk(package, TO, disk)
     assert [one.id for one in a.transfers] == [sent.id], "nothing was offered in vain"
     other = a.export_disk(package, TO, tmp_path / "other").transfer
@@ -173,7 +173,7 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "notes.txt").write_text("more")
     second = str(a.archive(tmp_path / "more", now=True).package.id)
-    with pytest.raises(Refused, match="another package lies there"):
+    with pytest.raises(Refused, match="the folder holds another package"):
         a.export_disk(second, TO, tmp_path / "other")
     with pytest.raises(NotFound):
         b.import_(tmp_path)

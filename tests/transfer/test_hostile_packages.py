@@ -226,7 +226,7 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[OpenedPac
             put_window(pushed, peer, transfer.id, number, b"evil")
     window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
     for wrong in (window + b"x", window[:-1], b""):
-        with pytest.raises(Refused, match="no whole leaves"):
+        with pytest.raises(Refused, match="not whole leaves"):
             put_window(pushed, peer, transfer.id, 0, wrong)
     with pytest.raises(DigestMismatch):
         put_window(pushed, peer, transfer.id, 0, bytes(len(window)))

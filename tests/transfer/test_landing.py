@@ -540,7 +540,7 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
     halted = pair.b.desk.book.get(transfer.id)
     assert (halted.state, halted.error) == (State.TRANSFERRING, "")
     pair.b.node.transfers.resume()
-    assert 0 not in [number for number, _ in pair.b.wire.windows][2:], "what is here stays"
+    assert 0 not in [number for number, _ in pair.b.wire.windows][2:], "what has arrived is kept"
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
 
 
@@ -629,11 +629,11 @@ def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> N
 def test_leaves_that_are_none_of_the_window_are_refused(pair: Pair) -> None:
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(2 * MIB)})
     pair.a.wire.spoil = lambda kind, _number, _start, data: b"" if kind == "window" else data
-    with pytest.raises(Refused, match="no whole leaves"):
+    with pytest.raises(Refused, match="not whole leaves"):
         push(pair, transfer)
     pushed = pushed_of(pair.b.node.context)
     for start, length in ((1, MIB), (MIB, MIB + 1), (MIB, MIB - 1), (2 * MIB, MIB), (0, 3 * MIB), (MIB // 2, MIB // 2)):
-        with pytest.raises(Refused, match="no whole leaves"):
+        with pytest.raises(Refused, match="not whole leaves"):
             pushed.window(pair.a.id, transfer.id, 0, start, length)
 
 
@@ -670,7 +670,7 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
         return data
 
     pair.b.wire.spoil = press
-    with pytest.raises(Interrupted, match="what is here stays") as caught:
+    with pytest.raises(Interrupted, match="what has arrived is kept") as caught:
         fetch(pair, transfer, connections=1)
     assert caught.value.exit_code == 6
     assert f"diadem transfer resume {transfer.id[:8]}" in str(caught.value.next)

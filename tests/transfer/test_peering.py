@@ -172,7 +172,7 @@ def test_names_are_unique_here_and_never_the_own_one(town: Town) -> None:
 def test_a_node_that_is_dropped_is_not_heard_and_does_not_come_back_with_its_old_ticket(town: Town) -> None:
     ticket, spare = (town.peers("hu-berlin").invite(for_=town.node("nmi").id).to_text() for _ in range(2))
     town.peers("nmi").join(ticket)
-    with pytest.raises(UsageError, match="why"):
+    with pytest.raises(UsageError, match="a reason"):
         town.peers("hu-berlin").drop("nmi", " ")
     town.peers("hu-berlin").drop("nmi", "the project has ended")
     assert find_asker(town.node("hu-berlin").context, online(town, "nmi")) is None
@@ -236,7 +236,7 @@ def test_what_was_changed_on_the_way_or_is_for_another_changes_nothing(town: Tow
     joining = join_request(nmi, ticket)
     with pytest.raises(Refused, match="for another node"):
         answer_join(town.node("oslo").context, joining.body)
-    with pytest.raises(DocumentError, match="another key"):
+    with pytest.raises(DocumentError, match="not signed by the key"):
         answer_join(hu, joining.body, "00" * 32)
     for at in range(0, len(joining.body), len(joining.body) // 12):
         bad = bytearray(joining.body)
@@ -295,7 +295,7 @@ def test_a_node_without_an_address_invites_nobody_but_may_join(town: Town) -> No
     assert town.peers("hu-berlin").refresh() == []
     assert "no address" in town.peers("hu-berlin").refresh("nmi")[0].problem
     assert town.peers("nmi").invite(url="https://nmi.example.org:9000").urls == ("https://nmi.example.org:9000",)
-    with pytest.raises(UsageError, match="no address of a node"):
+    with pytest.raises(UsageError, match="not the address of a node"):
         town.peers("nmi").invite(url="http://nmi.example.org")
     settings = town.node("nmi").path / "node.toml"
     written = settings.read_text("utf-8")

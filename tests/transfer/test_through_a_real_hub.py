@@ -173,7 +173,7 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     berlin.transfers.sync()
     waiting = berlin.transfers.show(sent.id).transfer
     assert "its recipient has not permitted" in waiting.error
-    assert "It is tried again" in waiting.next
+    assert "It will be tried again" in waiting.next
     nmi.transfers.sync()
     berlin.transfers.sync()
     assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]

@@ -100,7 +100,7 @@ def test_a_signal_is_archived_and_loaded_with_its_doubts(lab: Lab) -> None:
         warnings.simplefilter("error", QualityWarning)
         assert np.array_equal(package.load(file.name, lazy=False).data, signal.data)
     lab.node.assess(raw, "reject", purpose="EELS")
-    with pytest.warns(QualityWarning, match="rejects"):
+    with pytest.warns(QualityWarning, match="is rejected"):
         loaded = package.load(file.name)
     assert loaded.metadata.General.diadem.warnings == sentences(lab.node, done.package)
     again = lab.node.derive(loaded, from_=[loaded], name="smoothed")

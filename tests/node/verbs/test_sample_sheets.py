@@ -246,7 +246,7 @@ def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None
     csv_path = filled.root / "x.csv"
     for text, message in (
         (b"identifier,name\nS-20,rods, annealed\n", "row 2 has more cells"),
-        (b'identifier,name\nS-20,"rods\nS-21,plate\n', "is no CSV"),
+        (b'identifier,name\nS-20,"rods\nS-21,plate\n', "is not valid CSV"),
         (b"identifier,Name,name\n", "two columns are named 'name'"),
         (b"name\nx\n", "does not name the column 'identifier'"),
         ("identifier;name\nS-1;Br\u00fccke\n".encode("cp1252"), "not UTF-8"),
@@ -305,7 +305,7 @@ def test_an_import_that_was_stopped_goes_on_where_it_ended(lab: Lab) -> None:
 def test_a_file_that_somebody_may_have_edited_is_not_replaced(filled: Lab) -> None:
     path = exported(filled.node, filled.root)
     path.write_text("mine")
-    with pytest.raises(UsageError, match="such a file already"):
+    with pytest.raises(UsageError, match="this file exists already"):
         filled.node.samples.export(path)
     assert path.read_text() == "mine"
     with pytest.raises(UsageError, match="not written as"):

@@ -79,7 +79,7 @@ def test_every_value_of_one_dataset(lab: Lab, package: str) -> None:
     for told in (
         "scan.dwell_time                  3.5 µs", "ImageList/TagGroup1/ImageTags/DigiScan/Sample Time",
         "3.5 us  [convert",
-        "beam.acceleration_voltage        80 kV   [was: 200 kV]", "said by alice@hu-berlin",
+        "beam.acceleration_voltage        80 kV   [was: 200 kV]", "stated by alice@hu-berlin",
     ):  # fmt: skip
         assert told in text, told
     table = said_json(*asked)
@@ -157,7 +157,7 @@ def test_the_days_and_what_tells_them(lab: Lab) -> None:
         with pytest.raises(UsageError):
             lab.node.amend(package, {"session.date": wrong})
     bare = lab.archived("t2")
-    assert "recorded    nobody knows when" in str(lab.node.show(bare))
+    assert "recorded    date unknown" in str(lab.node.show(bare))
 
 
 def test_a_continuation_says_what_it_continues(lab: Lab) -> None:

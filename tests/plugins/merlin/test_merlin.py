@@ -208,7 +208,7 @@ def test_a_file_of_less_than_a_frame_says_how_much_is_missing(tmp_path: Path, cu
     path.write_bytes(frame()[:cut])
     (dataset,) = diadem.extract(path).to_dict()["datasets"]
     assert [one["code"] for one in dataset["issues"]] == ["truncated", "reader-failed"]
-    assert dataset["issues"][0]["message"] == f"'a.mib' is not whole: its header promises 400 bytes, {cut} are there"
+    assert dataset["issues"][0]["message"] == f"'a.mib' is not complete: its header promises 400 bytes, {cut} are there"
 
 
 def test_what_is_no_header_is_an_issue(tmp_path: Path) -> None:

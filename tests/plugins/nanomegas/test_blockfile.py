@@ -143,7 +143,7 @@ def test_a_file_cut_short_says_how_much_is_missing(tmp_path: Path, cut: int) -> 
     (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
     (issue,) = (one for one in dataset["issues"] if one["code"] == "truncated")
     promised = len(content) if cut >= 240 else 240
-    assert issue["message"] == f"'a.blo' is not whole: its header promises {promised} bytes, {cut} are there"
+    assert issue["message"] == f"'a.blo' is not complete: its header promises {promised} bytes, {cut} are there"
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_counts_cut_short_are_told_of_their_file(tmp_path: Path) -> None:
     written(tmp_path, keys, bytes(100))
     (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
     assert [issue["code"] for issue in dataset["issues"]] == ["truncated"]
-    assert dataset["issues"][0]["message"] == "'a.raw' is not whole: its header promises 120 bytes, 100 are there"
+    assert dataset["issues"][0]["message"] == "'a.raw' is not complete: its header promises 120 bytes, 100 are there"
     files = {one["id"]: one["path"] for one in dataset["files"]}
     assert files[dataset["issues"][0]["file"]] == "a.raw"
 

@@ -362,7 +362,7 @@ def test_a_series_that_is_cut_short_is_not_said_of_the_emi_file(tmp_path: Path) 
     (dataset,) = diadem.extract(tmp_path).datasets
     (found,) = dataset.issues
     assert (found["code"], found["file"]) == ("truncated", "f2")
-    assert found["message"].startswith("'a_1.ser' is not whole")
+    assert found["message"].startswith("'a_1.ser' is not complete")
 
 
 def test_without_any_series_the_document_speaks_for_the_file(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_last_frame_that_is_not_whole_is_left_out_and_told(tmp_path: Path, cou
     assert dataset["signals"][0]["shape"] == [count, 2, 4]
     (issue,) = dataset["issues"]
     assert issue["code"] == "truncated"
-    assert issue["message"] == "'a_000.tvips' is not whole: its frames have 124 bytes each, the last has 15"
+    assert issue["message"] == "'a_000.tvips' is not complete: its frames have 124 bytes each, the last has 15"
 
 
 def test_a_movie_without_a_whole_frame_says_how_much_is_missing(tmp_path: Path) -> None:
