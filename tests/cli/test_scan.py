@@ -113,7 +113,7 @@ def test_what_is_refused_is_refused_before_the_scan(home: Path, session: Path, t
         ((session.parent, "--html", tmp_path / "absent" / "t.html"), 2, "no such folder"),
         ((tmp_path / "absent",), 3, "no such folder"),
         ((session / "eds_map.hspy",), 2, "a file"),
-        ((), 2, "folders"),
+        ((), 2, "FOLDER"),
     ):
         error = run_json(home, *arguments, code=code)["error"]
         assert word in error["message"], error

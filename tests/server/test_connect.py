@@ -525,7 +525,7 @@ def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None
     package = replace(laptop, node=diadem.Node(node.context.as_user("bob"))).archived("bobs", size=10)
     other = laptop.packages["zno"]
     with laptop.connect("bob") as remote:
-        with pytest.raises(Refused, match="is that of alice"):
+        with pytest.raises(Refused, match="belongs to alice"):
             remote.send(other, "gwen@hu-berlin")
         with pytest.raises(UsageError, match="no node is called 'nmi' here"):
             remote.send(package, "marie@nmi")

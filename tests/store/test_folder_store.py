@@ -387,7 +387,7 @@ def test_what_is_no_package_is_not_listed_nor_removed(store: FolderStore, tmp_pa
     (store.root / "moved by hand" / TAGMANIFEST).write_bytes(package.files[TAGMANIFEST])
     assert [item.path for item in store.packages()] == [package.path, "moved by hand"]
     assert {item.id for item in store.packages()} == {package.opened.id}
-    with pytest.raises(Refused, match="no package"):
+    with pytest.raises(Refused, match="not a package"):
         store.remove("2026/thesis")
     store.remove(package.path)
     assert (store.root / "2026" / "thesis").is_dir()

@@ -128,7 +128,7 @@ def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair
         return CorrectionSheet.signed(**(parts | other)).to_line().decode()
 
     wrong = {
-        "whose the package is not": signed(owners=["carl@hu-berlin"]),
+        "who does not own the package": signed(owners=["carl@hu-berlin"]),
         "not signed by the node that it names": signed(key=theirs),
         "another package": signed(package="diadem:" + "ab" * 32, amendments=()),
         "another node than the sender's": signed(node=pair.b.node.id, amendments=(), keys=()),

@@ -117,7 +117,7 @@ def test_what_was_corrected_is_shown_with_what_stood_there_and_proves_itself(lab
     assert again.predecessor
     with pytest.raises(IntegrityError, match="left out"):
         replace(sheet, amendments=sheet.amendments[1:]).prove()
-    with pytest.raises(IntegrityError, match="whose the package is not"):
+    with pytest.raises(IntegrityError, match="who does not own the package"):
         replace(sheet, owners=("bob@hu-berlin",)).prove()
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_appears_meanwhile_stays_and_the_log_says_that_nothing_was_g
 def test_nobody_named_no_folder_and_inside_the_archive(lab: Lab) -> None:
     package = lab.archived("s")
     for to in ("", "  ", "a\nb", "x" * 400):
-        with pytest.raises(UsageError, match="for whom"):
+        with pytest.raises(UsageError, match="who it is for"):
             lab.node.export(package, lab.root / "o.zip", for_=to)
     for target in (lab.root, lab.root / "absent" / "o.zip"):
         with pytest.raises(UsageError):

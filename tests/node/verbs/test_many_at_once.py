@@ -189,7 +189,7 @@ def test_a_job_is_stopped_in_the_middle_of_a_file(lab: Lab) -> None:
     thread.join(20)
     assert isinstance(outcome[0], Interrupted)
     assert states(lab, "scrub") == ["stopped"]
-    assert "the same command goes on with it" in said("jobs", "--node", lab.node.path)
+    assert "run the same command again to resume" in said("jobs", "--node", lab.node.path)
     assert [replica.state for replica in lab.node.context.catalogue.replicas(package)] == ["present"]
     assert lab.node.scrub(level="full").proven == 1
     assert states(lab, "scrub") == ["done"]
