@@ -36,6 +36,12 @@ SCREENS: Final[Mapping[str, str]] = {
     "people": "/people",
 }
 SIZE: Final = {"width": 1280, "height": 800}
+#: Paths are shown as those of somebody's home, not of a folder for a moment.
+_AT_HOME: Final = """folder => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, "/home/alice");
+    for (const field of document.querySelectorAll("input")) field.value = field.value.replaceAll(folder, "/home/alice");
+}"""
 #: Bytes of a picture: the documents stay small.
 MOST_BYTES: Final = 150_000
 
@@ -68,6 +74,7 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
             window.click("text=Look at this folder")
             window.wait_for_selector("fieldset.session")
         window.wait_for_load_state("networkidle")
+        window.evaluate(_AT_HOME, str(demo.parent))
         yield name, small(window.screenshot())
     context.close()
 

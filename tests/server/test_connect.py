@@ -454,7 +454,9 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
         "not the assessment": text.replace(zno.hex, laptop.packages["tio"][7:]),
         "another node": text.replace(f'"node":"{laptop.node.id}"', f'"node":"{"ab" * 32}"'),
         "canonical": text + " ",
-        "does not write|not a kind|not the assessment|refuse": text.replace("/statement/assessment/v1", "/statement/grant/v1"),
+        "does not write|not a kind|not the assessment|refuse": text.replace(
+            "/statement/assessment/v1", "/statement/grant/v1"
+        ),
     }
     for word, lie in lies.items():
         assert lie != text, word

@@ -148,7 +148,10 @@ def test_news_are_waited_for(client: PeerClient) -> None:
 
 
 def test_an_answer_is_read_as_far_as_its_reader_says(client: PeerClient) -> None:
-    with pytest.raises(Unreachable, match="1,048,576 bytes; at most 1,000 are read"), client.stream("probe/file") as found:
+    with (
+        pytest.raises(Unreachable, match="1,048,576 bytes; at most 1,000 are read"),
+        client.stream("probe/file") as found,
+    ):
         found.read(1000)
 
 
@@ -197,7 +200,10 @@ def test_a_wrong_clock_is_corrected_once(served: Served, away: int) -> None:
 
 def test_a_clock_that_goes_on_jumping_is_refused(served: Served) -> None:
     moments = iter(range(10**5, 10**8, 10**5))
-    with served.client(clock=lambda: time.time() + next(moments)) as mad, pytest.raises(Refused, match="clocks disagree"):
+    with (
+        served.client(clock=lambda: time.time() + next(moments)) as mad,
+        pytest.raises(Refused, match="clocks disagree"),
+    ):
         mad.get_json("whoami")
 
 
