@@ -48,7 +48,9 @@ def path_of(name: Named) -> str:
     """The path that is meant."""
     path = os.fspath(name) if isinstance(name, str | os.PathLike) else getattr(name, "path", None)
     if not isinstance(path, str):
-        raise UsageError(f"{name!r} is not the name of a file or dataset", next="Give its path, a dataset or a file of the package.")
+        raise UsageError(
+            f"{name!r} is not the name of a file or dataset", next="Give its path, a dataset or a file of the package."
+        )
     return path
 
 
