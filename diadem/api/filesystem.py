@@ -14,12 +14,11 @@ import re
 import threading
 from typing import Any
 
+from diadem.api.places import ID
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
 from diadem.archive.reading import VerifiedFile
 from diadem.errors import NotFound, PackageError, Unreachable
 
-#: The beginning of a package's id, as `Node.get` takes it.
-_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 _DRIVE = re.compile(r"/[A-Za-z]:/")
 #: Packages that are kept open, those that were asked for last.
 _KEPT = 32
@@ -84,9 +83,9 @@ class DiademFileSystem(ReadOnlyFileSystem):
         whole = str(self._strip_protocol(path))
         parts = whole.split("/")
         if whole.startswith("/"):
-            number = next((n for n, part in enumerate(parts) if n > 1 and _ID.match(part)), len(parts))
+            number = next((n for n, part in enumerate(parts) if n > 1 and ID.match(part)), len(parts))
         else:
-            number = 0 if _ID.match(parts[0]) else 1
+            number = 0 if ID.match(parts[0]) else 1
         package, *rest = parts[number:] or [""]
         return "/".join(parts[:number]), package, "/".join(rest)
 

@@ -48,7 +48,11 @@ class Node(_Node, NetworkVerbs):
         folder = None if isinstance(context, Attached) else str(context.folder)
         options = context.stores.options
         stores = {one.name: (one.url, without_secrets(options(one.name))) for one in context.settings.stores}
-        return partial(_node_again, context.settings.id, folder, context.user or None, stores)
+        return partial(_shared_again, context.settings.id, folder, context.user or None, stores)
+
+    def __reduce__(self) -> tuple[Callable[[], Node], tuple[()]]:
+        """One of its own in the other process, which may close it; what leads on to a node shares one."""
+        return partial(_opened_again, *self.again.args), ()  # type: ignore[attr-defined]  # a partial, as above
 
     #: What `recover` found; None for a node that was opened.
     recovered: RecoveredNode | None = None
@@ -301,30 +305,34 @@ class Node(_Node, NetworkVerbs):
         return cls(context)
 
 
-def _node_again(
+def _opened_again(
     node: str, folder: str | None, user: str | None, stores: Mapping[str, tuple[str, Mapping[str, Any] | None]]
 ) -> Node:
     """A node that another process had opened: in its folder, else by one of its stores, for reading."""
+    problems: list[DiademError] = []
+    options = {name: given for name, (_, given) in stores.items() if given}
+    places = [(folder, options)] if folder is not None else []
+    for place, given in (*places, *((url, {name: one} if one else {}) for name, (url, one) in stores.items())):
+        try:
+            found = open_node(place, user, storage_options=given)
+        except DiademError as error:
+            problems.append(error)
+            continue
+        if found.id == node:
+            return found
+        found.close()
+    raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+
+
+def _shared_again(node: str, folder: str | None, user: str | None, stores: Mapping[str, Any]) -> Node:
+    """The same, opened once for as long as a package or a row that came from elsewhere holds it."""
+    key = (node, folder, user)
     with _OPENING:
-        if (known := _OPENED.get((node, folder, user))) is not None:
-            return known
-        problems: list[DiademError] = []
-        options = {name: given for name, (_, given) in stores.items() if given}
-        places = [(folder, options)] if folder is not None else []
-        for place, given in (*places, *((url, {name: one} if one else {}) for name, (url, one) in stores.items())):
-            try:
-                found = open_node(place, user, storage_options=given)
-            except DiademError as error:
-                problems.append(error)
-                continue
-            if found.id == node:
-                _OPENED[node, folder, user] = found
-                return found
-            found.close()
-        raise problems[-1] if problems else NotFound("the node is not here", where=folder, next="diadem.open_node(…)")
+        if (known := _OPENED.get(key)) is None:
+            known = _OPENED[key] = _opened_again(node, folder, user, stores)
+    return known
 
 
-#: Nodes that other processes have sent, each opened once for as long as something of it is held.
 _OPENED: WeakValueDictionary[tuple[str, str | None, str | None], Node] = WeakValueDictionary()
 _OPENING = threading.Lock()
 

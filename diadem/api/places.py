@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 #: What may be meant as the beginning of an id; one that a node takes.
 _SHORT_ID = re.compile(r"[0-9a-f]{1,7}(?:…|\.\.\.)?\Z")
-_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 
 def local_path(url: StrPath) -> Path | None:
@@ -43,7 +43,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
         advice = "Name the folder that holds bagit.txt"
         if _SHORT_ID.match(folder.name):
             advice += ", or a package of the node by eight digits of its id at least: see diadem search"
-        elif _ID.match(folder.name):
+        elif ID.match(folder.name):
             advice = f"Ask the node for it: diadem show {folder.name}"
         raise NotFound(what, where=str(folder), next=f"{advice}.")
     return LocalBundle(folder)

@@ -24,7 +24,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener
-from diadem.model.system_paths import path_below
+from diadem.model.system_paths import path_within
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
@@ -216,7 +216,7 @@ class _Adopting:
                 for path, data in files.items():
                     stage.write(path, data)
                 stage.seal(list(files))
-            return self._publish(stage, opened, path_below(store, bundle.url), omissions)
+            return self._publish(stage, opened, path_within(store, bundle.url), omissions)
         except BaseException:
             stage.discard()
             raise

@@ -28,6 +28,8 @@ _SECONDS: Final = frozenset({"seconds"})
 _ADVICE: Final = frozenset({"command", "next"})
 _VERDICTS: Final = frozenset({"mark", "severity", "verdict"})
 _DOUBTFUL: Final = frozenset({"broken", "error", "failed", "warning"})
+#: Words for many whose word for one is not had by a rule.
+_SINGULARS: Final = {"axes": "axis", "series": "series"}
 
 #: Readable on a light and on a dark page. The class stands thrice: JupyterLab, VS Code and nbviewer align and stripe
 #: the cells of all tables by rules that are stronger than one class.
@@ -405,6 +407,8 @@ def _label(key: str) -> str:
 
 
 def _single(name: str) -> str:
+    if name in _SINGULARS:
+        return _SINGULARS[name]
     return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
@@ -429,9 +433,11 @@ def _is_public(name: str) -> bool:
 
 
 def short_name(path: str) -> str:
-    """What a file or folder is called without where it lies; of a Zarr folder's ``.zattrs``, the folder."""
-    *_, above, name = ("", *path.split("/"))
-    return above if name.startswith(".") and above else name
+    """What a dataset is called: the end of its path; of a folder that is told of by a file in it, that folder."""
+    parts = path.split("/")
+    while len(parts) > 1 and (parts[-1].startswith(".") or parts[-1] == "zarr.json"):
+        parts.pop()
+    return parts[-1]
 
 
 def data_addresses(pictures: Iterable[tuple[str, bytes]]) -> dict[str, str]:

@@ -46,7 +46,12 @@ Named = str | os.PathLike[str] | HasPath
 
 def path_of(name: Named) -> str:
     """The path that is meant."""
-    return os.fspath(name if isinstance(name, str | os.PathLike) else name.path)
+    path = os.fspath(name) if isinstance(name, str | os.PathLike) else getattr(name, "path", None)
+    if not isinstance(path, str):
+        raise UsageError(
+            f"{name!r} is not the name of a file or dataset", next="Give its path, a dataset or a file of the package."
+        )
+    return path
 
 
 class Holder(Protocol):

@@ -36,7 +36,7 @@ def drive_of(path: str) -> str:
     return ntpath.splitdrive(plain)[0].replace("/", "\\")
 
 
-def path_below(root: str, path: str, *, windows: bool = WINDOWS) -> str:
+def path_within(root: str, path: str, *, windows: bool = WINDOWS) -> str:
     """Where a path lies in a folder, or an address below another, with ``/`` between its parts.
 
     Raises

@@ -386,6 +386,7 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
 
 
 #: A path of Windows as people type it: in double quotes TOML makes a line feed of ``\n``, a tab of ``\t``.
+_PLACES: Final = frozenset({"url", "folder"})
 _IN_SINGLE_QUOTES: Final = "Write a path with backslashes between single quotes: url = 'D:\\archive'"
 
 
@@ -495,8 +496,7 @@ def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
             shown = f"{'.'.join(str(part) for part in path if isinstance(part, str))}.{member.name}"
             wrong, rule = _WORDS[type(default)]
             raise _Bent((*path, member.name), f"{shown} = {table[member.name]!r} {wrong}", f"it is {rule}")
-        texts = value if isinstance(value, tuple) else (value,)
-        if any(character < " " for one in texts for character in str(one)):
+        if member.name in _PLACES and any(character < " " for character in value):
             shown = f"{path[0]}.{member.name} = {value!r}"
             raise _Bent((*path, member.name), f"{shown} holds a control character", _IN_SINGLE_QUOTES)
         values[member.name] = value

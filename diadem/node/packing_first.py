@@ -16,7 +16,7 @@ from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
-from diadem.model.system_paths import path_below
+from diadem.model.system_paths import path_within
 from diadem.node.archived import Wishes
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
@@ -157,4 +157,4 @@ def first_folder(context: Context) -> Path | None:
 
 def path_in(context: Context, store: str, package: Package) -> str:
     """The package's path within its store."""
-    return path_below(context.stores.open(store).url, package.url)
+    return path_within(context.stores.open(store).url, package.url)

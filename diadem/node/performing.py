@@ -20,7 +20,7 @@ from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
-from diadem.model.system_paths import path_below
+from diadem.model.system_paths import path_within
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
 from diadem.node.reindex_reading import read_packages
@@ -159,7 +159,7 @@ def _pack(task: PackTask, tools: WorkerTools) -> Packed | Blind:
         outcome = _packed(task, extractor)
     return Packed(
         outcome.package.id,
-        path_below(store.url, outcome.package.url),
+        path_within(store.url, outcome.package.url),
         outcome.created,
         list(outcome.omissions),
         dict(outcome.issues),

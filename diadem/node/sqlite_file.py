@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable, UsageError
 from diadem.store.system import flush_folder
 
 #: Seconds to wait for another writer. A transaction takes milliseconds; a thousand in a queue take seconds.
@@ -164,6 +164,8 @@ class SqliteFile:
 
     def _ours(self, error: Exception) -> DiademError:
         primary, where, what = primary_code(error), str(self.path), self._what
+        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+            return UsageError(f"the {what} is closed", where=where, next="Open the node again: diadem.open_node(…)")
         if (failure := disk_failure(error, self.path, what)) is not None:
             return failure
         if primary in _BUSY:

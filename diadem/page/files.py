@@ -75,9 +75,9 @@ def _range(said: str, size: int) -> tuple[int, int, bool]:
     match = _RANGE.match(said)
     if match is None or not (match[1] or match[2]) or not size:
         return 0, size, False
-    if not match[1]:
-        return max(0, size - int(match[2])), size, True
-    start, stop = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
+    first, last = match[1], match[2]
+    start = int(first) if first else max(0, size - int(last))
+    stop = min(size, int(last) + 1) if first and last else size
     return (start, stop, True) if start < stop else (0, size, False)
 
 

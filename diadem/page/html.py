@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
+from diadem.model.display import short_name
 from diadem.model.plain_text import count_text, date_text, marked, size_text
 from diadem.page.terminal import with_node
 
@@ -57,7 +58,7 @@ def environment() -> jinja2.Environment:
     made.filters |= {
         "here": _here,
         "size": size_text,
-        "called": called,
+        "called": short_name,
         "counted": count_text,
         "day": date_text,
         "python": repr,
@@ -80,14 +81,6 @@ def _shown(value: object) -> object:
 def as_shown(value: object) -> str:
     """A text as a page shows it: marks that turn the reading are named. A form gives that back, and not the text."""
     return marked(value, _LONGEST)
-
-
-def called(path: str) -> str:
-    """What a dataset is called: the end of its path; of a folder whose hidden files are told of, that folder."""
-    parts = path.split("/")
-    while len(parts) > 1 and (parts[-1].startswith(".") or parts[-1] == "zarr.json"):
-        parts.pop()
-    return parts[-1]
 
 
 def stated(key: str, text: str) -> str:

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.display import short_name
 from diadem.model.quantities import quantity_text
 from diadem.page.dataset import unseen
 from diadem.page.forms import Form
-from diadem.page.html import Later, called, link, stated, whole
+from diadem.page.html import Later, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _cards(found: SearchResult) -> Iterator[Card]:
     if found.source is None:
         for row in found:
             for match in row.matched:
-                name, day = called(match.path), _day(row.date, row.ingested_at)
+                name, day = short_name(match.path), _day(row.date, row.ingested_at)
                 yield Card(row.id, match.id, name, row.title, day, (), (), row.quality)
         return
     rows = {row.id: row for row in found}
@@ -152,7 +153,7 @@ def _cards(found: SearchResult) -> Iterator[Card]:
         yield Card(
             package=one.package,
             id=one.id,
-            name=called(one.path),
+            name=short_name(one.path),
             title=row.title,
             day=_day(row.date, row.ingested_at),
             facts=[text for text in columns if text][:4],

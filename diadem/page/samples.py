@@ -58,7 +58,7 @@ def samples(state: PageState, request: Request, **more: Any) -> Response:
     asked = request.query_params
     if named := asked.get("name", "").strip():
         return RedirectResponse(link(f"{PLACE}/{_key(state.node.samples.find(named)[0])}"), 303)
-    known, words = list(state.node.samples), asked.get("q", "").strip()
+    known, words = state.node.samples.ls(), asked.get("q", "").strip()
     if words:
         known = [one for one in known if words.casefold() in " ".join((*one.all_names(), one.name)).casefold()]
     start = whole(asked.get("start", ""))

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diadem.errors import NotFound
-from diadem.page.html import called, page
+from diadem.model.display import short_name
+from diadem.page.html import page
 from diadem.page.state import PageState
 
 #: Entries of one branch, and of what is found, that one page shows.
@@ -66,7 +67,7 @@ def vendor(state: PageState, request: Request) -> Response:
     if asked.get("part"):
         return page("vendor_list.html", values)
     about = state.dataset(package, id_)
-    values |= {"way": way, "at": at, "name": called(about.path), "back": f"/session/{package}/{id_}"}
+    values |= {"way": way, "at": at, "name": short_name(about.path), "back": f"/session/{package}/{id_}"}
     return state.page("vendor.html", **values)
 
 

@@ -129,7 +129,13 @@ class LocalBundle:
         return self._url
 
     def listing(self) -> Listing:
-        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular."""
+        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular.
+
+        Raises
+        ------
+        NotFound
+            The bag has gone away.
+        """
         files: dict[str, int] = {}
         irregular: dict[str, str] = {}
         folders = [""]
@@ -139,7 +145,9 @@ class LocalBundle:
                 with os.scandir(os.path.join(self._root, *prefix.split("/"))) as entries:
                     for entry in entries:
                         _classify(entry, prefix + entry.name, files, irregular, folders)
-            except OSError:
+            except OSError as error:
+                if not os.path.lexists(self._root):
+                    raise self._absent(prefix) from error
                 irregular[prefix.rstrip("/") or "."] = "unreadable"
         return Listing(files, irregular)
 

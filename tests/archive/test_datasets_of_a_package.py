@@ -6,6 +6,7 @@ import gc
 import pickle
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,11 @@ def test_names_that_mean_none_or_several(corpus: Package) -> None:
         corpus.record.datasets.find("no/such/thing")
     with pytest.raises(IndexError):
         corpus.record.datasets.__getitem__(10_000)
+    wrongs: list[Any] = [None, 1.5, b"scan.dm4", ("scan.dm4", 1)]
+    for wrong in wrongs:
+        for ask in (corpus.__getitem__, corpus.open, corpus.load):
+            with pytest.raises(UsageError, match="is not the name of a file or dataset"):
+                ask(wrong)
 
 
 def test_two_of_one_name_are_told_apart(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_where_the_package_has_gone_it_says_so(package: Package) -> None:
     assert package.path is not None
     sent = pickle.dumps(package)
     shutil.move(package.path, package.path.with_name("elsewhere"))
-    for ask in (lambda: package.open("map.csv"), lambda: pickle.loads(sent)):
+    for ask in (lambda: package.open("map.csv"), lambda: pickle.loads(sent), package.verify):
         with pytest.raises(NotFound, match="not there any more"):
             ask()
 

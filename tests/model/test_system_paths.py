@@ -11,7 +11,7 @@ from diadem.advice import in_python, unquoted
 from diadem.cli.main import at_home
 from diadem.errors import UsageError, cause_of, machine_error
 from diadem.model.plain_text import quoted
-from diadem.model.system_paths import drive_of, folder_of_url, long_form, path_below
+from diadem.model.system_paths import drive_of, folder_of_url, long_form, path_within
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_addresses_that_name_no_folder_say_what_to_write(url: str, windows: bool
     ],
 )
 def test_where_a_package_lies_in_its_store(root: str, path: str, windows: bool, below: str) -> None:
-    assert path_below(root, path, windows=windows) == below
+    assert path_within(root, path, windows=windows) == below
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_where_a_package_lies_in_its_store(root: str, path: str, windows: bool, 
 )
 def test_what_lies_elsewhere_has_no_path_there(root: str, path: str, windows: bool) -> None:
     with pytest.raises(ValueError, match=r"emm|subpath|below"):
-        path_below(root, path, windows=windows)
+        path_within(root, path, windows=windows)
 
 
 #: An argument, and as PowerShell and cmd take it.

@@ -179,6 +179,17 @@ def test_many_are_counted_and_empty_columns_are_not_there() -> None:
     assert rows == list(rows)
 
 
+@pytest.mark.parametrize(
+    ("name", "one"), [("axes", "1 axis"), ("series", "1 series"), ("copies", "1 copy"), ("files", "1 file")]
+)
+def test_one_is_counted_in_the_singular(name: str, one: str) -> None:
+    class Holder(Display):
+        def _display_document(self) -> dict[str, object]:
+            return {name: [{"a": 1}]}
+
+    assert one in repr(Holder())
+
+
 @pytest.mark.parametrize("jedi", [True, False])
 def test_completion_of_names_is_public(told: tuple[diadem.Node, diadem.Package], jedi: bool) -> None:
     """As Jupyter asks for it; without jedi IPython adds what the class has, whatever the object says."""

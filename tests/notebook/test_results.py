@@ -33,6 +33,6 @@ def test_cards_of_an_archived_session_and_of_a_result(node: diadem.Node, tmp_pat
         for said in ("Derived  Mean", "main", "alice@lab", "of counts", "diadem-em", "S-12 HAADF boundary.hspy"):
             assert said in shown
         assert archived.package.id.removeprefix("diadem:")[:12] in shown
-        totals = next(line for line in str(node.status()).splitlines() if "totals" in line)
+        totals = node.status()._repr_html_().partition(">totals<")[2].partition("</tr>")[0]
         assert "packages 2" in totals
         assert " 0" not in totals, "what is empty is left out"

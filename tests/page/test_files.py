@@ -45,7 +45,9 @@ def test_a_file_is_what_was_archived(archive: Path, entered: tuple[Served, str])
         status, headers, part = ask(served, place + name, Cookie=cookie, Range=said)
         assert (status, part) == (206, content[start:stop])
         assert headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
-    assert ask(served, place + name, Cookie=cookie, Range="bytes=9-5,a")[0] == 200
+    for said in ("bytes=9-5,a", "bytes=-0", f"bytes={size}-"):  # of these there are no bytes: the whole is given
+        status, headers, whole = ask(served, place + name, Cookie=cookie, Range=said)
+        assert (status, whole, "content-range" in headers) == (200, content, False), said
     assert ask(served, place + "no%20such", Cookie=cookie)[0] == 404
     assert ask(served, place + "..%2f..%2fmanifest-sha256.txt", Cookie=cookie)[0] == 404
     assert ask(served, place + name)[0] == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -19,8 +20,12 @@ def written(path: str) -> str:
     return path
 
 
-def read(text: str) -> str:
-    """The path again."""
+def read(text: str, *, errors: str = sys.getfilesystemencodeerrors()) -> str:
+    """The path again, also where another system has written it: Windows decodes no bytes that are not UTF-8."""
     if not text.startswith(_BYTES):
         return text
-    return os.fsdecode(unquote_to_bytes(text.removeprefix(_BYTES)))
+    data = unquote_to_bytes(text.removeprefix(_BYTES))
+    try:
+        return data.decode(sys.getfilesystemencoding(), errors)
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "surrogateescape")

@@ -108,7 +108,7 @@ def id_of(package: str | Named) -> str:
     """The id that is meant, whole or its beginning."""
     named = package if isinstance(package, str) else getattr(package, "id", None)
     if not isinstance(named, str):
-        raise UsageError(f"{package!r} is no package", next="Give its id, a row of a search, or the package itself.")
+        raise UsageError(f"{package!r} is not a package", next="Give its id, a row of a search, or the package itself.")
     return str(named)
 
 

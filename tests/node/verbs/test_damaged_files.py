@@ -162,6 +162,14 @@ def test_settings_keep_the_paths_of_windows(lab: Lab) -> None:
         assert parse_settings(settings_text(there, text), where="node.toml").stores[0].url == url
 
 
+def test_texts_that_are_no_paths_may_have_several_lines(lab: Lab) -> None:
+    folder = lab.root / "instrument"
+    folder.mkdir()
+    lab.node.watched.add(folder, set=["session.description=first line\nsecond\tline"])
+    with lab.reopened() as node:
+        assert node.context.settings.watched[0].set == ("session.description=first line\nsecond\tline",)
+
+
 @needs_permissions
 @pytest.mark.parametrize("content", ["", "\0" * 500, "format = "])
 def test_settings_that_are_empty_or_cut_are_put_back(lab: Lab, content: str) -> None:

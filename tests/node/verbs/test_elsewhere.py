@@ -53,6 +53,17 @@ def test_rows_and_packages_lead_on(lab: Lab, scan: str) -> None:
     assert pickle.loads(pickle.dumps(found)).to_dict() == found.to_dict()
 
 
+def test_a_node_that_was_sent_may_be_closed(lab: Lab, scan: str) -> None:
+    sent, package = pickle.dumps(lab.node), pickle.loads(pickle.dumps(lab.node.get(scan)))
+    with pickle.loads(sent) as first, pickle.loads(sent) as other:
+        first.close()
+        assert other.custody(scan).ok
+        assert package.custody.ok
+        with pytest.raises(diadem.errors.UsageError, match="closed") as caught:
+            first.custody(scan)
+    assert "recover" not in str(caught.value), "nothing is damaged"
+
+
 def test_what_was_archived_just_now_is_given_by_the_node(lab: Lab) -> None:
     session = lab.session("S-12")
     first = lab.node.archive(session, now=True, metadata={"sample": {"name": "S-12"}}).package
