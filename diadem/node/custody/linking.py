@@ -178,7 +178,7 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
         made,
         file,
         Verdict.CLAIMED,
-        f"That nothing was said after {all_of_it} is claimed by the exporter, {name}, on {when}.",
+        f"On {when}, the exporter, {name}, claimed that nothing had been said after {all_of_it}.",
         "only another copy of the log, or a later export, could show more",
     )
 
