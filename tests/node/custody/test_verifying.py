@@ -152,12 +152,12 @@ def test_the_end_is_claimed_by_the_exporter(group: Group) -> None:
     report = check(dropped)  # someone on the way: the head still names the last one
     assert not report.ok
     assert [step.verdict for step in report.steps[-2:]] == [Verdict.MISSING, Verdict.CLAIMED]
-    assert "claimed that nothing had been said" in report.steps[-2].sentence
+    assert "the exporter claimed that there is one" in report.steps[-2].sentence
     hidden = signed_by(dropped, group.online)  # the exporter: nothing in the file can tell
     report = check(hidden)
     assert report.ok
     assert report.steps[-1].verdict is Verdict.CLAIMED
-    assert "after these 2 statements is claimed by the exporter" in report.steps[-1].sentence
+    assert "claimed that nothing had been said after these 2 statements" in report.steps[-1].sentence
     report = check(hidden, whole)  # but another export can
     assert "statement 3 of 3 of chain-2.json" in (report.of(Verdict.CONTRADICTED)[0].reason or "")
     report = check(without_head(whole))
