@@ -92,7 +92,7 @@ def join(
         print("confirmed        on both sides")
         return 0
     tell(f"words            {peer['words']}")
-    print("next             Read these words to the other lab by phone; they confirm you if they match.")
+    print("next             Read these words to the other lab by phone; if they match, that lab confirms you.")
     return 0
 
 

@@ -209,7 +209,7 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
         return 0
     print(f"node             {document['name']}, in {document['path']}: recovered from {store}")
     for name in brought:
-        print(f"brought back     {name}")
+        print(f"restored         {name}")
     print(f"packages         {recovered['packages']} in {recovered['stores']} stores")
     if recovered["entries"]:
         print(

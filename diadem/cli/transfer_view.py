@@ -11,6 +11,8 @@ _ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
 _TITLE: Final = 40
 #: What people call states that have another name in JSON.
 _STATES: Final = {"closed": "confirmed", "revoked": "withdrawn"}
+#: The same of statements.
+_STATEMENTS: Final = {"closure": "confirmation"}
 
 
 def transfer_line(transfer: Mapping[str, Any]) -> str:
@@ -21,7 +23,7 @@ def transfer_line(transfer: Mapping[str, Any]) -> str:
         f"{size_text(transfer['bytes']):>8}  {_progress(transfer):8}",
         transfer["title"][:_TITLE],
     ]
-    notes = [f"{what} missing" for what in transfer["missing"]]
+    notes = [f"{_STATEMENTS.get(what, what)} missing" for what in transfer["missing"]]
     notes += ["paused"] if transfer["paused"] else []
     notes += [f"ERROR: {transfer['error']}"] if transfer["error"] else []
     return "  ".join(parts) + (f"  ({'; '.join(notes)})" if notes else "")
@@ -90,7 +92,10 @@ def details_text(details: Mapping[str, Any]) -> list[str]:
         proof = f"  statement {event['statement'][:12]}…" if event["statement"] else ""
         words = f"  {event['words']}" if event["words"] else ""
         lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {_state(event)}{proof}{words}")
-    lines += [f"  MISSING     {what}: the other side has not confirmed it" for what in details["missing"]]
+    lines += [
+        f"  MISSING     {_STATEMENTS.get(what, what)}: the other node has not sent it yet"
+        for what in details["missing"]
+    ]
     lines += [f"  not told    {line}" for line in details["unsent"]]
     lines += [f"  route       {details['way']}"] if details["way"] else []
     lines += [f"  next        {details['next']}"] if details["next"] else []

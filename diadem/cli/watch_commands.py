@@ -121,7 +121,7 @@ def _nothing(*, dry_run: bool, folders: bool) -> str:
         return "nothing is there that is not archived"
     if folders:
         return "nothing waits: every session is archived"
-    return "nothing was handed in: people put a folder into the incoming/ folder of a store"
+    return "nothing to archive: no folder is in incoming/ of any store"
 
 
 def _tell(document: dict[str, Any], *, as_json: bool) -> None:

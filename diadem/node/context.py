@@ -344,7 +344,7 @@ def retired(name: str, successor: str) -> Refused:
 def read_only(machine: str) -> Refused:
     """What is answered to everyone who wants to write from another PC."""
     return Refused(
-        f"a store is open for reading only; this node is written on the machine '{machine}'",
+        f"this is a store, open for reading only; its node is on the machine '{machine}'",
         next="Work there. To hand files in, put their folder into the store's incoming/ folder.",
     )
 

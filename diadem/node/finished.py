@@ -134,7 +134,8 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         passed = now.since(earlier)
         if passed >= quiet:
             return None
-        words = f"unchanged since the last look {_words(passed)} ago; waiting for {_words(quiet)} without a change"
+        seen, wanted = _words(passed), _words(quiet)
+        words = f"unchanged since the last look {seen} ago; it counts as finished after {wanted} without a change"
         return Reason("recent", _newest(now), words), quiet - passed
     left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
     if earlier is not None and earlier.files and now.since(earlier) < quiet:
@@ -149,7 +150,9 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
     copied = now.age(written) >= quiet  # the bytes are old: what is new is that they are here
     what = "something was copied, moved or renamed here" if copied else "it was changed"
     return Reason(
-        "recent", _newest(now), f"{what} {_words(age)} ago; waiting for {_words(quiet)} without a change"
+        "recent",
+        _newest(now),
+        f"{what} {_words(age)} ago; it counts as finished after {_words(quiet)} without a change",
     ), left
 
 

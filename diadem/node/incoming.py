@@ -341,7 +341,7 @@ def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
     if Kept.SHORT in states:
         reasons.append("the policy wants more copies")
     yet = " yet" if Kept.DELETED not in states and not note.omitted else ""
-    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "it may be deleted"
+    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "you may delete it"
     words = f"archived on {note.archived[:10]}; {then}"
     state = HandInState.ARCHIVED
     return replace(found, state=state, words=words, omitted=note.omitted, may_be_deleted=not reasons)

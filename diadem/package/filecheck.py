@@ -115,7 +115,7 @@ class FileCheck:
             self._ledger.held(len(view), 1)
             return
         first = leaf * self.leaf_size
-        message = f"bytes {first} to {first + len(view)} (leaf {leaf}) are not what was archived"
+        message = f"bytes {first:,} to {first + len(view):,} are not what was archived"
         self._fail("leaf-mismatch", message, job, leaf, len(view))
 
     def _read(self, job: FileJob, file: RangeReader, leaf: int, view: memoryview) -> bool:

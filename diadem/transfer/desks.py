@@ -74,7 +74,7 @@ def _contact(context: Context, peer: str) -> Contact:
     if found is None:
         raise NotFound("no such peer", next="See: diadem peer ls")
     if found.note is None or not found.note.urls:
-        raise Unreachable(f"the node '{found.name}' has no address; it calls this one", next="Leave it running.")
+        raise Unreachable(f"the node '{found.name}' has no address, so it must call this one", next="Leave it running.")
     return Contact(found.id, found.name, found.note.urls, found.note.tls)
 
 

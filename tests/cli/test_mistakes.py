@@ -147,7 +147,7 @@ def test_stores_that_are_away_are_not_nothing(lab: Lab) -> None:
     said("export", package, lab.root / "out.zip", "--for", "Marie", *node, code=5)
     text = said("watch", "--once", *node, code=5)
     assert "no store answers" in text
-    assert "nothing was handed in" not in text
+    assert "nothing to archive" not in text
 
 
 # -- a sick node ---------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_what_was_changed_a_moment_ago_is_named_with_the_time_that_is_left(sessi
     verdict = unfinished(judge(None, seen(session, 2 * QUIET / 5), QUIET), "recent")
     assert datetime.timedelta(minutes=5, seconds=50) < verdict.wait <= datetime.timedelta(minutes=6)
     assert set(verdict.files) == {"b.dat", "raw/a.dat"}
-    assert verdict.why == "it was changed 4 minutes ago; waiting for 10 minutes without a change"
+    assert verdict.why == "it was changed 4 minutes ago; it counts as finished after 10 minutes without a change"
 
 
 @posix

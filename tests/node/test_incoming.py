@@ -107,7 +107,7 @@ def test_from_writing_to_archived_to_may_be_deleted(desk: Desk) -> None:
     desk.minutes = 4
     found = desk.look()["2026-03-14 ZnO"]
     assert (found.state, found.files, found.bytes) == (HandInState.WRITING, 2, 1001)
-    assert "waiting for 10 minutes" in found.words
+    assert "after 10 minutes" in found.words
     assert desk.incoming.ready() == []
     desk.minutes = 11
     (ready,) = desk.incoming.ready()
@@ -116,7 +116,7 @@ def test_from_writing_to_archived_to_may_be_deleted(desk: Desk) -> None:
     outcome = desk.archive(ready)
     done = desk.look()["2026-03-14 ZnO"]
     assert (done.state, done.package, done.may_be_deleted) == (HandInState.ARCHIVED, outcome.package.id, True)
-    assert "it may be deleted" in done.words
+    assert "you may delete it" in done.words
     waiting = desk.look(kept=False)["2026-03-14 ZnO"]
     assert not waiting.may_be_deleted
     assert "more copies" in waiting.words

@@ -136,7 +136,7 @@ def test_rules_and_names_of_other_nodes(chromium: Any, both: Labs) -> None:
         bob.go("/exchange/peers")
         bob.click("main a:has-text('emlab')")
         assert "direct: 'emlab' calls this node" in bob.text
-        bob.click("summary:has-text('Call it otherwise')")
+        bob.click("summary:has-text('Rename it here')")
         bob.window.fill("[name=new]", "annas-lab")
         bob.click("text='Rename'")
         assert "It is called annas-lab here from now on." in bob.text

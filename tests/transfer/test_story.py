@@ -68,7 +68,7 @@ STORY = """\
 1 file (5.1 kB) from … was archived in the store main for alice@hu-berlin
 alice@hu-berlin allowed marie@nmi to read 1 package until …
 alice@hu-berlin offered the package (1 file, … kB) to marie@nmi until …
-marie@nmi accepted the offer, of at most 67.3 MB, through a hub
+marie@nmi accepted the offer, up to 67.3 MB, to travel through a hub
 the node nmi allowed the node oslo to keep for it at most 136 MB of sealed windows from the node hu-berlin, until …
 marie@nmi copied the package from the node hu-berlin to the store main; every byte was hashed while it was written
 the node nmi received the package for marie@nmi and proved every byte in main: … kB came through a hub
@@ -78,7 +78,7 @@ the node hu-berlin saw the other node's receipt and confirmed the transfer
 marie@nmi allowed carla@lab to read 1 package until …
 marie@nmi offered the package (1 file, … kB) to carla@lab until …
 marie@nmi gave the package to carla@lab (disk); that it arrived is not attested by anyone else
-carla@lab accepted the offer, of at most 67.3 MB, on a disk
+carla@lab accepted the offer, up to 67.3 MB, to travel on a disk
 carla@lab copied the package from the node nmi to the store main; every byte was hashed while it was written
 the node lab received the package for carla@lab and proved every byte in main: … kB came on a disk
 the node nmi saw the other node's receipt and confirmed the transfer

@@ -39,9 +39,7 @@ def _on_unit(term: Term) -> str:
     key = vocabulary.find(term.key.text) if term.key else None
     if key is None or key.kind != "number" or key.bare or key.unit in ("", "1") or not is_number(term.value.text):
         return ""
-    return (
-        f"{key.name}: {term.value.text} was taken for {term.value.text} {key.unit}; write the unit behind the number."
-    )
+    return f"{key.name}: {term.value.text} was taken for {term.value.text} {key.unit}; write the unit after the number."
 
 
 def _on_field(term: Term) -> str:

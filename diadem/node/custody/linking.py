@@ -152,7 +152,7 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
             made,
             file,
             Verdict.MISSING,
-            f"The last statement, {last[:12]}…, is missing; that there is one is claimed by the exporter.",
+            f"The last statement, {last[:12]}…, is missing; the exporter claimed that there is one.",
             f"the signed head names {length} statements and this one as the last; the file shows {shown}",
         )
     elif shown > length and not forked:
@@ -178,7 +178,7 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
         made,
         file,
         Verdict.CLAIMED,
-        f"That nothing was said after {all_of_it} is claimed by the exporter, {name}, on {when}.",
+        f"On {when}, the exporter, {name}, claimed that nothing had been said after {all_of_it}.",
         "only another copy of the log, or a later export, could show more",
     )
 

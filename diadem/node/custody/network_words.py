@@ -59,7 +59,7 @@ def _offer(said: Said) -> str:
 
 def _acceptance(said: Said) -> str:
     rule = f", by the rule {said['rule'][:12]}…" if said.get("rule") else ""
-    return f"{said['by']} accepted the offer, of at most {size_text(said['ceiling'])}, {_way(said['route'])}{rule}"
+    return f"{said['by']} accepted the offer, up to {size_text(said['ceiling'])}, to travel {_way(said['route'])}{rule}"
 
 
 def _decline(said: Said) -> str:

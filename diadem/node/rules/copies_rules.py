@@ -138,8 +138,8 @@ def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:
     for store in case.own_stores:
         group = _packages(case.tally.damaged, state, store)
         if group.count:
-            are = "copy is" if group.count == 1 else "copies are"
-            message = f"{group.count:,} {are} {word} in {store.state.name} and not yet mended"
+            copies, are = ("copy", "is") if group.count == 1 else ("copies", "are")
+            message = f"{group.count:,} {copies} in {store.state.name} {are} {word} and not yet mended"
             locked = store.state.reachable and store.state.read_only
             command = commands.DOCTOR if locked else _repair(case, store)
             yield found(f"replica.{state}", Severity.ERROR, message, group, command=command, store=store.state.name)

@@ -160,7 +160,7 @@ class _Drop:
         if not others:
             yield "it is the only copy", _ANOTHER
         elif any(self._is_fresh(name) for name in others):
-            where = "is on the same disk or share, or may be"
+            where = "is, or may be, on the same disk or share"
             yield (
                 f"the copy in {', '.join(others)} {where}",
                 "Make a copy on another disk first: diadem store add PLACE",

@@ -43,9 +43,9 @@ def scrub_holds(case: Case) -> str:
     """How it stands where all is well."""
     proven = [store.proven_since for store in case.read_stores if store.proven_since]
     intervals = {case.policy.scrub.interval_for(store.state.kind) for store in case.read_stores}
-    every = duration_words(intervals.pop()) if len(intervals) == 1 else "the interval of its store"
-    oldest = f" (the oldest: {min(proven).date().isoformat()})" if proven else ""
-    return f"every last proof is within {every}{oldest}"
+    every = f"the last {duration_words(intervals.pop())}" if len(intervals) == 1 else "the interval of its store"
+    oldest = f" (the oldest proof: {min(proven).date().isoformat()})" if proven else ""
+    return f"every copy was proven within {every}{oldest}"
 
 
 def parity(case: Case) -> Iterator[RuleFinding]:

@@ -65,7 +65,7 @@ def test_a_thousand_events_are_proved_offline(thousand: tuple[str, bytes], tmp_p
     assert report["nodes"] == [{"id": node, "name": NAME, "pinned": True}]
     assert report["steps"][0]["sentence"].startswith("On 14 March 2026, 09:29 UTC, 120 files (3.2 GB) from D:/TEM")
     assert report["steps"][0]["signers"] == [NAME, f"alice@{NAME}"]
-    assert "claimed by the exporter" in report["steps"][-1]["sentence"]
+    assert "claimed that nothing had been said" in report["steps"][-1]["sentence"]
 
 
 def test_a_thousand_events_take_seconds(thousand: tuple[str, bytes]) -> None:
@@ -147,17 +147,17 @@ def test_the_end_is_claimed_by_the_exporter(group: Group) -> None:
     report = check(whole)
     assert report.ok
     assert report.steps[-1].verdict is Verdict.CLAIMED
-    assert "claimed by the exporter" in report.steps[-1].sentence
+    assert "claimed that nothing had been said" in report.steps[-1].sentence
     dropped = without_statement(whole, -1)
     report = check(dropped)  # someone on the way: the head still names the last one
     assert not report.ok
     assert [step.verdict for step in report.steps[-2:]] == [Verdict.MISSING, Verdict.CLAIMED]
-    assert "claimed by the exporter" in report.steps[-2].sentence
+    assert "the exporter claimed that there is one" in report.steps[-2].sentence
     hidden = signed_by(dropped, group.online)  # the exporter: nothing in the file can tell
     report = check(hidden)
     assert report.ok
     assert report.steps[-1].verdict is Verdict.CLAIMED
-    assert "after these 2 statements is claimed by the exporter" in report.steps[-1].sentence
+    assert "claimed that nothing had been said after these 2 statements" in report.steps[-1].sentence
     report = check(hidden, whole)  # but another export can
     assert "statement 3 of 3 of chain-2.json" in (report.of(Verdict.CONTRADICTED)[0].reason or "")
     report = check(without_head(whole))

@@ -256,7 +256,7 @@ def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
 @pytest.mark.parametrize(("state", "word"), [(SUSPECT, "damaged"), (MISSING, "gone or incomplete")])
 def test_damage_is_mended_from_a_good_copy(state: str, word: str) -> None:
     status = judged([package(1, replica("main", state=state), replica("nas"))], [MAIN, NAS])
-    assert found(status, f"replica.{state}") == [f"1 copy is {word} in main and not yet mended"]
+    assert found(status, f"replica.{state}") == [f"1 copy in main is {word} and not yet mended"]
     (action,) = status.actions
     assert (action.kind, action.store, action.source) == ("repair", "main", "nas")
     assert commands(status) == ["diadem repair"]
@@ -307,7 +307,7 @@ def test_a_proof_from_the_future_proves_no_date() -> None:
 def test_what_holds_is_said_with_its_oldest_proof() -> None:
     status = judged([package(1, replica("main", 30), replica("nas"))], [MAIN, NAS])
     line = next(line for line in status.rules if line.rule == "scrub.interval")
-    assert line.text == "every last proof is within 90 days (the oldest: 2026-02-12)"
+    assert line.text == "every copy was proven within the last 90 days (the oldest proof: 2026-02-12)"
     assert [store.proven_since for store in status.stores] == [NOW - 30 * DAY, NOW]
 
 

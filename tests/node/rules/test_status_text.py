@@ -51,7 +51,7 @@ Every rule holds (2026-03-14 09:26 UTC)
 
   ✓ copies         every package has 2 proven copies on different disks
   ✓ damage         none is known
-  ✓ scrub          every last proof is within 90 days (the oldest: 2026-03-14)
+  ✓ scrub          every copy was proven within the last 90 days (the oldest proof: 2026-03-14)
   ✓ stores         both answer
   ✓ space          1 TB free on main, more on the other
   ✓ custody        every package has its ingest statement

@@ -498,7 +498,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(titan: Instrument)
     titan.minutes = 0
     (waits,) = titan.lab.node.watch(titan.folder, dry_run=True)
     assert isinstance(waits, Watched)
-    assert (waits.state, "waiting for 10 minutes without" in waits.words) == ("waiting", True)
+    assert (waits.state, "after 10 minutes without" in waits.words) == ("waiting", True)
     assert everything(titan.lab.node.path) == before
     shutil.rmtree(titan.folder)
     assert [one.to_dict()["state"] for one in titan.lab.node.watch(dry_run=True)] == ["away"]
