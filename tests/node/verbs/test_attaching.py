@@ -101,7 +101,7 @@ def test_what_writes_is_refused_and_names_the_machine(away: Lab) -> None:
         for name, verb in WRITING.items():
             with pytest.raises(Refused) as refused:
                 verb(node, folder, package)
-            assert "is written on the machine" in refused.value.message, name
+            assert "is on the machine" in refused.value.message, name
             assert refused.value.next, name
             assert (tree(store), tree(node.path.parent)) == (before, cached), name
     assert "incoming" in said("archive", folder, "--now", "--node", store, code=4)

@@ -70,5 +70,5 @@ def test_fields_become_columns(lab: Lab, pictured: str) -> None:
     assert lab.node.search("nothing").to_dataframe(datasets=True, fields=["kV"]).empty
     with pytest.raises(UsageError, match="not a field of a record"):
         lab.node.search().to_dataframe(fields=["voltag"])
-    with pytest.raises(UsageError, match="asked of a node"):
+    with pytest.raises(UsageError, match="come from a node"):
         lab.node.context.catalogue.search().to_dataframe(datasets=True)

@@ -78,7 +78,7 @@ def test_a_hand_in_is_archived_when_it_is_finished_and_then_may_be_deleted(lab: 
     before = everything(folder)
     first, second, third, fourth, fifth = looks(lab, minutes, [2, 2, 7, 6])
     assert [(one.store, str(one.hand_in.state)) for one in (*first, *second)] == [("main", "writing")] * 2
-    assert "looked at" in second[0].hand_in.words
+    assert "last look" in second[0].hand_in.words
     assert third == []  # it only became older
     (done,) = fourth
     assert done.archived is not None
