@@ -127,7 +127,7 @@ def test_an_empty_folder_is_refused_with_2(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_bag(session: Path) -> None:
-    assert "no bag" in run_json("verify", session, code=3)["error"]["message"]
+    assert "not a bag" in run_json("verify", session, code=3)["error"]["message"]
 
 
 def test_help_lists_the_verbs() -> None:

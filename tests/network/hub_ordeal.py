@@ -167,21 +167,30 @@ class HubOrdeal:
 
     # -- the transfers ---------------------------------------------------------------------------------------------
 
-    def begin(self, transfers: int = 2) -> None:
-        """Archive sessions, offer them, and accept them."""
-        for number in range(transfers):
-            folder = self.sender.home / f"session {number}"
-            write_session(folder, self.scale, self.random)
-            package = self.sender.give("archive", folder.name, "--now", "--as-one")["package"]["id"]
-            sent = self.sender.give("send", package.removeprefix("diadem:"), "marie@nmi")["transfer"]
-            self.packages[sent["id"]] = package
-        self._until(lambda: len(self.receiver.give("inbox")["offers"]) == transfers)
+    def begin(self) -> None:
+        """Archive two sessions, offer them, and accept them, over cables that carry only so much."""
+        sent = [self._offered(), self._offered()]
+        self._until(lambda: len(self.receiver.give("inbox")["offers"]) == len(sent))
         for site, device in ((self.star.two, "line0"), (self.star.hub, "line1"), (self.star.one, "line0")):
             throttled(site, device, self.scale.rate)
         self._began = time.monotonic()
         self._before = sent_on(self.star.one, "line0"), received_on(self.star.two, "line0")
-        for transfer in self.packages:
+        for transfer in sent:
             self.receiver.give("accept", transfer, "--no-wait")
+
+    def go_on(self) -> None:
+        """Send another session: a quick machine has all of the others before it was disturbed often enough."""
+        transfer = self._offered()
+        self._until(lambda: any(one["id"] == transfer for one in self.receiver.give("inbox")["offers"]))
+        self.receiver.give("accept", transfer, "--no-wait")
+
+    def _offered(self) -> str:
+        folder = self.sender.home / f"session {len(self.packages)}"
+        write_session(folder, self.scale, self.random)
+        package = self.sender.give("archive", folder.name, "--now", "--as-one")["package"]["id"]
+        sent: str = self.sender.give("send", package.removeprefix("diadem:"), "marie@nmi")["transfer"]["id"]
+        self.packages[sent] = package
+        return sent
 
     def _until(self, done: Callable[[], bool], patience: float = _PATIENCE) -> None:
         end = time.monotonic() + patience
