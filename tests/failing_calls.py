@@ -29,7 +29,7 @@ _SOURCE = Path(__file__).with_name("failing_calls.c")
 PATIENCE = 60.0
 _INTERNAL = ("should not have happened", "Traceback (most recent call last)")
 #: What must not be said of files of a node that are sound.
-_UNTRUE = ("make the node anew", "file is damaged", "catalogue is damaged", "Mend the line it names")
+_UNTRUE = ("can restore the node", "file is damaged", "catalogue is damaged", "Mend the line it names")
 
 #: Errors that a sort of call gives when a disk is full or dying, a share is away, or the rights are gone.
 _DISK = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.ESTALE)

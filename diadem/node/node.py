@@ -62,7 +62,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         "stores: name kind url reachable free",
         "next",
     )  # fmt: skip
-    _internal = frozenset({"at", "given", "recovered", "remember", "remirror"})
+    _internal = frozenset({"at", "recovered", "remember", "remirror"})
 
     def _display_title(self) -> str:
         count = self.context.catalogue.count()
@@ -188,9 +188,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         """
         from diadem.node.placing import best_package
 
-        return self.given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+        return self._given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
 
-    def given(self, package: Package) -> Package:
+    def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.node.amending import effective
         from diadem.node.placing import CopiesAtHand

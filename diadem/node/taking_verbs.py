@@ -34,8 +34,8 @@ class TakingVerbs:
     context: Context
     if TYPE_CHECKING:
 
-        def given(self, package: Package) -> Package:
-            """See `diadem.node.node.Node.given`."""
+        def _given(self, package: Package) -> Package:
+            """See `diadem.node.node.Node._given`."""
 
     def archive(
         self,
@@ -89,7 +89,7 @@ class TakingVerbs:
 
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
         found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
-        self.given(found.package)
+        self._given(found.package)
         return found
 
     def plan(
@@ -178,7 +178,7 @@ class TakingVerbs:
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
-        return (one for one in done if one.archived is None or self.given(one.archived.package))
+        return (one for one in done if one.archived is None or self._given(one.archived.package))
 
     @property
     def watched(self) -> WatchVerbs:

@@ -49,13 +49,11 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
         raise OSError(errno.ELOOP, "is a link", os.fspath(path))
     descriptor = os.open(long_path(path), READ_FLAGS)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "is not a plain file", os.fspath(path))
         with open(descriptor, "rb", closefd=False) as file:
-            data = bytearray()  # in pieces: Python asks at once for as much memory as it is told to read
-            while piece := file.read(min(limit - len(data), 1 << 20)):
-                data += piece
-            return bytes(data)
+            return file.read(min(limit, about.st_size))  # Python asks at once for the memory that it is told to fill
     finally:
         os.close(descriptor)
 

@@ -182,7 +182,7 @@ def test_a_part_of_a_frame_is_read_alone(tmp_path: Path) -> None:
     for wrong in ((0, 0, 0, 5), (-1, 0, 5, 5), (2000, 0, 64, 64), (0, 0, 64)):
         with pytest.raises(UsageError):
             dataset.picture(at=1, crop=wrong)
-    with pytest.raises(UsageError, match="no place"):
+    with pytest.raises(UsageError, match="not a place"):
         dataset.picture(at="middle")
 
 

@@ -75,7 +75,7 @@ def test_each_answer_is_judged_at_once(terminal: Terminal, tmp_path: Path) -> No
     assert "the folder has content" in terminal.answers("Folder for the node", str(tmp_path / "node"))
     terminal.answers("packages go", str(tmp_path / "a file"))
     assert "this is a file" in terminal.answers("packages go", str(tmp_path / "node" / "store"))
-    assert "must not lie in each other" in terminal.answers("packages go", str(tmp_path / "store"))
+    assert "must not be inside each other" in terminal.answers("packages go", str(tmp_path / "store"))
     terminal.answers("is this archive called", "My Group (Köln)")
     found = terminal.answers("is this archive called", "")
     assert "'My Group (Köln)' cannot be the name of a node" in found

@@ -196,7 +196,7 @@ def test_a_shared_folder_is_taken_where_there_is_nothing_else(star: Star) -> Non
     for route, why in (("via:drive", "by the carrier 'drive', as offered"), (DISK, "by disk, as offered")):
         assert choose(desk, replace(transfer, routes=(route,))).why == why
     policy(star, "nmi", route="hub")
-    assert choose(desk, transfer).why.startswith("by the carrier 'drive', for 'hu-berlin' picks up at no hub")
+    assert choose(desk, transfer).why.startswith("by the carrier 'drive': 'hu-berlin' picks up at no hub")
 
 
 def test_what_stands_still_for_long_goes_on_by_another_way(star: Star) -> None:
