@@ -456,7 +456,7 @@ def test_a_mistyped_path_is_no_fault_of_ours(page: Page, tmp_path: Path) -> None
         text = ask(page.served, f"/take-in?folder={quote(str(tmp_path / name))}", Cookie=page.cookie)[2].decode()
         assert ("Look at this file alone" in text) == offered, "only where there is a file"
     said = page.ended(page.post(f"/take-in/look?at={quote(str(tmp_path / 'none.dat'))}"))
-    assert "it cannot be looked at" in said
+    assert "it cannot be read" in said
     assert "has a fault" not in said
 
 
@@ -506,8 +506,8 @@ def test_an_upload_stays_while_a_job_is_at_work_with_it(page: Page, home: Path, 
         job = page.post(f"{place}/archive", **fields)
         assert 'id="job"' in page.get(job)
         for deed in ("archive", "take-in"):
-            assert "looked at or archived already" in page.post(f"{place}/{deed}", 409, **fields), deed
-        assert "looked at or archived already" in page.post(f"{place}/discard", 409)
+            assert "being read or archived already" in page.post(f"{place}/{deed}", 409, **fields), deed
+        assert "being read or archived already" in page.post(f"{place}/discard", 409)
         assert len(staged(home)) == 2
     assert "1 session in the archive" in page.ended(job)
     assert staged(home) == [], "all of it is taken in"

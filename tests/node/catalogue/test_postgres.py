@@ -62,7 +62,7 @@ def test_addresses_that_are_refused(address: str) -> None:
 
 def test_who_is_not_let_in_and_what_is_not_there(postgres_server: PostgresServer) -> None:
     for create in (False, True):
-        with pytest.raises(Refused, match=r"(?s)lets nobody in.*pgpass"):
+        with pytest.raises(Refused, match=r"(?s)refuses the login.*pgpass"):
             Catalogue.open(postgres_server.url().replace("diadem@", "nobody@"), create=create)
         with pytest.raises(NotFound, match="no such database"):
             Catalogue.open(postgres_server.url().replace("/postgres?", "/nowhere?"), create=create)

@@ -278,12 +278,12 @@ def test_a_ring_of_predecessors_ends(catalogue: Catalogue) -> None:
 
 def test_hints(catalogue: Catalogue) -> None:
     catalogue.add_package(entry("nanorods", [dataset(1, "a.tif", {"image.pixel_size_x": 1e-9})]))
-    assert "nanorod* finds" in catalogue.search("nanorod").hint
+    assert "nanorod* also matches" in catalogue.search("nanorod").hint
     assert "5 was taken for 5 m" in catalogue.search("pixel>5").hint
     assert "voltage=300kV" in catalogue.search("nanorods 300kV").hint
     assert "pixel=0.1nm" in catalogue.search("0.1nm").hint
     assert catalogue.search("4dx").hint == "", "nothing begins so"
-    assert "nanorod* finds" in catalogue.search("a.tif tif nanorod").hint, "the word that is not there, not the first"
+    assert "nanorod* also matches" in catalogue.search("a.tif tif nanorod").hint, "the word that is not there, not the first"
     assert catalogue.search("nanorods").hint == ""
     assert catalogue.search("not nanorods").hint == ""
 
@@ -308,7 +308,7 @@ def test_days_as_people_say_them(catalogue: Catalogue, monkeypatch: pytest.Monke
         assert catalogue.search(f'ingested>=yesterday "{zone}"').total == 2
     monkeypatch.undo()
     time.tzset()
-    with pytest.raises(UsageError, match="'tomorow' is no date"):
+    with pytest.raises(UsageError, match="'tomorow' is not a date"):
         catalogue.search("date:tomorow")
 
 
