@@ -283,7 +283,8 @@ def test_hints(catalogue: Catalogue) -> None:
     assert "voltage=300kV" in catalogue.search("nanorods 300kV").hint
     assert "pixel=0.1nm" in catalogue.search("0.1nm").hint
     assert catalogue.search("4dx").hint == "", "nothing begins so"
-    assert "nanorod* also matches" in catalogue.search("a.tif tif nanorod").hint, "the word that is not there, not the first"
+    hint = catalogue.search("a.tif tif nanorod").hint
+    assert "nanorod* also matches" in hint, "the word that is not there, not the first"
     assert catalogue.search("nanorods").hint == ""
     assert catalogue.search("not nanorods").hint == ""
 
