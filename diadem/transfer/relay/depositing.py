@@ -27,7 +27,7 @@ from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 #: One carrier, which may not answer any more, has half of them at most.
 IN_HAND: Final = Rooms(6, each=3)
 #: Windows of one transfer at once.
-AT_ONCE: Final = 3
+AT_ONCE: Final = 2
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
 
