@@ -125,7 +125,8 @@ def test_verbs_show_the_list_that_they_stand_for(told: tuple[diadem.Node, diadem
     assert isinstance(entries, Display)
     assert isinstance(entries, Sequence)
     assert len(found) == len(entries)
-    assert list(found[:1]) == list(entries[:1])
+    # Of a store both say how much is free, which changes from one look to the next.
+    assert [repr(one) for one in found[:1]] == [repr(one) for one in entries[:1]]
     assert found
 
 
