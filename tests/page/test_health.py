@@ -107,7 +107,7 @@ def test_the_recovery_file_is_confirmed(page: Page, home: Path) -> None:
 def test_stores_are_added_moved_and_forgotten(page: Page, home: Path) -> None:
     assert "this is the store &#39;main&#39;" in page.post("/health/stores", 409, place=str(home / "main"), name="nas")
     shown = page.post("/health/stores", 409, place=str(home / "nas" / "inner"), name="third")
-    assert "in the store" in shown
+    assert "the folder is in the store" in shown
     assert 'value="third"' in shown, "what was typed is kept"
     shown = page.get(
         page.post("/health/stores", place=str(home / "third"), name="third", kind="cold").partition("#")[0]

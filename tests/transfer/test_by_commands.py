@@ -39,7 +39,7 @@ def test_a_carrier_is_added_listed_and_removed(ends: tuple[str, str, str], tmp_p
     assert [one.name for one in read_settings(Path(ends[0])).carriers] == ["group-drive"]
     package = ends[2]
     assert "no carrier 'tape' is shared" in said("send", package, "alice@nmi", "--route", "via:tape", *here, code=3)
-    assert "stay" in said("peer", "carrier", "rm", "group-drive", *here)
+    assert " stay\n" in said("peer", "carrier", "rm", "group-drive", *here)
     assert said_json("peer", "carrier", "ls", *here)["carriers"] == []
     assert "no carrier" in said("peer", "carrier", "rm", "group-drive", *here, code=3)
 
