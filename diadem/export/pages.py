@@ -95,7 +95,8 @@ def page_html(facts: PackageFacts, *, budget: int = BUDGET, cleaned: bool = Fals
 
 def page(template: str, values: Mapping[str, Any], **more: Any) -> bytes:
     """A page of this room, which needs nothing but itself."""
-    return _environment().get_template(template).render(values, **more).encode()
+    text: str = _environment().get_template(template).render(values, **more)
+    return text.encode()
 
 
 @cache

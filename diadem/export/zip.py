@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import stat
 import struct
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from diadem.errors import IntegrityError, Refused
 from diadem.export.names import portable_names
@@ -169,7 +170,7 @@ class ZipStream:
     names that every system can hold.
     """
 
-    def __init__(self, opened: Callable[[str], BinaryIO], entries: Sequence[FileEntry], folder: str) -> None:
+    def __init__(self, opened: Callable[[str], io.RawIOBase], entries: Sequence[FileEntry], folder: str) -> None:
         self._opened, self._entries = opened, entries
         self.names = [f"{folder}/{name}" for name in portable_names(entries)]
 
