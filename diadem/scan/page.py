@@ -7,7 +7,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from diadem.archive.scan_summary import (
+from diadem.export.pages import page
+from diadem.scan.words import (
     attention,
     content_text,
     figures,
@@ -17,10 +18,9 @@ from diadem.archive.scan_summary import (
     voltage_text,
     when_text,
 )
-from diadem.export.pages import page
 
 if TYPE_CHECKING:
-    from diadem.archive.scan import Scan
+    from diadem.scan.scan import Scan
 
 
 def scan_page(scan: Scan) -> bytes:
