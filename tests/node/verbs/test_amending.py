@@ -13,6 +13,8 @@ from diadem.terms.fields import UnknownField
 from tests.node.verbs.agreeing import rebuilt
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def bob(lab: Lab) -> Node:

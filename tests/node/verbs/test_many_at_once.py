@@ -22,6 +22,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 ROOT = Path(__file__).resolve().parents[3]
 Lines = list[list[list[str]]]
 

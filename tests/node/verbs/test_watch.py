@@ -24,6 +24,8 @@ from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def minutes(lab: Lab) -> list[float]:
