@@ -31,24 +31,28 @@ from tests.sftp_server import sftp_server  # noqa: F401  the same
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
-#: Files whose tests take longest, the longest first.
+#: Files whose tests take longest, the longest first; before all others those that mostly wait.
 LONG = (
     "test_hub_ordeal",
+    "test_interruptions",
+    "test_two_labs_and_a_hub",
+    "test_two_labs",
+    "test_two_nodes",
     "test_every_screen",
-    "test_other_processes",
+    "test_benchmarks_smoke",
+    "test_notebooks",
+    "test_faults",
+    "test_failing_calls",
     "test_untrusted",
     "test_wheel",
-    "test_benchmarks_smoke",
     "test_object_s3",
     "test_check_plugin",
     "test_invariance",
     "test_example_plugin",
     "test_real_session",
-    "test_two_labs_and_a_hub",
     "test_canary",
     "test_scan",
     "test_extract_many",
-    "test_notebooks",
     "test_docs",
     "test_commands",
     "test_reextracting",
@@ -114,6 +118,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the share of each process begin with some of the long tests, so that none is left alone with them at the end.
 

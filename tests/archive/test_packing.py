@@ -82,8 +82,8 @@ def test_a_package_is_what_the_design_says(session: Path, tmp_path: Path) -> Non
 def test_peers_accept_it(session: Path, tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     bag = Path(package.url)
-    bagit_validate(bag)
-    sha256sum_check(bag)
+    assert bagit_validate(bag) == []
+    assert sha256sum_check(bag) == []
     assert validate_crate(bag) == []
 
 
@@ -154,8 +154,8 @@ def test_hostile_names(tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     assert len(package.files) == len(names)
     bag = Path(package.url)
-    bagit_validate(bag)
-    sha256sum_check(bag)
+    assert bagit_validate(bag) == []
+    assert sha256sum_check(bag) == []
     assert validate_crate(bag) == []
     for name in names:
         with package.open(os.fsdecode(name)) as source:
@@ -246,7 +246,7 @@ def test_two_packs_at_once_make_one_package(session: Path, tmp_path: Path) -> No
         thread.join()
     assert len({package.id for package in found}) == 1
     assert [package.outcome.created for package in found if package.outcome].count(True) == 1
-    assert len(list((tmp_path / "store" / "2026").iterdir())) == 1 or len(visible(tmp_path / "store")) == 1
+    assert len(list((tmp_path / "store").glob("[0-9]*/*"))) == 1
     assert not list((tmp_path / "store" / ".diadem" / "stage").iterdir())
 
 
