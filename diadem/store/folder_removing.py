@@ -19,11 +19,10 @@ from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import or_else, translated
 from diadem.store.local_hints import drop_hint, drop_hints_to, hints
 from diadem.store.local_store import LocalStore
-from diadem.store.own_files import make_folders
 from diadem.store.stage import Swept, remove_tree
 from diadem.store.system import allow, flush_folder, long_path, patiently
 from diadem.store.taking import refuse_path, tree_of
-from diadem.store.whole import write_whole
+from diadem.store.whole import make_folders, write_whole
 
 
 def remove(store: LocalStore, path: str) -> None:

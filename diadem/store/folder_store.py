@@ -25,12 +25,12 @@ from diadem.store.links import read_plain, refuse_links
 from diadem.store.local_errors import translated
 from diadem.store.local_hints import renew_hint
 from diadem.store.local_store import LocalStore
-from diadem.store.own_files import OwnFiles, make_folders
+from diadem.store.own_files import OwnFiles
 from diadem.store.parity_file import sweep_parity
 from diadem.store.places import place_of
 from diadem.store.stage import Swept
 from diadem.store.system import long_path
-from diadem.store.whole import write_whole
+from diadem.store.whole import make_folders, write_whole
 
 #: What the system says of a disk or share that has gone.
 _GONE = {

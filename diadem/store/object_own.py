@@ -10,10 +10,10 @@ from pathlib import Path
 from diadem.errors import NotFound
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_mending import put_blocks
-from diadem.store.own_files import save
 from diadem.store.own_keys import RESERVED, checked_folder, is_own, refuse_key, refuse_size, require_room
 from diadem.store.system import long_path
 from diadem.store.translate import Occupied
+from diadem.store.whole import write_whole
 
 _FOLDER = ".diadem"
 _BLOCK = 8 << 20
@@ -68,7 +68,7 @@ def get_file(client: ObjectClient, key: str, target: Path) -> bool:
         return False
     require_room(target, stat.size)
     ranges = ((start, min(start + _BLOCK, stat.size)) for start in range(0, stat.size, _BLOCK))
-    save(target, (client.get(stat.key, *each, stat.version) for each in ranges))
+    write_whole(target, (client.get(stat.key, *each, stat.version) for each in ranges))
     return True
 
 
