@@ -21,7 +21,7 @@ from diadem.model.ports import silent
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.store.base import open_store
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from tests.node.test_adopting import everything
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names or links")
@@ -70,7 +70,7 @@ class Desk:
         seen = self.incoming.seen(hand_in)
         outcome = pack_local(
             self.incoming.plan(hand_in),
-            LocalStore(self.root),
+            FolderStore(self.root),
             extractor=self.extractor,
             options=Options(),
             listener=silent,
