@@ -10,7 +10,6 @@ The list of public names is `__init__.pyi`; each is imported when it is first us
 
 import sys as _sys
 import types as _types
-from typing import Any as _Any
 
 import lazy_loader as _lazy
 
@@ -19,16 +18,15 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 
 
+def _verb(name: str) -> property:
+    """The verb; the import system would put the room here, which ``from diadem.pack.… import …`` finds without."""
+    return property(lambda _: __getattr__(name), lambda _, room: None)  # noqa: ARG005
+
+
 class _Facade(_types.ModuleType):
-    """This module; `diadem.extract` stays the verb although a room has the same name and is imported later."""
+    """This module; these stay verbs although rooms have the same names and are imported later."""
 
-    @property
-    def extract(self) -> _Any:
-        return __getattr__("extract")
-
-    @extract.setter
-    def extract(self, module: object) -> None:
-        """The import system would put the room here; ``from diadem.extract.… import …`` finds it without."""
+    extract, pack, scan = map(_verb, ("extract", "pack", "scan"))
 
 
 _sys.modules[__name__].__class__ = _Facade

@@ -28,7 +28,7 @@ from typing import Any, NoReturn, Self
 _MODULES = (
     "diadem.cli.main",
     "diadem.api.nodes",
-    "diadem.archive.packing",
+    "diadem.pack.pack",
     "diadem.node.archiving",
     "diadem.node.custody_verbs",
     "diadem.transfer.working",

@@ -7,9 +7,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.archive.reading import VerifiedFile
-from diadem.archive.restoring import Restored, restore
+from diadem.archive.restore import Restored, restore
 from diadem.archive.vault import PackageVault
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.ids import PackageId
@@ -29,13 +29,13 @@ from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.filesystem import PackageFileSystem
-    from diadem.archive.outcome import Outcome
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.differences import Reextraction
     from diadem.model.lineage import Caution
+    from diadem.pack.pack import Outcome
 
 #: Datasets that its card shows.
 _SHOWN = 50
@@ -365,7 +365,7 @@ class Package(Reopenable, Display):
         >>> napari.view_path(package.local("scan.tif"))  # doctest: +SKIP
         >>> py4DSTEM.read(package["4D.dm4"].local())  # doctest: +SKIP
         """
-        from diadem.archive.local_files import local_path
+        from diadem.archive.load.dataset import local_path
 
         return local_path(self, path_of(path), folder=None if folder is None else Path(folder), listener=listener)
 
@@ -407,7 +407,7 @@ class Package(Reopenable, Display):
         QualityWarning
             Somebody has rejected the data, or their sources, or accepted them only with limits.
         """
-        from diadem.archive.loading_package import load_from_package
+        from diadem.archive.load.dataset import load_from_package
 
         return load_from_package(self, path_of(path), lazy=lazy, signal=signal, verify=verify)
 
@@ -523,7 +523,7 @@ class Package(Reopenable, Display):
         DigestMismatch
             A file is not what was archived.
         """
-        from diadem.archive.reextracting import reextract
+        from diadem.archive.reextract import reextract
 
         return reextract(self, listener)
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from diadem.archive.describing import NO_LICENCE, dataset_facts, instrument_of
 from diadem.errors import DocumentError
 from diadem.model.assertions import Assertion
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH
 from diadem.model.record import Dataset, Record
+from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
 from diadem.package.page_datasets import previews_on
 from diadem.serialization.strict_json import parse_object
 

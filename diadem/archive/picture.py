@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from diadem.archive import plot
-from diadem.archive.loading_package import arrays_of
+from diadem.archive.load.dataset import arrays_of
 from diadem.archive.plot import Axis, Contrast
 from diadem.errors import NotFound, ReaderError, UsageError
 from diadem.extract.axes import describe_axes, in_order, places_first

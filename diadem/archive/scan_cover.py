@@ -7,8 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-#: All files directly in a folder.
-STAR = "*"
+from diadem.pack.plan import STAR
 
 
 class Cover:

@@ -7,17 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diadem.archive.scan_names import (
-    EARLIEST,
-    SESSION_DAYS,
-    date_in,
-    date_of_path,
-    is_part,
-    is_year,
-    same_microscope,
-    title_of,
-)
+from diadem.archive.scan_names import is_part, is_year, same_microscope
 from diadem.archive.scan_reading import Found
+from diadem.model.session_days import EARLIEST, SESSION_DAYS, date_in, date_of_path, title_of
 
 #: Data in a folder and in its sub-folders are one session where they were recorded within a day.
 ONE_DAY = datetime.timedelta(hours=24)

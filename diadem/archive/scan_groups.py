@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from diadem.archive.scan_folders import Folder, Item, folders_of, one_session
-from diadem.archive.scan_names import SESSION_DAYS, counted, same_microscope, session_days, title_of
+from diadem.archive.scan_names import counted, same_microscope
+from diadem.model.session_days import SESSION_DAYS, session_days, title_of
 
 #: Where a folder holds data of more than a week, a session ends where nothing was recorded for so long.
 GAP = datetime.timedelta(hours=12)

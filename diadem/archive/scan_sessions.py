@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from blake3 import blake3
 
-from diadem.archive.composing import package_name
-from diadem.archive.plan import text_of
 from diadem.archive.scan_cover import Cover, placed
 from diadem.archive.scan_folders import Item, item_of
 from diadem.archive.scan_groups import Group, groups_of
 from diadem.archive.scan_reading import Found
 from diadem.archive.scan_tree import ScanTree
 from diadem.model.scan import DuplicateGroup, PlannedSession
+from diadem.pack.compose import package_name
+from diadem.pack.plan import text_of
 
 #: Values of a field that a session names.
 _NAMED = 3

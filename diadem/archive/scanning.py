@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diadem.archive.plan import text_of
 from diadem.archive.scan import Scan
 from diadem.archive.scan_cache import ScanCache
 from diadem.archive.scan_duplicates import Candidate, Comparison, compare, duplicates, single_copies
@@ -25,6 +24,7 @@ from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Concern, DuplicateGroup, Effort, ScanIssue, ScannedDataset, Totals
+from diadem.pack.plan import text_of
 
 #: Kinds of omissions that are no failure to look: what they are is known.
 _SEEN = frozenset({"symlink", "fifo", "socket", "device", "system"})

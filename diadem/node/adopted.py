@@ -13,10 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.adopting import Adoption, adopt, adopt_again
-from diadem.archive.composing import Options
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
@@ -32,6 +29,9 @@ from diadem.node.replay import COPY_MISSING
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan as look_at
 from diadem.node.rescanning import settle
+from diadem.pack.adopt import Adoption, adopt, adopt_again
+from diadem.pack.compose import Options
+from diadem.pack.plan import PackPlan
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.local_store import LocalStore
 from diadem.store.places import place_of

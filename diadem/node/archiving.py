@@ -10,10 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import refuse_if_strict
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
@@ -35,6 +32,9 @@ from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.wanted import wanted_stores
+from diadem.pack.compose import refuse_if_strict
+from diadem.pack.pack import Outcome
+from diadem.pack.plan import PackPlan, make_plan, omitted_dict
 from diadem.package.bagit import CONTINUES
 from diadem.store.source import Omission
 from diadem.store.zip_bundle import packages_in

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.model.ids import PackageId
@@ -29,6 +28,7 @@ from diadem.node.packing_first import candidates
 from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
 from diadem.node.wanted import wanted_stores
+from diadem.pack.pack import Outcome
 from diadem.package.letter import CORRECTIONS, LETTER
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify

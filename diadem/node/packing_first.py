@@ -6,12 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener
@@ -23,6 +18,9 @@ from diadem.node.context import Context
 from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
+from diadem.pack.compose import Options
+from diadem.pack.pack import Outcome, pack_local, pack_object
+from diadem.pack.plan import PackPlan
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path

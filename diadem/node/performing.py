@@ -11,11 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
-from diadem.archive.packing import pack_local
-from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
@@ -41,6 +36,9 @@ from diadem.node.tasks import (
     Seen,
     Task,
 )
+from diadem.pack.compose import Options
+from diadem.pack.pack import Outcome, pack_local, pack_object
+from diadem.pack.plan import PackPlan
 from diadem.package.opening import read_manifest
 from diadem.store.base import Added, Pace, Store
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed

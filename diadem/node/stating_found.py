@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ids import PackageId
@@ -24,6 +23,7 @@ from diadem.node.placing import subject
 from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.taken_in import taken_in
+from diadem.pack.pack import Outcome
 from diadem.package.bagit import CONTINUES, OMITTED
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify

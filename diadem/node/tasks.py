@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.archive.plan import PackPlan
 from diadem.model.ids import PackageId
 from diadem.model.policy import Policy
 from diadem.model.report import Level, Report
 from diadem.node.config import StoreSettings
 from diadem.node.reindex_reading import Sought
+from diadem.pack.plan import PackPlan
 from diadem.store.source import SourceFile
 from diadem.store.stage import Swept
 
@@ -50,7 +50,7 @@ class PackTask:
     archived : datetime
         The moment that the package states: by the node's clock, not by the worker's.
     strict, license, software, continues
-        See `diadem.archive.composing.Options`.
+        See `diadem.pack.compose.Options`.
     policy : Policy or None
         Where it requires metadata.
     unreadable : frozenset of str

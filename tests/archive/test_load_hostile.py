@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import diadem
-from diadem.archive.loading import load
+from diadem.archive.load.files import load
 from diadem.archive.package import Package
 from diadem.errors import ReaderError
 from diadem.extract.pool import Extractor

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.api.tools import tools
-from diadem.archive.composing import Options
-from diadem.archive.packing import pack_local
-from diadem.archive.plan import PackPlan, make_plan
 from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.splitting import merged_metadata, plan_session, sessions_of
+from diadem.archive.splitting import sessions_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ports import silent
 from diadem.model.scan import PlannedSession
+from diadem.pack.compose import Options
+from diadem.pack.pack import pack_local
+from diadem.pack.plan import PackPlan, make_plan, merged_metadata, plan_session
 from diadem.store.local_store import LocalStore
 from diadem.store.source import read_tree
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix

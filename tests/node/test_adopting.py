@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.api.tools import tools
-from diadem.archive.adopting import Adoption, adopt, root_of
-from diadem.archive.composing import Options
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.plan import make_plan
 from diadem.errors import DigestMismatch, Interrupted, NotFound, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
+from diadem.pack.adopt import Adoption, adopt, root_of
+from diadem.pack.compose import Options
+from diadem.pack.pack import pack_local
+from diadem.pack.plan import make_plan
 from diadem.package.opening import read_manifest
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.base import open_store
@@ -310,9 +310,9 @@ ADOPTING = """
 import sys, time
 from pathlib import Path
 from diadem.api.tools import tools
-from diadem.archive.adopting import adopt
-from diadem.archive.composing import Options
-from diadem.archive.plan import make_plan
+from diadem.pack.adopt import adopt
+from diadem.pack.compose import Options
+from diadem.pack.plan import make_plan
 from diadem.store.adopted import AdoptedFolders
 
 def pause(progress):

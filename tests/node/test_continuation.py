@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.api.tools import tools
-from diadem.archive.composing import Options
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.plan import PackPlan, make_plan
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
+from diadem.pack.compose import Options
+from diadem.pack.pack import pack_local
+from diadem.pack.plan import PackPlan, make_plan
 from diadem.package.opening import read_manifest
 from diadem.store.copying import Copier
 from diadem.store.local_store import LocalStore

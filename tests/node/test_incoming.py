@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from diadem.api.tools import tools
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
-from diadem.archive.packing import pack_local
 from diadem.errors import Refused
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
+from diadem.pack.compose import Options
+from diadem.pack.pack import Outcome, pack_local
 from diadem.store.base import open_store
 from diadem.store.local_store import LocalStore
 from tests.node.test_adopting import everything

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diadem.archive.splitting import plan_session
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
@@ -20,6 +19,7 @@ from diadem.node.instruments import with_instruments
 from diadem.node.looks import Look, look
 from diadem.node.packing_first import first_folder
 from diadem.node.watch.units import Unit
+from diadem.pack.plan import plan_session
 from diadem.store.zip_bundle import packages_in
 
 #: Sessions that are named.

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from diadem.archive.hyperspy_tree import Tree, leaves, take_defaults
-from diadem.archive.neutralising import Neutraliser
+from diadem.archive.load.safe import Neutraliser
+from diadem.archive.load.tree import Tree, leaves, take_defaults
 from diadem.errors import NotFound, ReaderError
 from diadem.model.record import Dataset
 from diadem.model.signals import Signal as Recorded

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diadem.archive.ingest import Ingested
-from diadem.archive.scan_names import leading_date, session_days
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.quantities import quantity_text, signal_text
+from diadem.model.session_days import leading_date, session_days
+from diadem.pack.ingest import Ingested
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
 from diadem.serialization.record_json import RecordWriter

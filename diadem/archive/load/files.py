@@ -16,11 +16,10 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
-from diadem.archive.calling import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
-from diadem.archive.headers import TooLarge, common_folder, header_copy
-from diadem.archive.proving import LoadSource
+from diadem.archive.load.proof import LoadSource, TooLarge, common_folder, header_copy
+from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
+from diadem.archive.load.signals import build, choose
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
-from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.neutralising import detached
+from diadem.archive.load.safe import detached
 from diadem.errors import ReaderError, line_of
 from diadem.hooks.offers import ReaderOffer, target
 

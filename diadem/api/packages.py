@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.api.opening import addressed
 from diadem.api.places import StrPath, local_path
-from diadem.api.planning import planned_with
 from diadem.api.tools import tools
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diadem.api.tools import Tools
+
+if TYPE_CHECKING:
+    from diadem.pack.plan import PackPlan
 
 
 def pack(
@@ -64,8 +73,8 @@ def pack(
     Interrupted
         On Ctrl-C; nothing is visible in the store.
     """
-    from diadem.archive.composing import Options
-    from diadem.archive.packing import pack_local
+    from diadem.pack.compose import Options
+    from diadem.pack.pack import pack_local
     from diadem.store.local_store import LocalStore
     from diadem.store.urls import refuse_copy_address
 
@@ -80,7 +89,7 @@ def pack(
         if folder is not None:
             outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
         else:
-            from diadem.archive.packing_remote import pack_object
+            from diadem.pack.pack import pack_object
 
             outcome = pack_object(
                 planned,
@@ -94,3 +103,75 @@ def pack(
     package.outcome = outcome
     package.readers, package.extractor = tuple(at_hand.readers), at_hand.extractor
     return addressed(package, (package.bundle,))
+
+
+# -- What would be archived: `plan`, and what is known of metadata and files before.
+
+
+def plan(
+    source: StrPath | Sequence[StrPath], *, store: StrPath | None = None, metadata: Mapping[str, Any] | None = None
+) -> PackPlan:
+    """What `pack` would archive, map and leave out; nothing is written.
+
+    Parameters
+    ----------
+    source : path or sequence of paths
+        As for `pack`.
+    store : path or URL, optional
+        To see that it does not lie inside the source.
+    metadata : mapping, optional
+        As for `pack`; validated.
+    """
+    return planned_with(tools(), source, store=store, metadata=metadata)
+
+
+def planned_with(
+    at_hand: Tools,
+    source: StrPath | Sequence[StrPath],
+    *,
+    store: StrPath | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> PackPlan:
+    """See `plan`; with these plugins."""
+    from diadem.pack.plan import make_plan
+
+    sources = [source] if isinstance(source, str | os.PathLike) else list(source)
+    return make_plan(
+        [Path(item) for item in sources],
+        store=None if store is None else local_path(store),
+        metadata=at_hand.judged(metadata),
+        readers=at_hand.readers,
+    )
+
+
+def check_metadata(metadata: object) -> None:
+    """Raise `DocumentError` where session, sample, people, instrument or an extension break their schema."""
+    from diadem.serialization.record_json import validate_metadata
+
+    tools().judged(validate_metadata({} if metadata is None else metadata))
+
+
+def readable_files(folder: Path) -> list[str]:
+    """Names of the files directly in a folder that some reader would take for its own, by their suffix."""
+    suffixes = tuple(suffix for offer in tools().readers for suffix in offer.suffixes)
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.lower().endswith(suffixes))
+
+
+def metadata_from_pairs(pairs: Iterable[str], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Metadata as ``sample.name=S-12`` on a command line says them, over what a file said.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+        ``key=value``, the key as in the record.
+    base : mapping, optional
+        What they are added to.
+
+    Raises
+    ------
+    UsageError, DocumentError
+        A pair cannot be understood, or its value breaks the schema.
+    """
+    from diadem.serialization.metadata_pairs import metadata_from_pairs as read
+
+    return read(pairs, base)

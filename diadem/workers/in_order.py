@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from typing import Generic, Self, TypeVar, cast
 
 from diadem.errors import DiademError
-from diadem.extract.extraction import Extraction
-from diadem.extract.pool import Extractor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Tasks that an executor is given ahead of the caller: enough for a large cluster, and their records fit in memory.
 AHEAD = 256
-#: Seconds after which an extractor that nobody has asked for anything ends its workers.
-IDLE = 30.0
 
 
 class InOrder(Iterator[Result], Generic[Item, Result]):
@@ -100,79 +93,3 @@ class InOrder(Iterator[Result], Generic[Item, Result]):
     def __del__(self) -> None:
         """Close what was left behind."""
         self.close()
-
-
-class Standing:
-    """An extractor that stays between calls, shared by all threads, and goes when it has been idle for a while.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the extractor, when it is first needed and again after it has gone.
-    idle : float
-        Seconds; 0 is never.
-    """
-
-    def __init__(self, make: Callable[[], Extractor], *, idle: float = IDLE) -> None:
-        self._make = make
-        self._idle = idle
-        self._extractor: Extractor | None = None
-        self._process = os.getpid()
-        self._users = 0
-        self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def lend(self) -> Iterator[Extractor]:
-        """The extractor, for as long as the block lasts; closing it closes nothing."""
-        with self._lock:
-            self._stop_timer()
-            if self._extractor is None or self._process != os.getpid():
-                self._extractor, self._process = self._make(), os.getpid()
-            self._users += 1
-            lent = cast("Extractor", _Lent(self._extractor))
-        try:
-            yield lent
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users and self._idle:
-                    self._timer = threading.Timer(self._idle, self._go)
-                    self._timer.daemon = True
-                    self._timer.start()
-
-    def close(self) -> None:
-        """End the workers now."""
-        with self._lock:
-            self._stop_timer()
-            extractor, self._extractor = self._extractor, None
-        if extractor is not None:
-            extractor.close()
-
-    def _go(self) -> None:
-        """End the workers, unless somebody has borrowed them in the meantime."""
-        with self._lock:
-            if self._users:
-                return
-            extractor, self._extractor = self._extractor, None
-        if extractor is not None:
-            extractor.close()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-class _Lent:
-    """What an ingest needs of an extractor; that of one which stopped must not end the workers of the others."""
-
-    def __init__(self, extractor: Extractor) -> None:
-        self.workers = extractor.workers
-        self.extract: Callable[..., Extraction] = extractor.extract
-        self.extract_many = extractor.extract_many
-        self.warm = extractor.warm
-        self.expect = extractor.expect
-
-    def close(self) -> None:
-        """Nothing: it is only lent."""

@@ -13,18 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from diadem.archive.already import Finder
-from diadem.archive.composing import Options, compose, hash_only, refuse_if_strict
-from diadem.archive.mirror import Mirror
-from diadem.archive.outcome import Outcome, packing_errors
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.errors import DiademError, IntegrityError, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener
 from diadem.model.system_paths import path_within
+from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
+from diadem.pack.ingest import Mirror
+from diadem.pack.pack import Finder, Outcome, packing_errors
+from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
