@@ -73,36 +73,31 @@ def pack(
     Interrupted
         On Ctrl-C; nothing is visible in the store.
     """
+    from diadem.archive.package import Package
     from diadem.pack.compose import Options
-    from diadem.pack.pack import pack_local
-    from diadem.store.local_store import LocalStore
+    from diadem.pack.pack import pack as pack_plan
+    from diadem.store.base import open_store
     from diadem.store.urls import refuse_copy_address
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()
     options = Options(strict=strict, license=license, software=at_hand.software)
-    folder = local_path(store)
-    planned = planned_with(at_hand, source, store=folder, metadata=metadata)
+    planned = planned_with(at_hand, source, store=store, metadata=metadata)
+    place = open_store(store, storage_options)
     with at_hand.extractor() as extractor:
         if readable := sum(bool(dataset.offers) for dataset in planned.datasets):
             extractor.warm(readable)
-        if folder is not None:
-            outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
-        else:
-            from diadem.pack.pack import pack_object
-
-            outcome = pack_object(
-                planned,
-                os.fspath(store),
-                storage_options=storage_options,
-                extractor=extractor,
-                options=options,
-                listener=listener,
-            )
-    package = outcome.package
-    package.outcome = outcome
-    package.readers, package.extractor = tuple(at_hand.readers), at_hand.extractor
-    return addressed(package, (package.bundle,))
+        packed = pack_plan(planned, place, extractor=extractor, options=options, listener=listener)
+    bundle, outcome = place.bundle(packed.path), packed.outcome
+    package = Package(
+        bundle,
+        opened=packed.opened,
+        proven=outcome.proven,
+        readers=at_hand.readers,
+        extractor=at_hand.extractor,
+        outcome=outcome,
+    )
+    return addressed(package, (bundle,))
 
 
 # -- What would be archived: `plan`, and what is known of metadata and files before.

@@ -33,7 +33,6 @@ from diadem.pack.adopt import Adoption, adopt, adopt_again
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.local_store import LocalStore
 from diadem.store.places import place_of
 from diadem.store.urls import local_path
 
@@ -53,11 +52,8 @@ def adopt_folder(
     context: Context, plan: PackPlan, *, extractor: Extractor, options: Options, listener: Listener
 ) -> Adoption:
     """Seal a folder where it lies; a package that a store has already keeps its id."""
-    known = []
-    for settings in context.settings.stores:
-        folder = local_path(settings.url)
-        if folder is not None and context.stores.reachable(settings.name):
-            known.append(((store := LocalStore(folder)), store.url))
+    names = [one.name for one in context.settings.stores if local_path(one.url) is not None]
+    known = [context.stores.open(name) for name in names if context.stores.reachable(name)]
     return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
 
 

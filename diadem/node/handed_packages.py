@@ -106,10 +106,15 @@ def _taken(
 ) -> Archived:
     known = context.catalogue.has(str(opened.id))
     name, added = _landed(context, bundle, opened, wishes, listener)
-    at_hand = tuple(context.tools.readers), context.tools.extractor
-    package = Package(context.stores.open(name).bundle(added.path), opened=opened, proven=added.created)
-    package.readers, package.extractor = at_hand
-    package.outcome = outcome = Outcome(package, created=added.created, omissions=(), proof=added.proof)
+    outcome = Outcome(added.created, proof=added.proof)
+    package = Package(
+        context.stores.open(name).bundle(added.path),
+        opened=opened,
+        proven=added.created,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
     before = str(opened.continues) if opened.continues is not None else None
     stated = enter(context, package, added.path, name, outcome, source, before, {})
     if not _correct(context, str(opened.id), sheets, known=known):

@@ -133,7 +133,7 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     info = dict(package.bag_info)
     before = str(PackageId(info[CONTINUES])) if CONTINUES in info else None
     left_out = {"omitted": int(info[OMITTED])} if info.get(OMITTED, "").isdecimal() else {}
-    outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    outcome = Outcome(created=False, proof="read-back")
     sure = bool(job.source) and job.user in known
     owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
     if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):

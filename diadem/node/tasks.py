@@ -7,7 +7,7 @@ the settings that stand in `node.toml`; credentials it finds where it runs, in t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from diadem.node.config import StoreSettings
 from diadem.node.reindex_reading import Sought
 from diadem.pack.plan import PackPlan
 from diadem.store.source import SourceFile
-from diadem.store.stage import Swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,29 +142,6 @@ class Blind:
     """Files that a worker cannot read. Nothing was packed: the node looks whether it can."""
 
     files: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A package that a worker packed, or found in the store; the fields are those of `Outcome`.
-
-    Attributes
-    ----------
-    package : str
-        Its id.
-    path : str
-        Where it lies in the store.
-    """
-
-    package: str
-    path: str
-    created: bool
-    omissions: Sequence[Mapping[str, str]]
-    issues: Mapping[str, int]
-    flagged: Sequence[tuple[str, str]]
-    swept: Sequence[Swept]
-    proof: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

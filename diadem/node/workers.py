@@ -17,13 +17,13 @@ from diadem.node.tasks import (
     CopyTask,
     EnterTask,
     HashTask,
-    Packed,
     PackTask,
     ProbeTask,
     Proved,
     ProveTask,
     Task,
 )
+from diadem.pack.pack import Packed
 from diadem.store.base import Added
 from diadem.store.source import SourceFile
 from diadem.workers.executors import everywhere, width

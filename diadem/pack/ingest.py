@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.pack.plan import PackPlan
 from diadem.package.index import MAX_TIME_NS
 from diadem.package.sealing import HashedFile
+from diadem.store.base import Draft
 from diadem.store.copying import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
@@ -33,6 +34,8 @@ CHUNK_BYTES = 16 << 20
 LOOKAHEAD = 6
 TRIES = 3
 _PAUSE = 0.1
+#: Bytes of a dataset whose names were mapped, above which it is not copied for its reader.
+_MAX_SHOWN = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +69,28 @@ class _Taken:
 
 
 class Ingest:
-    """One run over a plan.
-
-    Parameters
-    ----------
-    sources : mapping of str to SourceFile
-        Stored path to file.
-    place : callable
-        Where the copy of a stored path goes, or None to hash only. Called again for a second try.
-    root : callable
-        The folder under which a taken dataset's files lie by their stored paths, for the reader.
-    extractor : Extractor
-        Reads the datasets.
-    listener : Listener
-        Told of bytes copied and datasets read.
-    """
+    """One run over a plan: hashed only without a `draft`, into which the files go; not read without an `extractor`."""
 
     def __init__(
         self,
-        sources: Mapping[str, SourceFile],
+        plan: PackPlan,
         *,
-        place: Callable[[str], str | None],
-        root: Callable[[DatasetPlan], Path],
-        extractor: Extractor | None,
+        draft: Draft | None = None,
+        extractor: Extractor | None = None,
         listener: Listener,
     ) -> None:
-        self._sources = sources
-        self._place = place
-        self._root = root
+        self._plan = plan
+        self._draft = draft
         self._extractor = extractor
         self._listener = listener
-        self._total = sum(file.size for file in sources.values())
+        self._total = sum(file.size for file in plan.files.values())
         self._done = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
-    def run(self, datasets: Sequence[DatasetPlan], copier: Copier) -> Generator[Ingested, None, None]:
+    def run(self, copier: Copier) -> Generator[Ingested, None, None]:
         """Yield every dataset, in order. Close the generator to stop early."""
+        datasets = self._plan.datasets
         workers = self._extractor.workers if self._extractor else 1
         with (
             ThreadPoolExecutor(COPIERS, "diadem-copy") as copying,
@@ -155,7 +143,7 @@ class Ingest:
     def _take_dataset(self, plan: DatasetPlan, copier: Copier) -> _Taken:
         files, kept, heads, omissions = [], [], {}, []
         for planned in plan.files:
-            source = self._sources[planned.path]
+            source = self._plan.files[planned.path]
             copied = self._take_file(planned.path, source, copier)
             if isinstance(copied, Omission):
                 omissions.append(copied)
@@ -171,7 +159,7 @@ class Ingest:
         """Copy one file; a file that cannot be had is an omission, not a failure."""
         for attempt in range(1, TRIES + 1):
             counted = self._counter(source)
-            target = self._place(path)
+            target = None if self._draft is None else self._draft.place("data/" + path)
             try:
                 return _with_time(copier.copy(source.path, target, counted))
             except Changed:
@@ -204,9 +192,35 @@ class Ingest:
     def _read(self, taken: _Taken, *, preview: bool) -> Ingested:
         extraction = None
         if self._extractor is not None and taken.files:
-            root = self._root(taken.plan)
-            extraction = self._extractor.extract(taken.plan, root, heads=taken.heads, preview=preview)
+            extraction = self._extractor.extract(taken.plan, self._root(taken.plan), heads=taken.heads, preview=preview)
         return Ingested(taken.plan, taken.files, extraction, taken.omissions)
+
+    def _root(self, dataset: DatasetPlan) -> Path:
+        """The folder under which a dataset's files lie by their stored names: what was placed, or the source itself.
+
+        A reader goes by names and by what lies beside a file, so files whose names were mapped are shown to it under
+        their stored names in a scratch folder. Of larger ones it is shown nothing: they are archived unread.
+        """
+        assert self._draft is not None, "what is only hashed is not read"
+        if (placed := self._draft.payload) is not None:
+            return placed
+        roots = {self._unmapped_root(file.path) for file in dataset.files}
+        if len(roots) == 1 and (root := roots.pop()) is not None:
+            return Path(root)
+        folder = self._draft.scratch / dataset.id
+        folder.mkdir()
+        if sum(file.size for file in dataset.files) <= _MAX_SHOWN:
+            for file in dataset.files:
+                target = folder / file.path
+                with contextlib.suppress(OSError):  # what its reader does not find is an issue of the dataset
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(self._plan.files[file.path].path, target)
+        return folder
+
+    def _unmapped_root(self, stored: str) -> str | None:
+        """What is left of a file's path without its stored path, or None where the two differ."""
+        path = Path(self._plan.files[stored].path).as_posix()
+        return path[: -len(stored) - 1] if path.endswith("/" + stored) else None
 
 
 class _Counter:
@@ -252,42 +266,3 @@ def _chunks(datasets: Sequence[DatasetPlan]) -> Iterator[list[DatasetPlan]]:
         size += bytes_of_plan
     if chunk:
         yield chunk
-
-
-# -- Where a reader finds the files of a dataset by their stored names, when they are not copied into a bag.
-
-#: Bytes of a dataset whose names were mapped, above which it is not copied for its reader.
-_MAX_MIRRORED = 256 << 20
-
-
-class Mirror:
-    """The folder under which a dataset's files lie by their stored names: the source itself, or copies of small ones.
-
-    A reader goes by names and by what lies beside a file, so files whose names were mapped are shown to it under
-    their stored names in a scratch folder. Of larger ones it is shown nothing: they are archived unread.
-    """
-
-    def __init__(self, plan: PackPlan, scratch: Path) -> None:
-        self._plan = plan
-        self._scratch = scratch
-
-    def __call__(self, dataset: DatasetPlan) -> Path:
-        """The folder for one dataset."""
-        roots = {self._root_of(file.path) for file in dataset.files}
-        if len(roots) == 1 and None not in roots:
-            return Path(str(roots.pop()))
-        folder = self._scratch / dataset.id
-        folder.mkdir()
-        if sum(file.size for file in dataset.files) > _MAX_MIRRORED:
-            return folder
-        for file in dataset.files:
-            target = folder / file.path
-            with contextlib.suppress(OSError):  # what its reader does not find is an issue of the dataset
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self._plan.files[file.path].path, target)
-        return folder
-
-    def _root_of(self, stored: str) -> str | None:
-        """What is left of the file's path without its stored path, or None where the two differ."""
-        path = Path(self._plan.files[stored].path).as_posix()
-        return path[: -len(stored) - 1] if path.endswith("/" + stored) else None

@@ -136,7 +136,7 @@ def _is_own(place: str) -> bool:
 def _own_places() -> tuple[str, ...]:
     """Where Python, its packages and the system's tables are, each with a separator behind."""
     installed = (place for place in sys.path if Path(place).name in ("site-packages", "dist-packages"))
-    places = (*installed, *sysconfig.get_paths().values(), str(Path(__file__).parents[1]))
+    places = (*installed, *sysconfig.get_paths().values(), str(Path(__file__).parents[2]))
     system = ("/sys", "/usr/share/zoneinfo", "/usr/lib", "/lib")
     return tuple(_real(place) + os.sep for place in (*places, *system))
 
