@@ -359,22 +359,9 @@ _OPENING = threading.Lock()
 def check_new_node(
     path: StrPath, *, name: str = "", user: str = "", store: str = "", recovery_file: StrPath | None = None
 ) -> bool:
-    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
+    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase, and raise as it does.
 
-    Parameters
-    ----------
-    path, name, user, store, recovery_file
-        As for `Node.create`; what is not known yet is left out.
-
-    Returns
-    -------
-    bool
-        Whether a run with the same words has begun it: its recovery file is written.
-
-    Raises
-    ------
-    UsageError, Refused, NotFound, Unreachable
-        As `Node.create`.
+    What is not known yet is left out. Whether a run with the same words has begun it: its recovery file is written.
     """
     from diadem.node.creating import NewNode, require_possible
 

@@ -155,17 +155,7 @@ def readable_files(folder: Path) -> list[str]:
 def metadata_from_pairs(pairs: Iterable[str], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Metadata as ``sample.name=S-12`` on a command line says them, over what a file said.
 
-    Parameters
-    ----------
-    pairs : iterable of str
-        ``key=value``, the key as in the record.
-    base : mapping, optional
-        What they are added to.
-
-    Raises
-    ------
-    UsageError, DocumentError
-        A pair cannot be understood, or its value breaks the schema.
+    Raises `UsageError` where a pair cannot be understood, `DocumentError` where its value breaks the schema.
     """
     from diadem.serialization.metadata_pairs import metadata_from_pairs as read
 

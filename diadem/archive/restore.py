@@ -93,26 +93,7 @@ def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), l
 def restore_pieces(
     pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], folder: Path, *, listener: Listener
 ) -> Restored:
-    """Give files back, of one package or of several.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        Of two that want the same place the first gets it.
-    empty_folders : callable
-        Gives the stored paths of folders that held nothing.
-    folder : Path
-        A new or empty folder.
-    listener : callable
-        Told of progress.
-
-    Raises
-    ------
-    Refused
-        If the folder has content.
-    DigestMismatch
-        If a file is damaged; nothing is left behind.
-    """
+    """Give files back, of one package or of several: of two that want the same place the first gets it."""
     folder = Path(os.path.realpath(folder))
     existed = os.path.lexists(folder)
     with translated(str(folder), "nothing was restored"):
@@ -291,24 +272,10 @@ class Selection:
 
 
 def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Iterable[Record]) -> Selection:
-    """Choose files.
+    """Choose files, by names, paths, ends of paths, folders, or ids of datasets, in upper or lower case.
 
-    Parameters
-    ----------
-    entries : sequence of FileEntry
-        All files that there are.
-    only : str or sequence of str
-        Names, paths, ends of paths, folders, or ids of datasets; with ``*``, ``?`` and ``[…]`` for what is not said.
-        Upper and lower case are the same.
-    records : iterable of Record
-        Say which files belong together.
-
-    Raises
-    ------
-    NotFound
-        A pattern matches nothing; names those that come close.
-    UsageError
-        A pattern is empty.
+    ``*``, ``?`` and ``[…]`` stand for what is not said; records say which files belong together. Raises `NotFound`,
+    with the names that come close, where a pattern matches nothing; `UsageError` for an empty one.
     """
     wanted = [only] if isinstance(only, str) else list(only)
     names = {

@@ -11,23 +11,7 @@ from diadem.model.scan import PlannedSession
 
 
 def sessions_of(plan: Scan | str | os.PathLike[str] | Iterable[PlannedSession]) -> list[PlannedSession]:
-    """The sessions that are to be archived.
-
-    Parameters
-    ----------
-    plan : Scan, path or iterable of PlannedSession
-        What was found, a plan that was written and edited, or sessions at hand.
-
-    Returns
-    -------
-    list of PlannedSession
-        Those whose `archive` is true, in their order.
-
-    Raises
-    ------
-    NotFound, DocumentError
-        See `read_plan`.
-    """
+    """The sessions that are to be archived, of a scan, a plan that was written and edited, or sessions at hand."""
     if isinstance(plan, Scan):
         plan = plan.sessions
     elif isinstance(plan, str | os.PathLike):

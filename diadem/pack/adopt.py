@@ -43,18 +43,10 @@ _DERIVED_LIMIT = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What adopting did.
+    """What adopting did: where the files are, what the tag files say, and whether the files were hashed now.
 
-    Attributes
-    ----------
-    location : Location
-        Where the files are; `location.path` is what the package is called in a store.
-    opened : OpenedPackage
-        What its tag files say.
-    outcome : Outcome
-        As of packing: `created` is False where this very folder was adopted before.
-    proven : bool
-        Whether its files were hashed now.
+    `location.path` is what the package is called in a store; `outcome.created` is False where this very folder was
+    adopted before.
     """
 
     location: Location
@@ -72,28 +64,10 @@ def adopt(
     listener: Listener,
     known: Sequence[Store] = (),
 ) -> Adoption:
-    """Adopt the folder that a plan was made of.
+    """Adopt the folder that a plan was made of; packages in the `known` stores are recognised.
 
-    Parameters
-    ----------
-    plan : PackPlan
-        Of one folder or one file.
-    folders : AdoptedFolders
-        Where the sealed files are kept.
-    extractor, options, listener
-        As for packing.
-    known : sequence of Store
-        Stores whose packages are recognised.
-
-    Raises
-    ------
-    UsageError
-        The plan is of several folders.
-    Refused
-        With `strict`, where anything would be left out; or the same files are adopted from another folder that is
-        still there.
-    Interrupted
-        On Ctrl-C; nothing was kept.
+    Raises `UsageError` for a plan of several folders; `Refused` with `strict`, where anything would be left out, or
+    where the same files are adopted from another folder that is still there; `Interrupted` on Ctrl-C: nothing was kept.
     """
     started = time.monotonic()
     root = root_of(plan)
@@ -122,13 +96,7 @@ def adopt_again(bundle: Bundle, path: str, root: str, folders: AdoptedFolders) -
 
 
 def root_of(plan: PackPlan) -> str:
-    """The folder to which the names of a plan are relative.
-
-    Raises
-    ------
-    UsageError
-        There is no such folder: several sources were given, or a link.
-    """
+    """The folder to which the names of a plan are relative. Raises `UsageError` for several sources, or a link."""
     roots = set()
     for file in plan.tree.files:
         path = Path(file.path)

@@ -46,21 +46,9 @@ _LEADING_DATE = re.compile(r"\A(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]
 class Options:
     """How to pack; see `diadem.pack`.
 
-    Attributes
-    ----------
-    strict : bool
-        Refuse where anything cannot be archived.
-    license, software : str
-        As they will be shown.
-    continues : PackageId, optional
-        The package to which this one adds; see `diadem.node.continuation`.
-    judge : callable, optional
-        Called with the finished record before anything is visible; may raise.
-    still : callable, optional
-        Called when the last byte of the source was read, before anything is visible; may raise.
-    archived : datetime, optional
-        The moment that the package states, with its zone; default now, by the clock of this machine. The same files,
-        read alike by the same software and archived at the same moment, are the same package.
+    `judge` is called with the finished record, and `still` once the last byte of the source was read, before anything
+    is visible; both may raise. `archived` is the moment that the package states, with its zone; default now. The same
+    files, read alike by the same software and archived at the same moment, are the same package.
     """
 
     strict: bool = False
@@ -74,21 +62,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What is left to be said of a package once its draft is sealed.
-
-    Attributes
-    ----------
-    name : str
-        ``<yyyy>/<date>-<slug>-<first 12 hex of the payload id>``.
-    package, payload : str
-        Its ids.
-    omissions : sequence of mapping
-        path, kind, reason.
-    issues : mapping of str to int
-        Codes of the datasets' issues.
-    flagged : sequence of (path, code)
-        The first datasets with issues.
-    """
+    """What is left to be said of a package once its draft is sealed."""
 
     name: str
     package: PackageId
@@ -101,13 +75,7 @@ class Composition:
 def compose(
     plan: PackPlan, draft: Draft, *, extractor: Extractor, options: Options, copier: Copier, listener: Listener
 ) -> Composition:
-    """Hash (and copy) the payload, read it, describe it, and seal the draft.
-
-    Raises
-    ------
-    Refused
-        With `strict`, where anything is left out.
-    """
+    """Hash (and copy) the payload, read it, describe it, and seal the draft."""
     archived = options.archived or datetime.datetime.now().astimezone()
     moment = int(archived.timestamp()) * 10**9  # of what DIADEM derives: nanoseconds, in whole seconds
     record = draft.target(RECORD_PATH)
@@ -218,17 +186,7 @@ def refuse_if_empty(files: Sequence[HashedFile], omissions: Sequence[Omission]) 
 
 
 def package_name(date: str, slug: str, payload: str) -> str:
-    """``<yyyy>/<date>-<slug>-<first 12 hex of the payload id>``.
-
-    Parameters
-    ----------
-    date : str
-        ``YYYY-MM-DD``.
-    slug : str
-        Any text; cut to its letters and digits.
-    payload : str
-        Payload id.
-    """
+    """``<yyyy>/<date>-<slug>-<first 12 hex of the payload id>``."""
     if leading_date(slug) == datetime.date.fromisoformat(date):  # another date stays: somebody wrote it
         slug = _LEADING_DATE.sub("", slug) or slug
     plain = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode().lower()

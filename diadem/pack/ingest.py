@@ -40,19 +40,7 @@ _MAX_SHOWN = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """A dataset that has been hashed and read.
-
-    Attributes
-    ----------
-    plan : DatasetPlan
-        With the files that could be archived.
-    files : sequence of HashedFile
-        In the order of the plan.
-    extraction : Extraction or None
-        What the reader found; None where no file was left.
-    omissions : sequence of Omission
-        Files that could not be archived.
-    """
+    """A dataset that has been hashed and read: the files that could be archived, and those that could not."""
 
     plan: DatasetPlan
     files: Sequence[HashedFile]

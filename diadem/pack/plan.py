@@ -82,25 +82,8 @@ def make_plan(
 ) -> PackPlan:
     """List the sources, find stored names, and group files to datasets. Nothing is written.
 
-    Parameters
-    ----------
-    sources, base, shallow
-        See `read_tree`.
-    store : Path or None
-        The folder that the package will lie in, to see that it is not in a source.
-    metadata : object
-        Session, sample, people and instrument, as a person says them.
-    readers : sequence of ReaderOffer
-        Who can read what.
-
-    Raises
-    ------
-    UsageError
-        If there is no file, or source and store lie within each other.
-    NotFound
-        If a source does not exist.
-    DocumentError
-        If the metadata breaks its schema.
+    `store` is the folder that the package will lie in, to see that it is not in a source. Raises `UsageError` where
+    there is no file, or source and store lie in each other; `NotFound`; `DocumentError` for metadata.
     """
     checked = validate_metadata({} if metadata is None else metadata)
     if store is not None:
@@ -119,27 +102,10 @@ def plan_session(
     readers: Sequence[ReaderOffer],
     metadata: Mapping[str, Any] | None = None,
 ) -> PackPlan:
-    """What packing one session would do. Nothing is written.
+    """What packing one session would do: its parts, or without any the whole folder. Nothing is written.
 
-    Parameters
-    ----------
-    session : PlannedSession
-        With its parts; none means the whole folder.
-    store : Path or None
-        The folder that the package will lie in.
-    readers : sequence of ReaderOffer
-        Who can read what.
-    metadata : mapping, optional
-        More than the plan says, or other: it goes before title, date and sample of the plan.
-
-    Raises
-    ------
-    NotFound
-        A part has gone since the plan was made.
-    UsageError
-        There is no file in it.
-    DocumentError
-        A part leads out of the folder, or the metadata break their schema.
+    `metadata` go before title, date and sample of the plan. Raises `NotFound` where a part has gone since the plan was
+    made, `UsageError` where there is no file in it, `DocumentError` where a part leads out of the folder.
     """
     base = Path(session.folder)
     sources, shallow = parts_of(session)
@@ -154,13 +120,7 @@ def plan_session(
 
 
 def parts_of(session: PlannedSession) -> tuple[list[Path], list[Path]]:
-    """Paths of the parts of a session, and which of them are folders of which only the files directly in them count.
-
-    Raises
-    ------
-    DocumentError
-        A part leads out of the session's folder.
-    """
+    """Paths of the parts of a session, and which of them are folders of which only the files directly in them count."""
     base = Path(session.folder)
     sources: list[Path] = []
     shallow: list[Path] = []

@@ -18,13 +18,7 @@ _LOOK = 0.5
 
 
 def width(executor: Executor) -> int:
-    """How many tasks an executor does at once, now; 1 where it does not say.
-
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-        A pool of the standard library, a `WorkerPool`, or the executor of a Dask client, whose workers are asked for.
-    """
+    """How many tasks an executor does at once, now; 1 where it does not say."""
     if (client := _dask_client(executor)) is not None:
         return max(1, sum(int(threads) for threads in client.nthreads().values()))
     for name in ("workers", "_max_workers"):
@@ -55,26 +49,10 @@ def carry_out(
     heed: Callable[[], None] = lambda: None,
     stop: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[int, Future[Result]]]:
-    """Begin what an agenda gives, and give each future when it is done.
+    """Begin what an agenda gives, `ahead` at a time, and give number and future of each when it is done.
 
-    Parameters
-    ----------
-    agenda : Agenda
-        What, in which order.
-    begin : callable
-        Begins one, by its number.
-    ahead : int
-        How many may be begun and not done.
-    heed : callable
-        Called now and then; may raise to stop the work.
-    stop : callable
-        Called where the work stops early, before what has begun is waited for.
-
-    Yields
-    ------
-    (int, Future)
-        Number and future, as they are done. Where the caller stops, or `heed` raises, what has not begun is cancelled
-        and what has is waited for.
+    `heed` is called now and then and may raise; `stop` is called where the work stops early. Then what has not begun is
+    cancelled, and what has is waited for.
     """
     running: dict[Future[Result], int] = {}
     try:
@@ -105,21 +83,9 @@ _ANSWER = 20
 
 @contextmanager
 def executor_of(*, jobs: int | None = None, dask: str | None = None) -> Iterator[Executor | None]:
-    """An executor for as long as the block lasts; None where nothing is asked for.
+    """Processes of this machine, or a Dask scheduler, for as long as the block lasts; None where nothing is asked for.
 
-    Parameters
-    ----------
-    jobs : int, optional
-        Processes on this machine.
-    dask : str, optional
-        Address of a scheduler: ``tcp://scheduler:8786``.
-
-    Raises
-    ------
-    UsageError
-        Both are given, or Dask is not installed.
-    Unreachable
-        The scheduler does not answer.
+    Raises `UsageError` where both are asked for, or Dask is not installed; `Unreachable`.
     """
     if jobs is not None and dask is not None:
         raise UsageError("--jobs and --dask cannot be used together", next="Leave one of them out.")

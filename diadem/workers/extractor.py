@@ -16,15 +16,7 @@ IDLE = 30.0
 
 
 class SharedExtractor:
-    """An extractor that stays between calls, shared by all threads, and goes when it has been idle for a while.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the extractor, when it is first needed and again after it has gone.
-    idle : float
-        Seconds; 0 is never.
-    """
+    """An extractor that stays between calls, shared by all threads; `idle` seconds without any end it (0: never)."""
 
     def __init__(self, make: Callable[[], Extractor], *, idle: float = IDLE) -> None:
         self._make = make

@@ -21,21 +21,6 @@ class InOrder(Iterator[Result], Generic[Item, Result]):
 
     Where the function raises, `next` raises the same when the item's turn comes, and the next call goes on with the
     next item. Closing it, or leaving it to be collected, cancels what has not begun.
-
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-        Runs the function.
-    function : callable
-        Of one item; where the executor has other processes it and the items are pickled.
-    items : iterable
-        Taken when there is room.
-    ahead : int
-        How many are on their way at once.
-    give_errors : bool
-        Whether a `DiademError` is given in the place of the result, instead of raised.
-    at_end : callable
-        Called once, when all is done or it is closed.
     """
 
     _open = False

@@ -186,13 +186,7 @@ def write_frame(sink: IO[bytes], data: bytes) -> None:
 
 
 def read_frame(source: IO[bytes]) -> bytes:
-    """Receive them.
-
-    Raises
-    ------
-    EOFError
-        The other end is gone.
-    """
+    """Receive them. Raises `EOFError` where the other end is gone."""
     (length,) = _LENGTH.unpack(_exactly(source, _LENGTH.size))
     return _exactly(source, length)
 

@@ -61,26 +61,9 @@ def load_from_package(
     verify: str = "proof",
     listener: Listener = silent,
 ) -> Any:
-    """Load a dataset of a package; see `Package.load`.
+    """See `Package.load`; `path` may be a file of the dataset that can be read alone.
 
-    Parameters
-    ----------
-    package : Package
-        Where the files are.
-    path : str
-        The primary file, another file of the dataset that can be read alone, or the folder that is the dataset;
-        stored or original name, with or without `data/` before it.
-    lazy, signal, verify
-        As in `diadem.archive.load.files.load`.
-    listener : callable
-        Told of progress while files are proven.
-
-    Raises
-    ------
-    NotFound
-        The package has no such file.
-    ReaderError
-        No reader knows the file, or reading it failed when it was archived.
+    Raises `NotFound`; `ReaderError` where no reader knows it, or reading it failed when it was archived.
     """
 
     def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
@@ -96,11 +79,6 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     """The arrays of a dataset with their axes, proven as they are read; what `load_from_package` makes signals of.
 
     They can be read inside the ``with``, at the end of which their files are closed.
-
-    Raises
-    ------
-    NotFound, ReaderError
-        As there.
     """
     with ExitStack() as until:
 

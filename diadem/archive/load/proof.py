@@ -73,26 +73,10 @@ _MEMORY = _Memory()
 
 
 class DatasetSource:
-    """A `LoadSource` on top of a package's files.
+    """A `LoadSource` on top of a package's files, proven against the package's id.
 
-    Parameters
-    ----------
-    package : str
-        Id of the package: what is proven is proven against it.
-    path : str
-        Stored path of the primary file, relative to `data/`.
-    sidecars : sequence of str
-        The other files of the dataset.
-    opener : callable
-        Opens a stored path for proven reading.
-    local : callable
-        The real path of a stored path, or None where the package is not on a disk of this machine.
-    entry : str
-        The folder that is the dataset, where it is one.
-    listener : callable
-        Told of progress, stage ``prove``.
-    arrays : callable, optional
-        `array_again`.
+    `opener` opens a stored path for proven reading; `local` gives its real path, or None where the package is not on a
+    disk of this machine; `entry` is the folder that is the dataset, where it is one; `arrays` is `array_again`.
     """
 
     def __init__(
@@ -125,19 +109,10 @@ class DatasetSource:
         return self._local(self.entry)
 
     def prove(self, *, again: bool = False) -> Path:
-        """Prove every file of the dataset, side files too.
+        """Prove every file of the dataset, side files too; the entry, or its copy, which lives as long as this process.
 
-        Returns
-        -------
-        Path
-            The entry in the package, or in a private copy that this process keeps until it ends.
-
-        Raises
-        ------
-        DigestMismatch
-            A file is not what was archived, or changed while it was proven.
-        StoreError
-            There is no room for the copy of a remote dataset.
+        Raises `DigestMismatch` where a file is not what was archived, or changed meanwhile; `StoreError` where there is
+        no room for the copy of a remote dataset.
         """
         here = self.local_path()
         if here is None:
@@ -283,28 +258,9 @@ class TooLarge(Exception):
 def header_copy(
     files: Mapping[str, RangeReader], primary: str, header: Mapping[str, Sequence[ByteRange]]
 ) -> Iterator[Path]:
-    """Make the copy; it is deleted afterwards.
+    """The primary in a copy that is deleted afterwards; a file that `header` does not name is copied whole.
 
-    Parameters
-    ----------
-    files : mapping of str to RangeReader
-        The files of the dataset, by stored path.
-    primary : str
-        Which of them the reader is given.
-    header : mapping of str to sequence of (start, stop)
-        What is copied; a file that is not named is copied whole.
-
-    Yields
-    ------
-    Path
-        The copy of the primary.
-
-    Raises
-    ------
-    TooLarge
-        There is more to copy than `MAX_BYTES`, or no room for it.
-    DigestMismatch
-        A header is damaged.
+    Raises `TooLarge` for more than `MAX_BYTES`, or where there is no room; `DigestMismatch` where a header is damaged.
     """
     plan = {name: merged(header.get(name, [(0, reader.size)]), reader.size) for name, reader in files.items()}
     if sum(stop - start for ranges in plan.values() for start, stop in ranges) > MAX_BYTES:

@@ -51,10 +51,7 @@ _CONFINEMENT = _Confinement()
 def confined(files: Iterable[Path]) -> Iterator[None]:
     """Let this thread open some files and Python's own only, and start no program; `PermissionError` in the reader.
 
-    Raises
-    ------
-    ReaderError
-        The reader failed, and had wanted more than it may have.
+    Raises `ReaderError` where the reader failed, and had wanted more than it may have.
     """
     _watch()
     before = _CONFINEMENT.allowed

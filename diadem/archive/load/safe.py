@@ -29,13 +29,7 @@ _MAX_AXIS = 1 << 27
 
 
 class Neutraliser:
-    """Copies signal dictionaries, leaving out what could run code.
-
-    Attributes
-    ----------
-    notes : list of str
-        What was changed or left out, in plain words.
-    """
+    """Copies signal dictionaries, leaving out what could run code; `notes` says what, in plain words."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -43,16 +37,8 @@ class Neutraliser:
     def signal(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """A dictionary for `hyperspy.io.dict2signal` from what a reader returned.
 
-        Parameters
-        ----------
-        given : mapping
-            ``data``, ``axes``, ``metadata``, ``original_metadata``, ``attributes``; `mapping` and `post_process`
-            are the reader's own functions and are kept.
-
-        Raises
-        ------
-        ReaderError
-            Its metadata is nested too deeply.
+        `mapping` and `post_process` are the reader's own functions and are kept. Raises `ReaderError` where its
+        metadata is nested too deeply.
         """
         kept = self._signal(given, 0)
         kept.update({key: given[key] for key in ("mapping", "post_process") if given.get(key)})
@@ -205,24 +191,9 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> Array:
-    """Work out a formula.
+    """Work out a formula, such as ``a / (x + 1) + b``, where ``x`` is the array of positions, in whose shape it comes.
 
-    Parameters
-    ----------
-    expression : str
-        For example ``a / (x + 1) + b``; ``^`` means power, as SymPy reads it.
-    values : mapping of str to float or array
-        What the names stand for; ``x`` is the array of positions.
-
-    Returns
-    -------
-    array of float64
-        In the shape of ``x``.
-
-    Raises
-    ------
-    ValueError
-        The formula is not plain arithmetic, or has no finite result.
+    ``^`` means power, as SymPy reads it. Raises `ValueError` for what is not plain arithmetic, or has no finite result.
     """
     if len(expression) > MAX_LENGTH:
         raise ValueError(f"the formula has more than {MAX_LENGTH} characters")
