@@ -18,15 +18,13 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 
 
-def _verb(name: str) -> property:
-    """The verb; the import system would put the room here, which ``from diadem.pack.… import …`` finds without."""
-    return property(lambda _: __getattr__(name), lambda _, room: None)  # noqa: ARG005
-
-
 class _Facade(_types.ModuleType):
-    """This module; these stay verbs although rooms have the same names and are imported later."""
+    """This module; `diadem.extract`, `diadem.pack` and `diadem.scan` stay verbs although rooms have these names."""
 
-    extract, pack, scan = map(_verb, ("extract", "pack", "scan"))
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep a room away, which the import system would put here; ``from diadem.scan.… import …`` finds it so."""
+        if name not in __all__ or not isinstance(value, _types.ModuleType):
+            super().__setattr__(name, value)
 
 
 _sys.modules[__name__].__class__ = _Facade

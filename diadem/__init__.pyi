@@ -31,7 +31,6 @@ from .api.nodes import login as login
 from .api.nodes import open_node as open_node
 from .api.nodes import verify_custody as verify_custody
 from .archive.package import Package as Package
-from .archive.scan import Scan as Scan
 from .errors import (
     AmbiguousValue as AmbiguousValue,
 )
@@ -80,6 +79,7 @@ from .errors import (
 from .model.record import Record as Record
 from .model.report import Finding as Finding
 from .model.report import Report as Report
+from .scan.scan import Scan as Scan
 from .workers.pool import WorkerPool as WorkerPool
 
 __version__: str

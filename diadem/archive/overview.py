@@ -15,10 +15,10 @@ from diadem.archive.page_facts import facts_of
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.record import Dataset, Record
-from diadem.model.session_days import leading_date, session_days
 from diadem.terms.fields import field as field_of
 from diadem.terms.fields import is_field, looked_for_first
 

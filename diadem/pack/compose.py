@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import Refused, UsageError
 from diadem.extract.pool import Extractor
+from diadem.model.folder_dates import leading_date
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.record import Record
-from diadem.model.session_days import leading_date
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of

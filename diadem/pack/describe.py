@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
-from diadem.model.session_days import leading_date, session_days
 from diadem.pack.ingest import Ingested
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive

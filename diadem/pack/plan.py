@@ -13,13 +13,13 @@ from diadem.extract.survey import DatasetPlan, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.names import stored_names
-from diadem.model.scan import PlannedSession
+from diadem.model.scan import STAR, PlannedSession
 from diadem.serialization.record_json import validate_metadata
 from diadem.store.local_store import tree_digest
 from diadem.store.source import Omission, SourceFile, SourceTree, read_tree
 
-#: How a part of a session is written that is all files directly in a folder; and one that is a file of this name.
-STAR, NAMED_STAR = "*", "[*]"
+#: How a part of a session is written that is a file of the name ``*``.
+_NAMED_STAR = "[*]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def parts_of(session: PlannedSession) -> tuple[list[Path], list[Path]]:
             shallow.append(base.joinpath(*_inside(session, part, pieces)))
             sources.append(shallow[-1])
         else:
-            pieces[-1] = STAR if pieces[-1] == NAMED_STAR else pieces[-1]
+            pieces[-1] = STAR if pieces[-1] == _NAMED_STAR else pieces[-1]
             sources.append(base.joinpath(*_inside(session, part, pieces)))
     return sources, shallow
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.api.tools import tools
-from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.splitting import sessions_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.scan import PlannedSession
 from diadem.pack.plan import PackPlan, make_plan, merged_metadata, plan_session
+from diadem.scan.scan import sessions_of
+from diadem.scan.sessions import Cover, placed
 from diadem.store.base import open_store
 from diadem.store.source import read_tree
 from tests.archive.packing import packed_into

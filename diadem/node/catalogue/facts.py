@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.errors import PackageError
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
-from diadem.model.session_days import leading_date, session_days
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
 from diadem.package.index import parse_index

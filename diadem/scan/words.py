@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diadem.archive.scan_columns import shape_text, text_of_cell
-from diadem.archive.scan_facts import without_surrogates
-from diadem.archive.scan_sessions import COPIED, DIFFERS
-from diadem.model.plain_text import count_text, size_text
+from diadem.model.plain_text import count_text, size_text, without_surrogates
 from diadem.model.quantities import quantity_text
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
+from diadem.scan.sessions import COPIED, DIFFERS
+from diadem.scan.tables import text_of_cell
 
 if TYPE_CHECKING:
-    from diadem.archive.scan import Scan
+    from diadem.scan.scan import Scan
+
 
 #: Titles of what deserves attention, for the codes that come often.
 _TITLES = {
@@ -292,3 +292,8 @@ def session_day(session: PlannedSession) -> str:
         return session.date
     first, last = session.first[:4], session.last[:4]
     return first if first == last else f"{first}-{last}"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``512 × 512``."""
+    return " × ".join(map(str, shape))

@@ -12,13 +12,30 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from diadem.archive.scan_columns import PLAN_COLUMNS, UNSHOWN, Column
-from diadem.archive.scan_sheets import MAX_TEXT, Workbook, table_csv
-from diadem.archive.table_reading import Row, read_table
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 from diadem.model.system_paths import WINDOWS
+from diadem.scan.tables import MAX_TEXT, UNSHOWN, Column, Row, Workbook, read_table, table_csv
 
+PLAN_COLUMNS: Sequence[Column[PlannedSession]] = (
+    Column("archive", "archive", "text", lambda row: "yes" if row.archive else "no"),
+    Column("title", "title", "text", lambda row: row.title),
+    Column("date", "date", "date", lambda row: day(row.date)),
+    Column("sample", "sample", "text", lambda row: row.sample),
+    Column("operator", "operator", "text", lambda row: row.operator),
+    Column("instrument", "instrument", "text", lambda row: row.instrument),
+    Column("datasets", "datasets", "integer", lambda row: row.datasets),
+    Column("files", "files", "integer", lambda row: row.files),
+    Column("bytes", "size (bytes)", "integer", lambda row: row.bytes),
+    Column("first", "first acquired", "moment", lambda row: moment(row.first)),
+    Column("last", "last acquired", "moment", lambda row: moment(row.last)),
+    Column("folder", "folder", "text", lambda row: row.folder),
+    Column("parts", "parts", "text", lambda row: row.parts),
+    Column("name", "package name", "text", lambda row: row.name),
+    Column("formats", "formats", "text", lambda row: row.formats),
+    Column("why", "why", "text", lambda row: row.why),
+    Column("id", "id", "text", lambda row: row.id),
+)
 #: Name of the sheet, and of the one that takes lists of parts too long for a cell.
 SHEET, PARTS_SHEET = "sessions", "parts"
 _SEE_PARTS = "(see the sheet “parts”)"
@@ -263,3 +280,19 @@ def _overlap(piece: str, first: str, second: str) -> DocumentError:
         where=f"{first}; {second.rpartition(', ')[2]}",
         next="Remove it from one of them, or say no in the column 'archive'.",
     )
+
+
+def moment(text: str) -> datetime.datetime | None:
+    """An ISO 8601 time as it stands, without its offset; None where it is none."""
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+    except ValueError:
+        return None
+
+
+def day(text: str) -> datetime.date | None:
+    """An ISO 8601 date; None where it is none."""
+    try:
+        return datetime.date.fromisoformat(text) if text else None
+    except ValueError:
+        return None

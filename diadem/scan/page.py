@@ -7,7 +7,10 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from diadem.archive.scan_summary import (
+from diadem.model.plain_text import count_text, escaped, size_text
+from diadem.model.scan import PlannedSession, ScannedDataset
+from diadem.package.page_style import STYLE
+from diadem.scan.words import (
     Attention,
     attention,
     content_text,
@@ -18,12 +21,9 @@ from diadem.archive.scan_summary import (
     voltage_text,
     when_text,
 )
-from diadem.model.plain_text import count_text, escaped, size_text
-from diadem.model.scan import PlannedSession, ScannedDataset
-from diadem.package.page_style import STYLE
 
 if TYPE_CHECKING:
-    from diadem.archive.scan import Scan
+    from diadem.scan.scan import Scan
 
 #: Rows of each table, and examples of each kind of issue: a page of 100,000 rows is none that a browser shows.
 _MAX_SESSIONS, _MAX_DATASETS, _MAX_EXAMPLES, _OPEN_EXAMPLES = 2_000, 2_000, 200, 5

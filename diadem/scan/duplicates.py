@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from diadem.archive.scan_cache import ScanCache, state_of
-from diadem.archive.scan_tree import ScanTree, Stamp
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Concern, DuplicateGroup, ScanIssue, SingleCopies
 from diadem.pack.plan import text_of
+from diadem.scan.cache import ScanCache, state_of
+from diadem.scan.tree import ScanTree, Stamp
 from diadem.store.system import READ_FLAGS, long_path
 
 #: Bytes taken at the start, in the middle and at the end for the sample. Frames of one camera have one size and often

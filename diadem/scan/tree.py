@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from diadem.archive.scan_names import is_systems_own
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Archived
@@ -173,3 +172,16 @@ def _count_packages(store: str) -> int:
 def shown_path(path: str) -> str:
     """A path of this system as text that can be printed anywhere."""
     return text_of(os.fsencode(path)).replace(os.sep, "/")
+
+
+#: Bins and books of Windows, macOS and Linux at the top of a disk.
+_SYSTEM = frozenset(
+    {"$recycle.bin", "recycler", "system volume information", "found.000", "lost+found", ".spotlight-v100"}
+    | {".fseventsd", ".documentrevisions-v100", ".temporaryitems"}
+)
+
+
+def is_systems_own(name: str) -> bool:
+    """Whether a folder is what a system keeps for itself on a disk: its bin, its index, what it recovered."""
+    plain = name.casefold()
+    return plain in _SYSTEM or plain.startswith(".trash")

@@ -1,4 +1,4 @@
-"""Days of a session: what names and paths of its folders say, and what its files state."""
+"""What the names of folders say of the day of a session."""
 
 from __future__ import annotations
 
