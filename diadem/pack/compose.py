@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import Refused, UsageError
+from diadem.export.pages import page_html
 from diadem.extract.pool import Extractor
 from diadem.model.folder_dates import leading_date
 from diadem.model.ids import PackageId
@@ -24,7 +25,6 @@ from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
-from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.base import Draft
