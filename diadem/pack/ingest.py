@@ -9,9 +9,9 @@ import contextlib
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from diadem.errors import Interrupted
@@ -44,16 +44,9 @@ class Ingested:
 
     plan: DatasetPlan
     files: Sequence[HashedFile]
-    extraction: Extraction | None
-    omissions: Sequence[Omission]
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    plan: DatasetPlan
-    files: list[HashedFile]
-    heads: dict[str, bytes]
-    omissions: list[Omission]
+    extraction: Extraction | None = None
+    omissions: Sequence[Omission] = ()
+    heads: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Ingest:
@@ -85,71 +78,67 @@ class Ingest:
             ThreadPoolExecutor(workers, "diadem-read") as reading,
         ):
             try:
-                read = self._reading(self._copying(datasets, copier, copying), reading)
+                read = self._read_all(self._take_all(copier, copying), reading)
                 for number, ingested in enumerate(read, 1):
                     self._listener(Progress("read", number, len(datasets), ingested.plan.files[0].path, "datasets"))
                     yield ingested
             except BaseException:
-                self._stop(copying, reading)
+                self._stopped.set()
+                if self._extractor is not None:
+                    self._extractor.close()
+                for pool in (copying, reading):
+                    pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _stop(self, *pools: ThreadPoolExecutor) -> None:
-        self._stopped.set()
-        if self._extractor is not None:
-            self._extractor.close()
-        for pool in pools:
-            pool.shutdown(wait=False, cancel_futures=True)
+    # -- copying ---------------------------------------------------------------------------------------------------
 
-    def _copying(self, datasets: Sequence[DatasetPlan], copier: Copier, pool: ThreadPoolExecutor) -> Iterator[_Taken]:
-        pending: deque[Future[list[_Taken]]] = deque()
-        for chunk in _chunks(datasets):
-            pending.append(pool.submit(self._take, chunk, copier))
+    def _take_all(self, copier: Copier, pool: ThreadPoolExecutor) -> Iterator[Ingested]:
+        def take(chunk: Sequence[DatasetPlan]) -> list[Ingested]:
+            return [self._take(plan, copier) for plan in chunk]
+
+        pending: deque[Future[list[Ingested]]] = deque()
+        for chunk in _chunks(self._plan.datasets):
+            pending.append(pool.submit(take, chunk))
             if len(pending) >= LOOKAHEAD:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
 
-    def _reading(self, taken: Iterable[_Taken], pool: ThreadPoolExecutor) -> Iterator[Ingested]:
-        pending: deque[Future[Ingested] | Ingested] = deque()
-        for number, item in enumerate(taken):
-            # Only the first datasets have a picture on the page; drawing the others would be for nothing.
-            preview = number < MAX_PICTURED
-            if item.plan.offers and self._extractor is not None:
-                pending.append(pool.submit(self._read, item, preview=preview))
-            else:
-                pending.append(self._read(item, preview=preview))
-            while pending and (isinstance(pending[0], Ingested) or pending[0].done() or len(pending) > 4 * CHUNK_FILES):
-                yield _result(pending.popleft())
-        while pending:
-            yield _result(pending.popleft())
-
-    # -- copying ---------------------------------------------------------------------------------------------------
-
-    def _take(self, chunk: Sequence[DatasetPlan], copier: Copier) -> list[_Taken]:
-        return [self._take_dataset(plan, copier) for plan in chunk]
-
-    def _take_dataset(self, plan: DatasetPlan, copier: Copier) -> _Taken:
-        files, kept, heads, omissions = [], [], {}, []
+    def _take(self, plan: DatasetPlan, copier: Copier) -> Ingested:
+        files: list[HashedFile] = []
+        kept: list[PlannedFile] = []
+        heads: dict[str, bytes] = {}
+        omissions: list[Omission] = []
         for planned in plan.files:
             source = self._plan.files[planned.path]
             copied = self._take_file(planned.path, source, copier)
             if isinstance(copied, Omission):
                 omissions.append(copied)
                 continue
+            # A broken clock may have set a time that the index cannot hold, beyond the year 33000.
+            moment = max(-MAX_TIME_NS, min(copied.mtime_ns, MAX_TIME_NS))
             original = None if source.name == planned.path.encode() else source.name
-            entry = FileEntry("data/" + planned.path, copied.size, copied.sha256, copied.mtime_ns, original)
+            entry = FileEntry("data/" + planned.path, copied.size, copied.sha256, moment, original)
             files.append(HashedFile(entry, copied.leaves))
             kept.append(replace(planned, size=copied.size))
             heads[planned.path] = copied.head
-        return _Taken(_without_lost(plan, kept), files, heads, omissions)
+        if omissions and kept:  # where the primary is lost the next one stands for it
+            plan = replace(plan, files=(replace(kept[0], role="primary"), *kept[1:]))
+        return Ingested(plan, files, omissions=omissions, heads=heads)
 
     def _take_file(self, path: str, source: SourceFile, copier: Copier) -> Copied | Omission:
         """Copy one file; a file that cannot be had is an omission, not a failure."""
         for attempt in range(1, TRIES + 1):
-            counted = self._counter(source)
+            counted = 0
+
+            def advance(count: int) -> None:
+                nonlocal counted
+                counted += count
+                self._advance(count, source)
+
             target = None if self._draft is None else self._draft.place("data/" + path)
             try:
-                return _with_time(copier.copy(source.path, target, counted))
+                return copier.copy(source.path, target, advance)
             except Changed:
                 if attempt == TRIES:
                     return Omission(source.name, "changing", f"it changed while it was read, {TRIES} times")
@@ -159,13 +148,10 @@ class Ingest:
                 if isinstance(error.cause, FileNotFoundError):
                     return Omission(source.name, "vanished", "it was there when the folder was listed, but is gone now")
                 return Omission(source.name, "unreadable", error.cause.strerror or type(error.cause).__name__)
-            self._advance(-counted.bytes, source)
+            self._advance(-counted, source)
             if self._stopped.wait(_PAUSE * attempt):
                 break
         raise Interrupted("packing was stopped", where=source.path)
-
-    def _counter(self, source: SourceFile) -> _Counter:
-        return _Counter(lambda count: self._advance(count, source))
 
     def _advance(self, count: int, source: SourceFile) -> None:
         if self._stopped.is_set():
@@ -177,11 +163,27 @@ class Ingest:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def _read(self, taken: _Taken, *, preview: bool) -> Ingested:
-        extraction = None
-        if self._extractor is not None and taken.files:
-            extraction = self._extractor.extract(taken.plan, self._root(taken.plan), heads=taken.heads, preview=preview)
-        return Ingested(taken.plan, taken.files, extraction, taken.omissions)
+    def _read_all(self, taken: Iterable[Ingested], pool: ThreadPoolExecutor) -> Iterator[Ingested]:
+        pending: deque[Future[Ingested]] = deque()
+        for number, item in enumerate(taken):
+            # Only the first datasets have a picture on the page; drawing the others would be for nothing.
+            preview = number < MAX_PICTURED
+            if item.plan.offers and self._extractor is not None:
+                pending.append(pool.submit(self._read, item, preview=preview))
+            else:
+                pending.append(Future())
+                pending[-1].set_result(self._read(item, preview=preview))
+            while pending and (pending[0].done() or len(pending) > 4 * CHUNK_FILES):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    def _read(self, taken: Ingested, *, preview: bool) -> Ingested:
+        if self._extractor is None or not taken.files:
+            return taken
+        root = self._root(taken.plan)
+        extraction = self._extractor.extract(taken.plan, root, heads=taken.heads, preview=preview)
+        return replace(taken, extraction=extraction, heads={})
 
     def _root(self, dataset: DatasetPlan) -> Path:
         """The folder under which a dataset's files lie by their stored names: what was placed, or the source itself.
@@ -192,52 +194,20 @@ class Ingest:
         assert self._draft is not None, "what is only hashed is not read"
         if (placed := self._draft.payload) is not None:
             return placed
-        roots = {self._unmapped_root(file.path) for file in dataset.files}
-        if len(roots) == 1 and (root := roots.pop()) is not None:
-            return Path(root)
+        sources = {file.path: Path(self._plan.files[file.path].path) for file in dataset.files}
+        unmapped = all(source.as_posix().endswith("/" + stored) for stored, source in sources.items())
+        roots = {source.as_posix()[: -len(stored) - 1] for stored, source in sources.items()}
+        if unmapped and len(roots) == 1:
+            return Path(roots.pop())
         folder = self._draft.scratch / dataset.id
         folder.mkdir()
         if sum(file.size for file in dataset.files) <= _MAX_SHOWN:
-            for file in dataset.files:
-                target = folder / file.path
+            for stored, source in sources.items():
+                target = folder / stored
                 with contextlib.suppress(OSError):  # what its reader does not find is an issue of the dataset
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(self._plan.files[file.path].path, target)
+                    shutil.copyfile(source, target)
         return folder
-
-    def _unmapped_root(self, stored: str) -> str | None:
-        """What is left of a file's path without its stored path, or None where the two differ."""
-        path = Path(self._plan.files[stored].path).as_posix()
-        return path[: -len(stored) - 1] if path.endswith("/" + stored) else None
-
-
-class _Counter:
-    """Counts what it passes on, so that a second try can take it back."""
-
-    def __init__(self, advance: Callable[[int], None]) -> None:
-        self._advance = advance
-        self.bytes = 0
-
-    def __call__(self, count: int) -> None:
-        self.bytes += count
-        self._advance(count)
-
-
-def _with_time(copied: Copied) -> Copied:
-    """With a time that the index can hold: a broken clock may have set one beyond the year 33000."""
-    clamped = max(-MAX_TIME_NS, min(copied.mtime_ns, MAX_TIME_NS))
-    return copied if clamped == copied.mtime_ns else replace(copied, mtime_ns=clamped)
-
-
-def _result(item: Future[Ingested] | Ingested) -> Ingested:
-    return item if isinstance(item, Ingested) else item.result()
-
-
-def _without_lost(plan: DatasetPlan, kept: Sequence[PlannedFile]) -> DatasetPlan:
-    """The plan with the files that are there; where the primary is lost the next one stands for it."""
-    if len(kept) == len(plan.files) or not kept:
-        return plan
-    return replace(plan, files=(replace(kept[0], role="primary"), *kept[1:]))
 
 
 def _chunks(datasets: Sequence[DatasetPlan]) -> Iterator[list[DatasetPlan]]:
