@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.archive.describing import NO_LICENCE, dataset_facts, instrument_of
 from diadem.errors import DocumentError, NotFound
 from diadem.export.pages import previews_on
 from diadem.model.assertions import Assertion
@@ -17,6 +16,7 @@ from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH
 from diadem.model.plain_text import quoted
 from diadem.model.record import Dataset, Record
+from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
 from diadem.serialization.strict_json import parse_object
 
 if TYPE_CHECKING:

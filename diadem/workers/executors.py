@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeVar
 
+from diadem.errors import Unreachable, UsageError
 from diadem.model.agenda import Agenda
 
 Result = TypeVar("Result")
@@ -15,13 +18,7 @@ _LOOK = 0.5
 
 
 def width(executor: Executor) -> int:
-    """How many tasks an executor does at once, now; 1 where it does not say.
-
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-        A pool of the standard library, a `WorkerPool`, or the executor of a Dask client, whose workers are asked for.
-    """
+    """How many tasks an executor does at once, now; 1 where it does not say."""
     if (client := _dask_client(executor)) is not None:
         return max(1, sum(int(threads) for threads in client.nthreads().values()))
     for name in ("workers", "_max_workers"):
@@ -52,26 +49,10 @@ def carry_out(
     heed: Callable[[], None] = lambda: None,
     stop: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[int, Future[Result]]]:
-    """Begin what an agenda gives, and give each future when it is done.
+    """Begin what an agenda gives, `ahead` at a time, and give number and future of each when it is done.
 
-    Parameters
-    ----------
-    agenda : Agenda
-        What, in which order.
-    begin : callable
-        Begins one, by its number.
-    ahead : int
-        How many may be begun and not done.
-    heed : callable
-        Called now and then; may raise to stop the work.
-    stop : callable
-        Called where the work stops early, before what has begun is waited for.
-
-    Yields
-    ------
-    (int, Future)
-        Number and future, as they are done. Where the caller stops, or `heed` raises, what has not begun is cancelled
-        and what has is waited for.
+    `heed` is called now and then and may raise; `stop` is called where the work stops early. Then what has not begun is
+    cancelled, and what has is waited for.
     """
     running: dict[Future[Result], int] = {}
     try:
@@ -92,3 +73,49 @@ def carry_out(
             for future in running:
                 future.cancel()
             wait(running)
+
+
+# -- Executors as the command line asks for them: processes of this machine, or a Dask cluster.
+
+#: Seconds that a scheduler may take to answer.
+_ANSWER = 20
+
+
+@contextmanager
+def executor_of(*, jobs: int | None = None, dask: str | None = None) -> Iterator[Executor | None]:
+    """Processes of this machine, or a Dask scheduler, for as long as the block lasts; None where nothing is asked for.
+
+    Raises `UsageError` where both are asked for, or Dask is not installed; `Unreachable`.
+    """
+    if jobs is not None and dask is not None:
+        raise UsageError("--jobs and --dask cannot be used together", next="Leave one of them out.")
+    if dask is not None:
+        with _cluster(dask) as executor:
+            yield executor
+    elif jobs is not None:
+        from diadem.workers.pool import WorkerPool
+
+        with WorkerPool(jobs) as pool:
+            yield pool
+    else:
+        yield None
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError as error:
+        raise UsageError(
+            "a Dask cluster needs a package that is missing", next="Install it: pip install 'diadem-em[dask]'."
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=_ANSWER, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Unreachable(
+            f"the scheduler does not answer: {error}",
+            where=address,
+            next="Start it, or correct the address: tcp://HOST:8786",
+        ) from error
+    with client:
+        yield client.get_executor()

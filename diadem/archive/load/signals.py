@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from diadem.archive.hyperspy_tree import Tree, leaves, take_defaults
-from diadem.archive.neutralising import Neutraliser
+from diadem.archive.load.safe import Neutraliser
+from diadem.archive.load.tree import Tree, leaves, take_defaults
 from diadem.errors import NotFound, ReaderError
 from diadem.model.record import Dataset
 from diadem.model.signals import Signal as Recorded
@@ -23,25 +23,12 @@ _LOG = logging.getLogger(__name__)
 def build(
     dictionaries: Sequence[Mapping[str, Any]], lazy: bool, origin: Mapping[str, str], dataset: Dataset | None = None
 ) -> list[Any]:
-    """One signal for each dictionary that holds data.
+    """One signal for each dictionary that holds data; whatever a reader put in it, no code of the file runs.
 
-    Parameters
-    ----------
-    dictionaries : sequence of mapping
-        As RosettaSciIO's readers return them; whatever they hold, no code of the file runs.
-    lazy : bool
-        Whether the signals are lazy.
-    origin : mapping of str to str
-        Becomes ``metadata.General.diadem``: package, path, verify, reader, dataset.
-    dataset : Dataset, optional
-        What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
-        replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``, and
-        what only the signal's class supposes, which needs a number, in ``….assumed``.
-
-    Returns
-    -------
-    list of HyperSpy signals
-        They know their title but no folder: ``save()`` without a name never writes into a package.
+    `origin` becomes ``metadata.General.diadem``. What the record says goes before what the reader says, where HyperSpy
+    has a place for it: what was replaced is listed in ``….replaced``, where both differ in ``….notes``, and what only
+    the signal's class supposes, which needs a number, in ``….assumed``. A signal knows its title but no folder:
+    ``save()`` without a name never writes into a package.
     """
     made = [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
     signals, defaults = [signal for signal, _ in made], [supposed for _, supposed in made]
@@ -201,13 +188,6 @@ def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
     """The signal that was asked for; without a wish the only one, or the list of all.
 
     A text is a title or, where no title is so, the signal's id in the record: ``s1``, ``s2`` …
-
-    Raises
-    ------
-    NotFound
-        There is no such signal, or several have the title.
-    ReaderError
-        There is none at all.
     """
     if not signals:
         raise ReaderError("the file holds no signal", where=where)

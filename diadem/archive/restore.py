@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from diadem.archive.selection import Selection, select
 from diadem.errors import Interrupted, Refused
 from diadem.export.names import tagged_name
 from diadem.model.display import Display
@@ -33,6 +32,14 @@ from diadem.store.system import flush_folder, flush_tree, long_path, make_deep, 
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+
+
+import unicodedata
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from diadem.errors import DocumentError, NotFound, UsageError
+from diadem.model.record import Record
 
 _BLOCK = 4 << 20
 #: Systems that take names for the same that differ in case or composition.
@@ -86,26 +93,7 @@ def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), l
 def restore_pieces(
     pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], folder: Path, *, listener: Listener
 ) -> Restored:
-    """Give files back, of one package or of several.
-
-    Parameters
-    ----------
-    pieces : sequence of Piece
-        Of two that want the same place the first gets it.
-    empty_folders : callable
-        Gives the stored paths of folders that held nothing.
-    folder : Path
-        A new or empty folder.
-    listener : callable
-        Told of progress.
-
-    Raises
-    ------
-    Refused
-        If the folder has content.
-    DigestMismatch
-        If a file is damaged; nothing is left behind.
-    """
+    """Give files back, of one package or of several: of two that want the same place the first gets it."""
     folder = Path(os.path.realpath(folder))
     existed = os.path.lexists(folder)
     with translated(str(folder), "nothing was restored"):
@@ -254,3 +242,104 @@ def _original(entry: FileEntry, system: str) -> str | None:
 def _may_be_made(name: str) -> bool:
     """Whether an empty folder's path, which comes from the record, stays inside on every system."""
     return unsafe(name) is None and ":" not in name
+
+
+# -- Some files of a package, by names as people write them; what belongs to one of them comes along.
+
+#: Names that an error proposes.
+_PROPOSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was chosen.
+
+    Attributes
+    ----------
+    matched : tuple of str
+        Stored names of the files that the patterns mean.
+    companions : tuple of str
+        Those of the other files of their datasets.
+    """
+
+    matched: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset((*self.matched, *self.companions))
+
+
+def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Iterable[Record]) -> Selection:
+    """Choose files, by names, paths, ends of paths, folders, or ids of datasets, in upper or lower case.
+
+    ``*``, ``?`` and ``[…]`` stand for what is not said; records say which files belong together. Raises `NotFound`,
+    with the names that come close, where a pattern matches nothing; `UsageError` for an empty one.
+    """
+    wanted = [only] if isinstance(only, str) else list(only)
+    names = {
+        entry.name: tuple(dict.fromkeys((_folded(entry.name), _folded(entry.original_name.decode("utf-8", "replace")))))
+        for entry in entries
+    }
+    groups = list(_groups(records))
+    matched: dict[str, None] = {}
+    for pattern in wanted:
+        text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
+        if not text:
+            raise UsageError("an empty name matches no file", next='Example: --only "HAADF*"')
+        # A name with brackets means itself before it means a pattern; a folder of the session may be called data.
+        ways = [(one, means) for one in dict.fromkeys((text, text.removeprefix("data/"))) for means in (_is, _fits)]
+        found: list[str] = []
+        for one, means in ways:
+            found = found or [name for name, spelled in names.items() if any(means(one, each) for each in spelled)]
+        found = found or [primary for id_, (primary, *_) in groups if id_ == text and primary in names]
+        if not found:
+            raise NotFound(f"no file is called '{pattern}'", next=_hint(text, names))
+        matched |= dict.fromkeys(found)
+    companions = dict.fromkeys(
+        name for _, files in groups if not matched.keys().isdisjoint(files) for name in files if name in names
+    )
+    return Selection(tuple(matched), tuple(name for name in companions if name not in matched))
+
+
+def _groups(records: Iterable[Record]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Id and files of every dataset, the primary first."""
+    for record in records:
+        for number in range(len(record.datasets)):
+            try:
+                dataset = record.datasets[number]
+            except DocumentError:  # of a later version
+                continue
+            others = [one.path for one in dataset.files if one.path != dataset.path]
+            yield dataset.id, (dataset.path, *others)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _is(text: str, path: str) -> bool:
+    """Whether a text is a path, the end of one, or a folder in it."""
+    whole = f"/{path}"
+    return whole.endswith(f"/{text}") or f"/{text}/" in whole
+
+
+def _fits(pattern: str, path: str) -> bool:
+    """Whether a pattern fits a path, or the end of one."""
+    return fnmatchcase(f"/{path}", f"*/{pattern}")
+
+
+def _hint(text: str, names: dict[str, tuple[str, ...]]) -> str:
+    last = text.rpartition("/")[2].strip("*?")
+    holding = [name for name, spelled in names.items() if last and any(last in one for one in spelled)]
+    near = holding or get_close_matches(text, [spelled[0] for spelled in names.values()], _PROPOSED, 0.5)
+    near = near or get_close_matches(
+        last, [spelled[0].rpartition("/")[2] for spelled in names.values()], _PROPOSED, 0.5
+    )
+    if not near:
+        first = ", ".join(list(names)[:_PROPOSED])
+        return f"It holds {first}{', …' if len(names) > _PROPOSED else ''}" if first else "It holds no file."
+    more = ", …" if len(near) > _PROPOSED else ""
+    stars = f' With * for what comes before and after: "*{last}*"' if holding and "*" not in text else ""
+    return f"Did you mean {', '.join(near[:_PROPOSED])}{more}?{stars}"

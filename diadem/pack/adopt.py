@@ -9,25 +9,25 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from diadem.archive.already import Finder
-from diadem.archive.composing import Options, compose, hash_only, refuse_if_strict
-from diadem.archive.mirror import Mirror
-from diadem.archive.outcome import Outcome, packing_errors
-from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.errors import DiademError, IntegrityError, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
-from diadem.model.ports import Bundle, Listener
+from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.system_paths import path_within
+from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
+from diadem.pack.pack import Outcome, packing_errors
+from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
+from diadem.package.sealing import Sealed
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
+from diadem.store.base import Draft, Published, Store
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_errors import translated
@@ -42,18 +42,16 @@ _DERIVED_LIMIT = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What adopting did.
+    """What adopting did: where the files are, what the tag files say, and whether the files were hashed now.
 
-    Attributes
-    ----------
-    outcome : Outcome
-        As of packing: `created` is False where this very folder was adopted before.
-    location : Location
-        Where the files are; `location.path` is what the package is called in a store.
+    `location.path` is what the package is called in a store; `outcome.created` is False where this very folder was
+    adopted before.
     """
 
-    outcome: Outcome
     location: Location
+    opened: OpenedPackage
+    outcome: Outcome
+    proven: bool = False
 
 
 def adopt(
@@ -63,30 +61,12 @@ def adopt(
     extractor: Extractor,
     options: Options,
     listener: Listener,
-    known: Sequence[tuple[Finder, str]] = (),
+    known: Sequence[Store] = (),
 ) -> Adoption:
-    """Adopt the folder that a plan was made of.
+    """Adopt the folder that a plan was made of; packages in the `known` stores are recognised.
 
-    Parameters
-    ----------
-    plan : PackPlan
-        Of one folder or one file.
-    folders : AdoptedFolders
-        Where the sealed files are kept.
-    extractor, options, listener
-        As for packing.
-    known : sequence of (Finder, address)
-        Stores whose packages are recognised, each with its address, from which a package's path in it is taken.
-
-    Raises
-    ------
-    UsageError
-        The plan is of several folders.
-    Refused
-        With `strict`, where anything would be left out; or the same files are adopted from another folder that is
-        still there.
-    Interrupted
-        On Ctrl-C; nothing was kept.
+    Raises `UsageError` for a plan of several folders; `Refused` with `strict`, where anything would be left out, or
+    where the same files are adopted from another folder that is still there; `Interrupted` on Ctrl-C: nothing was kept.
     """
     started = time.monotonic()
     root = root_of(plan)
@@ -100,51 +80,22 @@ def adopt(
 
 
 def adopt_again(bundle: Bundle, path: str, root: str, folders: AdoptedFolders) -> Location:
-    """Keep again what a node kept of a folder that it adopted, from a copy of the package in a store.
+    """Keep again what a node kept of a folder that it adopted, from a copy of the package at a path in a store.
 
-    Nothing in the folder is read, and nothing of it is proven by this.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The copy.
-    path : str
-        Its path in the store.
-    root : str
-        Where the folder was.
-    folders : AdoptedFolders
-        Where the sealed files are kept.
-
-    Raises
-    ------
-    DiademError
-        The copy cannot be read, or is damaged; nothing was kept.
+    Nothing in the folder, `root`, is read, and nothing of it is proven by this. Raises `DiademError` where the copy
+    cannot be read, or is damaged; nothing was kept.
     """
     opened = read_manifest(bundle)
-    files = _sealed_files(bundle, opened)
     location = Location.of(opened.id, path, root, opened.manifest.payload, {})
     tree = tree_digest((entry.path.removeprefix("data/"), entry.size) for entry in opened.manifest.payload)
-    stage = folders.stage()
-    try:
-        with translated(folders.url):
-            for name, data in files.items():
-                stage.write(name, data)
-            stage.seal(list(files))
-        folders.publish(stage, location, opened.payload_id, tree)
-    except BaseException:
-        stage.discard()
-        raise
+    with _SealedFiles(folders, lambda *_: location) as draft:
+        draft.add(_sealed_files(bundle, opened))
+        draft.publish(path, tree=tree)
     return location
 
 
 def root_of(plan: PackPlan) -> str:
-    """The folder to which the names of a plan are relative.
-
-    Raises
-    ------
-    UsageError
-        There is no such folder: several sources were given, or a link.
-    """
+    """The folder to which the names of a plan are relative. Raises `UsageError` for several sources, or a link."""
     roots = set()
     for file in plan.tree.files:
         path = Path(file.path)
@@ -168,19 +119,19 @@ class _Adopting:
 
     # -- what is known -------------------------------------------------------------------------------------------
 
-    def recognised(self, known: Sequence[tuple[Finder, str]]) -> Adoption | None:
+    def recognised(self, known: Sequence[Store]) -> Adoption | None:
         """The folder as a replica of a package that is there already; None where there is none."""
         tree = self.plan.tree_digest
-        if not self.folders.knows_tree(tree) and not any(finder.knows_tree(tree) for finder, _ in known):
+        if not self.folders.knows_tree(tree) and not any(store.knows_tree(tree) for store in known):
             return None
         payload, omissions = hash_only(self.plan, self.copier, self.listener)
         refuse_if_strict(omissions, self.options)
         for package in self.folders.find_payload(payload):
             if adoption := self._again(package, omissions):
                 return adoption
-        for finder, root in known:
-            for bundle in finder.bundles(payload):
-                if adoption := self._of_store(bundle, root, omissions):
+        for store in known:
+            for bundle in store.bundles(payload):
+                if adoption := self._of_store(bundle, store.url, omissions):
                     return adoption
         return None
 
@@ -200,7 +151,7 @@ class _Adopting:
             )
         location = self._location(opened, before.path)
         self.folders.relocate(location)
-        return self._adoption(location, omissions, created=not same)
+        return Adoption(location, opened, _outcome(omissions, created=not same))
 
     def _of_store(self, bundle: Bundle, store: str, omissions: Sequence[Omission]) -> Adoption | None:
         """Another replica of a package that lies in a store: its sealed files, proven while they are copied."""
@@ -209,76 +160,117 @@ class _Adopting:
             files = _sealed_files(bundle, opened)
         except DiademError:
             return None
-        stage = self.folders.stage()
-        try:
-            with translated(self.folders.url):
-                for path, data in files.items():
-                    stage.write(path, data)
-                stage.seal(list(files))
-            return self._publish(stage, opened, path_within(store, bundle.url), omissions)
-        except BaseException:
-            stage.discard()
-            raise
+        path = path_within(store, bundle.url)
+        with _SealedFiles(self.folders, self._location) as draft:
+            draft.add(files)
+            draft.publish(path, tree=self.plan.tree_digest)
+        return Adoption(self._location(opened, path), opened, _outcome(omissions, created=True))
 
     # -- what is new ---------------------------------------------------------------------------------------------
 
     def sealed(self, extractor: Extractor) -> Adoption:
         """Hash the folder in one pass, read it, describe it, seal it."""
-        stage = self.folders.stage()
-        try:
-            return self._fill(stage, extractor)
-        except BaseException:
-            stage.discard()
-            raise
-
-    def _fill(self, stage: Stage, extractor: Extractor) -> Adoption:
-        with translated(self.folders.url):
-            record = stage.target(RECORD_PATH)
-        with tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
-            composition = compose(
+        with _SealedFiles(self.folders, self._location) as draft:
+            composed = compose(
                 self.plan,
-                place=lambda _: None,
-                root=Mirror(self.plan, Path(scratch)),
-                record=record,
+                draft,
                 extractor=extractor,
                 options=self.options,
                 copier=self.copier,
                 listener=self.listener,
             )
-        sealed = composition.sealed
-        with translated(self.folders.url):
-            for path, data in (*composition.derived.items(), *sealed.tag_files.items()):
-                stage.write(path, data)
-            stage.seal([RECORD_PATH, *composition.derived, *sealed.tag_files])
-        opened = read_manifest(
-            LocalBundle(stage.bag), expected_id=sealed.package_id
-        )  # what cannot be opened is not kept
-        adoption = self._publish(stage, opened, composition.name, (), proven=True)
-        outcome = replace(
-            adoption.outcome,
-            omissions=composition.omissions,
-            issues=composition.issues,
-            flagged=composition.flagged,
-        )
-        return replace(adoption, outcome=outcome)
+            opened = draft.publish(composed.name, tree=self.plan.tree_digest).opened
+        assert opened is not None
+        outcome = Outcome(True, composed.omissions, composed.issues, composed.flagged, proof="read-back")
+        return Adoption(self._location(opened, composed.name), opened, outcome, proven=True)
 
     def _location(self, opened: OpenedPackage, path: str) -> Location:
         names = {"data/" + stored: file.name for stored, file in self.plan.files.items()}
         return Location.of(opened.id, path, self.root, opened.manifest.payload, names)
 
-    def _publish(
-        self, stage: Stage, opened: OpenedPackage, path: str, omissions: Sequence[Omission], *, proven: bool = False
-    ) -> Adoption:
-        location = self._location(opened, path)
-        self.folders.publish(stage, location, opened.payload_id, self.plan.tree_digest)
-        return self._adoption(location, omissions, created=True, proven=proven)
 
-    def _adoption(
-        self, location: Location, omissions: Sequence[Omission], *, created: bool, proven: bool = False
-    ) -> Adoption:
-        package = Package(self.folders.bundle(location.package), proven=proven)
-        left_out = [omitted_dict(omission) for omission in omissions]
-        return Adoption(Outcome(package, created, left_out, proof="read-back"), location)
+def _outcome(omissions: Sequence[Omission], *, created: bool) -> Outcome:
+    return Outcome(created, [omitted_dict(omission) for omission in omissions], proof="read-back")
+
+
+class _SealedFiles(Draft):
+    """A draft of what is kept of an adopted folder, whose payload stays where it is; `locate` says where that is."""
+
+    payload = None
+
+    def __init__(self, folders: AdoptedFolders, locate: Callable[[OpenedPackage, str], Location]) -> None:
+        self._folders = folders
+        self._locate = locate
+        self._stage: Stage | None = None
+        self._files: list[str] = []
+        self._package: PackageId | None = None
+
+    def __enter__(self) -> Self:
+        """Open a stage in the node's folder."""
+        self._stage = self._folders.stage()
+        self._scratch = tempfile.TemporaryDirectory(prefix="diadem-")
+        return self
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        self._scratch.cleanup()
+        if self._stage is not None:
+            self._stage.discard()
+
+    def begin(self, size: int) -> None:
+        """Nothing: the payload needs no room."""
+
+    @property
+    def scratch(self) -> Path:
+        """In the system's folder for temporary files."""
+        return Path(self._scratch.name)
+
+    def place(self, path: str) -> None:
+        """It stays in its folder."""
+
+    def target(self, path: str) -> str:
+        """In the stage."""
+        self._files.append(path)
+        with translated(self._folders.url):
+            return self._open.target(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Into the stage."""
+        self._files.append(path)
+        with translated(self._folders.url):
+            self._open.write(path, data)
+
+    def seal(self, sealed: Sealed) -> None:
+        """Everything to the disk."""
+        self._package = sealed.package_id
+        self.add(sealed.tag_files)
+
+    def add(self, files: Mapping[str, bytes]) -> None:
+        """The same, of a package that is sealed."""
+        for path, data in files.items():
+            self.write(path, data)
+        with translated(self._folders.url):
+            self._open.seal(self._files)
+
+    def publish(
+        self,
+        name: str,
+        *,
+        tree: str,
+        open_source: object = None,  # noqa: ARG002  nothing is read again
+        is_sound: object = None,  # noqa: ARG002
+        listener: Listener = silent,  # noqa: ARG002
+    ) -> Published:
+        """Keep it, with the place of its files. What cannot be opened is not kept."""
+        opened = read_manifest(LocalBundle(self._open.bag), expected_id=self._package)
+        self._folders.publish(self._open, self._locate(opened, name), opened.payload_id, tree)
+        self._stage = None  # `publish` has discarded it
+        return Published(name, created=True, proof="read-back", opened=opened)
+
+    @property
+    def _open(self) -> Stage:
+        assert self._stage is not None, "the draft has not begun"
+        return self._stage
 
 
 def _still_there(bundle: AdoptedBundle, opened: OpenedPackage) -> bool:

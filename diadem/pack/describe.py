@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diadem.archive.ingest import Ingested
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
+from diadem.pack.ingest import Ingested
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
 from diadem.serialization.record_json import RecordWriter
@@ -29,18 +29,8 @@ _SHOWN = 4
 class Describer:
     """Writes the record dataset by dataset and keeps what the page needs of the first ones.
 
-    Parameters
-    ----------
-    sink : BinaryIO
-        Where the record goes.
-    metadata : mapping
-        Session, sample, people, instrument and instruments, validated.
-    title : str
-        Name of the source folder.
-    files : mapping of str to SourceFile, optional
-        Where the files lie, by their paths in the package: an instrument may be told by its folder.
-    profiles : mapping, optional
-        What was said of the instruments when these files were archived: see `sealed_profiles`.
+    `files` are by their paths in the package: an instrument may be told by its folder. `profiles` are what was said of
+    the instruments when these files were archived: see `sealed_profiles`.
     """
 
     def __init__(
@@ -136,21 +126,7 @@ class Describer:
         software: str,
         continues: str = "",
     ) -> PackageFacts:
-        """What the crate and the page tell.
-
-        Parameters
-        ----------
-        files : sequence of HashedFile
-            The payload and the record.
-        archived : str
-            Archiving date, ISO 8601 with offset.
-        omissions : sequence of mapping
-            path, kind, reason.
-        license_text, software : str
-            As they will be shown.
-        continues : str
-            Id of the package to which this one adds, or "".
-        """
+        """What crate and page tell of hashed files, the record among them; `archived` is ISO 8601 with offset."""
         payload = payload_of(files)
         entries = [file.entry for file in files if file.entry.path != "data/diadem-record.json"]
         session = self._metadata.get("session", {})

@@ -16,11 +16,10 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
-from diadem.archive.calling import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
-from diadem.archive.headers import TooLarge, common_folder, header_copy
-from diadem.archive.proving import LoadSource
+from diadem.archive.load.proof import LoadSource, TooLarge, common_folder, header_copy
+from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
+from diadem.archive.load.signals import build, choose
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
-from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order
@@ -49,40 +48,11 @@ def load(
     dataset: Dataset | None = None,
     trial: Trial | None = None,
 ) -> Any:
-    """Load a dataset.
+    """Load a dataset, whose record says what the signals' metadata are; `trial` reads it in a worker first.
 
-    Parameters
-    ----------
-    source : LoadSource
-        The dataset.
-    offer : ReaderOffer
-        Who reads it.
-    lazy : bool
-        Whether the data stay in the file until they are computed.
-    signal : int or str, optional
-        Which signal, by position, title or id in the record (``s1``); all by default.
-    verify : {"proof", "always", "never"}
-        Whether an earlier proof of this process counts, is made anew, or is left out.
-    dataset : Dataset, optional
-        What the record says of it, for the signals' metadata.
-    trial : callable, optional
-        Reads the dataset in a worker first.
-
-    Returns
-    -------
-    HyperSpy signal or list of them
-        ``metadata.General.diadem`` says from which package, dataset and path it comes, and what was proven.
-
-    Raises
-    ------
-    DigestMismatch
-        A byte that is needed now is not what was archived. Damage elsewhere raises at `compute()` of its chunk.
-    ReaderError
-        The reader cannot read the file, or the file is hostile.
-    NotFound
-        There is no such signal.
-    UsageError
-        `verify` is none of the three.
+    ``metadata.General.diadem`` says from which package, dataset and path a signal comes, and what was proven. Raises
+    `DigestMismatch` for a byte that is needed now (damage elsewhere raises at `compute()` of its chunk), `ReaderError`
+    for what is unreadable or hostile, `NotFound` where there is no such signal.
     """
     if verify not in ("proof", "always", "never"):
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
@@ -200,25 +170,8 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 class PackageFiles(Files):
     """The files of a dataset in a package, opened when they are asked for and closed unless a signal needs them.
 
-    Parameters
-    ----------
-    source : LoadSource
-        The dataset.
-    offer : ReaderOffer
-        Whose `load` reads it.
-    lazy : bool
-        Whether arrays stay in the files.
-    verify : {"proof", "always", "never"}
-        See `load`.
-    trial : callable, optional
-        Reads the dataset in a worker before a reader does so here.
-
-    Attributes
-    ----------
-    chunk : int
-        Bytes of the chunks of scans and stacks.
-    proof : str
-        What is proven of all that was read: ``leaves``, ``proven-file`` or ``never``.
+    `chunk` are the bytes of the chunks of scans and stacks; `proof` says what is proven of all that was read:
+    ``leaves``, ``proven-file`` or ``never``.
     """
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:

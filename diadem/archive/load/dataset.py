@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.archive.loading import Trial, Verify, arrays, load, stored_arrays
-from diadem.archive.proving import DatasetSource
+from diadem.archive.load.files import Trial, Verify, arrays, load, stored_arrays
+from diadem.archive.load.proof import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
 from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
@@ -22,6 +22,24 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.store.adopted import AdoptedBundle
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from diadem.errors import DigestMismatch, PackageError
+from diadem.model.ids import PackageId
+from diadem.model.manifest import FileEntry
+from diadem.model.ports import Progress
+from diadem.store.bundle import LocalBundle
+from diadem.store.local_errors import or_else, translated
+from diadem.store.sink import discard
+from diadem.store.system import long_path, make_deep, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -43,26 +61,9 @@ def load_from_package(
     verify: str = "proof",
     listener: Listener = silent,
 ) -> Any:
-    """Load a dataset of a package; see `Package.load`.
+    """See `Package.load`; `path` may be a file of the dataset that can be read alone.
 
-    Parameters
-    ----------
-    package : Package
-        Where the files are.
-    path : str
-        The primary file, another file of the dataset that can be read alone, or the folder that is the dataset;
-        stored or original name, with or without `data/` before it.
-    lazy, signal, verify
-        As in `diadem.archive.loading.load`.
-    listener : callable
-        Told of progress while files are proven.
-
-    Raises
-    ------
-    NotFound
-        The package has no such file.
-    ReaderError
-        No reader knows the file, or reading it failed when it was archived.
+    Raises `NotFound`; `ReaderError` where no reader knows it, or reading it failed when it was archived.
     """
 
     def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
@@ -78,11 +79,6 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     """The arrays of a dataset with their axes, proven as they are read; what `load_from_package` makes signals of.
 
     They can be read inside the ``with``, at the end of which their files are closed.
-
-    Raises
-    ------
-    NotFound, ReaderError
-        As there.
     """
     with ExitStack() as until:
 
@@ -299,3 +295,57 @@ def _local(package: Package, path: str) -> Path | None:
     if "://" in package.url or isinstance(package.bundle, AdoptedBundle | ZipBundle):
         return None
     return Path(package.url, "data", *path.split("/"))
+
+
+# -- Files of a package as paths on this machine, proven: for programs that want a name and know nothing of packages.
+
+_BLOCK: Final = 4 << 20
+
+
+def local_path(package: Package, path: str, *, folder: Path | None, listener: Listener) -> Path:
+    """See `Package.local`."""
+    plan = plan_of(package, path)
+    source = source_of(package, plan, listener)
+    if folder is None and source.local_path() is not None:
+        return source.prove(again=True)
+    top = (folder or cache_folder() / PackageId(package.id).hex[:16]).absolute()
+    entries = [package.find(file.path) for file in plan.files]
+    total, done = sum(entry.size for entry in entries), 0
+    for entry in entries:
+        if not _is_whole(package, entry, top):
+            for count in _fetched(package, entry, top.joinpath(*entry.name.split("/"))):
+                listener(Progress("fetch", done + count, total, entry.name))
+        done += entry.size
+    return top.joinpath(*plan.entry.split("/"))
+
+
+def cache_folder() -> Path:
+    """Where copies stay: ``DIADEM_CACHE``, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "files"
+
+
+def _is_whole(package: Package, entry: FileEntry, top: Path) -> bool:
+    """Whether a copy lies there and is, byte for byte, what was archived."""
+    if not os.path.isfile(long_path(top.joinpath(*entry.name.split("/")))):  # noqa: PTH113
+        return False
+    try:
+        with closing(package.stored_as(entry, LocalBundle(top).open(entry.name))) as copy:
+            while copy.read(_BLOCK):
+                pass
+    except (DigestMismatch, PackageError):
+        return False
+    return True
+
+
+def _fetched(package: Package, entry: FileEntry, target: Path) -> Iterator[int]:
+    """A proven copy, which appears whole or not at all; how much of it is there."""
+    make_deep(str(target.parent))
+    draft = target.with_name(f".diadem-{uuid4().hex[:8]}.part")
+    with translated(str(target), "nothing was copied"), or_else(lambda: discard(str(draft))):
+        with package.open(entry.path) as source, open(long_path(draft), "xb") as copy:  # noqa: PTH123
+            while block := source.read(_BLOCK):
+                copy.write(block)
+                yield source.tell()
+        patiently(lambda: os.replace(long_path(draft), long_path(target)))  # noqa: PTH105

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.neutralising import detached
+from diadem.archive.load.safe import detached
 from diadem.errors import ReaderError, line_of
 from diadem.hooks.offers import ReaderOffer, target
 
@@ -51,10 +51,7 @@ _CONFINEMENT = _Confinement()
 def confined(files: Iterable[Path]) -> Iterator[None]:
     """Let this thread open some files and Python's own only, and start no program; `PermissionError` in the reader.
 
-    Raises
-    ------
-    ReaderError
-        The reader failed, and had wanted more than it may have.
+    Raises `ReaderError` where the reader failed, and had wanted more than it may have.
     """
     _watch()
     before = _CONFINEMENT.allowed
@@ -136,7 +133,7 @@ def _is_own(place: str) -> bool:
 def _own_places() -> tuple[str, ...]:
     """Where Python, its packages and the system's tables are, each with a separator behind."""
     installed = (place for place in sys.path if Path(place).name in ("site-packages", "dist-packages"))
-    places = (*installed, *sysconfig.get_paths().values(), str(Path(__file__).parents[1]))
+    places = (*installed, *sysconfig.get_paths().values(), str(Path(__file__).parents[2]))
     system = ("/sys", "/usr/share/zoneinfo", "/usr/lib", "/lib")
     return tuple(_real(place) + os.sep for place in (*places, *system))
 

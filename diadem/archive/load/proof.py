@@ -7,15 +7,15 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from diadem.archive.headers import common_folder
 from diadem.errors import DigestMismatch, StoreError
+from diadem.model.layout import ByteRange
 from diadem.model.ports import Listener, Progress, RangeReader, silent
 
 #: Bytes proven by one task: several leaves, few enough that all threads have work.
@@ -73,26 +73,10 @@ _MEMORY = _Memory()
 
 
 class DatasetSource:
-    """A `LoadSource` on top of a package's files.
+    """A `LoadSource` on top of a package's files, proven against the package's id.
 
-    Parameters
-    ----------
-    package : str
-        Id of the package: what is proven is proven against it.
-    path : str
-        Stored path of the primary file, relative to `data/`.
-    sidecars : sequence of str
-        The other files of the dataset.
-    opener : callable
-        Opens a stored path for proven reading.
-    local : callable
-        The real path of a stored path, or None where the package is not on a disk of this machine.
-    entry : str
-        The folder that is the dataset, where it is one.
-    listener : callable
-        Told of progress, stage ``prove``.
-    arrays : callable, optional
-        `array_again`.
+    `opener` opens a stored path for proven reading; `local` gives its real path, or None where the package is not on a
+    disk of this machine; `entry` is the folder that is the dataset, where it is one; `arrays` is `array_again`.
     """
 
     def __init__(
@@ -125,19 +109,10 @@ class DatasetSource:
         return self._local(self.entry)
 
     def prove(self, *, again: bool = False) -> Path:
-        """Prove every file of the dataset, side files too.
+        """Prove every file of the dataset, side files too; the entry, or its copy, which lives as long as this process.
 
-        Returns
-        -------
-        Path
-            The entry in the package, or in a private copy that this process keeps until it ends.
-
-        Raises
-        ------
-        DigestMismatch
-            A file is not what was archived, or changed while it was proven.
-        StoreError
-            There is no room for the copy of a remote dataset.
+        Raises `DigestMismatch` where a file is not what was archived, or changed meanwhile; `StoreError` where there is
+        no room for the copy of a remote dataset.
         """
         here = self.local_path()
         if here is None:
@@ -267,3 +242,69 @@ def _require_room(folder: Path, needed: int) -> None:
             where=str(folder),
             next="Set TMPDIR (TEMP on Windows) to a disk with room, or restore the package first.",
         )
+
+
+# -- A private copy of a dataset that holds its headers only, every byte proven, for a reader to take the metadata from.
+
+#: Headers above this are no headers: prove the whole dataset instead.
+MAX_BYTES = 256 << 20
+
+
+class TooLarge(Exception):
+    """The headers, or the holes, do not fit."""
+
+
+@contextmanager
+def header_copy(
+    files: Mapping[str, RangeReader], primary: str, header: Mapping[str, Sequence[ByteRange]]
+) -> Iterator[Path]:
+    """The primary in a copy that is deleted afterwards; a file that `header` does not name is copied whole.
+
+    Raises `TooLarge` for more than `MAX_BYTES`, or where there is no room; `DigestMismatch` where a header is damaged.
+    """
+    plan = {name: merged(header.get(name, [(0, reader.size)]), reader.size) for name, reader in files.items()}
+    if sum(stop - start for ranges in plan.values() for start, stop in ranges) > MAX_BYTES:
+        raise TooLarge
+    base = common_folder(files)
+    with tempfile.TemporaryDirectory(prefix="diadem-", ignore_cleanup_errors=True) as folder:
+        for name, ranges in plan.items():
+            _copy(files[name], ranges, Path(folder) / PurePosixPath(name).relative_to(base))
+        yield Path(folder) / PurePosixPath(primary).relative_to(base)
+
+
+def common_folder(names: Iterable[str]) -> PurePosixPath:
+    """The deepest folder that holds all of the files."""
+    parents = [PurePosixPath(name).parent for name in names]
+    return next(
+        folder
+        for folder in (parents[0], *parents[0].parents)
+        if all(folder == parent or folder in parent.parents for parent in parents)
+    )
+
+
+def _copy(reader: RangeReader, ranges: Iterable[ByteRange], target: Path) -> None:
+    """Write a sparse file of the same size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as sink:
+        try:
+            sink.truncate(reader.size)
+        except OSError as error:
+            raise TooLarge from error
+        for start, stop in ranges:
+            sink.seek(start)
+            for place in range(start, stop, _PIECE):
+                sink.write(reader.read_at(place, min(_PIECE, stop - place)))
+
+
+def merged(ranges: Iterable[ByteRange], size: int) -> list[ByteRange]:
+    """The same bytes in order, without overlaps, within the file."""
+    result: list[ByteRange] = []
+    for first, last in sorted(ranges):
+        start, stop = max(0, first), min(last, size)
+        if start >= stop:
+            continue
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(stop, result[-1][1]))
+        else:
+            result.append((start, stop))
+    return result

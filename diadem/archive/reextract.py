@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diadem.archive.describing import Describer
-from diadem.archive.ingest import Ingested
-from diadem.archive.loading_package import source_of
+from diadem.archive.load.dataset import source_of
 from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.dataset import sealed_profiles
@@ -23,6 +21,8 @@ from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
 from diadem.model.record import Record
+from diadem.pack.describe import Describer
+from diadem.pack.ingest import Ingested
 from diadem.package.sealing import HashedFile
 from diadem.serialization.record_json import read_record
 

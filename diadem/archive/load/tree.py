@@ -61,21 +61,10 @@ def take_defaults(signal: Any, before: frozenset[str]) -> dict[str, Any]:
 
 
 class Tree:
-    """The metadata of one signal, and what of it is replaced.
+    """The metadata of one signal, which are written to, and what of it is replaced.
 
-    Parameters
-    ----------
-    signal : HyperSpy signal
-        Its `metadata` is written to.
-    dataset : Dataset
-        What the record says.
-    name : str or None
-        Id of the signal in the record; None where it is not certain: then what is said of the whole dataset counts.
-
-    Attributes
-    ----------
-    assumed : dict
-        What the class that `fill` gives the signal supposes of the instrument, by its path; it is not in the tree.
+    `name` is its id in the record; None where it is not certain: then what is said of the whole dataset counts.
+    `assumed` is what the class that `fill` gives the signal supposes of the instrument, by path; not in the tree.
     """
 
     def __init__(self, signal: Any, dataset: Dataset, name: str | None) -> None:
