@@ -26,6 +26,7 @@ from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.package.crate import crate_json
+from diadem.package.previews import previews_zip
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.copying import Copier, SourceFailed
@@ -199,6 +200,7 @@ def _seal(
     sealed = seal(
         files,
         vendor=describer.vendor.close(),
+        previews=previews_zip((dataset.id, dataset.preview) for dataset in facts.datasets),
         date=archived.date().isoformat(),
         software=options.software,
         omitted=len(left_out),
