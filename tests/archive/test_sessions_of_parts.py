@@ -23,7 +23,7 @@ from diadem.model.ports import silent
 from diadem.model.scan import PlannedSession
 from diadem.scan.scan import sessions_of
 from diadem.scan.sessions import Cover, placed
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.source import read_tree
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix
 
@@ -154,7 +154,7 @@ def test_a_scan_is_packed_session_by_session_and_every_file_once(
     found = scan(source)
     sessions = sessions_of(found.save_plan(tmp_path / "plan.csv"))
     assert sessions_of(found) == sessions
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     archived: Counter[str] = Counter()
     for one in sessions:
         plan = plan_session(one, store=store.root, readers=tools().readers)
