@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from diadem.export.pages import page
+from diadem.export.pages import render_page
 from diadem.scan.words import (
     attention,
     content_text,
@@ -35,7 +35,7 @@ def scan_page(scan: Scan) -> bytes:
         "notices": scan.notices,
         "made": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     }
-    return page(
+    return render_page(
         "scan.html", values, folder_text=partial(folder_text, scan), session_day=session_day, when_text=when_text,
         voltage_text=voltage_text, content_text=content_text, step_text=step_text,
     )  # fmt: skip
