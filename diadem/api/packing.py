@@ -66,8 +66,8 @@ def pack(
     """
     from diadem.archive.composing import Options
     from diadem.archive.packing import pack_local
+    from diadem.store.addresses import refuse_copy_address
     from diadem.store.folder import FolderStore
-    from diadem.store.urls import refuse_copy_address
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()

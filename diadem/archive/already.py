@@ -13,7 +13,7 @@ from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 
 
 class Finder(Protocol):

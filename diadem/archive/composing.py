@@ -28,10 +28,9 @@ from diadem.model.record import Record
 from diadem.package.crate import crate_json
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
-from diadem.store.copying import Copier, SourceFailed
-from diadem.store.local_errors import SinkFailed
+from diadem.store.copy import Copier, SourceFailed
 from diadem.store.source import Omission
-from diadem.store.system import SEALED, allow, long_path
+from diadem.store.system import SEALED, SinkFailed, allow, long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.package.index import MAX_TIME_NS
 from diadem.package.sealing import HashedFile
-from diadem.store.copying import Changed, Copied, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
 COPIERS = 2

@@ -21,7 +21,7 @@ from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
-from diadem.store.adopted import AdoptedBundle
+from diadem.store.bags import AdoptedBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

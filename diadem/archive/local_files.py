@@ -18,10 +18,8 @@ from diadem.errors import DigestMismatch, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
-from diadem.store.bundle import LocalBundle
-from diadem.store.local_errors import or_else, translated
-from diadem.store.sink import discard
-from diadem.store.system import long_path, make_deep, patiently
+from diadem.store.bags import LocalBundle
+from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from diadem.archive.package import Package
 from diadem.errors import Interrupted
-from diadem.store.local_errors import SinkFailed, store_error
 from diadem.store.stage import Swept
+from diadem.store.system import SinkFailed, store_error
 
 
 @dataclass(frozen=True, slots=True)

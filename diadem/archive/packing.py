@@ -14,11 +14,11 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.ports import Listener
 from diadem.model.report import Level
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from diadem.store.draft import read_staged
 from diadem.store.folder import FolderStore
-from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import Stage
+from diadem.store.system import or_else, translated
 
 
 def pack_local(

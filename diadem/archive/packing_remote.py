@@ -20,7 +20,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.report import Level
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from diadem.store.objects import ObjectStore
 from diadem.store.system import READ_FLAGS, long_path
 

@@ -32,10 +32,10 @@ from diadem.node.replay import COPY_MISSING
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan as look_at
 from diadem.node.rescanning import settle
+from diadem.store.addresses import local_path
 from diadem.store.adopted import AdoptedFolders
+from diadem.store.disks import place_of
 from diadem.store.folder import FolderStore
-from diadem.store.places import place_of
-from diadem.store.urls import local_path
 
 #: The name under which adopted copies stand among the stores.
 IN_PLACE = "in-place"

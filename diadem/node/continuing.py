@@ -18,7 +18,7 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
 from diadem.node.placing import best_package, opened_from_catalogue
 from diadem.node.relying import is_gone
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.system import READ_FLAGS, long_path
 

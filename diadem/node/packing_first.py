@@ -24,8 +24,8 @@ from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.addresses import local_path
 from diadem.store.folder import FolderStore
-from diadem.store.urls import local_path
 
 #: Seconds between looks for what another machine has written.
 _PAUSES = (0.2, 0.5, 1.0, 3.0)

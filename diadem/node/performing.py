@@ -42,11 +42,11 @@ from diadem.node.tasks import (
     Task,
 )
 from diadem.package.opening import read_manifest
+from diadem.store.addresses import local_path
 from diadem.store.base import Added, Pace, Store
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.folder import FolderStore
 from diadem.store.source import SourceFile
-from diadem.store.urls import local_path
 
 #: Files of a session that are looked at to see that the worker has the same folder before it; seconds that two mounts
 #: of one folder may differ in a file's time.

@@ -25,7 +25,7 @@ from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.package.opening import read_manifest
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from diadem.store.folder import FolderStore
 from tests.archive.test_packing import state
 from tests.oracles import bagit_validate, validate_crate
