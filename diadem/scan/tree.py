@@ -113,6 +113,10 @@ class ScanTree:
         """Where a file is."""
         return f"{self.root.rstrip(os.sep)}/{path}"
 
+    def absolute_text(self, path: str) -> str:
+        """The same, as text."""
+        return text_of(os.fsencode(self.absolute(path)))
+
 
 def roots_of(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list[str]]:
     """The folders to scan, absolute, each once and none inside another; and notices about those that were dropped.
