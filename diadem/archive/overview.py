@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.page_facts import facts_of
+from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED

@@ -316,7 +316,7 @@ def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
                 lines.append(f"{path}: {error.message}")
             else:
                 proposal.taken[path] = f"/session/{taken.package.id.removeprefix('diadem:')}"
-                said = "was there already" if taken.what == "already" else "taken in, every byte proven"
+                said = "was there already" if taken.what == "already" else "archived, every byte proven"
                 lines.append(f"{path}: {said}")
     finally:
         proposal.settle()

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from diadem.archive.plan import text_of
 from diadem.errors import DiademError, NotFound, UsageError
+from diadem.export.zip_bag import packages_in
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Archived
 from diadem.store.source import Omission, walk
 from diadem.store.system import WINDOWS, long_path
-from diadem.store.zip_bundle import packages_in
 
 #: Files between two reports of progress.
 _REPORT_EVERY = 500

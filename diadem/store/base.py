@@ -8,10 +8,11 @@ from typing import Any
 
 from diadem.store import urls
 from diadem.store.contract import Added, Capabilities, Pace, Store, Stored
+from diadem.store.draft import Draft, Published
 from diadem.store.folder_store import FolderStore
 from diadem.store.stage import Swept
 
-__all__ = ["Added", "Capabilities", "Pace", "Store", "Stored", "Swept", "open_store"]
+__all__ = ["Added", "Capabilities", "Draft", "Pace", "Published", "Store", "Stored", "Swept", "open_store"]
 
 
 def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:

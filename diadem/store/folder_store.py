@@ -15,10 +15,12 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level
 from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.store import folder_adding, folder_removing, mending, taking
 from diadem.store.bundle import LocalBundle
 from diadem.store.contract import Added, Capabilities, Pace, Stored
+from diadem.store.draft import FolderDraft
 from diadem.store.links import read_plain, refuse_links
 from diadem.store.local_errors import translated
 from diadem.store.local_hints import renew_hint
@@ -48,6 +50,7 @@ class FolderStore:
     """
 
     is_folder = True
+    recheck = Level.LEAVES
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.local = LocalStore(Path(root))
@@ -184,6 +187,18 @@ class FolderStore:
         """See `Store.add`."""
         cargo = taking.load(source, opened)
         return folder_adding.add(self.local, source, cargo, path, listener=listener, pace=pace)
+
+    def draft(self) -> FolderDraft:
+        """See `Store.draft`."""
+        return FolderDraft(self.local)
+
+    def knows_tree(self, tree: str) -> bool:
+        """See `Store.knows_tree`."""
+        return self.local.knows_tree(tree)
+
+    def bundles(self, payload: str) -> Iterator[LocalBundle]:
+        """See `Store.bundles`."""
+        return self.local.bundles(payload)
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """See `Store.replace_leaf`."""

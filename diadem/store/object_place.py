@@ -13,9 +13,11 @@ from diadem.errors import NotFound, Refused
 from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level
 from diadem.package.opening import OpenedPackage
 from diadem.store import object_adding, object_hints, object_mending, object_own, object_removing, taking
 from diadem.store.contract import Added, Capabilities, Pace, Stored
+from diadem.store.draft import ObjectDraft
 from diadem.store.object_store import ObjectStore
 from diadem.store.remote import RemoteBundle
 from diadem.store.stage import Swept
@@ -40,6 +42,7 @@ class ObjectPlace:
     """
 
     is_folder = False
+    recheck = Level.QUICK
 
     def __init__(
         self, url: str, storage_options: Mapping[str, Any] | None = None, *, store: ObjectStore | None = None
@@ -128,6 +131,18 @@ class ObjectPlace:
         """See `Store.add`."""
         cargo = taking.load(source, opened)
         return object_adding.add(self.objects, source, cargo, path, listener=listener, pace=pace)
+
+    def draft(self) -> ObjectDraft:
+        """See `Store.draft`."""
+        return ObjectDraft(self.objects)
+
+    def knows_tree(self, tree: str) -> bool:
+        """See `Store.knows_tree`."""
+        return self.objects.knows_tree(tree)
+
+    def bundles(self, payload: str) -> Iterator[RemoteBundle]:
+        """See `Store.bundles`."""
+        return self.objects.bundles(payload)
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """See `Store.replace_leaf`. There is no writing in place: the whole object is sent again."""

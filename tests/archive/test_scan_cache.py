@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from diadem.scan.cache import ScanCache, cache_folder, state_of
 
 from diadem.model.scan import Effort
+from diadem.scan.cache import ScanCache, cache_folder, state_of
 from diadem.testing.samples import write_small_images
 from tests.archive.scan_trees import Scanner, image
 

@@ -16,15 +16,14 @@ import zipfile
 import zlib
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from diadem.errors import NotFound, PackageError, Refused
+from diadem.export.readme import README
 from diadem.model.manifest import INDEX_PATH
-from diadem.model.ports import Bundle, Listing
+from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
 from diadem.package.bagit import BAG_INFO, BAGIT
-from diadem.package.letter import LETTER
 from diadem.package.paths import unsafe
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bundle import LocalBundle
@@ -66,7 +65,7 @@ def packages_in(path: Path) -> list[Bundle]:
     if path.is_dir():
         if is_package(LocalBundle(path)):
             return [LocalBundle(path)]
-        if not (path / LETTER).is_file():
+        if not (path / README).is_file():
             return []
         inside = [LocalBundle(one) for one in sorted(path.iterdir()) if one.is_dir() and not one.is_symlink()]
         return [one for one in inside if is_package(one)]
@@ -184,8 +183,8 @@ def _hostile(path: Path, name: str, why: str) -> PackageError:
     return PackageError(why, where=f"{path}: {name[:200]}", next="Do not trust it; tell its sender.")
 
 
-class ZipMember:
-    """Random access to the bytes of one member. Implements `diadem.model.ports.RangeReader`."""
+class ZipMember(RangeReader):
+    """Random access to the bytes of one member."""
 
     def __init__(self, path: Path, start: int, size: int) -> None:
         self._file = open(long_path(path), "rb", buffering=0)  # noqa: SIM115  closed by `close`
@@ -196,12 +195,6 @@ class ZipMember:
     def size(self) -> int:
         """Bytes of the member."""
         return self._size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`; fewer only at the end."""
-        buffer = bytearray(max(0, min(length, self._size - offset)))
-        got = self.readinto_at(offset, memoryview(buffer))
-        return bytes(memoryview(buffer)[:got])
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; the bytes read, fewer than its length only at the end."""
@@ -215,16 +208,6 @@ class ZipMember:
     def close(self) -> None:
         """Release the file; a second time does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class ZipBundle(Reopenable):

@@ -21,10 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from diadem.export.pages import choose_previews, page_html, sentence
 from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, PackageFacts
-from diadem.package.page import page_html, sentence_html
-from diadem.package.page_datasets import choose_previews
-from diadem.package.page_guide import LINUX, MACOS, POWERSHELL
 
 VOID = {"meta", "img"}
 #: Every element the page is made of; anything else came from a fact.
@@ -137,10 +135,10 @@ def test_what_a_person_said_does_not_hide_what_the_files_say() -> None:
         ({"instrument": {"name": "Talos"}}, f"Recorded with the Talos. {files.replace(' Titan,', '')}"),
         ({"session": {"date": "2026-03-14"}}, "Recorded on 14 March 2026. From the files: Titan, by Marie Curie."),
     )
-    for said, sentence in cases:
-        assert sentence_html(replace(found, **said)) == sentence
-    assert sentence_html(package()).startswith("The date, people")
-    assert sentence_html(package(sample={"name": "S-12"})) == "Sample S-12."
+    for said, words in cases:
+        assert sentence(replace(found, **said)) == words
+    assert sentence(package()).startswith("The date, people")
+    assert sentence(package(sample={"name": "S-12"})) == "Sample S-12."
 
 
 def test_a_person_finds_what_they_look_for() -> None:
@@ -364,6 +362,15 @@ def test_the_commands_for_windows_prove_the_package_and_find_damage(tmp_path: Pa
     assert "NOT AS ARCHIVED: data/scan 1.dm4" in run([shell, "-NoProfile", "-Command"], commands("Windows"), bag)
 
 
-def test_the_page_shows_the_commands_as_they_are() -> None:
-    assert [commands(system) for system in ("Windows", "macOS", "Linux")] == [POWERSHELL, MACOS, LINUX]
-    assert all("-LiteralPath" in line for line in POWERSHELL.splitlines() if "Get-" in line or "Test-Path" in line)
+def test_the_commands_take_names_as_they_are() -> None:
+    windows = commands("Windows").splitlines()
+    named = [line for line in windows if "Get-" in line or "Test-Path" in line]
+    assert len(named) == 6
+    assert all("-LiteralPath" in line for line in named)
+    for system, program in (("macOS", "shasum -a 256"), ("Linux", "sha256sum")):
+        assert commands(system).splitlines() == [
+            f"{program} -c tagmanifest-sha256.txt",
+            f"{program} -c manifest-sha256.txt",
+            "find data -type f | wc -l; wc -l < manifest-sha256.txt",
+            f"{program} tagmanifest-sha256.txt",
+        ]

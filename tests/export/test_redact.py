@@ -11,11 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from diadem.package.redacting.compressed import compression_of
-from diadem.package.redacting.keys import COMPUTER, PERSON, is_nobody, meaning
-from diadem.package.redacting.record import Cleaner, learn_from
-from diadem.package.redacting.searching import Search
-from diadem.package.redacting.terms import REMOVED, Terms
+from diadem.export.redact import Cleaner, learn_from
+from diadem.export.search import Search, compression_of
+from diadem.export.terms import COMPUTER, PERSON, REMOVED, Terms, is_nobody, meaning
 from diadem.serialization.record_json import RecordWriter, read_record
 
 

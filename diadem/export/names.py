@@ -12,10 +12,7 @@ from diadem.model.names import illegal, twin_key
 def portable_names(entries: Sequence[FileEntry]) -> list[str]:
     """A path for each file, legal on Windows, macOS and Linux, and unique when case and composition are ignored.
 
-    Parameters
-    ----------
-    entries : sequence of FileEntry
-        Of one package, or of several; of two that want one place the first gets it.
+    The files may be of several packages; of two that want one place the first gets it.
     """
     taken: dict[str, tuple[str, bool]] = {}
     names: dict[int, str] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.package.redacting.terms import PLACE, Term
+from diadem.export.terms import PLACE, Term
 
 #: Letters below which a text counts only where no letter or digit stands beside it: in a gigabyte of counts any four
 #: bytes occur by chance.
@@ -17,18 +17,8 @@ _ENCODINGS: Final = (("UTF-8", "utf-8", 1), ("UTF-16", "utf-16-le", 2), ("Latin-
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A term in a file.
-
-    Attributes
-    ----------
-    text : str
-        The term.
-    encoding : str
-        ``UTF-8``, ``UTF-16`` or ``Latin-1``.
-    at : int
-        The byte at which it first begins.
-    """
+class Mention:
+    """A term in a file: ``UTF-8``, ``UTF-16`` or ``Latin-1``, and the byte at which it first begins."""
 
     text: str
     encoding: str
@@ -45,13 +35,7 @@ class _Needle:
 
 
 class Search:
-    """What is looked for; one for all files.
-
-    Parameters
-    ----------
-    terms : iterable of Term
-        Those that are `sought`.
-    """
+    """What is looked for, those of the terms that are sought; one for all files."""
 
     def __init__(self, terms: Iterable[Term]) -> None:
         self.needles = tuple(needle for term in terms if term.sought for needle in _needles(term))
@@ -68,7 +52,7 @@ class FileSearch:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, Mention] = {}
         self._tail = b""
         self._start = 0
 
@@ -76,7 +60,7 @@ class FileSearch:
         """The next piece."""
         self._look(self._tail + piece.lower(), last=False)
 
-    def finish(self) -> list[Found]:
+    def finish(self) -> list[Mention]:
         """What is in the file, in the order of its bytes: the first place of each term."""
         self._look(self._tail, last=True)
         return sorted(self._found.values(), key=lambda found: found.at)
@@ -86,7 +70,7 @@ class FileSearch:
             if needle.term not in self._found:
                 at = _find(data, needle, last=last)
                 if at >= 0:
-                    self._found[needle.term] = Found(needle.term, needle.encoding, self._start + at)
+                    self._found[needle.term] = Mention(needle.term, needle.encoding, self._start + at)
         kept = min(len(data), self._search.overlap)
         self._start += len(data) - kept
         self._tail = data[len(data) - kept :]
@@ -130,3 +114,43 @@ def _spellings(term: Term) -> set[str]:
     if term.kind != PLACE:
         return {term.text}
     return {term.text, term.text.replace("\\", "\\\\"), term.text.replace("\\", "/")}
+
+
+#: Bytes of a file's beginning that tell.
+HEAD_SIZE: Final = 16
+_WHOLE, _PARTS = "it is compressed", "parts of it may be compressed"
+#: First bytes, name, and how much of the file is compressed.
+_KINDS: Final = (
+    (b"PK\x03\x04", "ZIP", _PARTS),
+    (b"PK\x05\x06", "ZIP", _PARTS),
+    (b"\x1f\x8b", "gzip", _WHOLE),
+    (b"BZh", "bzip2", _WHOLE),
+    (b"\xfd7zXZ\x00", "xz", _WHOLE),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", _WHOLE),
+    (b"\x04\x22\x4d\x18", "LZ4", _WHOLE),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip", _WHOLE),
+    (b"Rar!\x1a\x07", "RAR", _WHOLE),
+    (b"\x89HDF\r\n\x1a\n", "HDF5", _PARTS),
+    (b"AAMVHFSS", "Bruker container", _PARTS),  # .bcf and .pan: an SFS container
+    (b"%PDF", "PDF", _PARTS),
+    (b"\x89PNG\r\n\x1a\n", "PNG", _PARTS),
+)
+#: By the end of the name, where the first bytes do not tell: Blosc inside an MRC file or a Zarr tree.
+_SUFFIXES: Final = ((".mrcz", "MRCZ", _PARTS), (".prz", "PRZ", _PARTS))
+
+
+def compression_of(head: bytes, path: str) -> str | None:
+    """Why a text may be in this file unseen: ``HDF5: parts of it may be compressed``; None where it may not.
+
+    The first `HEAD_SIZE` bytes tell, or the path.
+    """
+    for magic, name, reason in _KINDS:
+        if head.startswith(magic):
+            return f"{name}: {reason}"
+    lower = path.lower()
+    for suffix, name, reason in _SUFFIXES:
+        if lower.endswith(suffix):
+            return f"{name}: {reason}"
+    if ".zarr/" in lower or ".zspy/" in lower:
+        return f"Zarr: {_PARTS}"
+    return None

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from diadem.errors import DocumentError
+from diadem.export.terms import PERSON, REMOVED, Terms, meaning
 from diadem.model.record import Record
-from diadem.package.redacting.keys import PERSON, meaning
-from diadem.package.redacting.terms import REMOVED, Terms
 from diadem.serialization.record_json import RecordWriter, admitted
 
 #: Members of a dataset that this version knows; what a later one adds cannot be looked through, and is left out.
@@ -56,19 +55,9 @@ def _documents(record: Record) -> Iterator[Mapping[str, Any]]:
 
 
 class Cleaner:
-    """Writes a record again without the terms.
+    """Writes a record again without the terms, all of which were learned before, and counts by kind what it `removed`.
 
-    Parameters
-    ----------
-    terms : Terms
-        All of them, learned before.
-    paths : bool
-        Whether paths of files are cleaned too: not where the files go along under these names.
-
-    Attributes
-    ----------
-    removed : Counter
-        What was taken out, by kind.
+    With `paths` paths of files are cleaned too: not where the files go along under these names.
     """
 
     def __init__(self, terms: Terms, *, paths: bool) -> None:

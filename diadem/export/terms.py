@@ -1,4 +1,4 @@
-"""What is taken out: names of people and computers, e-mail addresses, places on disks; learned first, removed then."""
+"""What is taken out of an export: names of people and computers, e-mail addresses, places on disks; learned first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,33 @@ from functools import cached_property
 from itertools import permutations
 from typing import Any, Final
 
-from diadem.package.redacting.keys import COMPUTER, PERSON, holds_value, is_nobody, meaning
+# Which keys of a vendor's metadata name a person or a computer, and which values are nobody's name.
+
+PERSON: Final = "person"
+COMPUTER: Final = "computer"
+
+_PERSON_KEYS: Final = """
+user username userid userlogin login loginname operator operatorname operatorid owner author authors creator createdby
+modifiedby lastmodifiedby lastsavedby savedby acquiredby recordedby experimenter experimentalist investigator
+principalinvestigator scientist analyst person contact contactname contactperson email mail emailaddress fullname
+firstname lastname surname"""
+_COMPUTER_KEYS: Final = """
+computer computername host hostname machinename pcname workstation workstationname netbiosname userdomain"""
+#: Keys whose value is a person or an account, in lower case without anything but letters and digits; and a computer.
+_PERSONS, _COMPUTERS = frozenset(_PERSON_KEYS.split()), frozenset(_COMPUTER_KEYS.split())
+#: The same at the end of a longer key: ``SV_USER_NAME``, ``Session Info.Operator Name``.
+_PERSON_ENDS: Final = ("username", "operatorname", "createdby", "loginname")
+_COMPUTER_ENDS: Final = ("computername", "hostname")
+#: Where the value of a key stands, when it is an object.
+_INNER: Final = frozenset({"value", "text", "data", "name"})
+_PLAIN = re.compile(r"[^a-z0-9]")
+_NOBODYS_NAMES: Final = """
+user users operator admin administrator supervisor service customer guest default defaultuser root system test tester
+unknown none null na anonymous public all allusers everyone nobody shared lab laboratory group team microscope tem sem
+stem fib instrument owner staff student factory engineer demo temp localhost pc computer local standard new
+jeol fei gatan zeiss hitachi tescan bruker edax oxford thermo thermofisher philips leica nion delmic phenom"""
+#: Accounts, roles and makers that stand where a person should: the word is nobody's name, and would be found anywhere.
+_NOBODY = frozenset(_NOBODYS_NAMES.split())
 
 MAIL: Final = "e-mail"
 PLACE: Final = "place on a disk"
@@ -37,16 +63,10 @@ _NAME_LIKE = re.compile(r"[^\W\d_]+(?:[ .,'’-]+[^\W\d_]+){0,4}\.?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One text that is taken out, and looked for.
+    """One text that is taken out, and looked for; case is ignored.
 
-    Attributes
-    ----------
-    text : str
-        The text; case is ignored.
-    kind : str
-        `PERSON`, `COMPUTER`, `MAIL` or `PLACE`.
-    sought : bool
-        Whether it is looked for in files; a full name is not, where its parts are.
+    `kind` is `PERSON`, `COMPUTER`, `MAIL` or `PLACE`. Not every one is `sought` in files: a full name is not, where its
+    parts are.
     """
 
     text: str
@@ -57,10 +77,7 @@ class Term:
 class Terms:
     """Everything that is taken out of one export.
 
-    Attributes
-    ----------
-    unsought : dict of str to str
-        Texts that were taken from where a person is named but are not looked for elsewhere, and why.
+    `unsought` has texts that stood where a person is named but are not looked for elsewhere, and why.
     """
 
     def __init__(self) -> None:
@@ -133,15 +150,7 @@ class Terms:
     # -- removing --------------------------------------------------------------------------------------------------
 
     def cleaned(self, text: str, *, places: bool = True) -> str:
-        """The text without them.
-
-        Parameters
-        ----------
-        text : str
-            Any.
-        places : bool
-            False for texts that are paths inside a file.
-        """
+        """The text without them; of a path inside a file, without `places`, what looks like a place stays."""
         if places:
             text = _MAIL.sub(REMOVED, text) if "@" in text else text
             text = _PLACES.sub(REMOVED, text) if "/" in text or "\\" in text else text
@@ -195,3 +204,24 @@ def _alternative(text: str) -> str:
     if len(text) >= _INSIDE and text.isalnum():
         return rf"[^\W_]{{0,40}}{escaped}[^\W_]{{0,40}}"
     return rf"(?<![^\W_]){escaped}(?![^\W_])"
+
+
+def meaning(key: str) -> str | None:
+    """Whether a key names a person or a computer: `PERSON`, `COMPUTER` or None."""
+    plain = _PLAIN.sub("", key.lower())
+    if plain in _PERSONS or plain.endswith(_PERSON_ENDS):
+        return PERSON
+    if plain in _COMPUTERS or plain.endswith(_COMPUTER_ENDS):
+        return COMPUTER
+    return None
+
+
+def holds_value(key: str) -> bool:
+    """Whether a key inside an object stands for the object's own value: ``#text``, ``Value``."""
+    return _PLAIN.sub("", key.lower()) in _INNER
+
+
+def is_nobody(text: str) -> bool:
+    """Whether a text that stands where a person should is nobody in particular: ``user_``, ``xxxx``."""
+    plain = re.sub(r"[\W\d_]+", "", text).casefold()
+    return len(plain) < 2 or plain in _NOBODY or len(set(plain)) == 1 or plain.replace("name", "") in _NOBODY

@@ -1,19 +1,22 @@
-"""A sealed package in plain words, from what is in it: its record, its crate, and the previews on its page."""
+"""A sealed package in plain words, from its record and its crate; its previews, and its page as a file."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.archive.describing import NO_LICENCE, dataset_facts, instrument_of
-from diadem.errors import DocumentError
+from diadem.errors import DocumentError, NotFound
+from diadem.export.pages import previews_on
 from diadem.model.assertions import Assertion
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH
+from diadem.model.plain_text import quoted
 from diadem.model.record import Dataset, Record
-from diadem.package.page_datasets import previews_on
 from diadem.serialization.strict_json import parse_object
 
 if TYPE_CHECKING:
@@ -119,3 +122,49 @@ def _licence(crate: Mapping[str, Mapping[str, Any]], root: Mapping[str, Any]) ->
     reference = root.get("license")
     entity = crate.get(str(reference.get("@id")), {}) if isinstance(reference, dict) else {}
     return str(entity.get("name") or NO_LICENCE)
+
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A page.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    fetched : bool
+        Whether it is a copy in a temporary folder, because the package lies on no disk of this machine.
+    origin : str
+        Where the package is.
+    """
+
+    path: Path
+    fetched: bool
+    origin: str
+
+
+def page_file(package: Package) -> PageFile:
+    """The page of a package: where it lies, or a copy of it.
+
+    Raises
+    ------
+    NotFound
+        The package has no page.
+    DigestMismatch
+        The page is not what was sealed; nothing is shown.
+    """
+    if PAGE_PATH not in package.manifest:
+        raise NotFound(
+            "the package has no page", where=package.url, next=f"Its values: diadem show {quoted(package.url)}"
+        )
+    data = package.read_derived(PAGE_PATH)
+    if (folder := package.path) is not None:
+        return PageFile(folder.joinpath(*PAGE_PATH.split("/")), fetched=False, origin=package.url)
+    name = f"{package.id[7:19]}-{PAGE_PATH.rpartition('/')[2]}"
+    path = Path(tempfile.mkdtemp(prefix="diadem-page-")) / name
+    path.write_bytes(data)
+    return PageFile(path, fetched=True, origin=package.url)

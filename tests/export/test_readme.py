@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diadem.export.names import portable_names
+from diadem.export.pages import page_html, previews_on
+from diadem.export.readme import RAW, RECORD, WHOLE, Enclosed, ReadMe, readme_html
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, stored_names, twin_key
-from diadem.package.letter import RAW, RECORD, WHOLE, Enclosed, Letter, letter_html
-from diadem.package.page import page_html
-from diadem.package.page_datasets import previews_on
-from diadem.package.portable import portable_names
-from tests.package.test_page import FULL, Page, dataset, package, picture
+from tests.export.test_pages import FULL, Page, dataset, package, picture
 
 ID = "diadem:" + "ab" * 32
-LETTER = Letter(
+LETTER = ReadMe(
     FULL,
     [Enclosed("20260314-zno-abababababab", ID, 2, 3_400_000_000)],
     WHOLE,
@@ -28,7 +27,7 @@ LETTER = Letter(
 
 
 def test_it_says_from_whom_for_whom_what_and_how_to_check() -> None:
-    page = Page(letter_html(LETTER))
+    page = Page(readme_html(LETTER))
     for said in (
         "prepared for Marie Curie <m@x.org> by Alice Smith (alice@hu-berlin) on 15 March 2026, 08:00 (UTC)",
         ID,
@@ -50,7 +49,7 @@ def test_it_says_from_whom_for_whom_what_and_how_to_check() -> None:
 
 @pytest.mark.parametrize("kind", [WHOLE, RAW, RECORD])
 def test_without_people_it_promises_no_package(kind: str) -> None:
-    words = Page(letter_html(replace(LETTER, kind=kind, redacted=True, to="", sender=""))).words
+    words = Page(readme_html(replace(LETTER, kind=kind, redacted=True, to="", sender=""))).words
     assert "Marie Curie <m@x.org>" not in words
     assert "It is the only thing to trust" not in words
     assert "pip install" not in words
@@ -60,7 +59,7 @@ def test_without_people_it_promises_no_package(kind: str) -> None:
 
 def test_several_packages_and_those_that_are_not_there() -> None:
     several = replace(LETTER, enclosed=[*LETTER.enclosed, Enclosed("other", ID, 1, 5)], others=2)
-    words = Page(letter_html(several)).words
+    words = Page(readme_html(several)).words
     assert "are folders" in words
     assert "2 packages more hold files of it and are not enclosed" in words
     assert "Check each folder" in words
@@ -80,11 +79,11 @@ def test_nothing_breaks_out(first: str, second: str, third: str) -> None:
         sender=third,
         renamed=[(first, third)],
     )
-    Page(letter_html(hostile))
+    Page(readme_html(hostile))
 
 
 def test_the_same_letter_is_the_same_page() -> None:
-    assert letter_html(LETTER) == letter_html(replace(LETTER))
+    assert readme_html(LETTER) == readme_html(replace(LETTER))
 
 
 def test_previews_are_read_from_the_page_that_shows_them() -> None:
