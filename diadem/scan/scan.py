@@ -40,7 +40,7 @@ from diadem.scan.reading import DatasetReading, Found, Orphans
 from diadem.scan.sessions import propose_sessions, without_copies
 from diadem.scan.tables import Column, Workbook, put_file, table_csv
 from diadem.scan.tree import ScanTree, roots_of, shown_path
-from diadem.scan.words import shape_text
+from diadem.scan.words import scan_page, shape_text
 
 #: Kinds of omissions that are no failure to look: what they are is known.
 _SEEN = frozenset({"symlink", "fifo", "socket", "device", "system"})
@@ -252,8 +252,6 @@ class Scan(Display):
         Refused
             It would be in a scanned folder, or cannot be written.
         """
-        from diadem.scan.page import scan_page
-
         target = Path(path)
         ending = target.suffix.lower()
         makers: Mapping[str, Callable[[Scan], bytes]] = {

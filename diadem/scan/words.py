@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diadem.model.plain_text import count_text, size_text, without_surrogates
@@ -276,3 +278,23 @@ def session_day(session: PlannedSession) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """``512 × 512``."""
     return " × ".join(map(str, shape))
+
+
+def scan_page(scan: Scan) -> bytes:
+    """A scan as one page that any browser shows: summary, sessions, what deserves attention, datasets; HTML5."""
+    from diadem.export.pages import page
+
+    names = ", ".join(root.replace(os.sep, "/").rstrip("/").rpartition("/")[2] or root for root in scan.roots)
+    values = {
+        "title": f"Scan of {names}",
+        "figures": figures(scan),
+        "sessions": scan.sessions,
+        "attention": attention(scan),
+        "datasets": [dataset for dataset in scan.datasets if dataset.known],
+        "notices": scan.notices,
+        "made": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+    }
+    return page(
+        "scan.html", values, folder_text=partial(folder_text, scan), session_day=session_day, when_text=when_text,
+        voltage_text=voltage_text, content_text=content_text, step_text=step_text,
+    )  # fmt: skip
