@@ -15,7 +15,19 @@ from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 from diadem.model.system_paths import WINDOWS
 from diadem.model.table_changes import cell_text
-from diadem.scan.tables import MAX_TEXT, UNSHOWN, Column, Row, Workbook, is_empty, lost_text, read_table, table_csv
+from diadem.scan.tables import (
+    AS_TEXT,
+    LOST,
+    MAX_TEXT,
+    UNSHOWN,
+    Column,
+    Row,
+    Workbook,
+    is_empty,
+    lost_text,
+    read_table,
+    table_csv,
+)
 
 #: Name of the sheet, and of the one that takes lists of parts too long for a cell.
 SHEET, PARTS_SHEET = "sessions", "parts"
@@ -165,11 +177,7 @@ def _session(row: Row, long: Mapping[str, Sequence[str]], place: str, *, of_csv:
     texts = {}
     for key in _TEXTS:
         if lost := lost_text(row.get(key), of_csv=of_csv):
-            raise DocumentError(
-                f"the column '{key}' holds {lost}, not the text that was typed",
-                where=place,
-                next="Write it as text: in a workbook (.xlsx), with an apostrophe before it.",
-            )
+            raise DocumentError(f"the column '{key}' holds {lost}, {LOST}", where=place, next=AS_TEXT)
         texts[key] = cell_text(row.get(key))
     texts["title"] = texts["title"] or Path(folder).name
     listed = str(row.get("parts", ""))

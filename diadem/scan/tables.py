@@ -95,6 +95,11 @@ class Exponent(float):
     """A number that a workbook shows with an exponent: ``1E5`` was typed, or ``100000``, and nobody can know."""
 
 
+#: What is wrong with such a cell, and what to do.
+LOST: Final = "not the text that was typed"
+AS_TEXT: Final = "Write it as text: in a workbook (.xlsx), with an apostrophe before it."
+
+
 def lost_text(cell: object, *, of_csv: bool) -> str:
     """What a spreadsheet program has made of a text that was typed; "" where the cell still says it."""
     if isinstance(cell, str):
