@@ -32,9 +32,9 @@ from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.ids import PackageId
+from diadem.store.client import ObjectClient, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.hints import Hints
-from diadem.store.object_client import ObjectClient, Stat
 from diadem.store.system import FileLock
 from diadem.store.translate import Occupied
 
@@ -128,7 +128,7 @@ class Claim:
         self._thread.join()
         try:
             if not self._lost and self._is_mine():
-                self._client.hurried().delete(self._key, only=self._version if self._conditional else "")
+                self._client.once().delete(self._key, only=self._version if self._conditional else "")
         except DiademError:
             pass
         finally:

@@ -30,7 +30,7 @@ from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
 from diadem.package.crew import run
 from diadem.package.opening import LIMITS
-from diadem.store import mending
+from diadem.store import mend
 from diadem.store.ahead import Ahead
 from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace
@@ -206,11 +206,11 @@ class FolderStore(BaseStore):
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """See `Store.replace_leaf`."""
-        mending.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
+        mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
         """See `Store.replace_file`."""
-        mending.replace_file(self.root, path, file, blocks, size, mtime_ns)
+        mend.replace_file(self.root, path, file, blocks, size, mtime_ns)
 
     def put_readme(self, text: str) -> None:
         """See `Store.put_readme`."""
@@ -371,7 +371,7 @@ class FolderStore(BaseStore):
         """See `Store.sweep`."""
         self._files.sweep()
         with contextlib.suppress(OSError, DiademError):
-            mending.settle(self.root)
+            mend.settle(self.root)
         return [*self.sweep_stages(), *sweep_parity(self.root), *self._finish_removals(keep)]
 
     def sweep_stages(self) -> list[Swept]:

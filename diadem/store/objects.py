@@ -31,22 +31,20 @@ from diadem.store import sweep as leftovers
 from diadem.store import urls
 from diadem.store.ahead import Ahead, Arriving
 from diadem.store.claim import Claim, ClaimTiming
+from diadem.store.client import ObjectClient, Stat
+from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
-from diadem.store.object_client import ObjectClient, Stat
-from diadem.store.object_connect import client_for, file_system
-from diadem.store.object_parts import put_blocks
-from diadem.store.object_payload import AGAIN, OpenSource
-from diadem.store.object_retry import Patience
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.probe import probe
 from diadem.store.remote import RemoteBundle, RemoteReader
+from diadem.store.retry import Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import Leftovers, clear, leftover_at
+from diadem.store.sweep import Leftovers, leftover_at
 from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
 from diadem.store.translate import Occupied
-from diadem.store.upload import Job, Proof, Upload, commit, write_package
+from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
 
 #: Packages whose tag manifests are asked for at once.
@@ -311,14 +309,14 @@ class ObjectStore(BaseStore):
         if stat is None or stat.size != entry.size:
             there = "is not there" if stat is None else f"has {stat.size} bytes, not {entry.size}"
             raise Refused(f"the file {there}", where=key, next="Replace the whole file.")
-        put_blocks(self.client, key, _patched(self.client, stat, start, data), entry.size)
+        self.client.write(key, _patched(self.client, stat, start, data), entry.size)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:  # noqa: ARG002
         """See `Store.replace_file`. Objects have no modification time that could be set."""
         refuse_path(path)
         if file != TAGMANIFEST and self.client.stat(f"{path}/{TAGMANIFEST}") is None:
             raise Refused("the package is not there", where=path, next="Copy it from another store.")
-        put_blocks(self.client, _key(path, file), blocks, size)
+        self.client.write(_key(path, file), blocks, size)
 
     # -- removing: hints, then the tag manifest, then the rest ------------------------------------------------------
 
@@ -334,7 +332,7 @@ class ObjectStore(BaseStore):
     def erase(self, path: str) -> None:
         """From the tag manifest on it is none."""
         self.client.delete(f"{path}/{TAGMANIFEST}")
-        clear(self.client, path)
+        self.client.clear(path)
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         """See `Store.sweep`: what was silent for seven days by the server's clock."""
@@ -455,7 +453,7 @@ class ObjectFiles(OwnFiles):
         """One object."""
         name = f".diadem/{key}"
         if not create:
-            put_blocks(self._client, name, blocks, size)
+            self._client.write(name, blocks, size)
             return True
         data = b"".join(blocks)
         conditional = self._creates()

@@ -9,18 +9,17 @@ import contextlib
 import os
 import re
 import stat
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diadem.errors import NotFound, StoreError
+from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.store.bundle import LocalBundle, LocalFile
-from diadem.store.links import refuse_links, through_link
+from diadem.store.links import refuse_links
 from diadem.store.local_errors import translated
 from diadem.store.sink import Sink, discard, write_all
-from diadem.store.stage import SILENCE, Swept, lock_path
+from diadem.store.stage import Swept, abandoned, lock_path
 from diadem.store.system import PATIENCE, FileLock, flush_folder, long_path, patiently
 
 _NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")
@@ -60,30 +59,22 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
         lock = FileLock(lock_path(part))
         lock.acquire(wait=PATIENCE)
         try:
-            size = _write(str(part), blocks)
-            _rename(part, folder / f"{package.hex}.pq")
+            size = 0
+            with Sink(str(part)) as sink:
+                for block in blocks:
+                    write_all(sink.descriptor, memoryview(block).cast("B"))
+                    size += len(block)
+                os.fsync(sink.descriptor)
+            target = folder / f"{package.hex}.pq"
+            if os.name == "nt" and os.path.lexists(long_path(target)):
+                os.chmod(long_path(target), stat.S_IWRITE)
+            patiently(lambda: os.replace(long_path(part), long_path(target)))
+            flush_folder(long_path(folder))
         finally:
             with contextlib.suppress(OSError):
                 discard(str(part))
             lock.remove()
     return size
-
-
-def _write(part: str, blocks: Iterable[bytes | memoryview]) -> int:
-    size = 0
-    with Sink(part) as sink:
-        for block in blocks:
-            write_all(sink.descriptor, memoryview(block).cast("B"))
-            size += len(block)
-        os.fsync(sink.descriptor)
-    return size
-
-
-def _rename(part: Path, target: Path) -> None:
-    if os.name == "nt" and os.path.lexists(long_path(target)):
-        os.chmod(long_path(target), stat.S_IWRITE)
-    patiently(lambda: os.replace(long_path(part), long_path(target)))
-    flush_folder(long_path(target.parent))
 
 
 def open_parity(root: Path, package: PackageId) -> LocalFile | None:
@@ -122,35 +113,13 @@ def remove_parity(root: Path, package: PackageId) -> bool:
 def sweep_parity(root: Path) -> list[Swept]:
     """Remove parity files whose writer died, and say which."""
     swept = []
-    folder = folder_of(root)
-    if through_link(root, folder) is not None:
-        return []
-    try:
-        names = sorted(os.listdir(long_path(folder)))
-    except OSError:
-        return []
-    parts = dict.fromkeys(name.removesuffix(".lock") for name in names if not name.endswith(".pq"))
-    for name in parts:
-        with contextlib.suppress(OSError, StoreError):  # the next sweep tries again
-            if _sweep_part(folder / name):
-                swept.append(Swept(str(folder / name), 1))
+    for left in abandoned(root, folder_of(root), _writer):
+        for part in left:
+            with contextlib.suppress(OSError):  # the next sweep tries again
+                discard(str(part))
+                swept.append(Swept(str(part), 1))
     return swept
 
 
-def _sweep_part(part: Path) -> bool:
-    """Remove one, unless its writer lives."""
-    if not part.name.endswith(".part"):
-        return False
-    lock = FileLock(lock_path(part))
-    if not lock.acquire():
-        return False
-    try:
-        existed = os.path.lexists(long_path(part))
-        if not lock.supported and existed and time.time() - os.lstat(long_path(part)).st_mtime < SILENCE:
-            lock.release()
-            return False
-        discard(str(part))
-        lock.remove()
-    finally:
-        lock.release()
-    return existed
+def _writer(name: str) -> str:
+    return name.removesuffix(".lock") if name.removesuffix(".lock").endswith(".part") else ""

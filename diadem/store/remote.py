@@ -11,9 +11,9 @@ from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.ports import Listing
 from diadem.model.reopenable import Reopenable
 from diadem.store import urls
-from diadem.store.object_client import ObjectClient, Stat
-from diadem.store.object_connect import client_for, file_system
-from diadem.store.object_retry import Patience
+from diadem.store.client import ObjectClient, Stat
+from diadem.store.connect import client_for, file_system
+from diadem.store.retry import Patience
 
 
 class RemoteBundle(Reopenable):

@@ -6,17 +6,14 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
 from diadem.store import claim as claims
 from diadem.store import probe
 from diadem.store.claim import ClaimNote, read_claim
+from diadem.store.client import ObjectClient, OpenUpload, Stat
 from diadem.store.hints import Hints
-from diadem.store.object_client import ObjectClient, OpenUpload, Stat
-from diadem.store.object_lanes import Lanes
-from diadem.store.object_payload import BUDGET, THREADS
-from diadem.store.object_plain import DRAFTS
+from diadem.store.plain import DRAFTS
 
 #: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
 SILENCE = timedelta(days=7)
@@ -162,7 +159,7 @@ def _remove(
 ) -> None:
     for leftover in packages:
         if leftover.removable and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
-            clear(client, leftover.path)
+            client.clear(leftover.path)
     for upload in uploads:
         client.abort(upload.key, upload.upload)
     for key in notes:
@@ -170,16 +167,3 @@ def _remove(
         if found is not None:
             claims.settle(hints, key.rpartition("/")[2], found[1])
         client.delete(key)
-
-
-def clear(client: ObjectClient, path: str) -> int:
-    """Remove all objects below a path, several at once. Returns how many."""
-    keys = [stat.key for stat in client.list(path)]
-    with Lanes(threads=THREADS, budget=BUDGET) as lanes:
-        for key in keys:
-            lanes.submit(0, partial(client.delete, key))
-        lanes.finish()
-    folders = {path, *(key.rpartition("/")[0] for key in keys)}
-    for folder in sorted(folders, key=lambda folder: -folder.count("/")):
-        client.prune(folder)
-    return len(keys)

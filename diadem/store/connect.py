@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from diadem.errors import UsageError
-from diadem.store.object_client import ObjectClient
-from diadem.store.object_plain import PlainClient
-from diadem.store.object_retry import Patience
-from diadem.store.object_s3 import S3Client
+from diadem.store.client import ObjectClient
+from diadem.store.plain import PlainClient
+from diadem.store.retry import Patience
+from diadem.store.s3 import S3Client
 from diadem.store.urls import StoreUrl
 
 #: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
@@ -59,7 +59,7 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
 
 
 def _s3_file_system(kind: Any, options: dict[str, Any]) -> Any:
-    """s3fs without its two layers of retries (5 × 5 requests): `diadem.store.object_retry` is the only one."""
+    """s3fs without its two layers of retries (5 × 5 requests): `diadem.store.retry` is the only one."""
     config = {
         "read_timeout": _READ_TIMEOUT,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -78,14 +78,7 @@ def client_for(file_system: Any, root: str, patience: Patience | None = None) ->
     if "s3" in names:
         return S3Client(file_system, root, patience)
     if "sftp" in names:
-        from diadem.store.object_sftp import SftpClient
+        from diadem.store.sftp import SftpClient
 
         return SftpClient(file_system, root, patience)
     return PlainClient(file_system, root, patience)
-
-
-def connect(
-    url: StoreUrl, storage_options: Mapping[str, Any] | None = None, patience: Patience | None = None
-) -> ObjectClient:
-    """Requests to the store at `url`."""
-    return client_for(file_system(url, storage_options), url.path, patience)

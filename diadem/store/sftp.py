@@ -17,9 +17,9 @@ from typing import Any
 from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
 
 from diadem.errors import DiademError, NotFound, StoreError
-from diadem.store.object_client import Stat
-from diadem.store.object_plain import DRAFTS, PlainClient
-from diadem.store.object_retry import Patience, T, persist
+from diadem.store.client import Stat, UploadThreads
+from diadem.store.plain import DRAFTS, PlainClient
+from diadem.store.retry import Patience, T
 from diadem.store.sftp_files import SftpFiles
 from diadem.store.translate import Occupied
 
@@ -51,12 +51,6 @@ class SftpClient(PlainClient):
     def url(self) -> str:
         """``sftp://user@host/path``."""
         return f"sftp://{self._files.login}{self._root}"
-
-    def hurried(self) -> SftpClient:
-        """The same store, one try for each request."""
-        twin = SftpClient(self._files, self._root, Patience(tries=1))
-        twin.traffic = self.traffic
-        return twin
 
     def check(self) -> None:
         """A folder that is not there yet is made by the first write; a file in its place is an error."""
@@ -122,13 +116,21 @@ class SftpClient(PlainClient):
         self.traffic.count(sent=len(data))
         return ""
 
-    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
+    def _write_large(
+        self,
+        key: str,
+        blocks: Iterator[bytes],
+        size: int,  # noqa: ARG002
+        threads: UploadThreads,  # noqa: ARG002  a stream is one thread's
+        told: Callable[[int], None],
+    ) -> None:
         """A file, block by block; not tried again, as the blocks are gone."""
 
         def counted() -> Iterator[bytes]:
             for block in blocks:
                 yield block
                 self.traffic.count(sent=len(block))
+                told(len(block))
 
         self._ask(key, lambda ftp: self._write(ftp, key, counted(), create=False), Patience(tries=1))
 
@@ -190,12 +192,11 @@ class SftpClient(PlainClient):
     def _ask(self, key: str, request: Callable[[Any], T], patience: Patience | None = None) -> T:
         """Do something on a channel, again on a new one where the line broke."""
 
-        def once() -> T:
-            self.traffic.count(requests=1)
+        def on_channel() -> T:
             with self._files.channel() as channel:
                 return request(channel)
 
-        return persist(once, self._at(key), patience or self._patience)
+        return self._try(key, on_channel, patience)
 
 
 def _stat(key: str, found: Any) -> Stat:
