@@ -36,18 +36,9 @@ _WEIGHT = 16 << 10
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What a store says about one object.
+    """What a store says about one object: key below its root, bytes, and the time of its last change by its clock.
 
-    Attributes
-    ----------
-    key : str
-        Relative to the store's root, with ``/``.
-    size : int
-        Bytes.
-    version : str
-        An opaque mark that changes with the content (an S3 ETag), or "" where there is none. Never a digest.
-    modified : datetime or None
-        By the store's clock.
+    `version` is an opaque mark that changes with the content (an S3 ETag), "" where there is none. Never a digest.
     """
 
     key: str
@@ -83,7 +74,7 @@ class Traffic:
 
 
 class ObjectClient(ABC):
-    """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.translate`).
+    """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.retry`).
 
     Conditional writes raise `Occupied` when the condition does not hold. A client whose file system has no
     conditional requests ignores the condition; `diadem.store.probe` finds that out.
@@ -163,28 +154,11 @@ class ObjectClient(ABC):
         threads: UploadThreads | None = None,
         told: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Write an object of any size.
+        """Write an object of any size, or leave what was there, where the store can do that.
 
-        Parameters
-        ----------
-        key : str
-            Its key.
-        blocks : iterable of bytes
-            Its content, in blocks of any length; an exception that it raises passes through, and what was there stays
-            where the store can do that.
-        size : int
-            Bytes in all.
-        sha256 : bytes, optional
-            Of the content, where it is known.
-        threads : UploadThreads, optional
-            Who sends, with other objects; the object may be there only when they have finished.
-        told : callable
-            Told of bytes that have been sent, from any thread.
-
-        Raises
-        ------
-        DigestMismatch
-            There are more or fewer bytes than `size`.
+        An exception that `blocks` raises passes through; `DigestMismatch` where they are not `size` bytes. With
+        `threads` it goes with other objects, and may be there only when those have finished; `told` hears of the bytes
+        sent, from any thread.
         """
         if threads is None:
             with UploadThreads() as own:

@@ -23,18 +23,9 @@ _EXTRAS = {"s3": "s3", "sftp": "sftp", "ssh": "sftp"}
 def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None) -> Any:
     """The fsspec file system of an address.
 
-    Parameters
-    ----------
-    url : StoreUrl
-        Of kind ``object``.
-    storage_options : mapping, optional
-        Handed to fsspec (for S3: ``key``, ``secret``, ``endpoint_url`` …). Without them the ordinary configuration
-        counts: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE, ``~/.aws``, fsspec's own files.
-
-    Raises
-    ------
-    UsageError
-        If fsspec does not know the scheme, or its package is not installed.
+    The options are fsspec's (for S3: ``key``, ``secret``, ``endpoint_url`` …). Without them the ordinary configuration
+    counts: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE, ``~/.aws``, fsspec's own files. Raises `UsageError` if
+    fsspec does not know the scheme, or its package is not installed.
     """
     import fsspec
 
@@ -52,7 +43,7 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
     if url.scheme == "s3":
         return _s3_file_system(kind, options)
     if url.scheme == "sftp":
-        from diadem.store.sftp_files import SftpFiles
+        from diadem.store.sftp import SftpFiles
 
         return SftpFiles(**{**url.server, **options})
     return kind(**options)

@@ -64,13 +64,7 @@ _GONE = {
 
 
 class FolderStore(BaseStore):
-    """A store in a folder. Implements `diadem.store.contract.Store`.
-
-    Parameters
-    ----------
-    root : str or os.PathLike
-        The folder; made when it is first written to.
-    """
+    """A store in a folder, which is made when it is first written to."""
 
     is_folder = True
     recheck = Level.LEAVES
@@ -261,23 +255,10 @@ class FolderStore(BaseStore):
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[str], bool]
     ) -> tuple[str, bool]:
-        """Give a sealed stage its final name, unless another writer was faster.
+        """Give a sealed stage its final name, unless another writer was faster. Whether it was this call comes with it.
 
-        Parameters
-        ----------
-        stage : Stage
-            Sealed.
-        name : str
-            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a damaged package or a stranger has it.
-        package, payload, tree : str
-            Ids of the package, of its payload, and the digest of paths and sizes (see `tree_digest`).
-        is_sound : callable
-            Tells whether the package at a path is whole; a damaged one does not stop this one.
-
-        Returns
-        -------
-        (str, bool)
-            The path, and whether this call made it. Where it is False the stage has been dropped.
+        A number is added to the name where a damaged package or a stranger has it. `is_sound` tells whether the package
+        at a path is whole; a damaged one does not stop this one. Where a sound one was there the stage is dropped.
         """
         judged: dict[tuple[PackageId, str], bool] = {}
         # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.

@@ -45,38 +45,11 @@ _WHOLE = "Replace the whole file."
 def replace_leaf(
     root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes, *, digest: bytes | None = None
 ) -> bool:
-    """Write one leaf of a file in place.
+    """Write one leaf of a file in place; whether anything was written: False where it is what it must be.
 
-    Parameters
-    ----------
-    root : Path
-        The store.
-    path : str
-        Path of the package in the store.
-    entry : FileEntry
-        The file.
-    leaf : int
-        Index of the leaf within the file, from 0.
-    leaf_size : int
-        Bytes in a leaf.
-    data : bytes
-        What the leaf must be, proven by the caller.
-    digest : bytes, optional
-        BLAKE3 of the leaf, from the package's tag files; the data is proven against it once more.
-
-    Returns
-    -------
-    bool
-        Whether anything was written; False where the leaf is already what it must be.
-
-    Raises
-    ------
-    DigestMismatch
-        If the data is not the leaf's; nothing was touched.
-    Refused
-        If the file is missing, no plain file, or of another size: it has to be replaced whole.
-    StoreError
-        If the store cannot be written.
+    The data was proven by the caller, and is once more if the `digest` (BLAKE3) of the leaf is known. Raises
+    `DigestMismatch` if it is not the leaf's; `Refused` if the file is missing, no plain file, or of another size, so
+    that it has to be replaced whole; `StoreError` if the store cannot be written.
     """
     wanted = _proven_leaf(entry, leaf, leaf_size, data, digest)
     bag = package_folder(root, path)
@@ -106,31 +79,8 @@ def replace_file(
 ) -> None:
     """Exchange a file, whatever stands in its place, for one that is written beside the package first.
 
-    Parameters
-    ----------
-    root : Path
-        The store.
-    path : str
-        Path of the package in the store.
-    file : str
-        Path of the file in the bag.
-    blocks : iterable of bytes
-        The file's content, proven by the caller; an exception that it raises leaves everything as it was.
-    size : int
-        Bytes of the file.
-    mtime_ns : int or None
-        Modification time that the file gets.
-    sha256 : str, optional
-        64 hex digits: the content is proven against it before the file gets its name.
-
-    Raises
-    ------
-    DigestMismatch
-        If the blocks are not `size` bytes, or do not have the digest.
-    Refused
-        If a folder stands in the file's place, or a link where a folder should be.
-    StoreError
-        If the store cannot be written.
+    An exception that `blocks` raises leaves everything as it was. Raises `DigestMismatch` if they are not `size` bytes,
+    or not those of the `sha256`; `Refused` if a folder stands in the file's place, or a link where a folder should be.
     """
     bag = package_folder(root, path)
     intents = Intents(root, path, file)
@@ -272,24 +222,10 @@ def _stretch(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A change that has been announced.
+    """A change that has been announced: to one leaf, or to the whole file (None).
 
-    Attributes
-    ----------
-    package : str
-        Path of the package in the store.
-    file : str
-        Path of the file in the bag.
-    leaf : int or None
-        Index of the leaf within the file; None for the whole file.
-    digest : str
-        64 hex digits: BLAKE3 of the leaf that will be there; SHA-256 of the whole file, empty where it is not known.
-    leaf_size : int
-        Bytes in a leaf; 0 for a whole file.
-    size : int
-        Bytes of the file.
-    mtime_ns : int or None
-        Modification time that the file shall have afterwards.
+    `digest` is 64 hex digits: BLAKE3 of the leaf that will be there, or SHA-256 of the whole file, empty where it is
+    not known. `leaf_size` is 0 for a whole file; `mtime_ns` is the time that the file shall have afterwards.
     """
 
     package: str
@@ -357,18 +293,9 @@ class Intents:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A repair that a crash cut short.
+    """A repair of one leaf, or of the whole file (None), that a crash cut short.
 
-    Attributes
-    ----------
-    package : str
-        Path of the package in the store.
-    file : str
-        Path of the file in the bag.
-    leaf : int or None
-        Index of the leaf; None for a whole file.
-    complete : bool
-        Whether the right bytes are there all the same. If not, this leaf or file is still as damaged as it was.
+    `complete`: the right bytes are there all the same. If not, this leaf or file is still as damaged as it was.
     """
 
     package: str
@@ -385,10 +312,7 @@ def unfinished(root: Path) -> list[Unfinished]:
 def settle(root: Path) -> list[Unfinished]:
     """Tidy what dead menders left: times and permissions as they were, no half-written file beside a package.
 
-    Returns
-    -------
-    list of Unfinished
-        What was found. A leaf that is still damaged keeps its record until it is mended.
+    Says what was found. A leaf that is still damaged keeps its record until it is mended.
     """
     found: list[Unfinished] = []
     for intents in _dead(root):

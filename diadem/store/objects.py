@@ -38,12 +38,11 @@ from diadem.store.draft import ObjectDraft
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.probe import probe
 from diadem.store.remote import RemoteBundle, RemoteReader
-from diadem.store.retry import Patience
+from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
 from diadem.store.sweep import Leftovers, leftover_at
 from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
-from diadem.store.translate import Occupied
 from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
 
@@ -56,23 +55,10 @@ _STEP = 8 << 20
 
 
 class ObjectStore(BaseStore):
-    """A store that is reached through fsspec. Implements `diadem.store.contract.Store`.
+    """A store that is reached through fsspec: ``s3://bucket/prefix``, ``sftp://user@host/folder``, ``memory://name`` …
 
-    Parameters
-    ----------
-    url : str
-        ``s3://bucket/prefix``, ``sftp://user@host/folder``, ``memory://name`` …
-    storage_options : mapping, optional
-        For fsspec; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE …).
-    patience : Patience, optional
-        How long the server may fail before it counts as unreachable.
-    timing : ClaimTiming, optional
-        Heartbeat and staleness of claims.
-
-    Raises
-    ------
-    UsageError
-        For a local path, or a scheme that fsspec does not know.
+    Options are fsspec's; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+    AWS_PROFILE …). Raises `UsageError` for a local path, or a scheme that fsspec does not know.
     """
 
     is_folder = False
@@ -219,35 +205,9 @@ class ObjectStore(BaseStore):
         Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
         been given back. The objects that were sent are no package; the next upload overwrites them.
 
-        Parameters
-        ----------
-        path : str
-            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has the name.
-        entries : sequence of FileEntry
-            Files of the manifest. Those that are not in `tag_files` come from `open_source`.
-        leaves : Leaves
-            Digests of all leaves; every leaf sent is compared with them again.
-        open_source : callable
-            Opens an entry's file for reading; called once for each, by one thread.
-        tag_files : mapping of str to bytes
-            Bag path to content: tag files with the tag manifest, and the derived files below ``data/``.
-        tree : str
-            Digest of paths and sizes, for the hint.
-        listener : callable
-            Told the bytes done, from several threads: stages ``wait``, ``upload``, ``prove``.
-        prove : bool
-            Whether to read everything back where the server checks no digests; False leaves it written, unproven.
-        is_sound : callable, optional
-            Tells whether the package at a path of this store is whole; a damaged one does not count as archived.
-        advice : str
-            What to do where the source is not what was hashed.
-
-        Raises
-        ------
-        DigestMismatch
-            The source is no longer what was hashed. Nothing was published.
-        NotFound, Refused, Unreachable, StoreError
-            The store cannot be written, or gives back other bytes than were sent. Nothing was published.
+        `entries` that are not in `tag_files` come from `open_source`, which is called once for each, by one thread;
+        every leaf sent is compared with `leaves` again. The listener hears of ``wait``, ``upload`` and ``prove``.
+        Without `prove` a package is left unproven where the server checks no digests. Errors are as of `Draft.publish`.
         """
         job = Job(
             path, entries, leaves, open_source, tag_files, listener=listener, prove=prove, tree=tree, advice=advice
@@ -420,13 +380,8 @@ class _Paced:
 class ObjectFiles(OwnFiles):
     """Files below `.diadem/` of an object store.
 
-    Parameters
-    ----------
-    client : ObjectClient
-        The store.
-    creates : callable
-        Whether it refuses to create what is there. If not, two writers within a moment may both succeed; the last
-        one's content stays, and the other is told.
+    `creates` says whether it refuses to create what is there. If not, two writers within a moment may both succeed; the
+    last one's content stays, and the other is told.
     """
 
     def __init__(self, client: ObjectClient, creates: Callable[[], bool]) -> None:

@@ -19,14 +19,9 @@ DRAFTS = ".diadem/drafts"
 
 
 class PlainClient(ObjectClient):
-    """A folder of an fsspec file system.
+    """A folder of an fsspec file system; one that is not asynchronous is used by one thread at a time.
 
-    Parameters
-    ----------
-    file_system : fsspec.AbstractFileSystem
-        Any; one that is not asynchronous is used by one thread at a time, as fsspec promises no more.
-    root : str
-        Its path there.
+    fsspec promises no more.
     """
 
     def __init__(self, file_system: Any, root: str, patience: Patience) -> None:

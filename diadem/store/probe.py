@@ -21,13 +21,7 @@ _OTHER = b"diadem probe: other bytes"
 
 
 def probe(client: ObjectClient) -> Capabilities:
-    """Try each capability on an object of a random name.
-
-    Raises
-    ------
-    Refused, Unreachable, NotFound
-        If the store cannot be written at all.
-    """
+    """Try each capability on an object of a random name."""
     key = f"{FOLDER}/{uuid.uuid4().hex}"
     once = client.once()
     client.put(key, _SENT, sha256=_digest(_SENT))

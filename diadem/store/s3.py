@@ -16,20 +16,11 @@ from fsspec.asyn import sync
 
 from diadem.errors import IntegrityError, NotFound, StoreError
 from diadem.store.client import ObjectClient, OpenUpload, Stat, UploadThreads, part_size, regrouped
-from diadem.store.retry import Patience
-from diadem.store.translate import Occupied
+from diadem.store.retry import Occupied, Patience
 
 
 class S3Client(ObjectClient):
-    """One bucket and prefix of an S3 server.
-
-    Parameters
-    ----------
-    file_system : s3fs.S3FileSystem
-        As `diadem.store.connect` makes it; its own retries are switched off.
-    root : str
-        ``bucket`` or ``bucket/prefix``.
-    """
+    """One bucket and prefix of an S3 server, over `s3fs.S3FileSystem` with its own retries switched off."""
 
     def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
         super().__init__(patience)

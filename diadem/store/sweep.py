@@ -25,22 +25,10 @@ _TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, VE
 
 @dataclass(slots=True)
 class Leftover:
-    """An unfinished package.
+    """An unfinished package: what lies there, and when it was last written to, by the store's clock.
 
-    Attributes
-    ----------
-    path : str
-        Relative to the store.
-    objects, bytes : int
-        What lies there.
-    newest : datetime or None
-        The last write, by the store's clock.
-    finished : bool
-        Whether there is a tag manifest: then it is a package.
-    foreign : bool
-        Whether files lie there that DIADEM did not write.
-    lost : bool
-        Whether it is known, or a hint names it: it was a package once, and has lost its tag manifest.
+    `foreign`: files lie there that DIADEM did not write. `lost`: it is known, or a hint names it, so it was a package
+    once, and has lost its tag manifest. `finished`: it has one.
     """
 
     path: str
@@ -68,18 +56,8 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What a sweep found.
-
-    Attributes
-    ----------
-    packages : tuple of Leftover
-        Unfinished packages; only those that are `removable` are ever removed.
-    uploads : tuple of OpenUpload
-        Multi-part uploads, which a provider bills although no object is seen.
-    notes : tuple of str
-        Keys of old claims, probes and drafts.
-    removed : bool
-        Whether they have been removed.
+    """What a sweep found: unfinished packages, of which only those that are `removable` are ever removed; multi-part
+    uploads, which a provider bills although no object is seen; keys of old claims, probes and drafts.
     """
 
     packages: tuple[Leftover, ...] = ()

@@ -16,7 +16,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
-from diadem.store.translate import Occupied
+from diadem.store.retry import Occupied
 from diadem.trust.hashing import Leaves, payload_id
 
 #: What to do where a source is not what was hashed.
@@ -40,19 +40,7 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an upload did.
-
-    Attributes
-    ----------
-    package : PackageId
-        The package that is in the store now; another one of the same payload, if it was there first.
-    path : str
-        Where, relative to the store.
-    made : bool
-        False if it was already archived.
-    proof : Proof
-        Why its bytes are known to be right.
-    """
+    """What an upload did: the package that is in the store now, another of the same payload if it was there first."""
 
     package: PackageId
     path: str
@@ -69,18 +57,8 @@ class Upload:
 class Job:
     """A package to be written.
 
-    Attributes
-    ----------
-    path : str
-        ``<yyyy>/<date>-<slug>-<12 hex>``.
-    entries : sequence of FileEntry
-        The files of the manifest, or those that come from `open_source`; derived ones may be in `tag_files`.
-    leaves : Leaves
-        Digests of all leaves.
-    open_source : callable
-        Opens the file of an entry for reading, once.
-    tag_files : mapping of str to bytes
-        Tag files, the tag manifest among them, and the derived files below ``data/``.
+    Entries that are not among the tag files come from `open_source`; the tag manifest is one of them, and files that
+    DIADEM derives may be.
     """
 
     path: str
@@ -122,19 +100,7 @@ class Job:
 
 
 def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: bool) -> Proof:
-    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not.
-
-    Parameters
-    ----------
-    client : ObjectClient
-        The store.
-    root : str
-        The package's folder.
-    job : Job
-        What to write.
-    server_proves : bool
-        Whether the store refuses wrong digests.
-    """
+    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not."""
     _clear(client, root, set(job.sizes()))
     _send(client, root, job)
     _check_listing(client, root, job.sizes())
@@ -149,10 +115,7 @@ def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: b
 def commit(client: ObjectClient, root: str, job: Job) -> None:
     """Write the tag manifest: from here on there is a package.
 
-    Raises
-    ------
-    Refused
-        If another writer's is there. One's own, from a try whose answer was lost, is fine.
+    Raises `Refused` if another writer's is there. One's own, from a try whose answer was lost, is fine.
     """
     data = job.tag_files[TAGMANIFEST]
     with contextlib.suppress(Occupied):
@@ -172,12 +135,12 @@ def _send(client: ObjectClient, root: str, job: Job) -> None:
     Raises `DigestMismatch` if the source is no longer what was hashed; what was sent is no package.
     """
     count = _Counter("upload", job)
-    step = max(PART_SIZE, job.leaves.size)
     with UploadThreads() as threads:
         for entry in job.sources:
             told = partial(count, entry.path)
             with job.open_source(entry) as source:
-                blocks = _checked(job, entry, source, entry.size if entry.size <= SINGLE_SIZE else step)
+                step = max(entry.size if entry.size <= SINGLE_SIZE else PART_SIZE, job.leaves.size)
+                blocks = _checked(job, entry, source, step)
                 digest = bytes.fromhex(entry.sha256)
                 client.write(f"{root}/{entry.path}", blocks, entry.size, sha256=digest, threads=threads, told=told)
         for path, data in job.plain_tag_files.items():

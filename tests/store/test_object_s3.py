@@ -26,10 +26,9 @@ from diadem.store.client import PART_SIZE
 from diadem.store.contract import Capabilities
 from diadem.store.objects import ObjectStore
 from diadem.store.remote import open_remote
-from diadem.store.retry import Patience
+from diadem.store.retry import Occupied, Patience
 from diadem.store.s3 import S3Client
 from diadem.store.sweep import Leftovers
-from diadem.store.translate import Occupied
 from diadem.store.upload import Job, Proof, commit
 from tests.services import CuttingProxy, S3Server, free_ports
 from tests.store.object_samples import Gate, make_sample

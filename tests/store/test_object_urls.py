@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
-from diadem.store.translate import Occupied, is_transient, translate
+from diadem.store.retry import Occupied, is_transient, translate
 from diadem.store.urls import local_path, parse, without_secrets
 
 
