@@ -16,12 +16,13 @@ from diadem.api.tools import tools
 from diadem.archive.composing import Options
 from diadem.archive.packing import pack_local
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.splitting import merged_metadata, plan_session, sessions_of
+from diadem.archive.splitting import merged_metadata, plan_session
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ports import silent
 from diadem.model.scan import PlannedSession
+from diadem.scan.scan import sessions_of
+from diadem.scan.sessions import Cover, placed
 from diadem.store.folder import FolderStore
 from diadem.store.source import read_tree
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix

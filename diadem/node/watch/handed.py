@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
@@ -24,7 +25,6 @@ from diadem.node.state import archive_state
 from diadem.node.watch.told import unexpected
 from diadem.store.own_files import FolderFiles
 from diadem.store.urls import local_path
-from diadem.store.zip_bundle import packages_in
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
 _FIGURES = re.compile(r"\d+ \w+")
