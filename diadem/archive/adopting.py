@@ -25,8 +25,8 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener
 from diadem.model.system_paths import path_within
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
+from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file
+from diadem.package.tags import parse_manifest
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
@@ -121,7 +121,7 @@ def adopt_again(bundle: Bundle, path: str, root: str, folders: AdoptedFolders) -
     DiademError
         The copy cannot be read, or is damaged; nothing was kept.
     """
-    opened = read_manifest(bundle)
+    opened = open_tag_files(bundle)
     files = _sealed_files(bundle, opened)
     location = Location.of(opened.id, path, root, opened.manifest.payload, {})
     tree = tree_digest((entry.path.removeprefix("data/"), entry.size) for entry in opened.manifest.payload)
@@ -189,7 +189,7 @@ class _Adopting:
         """This payload is adopted: from here, from a folder that has gone, or from one that is still there."""
         try:
             before = self.folders.location(package)
-            opened = read_manifest(self.folders.bundle(package), expected_id=package)
+            opened = open_tag_files(self.folders.bundle(package), expected_id=package)
         except DiademError:
             return None  # what is kept of it is damaged: it is sealed anew
         same = os.path.normcase(before.root) == os.path.normcase(self.root)
@@ -206,7 +206,7 @@ class _Adopting:
     def _of_store(self, bundle: Bundle, store: str, omissions: Sequence[Omission]) -> Adoption | None:
         """Another replica of a package that lies in a store: its sealed files, proven while they are copied."""
         try:
-            opened = read_manifest(bundle)
+            opened = open_tag_files(bundle)
             files = _sealed_files(bundle, opened)
         except DiademError:
             return None
@@ -251,7 +251,7 @@ class _Adopting:
             for path, data in (*composition.derived.items(), *sealed.tag_files.items()):
                 stage.write(path, data)
             stage.seal([RECORD_PATH, *composition.derived, *sealed.tag_files])
-        opened = read_manifest(
+        opened = open_tag_files(
             LocalBundle(stage.bag), expected_id=sealed.package_id
         )  # what cannot be opened is not kept
         adoption = self._publish(stage, opened, composition.name, (), proven=True)
@@ -263,12 +263,12 @@ class _Adopting:
         )
         return replace(adoption, outcome=outcome)
 
-    def _location(self, opened: OpenedPackage, path: str) -> Location:
+    def _location(self, opened: TagFiles, path: str) -> Location:
         names = {"data/" + stored: file.name for stored, file in self.plan.files.items()}
         return Location.of(opened.id, path, self.root, opened.manifest.payload, names)
 
     def _publish(
-        self, stage: Stage, opened: OpenedPackage, path: str, omissions: Sequence[Omission], *, proven: bool = False
+        self, stage: Stage, opened: TagFiles, path: str, omissions: Sequence[Omission], *, proven: bool = False
     ) -> Adoption:
         location = self._location(opened, path)
         self.folders.publish(stage, location, opened.payload_id, self.plan.tree_digest)
@@ -282,13 +282,13 @@ class _Adopting:
         return Adoption(Outcome(package, created, left_out, proof="read-back"), location)
 
 
-def _still_there(bundle: AdoptedBundle, opened: OpenedPackage) -> bool:
+def _still_there(bundle: AdoptedBundle, opened: TagFiles) -> bool:
     """Whether every file of an adopted package is in its folder, in its size."""
     found = bundle.listing().files
     return all(found.get(entry.path) == entry.size for entry in opened.manifest.payload)
 
 
-def _sealed_files(bundle: Bundle, opened: OpenedPackage) -> dict[str, bytes]:
+def _sealed_files(bundle: Bundle, opened: TagFiles) -> dict[str, bytes]:
     """Tag files and derived files of a package, each proven. Raises `DiademError`."""
     tagmanifest = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     names = [name for _, name in parse_manifest(tagmanifest, TAGMANIFEST)]

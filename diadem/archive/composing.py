@@ -26,7 +26,7 @@ from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.package.crate import crate_json
 from diadem.package.page import page_html
-from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
+from diadem.package.seal import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.copying import Copier, SourceFailed
 from diadem.store.local_errors import SinkFailed

@@ -19,8 +19,8 @@ from diadem.extract.survey import DatasetPlan, PlannedFile
 from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
-from diadem.package.index import MAX_TIME_NS
-from diadem.package.sealing import HashedFile
+from diadem.package.seal import HashedFile
+from diadem.package.tags import MAX_TIME_NS
 from diadem.store.copying import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 

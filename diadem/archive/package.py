@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
-from diadem.archive.vault import PackageVault
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.ids import PackageId
@@ -20,7 +19,8 @@ from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.vendor import PackageVault
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
@@ -56,7 +56,7 @@ class Package(Reopenable, Display):
         self,
         bundle: Bundle,
         *,
-        opened: OpenedPackage | None = None,
+        opened: TagFiles | None = None,
         proven: bool = False,
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
@@ -67,7 +67,7 @@ class Package(Reopenable, Display):
         written and hashed all of it. Raises `IntegrityError` where they do not agree, `PackageError` for other folders.
         """
         self._bundle = bundle
-        self._opened = opened or read_manifest(bundle)
+        self._opened = opened or open_tag_files(bundle)
         self.readers = tuple(readers)
         self.extractor = extractor
         self.outcome: Outcome | None = None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from diadem.archive.describing import Describer
 from diadem.archive.ingest import Ingested
 from diadem.archive.loading_package import source_of
-from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.dataset import sealed_profiles
 from diadem.extract.extraction import Extraction
@@ -23,7 +22,8 @@ from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
 from diadem.model.record import Record
-from diadem.package.sealing import HashedFile
+from diadem.package.seal import HashedFile
+from diadem.package.vendor import Vault
 from diadem.serialization.record_json import read_record
 
 if TYPE_CHECKING:

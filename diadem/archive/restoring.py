@@ -24,7 +24,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.package.portable import tagged_name
 from diadem.store.local_errors import or_else, translated
 from diadem.store.sink import discard, write_with_holes

@@ -35,7 +35,7 @@ from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.wanted import wanted_stores
-from diadem.package.bagit import CONTINUES
+from diadem.package.tags import CONTINUES
 from diadem.store.source import Omission
 from diadem.store.zip_bundle import packages_in
 from diadem.trust.hashing import sha256_hex

@@ -23,7 +23,7 @@ from diadem.node.context import Context
 from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
 
@@ -108,14 +108,14 @@ def _pack_there(context: Context, workers: Workers, store: StoreSettings, plan: 
     )
 
 
-def _opened_late(bundle: Bundle, package_id: str) -> OpenedPackage:
+def _opened_late(bundle: Bundle, package_id: str) -> TagFiles:
     """The tag files of a package that another machine has just written: a share may show a new folder seconds later."""
     for pause in _PAUSES:
         try:
-            return read_manifest(bundle, expected_id=package_id)
+            return open_tag_files(bundle, expected_id=package_id)
         except PackageError:
             time.sleep(pause)
-    return read_manifest(bundle, expected_id=package_id)
+    return open_tag_files(bundle, expected_id=package_id)
 
 
 def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:

@@ -41,7 +41,7 @@ from diadem.node.tasks import (
     Seen,
     Task,
 )
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.base import Added, Pace, Store
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.local_store import LocalStore
@@ -228,4 +228,4 @@ def _proved(store: Store, settings: StoreSettings, copy: CopyToProve, pace: Pace
 def _copy(task: CopyTask) -> Added:
     source, target = _opened(task.source), _opened(task.target)
     bundle = source.bundle(task.path)
-    return target.add(bundle, read_manifest(bundle, expected_id=task.package), task.target_path)
+    return target.add(bundle, open_tag_files(bundle, expected_id=task.package), task.target_path)

@@ -10,7 +10,7 @@ from typing import Any
 
 from diadem.model.facts import PackageFacts
 from diadem.model.plain_text import count_text, date_text, escaped, size_text, value_text
-from diadem.package.crate_entities import NO_LICENCE, is_address, licence_address, orcid_address
+from diadem.package.crate import NO_LICENCE, is_address, licence_address, orcid_address
 from diadem.package.page_datasets import datasets_html, noted_html
 from diadem.package.page_guide import PACKAGE, Check, check_html, custody_html, files_html, python_html
 from diadem.package.page_style import STYLE

@@ -12,7 +12,7 @@ from typing import Self
 
 from diadem.errors import NotFound, PackageError
 from diadem.model.ports import Listing
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.system import READ_FLAGS, long_path
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -13,8 +13,8 @@ from pathlib import Path
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
-from diadem.package.crew import run
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
+from diadem.package.prove import run_on_threads
 from diadem.package.verify import verify
 from diadem.store.ahead import Ahead
 from diadem.store.bundle import LocalBundle, LocalFile
@@ -115,7 +115,7 @@ class Adding:
         try:
             with Copier() as copier:
                 if isinstance(self._source, LocalBundle):
-                    run(deque(self._tasks(copier)), _COPIERS, self._stop)
+                    run_on_threads(deque(self._tasks(copier)), _COPIERS, self._stop)
                 else:
                     self._fetch(copier)
         except SinkFailed as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.manifest import TAGMANIFEST
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import or_else, translated
@@ -149,7 +149,7 @@ def _drop_hints(store: LocalStore, folder: Path, path: str) -> None:
         _drop_known_hint(store, opened, path)
 
 
-def _drop_known_hint(store: LocalStore, opened: OpenedPackage, path: str) -> None:
+def _drop_known_hint(store: LocalStore, opened: TagFiles, path: str) -> None:
     payload = opened.payload_id
     for name, content in list(hints(store.private, "by-payload", payload)):
         if content == path:
@@ -158,8 +158,8 @@ def _drop_known_hint(store: LocalStore, opened: OpenedPackage, path: str) -> Non
         drop_hint(store.private, "by-tree", tree_of(opened), payload)
 
 
-def _opened(folder: Path) -> OpenedPackage | None:
+def _opened(folder: Path) -> TagFiles | None:
     try:
-        return read_manifest(LocalBundle(folder))
+        return open_tag_files(LocalBundle(folder))
     except (DiademError, OSError):
         return None

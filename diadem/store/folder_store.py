@@ -15,7 +15,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.opening import LIMITS, OpenedPackage
+from diadem.package.examine import LIMITS, TagFiles
 from diadem.store import folder_adding, folder_removing, mending, taking
 from diadem.store.bundle import LocalBundle
 from diadem.store.contract import Added, Capabilities, Pace, Stored
@@ -175,7 +175,7 @@ class FolderStore:
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -204,7 +204,7 @@ class FolderStore:
             mending.settle(self.root)
         return [*self.local.sweep(), *sweep_parity(self.root), *folder_removing.finish_removals(self.local, keep)]
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """See `Store.write_hints`."""
         taking.refuse_path(path)
         with translated(self.url, "the hint was not written"):

@@ -22,8 +22,8 @@ from pathlib import Path
 from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
-from diadem.package.opening import LIMITS
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS
+from diadem.package.names import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import or_else, store_error, translated

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from diadem.errors import Refused
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.links import refuse_links
 from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, allow, flush_folder, long_path, patiently
 from diadem.trust.hashing import leaf_digest

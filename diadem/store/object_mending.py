@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from diadem.errors import DigestMismatch, Refused, UsageError
 from diadem.model.manifest import TAGMANIFEST, FileEntry, leaf_count
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.object_client import ObjectClient, Stat
 from diadem.store.object_parts import SINGLE_SIZE, PartedObject, part_size
 

@@ -13,7 +13,7 @@ from diadem.errors import NotFound, Refused
 from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store import object_adding, object_hints, object_mending, object_own, object_removing, taking
 from diadem.store.contract import Added, Capabilities, Pace, Stored
 from diadem.store.object_store import ObjectStore
@@ -119,7 +119,7 @@ class ObjectPlace:
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -152,7 +152,7 @@ class ObjectPlace:
         packages = [Swept(f"{self.url}/{item.path}", item.objects) for item in found.packages if item.removable]
         return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """See `Store.write_hints`."""
         taking.refuse_path(path)
         object_hints.renew(self._client, opened.payload_id, opened.id, path, taking.tree_of(opened))

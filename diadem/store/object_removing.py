@@ -6,7 +6,7 @@ import contextlib
 
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.manifest import TAGMANIFEST
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store import object_hints
 from diadem.store.object_clearing import clear
 from diadem.store.object_client import ObjectClient
@@ -32,13 +32,13 @@ def remove(store: ObjectStore, path: str) -> None:
     clear(client, path)
 
 
-def _opened(store: ObjectStore, path: str) -> OpenedPackage | None:
+def _opened(store: ObjectStore, path: str) -> TagFiles | None:
     with contextlib.suppress(DiademError, OSError):
-        return read_manifest(store.bundle(path))
+        return open_tag_files(store.bundle(path))
     return None
 
 
-def _drop_hints(client: ObjectClient, opened: OpenedPackage | None, path: str) -> None:
+def _drop_hints(client: ObjectClient, opened: TagFiles | None, path: str) -> None:
     """Hints to this place. Where the package is too damaged to say its payload, all that fit its name are read."""
     payloads = {opened.payload_id} if opened else set(object_hints.payloads_like(client, path))
     for payload in payloads:

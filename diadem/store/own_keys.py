@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from diadem.errors import StoreError, UsageError
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 
 #: Folders below `.diadem/` that stores manage themselves.
 RESERVED = frozenset({"by-payload", "by-tree", "claims", "drafts", "mending", "probe", "removals", "stage"})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from diadem.errors import Refused, StoreError
 from diadem.model.ids import PackageId
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.links import refuse_links
 from diadem.store.local_errors import translated
 from diadem.store.mending_place import Place, package_folder

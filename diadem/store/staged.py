@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from diadem.errors import IntegrityError, PackageError, StoreError
 from diadem.model.ids import PackageId
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bundle import LocalBundle
 from diadem.store.stage import Stage
 
 
-def read_staged(stage: Stage, package: PackageId, url: str) -> OpenedPackage:
+def read_staged(stage: Stage, package: PackageId, url: str) -> TagFiles:
     """What a sealed stage says of itself: what cannot be opened is not published.
 
     Parameters
@@ -27,7 +27,7 @@ def read_staged(stage: Stage, package: PackageId, url: str) -> OpenedPackage:
         The disk gives back other tag files than were written; the source is not to blame.
     """
     try:
-        return read_manifest(LocalBundle(stage.bag), expected_id=package)
+        return open_tag_files(LocalBundle(stage.bag), expected_id=package)
     except (IntegrityError, PackageError) as error:
         raise StoreError(
             f"the store returns different bytes than were written: {error.message}; nothing was archived",

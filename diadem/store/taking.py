@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import Bundle
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS, TagFiles
+from diadem.package.names import unsafe
+from diadem.package.tags import parse_manifest
 from diadem.store.bundle import LocalBundle
 from diadem.store.local_store import tree_digest
 from diadem.trust.hashing import Leaves
@@ -51,7 +51,7 @@ class Cargo:
 
     Attributes
     ----------
-    opened : OpenedPackage
+    opened : TagFiles
         What its tag files say.
     tagmanifest : bytes
         The tag manifest, which is written last.
@@ -59,7 +59,7 @@ class Cargo:
         The files of the manifest in its order, and the other tag files.
     """
 
-    opened: OpenedPackage
+    opened: TagFiles
     tagmanifest: bytes
     files: tuple[Item, ...]
     tags: tuple[Item, ...]
@@ -80,12 +80,12 @@ class Cargo:
         return tree_of(self.opened)
 
 
-def tree_of(opened: OpenedPackage) -> str:
+def tree_of(opened: TagFiles) -> str:
     """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+def load(source: Bundle, opened: TagFiles) -> Cargo:
     """List what must be copied.
 
     Raises
@@ -105,7 +105,7 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
     return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
-def _files(opened: OpenedPackage) -> Iterator[Item]:
+def _files(opened: TagFiles) -> Iterator[Item]:
     for entry in opened.manifest:
         yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
 

@@ -23,9 +23,9 @@ from diadem.errors import NotFound, PackageError, Refused
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.ports import Bundle, Listing
 from diadem.model.reopenable import Reopenable
-from diadem.package.bagit import BAG_INFO, BAGIT
 from diadem.package.letter import LETTER
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
+from diadem.package.tags import BAG_INFO, BAGIT
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bundle import LocalBundle
 from diadem.store.system import long_path, move

@@ -12,7 +12,7 @@ from typing import TypeVar
 from diadem.errors import StoreError, Unreachable
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store.base import Added, Capabilities, Pace, Store, Stored, Swept
 from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
 from diadem.testing.store_faults import Fault
@@ -102,7 +102,7 @@ class FaultyStore:
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -157,7 +157,7 @@ class FaultyStore:
         """See `Store.sweep`."""
         return self._do("sweep", "", lambda: self.store.sweep(keep=keep))
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """See `Store.write_hints`."""
         self._do("write_hints", path, lambda: self.store.write_hints(opened, path))
 

@@ -9,7 +9,7 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError
 from diadem.model.manifest import INDEX_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Progress
 from diadem.model.report import Level
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.base import Added, Pace, Store
 from diadem.testing.faulty_bundle import TornBundle
@@ -185,7 +185,7 @@ def check_remove(make: MakeStore, name: str) -> None:
     store.remove(package.path)
     need(_paths(make(name)) == [neighbour.path], "it is still there, or its neighbour is not")
     refuses(NotFound, lambda: store.remove(package.path), "removing what is not there")
-    refuses((NotFound, PackageError), lambda: read_manifest(store.bundle(package.path)), "opening what was removed")
+    refuses((NotFound, PackageError), lambda: open_tag_files(store.bundle(package.path)), "opening what was removed")
     need(_add(store, package).created, "it cannot be added again")
     store.replace_file(package.path, INDEX_PATH, [b"damaged"], 7, None)
     store.remove(package.path)

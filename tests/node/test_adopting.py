@@ -24,7 +24,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.base import open_store
 from diadem.store.local_store import LocalStore
@@ -133,7 +133,7 @@ def test_a_copy_made_later_is_the_same_package_with_the_same_id(desk: Desk, sess
     package = adoption.outcome.package
     (tmp_path / "store").mkdir()
     store = open_store(str(tmp_path / "store"))
-    added = store.add(package.bundle, read_manifest(package.bundle), adoption.location.path)
+    added = store.add(package.bundle, open_tag_files(package.bundle), adoption.location.path)
     assert added.created
     shutil.rmtree(session)
     copy = diadem.open(tmp_path / "store" / added.path)

@@ -24,7 +24,7 @@ from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.copying import Copier
 from diadem.store.local_store import LocalStore
 from tests.archive.test_packing import state
@@ -60,7 +60,7 @@ class Archive:
         plan = plan or plan_of(source, **said)
         options = Options(continues=continues, software="diadem-em 0.1.0")
         outcome = pack_local(plan, self.store, extractor=self._extractor, options=options, listener=silent)
-        known = ArchivedPackage.of(read_manifest(outcome.package.bundle), [str(source)])
+        known = ArchivedPackage.of(open_tag_files(outcome.package.bundle), [str(source)])
         self._packages[known.id] = known
         return outcome.package
 
@@ -130,7 +130,7 @@ def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
     assert [entry.name for entry in second.files] == ["raw/c.dat"]
     assert second.record.continues == first.id
     assert second.record.session == first.record.session
-    assert read_manifest(second.bundle).continues == first.id
+    assert open_tag_files(second.bundle).continues == first.id
     data = Path(second.url) / "data"
     assert f"<code>{first.id}</code>" in (data / "ro-crate-preview.html").read_text()
     assert first.id in (data / "ro-crate-metadata.json").read_text()
