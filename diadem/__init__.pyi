@@ -31,7 +31,6 @@ from .api.login import login as login
 from .api.nodes import Node as Node
 from .api.nodes import open_node as open_node
 from .archive.package import Package as Package
-from .archive.scan import Scan as Scan
 from .archive.worker_pool import WorkerPool as WorkerPool
 from .errors import (
     AmbiguousValue as AmbiguousValue,
@@ -81,5 +80,6 @@ from .errors import (
 from .model.record import Record as Record
 from .model.report import Finding as Finding
 from .model.report import Report as Report
+from .scan.scan import Scan as Scan
 
 __version__: str

@@ -86,7 +86,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
 
 def sealed_at(path: StrPath) -> Package | None:
     """The one package that a path of this machine means: its folder, or a ZIP of it; None for anything else."""
-    from diadem.store.zip_bundle import packages_in
+    from diadem.export.zip_bag import packages_in
 
     place = local_path(path)
     found = packages_in(place) if place is not None else []

@@ -66,7 +66,7 @@ def pack(
     """
     from diadem.archive.composing import Options
     from diadem.archive.packing import pack_local
-    from diadem.store.local_store import LocalStore
+    from diadem.store.folder import FolderStore
     from diadem.store.urls import refuse_copy_address
 
     refuse_copy_address(os.fspath(store))
@@ -78,7 +78,7 @@ def pack(
         if readable := sum(bool(dataset.offers) for dataset in planned.datasets):
             extractor.warm(readable)
         if folder is not None:
-            outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
+            outcome = pack_local(planned, FolderStore(folder), extractor=extractor, options=options, listener=listener)
         else:
             from diadem.archive.packing_remote import pack_object
 

@@ -57,7 +57,7 @@ def _bag_in_zip(path: Path) -> Bundle:
     NotFound
         There is none, or several.
     """
-    from diadem.store.zip_bundle import bags_in_zip
+    from diadem.export.zip_bag import bags_in_zip
 
     found = bags_in_zip(path)
     if len(found) == 1:

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from diadem.archive.describing import Describer
 from diadem.archive.ingest import Ingest
 from diadem.archive.plan import PackPlan, omitted_dict, text_of
-from diadem.archive.scan_names import leading_date
 from diadem.errors import Refused, UsageError
+from diadem.export.pages import page_html
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
+from diadem.model.folder_dates import leading_date
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.package.crate import crate_json
-from diadem.package.page import page_html
 from diadem.package.seal import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.copying import Copier, SourceFailed

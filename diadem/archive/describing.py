@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
-from diadem.archive.scan_names import leading_date, session_days
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.package.seal import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, cast
 from diadem.archive.loading import Trial, Verify, arrays, load, stored_arrays
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
+from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.store.adopted import AdoptedBundle
-from diadem.store.zip_bundle import ZipBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.page_facts import facts_of
-from diadem.archive.scan_names import leading_date, session_days
+from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.record import Dataset, Record

@@ -492,7 +492,7 @@ class Package(Reopenable, Display):
         IntegrityError
             The page is damaged in the copy that was read.
         """
-        from diadem.archive.page_facts import previews_of
+        from diadem.archive.facts import previews_of
 
         return Previews({f"d{number + 1}": data for number, data in sorted(previews_of(self).items())})
 

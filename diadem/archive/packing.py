@@ -14,16 +14,15 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.ports import Listener
 from diadem.model.report import Level
-from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
+from diadem.store.draft import read_staged
+from diadem.store.folder import FolderStore
 from diadem.store.local_errors import or_else, translated
-from diadem.store.local_store import LocalStore
 from diadem.store.stage import Stage
-from diadem.store.staged import read_staged
 
 
 def pack_local(
-    plan: PackPlan, store: LocalStore, *, extractor: Extractor, options: Options, listener: Listener
+    plan: PackPlan, store: FolderStore, *, extractor: Extractor, options: Options, listener: Listener
 ) -> Outcome:
     """Pack into a folder.
 
@@ -37,7 +36,7 @@ def pack_local(
     started = time.monotonic()
     refuse_if_strict(plan.tree.omissions, options)
     with Copier() as copier, packing_errors(store.url):
-        swept = store.sweep()
+        swept = store.sweep_stages()
         sound = Soundness(Level.LEAVES, "read-back")  # every leaf is read: the user may delete the source next
         outcome = already_there(plan, store, sound, options=options, copier=copier, listener=listener)
         if outcome is None:
@@ -53,7 +52,7 @@ def pack_local(
 
 def _fill(
     plan: PackPlan,
-    store: LocalStore,
+    store: FolderStore,
     stage: Stage,
     sound: Soundness,
     *,
@@ -85,10 +84,10 @@ def _fill(
     # From here on the stage speaks for itself. What is in memory goes: with 100,000 files it is most of the peak.
     del composition, sealed
     opened = read_staged(stage, package_id, store.url)
-    folder, created = store.publish(
-        stage, name, package_id, payload_id, plan.tree_digest, lambda path: sound.holds(LocalBundle(path))
+    path, created = store.publish(
+        stage, name, package_id, payload_id, plan.tree_digest, lambda path: sound.holds(store.bundle(path))
     )
     if not created:
-        return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof=sound.proof)
-    package = Package(LocalBundle(folder), opened=opened, proven=True)
+        return Outcome(Package(store.bundle(path)), created=False, omissions=omissions, proof=sound.proof)
+    package = Package(store.bundle(path), opened=opened, proven=True)
     return Outcome(package, True, omissions, issues, flagged)

@@ -21,7 +21,7 @@ from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.report import Level
 from diadem.store.copying import Copier
-from diadem.store.object_store import ObjectStore
+from diadem.store.objects import ObjectStore
 from diadem.store.system import READ_FLAGS, long_path
 
 

@@ -13,8 +13,8 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.names import stored_names
 from diadem.serialization.record_json import validate_metadata
-from diadem.store.local_store import tree_digest
 from diadem.store.source import Omission, SourceFile, SourceTree, read_tree
+from diadem.trust.hashing import tree_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from diadem.archive.selection import Selection, select
 from diadem.errors import Interrupted, Refused
+from diadem.export.names import tagged_name
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.names import unsafe
-from diadem.package.portable import tagged_name
 from diadem.store.local_errors import or_else, translated
 from diadem.store.sink import discard, write_with_holes
 from diadem.store.stage import remove_tree

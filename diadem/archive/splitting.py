@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.archive.scan import Scan
-from diadem.archive.scan_cover import STAR
-from diadem.archive.scan_plan import read_plan
 from diadem.errors import DocumentError
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.scan import PlannedSession
+from diadem.model.scan import STAR, PlannedSession
 
 #: How a part is written that is a file of the name ``*``.
 _NAMED_STAR = "[*]"
-
-
-def sessions_of(plan: Scan | str | os.PathLike[str] | Iterable[PlannedSession]) -> list[PlannedSession]:
-    """The sessions that are to be archived.
-
-    Parameters
-    ----------
-    plan : Scan, path or iterable of PlannedSession
-        What was found, a plan that was written and edited, or sessions at hand.
-
-    Returns
-    -------
-    list of PlannedSession
-        Those whose `archive` is true, in their order.
-
-    Raises
-    ------
-    NotFound, DocumentError
-        See `read_plan`.
-    """
-    if isinstance(plan, Scan):
-        plan = plan.sessions
-    elif isinstance(plan, str | os.PathLike):
-        plan = read_plan(plan)
-    return [session for session in plan if session.archive]
 
 
 def plan_session(

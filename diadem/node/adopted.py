@@ -33,7 +33,7 @@ from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan as look_at
 from diadem.node.rescanning import settle
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.places import place_of
 from diadem.store.urls import local_path
 
@@ -57,7 +57,7 @@ def adopt_folder(
     for settings in context.settings.stores:
         folder = local_path(settings.url)
         if folder is not None and context.stores.reachable(settings.name):
-            known.append(((store := LocalStore(folder)), store.url))
+            known.append(((store := FolderStore(folder)), store.url))
     return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
 
 

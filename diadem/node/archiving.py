@@ -15,6 +15,7 @@ from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, UsageError
+from diadem.export.zip_bag import packages_in
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
@@ -37,7 +38,6 @@ from diadem.node.sample_suggesting import Suggestion, suggest_for_package, sugge
 from diadem.node.wanted import wanted_stores
 from diadem.package.tags import CONTINUES
 from diadem.store.source import Omission
-from diadem.store.zip_bundle import packages_in
 from diadem.trust.hashing import sha256_hex
 
 

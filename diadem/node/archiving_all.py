@@ -37,7 +37,7 @@ from diadem.node.packing_first import first_folder
 from diadem.node.prospects import Prospects
 from diadem.node.turns import Turns
 from diadem.node.workers import Workers
-from diadem.store.local_store import RESERVE
+from diadem.store.folder import RESERVE
 
 #: Folders that a job names.
 _NAMED: Final = 3

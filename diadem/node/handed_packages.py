@@ -14,6 +14,7 @@ from typing import Final
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
+from diadem.export.readme import CORRECTIONS, README
 from diadem.model.ids import PackageId
 from diadem.model.peers import PeerState
 from diadem.model.ports import Bundle, Listener, silent
@@ -30,7 +31,6 @@ from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
 from diadem.node.wanted import wanted_stores
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.letter import CORRECTIONS, LETTER
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.base import Added
@@ -60,7 +60,7 @@ def take_in(
     path : Path
         What was handed over: a folder or a ZIP.
     bundles : sequence of Bundle
-        The packages in it, see `diadem.store.zip_bundle.packages_in`.
+        The packages in it, see `diadem.export.zip_bag.packages_in`.
     wishes : Wishes
         Which store is filled first; nothing else can be wished of a package that is sealed.
 
@@ -151,7 +151,7 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
             raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
     else:
         for folder in (path, path.parent):
-            if (folder / LETTER).is_file() and (folder / CORRECTIONS).is_file():
+            if (folder / README).is_file() and (folder / CORRECTIONS).is_file():
                 with (folder / CORRECTIONS).open("rb") as file:
                     data = file.read(_SHEETS)
                 break

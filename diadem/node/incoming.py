@@ -334,10 +334,10 @@ def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
     """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
     reasons = []
     if Kept.DELETED in states:
-        reasons.append("it was deleted from the archive since")
+        reasons.append("it has since been deleted from the archive")
     if note.omitted:
-        things = count_text(note.omitted, "thing")
-        reasons.append(f"{things} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+        items = count_text(note.omitted, "item")
+        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
     if Kept.SHORT in states:
         reasons.append("the policy wants more copies")
     yet = " yet" if Kept.DELETED not in states and not note.omitted else ""

@@ -24,7 +24,7 @@ from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.urls import local_path
 
 #: Seconds between looks for what another machine has written.
@@ -53,7 +53,7 @@ def pack_into_first(
                     outcome = _pack_there(context, context.workers, settings, plan, options)
                 elif folder is not None:
                     outcome = pack_local(
-                        plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
+                        plan, FolderStore(folder), extractor=extractor, options=options, listener=listener
                     )
                 else:
                     outcome = pack_object(

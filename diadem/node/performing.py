@@ -44,7 +44,7 @@ from diadem.node.tasks import (
 from diadem.package.examine import open_tag_files
 from diadem.store.base import Added, Pace, Store
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.source import SourceFile
 from diadem.store.urls import local_path
 
@@ -182,7 +182,7 @@ def _packed(task: PackTask, extractor: Extractor) -> Outcome:
     )
     folder = local_path(task.store.url)
     if folder is not None:
-        return pack_local(task.plan, LocalStore(folder), extractor=extractor, options=options, listener=silent)
+        return pack_local(task.plan, FolderStore(folder), extractor=extractor, options=options, listener=silent)
     return pack_object(
         task.plan, task.store.url, storage_options=None, extractor=extractor, options=options, listener=silent
     )

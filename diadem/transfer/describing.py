@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError
+from diadem.export.pages import previews_on
 from diadem.model import canonical
 from diadem.model.manifest import PAGE_PATH
 from diadem.node.catalogue import PackageRow
 from diadem.node.custody.said import quoted
-from diadem.package.page_datasets import previews_on
 from diadem.transfer.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES
 from diadem.trust.base64_text import to_base64
 

@@ -16,13 +16,14 @@ from diadem.api.tools import tools
 from diadem.archive.composing import Options
 from diadem.archive.packing import pack_local
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.splitting import merged_metadata, plan_session, sessions_of
+from diadem.archive.splitting import merged_metadata, plan_session
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ports import silent
 from diadem.model.scan import PlannedSession
-from diadem.store.local_store import LocalStore
+from diadem.scan.scan import sessions_of
+from diadem.scan.sessions import Cover, placed
+from diadem.store.folder import FolderStore
 from diadem.store.source import read_tree
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix
 
@@ -153,7 +154,7 @@ def test_a_scan_is_packed_session_by_session_and_every_file_once(
     found = scan(source)
     sessions = sessions_of(found.save_plan(tmp_path / "plan.csv"))
     assert sessions_of(found) == sessions
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     archived: Counter[str] = Counter()
     for one in sessions:
         plan = plan_session(one, store=store.root, readers=tools().readers)

@@ -27,7 +27,7 @@ from diadem.model.record import Record
 from diadem.package.examine import open_tag_files
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.base import open_store
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.location import Location, Place, Stamp
 from tests.archive.scan_trees import image
 
@@ -51,7 +51,7 @@ class Desk:
         self.folders = AdoptedFolders(root)
         self.extractor = extractor
 
-    def adopt(self, source: Path, *stores: LocalStore, strict: bool = False, listener: Listener = silent) -> Adoption:
+    def adopt(self, source: Path, *stores: FolderStore, strict: bool = False, listener: Listener = silent) -> Adoption:
         """Adopt a folder."""
         plan = make_plan([source], store=None, metadata={"session": {"title": "ZnO"}}, readers=tools().readers)
         adoption = adopt(
@@ -196,7 +196,7 @@ def test_a_second_copy_beside_the_first_is_refused_and_named(desk: Desk, session
 
 
 def test_a_folder_that_is_archived_already_becomes_another_replica(desk: Desk, session: Path, tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
     stored = pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package
     told: list[Progress] = []
@@ -211,7 +211,7 @@ def test_a_folder_that_is_archived_already_becomes_another_replica(desk: Desk, s
 def test_accents_composed_in_another_way_are_the_same_package_with_other_names(
     desk: Desk, session: Path, tmp_path: Path
 ) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     (session / "Gr\u00f6\u00dfe.txt").write_bytes(b"one letter")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
     stored = pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package
@@ -226,7 +226,7 @@ def test_accents_composed_in_another_way_are_the_same_package_with_other_names(
 def test_a_damaged_package_in_a_store_is_not_taken_for_the_sealed_one(
     desk: Desk, session: Path, tmp_path: Path
 ) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
     stored = Path(pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package.url)
     for path in (stored / "diadem", stored / "diadem" / "leaves.blake3"):
@@ -351,7 +351,7 @@ def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_k
         raise Refused("the operator is missing")
 
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    store = LocalStore(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
         adopt(plan, desk.folders, extractor=extractor, options=Options(judge=judge), listener=silent)
     with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):

@@ -26,7 +26,7 @@ from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.package.examine import open_tag_files
 from diadem.store.copying import Copier
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from tests.archive.test_packing import state
 from tests.oracles import bagit_validate, validate_crate
 
@@ -35,7 +35,7 @@ class Archive:
     """A store, and what it knows of the packages in it."""
 
     def __init__(self, root: Path, extractor: Extractor) -> None:
-        self.store = LocalStore(root)
+        self.store = FolderStore(root)
         self._extractor = extractor
         self._packages: dict[PackageId, ArchivedPackage] = {}
 

@@ -21,7 +21,7 @@ from diadem.model.ports import silent
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.store.base import open_store
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from tests.node.test_adopting import everything
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names or links")
@@ -70,7 +70,7 @@ class Desk:
         seen = self.incoming.seen(hand_in)
         outcome = pack_local(
             self.incoming.plan(hand_in),
-            LocalStore(self.root),
+            FolderStore(self.root),
             extractor=self.extractor,
             options=Options(),
             listener=silent,
@@ -216,7 +216,7 @@ def test_what_was_left_out_keeps_it_from_being_deleted_until_it_is_mended(desk: 
     desk.archive(desk.incoming.ready()[0])
     found = desk.look()["a"]
     assert (found.state, found.omitted, found.may_be_deleted) == (HandInState.ARCHIVED, 1, False)
-    assert found.words.endswith("do not delete it: 1 thing in it could not be archived and is only here")
+    assert found.words.endswith("do not delete it: 1 item in it could not be archived and is only here")
     (folder / "link").unlink()
     assert desk.look()["a"].state is HandInState.READY
     desk.archive(desk.incoming.ready()[0])
@@ -240,7 +240,7 @@ def test_every_package_that_holds_a_part_of_it_is_asked_for(desk: Desk) -> None:
         Kept.LOST: ("ready", False),  # it is here still: it is archived again
         Kept.DELETED: ("archived", False),
     }
-    assert told[Kept.DELETED].words.endswith("do not delete it: it was deleted from the archive since")
+    assert told[Kept.DELETED].words.endswith("do not delete it: it has since been deleted from the archive")
     assert {one.package for one in told.values()} == {second}
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.archive.scan_names import leading_date, session_days
 from diadem.errors import PackageError
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
 from diadem.node.catalogue.entries import PackageEntry

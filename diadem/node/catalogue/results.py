@@ -11,12 +11,12 @@ from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
-from diadem.archive.scan_sheets import harmless
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display, data_addresses, pandas_module
 from diadem.model.plain_text import count_text
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
+from diadem.scan.tables import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path

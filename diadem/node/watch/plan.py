@@ -26,12 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.scan_columns import Column
-from diadem.archive.scan_plan import from_cell, to_cell
-from diadem.archive.scan_sheets import as_meant, table_csv
 from diadem.errors import DiademError, DocumentError, NotFound
 from diadem.model.plain_text import duration_words
 from diadem.node.rules.measures import read_duration
+from diadem.scan.plan import from_cell, to_cell
+from diadem.scan.tables import Column, as_meant, table_csv
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 PLAN_FILE: Final = "plan.csv"

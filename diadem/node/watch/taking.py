@@ -9,6 +9,7 @@ from pathlib import Path
 
 from diadem.archive.splitting import plan_session
 from diadem.errors import DiademError, NotFound, Refused
+from diadem.export.zip_bag import packages_in
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
@@ -20,7 +21,6 @@ from diadem.node.instruments import with_instruments
 from diadem.node.looks import Look, look
 from diadem.node.packing_first import first_folder
 from diadem.node.watch.units import Unit
-from diadem.store.zip_bundle import packages_in
 
 #: Sessions that are named.
 _NAMED = 3

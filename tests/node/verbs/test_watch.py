@@ -117,7 +117,7 @@ def test_a_hand_in_of_which_something_was_left_out_may_not_be_deleted(lab: Lab, 
     assert [one["path"] for one in done["archived"]["omitted"]] == ["only.dat"]
     (told,) = documents(handed(lab.node.watch(once=True)))
     assert (told["state"], told["omitted"], told["may_be_deleted"]) == ("archived", 1, False)
-    assert "do not delete it: 1 thing in it could not be archived" in told["words"]
+    assert "do not delete it: 1 item in it could not be archived" in told["words"]
     (folder / "only.dat").unlink()
     (folder / "only.dat").write_bytes(b"only")
     minutes[0] = 120
