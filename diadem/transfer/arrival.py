@@ -26,8 +26,8 @@ from typing import Final
 
 from diadem.errors import PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.package.opening import OpenedPackage
-from diadem.package.sound_names import require_sound_names
+from diadem.package.examine import TagFiles
+from diadem.package.names import require_sound_names
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.system import (
     CREATE_FLAGS,
@@ -157,7 +157,7 @@ class Arrival(Stage):
 
     # -- payload ---------------------------------------------------------------------------------------------------
 
-    def begin(self, opened: OpenedPackage) -> None:
+    def begin(self, opened: TagFiles) -> None:
         """Make ready for the files of a package: check every name, read the journal, hash what is not sure.
 
         Raises

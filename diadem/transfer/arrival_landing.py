@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diadem.errors import IntegrityError
 from diadem.model.ports import Listener
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store import package_copy
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Added, Store
@@ -13,7 +13,7 @@ from diadem.store.store import Copies
 from diadem.transfer.arrival import Arrival
 
 
-def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, listener: Listener) -> Added:
+def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listener: Listener) -> Added:
     """Publish a finished arrival in a store.
 
     Parameters
@@ -22,7 +22,7 @@ def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, li
         Where it goes; a folder has the arrival on its own file system.
     arrival : Arrival
         Finished: every leaf and every whole file proven, sealed, on the disk.
-    opened : OpenedPackage
+    opened : TagFiles
         What its tag files say.
     path : str
         ``<yyyy>/<date>-<slug>-<12 hex>``, as in the sender's store.

@@ -11,7 +11,7 @@ from typing import Self
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import Listing, RangeReader
-from diadem.package.sealing import HashedFile, Sealed, seal
+from diadem.package.seal import HashedFile, Sealed, seal
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 
