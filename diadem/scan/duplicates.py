@@ -6,7 +6,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -17,14 +17,15 @@ from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache, state_of
 from diadem.scan.tree import ScanTree, Stamp
 from diadem.store.system import READ_FLAGS, long_path
+from diadem.work import in_order
 
 #: Bytes taken at the start, in the middle and at the end for the sample. Frames of one camera have one size and often
 #: one header, so that the start alone would tell nothing.
 _SAMPLE = 16 << 10
 _CHUNK = 1 << 20
 _THREADS = 4
-#: Files handed to the threads at once.
-_BATCH = 512
+#: Files that the threads have ahead of the caller.
+_AHEAD = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,16 +138,13 @@ class _Hashing:
         def attempt(item: tuple[Candidate, bytes]) -> bytes | ScanIssue:
             return _attempt(digest, item[0], stop)
 
-        with ThreadPoolExecutor(_THREADS, "diadem-compare") as pool:
-            try:
-                for start in range(0, len(waiting), _BATCH):
-                    batch = waiting[start : start + _BATCH]
-                    for item, answer in zip(batch, pool.map(attempt, batch), strict=True):
-                        yield *item, self._taken(kind, item[0], answer)
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.cache.flush()
+        answers = in_order(attempt, waiting, threads=_THREADS, ahead=_AHEAD, stop=stop, name="diadem-compare")
+        try:
+            with closing(answers):
+                for item, answer in zip(waiting, answers, strict=True):
+                    yield *item, self._taken(kind, item[0], answer)
+        finally:
+            self.cache.flush()
 
     def _taken(self, kind: str, file: Candidate, answer: bytes | ScanIssue) -> bytes | None:
         """Count what was read, or note why it could not be."""
