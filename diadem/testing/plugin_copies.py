@@ -143,7 +143,7 @@ def _with(example: Example, root: Path, changes: Mapping[str, bytes | None]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """One spoiled copy: what was done, in words, what is left, and whether a reader should notice that much is missing."""
+    """One spoiled copy: what was done, in words, what is left, and whether a reader should notice that it is less."""
 
     name: str
     data: bytes
