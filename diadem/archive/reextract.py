@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.archive.load.dataset import source_of
-from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.dataset import sealed_profiles
 from diadem.extract.extraction import Extraction
@@ -22,7 +21,8 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.record import Record
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingested
-from diadem.package.sealing import HashedFile
+from diadem.package.seal import HashedFile
+from diadem.package.vendor import Vault
 from diadem.serialization.record_json import read_record
 from diadem.work import in_order
 

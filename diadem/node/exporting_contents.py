@@ -19,8 +19,7 @@ from diadem.model.names import illegal, twin_key
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
-from diadem.package.bagit import manifest_text, tagmanifest_text
-from diadem.package.plain_bag import REDACTED_FROM, plain_bag_tags
+from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
@@ -111,7 +110,7 @@ def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
         Member(f"{folder}/{path}", copies.tag_size(path), stamp, partial(copies.tag_file, path, digest))
         for path, digest in digests.items()
     ]
-    text = tagmanifest_text((digest, path) for path, digest in digests.items())
+    text = manifest_text((digest, path) for path, digest in digests.items())
     data = [
         Member(f"{folder}/{entry.path}", entry.size, entry.mtime_ns, partial(copies.open, entry))
         for entry in copies.package.manifest

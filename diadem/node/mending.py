@@ -21,14 +21,13 @@ from diadem.model.report import Report
 from diadem.node.mending_outcome import Mended, Repair, Unmended
 from diadem.node.mending_sources import PARITY, LeafSources, Replica, TagSources
 from diadem.node.mending_survey import Damage, extras, survey, suspects
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.base import Pace, Store
 from diadem.store.slot import set_aside
 from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:
-    from diadem.package.parity import Parity
-    from diadem.package.parity_rebuild import Rebuilder
+    from diadem.package.parity.rebuild import Parity, Rebuilder
 
 #: Where the bytes of an empty file come from, and those of a file whose own leaves were all good.
 MANIFEST, ITSELF = "manifest", "itself"
@@ -120,7 +119,7 @@ class _Mender:
         self._bundle: Bundle = job.store.bundle(job.path)
         self._repaired, self._listener, self._pace = repaired, listener, pace
         self._tags = TagSources(job.package, self._bundle, job.parity, job.replicas, job.tag_files)
-        self._opened: OpenedPackage = self._tags.open()
+        self._opened: TagFiles = self._tags.open()
         _refuse_another(self._bundle, self._opened)
         self._leaves: LeafSources | None = None
         self._done = self._total = 0
@@ -149,7 +148,7 @@ class _Mender:
     def _rebuilder(self, damages: Sequence[Damage]) -> Rebuilder | None:
         if self._job.parity is None:
             return None
-        from diadem.package.parity_rebuild import Rebuilder
+        from diadem.package.parity.rebuild import Rebuilder
 
         try:
             return Rebuilder(self._job.parity, self._bundle, self._opened, suspects(damages))
@@ -276,13 +275,13 @@ class _Mender:
         self._listener(Progress("repair", self._done, self._total, path))
 
 
-def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
+def _refuse_another(bundle: Bundle, ours: TagFiles) -> None:
     """Raise `Refused` where the place of the copy holds another package whose tag files are sound.
 
     A tag manifest of which one line is damaged can look like another package with the very same files: it is none.
     """
     try:
-        found = read_manifest(bundle)
+        found = open_tag_files(bundle)
     except (DiademError, OSError):
         return
     if found.id == ours.id or _has_same_files(found, ours):
@@ -294,6 +293,6 @@ def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
     )
 
 
-def _has_same_files(found: OpenedPackage, ours: OpenedPackage) -> bool:
+def _has_same_files(found: TagFiles, ours: TagFiles) -> bool:
     """Whether two packages differ in their tag manifest alone."""
     return (found.manifest, found.leaves, found.bag_info) == (ours.manifest, ours.leaves, ours.bag_info)

@@ -15,13 +15,12 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound,
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, RangeReader
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, REQUIRED, OpenedPackage, read_manifest
+from diadem.package.examine import LIMITS, REQUIRED, TagFiles, open_tag_files
+from diadem.package.tags import parse_manifest
 from diadem.store.bags import MemoryBundle
 
 if TYPE_CHECKING:
-    from diadem.package.parity import Parity
-    from diadem.package.parity_rebuild import Rebuilder
+    from diadem.package.parity.rebuild import Parity, Rebuilder
 
 PARITY, CATALOGUE, REPLICA = "parity", "catalogue", "replica:"
 _PIECE = 1 << 20
@@ -90,7 +89,7 @@ class TagSources:
             next="Connect a store that holds another copy.",
         )
 
-    def open(self) -> OpenedPackage:
+    def open(self) -> TagFiles:
         """What the tag files say, each from the first place where it is sound.
 
         Raises
@@ -99,7 +98,7 @@ class TagSources:
             If one of them is sound nowhere.
         """
         tags = {path: b"".join(self.anywhere(path)) for path in (TAGMANIFEST, *REQUIRED)}
-        return read_manifest(MemoryBundle(tags, self._own.url), expected_id=self._package)
+        return open_tag_files(MemoryBundle(tags, self._own.url), expected_id=self._package)
 
     def is_sound(self, path: str) -> bool:
         """Whether the damaged copy's own tag file is sound."""
@@ -185,7 +184,7 @@ class LeafSources:
     A place that does not answer is not asked again.
     """
 
-    def __init__(self, opened: OpenedPackage, rebuilder: Rebuilder | None, replicas: Sequence[Replica]) -> None:
+    def __init__(self, opened: TagFiles, rebuilder: Rebuilder | None, replicas: Sequence[Replica]) -> None:
         self._opened = opened
         self._rebuilder = rebuilder
         self._replicas = list(replicas)

@@ -22,8 +22,8 @@ from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageEr
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
-from diadem.package.opening import LIMITS
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS
+from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store import claim as claims
 from diadem.store import sweep as leftovers

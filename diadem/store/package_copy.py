@@ -12,9 +12,9 @@ from typing import Any, Self
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import Bundle
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS, TagFiles
+from diadem.package.names import unsafe
+from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves, tree_digest
 from diadem.work import in_order
@@ -47,7 +47,7 @@ class Item:
 class Cargo:
     """A package on its way."""
 
-    opened: OpenedPackage
+    opened: TagFiles
     #: Written last.
     tagmanifest: bytes
     #: Those of the manifest in its order.
@@ -71,12 +71,12 @@ class Cargo:
         return tree_of(self.opened)
 
 
-def tree_of(opened: OpenedPackage) -> str:
+def tree_of(opened: TagFiles) -> str:
     """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+def load(source: Bundle, opened: TagFiles) -> Cargo:
     """List what must be copied.
 
     Raises `DigestMismatch` if the package at the source is no longer the one that was opened, or lacks a tag file;
@@ -92,7 +92,7 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
     return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
-def _files(opened: OpenedPackage) -> Iterator[Item]:
+def _files(opened: TagFiles) -> Iterator[Item]:
     for entry in opened.manifest:
         yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
 

@@ -27,8 +27,8 @@ from typing import Final
 from diadem.errors import IntegrityError, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.ports import Listener
-from diadem.package.opening import OpenedPackage
-from diadem.package.sound_names import require_sound_names
+from diadem.package.examine import TagFiles
+from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Added, Store
 from diadem.store.folder import FolderStore
@@ -151,7 +151,7 @@ class Arrival(Stage):
 
     # -- payload ---------------------------------------------------------------------------------------------------
 
-    def begin(self, opened: OpenedPackage) -> None:
+    def begin(self, opened: TagFiles) -> None:
         """Make ready for the files of a package: check every name, read the journal, hash what is not sure.
 
         Raises `PackageError`, with nothing made, where a name leads outside or is two things on some system.
@@ -335,7 +335,7 @@ class Arrival(Stage):
         self._lock.remove()
 
 
-def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, listener: Listener) -> Added:
+def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listener: Listener) -> Added:
     """Publish in a store what is finished: every leaf and whole file proven, sealed, on the disk.
 
     A folder has the arrival on its own file system: one rename. Elsewhere it is copied. The path is that in the

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreachable
 from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import Response
@@ -301,7 +301,7 @@ class Pushed:
             return self._desk.book.get(transfer_id)
         return self._landed(place, place.opened)
 
-    def _landed(self, place: Place, opened: OpenedPackage) -> Transfer:
+    def _landed(self, place: Place, opened: TagFiles) -> Transfer:
         landed = place.landing.finish(opened, silent)
         with self._lock:
             self._places.pop(landed.id, None)

@@ -12,7 +12,7 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.intake import Follower, take_span
 from diadem.transfer.landing import FATAL, Landing
@@ -36,7 +36,7 @@ class Place:
 
     def __init__(self, landing: Landing) -> None:
         self.landing = landing
-        self.opened: OpenedPackage | None = None
+        self.opened: TagFiles | None = None
         self.plan: WindowPlan | None = None
         self.follower: Follower | None = None
         #: Whether it was let go: who waited for it opens it anew.
