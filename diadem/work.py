@@ -85,6 +85,16 @@ def as_they_come(
             yield future.result()
 
 
+def do_all(tasks: Iterable[Callable[[], object]], *, threads: int, stop: Callable[[], object] = lambda: None) -> None:
+    """Do everything, in any order; with one thread in the caller's. The first failure is raised when all have ended."""
+    if threads <= 1:
+        for task in tasks:
+            task()
+        return
+    for _ in as_they_come(lambda task: task(), tasks, threads=threads, ahead=2 * threads, stop=stop):
+        pass
+
+
 @contextmanager
 def _threads(number: int, name: str, stop: Callable[[], object]) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(number, thread_name_prefix=name)
