@@ -20,15 +20,16 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, Sto
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store import object_probe, object_upload
+from diadem.store import probe
+from diadem.store.claim import ClaimTiming
 from diadem.store.contract import Capabilities
-from diadem.store.object_claim import ClaimTiming
 from diadem.store.object_parts import PART_SIZE
 from diadem.store.object_retry import Patience
-from diadem.store.object_store import ObjectStore
-from diadem.store.object_upload import Proof
+from diadem.store.objects import ObjectStore
 from diadem.store.remote import open_remote
+from diadem.store.sweep import Leftovers
 from diadem.store.translate import Occupied
+from diadem.store.upload import Job, Proof, commit
 from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
 from tests.store.object_samples import Gate, make_sample
@@ -185,12 +186,12 @@ def test_wrong_digest_is_refused(store: ObjectStore) -> None:
 def test_retried_create_finds_its_own(store: ObjectStore) -> None:
     """The answer to the tag manifest was lost: the second try is refused by the first, and that is fine."""
     sample = make_sample({"data/a": 10})
-    job = object_upload.Job(sample.path, sample.entries, sample.sealed.leaves, sample.open_source, sample.tag_files)
+    job = Job(sample.path, sample.entries, sample.sealed.leaves, sample.open_source, sample.tag_files)
     store.client.put(f"{sample.path}/{TAGMANIFEST}", sample.tag_files[TAGMANIFEST])
-    object_upload.commit(store.client, sample.path, job)
+    commit(store.client, sample.path, job)
     store.client.put(f"{sample.path}/{TAGMANIFEST}", b"of another")
     with pytest.raises(Refused):
-        object_upload.commit(store.client, sample.path, job)
+        commit(store.client, sample.path, job)
     with pytest.raises(Occupied):
         store.client.put(f"{sample.path}/{TAGMANIFEST}", b"", create=True)
 
@@ -366,16 +367,16 @@ def test_sweep(store: ObjectStore) -> None:
     store.client.put(f"{half}/data/a b", b"12345")
     store.client.begin(f"{half}/data/large.raw")
     store.client.begin("thesis/film.mov")
-    store.client.begin(f"{object_probe.FOLDER}/killed")
-    assert store.sweep() == type(store.sweep())()
+    store.client.begin(f"{probe.FOLDER}/killed")
+    assert store.leftovers() == Leftovers()
     time.sleep(1.1)
-    found = store.sweep(older=timedelta(0))
+    found = store.leftovers(older=timedelta(0))
     assert [(each.path, each.bytes) for each in found.packages] == [(half, 5)]
-    ours = {f"{half}/data/large.raw", f"{object_probe.FOLDER}/killed"}
+    ours = {f"{half}/data/large.raw", f"{probe.FOLDER}/killed"}
     assert {each.key for each in found.uploads} == ours
     assert uploads(store) == 1
-    assert store.sweep(older=timedelta(0), delete=True).removed
-    assert store.sweep(older=timedelta(0)).packages == ()
+    assert store.leftovers(older=timedelta(0), delete=True).removed
+    assert store.leftovers(older=timedelta(0)).packages == ()
     assert [each.key for each in store.client.uploads("")] == ["thesis/film.mov"]
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1
 

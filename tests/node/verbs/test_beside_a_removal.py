@@ -11,7 +11,7 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.model.ports import Progress
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from tests.node.verbs.conftest import Lab
 
 pytestmark = pytest.mark.catalogue

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.api.custody import verify_custody
+from diadem.api.nodes import verify_custody
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
 from tests.cli.inside import said, said_json

@@ -321,16 +321,16 @@ def test_while_no_store_answers_nothing_is_tried_and_it_goes_on_when_one_does(ti
 
 
 def test_without_room_a_smaller_session_is_tried(titan: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diadem.store.local_store import LocalStore
+    from diadem.store.folder import FolderStore
 
-    real = LocalStore.check_space
+    real = FolderStore.check_space
 
-    def check(self: LocalStore, needed: int) -> None:
+    def check(self: FolderStore, needed: int) -> None:
         if needed > 10_000:
             raise StoreError("the store is full", next="Make room.")
         real(self, needed)
 
-    monkeypatch.setattr(LocalStore, "check_space", check)
+    monkeypatch.setattr(FolderStore, "check_space", check)
     titan.write("a large", "a.dat", data=bytes(range(256)) * 400)
     titan.write("b larger", "b.dat", data=bytes(range(256)) * 800)
     titan.write("c small", "c.dat")
