@@ -23,7 +23,7 @@ from diadem.node.mending_sources import PARITY, LeafSources, Replica, TagSources
 from diadem.node.mending_survey import Damage, extras, survey, suspects
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.base import Pace, Store
-from diadem.store.quarantine import set_aside
+from diadem.store.slot import set_aside
 from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:

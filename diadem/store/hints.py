@@ -16,7 +16,7 @@ from diadem.model.ids import PackageId
 from diadem.package.opening import OpenedPackage
 from diadem.package.paths import unsafe
 from diadem.store.own_files import OwnFiles
-from diadem.store.taking import NO_YEARS, tree_of
+from diadem.store.package_copy import NO_YEARS, tree_of
 
 _BY_PAYLOAD = "by-payload"
 _BY_TREE = "by-tree"
@@ -27,15 +27,7 @@ _DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 
 
 class Hints:
-    """The hints of one store.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Where they lie.
-    tagmanifest_at : callable
-        Reads the tag manifest of the package at a path; None where there is none, and so no package.
-    """
+    """The hints of one store."""
 
     def __init__(self, own: OwnFiles, tagmanifest_at: Callable[[str], bytes | None]) -> None:
         self._own, self._tagmanifest_at = own, tagmanifest_at

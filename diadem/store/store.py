@@ -17,17 +17,11 @@ from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored
 from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
-from diadem.store.taking import NO_YEARS, Cargo, load, refuse_path, tree_of
+from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_of
 
 
 class BaseStore(Store):
-    """A store over some primitives: those that are abstract here and in `Store`.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Its own files.
-    """
+    """A store over some primitives: those that are abstract here and in `Store`, and its own files."""
 
     #: How a package that is there already is verified.
     recheck: Level
@@ -179,17 +173,7 @@ class BaseStore(Store):
 
 
 class Copies:
-    """Copies of one package that lie in a store already, each judged at most once.
-
-    Parameters
-    ----------
-    store : BaseStore
-        The store.
-    opened : OpenedPackage
-        The package.
-    path : str
-        Where it should lie.
-    """
+    """Copies of one package that lie in a store already, each judged at most once."""
 
     def __init__(self, store: BaseStore, opened: OpenedPackage, path: str) -> None:
         self._store, self._opened, self._path = store, opened, path
