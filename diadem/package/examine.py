@@ -19,6 +19,7 @@ from diadem.model.manifest import (
     INDEX_PATH,
     LEAVES_PATH,
     MANIFEST,
+    PREVIEWS_PATH,
     RECORD_PATH,
     TAGMANIFEST,
     VENDOR_PATH,
@@ -51,6 +52,7 @@ LIMITS = {
     INDEX_PATH: 128 << 20,
     LEAVES_PATH: 512 << 20,
     VENDOR_PATH: 1 << 30,
+    PREVIEWS_PATH: 4 << 20,
 }
 #: Tag files that no package is without.
 REQUIRED = (BAGIT, BAG_INFO, MANIFEST, INDEX_PATH, LEAVES_PATH)

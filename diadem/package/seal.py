@@ -12,6 +12,7 @@ from diadem.model.manifest import (
     INDEX_PATH,
     LEAVES_PATH,
     MANIFEST,
+    PREVIEWS_PATH,
     TAGMANIFEST,
     VENDOR_PATH,
     FileEntry,
@@ -60,6 +61,7 @@ def seal(
     files: Iterable[HashedFile],
     *,
     vendor: bytes,
+    previews: bytes = b"",
     date: str,
     software: str,
     omitted: int = 0,
@@ -68,8 +70,9 @@ def seal(
     """Write the tag files.
 
     `files` are all below `data/`, derived ones included, in any order; `vendor` is the content of `diadem/vendor.zip`,
-    `date` the day of archiving (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of
-    things left out, `continues` the package to which this one adds.
+    `previews` that of `diadem/previews.zip`, which there is only where it has content, `date` the day of archiving
+    (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of things left out, `continues`
+    the package to which this one adds.
     """
     entries, digests = [], bytearray()
     for file in sorted(files, key=lambda file: file.entry.path.encode()):
@@ -95,6 +98,7 @@ def seal(
         INDEX_PATH: index_text(manifest),
         LEAVES_PATH: leaves.digests,
         VENDOR_PATH: vendor,
+        **({PREVIEWS_PATH: previews} if previews else {}),
     }
     last = manifest_text((sha256_hex(data), path) for path, data in tags.items())
     tags[TAGMANIFEST] = last
