@@ -69,10 +69,8 @@ def test_an_object_that_is_empty_or_too_large_is_a_finding(
     url: str, options: dict[str, object], s3_server: S3Server
 ) -> None:
     files = s3fs.S3FileSystem(**s3_server.storage_options, skip_instance_cache=True)
-    for content, words in (
-        (b"", "is not what the tag manifest lists"),
-        (bytes(5000), "5,000 bytes, more than the 4,096"),
-    ):
+    wrong = {b"": "is not what the tag manifest lists", bytes(5000): "5,000 bytes, more than the 4,096"}
+    for content, words in wrong.items():
         files.pipe_file(f"{url}/bagit.txt", content)
         with pytest.raises(diadem.DiademError, match=words):
             diadem.open(url, storage_options=options)
