@@ -25,7 +25,7 @@ from diadem.package.vendor import PackageVault
 from diadem.package.verify import note_consistent, verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 
 if TYPE_CHECKING:
     from diadem.archive.filesystem import PackageFileSystem

@@ -21,10 +21,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.sink import discard
 from diadem.store.stage import SILENCE
-from diadem.store.system import LONG_PATIENCE, FileLock, flush_folder, long_path, move
+from diadem.store.system import (
+    LONG_PATIENCE,
+    FileLock,
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    read_plain,
+    refuse_links,
+    through_link,
+)
 from diadem.store.whole import write_draft
 
 _FORMAT = "diadem-mending/1"

@@ -26,10 +26,10 @@ from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
+from diadem.store import addresses
 from diadem.store import claim as claims
 from diadem.store import sweep as leftovers
-from diadem.store import urls
-from diadem.store.ahead import Ahead, Arriving
+from diadem.store.bags import RemoteBundle, RemoteReader
 from diadem.store.claim import Claim, ClaimTiming
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
@@ -39,12 +39,11 @@ from diadem.store.object_parts import put_blocks
 from diadem.store.object_payload import AGAIN, OpenSource
 from diadem.store.object_retry import Patience
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
+from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
 from diadem.store.probe import probe
-from diadem.store.remote import RemoteBundle, RemoteReader
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
 from diadem.store.sweep import Leftovers, clear, leftover_at
-from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
 from diadem.store.translate import Occupied
 from diadem.store.upload import Job, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
@@ -88,7 +87,7 @@ class ObjectStore(BaseStore):
         patience: Patience | None = None,
         timing: ClaimTiming | None = None,
     ) -> None:
-        place = urls.parse(url)
+        place = addresses.parse(url)
         if place.kind == "local":
             raise UsageError("this is a local folder", where=url, next="Use it as a local store.")
         self._fs = file_system(place, storage_options)

@@ -20,7 +20,7 @@ from diadem.errors import DigestMismatch
 from diadem.package.examine import open_tag_files
 from diadem.package.parity.build import build
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests.cli.inside import said, said_json
 from tests.services import S3Server
 

@@ -11,14 +11,14 @@ from typing import Any
 import bagit
 import bagit_profile
 import pytest
-from diadem.package.seal import PROFILE, HashedFile, seal
 
 from diadem.errors import PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.package.examine import open_tag_files
 from diadem.package.previews import previews_zip
-from diadem.store.bundle import LocalBundle
+from diadem.package.seal import PROFILE, HashedFile, seal
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check
 

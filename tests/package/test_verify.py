@@ -21,7 +21,7 @@ from diadem.model.report import MAX_LISTED, Level, Report
 from diadem.package.examine import open_tag_files
 from diadem.package.seal import Sealed
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import FailingDisk, write_package
 
 MIB = 1 << 20
@@ -293,7 +293,7 @@ from diadem.model.ports import Progress
 from diadem.model.report import Findings
 from diadem.package.prove import prove
 from diadem.package.prove import FileJob
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves
 size = int(sys.argv[2])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it

@@ -21,12 +21,12 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
 from diadem.store import probe
+from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimTiming
 from diadem.store.contract import Capabilities
 from diadem.store.object_parts import PART_SIZE
 from diadem.store.object_retry import Patience
 from diadem.store.objects import ObjectStore
-from diadem.store.remote import open_remote
 from diadem.store.sweep import Leftovers
 from diadem.store.translate import Occupied
 from diadem.store.upload import Job, Proof, commit

@@ -26,7 +26,7 @@ from diadem.model.transfers import State, Transfer
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
 from diadem.package.names import MAX_FOLDERS, require_sound_names
 from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.transfer.exchange import PARAMETERS
 from diadem.transfer.handlers.windows import pushed_of
 from diadem.transfer.incoming import receive
