@@ -33,7 +33,7 @@ from diadem.package.opening import LIMITS
 from diadem.store import mend
 from diadem.store.ahead import Ahead
 from diadem.store.bundle import LocalBundle, LocalFile
-from diadem.store.contract import Capabilities, Pace
+from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.copying import Copier, Stream
 from diadem.store.draft import FolderDraft, read_staged
 from diadem.store.links import read_plain, refuse_links, through_link
@@ -42,7 +42,7 @@ from diadem.store.own_files import FolderFiles, make_folders
 from diadem.store.parity_file import sweep_parity
 from diadem.store.places import place_of
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
-from diadem.store.store import BaseStore, Copies, numbered
+from diadem.store.store import BaseStore, Copies, numbered, stored
 from diadem.store.system import FileLock, allow, flush_folder, long_path, patiently
 from diadem.store.taking import Cargo, Item, compare, damaged, refuse_path, source_errors
 from diadem.store.whole import write_whole
@@ -171,12 +171,17 @@ class FolderStore(BaseStore):
 
     def tagmanifest_at(self, path: str) -> bytes | None:
         """What cannot be read, or lies behind a link, is none."""
+        return None if through_link(self.root, self._at(path)) is not None else self._tagmanifest(path)
+
+    def _tagmanifest(self, path: str) -> bytes | None:
         with contextlib.suppress(OSError, ValueError):
-            folder = self._at(path)
-            data = read_plain(folder / TAGMANIFEST, LIMITS[TAGMANIFEST] + 1)
-            if len(data) <= LIMITS[TAGMANIFEST] and through_link(self.root, folder) is None:
-                return data
+            data = read_plain(self._at(path) / TAGMANIFEST, LIMITS[TAGMANIFEST] + 1)
+            return data if len(data) <= LIMITS[TAGMANIFEST] else None
         return None
+
+    def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
+        """Links are not looked for again: `folders` has left them out."""
+        return ((path, stored(path, self._tagmanifest(path))) for path in paths)
 
     def bundle(self, path: str) -> LocalBundle:
         """See `Store.bundle`."""

@@ -71,8 +71,7 @@ class BaseStore(Store):
 
     def stored_at(self, path: str) -> Stored | None:
         """The package at a path; None where there is none."""
-        data = self.tagmanifest_at(path)
-        return None if data is None else Stored(PackageId(hashlib.sha256(data).hexdigest()), path)
+        return stored(path, self.tagmanifest_at(path))
 
     @abstractmethod
     def tagmanifest_at(self, path: str) -> bytes | None:
@@ -205,6 +204,11 @@ class Copies:
             if not self._store.is_taken(path):
                 return
             yield path
+
+
+def stored(path: str, tagmanifest: bytes | None) -> Stored | None:
+    """The package with a tag manifest."""
+    return None if tagmanifest is None else Stored(PackageId(hashlib.sha256(tagmanifest).hexdigest()), path)
 
 
 def numbered(path: str) -> Iterator[str]:
