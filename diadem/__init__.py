@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 
 
 class _Facade(_types.ModuleType):
-    """This module; `diadem.extract` and `diadem.scan` stay verbs although rooms have these names."""
+    """This module; `diadem.extract`, `diadem.pack` and `diadem.scan` stay verbs although rooms have these names."""
 
     def __setattr__(self, name: str, value: object) -> None:
         """Keep a room away, which the import system would put here; ``from diadem.scan.… import …`` finds it so."""

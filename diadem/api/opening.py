@@ -46,9 +46,8 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
 
 def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
     """The package, which other processes find again: in one of its copies, or as its node gives it."""
-    package.bare = partial(open_again, package.id, copies)
-    package.again = package.bare if node is None else partial(open_again, package.id, copies, node)
-    return package
+    bare = partial(open_again, package.id, copies)
+    return package.replaced(bare=bare, again=bare if node is None else partial(open_again, package.id, copies, node))
 
 
 def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:

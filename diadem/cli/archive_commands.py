@@ -68,8 +68,8 @@ def archive(
             "one session is archived by one process; --jobs and --dask are for many sessions",
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
-    from diadem.api.executors import executor_of
     from diadem.api.scanning import scan as read_folders
+    from diadem.workers.executors import executor_of
 
     with (
         opened(node, user) as found,

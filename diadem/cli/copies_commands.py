@@ -45,7 +45,7 @@ def scrub(
     quiet: Quiet = False,
 ) -> int:
     """Read every byte of every copy and compare it. Can be interrupted and resumed."""
-    from diadem.api.executors import executor_of
+    from diadem.workers.executors import executor_of
 
     with (
         opened(node) as found,
@@ -286,8 +286,8 @@ def reindex(
     quiet: Quiet = False,
 ) -> int:
     """Rebuild the catalogue from the stores and the log. Nothing else is changed."""
-    from diadem.api.executors import executor_of
     from diadem.api.nodes import open_node
+    from diadem.workers.executors import executor_of
 
     opened_node = open_node(node, rebuild=True, sick=into is not None)
     with (

@@ -49,7 +49,7 @@ def custody(
     if what[0] == "verify":
         if len(what) < 2:
             raise UsageError("no file was named", next="Example: diadem custody verify chain.json")
-        from diadem.api.custody import verify_custody
+        from diadem.api.nodes import verify_custody
 
         _check_pins(pin or ())
         report = verify_custody(*what[1:], pins=pin or None, checkpoints=checkpoint or ())

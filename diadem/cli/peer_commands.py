@@ -259,7 +259,7 @@ def login(
     json: Json = False,
 ) -> int:
     """Become a user of a node, from a laptop. Your key is made here and stays here."""
-    from diadem.api.login import login as log_in
+    from diadem.api.nodes import login as log_in
 
     text = sys.stdin.read() if ticket == "-" else ticket
     profile = log_in(text, full_name=full_name, passphrase=new_passphrase("your key", "DIADEM_PASSPHRASE"))

@@ -57,7 +57,7 @@ def plugins(
 
 def _explain(path: Path, *, json: bool) -> int:
     """Say what became of each rule; 1 where one raised."""
-    from diadem.api.explanation import explain
+    from diadem.api.extraction import explain
 
     said = explain(path).to_dict()
     if json:

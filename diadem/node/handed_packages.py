@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.readme import CORRECTIONS, README
@@ -30,6 +29,7 @@ from diadem.node.packing_first import candidates
 from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
 from diadem.node.wanted import wanted_stores
+from diadem.pack.pack import Outcome
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
@@ -106,10 +106,15 @@ def _taken(
 ) -> Archived:
     known = context.catalogue.has(str(opened.id))
     name, added = _landed(context, bundle, opened, wishes, listener)
-    at_hand = tuple(context.tools.readers), context.tools.extractor
-    package = Package(context.stores.open(name).bundle(added.path), opened=opened, proven=added.created)
-    package.readers, package.extractor = at_hand
-    package.outcome = outcome = Outcome(package, created=added.created, omissions=(), proof=added.proof)
+    outcome = Outcome(added.created, proof=added.proof)
+    package = Package(
+        context.stores.open(name).bundle(added.path),
+        opened=opened,
+        proven=added.created,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
     before = str(opened.continues) if opened.continues is not None else None
     stated = enter(context, package, added.path, name, outcome, source, before, {})
     if not _correct(context, str(opened.id), sheets, known=known):

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote_from_bytes
 
-from diadem.archive.plan import PackPlan, make_plan, text_of
 from diadem.errors import NotFound, Refused
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
@@ -34,6 +33,7 @@ from diadem.model.times import time_text
 from diadem.node.finished import Reason, Unfinished
 from diadem.node.finishing import Clock, Watcher, utc_now
 from diadem.node.looks import Look, look
+from diadem.pack.plan import PackPlan, make_plan, text_of
 from diadem.store.links import is_link
 from diadem.store.system import long_path
 

@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.many import InOrder
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.display import Display
@@ -44,6 +43,7 @@ from diadem.store.base import Store
 from diadem.store.contract import Stored
 from diadem.store.local_errors import or_else
 from diadem.store.parity_file import parity_packages
+from diadem.workers.in_order import InOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from diadem.archive.plan import text_of
 from diadem.errors import Interrupted
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.node.rescanned import FileChange, FileState
+from diadem.pack.plan import text_of
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.location import NOT_THERE, UNSTEADY, Location, Place, Stamp, number_of, path_below
 from diadem.store.source import Omission, walk

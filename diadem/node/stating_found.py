@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ids import PackageId
@@ -24,6 +23,7 @@ from diadem.node.placing import subject
 from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.taken_in import taken_in
+from diadem.pack.pack import Outcome
 from diadem.package.bagit import CONTINUES, OMITTED
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
@@ -132,7 +132,7 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     info = dict(package.bag_info)
     before = str(PackageId(info[CONTINUES])) if CONTINUES in info else None
     left_out = {"omitted": int(info[OMITTED])} if info.get(OMITTED, "").isdecimal() else {}
-    outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    outcome = Outcome(created=False, proof="read-back")
     sure = bool(job.source) and job.user in known
     owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
     if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.plan import text_of
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.ports import Listener, silent
@@ -30,6 +29,7 @@ from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.told import Watched
 from diadem.node.watch.words import note_words
 from diadem.node.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.pack.plan import text_of
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 from diadem.store.whole import write_whole
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.archive.reading import VerifiedFile
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
 from diadem.export.zip import ZipStream
 from diadem.model.plain_text import count_text, size_text, slug

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from diadem.archive.plan import text_of
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Concern, DuplicateGroup, ScanIssue, SingleCopies
+from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache, state_of
 from diadem.scan.tree import ScanTree, Stamp
 from diadem.store.system import READ_FLAGS, long_path

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.plan import text_of
 from diadem.errors import Interrupted, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import survey
@@ -34,6 +33,7 @@ from diadem.model.scan import (
     Totals,
     as_json,
 )
+from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache
 from diadem.scan.duplicates import Candidate, Comparison, compare, duplicates, single_copies
 from diadem.scan.folders import moment_of

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from blake3 import blake3
 
-from diadem.archive.composing import package_name
-from diadem.archive.plan import text_of
 from diadem.model.scan import STAR, DuplicateGroup, PlannedSession
+from diadem.pack.compose import package_name
+from diadem.pack.plan import text_of
 from diadem.scan.folders import Group, Item, groups_of, item_of
 from diadem.scan.reading import Found
 from diadem.scan.tree import ScanTree

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from diadem.archive.plan import text_of
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.export.zip_bag import packages_in
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Archived
+from diadem.pack.plan import text_of
 from diadem.store.source import Omission, walk
 from diadem.store.system import WINDOWS, long_path
 

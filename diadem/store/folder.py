@@ -38,14 +38,14 @@ from diadem.store.copying import Copier, Stream
 from diadem.store.draft import FolderDraft, read_staged
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import SinkFailed, or_else, store_error, translated
-from diadem.store.own_files import FolderFiles, make_folders
+from diadem.store.own_files import FolderFiles
 from diadem.store.parity_file import sweep_parity
 from diadem.store.places import place_of
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
 from diadem.store.store import BaseStore, Copies, numbered, stored
 from diadem.store.system import FileLock, allow, flush_folder, long_path, patiently
 from diadem.store.taking import Cargo, Item, compare, damaged, refuse_path, source_errors
-from diadem.store.whole import write_whole
+from diadem.store.whole import make_folders, write_whole
 from diadem.trust.hashing import Leaves
 
 #: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.

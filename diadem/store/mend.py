@@ -34,7 +34,8 @@ from diadem.store.local_errors import translated
 from diadem.store.sink import Sink, discard, write_all
 from diadem.store.slot import OpenSlot, package_folder, read_exactly
 from diadem.store.stage import abandoned
-from diadem.store.system import CREATE_FLAGS, LONG_PATIENCE, FileLock, flush_folder, long_path, patiently
+from diadem.store.system import LONG_PATIENCE, FileLock, flush_folder, long_path, move
+from diadem.store.whole import write_draft
 from diadem.trust.hashing import leaf_digest
 
 _BLOCK = 1 << 20
@@ -266,12 +267,8 @@ class Intents:
         text = json.dumps({"format": _FORMAT, **asdict(intent)}, sort_keys=True)
         draft = target + ".draft"
         discard(draft)
-        descriptor = os.open(long_path(draft), CREATE_FLAGS, 0o644)
-        with open(descriptor, "wb") as sink:
-            sink.write(text.encode())
-            sink.flush()
-            os.fsync(descriptor)
-        patiently(lambda: os.replace(long_path(draft), long_path(target)))
+        write_draft(Path(draft), (text.encode(),))
+        move(draft, target)
         flush_folder(long_path(self._folder))
 
     def done(self, leaf: int | None) -> None:

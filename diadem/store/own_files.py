@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 from diadem.errors import PackageError, StoreError, UsageError
@@ -20,14 +18,13 @@ from diadem.store.bundle import open_below
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import translated
 from diadem.store.sink import discard
-from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
+from diadem.store.system import flush_folder, long_path, move, patiently
+from diadem.store.whole import give_name, make_folders, write_draft, write_whole
 
 #: Folders below `.diadem/` that stores manage themselves.
 RESERVED = frozenset({"by-payload", "by-tree", "claims", "drafts", "mending", "probe", "removals", "stage"})
 #: Bytes of the largest own file that is read into memory. What is larger, like a snapshot, goes to a file.
 LARGEST = 256 << 20
-#: What link() says where the file system has no second names for a file (FAT, some network shares).
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL, errno.EACCES}
 _BLOCK = 8 << 20
 #: Seconds after which a draft has no writer any more.
 _OLD_DRAFT = 24 * 3600
@@ -64,7 +61,7 @@ class OwnFiles(ABC):
             if reader.size > shutil.disk_usage(folder).free:
                 advice = "Free space on this machine."
                 raise StoreError(f"there is no room for {reader.size:,} bytes", where=str(folder), next=advice)
-            save(target, (reader.read_at(start, _BLOCK) for start in range(0, reader.size, _BLOCK)))
+            write_whole(target, (reader.read_at(start, _BLOCK) for start in range(0, reader.size, _BLOCK)))
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -169,7 +166,7 @@ class FolderFiles(OwnFiles):
             try:
                 if create:
                     return give_name(draft, target, lock=self._private / "publish.lock")
-                patiently(lambda: os.replace(long_path(draft), long_path(target)))
+                move(draft, target)
             except FileNotFoundError:  # its folder was removed in this moment, as an empty one
                 if attempt == _TRIES - 1 or not os.path.lexists(long_path(draft)):
                     raise
@@ -286,66 +283,3 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(long_path(folder))
     except OSError:
         return []
-
-
-def save(target: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file of this machine whole, in place of what is there. Raises `OSError`."""
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        write_draft(draft, blocks)
-        patiently(lambda: os.replace(long_path(draft), long_path(target)))
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(long_path(draft))
-
-
-def write_draft(draft: Path, blocks: Iterable[bytes]) -> None:
-    """Write a new file and force it to disk; a failure leaves none. Raises `OSError`."""
-    try:
-        with open(long_path(draft), "xb") as sink:
-            for block in blocks:
-                sink.write(block)
-            sink.flush()
-            os.fsync(sink.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(long_path(draft))
-        raise
-
-
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, and force their names to disk."""
-    if os.path.isdir(long_path(folder)):
-        return
-    make_folders(folder.parent)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(long_path(folder))
-    flush_folder(long_path(folder.parent))
-
-
-def give_name(draft: Path, target: Path, *, lock: Path | None = None) -> bool:
-    """Give a draft its name unless something has it; whether it did. One step, so that two never both succeed.
-
-    Where the file system has no second names for a file, two that respect the lock, if there is one, never do.
-    """
-    if WINDOWS:  # its rename refuses what is there, and file systems without links have it too
-        try:
-            patiently(lambda: os.rename(long_path(draft), long_path(target)))
-        except FileExistsError:
-            return False
-        return True
-    try:
-        os.link(draft, target)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        with nullcontext() if lock is None else FileLock(lock):
-            if os.path.lexists(target):
-                return False
-            os.rename(draft, target)
-        return True
-    with contextlib.suppress(OSError):  # it has its name; another one does no harm
-        os.unlink(draft)
-    return True

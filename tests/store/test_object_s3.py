@@ -30,6 +30,7 @@ from diadem.store.retry import Occupied, Patience
 from diadem.store.s3 import S3Client
 from diadem.store.sweep import Leftovers
 from diadem.store.upload import Job, Proof, commit
+from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
 from tests.store.object_samples import Gate, make_sample
 
@@ -254,7 +255,7 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
     """kill -9: no package, or a whole one; the next writer succeeds at once, and nothing is left open."""
     process = _start_writer(s3_server, url)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     time.sleep(random.Random(seed).uniform(0.0, 1.6))
     process.kill()
     rest = process.stdout.read()
@@ -264,11 +265,11 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
         path = next(key for key in keys(store) if key.endswith(TAGMANIFEST)).rpartition("/")[0]
         assert verify(store.bundle(path), level=Level.FULL).ok
     else:
-        assert rest == b""
+        assert rest == ""
     second = _start_writer(s3_server, url)
     output, _ = second.communicate(timeout=120)
     assert second.returncode == 0
-    assert b'"package"' in output
+    assert '"package"' in output
     tagmanifests = [key for key in keys(store) if key.endswith(TAGMANIFEST)]
     assert len(tagmanifests) == 1
     assert verify(store.bundle(tagmanifests[0].rpartition("/")[0]), level=Level.FULL).ok
@@ -276,11 +277,11 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
     assert [key for key in keys(store) if "/by-payload/" in key]
 
 
-def _start_writer(server: S3Server, url: str) -> subprocess.Popen[bytes]:
+def _start_writer(server: S3Server, url: str) -> zygote.Process:
     checkout = Path(__file__).resolve().parents[2]
     environment = {**os.environ, **server.environment}
     command = [sys.executable, "-m", "tests.store.object_writer", url, "5", str(40 << 20)]
-    return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE)
+    return zygote.start(command, cwd=checkout, env=environment, stdout=subprocess.PIPE)
 
 
 def test_line_that_breaks_for_a_moment(s3_server: S3Server, url: str) -> None:

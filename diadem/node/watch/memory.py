@@ -23,11 +23,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.plan import text_of
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.times import read_time
 from diadem.node.looks import Look
+from diadem.pack.plan import text_of
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"

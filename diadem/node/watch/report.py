@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.archive.plan import text_of
 from diadem.model.display import Display
 from diadem.node.config import WatchSettings
 from diadem.node.watch.memory import Memory, Note
 from diadem.node.watch.plan import WatchPlan
 from diadem.node.watch.words import away_words, note_words
+from diadem.pack.plan import text_of
 
 #: States of which only the number is told.
 COUNTED = ("archived", "left")

@@ -14,6 +14,8 @@ from diadem.model.ports import Progress
 from diadem.store.folder import FolderStore
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_a_copy_that_is_removed_before_it_is_stated(lab: Lab) -> None:
     source = lab.session("s")

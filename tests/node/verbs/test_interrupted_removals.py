@@ -21,6 +21,8 @@ from diadem.store.folder import FolderStore
 from tests import catalogues
 from tests.node.verbs.conftest import Lab, remove
 
+pytestmark = pytest.mark.catalogue
+
 
 class _Killed(FolderStore):
     """A store whose process ends at the moment at which it should remove something."""

@@ -16,6 +16,8 @@ from diadem.testing.faulty_store import FaultyStore
 from diadem.testing.store_faults import Fault
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 class _StaleOnce(LocalBundle):
     """A folder on a share that has forgotten it for a moment."""
