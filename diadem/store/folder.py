@@ -109,7 +109,6 @@ class FolderStore(BaseStore):
             raise StoreError(error.strerror or str(error), where=self.url) from error
 
     def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
         if self._capabilities is None or not self._capabilities.writes:  # a disk may be mounted anew for writing
             self._capabilities = Capabilities(
                 creates=True, replaces=False, checks_objects=False, checks_parts=False, writes=self._is_writable()
@@ -150,7 +149,6 @@ class FolderStore(BaseStore):
             )
 
     def place(self) -> str | None:
-        """See `Store.place`."""
         try:
             return place_of(self.root)
         except OSError:
@@ -184,7 +182,6 @@ class FolderStore(BaseStore):
         return ((path, stored(path, self._tagmanifest(path))) for path in paths)
 
     def bundle(self, path: str) -> LocalBundle:
-        """See `Store.bundle`."""
         return LocalBundle(self._package(path))
 
     def is_taken(self, path: str) -> bool:
@@ -204,15 +201,12 @@ class FolderStore(BaseStore):
                         yield from self.find(entry.name)
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
-        """See `Store.replace_leaf`."""
         mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
-        """See `Store.replace_file`."""
         mend.replace_file(self.root, path, file, blocks, size, mtime_ns)
 
     def put_readme(self, text: str) -> None:
-        """See `Store.put_readme`."""
         with translated(self.url, "the README was not written"):
             make_folders(self.root)
             write_whole(self.root / "README.txt", text.encode())
@@ -228,7 +222,6 @@ class FolderStore(BaseStore):
     # -- adding: stage, seal, publish by one rename ----------------------------------------------------------------
 
     def draft(self) -> FolderDraft:
-        """See `Store.draft`."""
         return FolderDraft(self)
 
     def receive(
@@ -354,7 +347,6 @@ class FolderStore(BaseStore):
     # -- what the dead have left -----------------------------------------------------------------------------------
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
-        """See `Store.sweep`."""
         self._files.sweep()
         with contextlib.suppress(OSError, DiademError):
             mend.settle(self.root)

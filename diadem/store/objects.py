@@ -95,7 +95,6 @@ class ObjectStore(BaseStore):
         self.client.check()
 
     def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
         try:
             return self.probe()
         except Refused:
@@ -116,7 +115,6 @@ class ObjectStore(BaseStore):
         return self.client.space()
 
     def place(self) -> str | None:
-        """See `Store.place`."""
         return self.client.place()
 
     # -- packages --------------------------------------------------------------------------------------------------
@@ -147,7 +145,6 @@ class ObjectStore(BaseStore):
         return None
 
     def bundle(self, path: str) -> RemoteBundle:
-        """See `Store.bundle`."""
         refuse_path(path)
         return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path, self._patience)
 
@@ -156,14 +153,12 @@ class ObjectStore(BaseStore):
         return next(iter(self.client.list(path)), None) is not None
 
     def put_readme(self, text: str) -> None:
-        """See `Store.put_readme`."""
         data = text.encode()
         self.client.put("README.txt", data, sha256=hashlib.sha256(data).digest())
 
     # -- adding: everything under a claim, the tag manifest last ----------------------------------------------------
 
     def draft(self) -> ObjectDraft:
-        """See `Store.draft`."""
         return ObjectDraft(self)
 
     def receive(
