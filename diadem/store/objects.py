@@ -26,11 +26,9 @@ from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
 from diadem.package.opening import LIMITS
 from diadem.package.paths import unsafe
-from diadem.store import claim as claims
-from diadem.store import sweep as leftovers
 from diadem.store import urls
 from diadem.store.ahead import Ahead, Arriving
-from diadem.store.claim import Claim, ClaimTiming
+from diadem.store.claim import Claim, ClaimTiming, settle, take
 from diadem.store.client import ObjectClient, Stat
 from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
@@ -41,7 +39,7 @@ from diadem.store.remote import RemoteBundle, RemoteReader
 from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import Leftovers, leftover_at
+from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
 from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
 from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
@@ -217,7 +215,7 @@ class ObjectStore(BaseStore):
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
         try:
-            claims.settle(self.hints, job.payload, claim.previous)
+            settle(self.hints, job.payload, claim.previous)
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
             root = self._free_path(job.path)
@@ -230,9 +228,7 @@ class ObjectStore(BaseStore):
             claim.release()
 
     def _claim(self, job: Job, capabilities: Capabilities) -> Claim | None:
-        return claims.take(
-            self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing
-        )
+        return take(self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing)
 
     def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
         for package, path in self.find(payload):
@@ -298,11 +294,9 @@ class ObjectStore(BaseStore):
         packages = [Swept(f"{self.url}/{item.path}", item.objects) for item in found.packages if item.removable]
         return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
 
-    def leftovers(
-        self, *, older: timedelta = leftovers.SILENCE, delete: bool = False, keep: Container[str] = ()
-    ) -> Leftovers:
+    def leftovers(self, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()) -> Leftovers:
         """What dead writers left; removed only when asked (see `diadem.store.sweep`)."""
-        return leftovers.sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
+        return sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
 
 
 def _key(path: str, file: str) -> str:
