@@ -76,8 +76,8 @@ def pack(
     from diadem.archive.package import Package
     from diadem.pack.compose import Options
     from diadem.pack.pack import pack as pack_plan
+    from diadem.store.addresses import refuse_copy_address
     from diadem.store.base import open_store
-    from diadem.store.urls import refuse_copy_address
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()

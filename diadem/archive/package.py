@@ -25,7 +25,7 @@ from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from diadem.model.record import Record
 from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
 from diadem.serialization.record_json import validate_metadata
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.

@@ -21,7 +21,7 @@ from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: Seconds between looks for what another machine has written.
 _PAUSES = (0.2, 0.5, 1.0, 3.0)

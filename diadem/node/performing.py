@@ -39,7 +39,7 @@ from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.opening import read_manifest
 from diadem.store.base import Added, Pace, Store
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import SourceFile
 
 #: Files of a session that are looked at to see that the worker has the same folder before it; seconds that two mounts

@@ -27,8 +27,8 @@ from diadem.pack.pack import Outcome
 from diadem.package.bagit import CONTINUES, OMITTED
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
+from diadem.store.addresses import local_path
 from diadem.store.folder import FolderStore
-from diadem.store.urls import local_path
 
 #: Seconds after the last sign of life of an archive within which what lands is its own.
 _SLACK: Final = 60.0

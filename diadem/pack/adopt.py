@@ -26,14 +26,13 @@ from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
 from diadem.package.sealing import Sealed
-from diadem.store.adopted import AdoptedBundle, AdoptedFolders
+from diadem.store.adopted import AdoptedFolders, Location
+from diadem.store.bags import AdoptedBundle, LocalBundle
 from diadem.store.base import Draft, Published, Store
-from diadem.store.bundle import LocalBundle
-from diadem.store.copying import Copier
-from diadem.store.local_errors import translated
-from diadem.store.location import Location
+from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.stage import Stage
+from diadem.store.system import translated
 from diadem.trust.hashing import sha256_hex, tree_digest
 
 #: Bytes of a derived file above which it is not copied: records of a million images.

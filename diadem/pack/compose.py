@@ -29,10 +29,9 @@ from diadem.package.previews import previews_zip
 from diadem.package.sealing import HashedFile, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.base import Draft
-from diadem.store.copying import Copier, SourceFailed
-from diadem.store.local_errors import SinkFailed
+from diadem.store.copy import Copier, SourceFailed
 from diadem.store.source import Omission
-from diadem.store.system import SEALED, allow, long_path
+from diadem.store.system import SEALED, SinkFailed, allow, long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from diadem.pack.plan import PackPlan
 from diadem.package.index import MAX_TIME_NS
 from diadem.package.sealing import HashedFile
 from diadem.store.base import Draft
-from diadem.store.copying import Changed, Copied, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
 COPIERS = 2

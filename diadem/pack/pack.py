@@ -21,10 +21,9 @@ from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.store.base import Store
-from diadem.store.copying import Copier
-from diadem.store.local_errors import SinkFailed, store_error
+from diadem.store.copy import Copier
 from diadem.store.stage import Swept
-from diadem.store.system import READ_FLAGS, long_path
+from diadem.store.system import READ_FLAGS, SinkFailed, long_path, store_error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from diadem.errors import UsageError
+from diadem.store.addresses import StoreUrl
 from diadem.store.client import ObjectClient
 from diadem.store.plain import PlainClient
 from diadem.store.retry import Patience
 from diadem.store.s3 import S3Client, S3Server
-from diadem.store.urls import StoreUrl
 
 _EXTRAS = {"s3": "s3", "sftp": "sftp", "ssh": "sftp"}
 

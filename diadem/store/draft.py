@@ -19,9 +19,9 @@ from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.sealing import Sealed
-from diadem.store.bundle import LocalBundle
-from diadem.store.local_errors import translated
+from diadem.store.bags import LocalBundle
 from diadem.store.stage import Stage, Swept
+from diadem.store.system import translated
 
 if TYPE_CHECKING:
     from diadem.store.folder import FolderStore

@@ -31,20 +31,30 @@ from diadem.model.report import Level
 from diadem.package.crew import run
 from diadem.package.opening import LIMITS
 from diadem.store import mend
-from diadem.store.ahead import Ahead
-from diadem.store.bundle import LocalBundle, LocalFile
+from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace, Stored
-from diadem.store.copying import Copier, Stream
+from diadem.store.copy import Copier, Stream
+from diadem.store.disks import place_of
 from diadem.store.draft import FolderDraft, read_staged
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import SinkFailed, or_else, store_error, translated
 from diadem.store.own_files import FolderFiles
+from diadem.store.package_copy import Ahead, Cargo, Item, compare, damaged, refuse_path, source_errors
 from diadem.store.parity_file import sweep_parity
-from diadem.store.places import place_of
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
 from diadem.store.store import BaseStore, Copies, numbered, stored
-from diadem.store.system import FileLock, allow, flush_folder, long_path, patiently
-from diadem.store.taking import Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.store.system import (
+    FileLock,
+    SinkFailed,
+    allow,
+    flush_folder,
+    long_path,
+    or_else,
+    patiently,
+    read_plain,
+    refuse_links,
+    store_error,
+    through_link,
+    translated,
+)
 from diadem.store.whole import make_folders, write_whole
 from diadem.trust.hashing import Leaves
 

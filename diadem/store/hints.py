@@ -16,7 +16,7 @@ from diadem.model.ids import PackageId
 from diadem.package.opening import OpenedPackage
 from diadem.package.paths import unsafe
 from diadem.store.own_files import OwnFiles
-from diadem.store.taking import NO_YEARS, tree_of
+from diadem.store.package_copy import NO_YEARS, tree_of
 
 _BY_PAYLOAD = "by-payload"
 _BY_TREE = "by-tree"

@@ -29,12 +29,20 @@ from pathlib import Path
 
 from diadem.errors import DigestMismatch, IntegrityError, Refused, StoreError, UsageError
 from diadem.model.manifest import FileEntry, leaf_count
-from diadem.store.links import read_plain, refuse_links
-from diadem.store.local_errors import translated
-from diadem.store.sink import Sink, discard, write_all
+from diadem.store.copy import Sink, write_all
 from diadem.store.slot import OpenSlot, package_folder, read_exactly
 from diadem.store.stage import abandoned
-from diadem.store.system import LONG_PATIENCE, FileLock, flush_folder, long_path, move
+from diadem.store.system import (
+    LONG_PATIENCE,
+    FileLock,
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    read_plain,
+    refuse_links,
+    translated,
+)
 from diadem.store.whole import write_draft
 from diadem.trust.hashing import leaf_digest
 

@@ -26,21 +26,20 @@ from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
 from diadem.package.opening import LIMITS
 from diadem.package.paths import unsafe
-from diadem.store import urls
-from diadem.store.ahead import Ahead, Arriving
+from diadem.store import addresses
+from diadem.store.bags import RemoteBundle, RemoteReader
 from diadem.store.claim import Claim, ClaimTiming, settle, take
 from diadem.store.client import ObjectClient, Stat
 from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
+from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
 from diadem.store.probe import probe
-from diadem.store.remote import RemoteBundle, RemoteReader
 from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
 from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
-from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
 from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
 
@@ -70,7 +69,7 @@ class ObjectStore(BaseStore):
         patience: Patience | None = None,
         timing: ClaimTiming | None = None,
     ) -> None:
-        place = urls.parse(url)
+        place = addresses.parse(url)
         if place.kind == "local":
             raise UsageError("this is a local folder", where=url, next="Use it as a local store.")
         self._fs = file_system(place, storage_options)

@@ -14,11 +14,18 @@ from pathlib import Path
 from diadem.errors import PackageError, StoreError, UsageError
 from diadem.model.ports import RangeReader
 from diadem.package.paths import unsafe
-from diadem.store.bundle import open_below
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import translated
-from diadem.store.sink import discard
-from diadem.store.system import flush_folder, long_path, move, patiently
+from diadem.store.bags import open_below
+from diadem.store.system import (
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    patiently,
+    read_plain,
+    refuse_links,
+    through_link,
+    translated,
+)
 from diadem.store.whole import give_name, make_folders, write_draft, write_whole
 
 #: Folders below `.diadem/` that stores manage themselves.

@@ -15,12 +15,20 @@ from pathlib import Path
 
 from diadem.errors import NotFound
 from diadem.model.ids import PackageId
-from diadem.store.bundle import LocalBundle, LocalFile
-from diadem.store.links import refuse_links
-from diadem.store.local_errors import translated
-from diadem.store.sink import discard
+from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.stage import Swept, abandoned, lock_path
-from diadem.store.system import PATIENCE, SEALED, WINDOWS, FileLock, flush_folder, long_path, move
+from diadem.store.system import (
+    PATIENCE,
+    SEALED,
+    WINDOWS,
+    FileLock,
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    refuse_links,
+    translated,
+)
 from diadem.store.whole import write_draft
 
 _NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")

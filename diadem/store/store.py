@@ -17,7 +17,7 @@ from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored
 from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
-from diadem.store.taking import NO_YEARS, Cargo, load, refuse_path, tree_of
+from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_of
 
 
 class BaseStore(Store):

@@ -25,7 +25,7 @@ from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
 from diadem.package.opening import read_manifest
 from diadem.store.base import open_store
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from tests.archive.packing import packed_into
 from tests.archive.test_packing import state
 from tests.oracles import bagit_validate, validate_crate

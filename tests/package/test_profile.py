@@ -18,7 +18,7 @@ from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.package.opening import read_manifest
 from diadem.package.previews import previews_zip
 from diadem.package.sealing import PROFILE, HashedFile, seal
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check
 

@@ -27,8 +27,8 @@ from diadem.package.bagit import parse_manifest, tagmanifest_text
 from diadem.package.index import index_text
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
+from diadem.store.bags import LocalBundle
 from diadem.store.base import Pace, open_store
-from diadem.store.bundle import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.testing.stores import SamplePackage, make_package
 from diadem.trust.hashing import LeafHasher

@@ -13,12 +13,12 @@ import pytest
 import diadem
 from diadem.errors import DiademError, StoreError
 from diadem.package.opening import read_manifest
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.store.links import is_link, read_plain, through_link
 from diadem.store.own_files import FolderFiles
 from diadem.store.parity_file import sweep_parity
 from diadem.store.stage import remove_tree
+from diadem.store.system import is_link, read_plain, through_link
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need a right there that few accounts have")
 _LONG_AGO = 30 * 24 * 3600

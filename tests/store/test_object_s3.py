@@ -21,11 +21,11 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
 from diadem.store import probe
+from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimTiming
 from diadem.store.client import PART_SIZE
 from diadem.store.contract import Capabilities
 from diadem.store.objects import ObjectStore
-from diadem.store.remote import open_remote
 from diadem.store.retry import Occupied, Patience
 from diadem.store.s3 import S3Client
 from diadem.store.sweep import Leftovers

@@ -21,7 +21,7 @@ from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
-from diadem.store.adopted import AdoptedBundle
+from diadem.store.bags import AdoptedBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -36,10 +36,8 @@ from diadem.errors import DigestMismatch, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Progress
-from diadem.store.bundle import LocalBundle
-from diadem.store.local_errors import or_else, translated
-from diadem.store.sink import discard
-from diadem.store.system import long_path, make_deep, patiently
+from diadem.store.bags import LocalBundle
+from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

@@ -5,12 +5,12 @@ from __future__ import annotations
 from diadem.errors import IntegrityError
 from diadem.model.ports import Listener
 from diadem.package.opening import OpenedPackage
-from diadem.store import taking
-from diadem.store.arrival import Arrival
+from diadem.store import package_copy
+from diadem.store.bags import LocalBundle
 from diadem.store.base import Added, Store
-from diadem.store.bundle import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.store.store import Copies
+from diadem.transfer.arrival import Arrival
 
 
 def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, listener: Listener) -> Added:
@@ -32,12 +32,12 @@ def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, li
     IntegrityError, StoreError, Unreachable
         The disk gives back something else; or the store cannot be written. Nothing was published.
     """
-    taking.refuse_path(path)
+    package_copy.refuse_path(path)
     if not isinstance(store, FolderStore):
         return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
     if arrival.published:
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
-    cargo = taking.load(LocalBundle(arrival.bag), opened)
+    cargo = package_copy.load(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
     path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
     return Added(path, created, "written" if created else "read-back", copies.damaged)

@@ -8,7 +8,7 @@ import threading
 from typing import Any, Final
 
 from diadem.model.manifest import leaf_count
-from diadem.store.arrival import Arrival
+from diadem.transfer.arrival import Arrival
 
 #: Bytes that are read at once.
 _BLOCK: Final = 4 << 20

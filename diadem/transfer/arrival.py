@@ -28,9 +28,6 @@ from diadem.errors import PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.package.opening import OpenedPackage
 from diadem.package.sound_names import require_sound_names
-from diadem.store.arrival_journal import Journal
-from diadem.store.local_errors import or_else, translated
-from diadem.store.sink import discard
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.system import (
     CREATE_FLAGS,
@@ -38,11 +35,15 @@ from diadem.store.system import (
     SEALED,
     FileLock,
     allow,
+    discard,
     flush_tree,
     long_path,
+    or_else,
     start_writeback,
+    translated,
 )
 from diadem.store.whole import write_whole
+from diadem.transfer.arrival_journal import Journal
 from diadem.trust.hashing import Leaves, leaf_digest
 
 ARRIVING: Final = "arriving"
