@@ -65,7 +65,7 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
 
 
 def open_parity(root: Path, package: PackageId) -> LocalFile | None:
-    """The parity file of a package, opened for reading; None if there is none. Raises `PackageError` for no plain file."""
+    """The parity file of a package, open for reading; None if there is none. Raises `PackageError` if it is no file."""
     try:
         return LocalBundle(folder_of(root)).open(f"{package.hex}.pq")
     except NotFound:

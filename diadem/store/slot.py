@@ -295,8 +295,8 @@ def _look_at_folders(root: str, folders: list[str]) -> None:
 def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:
     """Move a file, link or folder out of a package, never deleting it; where it lies now, relative to the store.
 
-    It goes to ``.diadem/quarantine/<64 hex of the package id>/<path in the bag>``. Raises `Refused` if it is not there, or
-    lies behind a link.
+    It goes to ``.diadem/quarantine/<64 hex of the package id>/<path in the bag>``. Raises `Refused` if it is not there,
+    or lies behind a link.
     """
     if reason := unsafe(path) or unsafe(file):
         raise Refused(f"is not touched: {reason}", where=file, next="Move it away by hand.")
