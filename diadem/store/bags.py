@@ -17,7 +17,7 @@ from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.addresses import parse, without_secrets
 from diadem.store.client import ObjectClient, Stat
 from diadem.store.retry import Patience

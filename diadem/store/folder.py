@@ -28,8 +28,8 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
-from diadem.package.crew import run
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
+from diadem.package.prove import run_on_threads
 from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace, Stored
@@ -427,7 +427,7 @@ class _StagedCopy:
         try:
             with Copier() as copier:
                 if isinstance(self._source, LocalBundle):
-                    run(deque(self._tasks(copier)), _COPIERS, self._stop)
+                    run_on_threads(deque(self._tasks(copier)), _COPIERS, self._stop)
                 else:
                     self._fetch(copier)
         except SinkFailed as error:

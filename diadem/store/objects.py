@@ -14,9 +14,7 @@ import hashlib
 import io
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
@@ -24,8 +22,8 @@ from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageEr
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
-from diadem.package.opening import LIMITS
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS
+from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store.bags import RemoteBundle, RemoteReader
 from diadem.store.claim import Claim, ClaimTiming, settle, take
@@ -42,6 +40,7 @@ from diadem.store.store import BaseStore, Copies, numbered
 from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
 from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
+from diadem.work import in_order
 
 #: Packages whose tag manifests are asked for at once.
 _LOOKS = 16
@@ -122,15 +121,9 @@ class ObjectStore(BaseStore):
 
     def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
         """A few at once."""
-        with ThreadPoolExecutor(_LOOKS, "diadem-look") as pool:
-            pending: deque[tuple[str, Future[Stored | None]]] = deque()
-            for path in paths:
-                pending.append((path, pool.submit(self.stored_at, path)))
-                if len(pending) >= 2 * _LOOKS:
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            for path, future in pending:
-                yield path, future.result()
+        yield from in_order(
+            lambda path: (path, self.stored_at(path)), paths, threads=_LOOKS, ahead=2 * _LOOKS, name="diadem-look"
+        )
 
     def tagmanifest_at(self, path: str) -> bytes | None:
         """One HEAD, one GET."""

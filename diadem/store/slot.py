@@ -15,7 +15,7 @@ from typing import Self
 
 from diadem.errors import Refused, StoreError
 from diadem.model.ids import PackageId
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.system import (
     READ_FLAGS,
     SEALED,

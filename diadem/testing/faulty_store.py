@@ -13,7 +13,7 @@ from diadem.errors import StoreError, Unreachable
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store.base import Added, Capabilities, Draft, Pace, Store, Stored, Swept
 from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
 from diadem.testing.store_faults import Fault
@@ -99,7 +99,7 @@ class FaultyStore(Store):
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -158,7 +158,7 @@ class FaultyStore(Store):
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         return self._do("sweep", "", lambda: self.store.sweep(keep=keep))
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         self._do("write_hints", path, lambda: self.store.write_hints(opened, path))
 
     # -- own files -------------------------------------------------------------------------------------------------

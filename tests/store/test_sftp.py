@@ -15,7 +15,7 @@ import pytest
 
 from diadem.errors import NotFound, PackageError, Refused, StoreError, Unreachable, UsageError
 from diadem.model.report import Level
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.bags import open_remote
 from diadem.store.base import open_store
@@ -132,7 +132,7 @@ def test_a_package_is_read_by_its_address(sftp_server: SftpServer, name: str) ->
     bundle = open_remote(f"{sftp_server.url(name)}/{package.path}", sftp_server.storage_options)
     assert verify(bundle, level=Level.FULL, expected_id=package.opened.id).ok
     with pytest.raises(PackageError):
-        read_manifest(open_remote(f"{sftp_server.url(name)}/2026/none", sftp_server.storage_options))
+        open_tag_files(open_remote(f"{sftp_server.url(name)}/2026/none", sftp_server.storage_options))
 
 
 def test_links_are_not_followed(sftp_server: SftpServer, name: str) -> None:
