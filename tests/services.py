@@ -110,10 +110,9 @@ def run_s3_server(folder: Path) -> Iterator[S3Server]:
 
 def make_bucket(server: S3Server) -> None:
     """Make the server's bucket."""
-    import s3fs
+    from diadem.store.s3 import S3Server as Connection
 
-    files = s3fs.S3FileSystem(**server.storage_options, skip_instance_cache=True)
-    files.mkdir(server.bucket)
+    Connection(**server.storage_options).call("create_bucket", Bucket=server.bucket)
 
 
 def _start(program: str, home: Path, ports: Mapping[str, int]) -> subprocess.Popen[bytes]:
