@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -17,30 +18,18 @@ from diadem.api.packages import planned_with
 from diadem.api.places import StrPath
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
+from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from diadem.extract.pool import Extractor
-    from diadem.model.record import Record
-    from diadem.workers.extractor import SharedExtractor
-
-
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-from diadem.model.display import Display
-
-if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from diadem.extract.pool import Extractor
     from diadem.extract.survey import DatasetPlan
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+    from diadem.model.record import Record
     from diadem.node.tasks import Answer, Task
+    from diadem.workers.extractor import SharedExtractor
 
 
 def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = progress_bar) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
@@ -26,29 +26,14 @@ from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
+    from diadem.node.custody.report import CustodyReport
     from diadem.node.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+    from diadem.transfer.profiles import Profile
     from diadem.transfer.remote.node import RemoteNode
 
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from diadem.transfer.profiles import Profile
-
-
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from diadem.node.custody.report import CustodyReport
 
 StrPath = str | os.PathLike[str]
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.api.opening import addressed
 from diadem.api.places import StrPath, local_path
-from diadem.api.tools import tools
+from diadem.api.tools import Tools, tools
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
-
-
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from diadem.api.tools import Tools
-
-if TYPE_CHECKING:
     from diadem.pack.plan import PackPlan
 
 

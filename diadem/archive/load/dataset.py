@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import uuid4
 
 from diadem.archive.load.files import Trial, Verify, arrays, load, stored_arrays
 from diadem.archive.load.proof import DatasetSource
-from diadem.errors import NotFound, QualityWarning, ReaderError
+from diadem.errors import DigestMismatch, NotFound, PackageError, QualityWarning, ReaderError
 from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.ports import Listener, silent
-from diadem.model.record import Dataset
-from diadem.store.adopted import AdoptedBundle
-
-if TYPE_CHECKING:
-    from diadem.archive.package import Package
-
-
-import os
-from contextlib import closing
-from typing import TYPE_CHECKING, Final
-from uuid import uuid4
-
-from diadem.errors import DigestMismatch, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Progress
+from diadem.model.ports import Listener, Progress, silent
+from diadem.model.record import Dataset
+from diadem.store.adopted import AdoptedBundle
 from diadem.store.bundle import LocalBundle
 from diadem.store.local_errors import or_else, translated
 from diadem.store.sink import discard
@@ -43,6 +33,7 @@ from diadem.store.system import long_path, make_deep, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+
 
 _BYTES = "`open` gives its bytes."
 _SAME = "Install the same versions of DIADEM, RosettaSciIO and plugins in both."
