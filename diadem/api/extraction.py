@@ -191,8 +191,8 @@ def extract_many(
     iterator of Record
         One for each path. Its `close` cancels what has not begun.
     """
+    from diadem.workers.executors import InOrder
     from diadem.workers.extractor import SharedExtractor
-    from diadem.workers.in_order import InOrder
 
     if errors not in ("raise", "give"):
         raise UsageError(f"errors is 'raise' or 'give', not '{errors}'")
