@@ -24,8 +24,8 @@ from diadem.errors import IntegrityError, Refused
 from diadem.export.names import portable_names
 from diadem.model.manifest import FileEntry
 from diadem.store.local_errors import translated
-from diadem.store.own_files import give_name
 from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.whole import give_name
 
 _BLOCK = 4 << 20
 #: Bytes that are read and sent at once.

@@ -35,7 +35,7 @@ from diadem.node.prospects import Prospects
 from diadem.node.turns import Turns
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
-from diadem.store.local_store import RESERVE
+from diadem.store.folder import RESERVE
 from diadem.workers.executors import run_agenda
 
 #: Folders that a job names.

@@ -27,7 +27,7 @@ from diadem.pack.pack import Outcome
 from diadem.package.bagit import CONTINUES, OMITTED
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
-from diadem.store.local_store import LocalStore
+from diadem.store.folder import FolderStore
 from diadem.store.urls import local_path
 
 #: Seconds after the last sign of life of an archive within which what lands is its own.
@@ -76,16 +76,15 @@ def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]
     for settings, _ in context.stores.opened():
         if (folder := local_path(settings.url)) is None:
             continue
-        for package, path in LocalStore(folder).packages_since(first, last):
+        for package, path in FolderStore(folder).packages_since(first, last):
             try:
-                written = (path / TAGMANIFEST).stat().st_mtime
+                written = (folder / path / TAGMANIFEST).stat().st_mtime
             except OSError:  # it was just removed, or the disk fails: others say so
                 continue
             wrote = [job for job in killed if lived[job.id][0] <= written <= lived[job.id][1]]
             if wrote and not context.ledger.of_subject(package.hex):
-                place = path.relative_to(folder).as_posix()
                 job = wrote[0] if len(wrote) == 1 else replace(wrote[0], source="")  # nobody knows which one wrote it
-                yield Unlisted(str(package), settings.name, place, job)
+                yield Unlisted(str(package), settings.name, path, job)
 
 
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:

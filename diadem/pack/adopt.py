@@ -31,11 +31,10 @@ from diadem.store.base import Draft, Published, Store
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_errors import translated
-from diadem.store.local_store import tree_digest
 from diadem.store.location import Location
 from diadem.store.source import Omission
 from diadem.store.stage import Stage
-from diadem.trust.hashing import sha256_hex
+from diadem.trust.hashing import sha256_hex, tree_digest
 
 #: Bytes of a derived file above which it is not copied: records of a million images.
 _DERIVED_LIMIT = 1 << 30

@@ -15,8 +15,8 @@ from diadem.model.display import Display
 from diadem.model.names import stored_names
 from diadem.model.scan import STAR, PlannedSession
 from diadem.serialization.record_json import validate_metadata
-from diadem.store.local_store import tree_digest
 from diadem.store.source import Omission, SourceFile, SourceTree, read_tree
+from diadem.trust.hashing import tree_digest
 
 #: How a part of a session is written that is a file of the name ``*``.
 _NAMED_STAR = "[*]"

@@ -21,9 +21,8 @@ from diadem.errors import NotFound, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listing, RangeReader
 from diadem.store.bundle import LocalBundle, open_below
+from diadem.store.folder import FolderStore
 from diadem.store.local_errors import translated
-from diadem.store.local_hints import drop_hint, hints, write_hint
-from diadem.store.local_store import LocalStore
 from diadem.store.location import Location, path_below
 from diadem.store.source import kind_of
 from diadem.store.stage import Stage, Swept, remove_tree, restrict
@@ -164,7 +163,7 @@ class AdoptedFolders:
     """
 
     def __init__(self, root: Path) -> None:
-        self._store = LocalStore(root)
+        self._store = FolderStore(root)
         self.root = self._store.root
 
     @property
@@ -222,7 +221,7 @@ class AdoptedFolders:
     def find_payload(self, payload: str) -> Iterator[PackageId]:
         """The same, their ids."""
         known = set(self.ids())
-        for name, _ in hints(self._store.private, "by-payload", payload):
+        for name, _ in self._store.hints.of_payload(payload):
             with contextlib.suppress(Exception):
                 if (package := PackageId(name)) in known:
                     yield package
@@ -248,8 +247,7 @@ class AdoptedFolders:
         target = self.root / location.package.hex
         with translated(self.url), FileLock(self._store.private / "publish.lock"):
             created = not os.path.lexists(long_path(target))
-            write_hint(self._store.private, "by-payload", payload, location.package.hex, f"{location.package.hex}/bag")
-            write_hint(self._store.private, "by-tree", tree, payload, "")
+            self._store.hints.write(payload, location.package, f"{location.package.hex}/bag", tree)
             write_whole(stage.folder / LOCATION if created else target / LOCATION, location.to_bytes())
             if created:
                 patiently(lambda: os.rename(long_path(stage.folder), long_path(target)))
@@ -271,11 +269,11 @@ class AdoptedFolders:
         """Remove what is kept of an adopted folder. The folder itself stays as it is. Raises `StoreError`."""
         folder = self.root / PackageId(package).hex
         with translated(self.url, "it was not forgotten"), FileLock(self._store.private / "publish.lock"):
-            drop_hint(self._store.private, "by-payload", payload, PackageId(package).hex)
+            self._store.hints.drop_one(payload, PackageId(package))
             with contextlib.suppress(FileNotFoundError):  # without its location it is none any more
                 os.unlink(long_path(folder / LOCATION))
             remove_tree(folder)
 
     def sweep(self) -> list[Swept]:
         """Remove what dead writers left, and say which."""
-        return self._store.sweep()
+        return self._store.sweep_stages()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from diadem.errors import IntegrityError
 from diadem.model.ports import Listener
 from diadem.package.opening import OpenedPackage
-from diadem.store import folder_adding, taking
+from diadem.store import taking
 from diadem.store.arrival import Arrival
 from diadem.store.base import Added, Store
 from diadem.store.bundle import LocalBundle
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
+from diadem.store.store import Copies
 
 
 def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, listener: Listener) -> Added:
@@ -37,9 +38,9 @@ def land(store: Store, arrival: Arrival, opened: OpenedPackage, path: str, *, li
     if arrival.published:
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
     cargo = taking.load(LocalBundle(arrival.bag), opened)
-    copies = folder_adding.Copies(store.local, cargo, path)
-    folder, created = store.local.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-    return Added(copies.path_of(folder), created, "written" if created else "read-back", copies.damaged)
+    copies = Copies(store, opened, path)
+    path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    return Added(path, created, "written" if created else "read-back", copies.damaged)
 
 
 def published_path(store: Store, package: str, payload: str) -> str:
@@ -51,9 +52,9 @@ def published_path(store: Store, package: str, payload: str) -> str:
         It was removed since.
     """
     if isinstance(store, FolderStore):
-        for found, folder in store.local.find_payload(payload):
+        for found, path in store.find(payload):
             if found == package:
-                return folder.relative_to(store.root).as_posix()
+                return path
     raise IntegrityError(
         "the package arrived, but was removed before it could be recorded",
         where=store.url,

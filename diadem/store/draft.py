@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, IntegrityError, PackageError, StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.opening import OpenedPackage
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.sealing import Sealed
 from diadem.store.bundle import LocalBundle
 from diadem.store.local_errors import translated
 from diadem.store.stage import Stage, Swept
-from diadem.store.staged import read_staged
 
 if TYPE_CHECKING:
-    from diadem.store.local_store import LocalStore
-    from diadem.store.object_store import ObjectStore
+    from diadem.store.folder import FolderStore
+    from diadem.store.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +153,14 @@ class Draft(ABC):
 class FolderDraft(Draft):
     """A stage in a folder store."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: FolderStore) -> None:
         self._store = store
         self._stage: Stage | None = None
         self._ids: tuple[PackageId, str] | None = None
 
     def __enter__(self) -> Self:
         """Sweep first: what the dead have left may be the room that is missing."""
-        self.swept = self._store.sweep()
+        self.swept = self._store.sweep_stages()
         return self
 
     def discard(self) -> None:
@@ -220,12 +219,13 @@ class FolderDraft(Draft):
         assert self._ids is not None, "the draft is not sealed"
         package, payload = self._ids
         opened = read_staged(self._open, package, self._store.url)
-        folder, created = self._store.publish(
-            self._open, name, package, payload, tree, lambda path: is_sound(LocalBundle(path))
+        path, created = self._store.publish(
+            self._open, name, package, payload, tree, lambda path: is_sound(self._store.bundle(path))
         )
         self._stage = None  # `publish` has discarded it
-        path = folder.relative_to(self._store.root).as_posix()
-        return Published(path, created, "written", opened) if created else Published(path, created, "read-back")
+        return (
+            Published(path, True, "written", opened) if created else Published(path, False, self._store.recheck_proof)
+        )
 
     @property
     def _open(self) -> Stage:
@@ -303,3 +303,18 @@ class ObjectDraft(Draft):
             is_sound=lambda path: is_sound(self._store.bundle(path)),
         )
         return Published(upload.path, upload.made, str(upload.proof))
+
+
+def read_staged(stage: Stage, package: PackageId, url: str) -> OpenedPackage:
+    """What a sealed stage says of itself: what cannot be opened is not published.
+
+    Raises `StoreError` where the disk gives back other tag files than were written; the source is not to blame.
+    """
+    try:
+        return read_manifest(LocalBundle(stage.bag), expected_id=package)
+    except (IntegrityError, PackageError) as error:
+        raise StoreError(
+            f"the store returns different bytes than were written: {error.message}; nothing was archived",
+            where=f"{url}: {error.where}",
+            next="Check the disk; choose another store.",
+        ) from error

@@ -14,9 +14,10 @@ from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
-from diadem.store.local_store import tree_digest
-from diadem.trust.hashing import Leaves
+from diadem.trust.hashing import Leaves, tree_digest
 
+#: Folders in the root of a store in which no packages lie.
+NO_YEARS = frozenset({".diadem", "incoming"})
 ADVICE = "Repair this copy, or take another one."
 
 
@@ -167,7 +168,7 @@ def source_errors(path: str) -> Iterator[None]:
 def refuse_path(path: str) -> None:
     """Raise `UsageError` for a path at which no package may lie in a store."""
     reason = unsafe(path)
-    if reason is None and path.split("/", 1)[0] in {".diadem", "incoming"}:
+    if reason is None and path.split("/", 1)[0] in NO_YEARS:
         reason = "that folder is not for packages"
     if reason:
         raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")

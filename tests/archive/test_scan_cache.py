@@ -112,7 +112,9 @@ def test_flipped_bytes_in_the_cache_never_become_facts(scan: Scanner, tmp_path: 
     truth = scan(tmp_path).datasets
     path = cache_of(tmp_path)
     clean = path.read_bytes()
-    for place in [index for index in range(len(clean)) if clean[index : index + 4] == b"S-12"]:
+    places = [index for index in range(len(clean)) if clean[index : index + 4] == b"S-12"]
+    assert places
+    for place in places:
         damaged = bytearray(clean)
         damaged[place] ^= 1
         path.write_bytes(damaged)

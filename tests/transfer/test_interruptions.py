@@ -21,7 +21,7 @@ from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.store.arrival_landing import land
 from diadem.store.bundle import LocalBundle
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from diadem.transfer.fetching import Fetch, Wish, missing_bytes
 from diadem.transfer.tag_parts import tag_files
 from diadem.transfer.windows import WindowPlan

@@ -23,7 +23,7 @@ from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.node.watch.told import unexpected
-from diadem.store.own_files import OwnFiles
+from diadem.store.own_files import FolderFiles
 from diadem.store.urls import local_path
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
@@ -113,7 +113,7 @@ def desk_of(context: Context, name: str) -> Desk | None:
         (folder / "incoming").mkdir(exist_ok=True)
     incoming = Incoming(
         folder,
-        OwnFiles(context.folder / "incoming" / (settings.id or name)),
+        FolderFiles(context.folder / "incoming" / (settings.id or name)),
         context.policy.archive.quiet,
         readers=tuple(context.tools.readers),
         clock=context.clock,

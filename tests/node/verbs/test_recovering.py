@@ -17,6 +17,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 class Loss:
     """A node that was lost: two sessions have two copies, the last one came while the second store was unplugged."""

@@ -32,8 +32,8 @@ from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.ids import PackageId
-from diadem.store import object_hints
 from diadem.store.contract import Capabilities
+from diadem.store.hints import Hints
 from diadem.store.object_client import ObjectClient, Stat
 from diadem.store.system import FileLock
 from diadem.store.translate import Occupied
@@ -247,12 +247,12 @@ def _write(client: ObjectClient, key: str, note: ClaimNote, *, create: bool = Fa
         return found[0].version if found is not None and found[1].writer == note.writer else None
 
 
-def settle(client: ObjectClient, payload: str, note: ClaimNote | None) -> None:
+def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
     """Write the hint that a dead writer owes: its package may be complete, and only its claim says where."""
     if note is None or not note.path or not _PACKAGE.match(note.package):
         return
-    if object_hints.package_at(client, note.path) == note.package:
-        object_hints.write(client, payload, PackageId(note.package), note.path)
+    if hints.package_at(note.path) == note.package:
+        hints.write(payload, PackageId(note.package), note.path)
 
 
 def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:

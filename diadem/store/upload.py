@@ -12,7 +12,6 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreE
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, silent
-from diadem.store import object_hints
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_payload import AGAIN, OpenSource, Sender
 from diadem.store.object_prove import Prover
@@ -162,7 +161,8 @@ def commit(client: ObjectClient, root: str, job: Job) -> None:
     data = job.tag_files[TAGMANIFEST]
     with contextlib.suppress(Occupied):
         client.put(f"{root}/{TAGMANIFEST}", data, sha256=hashlib.sha256(data).digest(), create=True)
-    if object_hints.tagmanifest_at(client, root) != data:
+    stat = client.stat(f"{root}/{TAGMANIFEST}")
+    if stat is None or stat.size != len(data) or client.get(stat.key, 0, stat.size) != data:
         raise Refused(
             "another writer published a package in this folder at the same time",
             where=f"{client.url}/{root}",

@@ -6,12 +6,17 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
-from diadem.store import object_claim, object_hints, object_plain, object_probe
-from diadem.store.object_claim import ClaimNote, read_claim
-from diadem.store.object_clearing import clear
+from diadem.store import claim as claims
+from diadem.store import probe
+from diadem.store.claim import ClaimNote, read_claim
+from diadem.store.hints import Hints
 from diadem.store.object_client import ObjectClient, OpenUpload, Stat
+from diadem.store.object_lanes import Lanes
+from diadem.store.object_payload import BUDGET, THREADS
+from diadem.store.object_plain import DRAFTS
 
 #: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
 SILENCE = timedelta(days=7)
@@ -87,7 +92,7 @@ class Leftovers:
 
 
 def sweep(
-    client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()
+    client: ObjectClient, hints: Hints, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()
 ) -> Leftovers:
     """Find leftovers that nobody has touched for `older` by the store's clock; remove them only when asked.
 
@@ -101,27 +106,27 @@ def sweep(
         if found.path not in claimed and found.newest is not None and found.newest <= limit
     )
     for found in packages:
-        found.lost = not found.foreign and (found.path in keep or object_hints.is_named(client, found.path))
+        found.lost = not found.foreign and (found.path in keep or hints.is_named(found.path))
     uploads = tuple(upload for upload in client.uploads("") if upload.begun <= limit and _is_ours(upload.key, claimed))
     notes = tuple(_old_notes(client, limit))
     if delete:
-        _remove(client, packages, uploads, notes)
+        _remove(client, hints, packages, uploads, notes)
     return Leftovers(packages, uploads, notes, removed=delete)
 
 
-def leftover_at(client: ObjectClient, path: str) -> Leftover | None:
+def leftover_at(client: ObjectClient, hints: Hints, path: str) -> Leftover | None:
     """What lies at a path where there is no package; None if nothing does."""
     found = Leftover(path)
     for stat in client.list(path):
         found.add(stat.key.removeprefix(f"{path}/"), stat)
-    found.lost = not found.foreign and found.objects > 0 and object_hints.is_named(client, path)
+    found.lost = not found.foreign and found.objects > 0 and hints.is_named(path)
     return found if found.objects else None
 
 
 def _is_ours(key: str, claimed: Container[str]) -> bool:
     """Whether an upload is of a package that nobody is writing, or of a probe."""
     match = _PACKAGE.match(key)
-    return match.group(1) not in claimed if match else key.startswith(f"{object_probe.FOLDER}/")
+    return match.group(1) not in claimed if match else key.startswith(f"{probe.FOLDER}/")
 
 
 def _unfinished(objects: Iterable[Stat]) -> list[Leftover]:
@@ -134,22 +139,26 @@ def _unfinished(objects: Iterable[Stat]) -> list[Leftover]:
 
 
 def _living_claims(client: ObjectClient, limit: datetime) -> Iterator[ClaimNote]:
-    for stat in client.list(object_claim.FOLDER):
+    for stat in client.list(claims.FOLDER):
         if stat.modified is None or stat.modified > limit:
             found = read_claim(client, stat.key)
-            if found is not None and not object_claim.is_dead(found[1].writer):
+            if found is not None and not claims.is_dead(found[1].writer):
                 yield found[1]
 
 
 def _old_notes(client: ObjectClient, limit: datetime) -> Iterator[str]:
-    for folder in (object_claim.FOLDER, object_probe.FOLDER, object_plain.DRAFTS):
+    for folder in (claims.FOLDER, probe.FOLDER, DRAFTS):
         for stat in client.list(folder):
             if stat.modified is not None and stat.modified <= limit:
                 yield stat.key
 
 
 def _remove(
-    client: ObjectClient, packages: Iterable[Leftover], uploads: Iterable[OpenUpload], notes: Iterable[str]
+    client: ObjectClient,
+    hints: Hints,
+    packages: Iterable[Leftover],
+    uploads: Iterable[OpenUpload],
+    notes: Iterable[str],
 ) -> None:
     for leftover in packages:
         if leftover.removable and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
@@ -157,7 +166,20 @@ def _remove(
     for upload in uploads:
         client.abort(upload.key, upload.upload)
     for key in notes:
-        found = read_claim(client, key) if key.startswith(object_claim.FOLDER) else None
+        found = read_claim(client, key) if key.startswith(claims.FOLDER) else None
         if found is not None:
-            object_claim.settle(client, key.rpartition("/")[2], found[1])
+            claims.settle(hints, key.rpartition("/")[2], found[1])
         client.delete(key)
+
+
+def clear(client: ObjectClient, path: str) -> int:
+    """Remove all objects below a path, several at once. Returns how many."""
+    keys = [stat.key for stat in client.list(path)]
+    with Lanes(threads=THREADS, budget=BUDGET) as lanes:
+        for key in keys:
+            lanes.submit(0, partial(client.delete, key))
+        lanes.finish()
+    folders = {path, *(key.rpartition("/")[0] for key in keys)}
+    for folder in sorted(folders, key=lambda folder: -folder.count("/")):
+        client.prune(folder)
+    return len(keys)
