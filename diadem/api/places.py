@@ -13,7 +13,6 @@ from diadem.errors import NotFound
 if TYPE_CHECKING:
     from diadem.model.ports import Bundle
 
-
 StrPath = str | os.PathLike[str]
 #: What may be meant as the beginning of an id; one that a node takes.
 _SHORT_ID = re.compile(r"[0-9a-f]{1,7}(?:…|\.\.\.)?\Z")

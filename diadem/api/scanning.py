@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from diadem.model.scan import PlannedSession
     from diadem.scan.scan import Scan
 
-
 #: Seconds that one dataset may take in a scan: thousands are waiting behind it.
 SCAN_SECONDS = 20.0
 
