@@ -14,8 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from diadem.api.packages import planned_with
-from diadem.api.places import StrPath
+from diadem.api.packages import StrPath, planned_with
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
 from diadem.model.display import Display

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from weakref import WeakValueDictionary
 
 from diadem.api.extraction import work
-from diadem.api.opening import addressed
-from diadem.api.scanning import scan
+from diadem.api.packages import StrPath, addressed, scan
 from diadem.api.tools import tools
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from diadem.transfer.profiles import Profile
     from diadem.transfer.remote.node import RemoteNode
 
-
-StrPath = str | os.PathLike[str]
 
 #: Where the node is, for commands and programs that do not say.
 NODE_VARIABLE = "DIADEM_NODE"
