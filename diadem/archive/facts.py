@@ -9,14 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DocumentError, NotFound
+from diadem.errors import DocumentError, NotFound, PackageError
 from diadem.export.pages import previews_on
 from diadem.model.assertions import Assertion
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
-from diadem.model.manifest import CRATE_PATH, PAGE_PATH
+from diadem.model.manifest import CRATE_PATH, PAGE_PATH, PREVIEWS_PATH
 from diadem.model.plain_text import quoted
 from diadem.model.record import Dataset, Record
 from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
+from diadem.package.opening import read_tag_file
+from diadem.package.previews import previews_in
 from diadem.serialization.strict_json import parse_object
 
 if TYPE_CHECKING:
@@ -29,17 +31,8 @@ _LIMIT = 64 << 20
 def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
     """What a package tells a person. What cannot be understood, of a later version, is left out.
 
-    Parameters
-    ----------
-    package : Package
-        Its record, crate and page are read, and proven.
-    record : Record, optional
-        Another record in place of its own.
-
-    Raises
-    ------
-    IntegrityError
-        One of them is not what was sealed.
+    Another record may take the place of its own. Raises `IntegrityError` where crate, record or previews are not what
+    was sealed.
     """
     crate = _crate(package)
     root = crate.get("./", {})
@@ -97,8 +90,11 @@ def _readable(record: Record) -> Iterator[tuple[int, Dataset]]:
 
 
 def previews_of(package: Package) -> dict[int, bytes]:
-    """The pictures on a package's page, by the place of their dataset in the record."""
-    return previews_on(_derived(package, PAGE_PATH))
+    """The pictures of a package's datasets, by their place in the record."""
+    try:
+        return previews_in(read_tag_file(package.bundle, PREVIEWS_PATH, package.id))
+    except PackageError:  # the tag manifest lists none: sealed without one, or when pictures were on the page alone
+        return previews_on(_derived(package, PAGE_PATH))
 
 
 def _derived(package: Package, path: str) -> bytes:
@@ -124,23 +120,9 @@ def _licence(crate: Mapping[str, Mapping[str, Any]], root: Mapping[str, Any]) ->
     return str(entity.get("name") or NO_LICENCE)
 
 
-if TYPE_CHECKING:
-    from diadem.archive.package import Package
-
-
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """A page.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    fetched : bool
-        Whether it is a copy in a temporary folder, because the package lies on no disk of this machine.
-    origin : str
-        Where the package is.
-    """
+    """A page, and where its package is; `fetched` is a copy in a temporary folder, as it lies on no disk of ours."""
 
     path: Path
     fetched: bool
@@ -148,14 +130,9 @@ class PageFile:
 
 
 def page_file(package: Package) -> PageFile:
-    """The page of a package: where it lies, or a copy of it.
+    """The page of a package that a browser can open, proven before it is: where it lies, or a copy of it.
 
-    Raises
-    ------
-    NotFound
-        The package has no page.
-    DigestMismatch
-        The page is not what was sealed; nothing is shown.
+    Raises `NotFound` where there is none, `DigestMismatch` where it is not what was sealed; nothing is shown then.
     """
     if PAGE_PATH not in package.manifest:
         raise NotFound(

@@ -514,12 +514,12 @@ class Package(Reopenable, Display):
         -------
         mapping of str to bytes
             PNG or JPEG by the dataset's id in the record. Datasets without a picture, and those for which
-            the package's page had no room, are missing.
+            the package had no room, are missing.
 
         Raises
         ------
         IntegrityError
-            The page is damaged in the copy that was read.
+            They are damaged in the copy that was read.
         """
         from diadem.archive.facts import previews_of
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from diadem.model.plain_text import count_text, date_text, escaped, size_text
 
 if TYPE_CHECKING:
     import jinja2
+
+#: A picture is embedded only as what it is: nothing that a browser would fetch or run.
+_PICTURE: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*\Z")
 
 
 @cache
@@ -28,6 +32,10 @@ def templates(*rooms: str, longest: int = 300) -> jinja2.Environment:
     def shown(value: object) -> object:
         return value if isinstance(value, Markup) else most(value, longest)
 
+    def picture(address: str) -> Markup:
+        """The data address of a picture; "" for what is none."""
+        return Markup(address if _PICTURE.match(address) else "")  # noqa: S704  it has no letter to escape
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([Path(__file__).parents[1] / room / "templates" for room in rooms]),
         autoescape=True,
@@ -45,5 +53,6 @@ def templates(*rooms: str, longest: int = 300) -> jinja2.Environment:
         "number": "{:,}".format,
         "day": date_text,
         "path": PurePosixPath,
+        "picture": picture,
     }
     return made

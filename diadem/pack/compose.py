@@ -25,6 +25,7 @@ from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
+from diadem.package.previews import previews_zip
 from diadem.package.sealing import HashedFile, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.base import Draft
@@ -122,6 +123,7 @@ def compose(
     sealed = seal(
         files,
         vendor=describer.vendor.close(),
+        previews=previews_zip((dataset.id, dataset.preview) for dataset in facts.datasets),
         date=archived.date().isoformat(),
         software=options.software,
         omitted=len(left_out),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.store import claim as claims
 from diadem.store import probe
 from diadem.store.claim import ClaimNote, read_claim
@@ -23,7 +23,7 @@ SILENCE = timedelta(days=7)
 
 #: Names that DIADEM gives to packages. Anything else in a store is somebody's, and never touched.
 _PACKAGE = re.compile(r"(\d{4}/\d{8}-(?:[^/]+-)?[0-9a-f]{12}(?:-\d{1,3})?)/(.+)\Z", re.DOTALL)
-_TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, VENDOR_PATH}
+_TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, PREVIEWS_PATH, VENDOR_PATH}
 
 
 @dataclass(slots=True)

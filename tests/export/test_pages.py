@@ -122,6 +122,36 @@ FULL = package(
 )
 
 
+#: A page as it was written before it was made of templates: what was sealed once is made again, byte for byte.
+SEALED = Path(__file__).parent / "sealed_page.html"
+
+
+def sealed_facts() -> PackageFacts:
+    """Facts with everything that a page can tell, in few words."""
+    png, jpeg = b"\x89PNG\r\n\x1a\n" + bytes(30), b"\xff\xd8\xff" + bytes(30)
+    return replace(
+        FULL,
+        datasets=[
+            dataset(1, preview=png),
+            dataset(2, issues=["the file ends 4 frames early"], file_count=2),
+            replace(dataset(3, preview=jpeg), primary="a.MRC", rows=[(f"<{n}>", "1 & 'x'") for n in range(45)]),
+            replace(dataset(4, preview=b"<svg/>"), primary="x", format="unknown", signals=["a"] * 11, issues=["b"] * 9),
+            replace(dataset(5), signals=[], rows=[], size=999, primary="\u202eevil"),
+        ],
+        dataset_count=7,
+        description="",
+        session={**FULL.session, "description": "Before\nannealing.", "<odd_key>": {"b": 1, "a": [2, "c"]}},
+        people=[*FULL.people, {"orcid": "0000-0002-1825-0097", "email": "a@x.org"}],
+        omitted=[("a/link", "symlink", "a link, not a file")] * 3,
+        license="",
+        continues="diadem:" + "cd" * 32,
+    )
+
+
+def test_the_same_facts_are_the_page_that_was_sealed() -> None:
+    assert page_html(sealed_facts()) == SEALED.read_bytes().replace(b"\r\n", b"\n")
+
+
 def test_what_a_person_said_does_not_hide_what_the_files_say() -> None:
     found = package(
         instruments=[{"model": "Titan"}, {"model": "Titan", "serial": "D3094"}],

@@ -470,7 +470,7 @@ class SearchResult(Display):
 
     def _repr_html_(self) -> str:
         """For notebooks: a table with small pictures."""
-        from diadem.notebook.result_table import result_html
+        from diadem.notebook.tables import result_html
 
         shown = self.rows[:SHOWN]
         pictures = self.source.thumbnails(shown) if self.source is not None else {}
