@@ -245,7 +245,7 @@ def _tasks_at_once() -> int:
     return 1 if is_worker else cores
 
 
-# -- What became of each rule of the plugins' tables in one file: for those who write tables, or miss a value.
+# -- for those who write tables, or miss a value ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +308,7 @@ def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
     raise UsageError(f"'{root}' is not a dataset that is a folder", next="Name one instrument file.")
 
 
-# -- What a worker of an executor calls: one task of a node, with this process's readers.
+# -- what a worker of an executor calls -------------------------------------------------------------------------------
 
 
 def work(task: Task) -> Answer:

@@ -442,7 +442,7 @@ def open_node(
     return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))
 
 
-# -- Working with a node from a laptop.
+# -- from a laptop, or without a node ---------------------------------------------------------------------------------
 
 
 def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[str], str] | None = None) -> RemoteNode:
@@ -490,9 +490,6 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     )
 
 
-# -- Becoming a user of a node from a laptop.
-
-
 def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     """Become a user of a node, by a ticket: makes a key that stays on this account, and a profile.
 
@@ -522,9 +519,6 @@ def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     from diadem.transfer import profiles
 
     return profiles.login(ticket, full_name=full_name, passphrase=passphrase)
-
-
-# -- Checking custody without a node.
 
 
 def verify_custody(

@@ -15,6 +15,8 @@ from diadem.model.agenda import Agenda
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Tasks that an executor is given ahead of the caller: enough for a large cluster, and their records fit in memory.
+AHEAD = 256
 #: Seconds between two looks whether the work is to stop.
 _LOOK = 0.5
 
@@ -77,7 +79,7 @@ def run_agenda(
             wait(running)
 
 
-# -- Executors as the command line asks for them: processes of this machine, or a Dask cluster.
+# -- as the command line asks for them --------------------------------------------------------------------------------
 
 #: Seconds that a scheduler may take to answer.
 _ANSWER = 20
@@ -123,11 +125,7 @@ def _cluster(address: str) -> Iterator[Executor]:
         yield client.get_executor()
 
 
-# -- Many paths, one after the other or on an executor: results in order, one error no end, workers started once.
-
-
-#: Tasks that an executor is given ahead of the caller: enough for a large cluster, and their records fit in memory.
-AHEAD = 256
+# -- in order ---------------------------------------------------------------------------------------------------------
 
 
 class InOrder(Iterator[Result], Generic[Item, Result]):

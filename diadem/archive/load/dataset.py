@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from diadem.archive.load.files import Trial, Verify, arrays, load, stored_arrays
@@ -39,6 +39,8 @@ _BYTES = "`open` gives its bytes."
 _SAME = "Install the same versions of DIADEM, RosettaSciIO and plugins in both."
 #: Doubts that are told in full when a signal is loaded; its metadata has all of them.
 _TOLD = 5
+#: Bytes of a file that are copied at once.
+_BLOCK = 4 << 20
 #: Datasets that are kept open for lazy arrays that came from another process.
 _KEPT = 16
 
@@ -288,13 +290,14 @@ def _local(package: Package, path: str) -> Path | None:
     return Path(package.url, "data", *path.split("/"))
 
 
-# -- Files of a package as paths on this machine, proven: for programs that want a name and know nothing of packages.
-
-_BLOCK: Final = 4 << 20
+# -- as a path, for programs that know nothing of packages ------------------------------------------------------------
 
 
 def local_path(package: Package, path: str, *, folder: Path | None, listener: Listener) -> Path:
-    """See `Package.local`."""
+    """See `Package.local`: proven where it lies in a folder of this machine, else copied, proven on the way, and kept.
+
+    The next call proves the copy and fetches again only what was changed.
+    """
     plan = plan_of(package, path)
     source = source_of(package, plan, listener)
     if folder is None and source.local_path() is not None:
