@@ -193,7 +193,7 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
 def evaluate(expression: str, values: Mapping[str, Any]) -> Array:
     """Work out a formula, such as ``a / (x + 1) + b``, where ``x`` is the array of positions, in whose shape it comes.
 
-    HyperSpy evaluates such a formula with SymPy, which executes what it is given. Here it is plain arithmetic on numbers:
+    HyperSpy evaluates such a formula with SymPy, which executes what it is given. Here it is plain arithmetic:
     + - * / ** (also ``^``), the functions above, ``x`` and the axis's own parameters. Raises `ValueError` for anything
     else, or where it has no finite result.
     """
