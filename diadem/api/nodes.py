@@ -19,8 +19,8 @@ from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
-from diadem.store.local_errors import or_else
-from diadem.store.urls import without_secrets
+from diadem.store.addresses import without_secrets
+from diadem.store.system import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class Node(_Node, NetworkVerbs):
 
         from diadem.node.recovering import finish_recovery, recover_node
         from diadem.node.recovery import read_recovery
-        from diadem.store.urls import local_path
+        from diadem.store.addresses import local_path
 
         folder, place = Path(path).absolute(), local_path(os.fspath(store))
         url = str(place.absolute()) if place is not None else os.fspath(store)
@@ -424,7 +424,7 @@ def open_node(
     """
     from diadem.node.config import holds_node
     from diadem.node.default import default_node
-    from diadem.store.urls import local_path
+    from diadem.store.addresses import local_path
 
     where = os.fspath(path) if path is not None else os.environ.get(NODE_VARIABLE) or default_node()
     if not where:

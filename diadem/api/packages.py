@@ -80,8 +80,8 @@ def pack(
     from diadem.archive.package import Package
     from diadem.pack.compose import Options
     from diadem.pack.pack import pack as pack_plan
+    from diadem.store.addresses import refuse_copy_address
     from diadem.store.base import open_store
-    from diadem.store.urls import refuse_copy_address
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()
@@ -212,7 +212,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
         Another package, or a damaged one, is there now.
     """
     from diadem.archive.package import Package
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
 
     problems: list[DiademError] = []
     at_hand = tools()
@@ -225,7 +225,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
             return opened
     for bundle in copies:
         try:
-            manifest = read_manifest(bundle, expected_id=package_id)
+            manifest = open_tag_files(bundle, expected_id=package_id)
         except DiademError as error:
             problems.append(error)
             continue
@@ -307,7 +307,7 @@ def _require_bag(url: StrPath, bundle: Bundle) -> None:
 
 def local_path(url: StrPath) -> Path | None:
     """The folder that a path or file:// address means; None for an object store."""
-    from diadem.store.urls import parse
+    from diadem.store.addresses import parse
 
     parsed = parse(os.fspath(url))
     return Path(parsed.path) if parsed.kind == "local" else None
@@ -315,11 +315,11 @@ def local_path(url: StrPath) -> Path | None:
 
 def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
     """The files of a package in a folder, a ZIP or an object store. Raises `NotFound`, `PackageError`."""
-    from diadem.store.bundle import LocalBundle
+    from diadem.store.bags import LocalBundle
 
     folder = local_path(url)
     if folder is None:
-        from diadem.store.remote import open_remote
+        from diadem.store.bags import open_remote
 
         return open_remote(os.fspath(url), storage_options)
     if folder.is_file() and folder.suffix.lower() == ".zip":
@@ -374,19 +374,18 @@ def scan(*folders: StrPath, cache: bool = True, listener: Listener = progress_ba
     Interrupted
         On Ctrl-C; with the cache, the next scan goes on from there.
     """
-    from functools import partial
-
     from diadem.scan.cache import cache_folder
-    from diadem.scan.scan import Tools, scan_folders
+    from diadem.scan.scan import scan_folders
 
     at_hand = tools()
-    scanner = Tools(
+    return scan_folders(
+        folders,
         readers=at_hand.readers,
         extractor=partial(at_hand.extractor, timeout=SCAN_SECONDS, previews=False, vendor=False),
         software=all_that_reads(at_hand.offers),
         cache=cache_folder() if cache else None,
+        listener=listener,
     )
-    return scan_folders(folders, scanner, listener)
 
 
 def all_that_reads(offers: Offers) -> str:

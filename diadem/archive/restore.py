@@ -28,11 +28,10 @@ from diadem.model.manifest import FileEntry
 from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.model.record import Record
-from diadem.package.paths import unsafe
-from diadem.store.local_errors import or_else, translated
-from diadem.store.sink import discard, write_with_holes
+from diadem.package.names import unsafe
+from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
-from diadem.store.system import flush_folder, flush_tree, long_path, make_deep, patiently
+from diadem.store.system import discard, flush_folder, flush_tree, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

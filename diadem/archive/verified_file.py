@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from diadem.archive.positioned import PositionedFile
+from diadem.archive.rangefile import PositionedFile
 from diadem.errors import DigestMismatch
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import RangeReader

@@ -23,8 +23,7 @@ from typing import Protocol
 from diadem.errors import IntegrityError, Refused
 from diadem.export.names import portable_names
 from diadem.model.manifest import FileEntry
-from diadem.store.local_errors import translated
-from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.system import flush_folder, long_path, patiently, translated
 from diadem.store.whole import give_name
 
 _BLOCK = 4 << 20

@@ -32,9 +32,9 @@ from diadem.node.rescanning import settle
 from diadem.pack.adopt import Adoption, adopt, adopt_again
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan
+from diadem.store.addresses import local_path
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.places import place_of
-from diadem.store.urls import local_path
+from diadem.store.disks import place_of
 
 #: The name under which adopted copies stand among the stores.
 IN_PLACE = "in-place"

@@ -18,7 +18,7 @@ from diadem.node.continuation import Extends, Relation, Same, Unrelated, inherit
 from diadem.node.placing import best_package, opened_from_catalogue
 from diadem.node.relying import is_gone
 from diadem.pack.plan import PackPlan
-from diadem.store.copying import Copier
+from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.system import READ_FLAGS, long_path
 

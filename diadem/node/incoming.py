@@ -34,8 +34,7 @@ from diadem.node.finished import Reason, Unfinished
 from diadem.node.finishing import Clock, Watcher, utc_now
 from diadem.node.looks import Look, look
 from diadem.pack.plan import PackPlan, make_plan, text_of
-from diadem.store.links import is_link
-from diadem.store.system import long_path
+from diadem.store.system import is_link, long_path
 
 INCOMING: Final = "incoming"
 FORMAT: Final = "diadem-incoming/2"

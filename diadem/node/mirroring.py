@@ -24,7 +24,7 @@ from diadem.node.remedies import copy_command
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.text import read_policy
 from diadem.store.base import Store
-from diadem.store.local_errors import translated
+from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 SEALED_KEYS = "identities.age"

@@ -41,8 +41,8 @@ from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
 from diadem.store.base import Store
 from diadem.store.contract import Stored
-from diadem.store.local_errors import or_else
 from diadem.store.parity_file import parity_packages
+from diadem.store.system import or_else
 from diadem.workers.executors import InOrder
 
 

@@ -19,7 +19,7 @@ from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
 from diadem.node.stating_found import killed_archives, unlisted
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)

@@ -19,8 +19,8 @@ from diadem.node.moving import note_move
 from diadem.node.rules.commands import lose_store, move_store
 from diadem.node.store_place import make_folder
 from diadem.node.stores import claim, read_store_file, reclaim
+from diadem.store.addresses import local_path, parse, refuse_copy_address
 from diadem.store.base import open_store
-from diadem.store.urls import local_path, parse, refuse_copy_address
 
 if TYPE_CHECKING:
     from diadem.node.losing import LostStore

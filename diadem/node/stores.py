@@ -19,8 +19,8 @@ from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
 from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
+from diadem.store.addresses import local_path
 from diadem.store.base import Store, open_store
-from diadem.store.urls import local_path
 from diadem.store.whole import write_whole
 
 #: In every store: which store it is, and whose.

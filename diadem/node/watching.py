@@ -25,8 +25,7 @@ from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
 from diadem.node.watch.told import Watched
-from diadem.store.local_errors import translated
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
 __all__ = ["Handed", "Watched", "watch"]

@@ -26,13 +26,12 @@ from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
 from diadem.package.previews import previews_zip
-from diadem.package.sealing import HashedFile, payload_of, seal
+from diadem.package.seal import HashedFile, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.base import Draft
-from diadem.store.copying import Copier, SourceFailed
-from diadem.store.local_errors import SinkFailed
+from diadem.store.copy import Copier, SourceFailed
 from diadem.store.source import Omission
-from diadem.store.system import SEALED, allow, long_path
+from diadem.store.system import SEALED, SinkFailed, allow, long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from diadem.store import urls
+from diadem.store import addresses
 from diadem.store.contract import Added, Capabilities, Pace, Store, Stored
 from diadem.store.draft import Draft, Published
 from diadem.store.folder import FolderStore
@@ -30,7 +30,7 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
     UsageError
         For an address that cannot hold packages, carries a password, or needs a package that is not installed.
     """
-    place = urls.parse(os.fspath(url))
+    place = addresses.parse(os.fspath(url))
     if place.kind == "local":
         return FolderStore(place.path)
     from diadem.store.objects import ObjectStore  # fsspec is slow to import

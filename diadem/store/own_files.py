@@ -13,12 +13,19 @@ from pathlib import Path
 
 from diadem.errors import PackageError, StoreError, UsageError
 from diadem.model.ports import RangeReader
-from diadem.package.paths import unsafe
-from diadem.store.bundle import open_below
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import translated
-from diadem.store.sink import discard
-from diadem.store.system import flush_folder, long_path, move, patiently
+from diadem.package.names import unsafe
+from diadem.store.bags import open_below
+from diadem.store.system import (
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    patiently,
+    read_plain,
+    refuse_links,
+    through_link,
+    translated,
+)
 from diadem.store.whole import give_name, make_folders, write_draft, write_whole
 
 #: Folders below `.diadem/` that stores manage themselves.
@@ -111,13 +118,7 @@ class OwnFiles(ABC):
 
 
 class FolderFiles(OwnFiles):
-    """Files below a folder of this machine's file systems.
-
-    Parameters
-    ----------
-    private : Path
-        The folder, made when it is first written to; no link in it is followed, nor it if it is one.
-    """
+    """Files below a folder of this machine's file systems; no link in it is followed, nor it if it is one."""
 
     def __init__(self, private: Path) -> None:
         self._private = private

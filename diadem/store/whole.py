@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
-from diadem.store.local_errors import translated
-from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, move, patiently
+from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, move, patiently, translated
 
 #: What link() says where the file system has no second names for a file (FAT, some network shares).
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL, errno.EACCES}

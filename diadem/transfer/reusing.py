@@ -12,9 +12,9 @@ from diadem.model.manifest import FileEntry, leaf_count
 from diadem.model.ports import Bundle
 from diadem.model.transfers import LOCAL, State
 from diadem.node.placing import opened_from_catalogue, readable_copies
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
+from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
+from diadem.transfer.intake import Follower
 
 #: Packages that are looked at, the newest first; and bytes that are read at once.
 _MOST: Final = 50

@@ -15,7 +15,7 @@ from diadem.hooks.manager import collect
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import RangeReader
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.testing.faults import flip_byte
 from diadem.trust.hashing import LeafHasher, Leaves
 

@@ -23,10 +23,10 @@ from diadem.model.record import Record
 from diadem.pack.adopt import Adoption, adopt, root_of
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan
-from diadem.package.opening import read_manifest
-from diadem.store.adopted import AdoptedBundle, AdoptedFolders
+from diadem.package.examine import open_tag_files
+from diadem.store.adopted import AdoptedFile, AdoptedFolders, Location, Stamp
+from diadem.store.bags import AdoptedBundle
 from diadem.store.base import Store, open_store
-from diadem.store.location import Location, Place, Stamp
 from tests.archive.packing import packed_into
 from tests.archive.scan_trees import image
 
@@ -134,7 +134,7 @@ def test_a_copy_made_later_is_the_same_package_with_the_same_id(desk: Desk, sess
     package = desk.package(adoption)
     (tmp_path / "store").mkdir()
     store = open_store(str(tmp_path / "store"))
-    added = store.add(package.bundle, read_manifest(package.bundle), adoption.location.path)
+    added = store.add(package.bundle, open_tag_files(package.bundle), adoption.location.path)
     assert added.created
     shutil.rmtree(session)
     copy = diadem.open(tmp_path / "store" / added.path)
@@ -384,14 +384,14 @@ def test_a_damaged_note_of_the_place_is_told_as_such(desk: Desk, session: Path) 
 
 
 STAMPS = st.builds(Stamp, st.integers(0), st.integers(), st.integers(0))
-PLACES = st.builds(Place, st.binary(min_size=1, max_size=12), STAMPS, st.none() | STAMPS)
+PLACES = st.builds(AdoptedFile, st.binary(min_size=1, max_size=12), STAMPS, st.none() | STAMPS)
 
 
 @posix
 @given(
     st.binary(min_size=1, max_size=20), st.dictionaries(st.text(max_size=9).map(lambda text: "data/" + text), PLACES)
 )
-def test_a_location_is_read_as_it_was_written(root: bytes, files: dict[str, Place]) -> None:
+def test_a_location_is_read_as_it_was_written(root: bytes, files: dict[str, AdoptedFile]) -> None:
     files = {path: place for path, place in files.items() if path.encode("utf-8", "replace").decode() == path}
     location = Location(PackageId("ab" * 32), "2026/name", os.fsdecode(root), 7, files)
     assert Location.from_bytes(location.to_bytes()) == location

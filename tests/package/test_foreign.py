@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from diadem.model.report import Level, Report, Severity
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests import zygote
 from tests.package.sample_bags import FailingDisk, manifest, write, write_bag
 
@@ -210,7 +210,7 @@ VERIFY = """
 import sys
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 report = verify(LocalBundle(sys.argv[1]), level=Level.FULL)
 peak = 0
 if sys.platform == "linux":

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from diadem.store.base import open_store
-from diadem.store.mounts import Mount, mount_of, parse_mount, parse_mountinfo
-from diadem.store.places import disks_below, is_network_folder, place_of
+from diadem.store.disks import Mount, disks_below, is_network_folder, mount_of, parse_mount, parse_mountinfo, place_of
 
 LINUX = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw

@@ -25,11 +25,8 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Dataset
-from diadem.store.adopted import AdoptedBundle
-from diadem.store.bundle import LocalBundle
-from diadem.store.local_errors import or_else, translated
-from diadem.store.sink import discard
-from diadem.store.system import long_path, make_deep, patiently
+from diadem.store.bags import AdoptedBundle, LocalBundle
+from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, Self, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
 from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
@@ -29,7 +29,7 @@ from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE
-from diadem.model.ports import RangeReader
+from diadem.model.ports import RangeReader, ReaderAround
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
@@ -305,31 +305,13 @@ class PackageFiles(Files):
             raise ReaderError(found.issues[0]["message"], where=self._source.path, next="`open` gives its bytes.")
 
 
-class _Lifted:
+class _Lifted(ReaderAround):
     """A file of a package, which may read it while a format's code may open nothing."""
 
-    def __init__(self, reader: RangeReader) -> None:
-        self._reader = reader
-        self.size = reader.size
-
     def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`."""
         with lifted():
-            return self._reader.read_at(offset, length)
+            return super().read_at(offset, length)
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset`."""
         with lifted():
-            return self._reader.readinto_at(offset, buffer)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._reader.close()
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close."""
-        self.close()
+            return super().readinto_at(offset, buffer)

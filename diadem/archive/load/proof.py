@@ -8,15 +8,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from diadem.errors import DigestMismatch, StoreError
 from diadem.model.layout import ByteRange
 from diadem.model.ports import Listener, Progress, RangeReader, silent
-from diadem.store.local_errors import or_else
+from diadem.store.system import or_else
+from diadem.work import in_order
 
 #: Bytes proven by one task: several leaves, few enough that all threads have work.
 _PIECE = 8 << 20
@@ -99,15 +99,19 @@ class DatasetSource:
         with ExitStack() as stack:
             readers = {name: stack.enter_context(self._opener(name)) for name in names}
             total, done = sum(reader.size for reader in readers.values()), 0
-            pool = stack.enter_context(ThreadPoolExecutor(_WORKERS, "diadem-prove"))
 
             def read(name: str, sink: BinaryIO | None) -> None:
                 nonlocal done
                 reader = readers[name]
-                starts = range(0, reader.size, _PIECE)
-                for first in range(0, len(starts), _WORKERS):  # some at a time: the pieces in memory stay few
-                    batch = starts[first : first + _WORKERS]
-                    for data in pool.map(lambda start: reader.read_at(start, _PIECE), batch):
+                pieces = in_order(
+                    lambda start: reader.read_at(start, _PIECE),
+                    range(0, reader.size, _PIECE),
+                    threads=_WORKERS,
+                    ahead=_WORKERS,
+                    name="diadem-prove",
+                )
+                with closing(pieces):
+                    for data in pieces:
                         if sink is not None:
                             sink.write(data)
                         done += len(data)

@@ -23,8 +23,8 @@ from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.node.watch.told import unexpected
+from diadem.store.addresses import local_path
 from diadem.store.own_files import FolderFiles
-from diadem.store.urls import local_path
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
 _FIGURES = re.compile(r"\d+ \w+")

@@ -21,8 +21,7 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.node.sqlite_file import SqliteFile
-from diadem.store.local_errors import translated
-from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.system import flush_folder, long_path, patiently, translated
 from diadem.store.whole import write_draft
 from diadem.transfer.hub.book import hold, rows
 

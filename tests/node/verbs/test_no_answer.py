@@ -10,7 +10,7 @@ import pytest
 import diadem
 from diadem.model.ports import Listing
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.testing.faulty_store import FaultyStore
 from diadem.testing.store_faults import Fault
