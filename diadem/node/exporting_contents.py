@@ -7,13 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from diadem.errors import DocumentError
 from diadem.export.names import portable_names
 from diadem.export.readme import CORRECTIONS, README, Enclosed
 from diadem.export.zip import Content
+from diadem.hooks.binary import InMemory
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
 from diadem.model.names import illegal, twin_key
@@ -25,31 +24,6 @@ from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
 DERIVED = {path: path.removeprefix("data/") for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH)}
-
-
-class Bytes:
-    """Bytes at hand, as content."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        """How many."""
-        return len(self._data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Some of them."""
-        return self._data[offset : offset + length]
-
-    def __enter__(self) -> Self:
-        """Themselves."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +51,7 @@ class Member:
     @classmethod
     def of(cls, name: str, data: bytes, moment: datetime) -> Member:
         """A file that is at hand."""
-        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(Bytes, data))
+        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(InMemory, data))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from diadem.model.ports import Bundle, RangeReader
 from diadem.package.examine import LIMITS, REQUIRED, TagFiles, open_tag_files
 from diadem.package.tags import parse_manifest
 from diadem.store.bags import MemoryBundle
-from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:
     from diadem.package.parity.rebuild import Parity, Rebuilder
@@ -191,10 +190,6 @@ class LeafSources:
         self._replicas = list(replicas)
         self._open: dict[str, tuple[str, RangeReader]] = {}
 
-    def expected(self, entry: FileEntry, leaf: int) -> bytes:
-        """The digest that a leaf must have."""
-        return self._opened.leaves[entry.first_leaf + leaf]
-
     def find(self, entry: FileEntry, leaf: int) -> tuple[str, bytes]:
         """The bytes of a leaf, and where they came from.
 
@@ -217,7 +212,7 @@ class LeafSources:
                 if isinstance(error, Unreachable):
                     self._replicas.remove(replica)
                 continue
-            if leaf_digest(data) == self.expected(entry, leaf):
+            if self._opened.leaves.proves(entry, leaf, data):
                 return REPLICA + replica.store, data
             reasons.append(f"{replica.store}: its leaf {leaf} is damaged too")
         raise IntegrityError("; ".join(reasons), where=entry.path, next=_CONNECT)
@@ -228,8 +223,8 @@ class LeafSources:
             self._forget(replica.store)
             reader = replica.bundle.open(entry.path)
             self._open[replica.store] = (entry.path, reader)
-        size = self._opened.manifest.leaf_size
-        return reader.read_at(leaf * size, min(size, entry.size - leaf * size))
+        start, end = self._opened.leaves.span(entry, leaf)
+        return reader.read_at(start, end - start)
 
     def _forget(self, store: str) -> None:
         _, reader = self._open.pop(store, ("", None))

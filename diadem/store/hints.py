@@ -27,15 +27,7 @@ _DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 
 
 class Hints:
-    """The hints of one store.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Where they lie.
-    tagmanifest_at : callable
-        Reads the tag manifest of the package at a path; None where there is none, and so no package.
-    """
+    """The hints of one store."""
 
     def __init__(self, own: OwnFiles, tagmanifest_at: Callable[[str], bytes | None]) -> None:
         self._own, self._tagmanifest_at = own, tagmanifest_at

@@ -118,13 +118,7 @@ class OwnFiles(ABC):
 
 
 class FolderFiles(OwnFiles):
-    """Files below a folder of this machine's file systems.
-
-    Parameters
-    ----------
-    private : Path
-        The folder, made when it is first written to; no link in it is followed, nor it if it is one.
-    """
+    """Files below a folder of this machine's file systems; no link in it is followed, nor it if it is one."""
 
     def __init__(self, private: Path) -> None:
         self._private = private

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +17,7 @@ from diadem.package.names import unsafe
 from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves, tree_digest
+from diadem.work import in_order
 
 #: Folders in the root of a store in which no packages lie.
 NO_YEARS = frozenset({".diadem", "incoming"})
@@ -202,48 +201,35 @@ class Ahead:
         self._source = source
         # A disk is best read by one thread, one place after the other.
         threads = 1 if isinstance(source, LocalBundle) else _THREADS
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="diadem-ahead")
-        self._pieces = _pieces(items)
-        self._pending: deque[tuple[Item, Future[bytes]]] = deque()
-        self._bytes = 0
+        self._pieces = in_order(
+            self._fetch,
+            _pieces(items),
+            threads=threads,
+            ahead=_REQUESTS,
+            size=lambda piece: piece[2],
+            budget=_BUDGET,
+            name="diadem-ahead",
+        )
 
     def open(self, item: Item) -> Arriving:
         """The next file; files are asked for in the order that was announced."""
         return Arriving(self, item)
 
     def take(self, item: Item) -> bytes:
-        """The next piece of a file.
-
-        Raises
-        ------
-        DigestMismatch
-            If it cannot be had.
-        """
-        self._request()
-        expected, future = self._pending.popleft()
+        """The next piece of a file. Raises `DigestMismatch` where it cannot be had."""
+        expected, data = next(self._pieces)
         assert expected is item, "files are read in the order that was announced"
-        data = future.result()
-        self._bytes -= len(data)
         return data
 
-    def _request(self) -> None:
-        """Ask for further pieces as long as there is room; for the next one in any case."""
-        while not self._pending or (len(self._pending) < _REQUESTS and self._bytes < _BUDGET):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return
-            item, start, length = piece
-            self._bytes += length
-            self._pending.append((item, self._pool.submit(self._fetch, item, start, length)))
-
-    def _fetch(self, item: Item, start: int, length: int) -> bytes:
+    def _fetch(self, piece: tuple[Item, int, int]) -> tuple[Item, bytes]:
+        item, start, length = piece
         with source_errors(item.path), self._source.open(item.path) as reader:
             if reader.size != item.size:
                 raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
             data = reader.read_at(start, length)
         if len(data) != length:
             raise damaged(item.path, f"it ends after {start + len(data)} of {item.size} bytes")
-        return data
+        return item, data
 
     def __enter__(self) -> Self:
         """Start."""
@@ -251,7 +237,7 @@ class Ahead:
 
     def __exit__(self, *exception: object) -> None:
         """Give up what is under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pieces.close()
 
 
 class Arriving(io.RawIOBase):

@@ -21,13 +21,7 @@ from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_o
 
 
 class BaseStore(Store):
-    """A store over some primitives: those that are abstract here and in `Store`.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Its own files.
-    """
+    """A store over some primitives: those that are abstract here and in `Store`, and its own files."""
 
     #: How a package that is there already is verified.
     recheck: Level
@@ -179,17 +173,7 @@ class BaseStore(Store):
 
 
 class Copies:
-    """Copies of one package that lie in a store already, each judged at most once.
-
-    Parameters
-    ----------
-    store : BaseStore
-        The store.
-    opened : TagFiles
-        The package.
-    path : str
-        Where it should lie.
-    """
+    """Copies of one package that lie in a store already, each judged at most once."""
 
     def __init__(self, store: BaseStore, opened: TagFiles, path: str) -> None:
         self._store, self._opened, self._path = store, opened, path

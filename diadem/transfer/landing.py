@@ -24,13 +24,12 @@ from diadem.package.verify import verify
 from diadem.store.addresses import local_path
 from diadem.store.bags import LocalBundle, MemoryBundle
 from diadem.store.base import Added
-from diadem.transfer.arrival import ARRIVING, Arrival
-from diadem.transfer.arrival_landing import land, published_path
+from diadem.transfer.arrival import ARRIVING, Arrival, land, published_path
 from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
-from diadem.trust.hashing import leaf_digest, sha256_hex
+from diadem.trust.hashing import sha256_hex
 
 #: What came is not what was offered: going on does not help before the sender mends it.
 FATAL: Final = (IntegrityError, PackageError)
@@ -185,14 +184,10 @@ class Landing:
         IntegrityError
             The leaves are right: the package itself contradicts itself.
         """
-        arrival, leaf_size = self.arrival, self.arrival.manifest.leaf_size
-        entry = arrival.manifest.entries[number]
-        for leaf in range(-(-entry.size // leaf_size)):
-            if leaf_digest(arrival.read(number, leaf * leaf_size, leaf_size)) != arrival.digest(
-                entry.first_leaf + leaf
-            ):
-                arrival.forget(number)
-                return
+        entry = self.arrival.manifest.entries[number]
+        if not all(self.arrival.has_leaf(number, leaf) for leaf in range(self.arrival.leaves.count(entry))):
+            self.arrival.forget(number)
+            return
         raise IntegrityError(
             f"the leaves and the SHA-256 of the file disagree in the package of {self.peer}",
             where=entry.path,

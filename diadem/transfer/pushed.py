@@ -21,10 +21,10 @@ from diadem.package.examine import TagFiles
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import Response
+from diadem.transfer.intake import bits_of
 from diadem.transfer.landing import Landing, note_fault, place_of
 from diadem.transfer.pushed_place import Place
 from diadem.transfer.pushed_window import WindowIntake
-from diadem.transfer.taking import bits_of
 from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
 

@@ -13,10 +13,9 @@ from typing import Final
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
 from diadem.package.examine import TagFiles
-from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.intake import Follower, take_span
 from diadem.transfer.landing import FATAL, Landing
-from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
 
 _LOG: Final = logging.getLogger("diadem.server")

@@ -294,6 +294,10 @@ from diadem.model.report import Findings
 from diadem.package.prove import prove
 from diadem.package.prove import FileJob
 from diadem.store.bags import LocalBundle
+from diadem.model.report import Findings
+from diadem.package.prove import prove
+from diadem.package.prove import FileJob
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves
 size = int(sys.argv[2])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it

@@ -18,8 +18,8 @@ from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.bags import open_remote
 from diadem.store.base import open_store
-from diadem.store.object_retry import Patience
 from diadem.store.objects import ObjectStore
+from diadem.store.retry import Patience
 from diadem.testing.stores import make_package
 from tests.services import CuttingProxy, free_ports
 from tests.sftp_server import SftpServer

@@ -19,10 +19,9 @@ from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
-from diadem.transfer.arrival_landing import land
+from diadem.transfer.arrival import Arrival, land
 from diadem.transfer.fetching import Fetch, Wish, missing_bytes
+from diadem.transfer.intake import Follower
 from diadem.transfer.tag_parts import tag_files
 from diadem.transfer.windows import WindowPlan
 from tests.transfer.pair import Bytes

@@ -16,9 +16,9 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.examine import TagFiles
 from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.intake import Follower, is_missing, take_window
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.relay.book import Place, Relay, Spoilt, relays_of
@@ -28,7 +28,6 @@ from diadem.transfer.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.transfer.relay.requesting import ask_again
 from diadem.transfer.reusing import reuse
 from diadem.transfer.tag_parts import limit_of
-from diadem.transfer.taking import is_missing, take_window
 from diadem.transfer.windows import WINDOW, WindowPlan
 from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 

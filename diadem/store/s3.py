@@ -4,51 +4,35 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from fsspec.asyn import sync
 
-from diadem.errors import IntegrityError, NotFound
-from diadem.store.object_client import OpenUpload, Stat, Traffic
-from diadem.store.object_retry import Patience, T, persist
-from diadem.store.translate import Occupied
+from diadem.errors import IntegrityError, NotFound, StoreError
+from diadem.store.client import ObjectClient, OpenUpload, Stat, UploadThreads, part_size, regrouped
+from diadem.store.retry import Occupied, Patience
 
 
-class S3Client:
-    """One bucket and prefix of an S3 server.
-
-    Parameters
-    ----------
-    file_system : s3fs.S3FileSystem
-        As `diadem.store.object_connect` makes it; its own retries are switched off.
-    root : str
-        ``bucket`` or ``bucket/prefix``.
-    """
-
-    has_parts = True
+class S3Client(ObjectClient):
+    """One bucket and prefix of an S3 server, over `s3fs.S3FileSystem` with its own retries switched off."""
 
     def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
+        super().__init__(patience)
         self._fs = file_system
         file_system.retries = 1
         self._bucket, _, prefix = root.strip("/").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._patience = patience
-        self.traffic = Traffic()
 
     @property
     def url(self) -> str:
         """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
-
-    def hurried(self) -> S3Client:
-        """The same store, one try for each request: for questions whose answer may be a refusal."""
-        twin = S3Client(self._fs, f"{self._bucket}/{self._prefix}", Patience(tries=1))
-        twin.traffic = self.traffic
-        return twin
 
     def check(self) -> None:
         """Ask for the bucket; some servers would make a missing one at the first write."""
@@ -97,10 +81,6 @@ class S3Client:
         for page in self._pages("list_objects_v2", tokens, Prefix=folder, Delimiter="/"):
             yield from (str(entry[name])[len(folder) :].rstrip("/") for entry in page.get(kind, ()))
 
-    def space(self) -> tuple[int, int] | None:
-        """Nobody says."""
-        return None
-
     def place(self) -> str | None:
         """Endpoint and bucket: names of buckets are unique at one endpoint, and at Amazon in all regions."""
         endpoint = urlsplit(str(self._fs.s3.meta.endpoint_url))
@@ -144,10 +124,6 @@ class S3Client:
         self.traffic.count(sent=len(data))
         return str(answer.get("ETag", ""))
 
-    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
-        """Not used: S3 has parts."""
-        raise NotImplementedError("objects of an S3 store are written in parts")
-
     def delete(self, key: str, *, only: str = "") -> None:
         """One DELETE; S3 does not mind if nothing is there."""
         condition = {"IfMatch": only} if only else {}
@@ -156,8 +132,40 @@ class S3Client:
         except NotFound:
             return
 
-    def prune(self, prefix: str) -> None:
-        """There are no folders."""
+    def _write_large(
+        self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
+    ) -> None:
+        """In parts, several at once; the thread that sends the last one completes the object."""
+        upload, length = self.begin(key), part_size(size)
+        parts: list[tuple[int, str, bytes]] = []
+        lock = threading.Lock()
+        done = threading.Event()
+        threads.or_else(lambda: None if done.is_set() else self.abort(key, upload))
+
+        def send(number: int, data: bytes) -> None:
+            digest = hashlib.sha256(data).digest()
+            mark = self.part(key, upload, number, data, digest)
+            with lock:
+                parts.append((number, mark, digest))
+                complete = len(parts) == -(-size // length)
+            if complete:
+                self.complete(key, upload, parts)
+                done.set()
+            told(len(data))
+
+        for number, block in enumerate(regrouped(blocks, length), 1):
+            threads.submit(len(block), partial(send, number, block))
+
+    def checks_parts(self, key: str) -> bool:
+        """By an upload that is aborted."""
+        upload = self.begin(key)
+        try:
+            self.part(key, upload, 1, b"diadem probe", hashlib.sha256(b"diadem probe: other bytes").digest())
+        except StoreError:
+            return True
+        finally:
+            self.abort(key, upload)
+        return False
 
     def begin(self, key: str) -> str:
         """Announce SHA-256 for every part."""
@@ -230,16 +238,6 @@ class S3Client:
     def _call(self, method: str, key: str, **options: Any) -> dict[str, Any]:
         answer: dict[str, Any] = self._try(key, lambda: self._fs.call_s3(method, Bucket=self._bucket, **options) or {})
         return answer
-
-    def _try(self, key: str, request: Callable[[], T]) -> T:
-        def counted() -> T:
-            self.traffic.count(requests=1)
-            return request()
-
-        return persist(counted, self._at(key), self._patience)
-
-    def _at(self, key: str) -> str:
-        return f"{self.url}/{key}".rstrip("/")
 
 
 def _etag_of(marks: Sequence[str]) -> str | None:

@@ -13,9 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from diadem.errors import Refused
+from diadem.errors import Refused, StoreError
+from diadem.model.ids import PackageId
 from diadem.package.names import unsafe
-from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, allow, flush_folder, long_path, patiently, refuse_links
+from diadem.store.system import (
+    READ_FLAGS,
+    SEALED,
+    WINDOWS,
+    allow,
+    flush_folder,
+    long_path,
+    patiently,
+    refuse_links,
+    translated,
+)
 from diadem.trust.hashing import leaf_digest
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -23,9 +34,10 @@ _WRITE_FLAGS = (READ_FLAGS & ~os.O_RDONLY) | os.O_RDWR
 #: Whether this system opens, stats and renames relative to an open folder, so that no step can be exchanged for a link.
 _STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SEALED_FOLDER = 0o555
+_MOST_TWINS = 1000
 
 
-class Place:
+class OpenSlot:
     """Where a file of a package lies, or should lie: its folder, held open, and its name.
 
     Parameters
@@ -294,3 +306,52 @@ def _look_at_folders(root: str, folders: list[str]) -> None:
         status = os.lstat(long_path(path))
         if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0:
             raise OSError(errno.ENOTDIR, "is a link or not a folder", path)
+
+
+def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:
+    """Move a file, link or folder out of a package.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    path : str
+        Path of the package in the store.
+    file : str
+        Path of the thing in the bag.
+    package : PackageId
+        The package, which names the place where it goes.
+
+    Returns
+    -------
+    str
+        Where it lies now, relative to the store.
+
+    Raises
+    ------
+    Refused
+        If it is not there, or lies behind a link.
+    StoreError
+        If the store cannot be written.
+    """
+    if reason := unsafe(path) or unsafe(file):
+        raise Refused(f"is not touched: {reason}", where=file, next="Move it away by hand.")
+    with translated(str(root), "it stays where it is"), OpenSlot(root / path, file) as slot:
+        if slot.status() is None:
+            raise Refused("is no longer there", where=file, next="Verify the package again.")
+        package_folder(root, path)
+        refuse_links(root, root / ".diadem" / "quarantine" / package.hex)
+        target = _free(root / ".diadem" / "quarantine" / package.hex / file)
+        os.makedirs(long_path(target.parent), exist_ok=True)
+        slot.move(str(target))
+        flush_folder(long_path(target.parent))
+    return target.relative_to(root).as_posix()
+
+
+def _free(target: Path) -> Path:
+    """The path, or the path with a number where something has been set aside under it before."""
+    for number in range(1, _MOST_TWINS):
+        candidate = target if number == 1 else target.with_name(f"{target.name}~{number}")
+        if not os.path.lexists(long_path(candidate)):
+            return candidate
+    raise StoreError("too much has been set aside under this name", where=str(target), next="Clear it up.")

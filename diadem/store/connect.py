@@ -7,10 +7,10 @@ from typing import Any
 
 from diadem.errors import UsageError
 from diadem.store.addresses import StoreUrl
-from diadem.store.object_client import ObjectClient
-from diadem.store.object_plain import PlainClient
-from diadem.store.object_retry import Patience
-from diadem.store.object_s3 import S3Client
+from diadem.store.client import ObjectClient
+from diadem.store.plain import PlainClient
+from diadem.store.retry import Patience
+from diadem.store.s3 import S3Client
 
 #: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
 _READ_TIMEOUT = 120
@@ -23,18 +23,9 @@ _EXTRAS = {"s3": "s3", "sftp": "sftp", "ssh": "sftp"}
 def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None) -> Any:
     """The fsspec file system of an address.
 
-    Parameters
-    ----------
-    url : StoreUrl
-        Of kind ``object``.
-    storage_options : mapping, optional
-        Handed to fsspec (for S3: ``key``, ``secret``, ``endpoint_url`` …). Without them the ordinary configuration
-        counts: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE, ``~/.aws``, fsspec's own files.
-
-    Raises
-    ------
-    UsageError
-        If fsspec does not know the scheme, or its package is not installed.
+    The options are fsspec's (for S3: ``key``, ``secret``, ``endpoint_url`` …). Without them the ordinary configuration
+    counts: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE, ``~/.aws``, fsspec's own files. Raises `UsageError` if
+    fsspec does not know the scheme, or its package is not installed.
     """
     import fsspec
 
@@ -52,14 +43,14 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
     if url.scheme == "s3":
         return _s3_file_system(kind, options)
     if url.scheme == "sftp":
-        from diadem.store.sftp_files import SftpFiles
+        from diadem.store.sftp import SftpFiles
 
         return SftpFiles(**{**url.server, **options})
     return kind(**options)
 
 
 def _s3_file_system(kind: Any, options: dict[str, Any]) -> Any:
-    """s3fs without its two layers of retries (5 × 5 requests): `diadem.store.object_retry` is the only one."""
+    """s3fs without its two layers of retries (5 × 5 requests): `diadem.store.retry` is the only one."""
     config = {
         "read_timeout": _READ_TIMEOUT,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -78,14 +69,7 @@ def client_for(file_system: Any, root: str, patience: Patience | None = None) ->
     if "s3" in names:
         return S3Client(file_system, root, patience)
     if "sftp" in names:
-        from diadem.store.object_sftp import SftpClient
+        from diadem.store.sftp import SftpClient
 
         return SftpClient(file_system, root, patience)
     return PlainClient(file_system, root, patience)
-
-
-def connect(
-    url: StoreUrl, storage_options: Mapping[str, Any] | None = None, patience: Patience | None = None
-) -> ObjectClient:
-    """Requests to the store at `url`."""
-    return client_for(file_system(url, storage_options), url.path, patience)

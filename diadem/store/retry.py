@@ -1,11 +1,17 @@
-"""Errors of fsspec, botocore, aiohttp and the operating system, turned into ours. The one place of this room."""
+"""Trying a request again, and what its failure means: the one place for both, so that waits do not multiply.
+
+The clients' own retries are switched off. Errors of fsspec, botocore, aiohttp and the operating system become ours.
+"""
 
 from __future__ import annotations
 
 import errno
+import random
 import sys
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 
@@ -26,6 +32,45 @@ _TAKEN = {"PreconditionFailed", "412"}
 
 _FULL_NUMBERS = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _READ_ONLY_NUMBERS = {errno.EROFS, errno.EPERM}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a store may fail before it counts as unreachable: requests in all, and seconds.
+
+    The wait is doubled each time up to the longest, and varied by half so that many writers do not come back together.
+    After `enough` seconds no further request is made; each may itself last as long as the client's time-out.
+    """
+
+    tries: int = 6
+    first_wait: float = 0.2
+    longest_wait: float = 10.0
+    enough: float = 240.0
+
+    def waits(self) -> list[float]:
+        """Seconds before each further try."""
+        return [min(self.first_wait * 2**step, self.longest_wait) for step in range(self.tries - 1)]
+
+
+def persist(action: Callable[[], T], where: str, patience: Patience) -> T:
+    """Do `action` until it succeeds, fails for good, or patience ends. Raises what the last failure means."""
+    waits = patience.waits()
+    end = time.monotonic() + patience.enough
+    while True:
+        try:
+            return action()
+        except DiademError:
+            raise
+        except Exception as error:
+            if waits and time.monotonic() < end and is_transient(error):
+                time.sleep(waits.pop(0) * random.uniform(0.5, 1.5))  # noqa: S311  a wait is no secret
+                continue
+            meaning = translate(error, where)
+            if meaning is None:
+                raise
+            raise meaning from error
 
 
 class Occupied(StoreError):
@@ -53,19 +98,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 def translate(error: BaseException, where: str) -> DiademError | None:
-    """The error of ours that says what `error` means.
+    """The error of ours that says what one of a file system or its client means.
 
-    Parameters
-    ----------
-    error : BaseException
-        Anything that a file system or its client raised.
-    where : str
-        The address concerned.
-
-    Returns
-    -------
-    DiademError or None
-        None for what is no failure of a store: a mistake in a program must be seen as it is.
+    None for what is no failure of a store: a mistake in a program must be seen as it is.
     """
     if isinstance(error, DiademError):
         return error

@@ -5,52 +5,36 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound
-from diadem.store.object_client import OpenUpload, Stat, Traffic
-from diadem.store.object_retry import Patience, T, persist
+from diadem.store.client import ObjectClient, Stat, UploadThreads
+from diadem.store.retry import Patience, T
 
 #: Where files are written before they get their names.
 DRAFTS = ".diadem/drafts"
 
 
-class PlainClient:
-    """A folder of an fsspec file system.
+class PlainClient(ObjectClient):
+    """A folder of an fsspec file system; one that is not asynchronous is used by one thread at a time.
 
-    Parameters
-    ----------
-    file_system : fsspec.AbstractFileSystem
-        Any; one that is not asynchronous is used by one thread at a time, as fsspec promises no more.
-    root : str
-        Its path there.
+    fsspec promises no more.
     """
 
-    has_parts = False
-
     def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
+        super().__init__(patience)
         self._fs = file_system
         self._root = str(file_system._strip_protocol(root)).rstrip("/")  # noqa: SLF001  fsspec's own way to say "/name"
-        self._patience = patience
-        self._alone: AbstractContextManager[Any] = (
-            nullcontext() if getattr(file_system, "async_impl", False) else threading.RLock()
-        )
-        self.traffic = Traffic()
+        if not getattr(file_system, "async_impl", False):
+            self._alone = threading.RLock()
 
     @property
     def url(self) -> str:
         """``scheme://path``."""
         return str(self._fs.unstrip_protocol(self._root))
-
-    def hurried(self) -> PlainClient:
-        """The same store, one try for each request."""
-        twin = PlainClient(self._fs, self._root, Patience(tries=1))
-        twin.traffic, twin._alone = self.traffic, self._alone
-        return twin
 
     def check(self) -> None:
         """A folder that is not there yet is made by the first write."""
@@ -107,10 +91,6 @@ class PlainClient:
         names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
         yield from sorted(names)
 
-    def space(self) -> tuple[int, int] | None:
-        """Nobody says."""
-        return None
-
     def place(self) -> str | None:
         """For memory its name; other file systems do not say what they stand on."""
         return f"memory:{self._root}" if "memory" in self._fs.protocol else None
@@ -140,7 +120,14 @@ class PlainClient:
         self.traffic.count(sent=len(data))
         return ""
 
-    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
+    def _write_large(
+        self,
+        key: str,
+        blocks: Iterator[bytes],
+        size: int,  # noqa: ARG002
+        threads: UploadThreads,  # noqa: ARG002  a stream is one thread's
+        told: Callable[[int], None],
+    ) -> None:
         """Block by block under another name, which then becomes the right one; not tried again: the blocks are gone."""
         draft = f"{DRAFTS}/{uuid.uuid4().hex}"
 
@@ -149,15 +136,16 @@ class PlainClient:
                 for block in blocks:
                     sink.write(block)
                     self.traffic.count(sent=len(block))
+                    told(len(block))
 
         once = Patience(tries=1)
         with self._alone:
             try:
-                persist(lambda: self._with_folder(draft, write), self._at(key), once)
-                persist(lambda: self._with_folder(key, partial(self._rename, self._path(draft))), self._at(key), once)
+                self._try(key, lambda: self._with_folder(draft, write), once)
+                self._try(key, lambda: self._with_folder(key, partial(self._rename, self._path(draft))), once)
             finally:
                 with contextlib.suppress(DiademError):
-                    self.hurried().delete(draft)
+                    self.once().delete(draft)
 
     def _rename(self, draft: str, path: str) -> None:
         try:
@@ -182,26 +170,6 @@ class PlainClient:
                 return
             prefix = prefix.rpartition("/")[0]
 
-    def begin(self, key: str) -> str:
-        """Not used: there are no parts."""
-        raise NotImplementedError(f"{self.url} has no multi-part uploads")
-
-    def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
-        """Not used: there are no parts."""
-        raise NotImplementedError(f"{self.url} has no multi-part uploads")
-
-    def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:
-        """Not used: there are no parts."""
-        raise NotImplementedError(f"{self.url} has no multi-part uploads")
-
-    def abort(self, key: str, upload: str) -> None:
-        """Not used: there are no parts."""
-        raise NotImplementedError(f"{self.url} has no multi-part uploads")
-
-    def uploads(self, prefix: str) -> Iterator[OpenUpload]:  # noqa: ARG002
-        """There are none."""
-        return iter(())
-
     def _with_folder(self, key: str, write: Callable[[str], T]) -> T:
         path = self._path(key)
         try:
@@ -214,19 +182,8 @@ class PlainClient:
         entry = self._try(key, lambda: self._fs.info(self._path(key)))
         return _time_in(entry) or datetime.now(UTC)
 
-    def _try(self, key: str, request: Callable[[], T]) -> T:
-        def counted() -> T:
-            self.traffic.count(requests=1)
-            with self._alone:
-                return request()
-
-        return persist(counted, self._at(key), self._patience)
-
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
-
-    def _at(self, key: str) -> str:
-        return f"{self.url}/{key}".rstrip("/")
 
 
 def _time_in(entry: dict[str, Any]) -> datetime | None:
