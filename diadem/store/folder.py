@@ -32,10 +32,10 @@ from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace
 from diadem.store.copy import Copier, Stream
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 from diadem.store.draft import FolderDraft, read_staged
 from diadem.store.own_files import FolderFiles
-from diadem.store.package_copy import Ahead, Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.store.package_copy import Contents, Item, ReadAhead, compare, damaged, refuse_path, source_errors
 from diadem.store.parity_file import sweep_parity
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
 from diadem.store.store import BaseStore, Copies, numbered
@@ -161,7 +161,7 @@ class FolderStore(BaseStore):
     def place(self) -> str | None:
         """See `Store.place`."""
         try:
-            return place_of(self.root)
+            return disk_of(self.root)
         except OSError:
             return None
 
@@ -236,7 +236,14 @@ class FolderStore(BaseStore):
         return FolderDraft(self)
 
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Hashed as it is written to a stage."""
         self.check_space(cargo.size)
@@ -415,7 +422,7 @@ def _prune(root: Path, folder: Path) -> None:
 class _StagedCopy:
     """One copy under way, from a bundle into a stage."""
 
-    def __init__(self, source: Bundle, cargo: Cargo, stage: Stage, listener: Listener, pace: Pace | None) -> None:
+    def __init__(self, source: Bundle, cargo: Contents, stage: Stage, listener: Listener, pace: Pace | None) -> None:
         self._source, self._cargo, self._stage = source, cargo, stage
         self._listener, self._pace = listener, pace
         self._leaf_size = cargo.opened.manifest.leaf_size
@@ -457,7 +464,7 @@ class _StagedCopy:
 
     def _fetch(self, copier: Copier) -> None:
         """From afar: many requests under way at once, one thread that writes."""
-        with Ahead(self._source, self._cargo.items) as ahead:
+        with ReadAhead(self._source, self._cargo.items) as ahead:
             for item in self._cargo.items:
                 with ahead.open(item) as file:
                     self._copy(copier, item, file.readinto)
