@@ -50,7 +50,7 @@ def is_network_folder(path: str | os.PathLike[str]) -> str | None:
     return mount.plain_kind if mount is not None and mount.is_network else None
 
 
-def place_of(path: str | os.PathLike[str]) -> str | None:
+def disk_of(path: str | os.PathLike[str]) -> str | None:
     """Identity of the disk or share that a folder lies on; None where it is not known or the folder is not there."""
     if not os.path.isdir(path):
         return None

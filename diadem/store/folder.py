@@ -32,10 +32,10 @@ from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.copy import Copier, Stream
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 from diadem.store.draft import FolderDraft, read_staged
 from diadem.store.own_files import FolderFiles
-from diadem.store.package_copy import Ahead, Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.store.package_copy import Contents, Item, ReadAhead, compare, damaged, refuse_path, source_errors
 from diadem.store.parity_file import sweep_parity
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
 from diadem.store.store import BaseStore, Copies, numbered, stored
@@ -159,7 +159,7 @@ class FolderStore(BaseStore):
 
     def place(self) -> str | None:
         try:
-            return place_of(self.root)
+            return disk_of(self.root)
         except OSError:
             return None
 
@@ -234,7 +234,14 @@ class FolderStore(BaseStore):
         return FolderDraft(self)
 
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Hashed as it is written to a stage."""
         self.check_space(cargo.size)
@@ -412,7 +419,7 @@ def _prune(root: Path, folder: Path) -> None:
 class _StagedCopy:
     """One copy under way, from a bundle into a stage."""
 
-    def __init__(self, source: Bundle, cargo: Cargo, stage: Stage, listener: Listener, pace: Pace | None) -> None:
+    def __init__(self, source: Bundle, cargo: Contents, stage: Stage, listener: Listener, pace: Pace | None) -> None:
         self._source, self._cargo, self._stage = source, cargo, stage
         self._listener, self._pace = listener, pace
         self._leaf_size = cargo.opened.manifest.leaf_size
@@ -454,7 +461,7 @@ class _StagedCopy:
 
     def _fetch(self, copier: Copier) -> None:
         """From afar: many requests under way at once, one thread that writes."""
-        with Ahead(self._source, self._cargo.items) as ahead:
+        with ReadAhead(self._source, self._cargo.items) as ahead:
             for item in self._cargo.items:
                 with ahead.open(item) as file:
                     self._copy(copier, item, file.readinto)

@@ -32,7 +32,7 @@ from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
-from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
+from diadem.store.package_copy import ADVICE, Arriving, Contents, Item, ReadAhead, compare, refuse_path
 from diadem.store.probe import probe
 from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
@@ -152,11 +152,18 @@ class ObjectStore(BaseStore):
         return ObjectDraft(self)
 
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Checked on its way."""
         files = {item.path: item for item in cargo.items}
-        with Ahead(source, [*cargo.tags, *cargo.files]) as ahead:
+        with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
             tags = {item.path: _whole(ahead, item) for item in cargo.tags}
             upload = self.upload(
                 path,
@@ -306,7 +313,7 @@ def _patched(client: ObjectClient, stat: Stat, start: int, data: bytes) -> Itera
             yield data
 
 
-def _whole(ahead: Ahead, item: Item) -> bytes:
+def _whole(ahead: ReadAhead, item: Item) -> bytes:
     with ahead.open(item) as file:
         data = file.readall()
     compare(item, len(data), hashlib.sha256(data).hexdigest())

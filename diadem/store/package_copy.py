@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
+class Contents:
     """A package on its way."""
 
     opened: TagFiles
@@ -76,7 +76,7 @@ def tree_of(opened: TagFiles) -> str:
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: TagFiles) -> Cargo:
+def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     """List what must be copied.
 
     Raises `DigestMismatch` if the package at the source is no longer the one that was opened, or lacks a tag file;
@@ -89,7 +89,7 @@ def load(source: Bundle, opened: TagFiles) -> Cargo:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
+    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
 def _files(opened: TagFiles) -> Iterator[Item]:
@@ -157,7 +157,7 @@ def refuse_path(path: str) -> None:
 # -- reading them ahead ------------------------------------------------------------------------------------------------
 
 
-class Ahead:
+class ReadAhead:
     """The files of a package in the order in which they will be asked for, read ahead on threads."""
 
     def __init__(self, source: Bundle, items: Sequence[Item]) -> None:
@@ -206,7 +206,7 @@ class Ahead:
 class Arriving(io.RawIOBase):
     """One file as it arrives, from its beginning to its end."""
 
-    def __init__(self, ahead: Ahead, item: Item) -> None:
+    def __init__(self, ahead: ReadAhead, item: Item) -> None:
         super().__init__()
         self._ahead, self._item = ahead, item
         self._left = item.size

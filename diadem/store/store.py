@@ -17,7 +17,7 @@ from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored
 from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
-from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_of
+from diadem.store.package_copy import NO_YEARS, Contents, contents_of, refuse_path, tree_of
 
 
 class BaseStore(Store):
@@ -100,7 +100,7 @@ class BaseStore(Store):
         listener: Listener = silent,
         pace: Pace | None = None,
     ) -> Added:
-        cargo = load(source, opened)
+        cargo = contents_of(source, opened)
         refuse_path(path)
         copies = Copies(self, opened, path)
         if (present := copies.sound()) is not None:
@@ -112,7 +112,14 @@ class BaseStore(Store):
 
     @abstractmethod
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Copy, prove and publish a package. Gives path, whether it was made, and the proof; errors as of `add`."""
 

@@ -32,7 +32,7 @@ from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Added, Store
 from diadem.store.folder import FolderStore
-from diadem.store.package_copy import load, refuse_path
+from diadem.store.package_copy import contents_of, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.store import Copies
 from diadem.store.system import (
@@ -346,7 +346,7 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
         return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
     if arrival.published:
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
-    cargo = load(LocalBundle(arrival.bag), opened)
+    cargo = contents_of(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
     path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
     return Added(path, created, "written" if created else "read-back", copies.damaged)
