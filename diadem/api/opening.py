@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diadem.api.places import StrPath, bundle_at, local_path
 from diadem.api.tools import tools
 from diadem.errors import DiademError, NotFound, Unreachable
-from diadem.model.ports import Bundle, Listener
+from diadem.model.ports import Bundle, Listener, Listing
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
 
@@ -126,20 +126,21 @@ def verify(
     NotFound
         If nothing is there.
     """
-    from diadem.archive.package import Package, default_level
+    from diadem.archive.package import Package
     from diadem.package.verify import verify as verify_bundle
 
     if isinstance(package, Package):
         return package.verify(level=level, workers=workers, listener=listener)
     chosen = Level(level) if level is not None else None
     bundle = bundle_at(package, storage_options)
-    _require_bag(package, bundle)
-    return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)
+    listing = bundle.listing()
+    _require_bag(package, listing)
+    return verify_bundle(bundle, level=chosen, listing=listing, workers=workers, listener=listener)
 
 
-def _require_bag(url: StrPath, bundle: Bundle) -> None:
+def _require_bag(url: StrPath, listing: Listing) -> None:
     """Tell a folder that never was a bag from one that is damaged."""
-    names = [name for name in bundle.listing().files if "/" not in name]
+    names = [name for name in listing.files if "/" not in name]
     if any(name == "bagit.txt" or name.split("-")[0] in ("manifest", "tagmanifest") for name in names):
         return
     folder = local_path(url)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
+from diadem.errors import IntegrityError, NotFound, PackageError, StoreError, UsageError
 from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
@@ -377,6 +377,17 @@ class RemoteBundle(Reopenable, Bundle):
     def exists(self, path: str) -> bool:
         """Whether an object is there."""
         return path in self._known or self._client.stat(path) is not None
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file: of one that was not listed by one GET, which tells its size as a HEAD would."""
+        if path not in self._known and self.url.startswith("s3:"):  # others ask for all of a range, there or not
+            try:
+                data = self._client.get(path, 0, limit + 1)
+            except (NotFound, StoreError):  # absent, or empty, of which there is no range
+                data = b""
+            if 0 < len(data) <= limit:
+                return data
+        return super().read(path, limit)
 
     def open(self, path: str) -> RemoteReader:
         """Random access to a file."""
