@@ -18,7 +18,6 @@ import shutil
 import stat
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +28,6 @@ from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
-from diadem.package.prove import run_on_threads
 from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace
@@ -57,6 +55,7 @@ from diadem.store.system import (
 )
 from diadem.store.whole import make_folders, write_whole
 from diadem.trust.hashing import Leaves
+from diadem.work import do_all
 
 #: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
 RESERVE = 16 << 20
@@ -430,7 +429,7 @@ class _StagedCopy:
         try:
             with Copier() as copier:
                 if isinstance(self._source, LocalBundle):
-                    run_on_threads(deque(self._tasks(copier)), _COPIERS, self._stop)
+                    do_all(self._tasks(copier), threads=_COPIERS, stop=self._stop.set)
                 else:
                     self._fetch(copier)
         except SinkFailed as error:
