@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 HEAD = """\
 # Versions with which all tests have passed together (Python {python}, {platform}). For services:
-#   python -m pip install -c constraints.txt 'diadem-em[server]'
+#   python -m pip install -c constraints.txt ".[server]"
 # Made by: python .ci/constraints.py > constraints.txt
 """
 #: Extras of what runs; those of tests and development are nobody's service.

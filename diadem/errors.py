@@ -8,7 +8,7 @@
     │   └── UnknownField         a field that no record has, with names like it (in `terms.fields`)
     ├── NotFound            (3)  also a FileNotFoundError
     ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
-    │   └── StoreError           a store that cannot be written: full, read-only, locked, not keeping what it is given
+    │   └── StoreError           a store that cannot be written to: full, read-only, locked, not keeping what it gets
     ├── Unreachable         (5)  a store or peer that does not answer
     │   └── CarrierFull          a carrier that has no room now (in `model.carriers`)
     ├── Interrupted         (6)  stopped by the user; what was done is kept or swept, and can be resumed
@@ -226,7 +226,7 @@ _FILES = ("too many files are open", f"End other programs or raise the limit (ul
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", f"Free space, {_AGAIN}; or choose another place."),
     errno.EDQUOT: ("the quota is used up", f"Free space, or ask for more; {_AGAIN}."),
-    errno.EROFS: ("the disk is read-only", "Choose a place that can be written, or make it writable."),
+    errno.EROFS: ("the disk is read-only", "Choose a place that can be written to, or make it writable."),
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.ENOENT: ("it is no longer there", f"Check whether its disk is connected, {_AGAIN}."),

@@ -97,7 +97,7 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None, *, base: str 
     DigestMismatch
         What came is another file. Nothing of it is kept.
     StoreError
-        The folder cannot be written.
+        The folder cannot be written to.
     """
     try:
         import pooch

@@ -402,7 +402,8 @@ def open_node(
     ----------
     path : path or URL, optional
         The node's folder, or one that holds it as ``node``, as `diadem demo` makes it; or a store's folder or address.
-        Default: the environment variable DIADEM_NODE, else the node that was made last on this machine.
+        Default: the environment variable DIADEM_NODE, else the node that this account made or
+        recovered last with `diadem init`.
     user : str, optional
         Who acts; default the node's first user.
     storage_options : mapping of str to mapping, optional

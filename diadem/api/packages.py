@@ -71,7 +71,7 @@ def pack(
     NotFound
         If the source does not exist.
     Refused, StoreError
-        With `strict`; or where the store cannot be written.
+        With `strict`; or where the store cannot be written to.
     Unreachable
         If an object store does not answer.
     Interrupted

@@ -40,7 +40,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
 FORMER: Final[Mapping[str, str]] = {"judgement": "assessment", "transfers": "transfer"}
 _OTHERS = "Others"
 _MORE = "diadem help all lists every command; diadem COMMAND --help explains one."
-_WHICH = "Commands work on the node that --node names, else DIADEM_NODE, else on the one made last."
+_WHICH = "Commands work on the node that --node names, else DIADEM_NODE, else on the one made or recovered last."
 #: Limits of a number, as Typer writes them.
 _LEAST, _RANGE = re.compile(r"x>=(\d+)(?:\.0)?"), re.compile(r"(\d+)<=x<=(\d+)")
 #: What the value of an option is, where it is more than a text.

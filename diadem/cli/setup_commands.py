@@ -319,7 +319,7 @@ def _tell_lost(document: dict[str, Any]) -> None:
 @stores.command()
 def move(
     name: Annotated[str, typer.Argument(help="The store's name.")],
-    url: Annotated[str, typer.Argument(help="Where it is now.")],
+    url: Annotated[str, typer.Argument(metavar="PATH", help="Where it is now: a folder or URL.")],
     place: Annotated[
         str | None, typer.Option("--place", help="Which disk or share that is, if that cannot be seen: usb-disk-2.")
     ] = None,

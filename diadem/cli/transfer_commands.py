@@ -57,7 +57,7 @@ def send(
     if done.error:
         tell(f"FAILED           {done.error}")
     for line in unsent:
-        tell(f"waits            {line}; the offer is delivered when the other node answers")
+        tell(f"waits            {line}; the offer is delivered when the other node answers or calls")
     tell(f"next             diadem transfer show {done.id[:8]}")
     return 0 if not done.error else 1
 

@@ -105,7 +105,7 @@ def create_node(folder: Path, new: NewNode, drafts: Sequence[Path], *, clock: Cl
     UsageError
         A name has characters that a name must not have.
     StoreError
-        The folder cannot be written.
+        The folder cannot be written to.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
     name, user = checked_name(new.name, "node"), checked_name(new.user, "user")

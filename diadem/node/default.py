@@ -1,4 +1,4 @@
-"""Which node this account uses where none is named: the one that it made or chose last."""
+"""Which node this account uses where none is named: the one that it made or recovered last."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def _stores(context: Context) -> Iterator[Check]:
             store = context.stores.open(state.name)
             proves = store.capabilities().proves or store.is_folder
             traits = "proves what is written" if proves else "what is written is read back once"
-            yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written; {traits}")
+            yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written to; {traits}")
             yield from _open_to_others(state.name, local_path(state.url))
     for finding in status.findings:
         if finding.rule in _STORE_RULES:

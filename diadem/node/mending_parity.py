@@ -49,7 +49,7 @@ def make_parity(
     Refused
         If the store is not a folder.
     StoreError
-        If the store cannot be written.
+        If the store cannot be written to.
     """
     if not store.is_folder:
         raise Refused("only a store in a folder can hold parity", where=store.url, next="Keep another copy instead.")

@@ -209,7 +209,7 @@ def disk_failure(error: BaseException, path: Path, what: str) -> StoreError | No
         return StoreError(f"the disk of the {what} is full", where=where, next=f"Free space, {again}.")
     if code in _UNWRITABLE:
         return StoreError(
-            f"the {what} cannot be written: {error}",
+            f"the {what} cannot be written to: {error}",
             where=where,
             next=f"Check whether its disk is read-only, and the permissions of its folder, {again}.",
         )

@@ -86,7 +86,7 @@ def _is_foreign(context: Context, package: PackageState, copy: ReplicaState) -> 
 
 
 def _tried(context: Context, state: StoreState) -> StoreState:
-    """The store, and whether it can be written: a folder is tried, a server, which would take a while, is believed."""
+    """The store, and whether it can be written to: a folder is tried; a server, which takes a while, is believed."""
     if state.reachable and state.is_folder and not state.read_only:
         with contextlib.suppress(DiademError):
             return replace(state, read_only=not context.stores.open(state.name).capabilities().writes)

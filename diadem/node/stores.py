@@ -284,7 +284,7 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
         raise StoreError(
             f"the store's own file {STORE_FILE} is damaged",
             where=store.url,
-            next="If it is a store of your node, this writes the file again: diadem store move NAME PLACE",
+            next="If it is a store of your node, this writes the file again: diadem store move NAME PATH",
         ) from error
     return document
 

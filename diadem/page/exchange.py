@@ -370,20 +370,20 @@ def remove_rule(state: PageState, request: Request) -> Response:
 
 
 def disk(state: PageState, request: Request, **more: Any) -> Response:
-    """Where something lies that came by post."""
+    """The form for what came by post: where it is."""
     typed = {"folder": request.query_params.get("folder", "")}
     stores = [(store.name, store.name) for store in state.node.stores.ls() if not store.read_only]
     return state.page("disk.html", stores=[("", "the first with room"), *stores], **{"typed": typed, **more})
 
 
 def take_from_disk(state: PageState, request: Request) -> Response:
-    """Look what is on it, or take it in: either proves every byte."""
+    """See what is on it, or archive it: either proves every byte."""
     form = Form(request)
     try:
         folder = form.path("folder", "Folder or ZIP")
         take = partial(_take_disk, state, folder, form.text("store"))
         work = take if form.flag("take") else partial(_look_at_disk, state, folder)
-        return state.begin("Import what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
+        return state.begin("Read what came by post", work, back=link(DISK, folder=folder), patience=PATIENCE)
     except DiademError as error:
         return disk(state, request, problem=error, typed=form.typed)
 

@@ -69,7 +69,7 @@ def deed_of(command: str) -> Deed | None:
             return Deed(f"Read what is due in {store}", "/health/scrub", {"store": store, "due": "yes"})
         case ["diadem", "store", "add", "PLACE", *kind]:
             return Deed("Add a store", link("/health", kind=kind[1] if kind else "") + "#add-store")
-        case ["diadem", "store", "move", store, "PLACE"]:
+        case ["diadem", "store", "move", store, "PATH"]:
             return Deed(f"Say where {store} is", f"#store-{store}")
         case ["diadem", "repair" | "amend" | "delete", package, *_] if _PACKAGE.match(package):
             return Deed("See the session", f"/session/{package}")
@@ -168,11 +168,11 @@ def repair(state: PageState, request: Request) -> Response:
 
 def _repaired(done: Repaired, *, dry_run: bool) -> str:
     if dry_run:
-        actions = count_text(len(done.planned), "thing")
+        actions = count_text(len(done.planned), "step")
         return f"{actions} would be done; nothing was changed" if done.planned else "Nothing can be done now."
     mended, copies = count_text(len(done.mended), "piece"), count_text(len(done.copies), "copy", "copies")
     left = len(done.left) + len(done.debts) + len(done.problems)
-    rest = f"; {count_text(left, 'thing')} could not be done" if left else ""
+    rest = f"; {count_text(left, 'step')} could not be done" if left else ""
     return f"{mended} mended, {copies} written{rest}"
 
 

@@ -108,7 +108,7 @@ class Proposal:
     taken : dict
         Addresses of the sessions of those that were taken in, by their paths.
     looked : bool
-        Whether it was looked at to the end.
+        Whether its scan finished.
     problem : DiademError or None
         Why nothing of it can be looked at or archived now.
     job : PageJob or None
@@ -296,7 +296,7 @@ def _line(session: Session) -> str:
         return f"{session.plan.title}: {result.error.message if result.error else result.state}"
     said = {"already": "was archived before", "continuation": "its new files were archived"}
     omitted = len(result.archived.outcome.omissions)
-    left = f"; {count_text(omitted, 'thing was', 'things were')} left out" if omitted else ""
+    left = f"; {count_text(omitted, 'item was', 'items were')} left out" if omitted else ""
     owed = "".join(f"; the copy in {debt.store} is owed: {debt.reason}" for debt in result.archived.debts)
     return f"{session.plan.title}: {said.get(result.archived.what, 'archived')}{left}{owed}"
 

@@ -265,7 +265,7 @@ def unwatch(state: PageState, request: Request) -> Response:
 
 
 def watch_once(state: PageState, request: Request) -> Response:
-    """Look into the watched folders once, and archive what is finished."""
+    """Scan the watched folders once, and archive what is finished."""
     path = path_of(request) or None
 
     def work(listener: Listener) -> Outcome:
@@ -283,4 +283,4 @@ def watch_once(state: PageState, request: Request) -> Response:
             state.forget()
         return Outcome(f"Looked once: {count_text(archived, 'session')} archived", "/take-in#watched", tuple(lines))
 
-    return state.begin("Look into the watched folders", work, back="/take-in#watched")
+    return state.begin("Scan the watched folders", work, back="/take-in#watched")

@@ -53,7 +53,7 @@ class Published:
 class Draft(ABC):
     """One package on its way into a store: `begin`, then place and write its files, `seal`, `publish`.
 
-    Used as a context: entering asks the store whether it can be written; what is not published is discarded.
+    Used as a context: entering asks the store whether it can be written to; what is not published is discarded.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class Draft(ABC):
         DigestMismatch
             The source is no longer what was hashed. Nothing was published.
         Refused, Unreachable, StoreError
-            The store cannot be written, or gives back other bytes. Nothing was published.
+            The store cannot be written to, or gives back other bytes. Nothing was published.
         """
 
 
@@ -243,7 +243,7 @@ class ObjectDraft(Draft):
         self._sealed: Sealed | None = None
 
     def __enter__(self) -> Self:
-        """Find out what the store can do: a source of a terabyte is not hashed for a store that cannot be written."""
+        """Find out what the store can do: no terabyte is hashed for a store that cannot be written to."""
         self._store.probe()
         self._folder = tempfile.TemporaryDirectory(prefix="diadem-")
         return self

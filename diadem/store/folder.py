@@ -144,7 +144,7 @@ class FolderStore(BaseStore):
         return usage.free, usage.total
 
     def check_space(self, needed: int) -> None:
-        """Raise `StoreError` if the store cannot be written, or its disk cannot hold `needed` more bytes."""
+        """Raise `StoreError` if the store cannot be written to, or its disk cannot hold `needed` more bytes."""
         with translated(self.url):
             folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
             if not os.access(folder, os.W_OK):
@@ -396,7 +396,7 @@ class FolderStore(BaseStore):
 def remove_empty(root: Path, path: str) -> None:
     """Remove what is left of a package that somebody has emptied: folders, and no file.
 
-    Raises `StoreError` if the store cannot be written, or there is a file after all.
+    Raises `StoreError` if the store cannot be written to, or there is a file after all.
     """
     refuse_path(path)
     folder = refuse_links(root, root.joinpath(*path.split("/")))

@@ -58,7 +58,7 @@ def replace_leaf(
 
     The data was proven by the caller, and is once more if the `digest` (BLAKE3) of the leaf is known. Raises
     `DigestMismatch` if it is not the leaf's; `Refused` if the file is missing, no plain file, or of another size, so
-    that it has to be replaced whole; `StoreError` if the store cannot be written.
+    that it has to be replaced whole; `StoreError` if the store cannot be written to.
     """
     wanted = _proven_leaf(entry, leaf, leaf_size, data, digest)
     bag = package_folder(root, path)

@@ -182,7 +182,7 @@ def _system(error: OSError, where: str) -> DiademError:
     if error.errno in _FULL_NUMBERS:
         return StoreError("the store is full", where=where, next="Free space, or choose another store.")
     if error.errno in _READ_ONLY_NUMBERS:
-        return StoreError("the store is read-only", where=where, next="Choose a store that can be written.")
+        return StoreError("the store is read-only", where=where, next="Choose a store that can be written to.")
     if error.errno is None and _is_answer_of_sftp(error):
         return StoreError(f"the server refused the request: {_reason(error)}", where=where)
     if isinstance(error, PermissionError):

@@ -79,7 +79,7 @@ def check_identity(make: MakeStore, name: str) -> None:
     need(store.url == make(name).url, "the address differs each time")
     need(store.place() == make(name).place(), "the place differs each time")
     need(store.capabilities() == make(name).capabilities(), "what it can do differs each time")
-    need(store.capabilities().writes, "it says that it cannot be written, after it was")
+    need(store.capabilities().writes, "it says that it cannot be written to, after it was")
     for number in (store.free(), store.total()):
         need(number is None or number > 0, f"{number} bytes cannot be the size of a store")
 

@@ -71,7 +71,7 @@ def pictures(chromium: Any, demo: Path, page: Served) -> Iterator[tuple[str, byt
             continue
         assert answer.status == 200, f"{name}: {window.inner_text('main')}"
         if name == "take-in":  # what would be made of the folder says more than where it is chosen
-            window.click("text=Look at this folder")
+            window.click("text=Scan this folder")
             window.wait_for_selector("fieldset.session")
         window.wait_for_load_state("networkidle")
         window.evaluate(_AT_HOME, str(demo.parent))

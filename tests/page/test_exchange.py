@@ -171,11 +171,11 @@ def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) ->
             bob.until(told)
         bob.go("/exchange/disk")
         bob.window.fill("[name=folder]", str(disk))
-        bob.click("text=Take it in")
+        bob.click("text=Archive it")
         bob.until("By post is received")
         bob.go("/exchange/disk")
         bob.window.fill("[name=folder]", str(parcel))
-        bob.click("text=Take it in")
+        bob.click("text=Archive it")
         bob.until("1 package archived, every byte proven.")
 
         bob.go("/exchange/peers")

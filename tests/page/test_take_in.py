@@ -78,7 +78,7 @@ def test_a_folder_is_chosen_looked_at_edited_and_archived(seen: Seen, home: Path
     window.click(".folders a:has-text('data')")
     window.click(".folders a:has-text('2026-03-14_ZnO')")
     assert window.locator(".crumbs li").last.inner_text() == "2026-03-14_ZnO"
-    window.click("text=Look at this folder")
+    window.click("text=Scan this folder")
     window.wait_for_load_state("networkidle")
     if "/jobs/" in window.url:
         window.click("text=Look at it", timeout=60_000)
@@ -119,7 +119,7 @@ def test_an_upload_with_progress_leaves_nothing_behind(seen: Seen, home: Path, t
     os.utime(folder / "inner" / "frame_00000.tif", (1_700_000_000, 1_700_000_000))
     seen.go("/take-in")
     window.set_input_files("input[webkitdirectory]", str(folder))
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     window.wait_for_url(re.compile("/(take-in|jobs)/[0-9a-f]"))
     if "/jobs/" in window.url:
         window.click("text=Look at it", timeout=60_000)
@@ -146,7 +146,7 @@ def test_an_upload_needs_no_script(chromium: Any, served_here: Served, page: Pag
     write_small_images(tmp_path / "folder", 2, seed=11)
     window.goto(f"{served_here.origin}/take-in")
     window.set_input_files("input[multiple]", [str(path) for path in sorted((tmp_path / "folder").iterdir())])
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     if "/jobs/" in window.url:
         window.wait_for_selector("text=Look at it", timeout=60_000)
         window.click("text=Look at it")
@@ -393,22 +393,22 @@ def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
     (tmp_path / "large.dat").write_bytes(os.urandom(4 << 20))
     window.goto(f"{served_here.origin}/take-in")
     assert not window.is_visible("#upload .stop")
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     assert "Choose a folder or files first" in words.inner_text()
     window.set_input_files("input[multiple]", str(tmp_path / "large.dat"))
     line = context.new_cdp_session(window)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
     line.send("Network.emulateNetworkConditions", slow)
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     window.click("#upload .stop")
     assert "Stopped; nothing was kept." in words.inner_text()
     until(lambda: not staged(home))
     line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     window.evaluate("document.getElementById('upload').elements.form_word.value = 'of another run'")
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     window.wait_for_selector("#upload .words:has-text('another run')")
     window.evaluate("document.getElementById('upload').dataset.room = '10'")
-    window.click("text=Upload and look")
+    window.click("text=Upload and scan")
     assert "there is room for 10 bytes" in words.inner_text()
     assert staged(home) == []
     context.close()
@@ -454,7 +454,7 @@ def test_a_mistyped_path_is_no_fault_of_ours(page: Page, tmp_path: Path) -> None
     (tmp_path / "one.dat").write_bytes(b"one")
     for name, offered in (("none.dat", False), ("one.dat", True)):
         text = ask(page.served, f"/take-in?folder={quote(str(tmp_path / name))}", Cookie=page.cookie)[2].decode()
-        assert ("Look at this file alone" in text) == offered, "only where there is a file"
+        assert ("Scan this file alone" in text) == offered, "only where there is a file"
     said = page.ended(page.post(f"/take-in/look?at={quote(str(tmp_path / 'none.dat'))}"))
     assert "it cannot be read" in said
     assert "has a fault" not in said
@@ -478,7 +478,7 @@ def test_an_upload_outlives_that_it_cannot_be_looked_at(page: Page, home: Path, 
         assert "jobs are running already" in page.get(place)
         assert [path.name for path in staged(home)] == ["precious.dat"]
         assert place in page.get("/take-in"), "it is found again"
-    until(lambda: bool(page.post(f"{place}/look")) and "Look again" not in page.get(place))
+    until(lambda: bool(page.post(f"{place}/look")) and "Scan again" not in page.get(place))
     assert "1 file" in page.get(place)
     page.post(f"{place}/discard")
     assert staged(home) == []
@@ -522,6 +522,6 @@ def test_an_upload_outlives_that_looking_at_it_is_stopped(page: Page, home: Path
     assert len(staged(home)) == 700
     found = re.search(r"/take-in/[0-9a-f]{12}", page.get("/take-in"))
     assert found is not None
-    assert "Look again" in page.get(found[0])
+    assert "Scan again" in page.get(found[0])
     page.post(f"{found[0]}/discard")
     assert staged(home) == []

@@ -34,8 +34,10 @@ def translate(error: BaseException, where: str) -> DiademError:
     if state == "53100":
         return StoreError("the disk of the catalogue's server is full", where=where, next="Make room, then try again.")
     if state in ("42501", "25006"):
-        again = "Give the role its rights: GRANT CREATE, CONNECT ON DATABASE name TO role. A standby cannot be written."
-        return StoreError(f"the catalogue cannot be written: {said}", where=where, next=again)
+        again = (
+            "Give the role its rights: GRANT CREATE, CONNECT ON DATABASE name TO role. A standby cannot be written to."
+        )
+        return StoreError(f"the catalogue cannot be written to: {said}", where=where, next=again)
     if state in ("3F000", "42P01"):
         again = "It is a cache, and can be rebuilt. Run: diadem reindex"
         return NotFound(f"there is no catalogue, or a part of it is gone: {said}", where=where, next=again)

@@ -53,7 +53,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
     for store in case.own_stores:
         if store.state.reachable and store.state.read_only and (harmed := store.damaged + store.missing):
             reason = (
-                f"{store.state.name} cannot be written: make it writable, and what is damaged in it can be mended "
+                f"{store.state.name} cannot be written to: make it writable, and what is damaged in it can be mended "
                 f"({count_text(harmed, 'copy', 'copies')}); doctor says more"
             )
             yield Action("unlock-store", reason, commands.DOCTOR, store=store.state.name)
@@ -155,7 +155,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 0, reason, "restore-policy", case.node.policy_back
     yield from _watching(case)
     if left := len(case.node.unlisted):
-        reason = f"enters {count_text(left, 'package')} that a killed archive left in a store"
+        reason = f"enters {count_text(left, 'package')} that unfinished archiving left in a store"
         yield 1, reason, "finish-archive", commands.REPAIR
     if case.node.log_pending:
         yield 1, "the log is on this machine only", "push-log", commands.REPAIR

@@ -59,11 +59,11 @@ class Case:
         return [name for name in self.tally.stores if name in names]
 
     def obstacles(self) -> Iterator[str]:
-        """Why stores that are there take no copy: ``nas cannot be written``, ``small is too small``."""
+        """Why stores that are there take no copy: ``nas cannot be written to``, ``small is too small``."""
         for store in self.own_stores:
             name, state = store.state.name, store.state
             if state.reachable and state.read_only and not state.retired:
-                yield f"{name} cannot be written"
+                yield f"{name} cannot be written to"
             elif name in self.debts.cramped:
                 yield f"{name} is too small"
 

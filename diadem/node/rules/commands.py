@@ -28,7 +28,7 @@ def add_store(kind: str) -> str:
 
 def move_store(name: str) -> str:
     """Saying where a store is now."""
-    return f"diadem store move {name} PLACE"
+    return f"diadem store move {name} PATH"
 
 
 def lose_store(name: str) -> str:

@@ -169,9 +169,9 @@ RULES: Final[Sequence[Rule]] = (
     Rule(
         "store.read-only",
         "writable",
-        "Damage in a store that cannot be written stays, and new sessions get no copy there.",
+        "Damage in a store that cannot be written to stays, and new sessions get no copy there.",
         keeping_rules.writable,
-        lambda _: "each store can be written",
+        lambda _: "each store can be written to",
         quiet=True,
     ),
     Rule(
@@ -242,10 +242,10 @@ RULES: Final[Sequence[Rule]] = (
     ),
     Rule(
         "package.unlisted",
-        "killed archives",
+        "unfinished archiving",
         "A package that no log names is neither found nor looked after.",
         keeping_rules.unlisted,
-        lambda _: "left nothing",
+        lambda _: "none",
         quiet=True,
     ),
     Rule(

@@ -83,7 +83,7 @@ def none(case: Case) -> Iterator[RuleFinding]:
     message, command = "the node has no store", commands.add_store("")
     if there:
         names = ", ".join(state.name for state in there)
-        message, command = f"no store that answers can be written ({names})", commands.DOCTOR
+        message, command = f"no store that answers can be written to ({names})", commands.DOCTOR
     elif used:
         names = ", ".join(state.name for state in used)
         message, command = f"no store of the node answers ({names})", commands.move_store(used[0].name)
@@ -122,12 +122,12 @@ def stores_hold(case: Case) -> str:
 
 
 def writable(case: Case) -> Iterator[RuleFinding]:
-    """Every store can be written that is to be."""
+    """Every store that is not retired can be written to."""
     for store in case.own_stores:
         if store.state.reachable and store.state.read_only and not store.state.retired:
             name = store.state.name
             message = (
-                f"{name} cannot be written: it gets no copies, and what is damaged in it stays so; look at its "
+                f"{name} cannot be written to: it gets no copies, and what is damaged in it stays so; look at its "
                 f"permissions, its write protection, and how it is mounted ({store.state.url})"
             )
             yield found("store.read-only", Severity.WARNING, message, command=commands.DOCTOR, store=name)
@@ -222,7 +222,7 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
 def unlisted(case: Case) -> Iterator[RuleFinding]:
     """No package lies in a store without being in the log."""
     for path, store, source in case.node.unlisted:
-        message = f"{path} in {store} is whole and in no log, so it does not count: the archive of {source} was killed"
+        message = f"{path} in {store} is whole and in no log, so it does not count: archiving {source} did not finish"
         yield found("package.unlisted", Severity.WARNING, message, command=commands.REPAIR, store=store)
 
 

@@ -183,7 +183,7 @@ class StoreTotals(Display):
     place : str or None
         Identity of its disk, share or bucket.
     reachable, read_only : bool
-        Whether it answers; whether it cannot be written.
+        Whether it answers; whether it cannot be written to.
     free, total : int or None
         Bytes.
     packages, bytes : int

@@ -60,7 +60,7 @@ def _out_of_reach(case: Case) -> Iterator[str]:
     for name, count in counts.items():
         state = case.tally.stores[name].state
         if not state.reachable or state.read_only:
-            why = "cannot be written" if state.reachable else "does not answer"
+            why = "cannot be written to" if state.reachable else "does not answer"
             are = "is" if count == 1 else "are"
             yield f"{count_text(count, 'copy', 'copies')} in {name} {are} damaged or missing, and {name} {why}"
 

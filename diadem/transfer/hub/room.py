@@ -110,7 +110,7 @@ class Room:
         Unreachable
             Another process is writing the same.
         StoreError
-            The disk cannot be written.
+            The disk cannot be written to.
         """
         token = secrets.token_hex(16)
         with self._file.writing(durable=False) as connection:

@@ -246,7 +246,7 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
 def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
     status = judged([package(1, replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     assert not [action for action in status.actions if action.kind == "replicate"]
-    assert commands(status) == ["diadem store move nas PLACE"]
+    assert commands(status) == ["diadem store move nas PATH"]
     assert status.steps[0].reason.endswith("1 package has no copy that can be read now; connect a store that holds one")
 
 
@@ -488,7 +488,7 @@ def test_the_happy_node_is_happy() -> None:
 def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:
     status = judged([package(1, replica("main"), replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     (step,) = status.steps
-    assert step.command == "diadem store move nas PLACE"
+    assert step.command == "diadem store move nas PATH"
     assert "reconnect it" in step.reason
     assert 'diadem store rm nas --lost --reason "..."' in step.reason
 
@@ -504,7 +504,7 @@ def test_a_store_that_cannot_be_written_is_told_and_gets_nothing() -> None:
     status = judged([package(1, replica("main"))], [MAIN, locked])
     assert [finding.severity for finding in status.findings if finding.rule == "store.read-only"] == [Severity.WARNING]
     assert [action.kind for action in status.actions] == ["add-store"]
-    assert "nas cannot be written" in status.steps[0].reason
+    assert "nas cannot be written to" in status.steps[0].reason
     retired = judged([package(1, replica("main"))], [MAIN, replace(locked, retired=True)])
     assert not found(retired, "store.read-only")
 
@@ -536,7 +536,7 @@ def test_what_a_repair_waits_for() -> None:
     ]
     assert waits([one], [MAIN, away]) == ["1 package lacks a copy; no store on another disk answers (nas is away)"]
     assert waits([one], [MAIN, locked]) == [
-        "1 package lacks a copy; no store on another disk can take it (nas cannot be written)"
+        "1 package lacks a copy; no store on another disk can take it (nas cannot be written to)"
     ]
     assert waits([one], [MAIN, small]) == [
         "1 package lacks a copy; no store on another disk can take it (nas is too small)"

@@ -50,8 +50,8 @@ def test_a_store_that_is_mounted_for_reading_only(lab: Lab) -> None:
         with lab.reopened() as node:
             node.archive(lab.session("s"), now=True)
             (finding,) = [one for one in node.status().findings if one.rule == "store.read-only"]
-            assert "nas cannot be written" in finding.message
-            assert "nas cannot be written" in steps(node)["diadem store add PLACE"]
+            assert "nas cannot be written to" in finding.message
+            assert "nas cannot be written to" in steps(node)["diadem store add PLACE"]
             repaired = node.repair()
             assert repaired.debts == []
             assert not any("could not be mirrored" in note for note in repaired.notes)

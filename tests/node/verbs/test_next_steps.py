@@ -93,7 +93,7 @@ def _both_gone(person: Person, package: str) -> None:
 
 def _unplugged(person: Person, _: str) -> None:
     person.lab.second.rename(person.lab.root / "unplugged")
-    person.words["PLACE"] = str(person.lab.root / "unplugged")
+    person.words["PATH"] = str(person.lab.root / "unplugged")
 
 
 def _on_this_machine_only(person: Person, _: str) -> None:
