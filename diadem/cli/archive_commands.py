@@ -68,7 +68,7 @@ def archive(
             "one session is archived by one process; --jobs and --dask are for many sessions",
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
-    from diadem.api.scanning import scan as read_folders
+    from diadem.api.packages import scan as read_folders
     from diadem.workers.executors import executor_of
 
     with (

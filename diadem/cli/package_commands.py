@@ -195,7 +195,7 @@ def extract(
 ) -> int:
     """Show the metadata that files state; write nothing."""
     import diadem
-    from diadem.api.opening import sealed_at
+    from diadem.api.packages import sealed_at
     from diadem.cli import render
 
     with progress(quiet=quiet or json) as listener:

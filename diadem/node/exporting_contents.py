@@ -7,50 +7,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from diadem.errors import DocumentError
 from diadem.export.names import portable_names
-from diadem.export.readme import CORRECTIONS, README, Enclosed
+from diadem.export.readme import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
+from diadem.hooks.binary import InMemory
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
-from diadem.package.bagit import manifest_text, tagmanifest_text
-from diadem.package.plain_bag import REDACTED_FROM, plain_bag_tags
+from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
 DERIVED = {path: path.removeprefix("data/") for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH)}
-
-
-class Bytes:
-    """Bytes at hand, as content."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        """How many."""
-        return len(self._data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Some of them."""
-        return self._data[offset : offset + length]
-
-    def __enter__(self) -> Self:
-        """Themselves."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +51,7 @@ class Member:
     @classmethod
     def of(cls, name: str, data: bytes, moment: datetime) -> Member:
         """A file that is at hand."""
-        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(Bytes, data))
+        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(InMemory, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +62,7 @@ class Contents:
     ----------
     members : sequence of Member
         In the order in which they are written.
-    enclosed : sequence of Enclosed
+    enclosed : sequence of EnclosedFolder
         The folders that the letter names.
     folders : sequence of str
         Folders that hold nothing.
@@ -98,7 +71,7 @@ class Contents:
     """
 
     members: Sequence[Member]
-    enclosed: Sequence[Enclosed]
+    enclosed: Sequence[EnclosedFolder]
     folders: Sequence[str] = ()
     renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
@@ -137,7 +110,7 @@ def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
         Member(f"{folder}/{path}", copies.tag_size(path), stamp, partial(copies.tag_file, path, digest))
         for path, digest in digests.items()
     ]
-    text = tagmanifest_text((digest, path) for path, digest in digests.items())
+    text = manifest_text((digest, path) for path, digest in digests.items())
     data = [
         Member(f"{folder}/{entry.path}", entry.size, entry.mtime_ns, partial(copies.open, entry))
         for entry in copies.package.manifest
@@ -145,7 +118,7 @@ def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
     ]
     payload = payload_members(copies, folder)
     members = [*tags, Member.of(f"{folder}/{TAGMANIFEST}", text, moment), *data, *payload]
-    enclosed = Enclosed(folder, copies.id, len(payload), sum(member.size for member in payload))
+    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
     return Contents(members, [enclosed])
 
 
@@ -159,7 +132,7 @@ def cleaned_package(
     tags = plain_bag_tags(listed, date=moment.date().isoformat(), software=software, more=source)
     own = [Member.of(f"{folder}/{path}", data, moment) for path, data in {**tags, **derived}.items()]
     payload = payload_members(copies, folder)
-    enclosed = Enclosed(folder, copies.id, len(payload), sum(member.size for member in payload))
+    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
     return Contents([*own, *payload], [enclosed])
 
 
@@ -178,7 +151,7 @@ def raw_files(
         if name.encode() != file.entry.original_name
     ]
     folders = [f"{folder}/{name}" for name in dict.fromkeys(_empty_folders(copies.values(), names))]
-    enclosed = Enclosed(folder, " ".join(copies), len(members), sum(member.size for member in members))
+    enclosed = EnclosedFolder(folder, " ".join(copies), len(members), sum(member.size for member in members))
     return Contents([Member.of(MANIFEST, listed, moment), *members], [enclosed], folders, renamed)
 
 
@@ -214,7 +187,7 @@ def metadata_files(derived: dict[str, dict[str, bytes]], packages: dict[str, str
             name = f"{folder}/{DERIVED[path]}"
             members.append(Member.of(name, data, moment))
             listed.append((sha256_hex(data), name))
-        enclosed.append(Enclosed(folder, packages[folder], len(files), sum(map(len, files.values()))))
+        enclosed.append(EnclosedFolder(folder, packages[folder], len(files), sum(map(len, files.values()))))
     return Contents([Member.of(MANIFEST, manifest_text(listed), moment), *members], enclosed)
 
 

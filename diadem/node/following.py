@@ -17,7 +17,7 @@ from diadem.node.custody.entries import Entry
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.replay import apply
 from diadem.node.taken_in import taken_in
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.adopted import AdoptedFolders
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple
     else:
         path = str(said["path"])
         bundle = context.stores.open(str(said["store"])).bundle(path)
-    return Package(bundle, opened=read_manifest(bundle, expected_id=package_id)), path
+    return Package(bundle, opened=open_tag_files(bundle, expected_id=package_id)), path
 
 
 def _place_adopted(context: Context, package_id: str) -> None:

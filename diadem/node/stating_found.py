@@ -24,8 +24,8 @@ from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.taken_in import taken_in
 from diadem.pack.pack import Outcome
-from diadem.package.bagit import CONTINUES, OMITTED
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
+from diadem.package.tags import CONTINUES, OMITTED
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
 from diadem.store.folder import FolderStore
@@ -212,7 +212,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             if taken_in(said) is None or places_said(package_id, said).get(name) == path:
                 continue
             try:
-                read_manifest(context.stores.open(name).bundle(path), expected_id=package_id)
+                open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
             except (DiademError, OSError):  # it was being removed while the stores were read
                 derive(context, package_id)
                 continue

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,14 +19,15 @@ from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache, state_of
 from diadem.scan.tree import ScanTree, Stamp
 from diadem.store.system import READ_FLAGS, long_path
+from diadem.work import in_order
 
 #: Bytes taken at the start, in the middle and at the end for the sample. Frames of one camera have one size and often
 #: one header, so that the start alone would tell nothing.
 _SAMPLE = 16 << 10
 _CHUNK = 1 << 20
 _THREADS = 4
-#: Files handed to the threads at once.
-_BATCH = 512
+#: Files that the threads have ahead of the caller.
+_AHEAD = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,26 +105,29 @@ class _Hashing:
         stage, most = ("compare", 3 * _SAMPLE) if kind == "sample" else ("hash", sys.maxsize)
         total, done, stop = sum(min(file.stamp.size, most) for file, _ in waiting), 0, threading.Event()
         digest = _sample if kind == "sample" else _whole
-        with ThreadPoolExecutor(_THREADS, "diadem-compare") as pool:
-            try:
-                for start in range(0, len(waiting), _BATCH):
-                    batch = waiting[start : start + _BATCH]
-                    answers = pool.map(lambda item: _attempt(digest, item[0], stop), batch)
-                    for (file, state), answer in zip(batch, answers, strict=True):
-                        size = min(file.stamp.size, most)
-                        done += size
-                        self.listener(Progress(stage, done, total, file.path))
-                        if isinstance(answer, ScanIssue):
-                            self.comparison.issues.append(answer)
-                            self.comparison.unread.add(_key(file))
-                        else:
-                            self.comparison.hashed_bytes += size
-                            found[file] = answer
-                            self.cache.put(_key(file), kind, state, answer)
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.cache.flush()
+        answers = in_order(
+            lambda item: _attempt(digest, item[0], stop),
+            waiting,
+            threads=_THREADS,
+            ahead=_AHEAD,
+            stop=stop.set,
+            name="diadem-compare",
+        )
+        try:
+            with closing(answers):
+                for (file, state), answer in zip(waiting, answers, strict=True):
+                    size = min(file.stamp.size, most)
+                    done += size
+                    self.listener(Progress(stage, done, total, file.path))
+                    if isinstance(answer, ScanIssue):
+                        self.comparison.issues.append(answer)
+                        self.comparison.unread.add(_key(file))
+                    else:
+                        self.comparison.hashed_bytes += size
+                        found[file] = answer
+                        self.cache.put(_key(file), kind, state, answer)
+        finally:
+            self.cache.flush()
         return found
 
 

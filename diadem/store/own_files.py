@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diadem.errors import PackageError, StoreError, UsageError
 from diadem.model.ports import RangeReader
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.bags import open_below
 from diadem.store.system import (
     discard,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,11 +12,12 @@ from typing import Any, Self
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import Bundle
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS, TagFiles
+from diadem.package.names import unsafe
+from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves, tree_digest
+from diadem.work import in_order
 
 #: Folders in the root of a store in which no packages lie.
 NO_YEARS = frozenset({".diadem", "incoming"})
@@ -33,46 +32,27 @@ _THREADS = 12
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of a package on its way.
-
-    Attributes
-    ----------
-    path : str
-        Path in the bag.
-    size : int
-        Bytes.
-    sha256 : str
-        64 hex digits.
-    mtime_ns : int or None
-        Modification time; None for tag files.
-    leaves : Leaves or None
-        Those of this file; None for tag files.
-    """
+    """One file of a package on its way."""
 
     path: str
     size: int
     sha256: str
+    #: None for tag files.
     mtime_ns: int | None = None
+    #: Those of this file; None for tag files.
     leaves: Leaves | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
-    """A package on its way.
+class Contents:
+    """A package on its way."""
 
-    Attributes
-    ----------
-    opened : OpenedPackage
-        What its tag files say.
-    tagmanifest : bytes
-        The tag manifest, which is written last.
-    files, tags : tuple of Item
-        The files of the manifest in its order, and the other tag files.
-    """
-
-    opened: OpenedPackage
+    opened: TagFiles
+    #: Written last.
     tagmanifest: bytes
+    #: Those of the manifest in its order.
     files: tuple[Item, ...]
+    #: The other tag files.
     tags: tuple[Item, ...]
 
     @property
@@ -91,20 +71,16 @@ class Cargo:
         return tree_of(self.opened)
 
 
-def tree_of(opened: OpenedPackage) -> str:
+def tree_of(opened: TagFiles) -> str:
     """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     """List what must be copied.
 
-    Raises
-    ------
-    DigestMismatch
-        If the package at the source is no longer the one that was opened, or lacks a tag file.
-    PackageError
-        If its tag manifest lists what no tag file may be.
+    Raises `DigestMismatch` if the package at the source is no longer the one that was opened, or lacks a tag file;
+    `PackageError` if its tag manifest lists what no tag file may be.
     """
     with source_errors(TAGMANIFEST):
         if not isinstance(source, LocalBundle):
@@ -113,10 +89,10 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
+    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
-def _files(opened: OpenedPackage) -> Iterator[Item]:
+def _files(opened: TagFiles) -> Iterator[Item]:
     for entry in opened.manifest:
         yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
 
@@ -132,13 +108,7 @@ def _tag_item(source: Bundle, path: str, digest: str) -> Item:
 
 
 def compare(item: Item, size: int, sha256: str, leaves: Leaves | None = None) -> None:
-    """Hold what was copied against what it must be.
-
-    Raises
-    ------
-    DigestMismatch
-        Naming the first leaf that differs, where leaves are known.
-    """
+    """Hold what was copied against what it must be; `DigestMismatch` names the first leaf that differs, where known."""
     if size != item.size:
         raise damaged(item.path, f"it has {size} bytes, not {item.size}")
     if item.leaves is not None and leaves is not None and leaves != item.leaves:
@@ -187,63 +157,42 @@ def refuse_path(path: str) -> None:
 # -- reading them ahead ------------------------------------------------------------------------------------------------
 
 
-class Ahead:
-    """The files of a package in their order, read ahead on threads.
-
-    Parameters
-    ----------
-    source : Bundle
-        Where they are.
-    items : sequence of Item
-        In the order in which they will be asked for.
-    """
+class ReadAhead:
+    """The files of a package in the order in which they will be asked for, read ahead on threads."""
 
     def __init__(self, source: Bundle, items: Sequence[Item]) -> None:
         self._source = source
         # A disk is best read by one thread, one place after the other.
         threads = 1 if isinstance(source, LocalBundle) else _THREADS
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="diadem-ahead")
-        self._pieces = _pieces(items)
-        self._pending: deque[tuple[Item, Future[bytes]]] = deque()
-        self._bytes = 0
+        self._pieces = in_order(
+            self._fetch,
+            _pieces(items),
+            threads=threads,
+            ahead=_REQUESTS,
+            size=lambda piece: piece[2],
+            budget=_BUDGET,
+            name="diadem-ahead",
+        )
 
     def open(self, item: Item) -> Arriving:
         """The next file; files are asked for in the order that was announced."""
         return Arriving(self, item)
 
     def take(self, item: Item) -> bytes:
-        """The next piece of a file.
-
-        Raises
-        ------
-        DigestMismatch
-            If it cannot be had.
-        """
-        self._request()
-        expected, future = self._pending.popleft()
+        """The next piece of a file. Raises `DigestMismatch` where it cannot be had."""
+        expected, data = next(self._pieces)
         assert expected is item, "files are read in the order that was announced"
-        data = future.result()
-        self._bytes -= len(data)
         return data
 
-    def _request(self) -> None:
-        """Ask for further pieces as long as there is room; for the next one in any case."""
-        while not self._pending or (len(self._pending) < _REQUESTS and self._bytes < _BUDGET):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return
-            item, start, length = piece
-            self._bytes += length
-            self._pending.append((item, self._pool.submit(self._fetch, item, start, length)))
-
-    def _fetch(self, item: Item, start: int, length: int) -> bytes:
+    def _fetch(self, piece: tuple[Item, int, int]) -> tuple[Item, bytes]:
+        item, start, length = piece
         with source_errors(item.path), self._source.open(item.path) as reader:
             if reader.size != item.size:
                 raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
             data = reader.read_at(start, length)
         if len(data) != length:
             raise damaged(item.path, f"it ends after {start + len(data)} of {item.size} bytes")
-        return data
+        return item, data
 
     def __enter__(self) -> Self:
         """Start."""
@@ -251,13 +200,13 @@ class Ahead:
 
     def __exit__(self, *exception: object) -> None:
         """Give up what is under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pieces.close()
 
 
 class Arriving(io.RawIOBase):
     """One file as it arrives, from its beginning to its end."""
 
-    def __init__(self, ahead: Ahead, item: Item) -> None:
+    def __init__(self, ahead: ReadAhead, item: Item) -> None:
         super().__init__()
         self._ahead, self._item = ahead, item
         self._left = item.size

@@ -24,11 +24,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import PackageError, Refused
+from diadem.errors import IntegrityError, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.package.opening import OpenedPackage
-from diadem.package.sound_names import require_sound_names
+from diadem.model.ports import Listener
+from diadem.package.examine import TagFiles
+from diadem.package.names import require_sound_names
+from diadem.store.bags import LocalBundle
+from diadem.store.base import Added, Store
+from diadem.store.folder import FolderStore
+from diadem.store.package_copy import contents_of, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree
+from diadem.store.store import Copies
 from diadem.store.system import (
     CREATE_FLAGS,
     READ_FLAGS,
@@ -44,7 +50,7 @@ from diadem.store.system import (
 )
 from diadem.store.whole import write_whole
 from diadem.transfer.arrival_journal import Journal
-from diadem.trust.hashing import Leaves, leaf_digest
+from diadem.trust.hashing import Leaves
 
 ARRIVING: Final = "arriving"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -69,21 +75,9 @@ class Arrival(Stage):
 
     @classmethod
     def open(cls, root: Path, transfer: str) -> Arrival:
-        """The place of a transfer; made where it is not there.
+        """The place of a transfer (32 hex digits), made where it is not there. `BeingFetched`: by another process.
 
-        Parameters
-        ----------
-        root : Path
-            ``<store>/.diadem/arriving``, or ``<node>/arriving`` for a store that is no folder.
-        transfer : str
-            32 hex digits.
-
-        Raises
-        ------
-        BeingFetched
-            Another process is at it.
-        StoreError
-            It cannot be written.
+        The root is ``<store>/.diadem/arriving``, or ``<node>/arriving`` for a store that is no folder.
         """
         if not _NAME.fullmatch(transfer):
             raise PackageError("this is not the id of a transfer", where=transfer)
@@ -157,13 +151,10 @@ class Arrival(Stage):
 
     # -- payload ---------------------------------------------------------------------------------------------------
 
-    def begin(self, opened: OpenedPackage) -> None:
+    def begin(self, opened: TagFiles) -> None:
         """Make ready for the files of a package: check every name, read the journal, hash what is not sure.
 
-        Raises
-        ------
-        PackageError
-            A name leads outside, or is two things on some system. Nothing was made.
+        Raises `PackageError`, with nothing made, where a name leads outside or is two things on some system.
         """
         require_sound_names(entry.path for entry in opened.manifest)
         self.manifest, self.leaves = opened.manifest, opened.leaves
@@ -191,25 +182,18 @@ class Arrival(Stage):
         for leaf in range(start, start + count):
             number = self._file_of(leaf)
             entry = self.manifest.entries[number]
-            data = self.read(number, (leaf - entry.first_leaf) * self.manifest.leaf_size, self.manifest.leaf_size)
-            if data and leaf_digest(data) == self.digest(leaf):
+            if self.has_leaf(number, leaf - entry.first_leaf):
                 self.marks.mark(leaf, 1)
 
     def _file_of(self, leaf: int) -> int:
         return bisect_right(self.manifest.entries, leaf, key=lambda entry: entry.first_leaf) - 1
 
-    def digest(self, leaf: int) -> bytes:
-        """The digest that a leaf of the package must have."""
-        return self.leaves[leaf]
-
-    def read(self, number: int, offset: int, length: int) -> bytes:
-        """Bytes of a file as far as they are here; fewer at its end, none where it is not there."""
-        try:
-            with open(os.open(long_path(self.bag / self.manifest.entries[number].path), READ_FLAGS), "rb") as source:
-                source.seek(offset)
-                return source.read(length)
-        except FileNotFoundError:
-            return b""
+    def has_leaf(self, number: int, leaf: int) -> bool:
+        """Whether what the disk gives back is the leaf of a file."""
+        entry = self.manifest.entries[number]
+        start, end = self.leaves.span(entry, leaf)
+        block = memoryview(bytearray(end - start))
+        return self.read_into(number, start, block) == len(block) and self.leaves.proves(entry, leaf, block)
 
     def read_into(self, number: int, offset: int, buffer: memoryview) -> int:
         """Fill a buffer with bytes of a file; how many there were."""
@@ -225,25 +209,19 @@ class Arrival(Stage):
         return done
 
     def put(self, number: int, leaf: int, data: memoryview) -> None:
-        """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread.
-
-        Raises
-        ------
-        StoreError
-            The disk is full, or fails.
-        """
+        """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread."""
         entry = self.manifest.entries[number]
         with translated(str(self.folder), "what has arrived is kept"):
             if len(data) == entry.size:
                 self._write_whole(number, entry, data)
             else:
                 self._settled[number] = 0
-                self._write_at(entry, leaf * self.manifest.leaf_size, data)
+                self._write_at(entry, leaf * self.leaves.size, data)
         with self._guard:  # before the mark: what is marked is flushed by the next sync
             self._dirty.add(entry.path)
             self._unsynced += len(data)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size), len(data))
+        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.leaves.size), len(data))
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()
@@ -355,6 +333,39 @@ class Arrival(Stage):
         if os.path.lexists(long_path(self.folder)):
             remove_tree(self.folder)
         self._lock.remove()
+
+
+def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listener: Listener) -> Added:
+    """Publish in a store what is finished: every leaf and whole file proven, sealed, on the disk.
+
+    A folder has the arrival on its own file system: one rename. Elsewhere it is copied. The path is that in the
+    sender's store. Raises `IntegrityError` where the disk gives back something else; nothing was published then.
+    """
+    refuse_path(path)
+    if not isinstance(store, FolderStore):
+        return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
+    if arrival.published:
+        return Added(published_path(store, opened.id, opened.payload_id), True, "written")
+    cargo = contents_of(LocalBundle(arrival.bag), opened)
+    copies = Copies(store, opened, path)
+    path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    return Added(path, created, "written" if created else "read-back", copies.damaged)
+
+
+def published_path(store: Store, package: str, payload: str) -> str:
+    """Where a package lies that an earlier run gave its name, and ended before it could say so.
+
+    Raises `IntegrityError` where it was removed since.
+    """
+    if isinstance(store, FolderStore):
+        for found, path in store.find(payload):
+            if found == package:
+                return path
+    raise IntegrityError(
+        "the package arrived, but was removed before it could be recorded",
+        where=store.url,
+        next="Fetch it again: diadem transfer resume",
+    )
 
 
 def _make_writable(bag: str) -> None:

@@ -15,7 +15,7 @@ from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
-from diadem.package.index import parse_index
+from diadem.package.tags import parse_index
 from diadem.terms.fields import head_names, is_time
 
 #: Keys of facts that are no fields of the record.
@@ -214,7 +214,7 @@ def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
     if INDEX_PATH not in tag_files:
         return
     try:
-        rows = parse_index(tag_files[INDEX_PATH]).rows
+        rows = parse_index(tag_files[INDEX_PATH]).entries
     except PackageError:  # of a package whose tag files are damaged: what the record names is all there is
         return
     for row in rows:

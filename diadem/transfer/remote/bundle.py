@@ -15,7 +15,7 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, Listing, RangeReader
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import MemoryBundle
 from diadem.transfer.answers import Stream
 from diadem.transfer.client import PeerClient
@@ -28,21 +28,7 @@ _AGAIN: Final = "Tell the node's operator: diadem scrub"
 class HttpBundle(Bundle):
     """A package on a node that is asked over HTTP.
 
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the node.
-    package_id : PackageId
-        Which package.
-    url : str
-        Of the node, for messages.
-
-    Raises
-    ------
-    NotFound
-        The package is not there, or not for us.
-    IntegrityError, PackageError
-        What came is another package, or none.
+    Raises `NotFound` where it is not there, or not for us; `IntegrityError` and `PackageError` for another, or none.
     """
 
     def __init__(self, client: PeerClient, package_id: PackageId, url: str) -> None:
@@ -51,7 +37,7 @@ class HttpBundle(Bundle):
         self._url = f"{url}/diadem/v1/{self._path}"
         self._listed: list[tuple[str, str]] = []
         self._tags = MemoryBundle(self._received(package_id), self._url)
-        self.opened: OpenedPackage = read_manifest(self, expected_id=package_id)
+        self.opened: TagFiles = open_tag_files(self, expected_id=package_id)
         self._numbers = {entry.path: number for number, entry in enumerate(self.opened.manifest)}
 
     @property
@@ -128,19 +114,7 @@ def _exactly(stream: Stream, size: int, url: str) -> bytes:
 
 
 class HttpReader(RangeReader):
-    """One file, read by ranges; any number of threads may use it, and nothing is held open.
-
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the node.
-    path : str
-        Of the file, below ``/diadem/v1/``.
-    size : int
-        Bytes that it must have.
-    name : str
-        Its path in the bag, for messages.
-    """
+    """One file, read by ranges; any number of threads may use it, and nothing is held open."""
 
     size = 0
 

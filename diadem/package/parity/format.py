@@ -35,7 +35,7 @@ from blake3 import blake3
 from diadem.errors import DiademError, IntegrityError
 from diadem.model.ids import PackageId
 from diadem.model.ports import RangeReader
-from diadem.package.parity_field import DATA
+from diadem.package.parity.field import DATA
 
 FORMAT = "diadem-parity/1"
 MAGIC, END_MAGIC = b"DIADEMPQ", b"QPMEDAID"
@@ -59,18 +59,8 @@ _AGAIN = "Write it again from the package, once that verifies."
 
 @dataclass(frozen=True, slots=True)
 class Stripe:
-    """One stripe.
-
-    Attributes
-    ----------
-    start, length : int
-        Its bytes in the stream.
-    region : int
-        Bytes of a region, of P and of Q.
-    block : int
-        Bytes of a block; the last one of a region may be shorter.
-    offset : int
-        Where its P begins in the parity file.
+    """One stripe: its bytes in the stream, the bytes of a region (of P and of Q too) and of a block, of which the last
+    of a region may be shorter, and the offset in the parity file at which its P begins.
     """
 
     start: int
@@ -115,7 +105,7 @@ class Stripe:
 
 
 @dataclass(frozen=True, slots=True)
-class TagFile:
+class TagCopy:
     """A tag file that the parity file holds a copy of."""
 
     path: str
@@ -125,22 +115,8 @@ class TagFile:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a parity file says.
-
-    Attributes
-    ----------
-    package : PackageId
-        The package.
-    total : int
-        Bytes of the stream.
-    files : int
-        Files in the stream.
-    leaf_size : int
-        Bytes in a leaf of the package.
-    block : int
-        Bytes in a block.
-    tags : tuple of TagFile
-        The copies of tag files, in order.
+    """What the header of a parity file says: the package, the bytes of its stream and the files in it, the bytes in a
+    leaf and in a block, and the copies of tag files, in order.
     """
 
     package: PackageId
@@ -148,7 +124,7 @@ class Header:
     files: int
     leaf_size: int
     block: int
-    tags: tuple[TagFile, ...]
+    tags: tuple[TagCopy, ...]
 
     def to_bytes(self) -> bytes:
         """The header's JSON."""
@@ -220,6 +196,11 @@ class Header:
             yield from (self.stripe(number) for number in range(start // self._full, (stop - 1) // self._full + 1))
 
 
+def short_digest(data: memoryview) -> bytes:
+    """What a table holds of a block."""
+    return blake3(data).digest(SHORT_DIGEST)
+
+
 def block_size(total: int) -> int:
     """Bytes of a block for a stream of so many bytes: a power of two, at least a 640th of it."""
     aim = -(-total // _BLOCKS_AIMED_AT)
@@ -234,17 +215,9 @@ def region_size(length: int, block: int) -> int:
 
 
 def read_header(file: RangeReader) -> tuple[Header, bool]:
-    """The header of a parity file, from whichever of its two copies is sound.
+    """The header of a parity file, from whichever of its two copies is sound, and whether both are.
 
-    Returns
-    -------
-    (Header, bool)
-        The header, and whether both copies are sound.
-
-    Raises
-    ------
-    IntegrityError
-        If neither is, or it is no parity file of this version.
+    Raises `IntegrityError` if neither is, or it is no parity file of this version.
     """
     copies = [copy for copy in (_front(file), _back(file)) if copy is not None]
     if not copies:
@@ -290,7 +263,7 @@ def _parsed(text: bytes) -> Header:
     """A header whose digest is right; it is still not trusted to be one of ours."""
     try:
         members: dict[str, Any] = json.loads(text)
-        tags = tuple(TagFile(str(path), int(size), str(sha256)) for path, size, sha256 in members["tags"])
+        tags = tuple(TagCopy(str(path), int(size), str(sha256)) for path, size, sha256 in members["tags"])
         total, files, leaf_size, block = (int(members[name]) for name in ("total", "files", "leaf", "block"))
         header = Header(PackageId(members["package"]), total, files, leaf_size, block, tags)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,18 +18,17 @@ from diadem.model.manifest import (
     FileEntry,
     Manifest,
 )
-from diadem.package.bagit import (
+from diadem.package.tags import (
     BAG_INFO,
     BAGIT,
     BAGIT_TXT,
     CONTINUES,
     OMITTED,
     bag_info_text,
+    index_text,
     manifest_text,
-    tagmanifest_text,
 )
-from diadem.package.index import index_text
-from diadem.trust.hashing import Leaves, payload_id, payload_urn
+from diadem.trust.hashing import Leaves, payload_id, payload_urn, sha256_hex
 
 PROFILE = "https://diadem-em.org/bagit-profile/1.0.0"
 
@@ -45,21 +43,7 @@ class HashedFile:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Everything but the files below `data/`.
-
-    Attributes
-    ----------
-    package_id : PackageId
-        SHA-256 of the tag manifest.
-    payload_id : str
-        SHA-256 of the payload's manifest lines.
-    manifest : Manifest
-        The files below `data/`.
-    leaves : Leaves
-        Digests of their leaves, in the order of the manifest.
-    tag_files : mapping of str to bytes
-        Bag path to content, the tag manifest last.
-    """
+    """Everything but the files below `data/`; the tag manifest is the last of the tag files, as it is written last."""
 
     package_id: PackageId
     payload_id: str
@@ -85,24 +69,16 @@ def seal(
 ) -> Sealed:
     """Write the tag files.
 
-    Parameters
-    ----------
-    files : iterable of HashedFile
-        All files below `data/`, derived ones included, in any order.
-    vendor : bytes
-        Content of `diadem/vendor.zip`.
-    previews : bytes
-        Content of `diadem/previews.zip`; without any there is no such file.
-    date : str
-        Archiving date, ``YYYY-MM-DD``.
-    software : str
-        Name and version of the program.
-    omitted : int
-        Things left out.
-    continues : PackageId, optional
-        The package to which this one adds.
+    `files` are all below `data/`, derived ones included, in any order; `vendor` is the content of `diadem/vendor.zip`,
+    `previews` that of `diadem/previews.zip`, which there is only where it has content, `date` the day of archiving
+    (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of things left out, `continues`
+    the package to which this one adds.
     """
-    manifest, leaves = _in_order(files)
+    entries, digests = [], bytearray()
+    for file in sorted(files, key=lambda file: file.entry.path.encode()):
+        entries.append(replace(file.entry, first_leaf=len(digests) // DIGEST_SIZE))
+        digests += file.leaves
+    manifest, leaves = Manifest(tuple(entries)), Leaves(bytes(digests))
     payload = payload_id(manifest.payload)
     total = sum(entry.size for entry in manifest)
     info = [
@@ -124,15 +100,6 @@ def seal(
         VENDOR_PATH: vendor,
         **({PREVIEWS_PATH: previews} if previews else {}),
     }
-    last = tagmanifest_text((hashlib.sha256(data).hexdigest(), path) for path, data in tags.items())
+    last = manifest_text((sha256_hex(data), path) for path, data in tags.items())
     tags[TAGMANIFEST] = last
-    return Sealed(PackageId(hashlib.sha256(last).hexdigest()), payload, manifest, leaves, tags)
-
-
-def _in_order(files: Iterable[HashedFile]) -> tuple[Manifest, Leaves]:
-    ordered = sorted(files, key=lambda file: file.entry.path.encode())
-    entries, leaves = [], bytearray()
-    for file in ordered:
-        entries.append(replace(file.entry, first_leaf=len(leaves) // DIGEST_SIZE))
-        leaves += file.leaves
-    return Manifest(tuple(entries)), Leaves(bytes(leaves))
+    return Sealed(PackageId(sha256_hex(last)), payload, manifest, leaves, tags)

@@ -26,21 +26,20 @@ _ZERO = np.int8(0)
 
 
 def absorb(p: Bytes, q: Bytes, data: Bytes | None, scratch: Bytes) -> None:
-    """Take one region's block into both accumulators.
+    """Take one region's block into the accumulators P and Q of a column, which have one length.
 
-    Parameters
-    ----------
-    p, q : array of uint8
-        Accumulators of one column, of equal length.
-    data : array of uint8 or None
-        The block; shorter than the accumulators where the stream ends (zeros follow). None: all zeros.
-    scratch : array of uint8
-        At least as long as the accumulators; overwritten.
+    The block is shorter than they where the stream ends (zeros follow), and None where it is all zeros. `scratch` is at
+    least as long as they, and overwritten.
     """
     length = 0 if data is None else len(data)
     for start in range(0, len(q), _CHUNK):
         stop = min(start + _CHUNK, len(q))
-        _double(q[start:stop], scratch[start:stop])
+        # Multiply by 2 in place: shift each byte, and reduce those whose highest bit was set.
+        doubled, high = q[start:stop], scratch[start:stop]
+        np.less(doubled.view(np.int8), _ZERO, out=high.view(np.bool_))
+        np.multiply(high, _REDUCTION, out=high)
+        np.add(doubled, doubled, out=doubled)
+        np.bitwise_xor(doubled, high, out=doubled)
         if data is not None and start < length:
             part = data[start:stop]
             end = start + len(part)
@@ -48,28 +47,11 @@ def absorb(p: Bytes, q: Bytes, data: Bytes | None, scratch: Bytes) -> None:
             np.bitwise_xor(p[start:end], part, out=p[start:end])
 
 
-def _double(q: Bytes, scratch: Bytes) -> None:
-    """Multiply by 2 in place: shift each byte, and reduce those whose highest bit was set."""
-    np.less(q.view(np.int8), _ZERO, out=scratch.view(np.bool_))
-    np.multiply(scratch, _REDUCTION, out=scratch)
-    np.add(q, q, out=q)
-    np.bitwise_xor(q, scratch, out=q)
-
-
 def solve(missing: Sequence[int], p: Bytes | None, q: Bytes | None) -> list[Bytes] | None:
-    """The lost blocks of a column.
+    """The lost blocks of a column, one for each missing region (ascending); None where two parities cannot tell.
 
-    Parameters
-    ----------
-    missing : sequence of int
-        Regions whose block is lost, ascending.
-    p, q : array of uint8 or None
-        What is left of P and Q when all blocks that are there have been taken out; None where P or Q is lost itself.
-
-    Returns
-    -------
-    list of array, or None
-        One block for each missing region; None where more is lost than two parities can tell.
+    `p` and `q` are what is left of P and Q when all blocks that are there have been taken out; None where P or Q is
+    lost itself.
     """
     if not missing:
         return []
