@@ -15,6 +15,7 @@ from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time
+from diadem.node.adopted import IN_PLACE, folders, where
 from diadem.node.context import Context
 from diadem.node.following import derive
 from diadem.node.ingesting import enter, ingest_draft
@@ -176,11 +177,16 @@ def _packages(context: Context) -> Iterator[str]:
         for replica in state.replicas:
             if replica.state != PRESENT or replica.adopted:
                 continue
-            where = f"{replica.path} in {replica.store}"
+            in_place = replica.store == IN_PLACE
+            place = f"the adopted folder {replica.path}" if in_place else f"{replica.path} in {replica.store}"
             if archiving:
-                yield f"{where} is not in the log; an archive is at work, so it may be about to be: reindex again"
-            elif _state_ingest(context, state.id, replica):
-                yield f"{where} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
+                yield f"{place} is not in the log; an archive is at work, so it may be about to be: reindex again"
+            elif not _state_ingest(context, state.id, replica):
+                pass
+            elif in_place:
+                yield f"{place} was not in the log: its archive was killed; it is entered; read it: diadem rescan"
+            else:
+                yield f"{place} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
             break
 
 
@@ -190,9 +196,12 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
         said = context.ledger.of_subject(PackageId(package_id).hex)
         if taken_in(said) is not None:
             return False
-        package = Package(context.stores.open(replica.store).bundle(replica.path))
-        source = _found_in(replica.store)
-        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
+        if replica.store == IN_PLACE:
+            package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
+        else:
+            package = Package(context.stores.open(replica.store).bundle(replica.path))
+            source, more = _found_in(replica.store), {}
+        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, more)])
         return True
 
 
