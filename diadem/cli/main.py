@@ -11,43 +11,17 @@ import os
 import re
 import signal
 import sys
-from copy import copy
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 import typer
-from typer.main import get_command_name
 from typer.models import CommandInfo
 
-from diadem.cli import (
-    access_commands,
-    archive_commands,
-    assessment_commands,
-    copies_commands,
-    custody_command,
-    demo_command,
-    disk_commands,
-    export_command,
-    find_commands,
-    grouped_help,
-    instruments_command,
-    operation_commands,
-    package_commands,
-    page_command,
-    peer_commands,
-    plugins_command,
-    quality_commands,
-    sample_commands,
-    scan_command,
-    serve_command,
-    setup_commands,
-    show_commands,
-    transfer_commands,
-    watch_commands,
-)
-from diadem.cli.grouped_help import FORMER, Commands, GroupedCommands
+from diadem.cli.help import FORMER, GroupedCommands, explain
 from diadem.cli.output import print_error, screens
+from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 
 #: Typer's base of usage errors; it has no public name of its own.
@@ -56,38 +30,54 @@ _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro_
 #: What Typer returns where Ctrl-C came while it was at work itself.
 _INTERRUPTED_BY_TYPER = 130
 
-app = Commands(
-    "Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
-    name="diadem",
-    cls=GroupedCommands,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
-)
-demo_command.register(app)
-package_commands.register(app)
-plugins_command.register(app)
-scan_command.register(app)
-setup_commands.register(app)
-archive_commands.register(app)
-find_commands.register(app)
-show_commands.register(app)
-copies_commands.register(app)
-custody_command.register(app)
-quality_commands.register(app)
-assessment_commands.register(app)
-access_commands.register(app)
-export_command.register(app)
-disk_commands.register(app)
-operation_commands.register(app)
-watch_commands.register(app)
-serve_command.register(app)
-page_command.register(app)
-instruments_command.register(app)
-sample_commands.register(app)
-peer_commands.register(app)
-transfer_commands.register(app)
-grouped_help.register(app)
+#: Where each command is: only the file of the one that is called is imported.
+FILES: Final = {
+    "demo": "demo",
+    "packages": "pack verify get extract show open",
+    "scan_command": "scan",
+    "setup": "init store user",
+    "archive": "archive export import",
+    "find": "status search",
+    "copies": "scrub repair drop delete reindex rescan",
+    "custody": "custody grant revoke",
+    "assessments": "assess amend derive assessment",
+    "samples": "sample",
+    "peers": "peer login key",
+    "transfers": "send inbox accept decline transfer rule",
+    "watch": "watch",
+    "operation": "serve page jobs doctor instruments plugins",
+}
+
+
+def command_line(name: str | None = None) -> typer.Typer:
+    """The command line with all commands; or with the one, or the group, of this name, if there is one.
+
+    Typer looks at every option of every command before it runs one: a tenth of a second.
+    """
+    app = Commands(
+        "Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
+        name="diadem",
+        cls=GroupedCommands,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
+    )
+    app.callback()(_options)
+    name = FORMER.get(name or "", name)
+    files = [file for file, names in FILES.items() if name in names.split()] or list(FILES)
+    rooms = [import_module(f"diadem.cli.{file}").root for file in files]
+    commands = [one for room in rooms for one in room.registered_commands]
+    groups = [one for room in rooms for one in room.registered_groups]
+    if len(files) == 1:
+        commands, groups = [one for one in commands if _name(one) == name], [one for one in groups if one.name == name]
+    app.registered_commands += commands
+    app.registered_groups += groups
+    app.command(name="help")(explain)
+    return app
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or (command.callback.__name__ if command.callback is not None else "")
 
 
 def _print_version(wanted: bool) -> None:
@@ -98,7 +88,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
@@ -172,29 +161,10 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
 
 
 def _call(arguments: list[str]) -> int:
-    code = int(_with_one(arguments[0])(arguments, standalone_mode=False) or 0)
+    code = int(command_line(arguments[0])(arguments, standalone_mode=False) or 0)
     if code == _INTERRUPTED_BY_TYPER:
         raise KeyboardInterrupt
     return code
-
-
-def _with_one(name: str) -> typer.Typer:
-    """The command line with the one command, or group of commands, that is called; else with all.
-
-    Typer looks at every option of every command before it runs one: a tenth of a second.
-    """
-    name = FORMER.get(name, name)
-    commands = [one for one in app.registered_commands if (one.name or get_command_name(_function(one))) == name]
-    groups = [one for one in app.registered_groups if one.name == name]
-    if len(commands) + len(groups) != 1 or name == "help":
-        return app
-    small = copy(app)
-    small.registered_commands, small.registered_groups = commands, groups
-    return small
-
-
-def _function(command: CommandInfo) -> str:
-    return command.callback.__name__ if command.callback is not None else ""
 
 
 def _usage(error: Exception) -> UsageError:

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
+from diadem.cli.options import Json, Quiet
 from diadem.cli.output import print_json, progress
-from diadem.cli.package_commands import Json, Quiet
+from diadem.cli.verb import Commands
 from diadem.errors import UsageError
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command()(scan)
+root = Commands()
 
 
+@root.command()
 def scan(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder or several; they are only read.")],
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the datasets as a table.")] = None,

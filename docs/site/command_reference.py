@@ -9,8 +9,8 @@ from typing import Any
 import typer
 from sphinx.application import Sphinx
 
-from diadem.cli.grouped_help import FIRST, GROUPS, parameter_rows
-from diadem.cli.main import app as command_line
+from diadem.cli.help import FIRST, GROUPS, parameter_rows
+from diadem.cli.main import command_line
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -22,7 +22,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "docs/reference/commands"
     folder.mkdir(parents=True, exist_ok=True)
-    commands = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
     pages = {f"{name}.md": _page(name, commands[name]) for name in commands}
     pages["index.md"] = _list(commands)
     for name, text in pages.items():

@@ -15,8 +15,8 @@ import typer.main
 
 import diadem
 from diadem.archive.package import Package
-from diadem.cli.grouped_help import FIRST, GROUPS
-from diadem.cli.main import app
+from diadem.cli.help import FIRST, GROUPS
+from diadem.cli.main import command_line
 from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.key_verbs import KeyVerbs
 from diadem.node.sample_verbs import SampleVerbs
@@ -33,7 +33,7 @@ from tests.node.verbs.conftest import Lab, damage, lab
 __all__ = ["lab"]
 
 #: The whole command line, as Typer makes it.
-ROOT: Any = typer.main.get_command(app)
+ROOT: Any = typer.main.get_command(command_line())
 #: Commands that are no verb on an archive, and why they have no method.
 NO_VERB = {
     "demo": "a tour",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from diadem.errors import UsageError
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 #: What a beginner sees; commands that are not there yet come with what they need.
 FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "verify", "send", "inbox")
 #: The others.
@@ -100,15 +99,21 @@ def _placeholder(argument: Any) -> str:
     return f"{name}..." if argument.nargs == -1 and "..." not in name else str(name)
 
 
-class Commands(typer.Typer):
-    """A group of commands whose help is written so."""
+def leaving_out(word: str) -> type[TyperGroup]:
+    """A group in which a word may be left out: with `run`, `diadem watch FOLDER` is `diadem watch run FOLDER`."""
 
-    def __init__(self, text: str, *, cls: type[TyperGroup] = TyperGroup, **options: Any) -> None:
-        super().__init__(cls=cls, help=text, **{"no_args_is_help": True, "rich_markup_mode": None, **options})
+    class Group(TyperGroup):
+        #: What is meant where no command is named.
+        default = word
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
-        """Add a command."""
-        return super().command(name, **{"cls": Command, **options})
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """Put the word that was left out in its place."""
+            first = args[0] if args else None
+            if (first or not self.no_args_is_help) and first not in (*self.commands, *ctx.help_option_names):
+                args = [word, *args]
+            return list(super().parse_args(ctx, args))
+
+    return Group
 
 
 class GroupedCommands(TyperGroup):
@@ -146,11 +151,6 @@ class GroupedCommands(TyperGroup):
             limit = formatter.width - 6 - max(map(len, found))
             with formatter.section(title):
                 formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in found.items()])
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(name="help")(explain)
 
 
 def explain(

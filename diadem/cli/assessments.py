@@ -1,30 +1,31 @@
-"""Commands by which people say what data are worth, and what is made of them: assess, amend, derive."""
+"""Commands by which people say what data are worth, and what is made of them: assess, assessment, amend, derive."""
 
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
-from diadem.cli.output import print_json, progress, show_warnings, tell
+from diadem.cli.options import As, Json, Listener, Node, NodeAt, Package, Quiet
+from diadem.cli.output import warning_lines
+from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    for command in (assess, amend, derive):
-        app.command()(command)
-
+root = Commands()
+assessments = Commands("Assessments of many packages, as a sheet to edit.")
+root.add_typer(assessments, name="assessment")
 
 # -- assess --------------------------------------------------------------------------------------------------------
 
 
+@root.verb()
 def assess(
-    package: Annotated[str, typer.Argument(help="Which package.")],
+    listener: Listener,
+    package: Package,
     verdict: Annotated[
         str | None, typer.Argument(help="accept, limited or reject. Without one: what was said so far.")
     ] = None,
@@ -50,9 +51,7 @@ def assess(
     ] = False,
     node: NodeAt = None,
     user: As = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
+) -> Answer:
     """Assess data for a purpose, or show what others have said. Nothing is averaged."""
     if machine and verdict is not None:
         raise UsageError("--machine finds the verdict itself", next="Example: diadem assess 406f3245b359 --machine")
@@ -60,63 +59,94 @@ def assess(
         raise UsageError("what is the verdict?", next="Write accept, limited or reject behind the id.")
     more: dict[str, Any] = {"purpose": for_, "criterion": criterion, "signal": signal, "value": value, "unit": unit}
     more |= {"comment": comment, "evidence": evidence or (), "scheme": scheme, "replaces": replaces}
-    with opened(node, user) as found:
-        document: dict[str, Any] = {}
+    document: dict[str, Any] = {}
+    with opened(node, user) as at:
         if machine:
-            with progress(quiet=quiet or json) as listener:
-                document["machine"] = found.assess_by_machine(package, purpose=for_, listener=listener).to_dict()
+            document["machine"] = at.assess_by_machine(package, purpose=for_, listener=listener).to_dict()
         elif verdict is not None:
             named: Sequence[str | None] = dataset or [None]
-            said = [found.assess(package, verdict, dataset=one, **more) for one in named]
+            said = [at.assess(package, verdict, dataset=one, **more) for one in named]
             document["stated"] = [one.to_dict() for one in said]
-        document |= found.assessments(package).to_dict()
-        document["warnings"] = [one.to_dict() for one in found.warnings(package) if one.way]
-    if json:
-        print_json(document)
-    else:
-        _show_assessments(document)
-    return 0
+        document |= at.assessments(package).to_dict()
+        document["warnings"] = [one.to_dict() for one in at.warnings(package) if one.way]
+    return Answer(document, _assessment_lines(document))
 
 
-def _show_assessments(document: Mapping[str, Any]) -> None:
-    tell(f"assessments of   {document['package']}")
+def _assessment_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"assessments of   {document['package']}"
     for one in document.get("machine", {}).get("failures", ()):
-        tell(f"NOT CHECKED      {one}")
+        yield f"NOT CHECKED      {one}"
     if "machine" in document:
-        tell(f"checked          {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
+        yield f"checked          {document['machine']['datasets']} datasets by {document['machine']['checks']} checks"
     counting = [one for one in document["assessments"] if one["counts"]]
     for one in counting:
-        _show_assessment(one["verdict"], one)
+        yield from _assessed(one["verdict"], one)
     if not counting:
-        print("                 nobody has assessed it")
+        yield "                 nobody has assessed it"
     for dispute in document["disputes"]:
         said = ", ".join(f"{one['by']}: {one['verdict']}" for one in dispute["said"])
-        tell(f"DISPUTED         {_question(dispute)}: {said}")
-    earlier = [one for one in document["assessments"] if not one["counts"]]
-    for one in earlier:
-        _show_assessment(f"({one['verdict']})", one)
-    show_warnings([one["sentence"] for one in document["warnings"]])
+        yield f"DISPUTED         {_question(dispute)}: {said}"
+    for one in document["assessments"]:
+        if not one["counts"]:
+            yield from _assessed(f"({one['verdict']})", one)
+    yield from warning_lines([one["sentence"] for one in document["warnings"]])
 
 
-def _show_assessment(verdict: str, one: Mapping[str, Any]) -> None:
+def _assessed(verdict: str, one: Mapping[str, Any]) -> Iterator[str]:
     value = f" = {one['value']:g} {one['unit']}".rstrip() if one["value"] is not None else ""
     who = f"{one['by']} with {one['plugin']} {one['version']}" if one["plugin"] else one["by"]
     where = one["path"] or one["dataset"]
     place = f", {where}{' ' + one['signal'] if one['signal'] else ''}" if where else ""
-    tell(f"{verdict:16} {_question(one)}{value}{place}   {who}, {one['time'][:10]}, {one['statement'][:12]}")
+    yield f"{verdict:16} {_question(one)}{value}{place}   {who}, {one['time'][:10]}, {one['statement'][:12]}"
     if one["comment"]:
-        tell(f"{'':16}   {one['comment']}")
+        yield f"{'':16}   {one['comment']}"
 
 
 def _question(one: Mapping[str, Any]) -> str:
     return f"{one['purpose']} ({one['criterion']})" if one["criterion"] else str(one["purpose"])
 
 
+# -- assessments as a sheet ------------------------------------------------------------------------------------------
+
+
+@assessments.verb()
+def export(
+    node: Node,
+    file: ToSheet,
+    query: Annotated[list[str] | None, typer.Argument(help="Of which packages, as for search. Default: all.")] = None,
+    todo: Annotated[bool, typer.Option("--todo", help="A row for each dataset that nobody has assessed.")] = False,
+    for_: Annotated[str, typer.Option("--for", help="With --todo: the purpose, which is filled in.")] = "",
+    replace: Replace = False,
+    json: Json = False,
+) -> int:
+    """Write the assessments that count to a sheet to edit and import. For Excel or LibreOffice, a row each."""
+    done = node.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace)
+    return tell_written(done, json)
+
+
+@assessments.verb("import", user=True)
+def import_(
+    node: Node,
+    file: FromSheet,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Import an edited sheet. It shows what would change, and writes that if you agree.
+
+    Unedited cells and removed rows are ignored. Only your own assessments can be changed; a row with a verdict and
+    nothing under 'statement' is a new one of yours.
+    """
+    return take_in(node.judgements.import_, file, Agreement("assessment", yes, dry_run), as_json=json, quiet=quiet)
+
+
 # -- amend ---------------------------------------------------------------------------------------------------------
 
 
+@root.verb()
 def amend(
-    package: Annotated[str, typer.Argument(help="Which package.")],
+    package: Package,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value, with a unit if it has one; empty withdraws. May be repeated."),
@@ -127,22 +157,17 @@ def amend(
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
     node: NodeAt = None,
     user: As = None,
-    json: Json = False,
-) -> int:
+) -> Answer:
     """Correct a package's record; its files stay as they are. Without --set: show the corrections."""
     values = _pairs(set_ or ())
     if not values and (dataset or reason):
         raise UsageError("what is to be corrected?", next="Example: --set sample.identifier=S-12")
-    with opened(node, user) as found:
-        document: dict[str, Any] = {}
+    document: dict[str, Any] = {}
+    with opened(node, user) as at:
         if values:
-            document["stated"] = found.amend(package, values, dataset=dataset, reason=reason).to_dict()
-        document |= found.amendments(package).to_dict()
-    if json:
-        print_json(document)
-    else:
-        _show_amendments(document)
-    return 0
+            document["stated"] = at.amend(package, values, dataset=dataset, reason=reason).to_dict()
+        document |= at.amendments(package).to_dict()
+    return Answer(document, _amendment_lines(document))
 
 
 def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
@@ -158,23 +183,23 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
     return found
 
 
-def _show_amendments(document: Mapping[str, Any]) -> None:
-    tell(f"record of        {document['package']}")
+def _amendment_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"record of        {document['package']}"
     for one in document["amendments"]:
         mark = "corrected" if one["effective"] else "by others"
         for change in one["changes"]:
             where = f" of {change['dataset']}" if change["dataset"] else ""
-            tell(f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}")
+            yield f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}"
         if one["reason"]:
-            tell(f"{'':16}   {one['reason']}")
+            yield f"{'':16}   {one['reason']}"
     if not document["amendments"]:
-        print("                 no corrections")
+        yield "                 no corrections"
     for conflict in document["conflicts"]:
         where = f" of {conflict['dataset']}" if conflict["dataset"] else ""
         said = " or ".join(_value(one) for one in conflict["said"])
-        tell(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is corrected again, the old value counts")
+        yield f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is corrected again, the old value counts"
     if any(not one["effective"] for one in document["amendments"]):
-        tell(f"{'':16} only corrections by {document['owner'] or 'an owner'} change the record")
+        yield f"{'':16} only corrections by {document['owner'] or 'an owner'} change the record"
 
 
 def _value(change: Mapping[str, Any]) -> str:
@@ -187,7 +212,9 @@ def _value(change: Mapping[str, Any]) -> str:
 # -- derive --------------------------------------------------------------------------------------------------------
 
 
+@root.verb()
 def derive(
+    listener: Listener,
     result: Annotated[str, typer.Argument(help="A file or folder; or the id of a package that is the result.")],
     from_: Annotated[
         list[str] | None, typer.Option("--from", help="A package, or ID:path of a dataset. May be repeated.")
@@ -202,25 +229,18 @@ def derive(
     comment: Annotated[str, typer.Option("--comment", help="A comment.")] = "",
     node: NodeAt = None,
     user: As = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
+) -> Answer:
     """Archive the result of an analysis with what it was made from. Warnings about the data are shown on the result."""
     if not from_:
         raise UsageError("what was it made from?", next="Name packages: --from 406f3245b359")
     made_by = {key: str(value) for key, value in _pairs(software or ()).items()}
     given = _parameters(parameters) if parameters else None
-    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        done = found.derive(
+    with opened(node, user) as at:
+        done = at.derive(
             result, from_, software=made_by, parameters=given, name=name, comment=comment, listener=listener
         )
-        document = done.to_dict()
-        document["warnings"] = [one.to_dict() for one in found.warnings(done.package)]
-    if json:
-        print_json(document)
-    else:
-        _show_derived(document)
-    return 0
+        document = done.to_dict() | {"warnings": [one.to_dict() for one in at.warnings(done.package)]}
+    return Answer(document, _derived_lines(document))
 
 
 def _parameters(path: Path) -> dict[str, Any]:
@@ -235,17 +255,17 @@ def _parameters(path: Path) -> dict[str, Any]:
     return document
 
 
-def _show_derived(document: Mapping[str, Any]) -> None:
-    from diadem.cli.archive_commands import show_archived
+def _derived_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    from diadem.cli.archive import archived_lines
 
     if document["archived"] is not None:
-        show_archived(document["archived"])
+        yield from archived_lines(document["archived"])
     else:
-        tell(f"package          {document['package']}")
+        yield f"package          {document['package']}"
     for said in document["derivations"]:
         for source in said["sources"]:
-            tell(f"made from        {source['package']}{'  ' + source['path'] if source.get('path') else ''}")
+            yield f"made from        {source['package']}{'  ' + source['path'] if source.get('path') else ''}"
         used = ", ".join(f"{one['name']} {one['version']}" for one in said["software"])
         if used:
-            tell(f"by               {used}")
-    show_warnings([one["sentence"] for one in document["warnings"]])
+            yield f"by               {used}"
+    yield from warning_lines([one["sentence"] for one in document["warnings"]])
