@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import diadem
 from diadem import errors
@@ -27,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 _ENDS = {"|", "||", "&&", ";", "&"}
-_GROUP: Any = typer.main.get_command(command_line())
+_GROUP: Any = command_line()
 
 
 def text_of(path: Path) -> str:

@@ -56,7 +56,7 @@ def test_the_error_tree_is_drawn_and_has_exit_codes() -> None:
 
 
 def test_importing_diadem_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "h5py", "fsspec", "rsciio", "hyperspy", "typer", "dask"}
+    heavy = {"numpy", "h5py", "fsspec", "rsciio", "hyperspy", "click", "dask"}
     code = f"import sys, diadem; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -158,8 +158,6 @@ def serve(address: str) -> None:
     plugins = importlib.import_module("diadem.plugins")
     for name in (*_MODULES, *(f"diadem.plugins.{one.name}" for one in pkgutil.iter_modules(plugins.__path__))):
         importlib.import_module(name)
-    with contextlib.suppress(ImportError):  # what Typer looks at parameters with, where it has it
-        importlib.import_module("typer._adapters")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(16)

@@ -7,9 +7,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from diadem.cli.options import As, Dask, Jobs, Json, Listener, Meta, Node, NodeAt, Package, StoreOf, Strict
+from diadem.cli.options import (
+    Argument,
+    As,
+    Dask,
+    Jobs,
+    Json,
+    Listener,
+    Meta,
+    Node,
+    NodeAt,
+    Option,
+    Package,
+    StoreOf,
+    Strict,
+)
 from diadem.cli.output import duration_text, print_json, size_text, tell
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
@@ -30,22 +42,22 @@ _NAMED, _SHOWN = 5, 20
 @root.verb()
 def archive(
     listener: Listener,
-    source: Annotated[Path | None, typer.Argument(help="A session's folder, or one file. It is never changed.")] = None,
+    source: Annotated[Path | None, Argument(help="A session's folder, or one file. It is never changed.")] = None,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
+        Path | None, Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
     ] = None,
-    split: Annotated[bool, typer.Option("--split", help="One package for each session in the folder.")] = False,
-    as_one: Annotated[bool, typer.Option("--as-one", help="One package, whatever the folder looks like.")] = False,
-    in_place: Annotated[bool, typer.Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
+    split: Annotated[bool, Option("--split", help="One package for each session in the folder.")] = False,
+    as_one: Annotated[bool, Option("--as-one", help="One package, whatever the folder looks like.")] = False,
+    in_place: Annotated[bool, Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
     meta: Meta = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
+        list[str] | None, Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
     ] = None,
     strict: Strict = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the session is finished.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Archive even if it has just changed.")] = False,
-    store: Annotated[str | None, typer.Option("--store", help="Which store is filled first.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
+    wait: Annotated[bool, Option("--wait", help="Wait until the session is finished.")] = False,
+    now: Annotated[bool, Option("--now", help="Archive even if it has just changed.")] = False,
+    store: Annotated[str | None, Option("--store", help="Which store is filled first.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
     jobs: Jobs = None,
     dask: Dask = None,
     node: NodeAt = None,
@@ -251,17 +263,17 @@ def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iter
 def export(
     listener: Listener,
     package: Package,
-    path: Annotated[Path, typer.Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
-    for_: Annotated[str, typer.Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    path: Annotated[Path, Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
+    for_: Annotated[str, Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
     only: Annotated[
-        str | None, typer.Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
+        str | None, Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
     ] = None,
     redact: Annotated[
-        bool, typer.Option("--redact", help="Remove people's names; list where that was not possible.")
+        bool, Option("--redact", help="Remove people's names; list where that was not possible.")
     ] = False,
-    chain: Annotated[bool, typer.Option("--chain", help="All packages of the session, if it has several.")] = False,
-    to: Annotated[str, typer.Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
+    chain: Annotated[bool, Option("--chain", help="All packages of the session, if it has several.")] = False,
+    to: Annotated[str, Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -351,9 +363,9 @@ def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
 def import_(
     node: Node,
     listener: Listener,
-    folder: Annotated[Path, typer.Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
+    folder: Annotated[Path, Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
     store: StoreOf = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is in it; import nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what is in it; import nothing.")] = False,
 ) -> Answer:
     """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
     document = node.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()

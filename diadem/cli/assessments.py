@@ -7,17 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from diadem.cli.options import As, Json, Listener, Node, NodeAt, Package, Quiet
+from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Package, Quiet
 from diadem.cli.output import warning_lines
 from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
 
 root = Commands()
-assessments = Commands("Assessments of many packages, as a sheet to edit.")
-root.add_typer(assessments, name="assessment")
+assessments = root.add(Commands("assessment", "Assessments of many packages, as a sheet to edit."))
 
 # -- assess --------------------------------------------------------------------------------------------------------
 
@@ -27,27 +24,27 @@ def assess(
     listener: Listener,
     package: Package,
     verdict: Annotated[
-        str | None, typer.Argument(help="accept, limited or reject. Without one: what was said so far.")
+        str | None, Argument(help="accept, limited or reject. Without one: what was said so far.")
     ] = None,
-    for_: Annotated[str, typer.Option("--for", help="What the data are to be used for: --for imaging")] = "",
-    criterion: Annotated[str | None, typer.Option("--criterion", help="What was looked at: --criterion drift")] = None,
+    for_: Annotated[str, Option("--for", help="What the data are to be used for: --for imaging")] = "",
+    criterion: Annotated[str | None, Option("--criterion", help="What was looked at: --criterion drift")] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", help="Assess this dataset, by path or id. May be repeated.")
+        list[str] | None, Option("--dataset", help="Assess this dataset, by path or id. May be repeated.")
     ] = None,
-    signal: Annotated[str | None, typer.Option("--signal", help="Assess this signal of the dataset: s1")] = None,
-    value: Annotated[float | None, typer.Option("--value", help="What was measured.")] = None,
-    unit: Annotated[str, typer.Option("--unit", help="Unit of the value.")] = "",
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    signal: Annotated[str | None, Option("--signal", help="Assess this signal of the dataset: s1")] = None,
+    value: Annotated[float | None, Option("--value", help="What was measured.")] = None,
+    unit: Annotated[str, Option("--unit", help="Unit of the value.")] = "",
+    comment: Annotated[str, Option("--comment", help="Why.")] = "",
     evidence: Annotated[
-        list[str] | None, typer.Option("--evidence", help="A package or an address that shows it. May be repeated.")
+        list[str] | None, Option("--evidence", help="A package or an address that shows it. May be repeated.")
     ] = None,
-    scheme: Annotated[str | None, typer.Option("--scheme", help="A list of criteria of the policy.")] = None,
+    scheme: Annotated[str | None, Option("--scheme", help="A list of criteria of the policy.")] = None,
     replaces: Annotated[
-        str | None, typer.Option("--replaces", help="Id of your earlier assessment that this one replaces.")
+        str | None, Option("--replaces", help="Id of your earlier assessment that this one replaces.")
     ] = None,
     machine: Annotated[
         bool,
-        typer.Option("--machine", help="Let the plugins' checks assess the data."),
+        Option("--machine", help="Let the plugins' checks assess the data."),
     ] = False,
     node: NodeAt = None,
     user: As = None,
@@ -113,9 +110,9 @@ def _question(one: Mapping[str, Any]) -> str:
 def export(
     node: Node,
     file: ToSheet,
-    query: Annotated[list[str] | None, typer.Argument(help="Of which packages, as for search. Default: all.")] = None,
-    todo: Annotated[bool, typer.Option("--todo", help="A row for each dataset that nobody has assessed.")] = False,
-    for_: Annotated[str, typer.Option("--for", help="With --todo: the purpose, which is filled in.")] = "",
+    query: Annotated[list[str] | None, Argument(help="Of which packages, as for search. Default: all.")] = None,
+    todo: Annotated[bool, Option("--todo", help="A row for each dataset that nobody has assessed.")] = False,
+    for_: Annotated[str, Option("--for", help="With --todo: the purpose, which is filled in.")] = "",
     replace: Replace = False,
     json: Json = False,
 ) -> int:
@@ -149,12 +146,12 @@ def amend(
     package: Package,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value, with a unit if it has one; empty withdraws. May be repeated."),
+        Option("--set", help="key=value, with a unit if it has one; empty withdraws. May be repeated."),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Of this dataset alone, by path or id. Default: of all.")
+        str | None, Option("--dataset", help="Of this dataset alone, by path or id. Default: of all.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    reason: Annotated[str, Option("--reason", help="Why.")] = "",
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -215,18 +212,16 @@ def _value(change: Mapping[str, Any]) -> str:
 @root.verb()
 def derive(
     listener: Listener,
-    result: Annotated[str, typer.Argument(help="A file or folder; or the id of a package that is the result.")],
+    result: Annotated[str, Argument(help="A file or folder; or the id of a package that is the result.")],
     from_: Annotated[
-        list[str] | None, typer.Option("--from", help="A package, or ID:path of a dataset. May be repeated.")
+        list[str] | None, Option("--from", help="A package, or ID:path of a dataset. May be repeated.")
     ] = None,
     software: Annotated[
-        list[str] | None, typer.Option("--software", help="What made it: --software imagej=1.54. May be repeated.")
+        list[str] | None, Option("--software", help="What made it: --software imagej=1.54. May be repeated.")
     ] = None,
-    parameters: Annotated[
-        Path | None, typer.Option("--parameters", help="Parameters of the programs: a JSON file.")
-    ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What the result is called.")] = None,
-    comment: Annotated[str, typer.Option("--comment", help="A comment.")] = "",
+    parameters: Annotated[Path | None, Option("--parameters", help="Parameters of the programs: a JSON file.")] = None,
+    name: Annotated[str | None, Option("--name", help="What the result is called.")] = None,
+    comment: Annotated[str, Option("--comment", help="A comment.")] = "",
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:

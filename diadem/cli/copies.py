@@ -7,9 +7,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from diadem.cli.options import ClockIsRight, Dask, DryRun, Jobs, Listener, MaxRate, Node, NodeAt, Package, Reason
+from diadem.cli.options import (
+    Argument,
+    ClockIsRight,
+    Dask,
+    DryRun,
+    Jobs,
+    Listener,
+    MaxRate,
+    Node,
+    NodeAt,
+    Option,
+    Package,
+    Reason,
+)
 from diadem.cli.output import duration_text, size_text
 from diadem.cli.verb import Answer, Commands
 from diadem.errors import NotFound
@@ -27,13 +38,11 @@ _ASIDE = "(moves files that do not belong there into the store's .diadem/quarant
 def scrub(
     node: Node,
     listener: Listener,
-    store: Annotated[str | None, typer.Argument(help="One store. Default: all.")] = None,
-    part: Annotated[str, typer.Option("--part", help="A slice of the packages: 3/28 for the third of 28.")] = "1/1",
-    level: Annotated[str | None, typer.Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")] = None,
-    due: Annotated[
-        bool, typer.Option("--due", help="Only copies whose proof is older than the policy allows.")
-    ] = False,
-    package: Annotated[str | None, typer.Option("--package", help="One package only.")] = None,
+    store: Annotated[str | None, Argument(help="One store. Default: all.")] = None,
+    part: Annotated[str, Option("--part", help="A slice of the packages: 3/28 for the third of 28.")] = "1/1",
+    level: Annotated[str | None, Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")] = None,
+    due: Annotated[bool, Option("--due", help="Only copies whose proof is older than the policy allows.")] = False,
+    package: Annotated[str | None, Option("--package", help="One package only.")] = None,
     max_rate: MaxRate = None,
     jobs: Jobs = None,
     dask: Dask = None,
@@ -116,11 +125,11 @@ def _scrub_lines(document: Mapping[str, Any], titles: Mapping[str, str], *, due:
 def repair(
     node: Node,
     listener: Listener,
-    package: Annotated[str | None, typer.Argument(help="One package. Default: everything that needs it.")] = None,
-    store: Annotated[str | None, typer.Option("--store", help="Only the copies in this store.")] = None,
+    package: Annotated[str | None, Argument(help="One package. Default: everything that needs it.")] = None,
+    store: Annotated[str | None, Option("--store", help="Only the copies in this store.")] = None,
     dry_run: DryRun = False,
     set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="Move files that do not belong to a package out of it.")
+        bool, Option("--set-aside", help="Move files that do not belong to a package out of it.")
     ] = False,
     max_rate: MaxRate = None,
 ) -> Answer:
@@ -181,11 +190,11 @@ def drop(
     node: Node,
     listener: Listener,
     package: Package,
-    store: Annotated[str, typer.Option("--store", help="The store whose copy is dropped.")],
+    store: Annotated[str, Option("--store", help="The store whose copy is dropped.")],
     reason: Reason = "",
     below_minimum: Annotated[
         bool,
-        typer.Option("--below-minimum", help="After the retention: leave fewer copies than the policy wants."),
+        Option("--below-minimum", help="After the retention: leave fewer copies than the policy wants."),
     ] = False,
     clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
@@ -210,7 +219,7 @@ def delete(
     package: Package,
     reason: Reason = "",
     lost: Annotated[
-        bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
+        bool, Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
     ] = False,
     clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
@@ -249,7 +258,7 @@ def reindex(
     listener: Listener,
     into: Annotated[
         str | None,
-        typer.Option("--into", help="Build it somewhere else: file, or postgresql://user@host/database"),
+        Option("--into", help="Build it somewhere else: file, or postgresql://user@host/database"),
     ] = None,
     jobs: Jobs = None,
     dask: Dask = None,
@@ -276,9 +285,9 @@ def reindex(
 def rescan(
     node: Node,
     listener: Listener,
-    full: Annotated[bool, typer.Option("--full", help="Read and compare every file.")] = False,
+    full: Annotated[bool, Option("--full", help="Read and compare every file.")] = False,
     look_in: Annotated[
-        list[Path] | None, typer.Option("--look-in", help="Where to look for a folder that was moved.")
+        list[Path] | None, Option("--look-in", help="Where to look for a folder that was moved.")
     ] = None,
 ) -> Answer:
     """Check adopted folders for renamed, edited or deleted files. Renames are followed; nothing is written there."""

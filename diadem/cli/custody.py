@@ -8,10 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from diadem.cli.help import leaving_out
-from diadem.cli.options import Node, NodeAt, Reason
+from diadem.cli.options import Argument, Node, NodeAt, Option, Reason
 from diadem.cli.output import warning_lines
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
@@ -21,8 +18,7 @@ if TYPE_CHECKING:
     from diadem.node.custody.report import CustodyReport
 
 root = Commands()
-granting = Commands("Allow others to use your packages; list and explain grants.", cls=leaving_out("add"))
-root.add_typer(granting, name="grant")
+granting = root.add(Commands("grant", "Allow others to use your packages; list and explain grants.", default="add"))
 _WIDTH = 100
 _NODE_ID = re.compile(r"[0-9a-f]{64}\Z")
 _MARKS = {"proved": "proved", "claimed by one side": "claimed", "missing": "MISSING", "contradicted": "CONTRADICTED"}
@@ -37,19 +33,15 @@ _OPERATOR = (
 
 @root.verb()
 def custody(
-    what: Annotated[
-        list[str], typer.Argument(metavar="ID", help="Of a package; or: verify FILE… for chains from anyone.")
-    ],
-    export: Annotated[
-        Path | None, typer.Option("--export", help="Write the chain for others to check: chain.json")
-    ] = None,
-    pin: Annotated[list[str] | None, typer.Option("--pin", help="With verify: id of a node that you trust.")] = None,
+    what: Annotated[list[str], Argument(metavar="ID", help="Of a package; or: verify FILE… for chains from anyone.")],
+    export: Annotated[Path | None, Option("--export", help="Write the chain for others to check: chain.json")] = None,
+    pin: Annotated[list[str] | None, Option("--pin", help="With verify: id of a node that you trust.")] = None,
     checkpoint: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
+        list[Path] | None, Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
     ] = None,
     since: Annotated[
         list[Path] | None,
-        typer.Option("--since", metavar="FILE", help="With --export: a checkpoint of the receiver."),
+        Option("--since", metavar="FILE", help="With --export: a checkpoint of the receiver."),
     ] = None,
     node: NodeAt = None,
 ) -> Answer:
@@ -127,17 +119,15 @@ def _folded(text: str, width: int) -> Sequence[str]:
 @granting.verb(user=True)
 def add(
     node: Node,
-    what: Annotated[list[str], typer.Argument(metavar="ID", help="Packages; or one project:NAME or sample:NAME.")],
-    to: Annotated[str, typer.Option("--to", help="bob, marie@nmi, or '*@nmi' for everybody there.")],
-    right: Annotated[list[str] | None, typer.Option("--right", help="list, read or assess. Default: read.")] = None,
-    expires: Annotated[str, typer.Option("--expires", help="When it ends: 2027-01-01. Default: when revoked.")] = "",
-    not_before: Annotated[str, typer.Option("--not-before", help="When it begins. Default: now.")] = "",
-    purpose: Annotated[str, typer.Option("--purpose", help="What for.")] = "",
-    require: Annotated[list[str] | None, typer.Option("--require", help="direct-only: through no hub.")] = None,
-    recipient: Annotated[
-        str, typer.Option("--recipient", help="Id of the person's node, if it has no name here.")
-    ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would open; grant nothing.")] = False,
+    what: Annotated[list[str], Argument(metavar="ID", help="Packages; or one project:NAME or sample:NAME.")],
+    to: Annotated[str, Option("--to", help="bob, marie@nmi, or '*@nmi' for everybody there.")],
+    right: Annotated[list[str] | None, Option("--right", help="list, read or assess. Default: read.")] = None,
+    expires: Annotated[str, Option("--expires", help="When it ends: 2027-01-01. Default: when revoked.")] = "",
+    not_before: Annotated[str, Option("--not-before", help="When it begins. Default: now.")] = "",
+    purpose: Annotated[str, Option("--purpose", help="What for.")] = "",
+    require: Annotated[list[str] | None, Option("--require", help="direct-only: through no hub.")] = None,
+    recipient: Annotated[str, Option("--recipient", help="Id of the person's node, if it has no name here.")] = "",
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what it would open; grant nothing.")] = False,
 ) -> Answer:
     """Allow somebody to find, read or assess your packages. The word `add` may be left out."""
     made = node.grant(
@@ -178,9 +168,9 @@ def _what(grant: Mapping[str, Any]) -> str:
 def ls(
     node: Node,
     what: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A package, project:NAME or sample:NAME. Default: every grant.")
+        str | None, Argument(metavar="ID", help="A package, project:NAME or sample:NAME. Default: every grant.")
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Only grants to this person: marie@nmi.")] = None,
+    to: Annotated[str | None, Option("--to", help="Only grants to this person: marie@nmi.")] = None,
 ) -> Answer:
     """List grants, and whether each is in force."""
     listed = [one.to_dict() for one in node.grants(what, to)]
@@ -199,9 +189,9 @@ def ls(
 @granting.verb()
 def why(
     node: Node,
-    who: Annotated[str, typer.Argument(metavar="PERSON", help="bob, or marie@nmi.")],
-    package: Annotated[str, typer.Argument(help="ID of a package.")],
-    right: Annotated[str, typer.Option("--right", help="list, read or assess.")] = "read",
+    who: Annotated[str, Argument(metavar="PERSON", help="bob, or marie@nmi.")],
+    package: Annotated[str, Argument(help="ID of a package.")],
+    right: Annotated[str, Option("--right", help="list, read or assess.")] = "read",
 ) -> Answer:
     """Say whether somebody may use a package, and why. Exit code 1 means no."""
     decision = node.why(who, package, right).to_dict()
@@ -217,7 +207,7 @@ def why(
 @root.verb(user=True)
 def revoke(
     node: Node,
-    grant: Annotated[str, typer.Argument(help="Id of the grant, or the beginning of it: diadem grant ls")],
+    grant: Annotated[str, Argument(help="Id of the grant, or the beginning of it: diadem grant ls")],
     reason: Reason = "",
 ) -> Answer:
     """Revoke a grant. What was delivered before stays delivered."""

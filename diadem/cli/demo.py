@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from diadem.cli.archive import archived_lines
+from diadem.cli.options import Argument, Option
 from diadem.cli.output import progress, size_text, tell
 from diadem.cli.packages import report_lines
 from diadem.cli.verb import Commands
@@ -38,13 +37,11 @@ _PEOPLE: Final = [{"name": "A. Example", "role": "operator"}]
 _OTHERS: Final = (("S-12", "2026-03-21"), ("S-15", "2026-03-28"))
 
 
-@root.command()
+@root.verb(plain=True)
 def demo(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove a demo's folder.")] = False,
+    folder: Annotated[Path | None, Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
+    keep: Annotated[bool, Option("--keep", help="Keep the temporary folder.")] = False,
+    remove: Annotated[bool, Option("--remove", help="Remove a demo's folder.")] = False,
 ) -> int:
     """Try it: make sessions and an archive, damage a copy, search."""
     if remove:

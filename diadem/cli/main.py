@@ -11,24 +11,17 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-import typer
-from typer.models import CommandInfo
+import click
 
 from diadem.cli.help import FORMER, GroupedCommands, explain
 from diadem.cli.output import print_error, screens
-from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Interrupted, UsageError, machine_error
-
-#: Typer's base of usage errors; it has no public name of its own.
-_UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-#: What Typer returns where Ctrl-C came while it was at work itself.
-_INTERRUPTED_BY_TYPER = 130
 
 #: Where each command is: only the file of the one that is called is imported.
 FILES: Final = {
@@ -49,53 +42,41 @@ FILES: Final = {
 }
 
 
-def command_line(name: str | None = None) -> typer.Typer:
-    """The command line with all commands; or with the one, or the group, of this name, if there is one.
-
-    Typer looks at every option of every command before it runs one: a tenth of a second.
-    """
-    app = Commands(
-        "Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
-        name="diadem",
-        cls=GroupedCommands,
-        add_completion=False,
-        pretty_exceptions_enable=False,
+def command_line(name: str | None = None) -> click.Group:
+    """The command line with all commands; or with the one, or the group, of this name alone, if there is one."""
+    app = GroupedCommands(
+        "diadem",
+        help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
+        params=[click.Option(["--version"], **_VERSION)],
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
     )
-    app.callback()(_options)
     name = FORMER.get(name or "", name)
     files = [file for file, names in FILES.items() if name in names.split()] or list(FILES)
-    rooms = [import_module(f"diadem.cli.{file}").root for file in files]
-    commands = [one for room in rooms for one in room.registered_commands]
-    groups = [one for room in rooms for one in room.registered_groups]
-    if len(files) == 1:
-        commands, groups = [one for one in commands if _name(one) == name], [one for one in groups if one.name == name]
-    app.registered_commands += commands
-    app.registered_groups += groups
-    app.command(name="help")(explain)
+    for file in files:
+        for command in import_module(f"diadem.cli.{file}").root.commands.values():
+            app.add_command(command)
+    app.add_command(explain)
     return app
 
 
-def _name(command: CommandInfo) -> str:
-    return command.name or (command.callback.__name__ if command.callback is not None else "")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
         from diadem import __version__
 
         print(f"diadem {__version__}")
-        raise typer.Exit
+        ctx.exit()
 
 
-def _options(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
-    ),
-) -> None:
-    pass
+_VERSION: Final[Mapping[str, Any]] = {
+    "is_flag": True,
+    "is_eager": True,
+    "expose_value": False,
+    "callback": _print_version,
+    "help": "Print the version and stop.",
+}
 
-
+#: Set by a shell that asks how a word could go on.
+_COMPLETE: Final = "_DIADEM_COMPLETE"
 #: Objects that are made between two looks for cycles: more than a small command makes, of which looking would take a
 #: tenth of its time; with 700, as usual, it takes as much of a large package's.
 _COLLECTED: Final = 200_000
@@ -140,14 +121,14 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
     except DiademError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         # An interruption that came through exec(), as in an import of a dataclass, is raised anew by sys.exit.
         os._exit(Interrupted.exit_code)
-    except _UsageFailure as error:
+    except click.ClickException as error:
         print_error(_usage(error), as_json=as_json)
         return UsageError.exit_code
     except BrokenPipeError:
@@ -161,10 +142,8 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
 
 
 def _call(arguments: list[str]) -> int:
-    code = int(command_line(arguments[0])(arguments, standalone_mode=False) or 0)
-    if code == _INTERRUPTED_BY_TYPER:
-        raise KeyboardInterrupt
-    return code
+    app = command_line(None if _COMPLETE in os.environ else arguments[0])
+    return int(app.main(arguments, prog_name="diadem", standalone_mode=False) or 0)
 
 
 def _usage(error: Exception) -> UsageError:

@@ -12,9 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from diadem.cli.options import As, Json, Node, NodeAt, Quiet
+from diadem.cli.options import Argument, As, Json, Node, NodeAt, Option, Quiet
 from diadem.cli.output import print_json, tell
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
@@ -31,21 +29,19 @@ root = Commands()
 def serve(
     listen: Annotated[
         str,
-        typer.Option(
-            "--listen", help="Address and port; none: call others only. Default: the last, else 0.0.0.0:8642."
-        ),
+        Option("--listen", help="Address and port; none: call others only. Default: the last, else 0.0.0.0:8642."),
     ] = "",
     url: Annotated[
         list[str] | None,
-        typer.Option("--url", help="Its address for others: https://archive.example.org:8642. Kept; may be repeated."),
+        Option("--url", help="Its address for others: https://archive.example.org:8642. Kept; may be repeated."),
     ] = None,
     hub: Annotated[
-        bool | None, typer.Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
+        bool | None, Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", help="Server processes; with more than one, pushes are refused.", min=1, max=64)
+        int, Option("--workers", help="Server processes; with more than one, pushes are refused.", min=1, max=64)
     ] = 1,
-    metrics: Annotated[str, typer.Option("--metrics", help="Show metrics for Prometheus there: 127.0.0.1:9464.")] = "",
+    metrics: Annotated[str, Option("--metrics", help="Show metrics for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -110,13 +106,11 @@ def _calling_lines(started: Serving) -> Iterator[str]:
 @root.verb()
 def page(
     where: Annotated[
-        str | None, typer.Argument(metavar="NODE", help="A node's folder, or https://… (login). Default: as --node.")
+        str | None, Argument(metavar="NODE", help="A node's folder, or https://… (login). Default: as --node.")
     ] = None,
-    port: Annotated[
-        int, typer.Option("--port", help="Port on this machine; 0 for any free one.", min=0, max=65535)
-    ] = 0,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be changed from the page.")] = False,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    port: Annotated[int, Option("--port", help="Port on this machine; 0 for any free one.", min=0, max=65535)] = 0,
+    read_only: Annotated[bool, Option("--read-only", help="Nothing can be changed from the page.")] = False,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="Open it in the browser.")] = True,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -155,7 +149,7 @@ def page(
 @root.verb(sick=True)
 def jobs(
     node: Node,
-    stop: Annotated[str | None, typer.Option("--stop", help="Stop a running job; it can be resumed later.")] = None,
+    stop: Annotated[str | None, Option("--stop", help="Stop a running job; it can be resumed later.")] = None,
 ) -> Answer:
     """List long jobs: what runs, what was killed, how each ended."""
     if stop is not None:
@@ -218,7 +212,7 @@ _KINDS: Mapping[str, str] = {
 @root.verb()
 def plugins(
     explain: Annotated[
-        Path | None, typer.Option("--explain", help="A file: what each rule of the tables finds in it, or why not.")
+        Path | None, Option("--explain", help="A file: what each rule of the tables finds in it, or why not.")
     ] = None,
 ) -> Answer:
     """List plugins, what they offer, and what failed."""

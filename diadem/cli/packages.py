@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from diadem.cli.options import Json, Listener, Meta, NodeAt, Strict
+from diadem.cli.options import Argument, Json, Listener, Meta, NodeAt, Option, Strict
 from diadem.cli.output import duration_text, size_text
 from diadem.cli.verb import Answer, Commands, is_id, opened
 from diadem.errors import DocumentError, NotFound, UsageError
@@ -32,13 +30,11 @@ _WHICH = "The package's id on the node, or the beginning of it; or its folder, Z
 @root.verb()
 def pack(
     listener: Listener,
-    paths: Annotated[
-        list[str], typer.Argument(metavar="SOURCE... STORE", help="Folder or files; then a folder or URL.")
-    ],
+    paths: Annotated[list[str], Argument(metavar="SOURCE... STORE", help="Folder or files; then a folder or URL.")],
     meta: Meta = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be archived; write nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="List what would be archived; write nothing.")] = False,
     strict: Strict = False,
-    license: Annotated[str, typer.Option("--license", help="What may be done with the data.")] = "",  # noqa: A002
+    license: Annotated[str, Option("--license", help="What may be done with the data.")] = "",  # noqa: A002
 ) -> Answer:
     """Archive a folder as one verified package. The source is never changed."""
     import diadem
@@ -176,10 +172,10 @@ def _omission_lines(omitted: Sequence[Mapping[str, str]], word: str) -> Iterator
 @root.verb()
 def verify(
     listener: Listener,
-    package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node; any BagIt bag.")],
+    package: Annotated[str, Argument(help="The package's folder, URL, or id on the node; any BagIt bag.")],
     level: Annotated[
         str | None,
-        typer.Option("--level", help="quick (tag files, sizes), leaves (1 MiB) or full. Default: full."),
+        Option("--level", help="quick (tag files, sizes), leaves (1 MiB) or full. Default: full."),
     ] = None,
     node: NodeAt = None,
 ) -> Answer:
@@ -227,13 +223,13 @@ def report_lines(report: Report) -> Iterator[str]:
 @root.verb()
 def get(
     listener: Listener,
-    package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node.")],
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    package: Annotated[str, Argument(help="The package's folder, URL, or id on the node.")],
+    folder: Annotated[Path, Argument(help="A new or empty folder.")],
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help='Only these files, with what belongs to them: "HAADF*". May be repeated.'),
+        Option("--only", help='Only these files, with what belongs to them: "HAADF*". May be repeated.'),
     ] = None,
-    only_this: Annotated[bool, typer.Option("--only-this", help="This package alone, not its whole session.")] = False,
+    only_this: Annotated[bool, Option("--only-this", help="This package alone, not its whole session.")] = False,
     node: NodeAt = None,
 ) -> Answer:
     """Restore files with original names and dates. Every byte is proven."""
@@ -293,9 +289,9 @@ def _restored_lines(document: Mapping[str, Any]) -> Iterator[str]:
 @root.verb()
 def extract(
     listener: Listener,
-    path: Annotated[str, typer.Argument(metavar="FILE", help="An instrument file or folder; with --again a package.")],
+    path: Annotated[str, Argument(metavar="FILE", help="An instrument file or folder; with --again a package.")],
     again: Annotated[
-        bool, typer.Option("--again", help="Read a package's files with today's readers; show what changes.")
+        bool, Option("--again", help="Read a package's files with today's readers; show what changes.")
     ] = False,
 ) -> Answer:
     """Show the metadata that files state; write nothing."""
@@ -348,12 +344,12 @@ def _stated(assertions: Sequence[Assertion]) -> list[str]:
 
 @root.verb()
 def show(
-    package: Annotated[str, typer.Argument(help=_WHICH)],
+    package: Annotated[str, Argument(help=_WHICH)],
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="All values of this one, by path, name or id, with their sources.")
+        str | None, Option("--dataset", help="All values of this one, by path, name or id, with their sources.")
     ] = None,
-    files: Annotated[bool, typer.Option("--files", help="List all files.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="All datasets, copies, assessments and corrections.")] = False,
+    files: Annotated[bool, Option("--files", help="List all files.")] = False,
+    all_: Annotated[bool, Option("--all", help="All datasets, copies, assessments and corrections.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> Answer:
@@ -393,8 +389,8 @@ def _found(package: str, node: str | None) -> Iterator[tuple[Package, Any]]:
 
 @root.verb("open")
 def open_page(
-    package: Annotated[str, typer.Argument(help=_WHICH)],
-    print_: Annotated[bool, typer.Option("--print", help="Only print where the page is.")] = False,
+    package: Annotated[str, Argument(help=_WHICH)],
+    print_: Annotated[bool, Option("--print", help="Only print where the page is.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> Answer:

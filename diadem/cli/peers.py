@@ -7,22 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+import click
 
-from diadem.cli.options import As, Node, NodeAt, Reason, Ticket
+from diadem.cli.options import Argument, As, Node, NodeAt, Option, Reason, Ticket
 from diadem.cli.output import tell
 from diadem.cli.verb import Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import UsageError
 
 root = Commands()
-peers = Commands("Other nodes, with which this one exchanges packages.")
-carriers = Commands("Shared folders and other carriers of sealed packages.")
-keys = Commands("The node's own keys.")
-peers.add_typer(carriers, name="carrier")
-root.add_typer(peers, name="peer")
-root.add_typer(keys, name="key")
+peers = root.add(Commands("peer", "Other nodes, with which this one exchanges packages."))
+carriers = peers.add(Commands("carrier", "Shared folders and other carriers of sealed packages."))
+keys = root.add(Commands("key", "The node's own keys."))
 
-Name = Annotated[str, typer.Argument(help="What the other node is called here.")]
+Name = Annotated[str, Argument(help="What the other node is called here.")]
 
 # -- peers -----------------------------------------------------------------------------------------------------------
 
@@ -30,12 +27,12 @@ Name = Annotated[str, typer.Argument(help="What the other node is called here.")
 @peers.verb(user=True)
 def invite(
     node: Node,
-    name: Annotated[str | None, typer.Argument(help="A name for the other node here. Default: its own.")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="Id of the one node that may use it.")] = None,
-    days: Annotated[float, typer.Option("--days", help="Days until it expires.")] = 7,
+    name: Annotated[str | None, Argument(help="A name for the other node here. Default: its own.")] = None,
+    for_: Annotated[str | None, Option("--for", help="Id of the one node that may use it.")] = None,
+    days: Annotated[float, Option("--days", help="Days until it expires.")] = 7,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="This node's address: https://archive.example.org:8642. Kept."),
+        Option("--url", help="This node's address: https://archive.example.org:8642. Kept."),
     ] = None,
 ) -> Answer:
     """Make a ticket for another node, good for one use. Give it to its people, and to nobody else."""
@@ -67,9 +64,9 @@ def ticket_answer(ticket: Any, command: str) -> Answer:
 @peers.verb()
 def join(
     ticket: Ticket,
-    as_: Annotated[str | None, typer.Option("--as", help="A name for the other node here.")] = None,
+    as_: Annotated[str | None, Option("--as", help="A name for the other node here.")] = None,
     wait: Annotated[
-        float | None, typer.Option("--wait", help="Seconds to wait for an answer over a hub. Default: 20.")
+        float | None, Option("--wait", help="Seconds to wait for an answer over a hub. Default: 20.")
     ] = None,
     node: NodeAt = None,
     user: As = None,
@@ -93,9 +90,7 @@ def join(
 def confirm(
     node: Node,
     name: Name,
-    words: Annotated[
-        str | None, typer.Option("--words", help="The words that they read out, to compare with yours.")
-    ] = None,
+    words: Annotated[str | None, Option("--words", help="The words that they read out, to compare with yours.")] = None,
 ) -> Answer:
     """Confirm a peer's identity. Both sides compare the words first."""
     known = node.peers.get(name)
@@ -103,7 +98,7 @@ def confirm(
         if not sys.stdin.isatty():
             raise UsageError("what are the words on the other side?", next='Give them: --words "…"')
         tell(f"words            {known.words}")
-        typer.confirm("Does the other lab see the same words, and did you hear that from them?", abort=True, err=True)
+        click.confirm("Does the other lab see the same words, and did you hear that from them?", abort=True, err=True)
     return _peer(node.peers.confirm(name, words), "confirmed")
 
 
@@ -182,7 +177,7 @@ def ways_lines(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 @peers.verb()
 def refresh(
     node: Node,
-    name: Annotated[str | None, typer.Argument(help="Which one. Default: all that have an address.")] = None,
+    name: Annotated[str | None, Argument(help="Which one. Default: all that have an address.")] = None,
 ) -> Answer:
     """Exchange the newest keys and addresses with peers."""
     outcomes = [one.to_dict() for one in node.peers.refresh(name)]
@@ -192,7 +187,7 @@ def refresh(
 
 @peers.verb(user=True)
 def rename(
-    node: Node, name: Name, new: Annotated[str, typer.Argument(metavar="NEW-NAME", help="Its new name here.")]
+    node: Node, name: Name, new: Annotated[str, Argument(metavar="NEW-NAME", help="Its new name here.")]
 ) -> Answer:
     """Rename a peer."""
     return _peer(node.peers.rename(name, new), "peer")
@@ -202,8 +197,8 @@ def rename(
 def compromised(
     node: Node,
     name: Name,
-    since: Annotated[str, typer.Option("--since", help="The day from which its key is not trusted: 2026-03-14")],
-    reason: Annotated[str, typer.Option("--reason", help="What happened.")] = "",
+    since: Annotated[str, Option("--since", help="The day from which its key is not trusted: 2026-03-14")],
+    reason: Annotated[str, Option("--reason", help="What happened.")] = "",
 ) -> Answer:
     """Note that a peer's key was stolen. It is trusted again once its root key has named a new one."""
     peer = node.peers.compromised(name, since, reason).to_dict()
@@ -223,11 +218,11 @@ def drop(node: Node, name: Name, reason: Reason = "") -> Answer:
 @carriers.verb(user=True)
 def add(
     node: Node,
-    name: Annotated[str, typer.Argument(help="What both nodes call it: group-drive.")],
-    url: Annotated[str, typer.Argument(help="Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
+    name: Annotated[str, Argument(help="What both nodes call it: group-drive.")],
+    url: Annotated[str, Argument(help="Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", help="Share it with this node only. May be repeated. Default: all."),
+        Option("--peer", help="Share it with this node only. May be repeated. Default: all."),
     ] = None,
 ) -> Answer:
     """Add a carrier. The other node adds it under the same name; packages are sealed before they are put there."""
@@ -252,7 +247,7 @@ def list_carriers(node: Node) -> Answer:
 
 
 @carriers.verb("rm", user=True)
-def remove(node: Node, name: Annotated[str, typer.Argument(help="Which one.")]) -> Answer:
+def remove(node: Node, name: Annotated[str, Argument(help="Which one.")]) -> Answer:
     """Remove a carrier from the settings; its files stay."""
     removed = node.peers.carriers.rm(name).to_dict()
     return Answer({"removed": removed}, [f"removed          {removed['name']}; the files at {removed['url']} stay"])
@@ -264,7 +259,7 @@ def remove(node: Node, name: Annotated[str, typer.Argument(help="Which one.")]) 
 @root.verb()
 def login(
     ticket: Ticket,
-    full_name: Annotated[str, typer.Option("--full-name", help="Your name, as you write it.")] = "",
+    full_name: Annotated[str, Option("--full-name", help="Your name, as you write it.")] = "",
 ) -> Answer:
     """Become a user of a node, from a laptop. Your key is made here and stays here."""
     from diadem.api.login import login as log_in
@@ -285,11 +280,11 @@ def login(
 
 @keys.verb()
 def rotate(
-    recovery_file: Annotated[Path, typer.Option("--recovery-file", help="The file that init wrote.")],
+    recovery_file: Annotated[Path, Option("--recovery-file", help="The file that init wrote.")],
     stolen_since: Annotated[
-        str | None, typer.Option("--stolen-since", help="The day the old key was stolen: 2026-03-14. Peers are told.")
+        str | None, Option("--stolen-since", help="The day the old key was stolen: 2026-03-14. Peers are told.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="With --stolen-since: what happened.")] = "",
+    reason: Annotated[str, Option("--reason", help="With --stolen-since: what happened.")] = "",
     node: NodeAt = None,
 ) -> Answer:
     """Give the node a new online key, with its recovery file. Stop watch and serve first."""

@@ -8,9 +8,7 @@ from functools import wraps
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import typer
-
-from diadem.cli.options import Json, Node, Quiet
+from diadem.cli.options import Argument, Json, Node, Option, Quiet
 from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
 from diadem.cli.verb import Answer, Commands
 from diadem.model.plain_text import count_text
@@ -20,15 +18,14 @@ if TYPE_CHECKING:
     from diadem.node.sample_saying import SampleWords
 
 root = Commands()
-samples = Commands("Physical samples: their names, their parts, where they are.")
-root.add_typer(samples, name="sample")
-Which = Annotated[str, typer.Argument(help="Its identifier, or a name that another lab uses.")]
-Comment = Annotated[str, typer.Option("--comment", help="A comment.")]
-Date = Annotated[str | None, typer.Option("--date", help="The day, as 2026-03-14. Default: today.")]
-Made = Annotated[str | None, typer.Option("--made", help="The day on which it was made: 2026-03-01.")]
-How = Annotated[str, typer.Option("--how", help="How: split, lamella, annealed, mixed or other.")]
+samples = root.add(Commands("sample", "Physical samples: their names, their parts, where they are."))
+Which = Annotated[str, Argument(help="Its identifier, or a name that another lab uses.")]
+Comment = Annotated[str, Option("--comment", help="A comment.")]
+Date = Annotated[str | None, Option("--date", help="The day, as 2026-03-14. Default: today.")]
+Made = Annotated[str | None, Option("--made", help="The day on which it was made: 2026-03-01.")]
+How = Annotated[str, Option("--how", help="How: split, lamella, annealed, mixed or other.")]
 OtherLab = Annotated[
-    str | None, typer.Option("--lab", help="The lab that uses this name, if it is not a sample of this node.")
+    str | None, Option("--lab", help="The lab that uses this name, if it is not a sample of this node.")
 ]
 
 
@@ -36,7 +33,7 @@ OtherLab = Annotated[
 
 
 def _option(name: str, kind: Any, flag: str, text: str, default: Any = None) -> inspect.Parameter:
-    annotation = Annotated[kind, typer.Option(flag, help=text)]
+    annotation = Annotated[kind, Option(flag, help=text)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
@@ -117,7 +114,7 @@ def _answer(sample: Any) -> Answer:
 @_says
 def add(
     node: Node,
-    identifier: Annotated[str, typer.Argument(help="What you call it, unique on this node: S-12.")],
+    identifier: Annotated[str, Argument(help="What you call it, unique on this node: S-12.")],
     made: Made = None,
     **said: Any,
 ) -> Answer:
@@ -130,7 +127,7 @@ def add(
 def change(
     node: Node,
     sample: Which,
-    identifier: Annotated[str | None, typer.Option("--identifier", help="Another identifier.")] = None,
+    identifier: Annotated[str | None, Option("--identifier", help="Another identifier.")] = None,
     **said: Any,
 ) -> Answer:
     """Change what is said of a sample; an empty text removes it. What was said before stays in the log."""
@@ -141,7 +138,7 @@ def change(
 def split(
     node: Node,
     sample: Which,
-    parts: Annotated[list[str], typer.Argument(metavar="PART", help="Identifiers of the parts: S-12-a S-12-b.")],
+    parts: Annotated[list[str], Argument(metavar="PART", help="Identifiers of the parts: S-12-a S-12-b.")],
     how: How = "split",
     made: Made = None,
     comment: Comment = "",
@@ -166,7 +163,7 @@ def ls(node: Node) -> Answer:
 def show(
     node: Node,
     sample: Which,
-    every: Annotated[bool, typer.Option("--all", help="Every dataset, however many a package has.")] = False,
+    every: Annotated[bool, Option("--all", help="Every dataset, however many a package has.")] = False,
 ) -> Answer:
     """Show a sample's names, relatives, place and datasets. In time order, from every instrument."""
     documents = [story.to_dict() for story in node.samples.show(sample)]
@@ -207,8 +204,8 @@ def import_(
 def link(
     node: Node,
     sample: Which,
-    other: Annotated[str, typer.Argument(help="Another sample of this node; with --lab what that lab calls it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why you are sure; kept in the log.")],
+    other: Annotated[str, Argument(help="Another sample of this node; with --lab what that lab calls it.")],
+    reason: Annotated[str, Option("--reason", help="Why you are sure; kept in the log.")],
     lab: OtherLab = None,
 ) -> Answer:
     """State that two names mean the same sample."""
@@ -219,8 +216,8 @@ def link(
 def unlink(
     node: Node,
     sample: Which,
-    other: Annotated[str, typer.Argument(help="The sample, or with --lab the name, that it was linked with.")],
-    reason: Annotated[str, typer.Option("--reason", help="What was wrong; kept in the log.")],
+    other: Annotated[str, Argument(help="The sample, or with --lab the name, that it was linked with.")],
+    reason: Annotated[str, Option("--reason", help="What was wrong; kept in the log.")],
     lab: OtherLab = None,
 ) -> Answer:
     """Undo a link. Both statements stay in the log."""
@@ -234,9 +231,9 @@ def unlink(
 def send(
     node: Node,
     sample: Which,
-    to: Annotated[str, typer.Option("--to", help="Where it goes: a lab, a person.")],
+    to: Annotated[str, Option("--to", help="Where it goes: a lab, a person.")],
     from_: Annotated[
-        str | None, typer.Option("--from", help="Where it was. Default: where it is known to be, else this node.")
+        str | None, Option("--from", help="Where it was. Default: where it is known to be, else this node.")
     ] = None,
     date: Date = None,
     comment: Comment = "",
@@ -249,8 +246,8 @@ def send(
 def receive(
     node: Node,
     sample: Which,
-    from_: Annotated[str | None, typer.Option("--from", help="Who had sent it.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Where it is now. Default: this node.")] = None,
+    from_: Annotated[str | None, Option("--from", help="Who had sent it.")] = None,
+    at: Annotated[str | None, Option("--at", help="Where it is now. Default: this node.")] = None,
     date: Date = None,
     comment: Comment = "",
 ) -> Answer:
@@ -275,10 +272,10 @@ def retract(
     node: Node,
     sample: Which,
     event: Annotated[
-        str, typer.Argument(help="made, sent, received, consumed or lost; or the beginning of the statement's id.")
+        str, Argument(help="made, sent, received, consumed or lost; or the beginning of the statement's id.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="What was wrong; kept in the log.")],
-    date: Annotated[str | None, typer.Option("--date", help="The day of the event, where there are several.")] = None,
+    reason: Annotated[str, Option("--reason", help="What was wrong; kept in the log.")],
+    date: Annotated[str | None, Option("--date", help="The day of the event, where there are several.")] = None,
 ) -> Answer:
     """Retract an event that was stated by mistake. Both statements stay in the log."""
     return _answer(node.samples.retract(sample, event, reason=reason, date=date))

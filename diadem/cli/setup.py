@@ -9,19 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+import click
 
-from diadem.cli.options import Json, Node, NodeAt, Reason
+from diadem.cli.options import Argument, Json, Node, NodeAt, Option, Reason
 from diadem.cli.output import print_error, size_text
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text, slug
 
 root = Commands()
-stores = Commands("The stores of a node, where its packages are kept.")
-users = Commands("The users of a node: add, invite and retire them.")
-root.add_typer(stores, name="store")
-root.add_typer(users, name="user")
+stores = root.add(Commands("store", "The stores of a node, where its packages are kept."))
+users = root.add(Commands("user", "The users of a node: add, invite and retire them."))
 
 _DEFAULT_FOLDER = str(Path.home() / "diadem-node")
 
@@ -30,31 +28,29 @@ _DEFAULT_FOLDER = str(Path.home() / "diadem-node")
 
 @root.verb()
 def init(
-    folder: Annotated[Path | None, typer.Argument(help="The node's own folder: small, new, on a local disk.")] = None,
+    folder: Annotated[Path | None, Argument(help="The node's own folder: small, new, on a local disk.")] = None,
     store: Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="Where packages go first: a folder or URL.")
+        str | None, Option("--store", metavar="URL", help="Where packages go first: a folder or URL.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Its name, part of addresses: hu-berlin.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Short name of the first user: alice.")] = None,
-    full_name: Annotated[str, typer.Option("--full-name", help="The first user's full name.")] = "",
-    kind: Annotated[
-        str | None, typer.Option("--kind", help="Kind of the store: disk, nas, object, offsite or cold.")
-    ] = None,
+    name: Annotated[str | None, Option("--name", help="Its name, part of addresses: hu-berlin.")] = None,
+    user: Annotated[str | None, Option("--user", help="Short name of the first user: alice.")] = None,
+    full_name: Annotated[str, Option("--full-name", help="The first user's full name.")] = "",
+    kind: Annotated[str | None, Option("--kind", help="Kind of the store: disk, nas, object, offsite or cold.")] = None,
     recovery_file: Annotated[
-        Path | None, typer.Option("--recovery-file", help="Where the recovery file is written, or read from.")
+        Path | None, Option("--recovery-file", help="Where the recovery file is written, or read from.")
     ] = None,
     protect: Annotated[
-        str, typer.Option("--protect", help="The user's key: file (permissions), passphrase, or keyring.")
+        str, Option("--protect", help="The user's key: file (permissions), passphrase, or keyring.")
     ] = "file",
     recover: Annotated[
-        str | None, typer.Option("--recover", help="Restore a lost node from this store, with its recovery file.")
+        str | None, Option("--recover", help="Restore a lost node from this store, with its recovery file.")
     ] = None,
     confirm_recovery: Annotated[
-        bool, typer.Option("--confirm-recovery", help="Confirm that the recovery file was moved away.")
+        bool, Option("--confirm-recovery", help="Confirm that the recovery file was moved away.")
     ] = False,
     catalogue: Annotated[
         str | None,
-        typer.Option("--catalogue", help="Where the catalogue is kept: file, or postgresql://user@host/database"),
+        Option("--catalogue", help="Where the catalogue is kept: file, or postgresql://user@host/database"),
     ] = None,
     node: NodeAt = None,
     json: Json = False,
@@ -153,7 +149,7 @@ def _ask(question: str, default: str, option: str, *, needed: bool) -> str:
             next="Example: diadem init ~/diadem-node --store /data/archive --name hu-berlin --user alice",
         )
     return str(
-        typer.prompt(question, default=default or (None if needed else ""), show_default=bool(default), err=True)
+        click.prompt(question, default=default or (None if needed else ""), show_default=bool(default), err=True)
     )
 
 
@@ -209,13 +205,11 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None) -> Ans
 @stores.verb("add")
 def add_store(
     node: Node,
-    url: Annotated[
-        str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")
-    ],
-    name: Annotated[str | None, typer.Option("--name", help="Its name.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
+    url: Annotated[str, Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
+    name: Annotated[str | None, Option("--name", help="Its name.")] = None,
+    kind: Annotated[str | None, Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
     place: Annotated[
-        str, typer.Option("--place", help="Which disk or share it is on, if that cannot be seen: usb-disk-2.")
+        str, Option("--place", help="Which disk or share it is on, if that cannot be seen: usb-disk-2.")
     ] = "",
 ) -> Answer:
     """Add a store for copies. Nothing is copied yet: `diadem repair` does that."""
@@ -251,9 +245,9 @@ def list_stores(node: Node) -> Answer:
 @stores.verb("rm")
 def remove_store(
     node: Node,
-    name: Annotated[str, typer.Argument(help="The store's name.")],
-    lost: Annotated[bool, typer.Option("--lost", help="It is gone for good, with its copies.")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="With --lost: what happened; kept in the log.")] = "",
+    name: Annotated[str, Argument(help="The store's name.")],
+    lost: Annotated[bool, Option("--lost", help="It is gone for good, with its copies.")] = False,
+    reason: Annotated[str, Option("--reason", help="With --lost: what happened; kept in the log.")] = "",
 ) -> Answer:
     """Remove a store that is empty or lost. Nothing is deleted."""
     if not lost:
@@ -274,10 +268,10 @@ def remove_store(
 @stores.verb("move")
 def move_store(
     node: Node,
-    name: Annotated[str, typer.Argument(help="The store's name.")],
-    url: Annotated[str, typer.Argument(help="Where it is now.")],
+    name: Annotated[str, Argument(help="The store's name.")],
+    url: Annotated[str, Argument(help="Where it is now.")],
     place: Annotated[
-        str | None, typer.Option("--place", help="Which disk or share that is, if that cannot be seen: usb-disk-2.")
+        str | None, Option("--place", help="Which disk or share that is, if that cannot be seen: usb-disk-2.")
     ] = None,
 ) -> Answer:
     """Say where a store is now. Nothing is copied."""
@@ -288,16 +282,14 @@ def move_store(
 
 # -- users -----------------------------------------------------------------------------------------------------------
 
-UserName = Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")]
+UserName = Annotated[str, Argument(help="Short name, unique on this node: bob.")]
 
 
 @users.verb("add")
 def add_user(
     name: UserName,
-    full_name: Annotated[str, typer.Option("--full-name", help="Their full name.")] = "",
-    protect: Annotated[
-        str, typer.Option("--protect", help="The key: file (permissions), passphrase, or keyring.")
-    ] = "file",
+    full_name: Annotated[str, Option("--full-name", help="Their full name.")] = "",
+    protect: Annotated[str, Option("--protect", help="The key: file (permissions), passphrase, or keyring.")] = "file",
     node: NodeAt = None,
 ) -> Answer:
     """Add a user with a key of their own. The log records the key."""
@@ -314,8 +306,8 @@ def add_user(
 def invite_user(
     node: Node,
     name: UserName,
-    guest: Annotated[bool, typer.Option("--guest", help="Somebody from outside the group.")] = False,
-    days: Annotated[float, typer.Option("--days", help="Days until the ticket expires.")] = 7,
+    guest: Annotated[bool, Option("--guest", help="Somebody from outside the group.")] = False,
+    days: Annotated[float, Option("--days", help="Days until the ticket expires.")] = 7,
 ) -> Answer:
     """Invite a person who works from a laptop. Their key is made there and stays there."""
     from diadem.cli.peers import ticket_answer
@@ -338,7 +330,7 @@ def list_users(node: Node) -> Answer:
 
 
 @users.verb("show")
-def show_user(node: Node, name: Annotated[str, typer.Argument(help="Short name: alice.")]) -> Answer:
+def show_user(node: Node, name: Annotated[str, Argument(help="Short name: alice.")]) -> Answer:
     """Show a user's card: their key, who holds it, until when."""
     return _card(node.users.show(name).to_dict())
 
@@ -346,8 +338,8 @@ def show_user(node: Node, name: Annotated[str, typer.Argument(help="Short name: 
 @users.verb("retire")
 def retire_user(
     node: Node,
-    name: Annotated[str, typer.Argument(help="Who leaves: alice.")],
-    to: Annotated[str, typer.Option("--to", help="Who takes over what they own: bob.")],
+    name: Annotated[str, Argument(help="Who leaves: alice.")],
+    to: Annotated[str, Option("--to", help="Who takes over what they own: bob.")],
     reason: Reason = "",
 ) -> Answer:
     """Retire a user; their packages pass to --to."""

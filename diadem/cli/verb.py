@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast, get_args
 
-import typer
-from typer.core import TyperGroup
+import click
 
 from diadem.cli.help import Command
 from diadem.cli.options import As, Json, NodeAt, Quiet
@@ -33,59 +32,69 @@ class Answer(NamedTuple):
     findings: bool = False
 
 
-class Commands(typer.Typer):
-    """A group of commands, whose help `Command` writes."""
+class Commands(click.Group):
+    """A group of commands. With `default` a word may be left out: ``watch FOLDER`` is then ``watch run FOLDER``."""
 
-    def __init__(self, text: str = "", *, cls: type[TyperGroup] = TyperGroup, **options: Any) -> None:
-        super().__init__(cls=cls, help=text, **{"no_args_is_help": True, "rich_markup_mode": None, **options})
+    def __init__(self, name: str = "", text: str = "", *, default: str | None = None, needs_word: bool = True) -> None:
+        super().__init__(name, help=text, no_args_is_help=needs_word)
+        self.default = default
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
-        """Add a command."""
-        return super().command(name, **{"cls": Command, **options})
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the word that was left out in its place."""
+        first = args[0] if args else None
+        if self.default and (first or not self.no_args_is_help):
+            args = args if first in (*self.commands, *ctx.help_option_names) else [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands in their order, then the groups."""
+        return sorted(self.commands, key=lambda name: isinstance(self.commands[name], Commands))
+
+    def add(self, group: Commands) -> Commands:
+        """Add a group."""
+        self.add_command(group)
+        return group
 
     def verb(
-        self, name: str | None = None, *, user: bool = False, sick: bool = False
+        self, name: str | None = None, *, user: bool = False, sick: bool = False, plain: bool = False
     ) -> Callable[[_Function], _Function]:
         """Add a command made of a function that returns an `Answer`, or an exit code where it has printed itself.
 
         The function says by its parameters what it needs: with `node` as the first one it gets an open node, and the
-        command has ``--node``; with `listener` it gets one, and the command has ``--quiet``. Every command has
-        ``--json``, which the function is given only where it asks for `json`. With `user` the command has ``--user``;
-        with `sick` it opens a node whose catalogue is damaged, too.
+        command has ``--node``; with `listener` it gets one, and the command has ``--quiet``. Every command but a
+        `plain` one has ``--json``, which the function is given only where it asks for `json`. With `user` the command
+        has ``--user``; with `sick` it opens a node whose catalogue is damaged, too.
         """
 
         def add(function: _Function) -> _Function:
-            self.command(name)(_made(function, user=user, sick=sick))
+            called = name or function.__name__
+            self.add_command(_made(called, function, user=user, sick=sick, plain=plain))
             return function
 
         return add
 
 
 _COMMON: Final = {"node": (NodeAt, None), "user": (As, None), "json": (Json, False), "quiet": (Quiet, False)}
-_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 
 
-def _made(function: Callable[..., Answer | int], *, user: bool, sick: bool) -> Callable[..., int]:
-    """The function with the options that it does not see itself."""
-    own = {
-        name: one
-        for name, one in inspect.signature(function, eval_str=True).parameters.items()
-        if one.kind != one.VAR_KEYWORD
-    }
+def _made(name: str, function: Callable[..., Answer | int], *, user: bool, sick: bool, plain: bool) -> Command:
+    """The command with the options that the function does not see itself."""
+    stated = inspect.signature(function, eval_str=True).parameters
+    own = {name: one for name, one in stated.items() if one.kind != one.VAR_KEYWORD}
     on_node = "node" in own and own["node"].default is inspect.Parameter.empty
     listens = own.pop("listener", None) is not None
     if on_node:
         del own["node"]
-    added = {"node": on_node, "user": user, "json": True, "quiet": listens}
+    added = {"node": on_node, "user": user, "json": not plain, "quiet": listens}
     common = {
-        name: inspect.Parameter(name, _KEYWORD, default=default, annotation=annotation)
+        name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in _COMMON.items()
         if added[name] or (name in own and own[name].annotation == annotation)
     }
-    options = [one.replace(kind=_KEYWORD) for name, one in own.items() if name not in common] + [*common.values()]
+    options = [one for name, one in own.items() if name not in common] + [*common.values()]
 
     def command(**given: Any) -> int:
-        words = {name: given[name] for name in own}
+        words = {name: given[name] or own[name].default if given[name] == () else given[name] for name in own}
         with ExitStack() as stack:
             if on_node:
                 words["node"] = stack.enter_context(opened(given["node"], given.get("user"), sick=sick))
@@ -101,10 +110,8 @@ def _made(function: Callable[..., Answer | int], *, user: bool, sick: bool) -> C
                 tell(line)
         return int(answer.findings)
 
-    command.__name__, command.__doc__ = function.__name__, function.__doc__
-    command.__annotations__ = {one.name: one.annotation for one in options}
-    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-    return command
+    parameters = [get_args(one.annotation)[1].made(one) for one in options]
+    return Command(name, callback=command, params=parameters, help=function.__doc__)
 
 
 # -- what a command works on -----------------------------------------------------------------------------------------
@@ -157,7 +164,7 @@ def ask_passphrase(name: str) -> str:
     """Ask a person for the passphrase of a key; refuse where nobody is looking."""
     if not sys.stdin.isatty():
         raise Refused(f"the key '{name}' needs its passphrase", next="Set DIADEM_PASSPHRASE.")
-    return str(typer.prompt(f"Passphrase of the key '{name}'", hide_input=True, err=True))
+    return str(click.prompt(f"Passphrase of the key '{name}'", hide_input=True, err=True))
 
 
 def new_passphrase(what: str, variable: str) -> str:
@@ -181,8 +188,8 @@ def recovery_passphrase(recovery_file: Path) -> str:
         return ""
     if "BEGIN AGE" not in recovery_file.read_text("utf-8", "replace"):
         return ""
-    return str(typer.prompt("Passphrase of the recovery file", hide_input=True, err=True))
+    return str(click.prompt("Passphrase of the recovery file", hide_input=True, err=True))
 
 
 def _hidden(question: str) -> str:
-    return str(typer.prompt(question, default="", show_default=False, hide_input=True, err=True))
+    return str(click.prompt(question, default="", show_default=False, hide_input=True, err=True))

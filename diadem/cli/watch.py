@@ -7,28 +7,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from diadem.cli.archive import suggested_lines
-from diadem.cli.help import leaving_out
-from diadem.cli.options import As, Json, Listener, Node, NodeAt, Quiet
+from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Quiet
 from diadem.cli.output import print_json, size_text, tell
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.errors import Interrupted
 from diadem.model.plain_text import count_text, quoted
 
 root = Commands()
-watched = Commands("Archive sessions once they are finished.", cls=leaving_out("run"), no_args_is_help=False)
-root.add_typer(watched, name="watch")
+watched = root.add(Commands("watch", "Archive sessions once they are finished.", default="run", needs_word=False))
 
 _AGAIN = "Start it again: diadem watch"
-StoreFirst = Annotated[str, typer.Option("--store", help="Which store is filled first.")]
-SetFacts = Annotated[
-    list[str] | None, typer.Option("--set", help="One fact for every session: --set instrument.name=Titan.")
-]
-NewOnly = Annotated[bool, typer.Option("--new-only", help="Skip what is there now, until it changes.")]
-Poll = Annotated[bool, typer.Option("--poll", help="Look at intervals; do not rely on the system's events.")]
-Depth = Annotated[int, typer.Option("--depth", help="How many folders down the sessions are.", min=1)]
+StoreFirst = Annotated[str, Option("--store", help="Which store is filled first.")]
+SetFacts = Annotated[list[str] | None, Option("--set", help="One fact for every session: --set instrument.name=Titan.")]
+NewOnly = Annotated[bool, Option("--new-only", help="Skip what is there now, until it changes.")]
+Poll = Annotated[bool, Option("--poll", help="Look at intervals; do not rely on the system's events.")]
+Depth = Annotated[int, Option("--depth", help="How many folders down the sessions are.", min=1)]
 #: Sessions of a folder, mistakes of a plan, and things left out that are named.
 _NAMED = 20
 
@@ -39,14 +33,14 @@ _NAMED = 20
 def run(
     listener: Listener,
     folder: Annotated[
-        Path | None, typer.Argument(help="This folder alone. Default: all that were added, and hand-ins.")
+        Path | None, Argument(help="This folder alone. Default: all that were added, and hand-ins.")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Look once; report everything, not only what is new.")] = False,
+    once: Annotated[bool, Option("--once", help="Look once; report everything, not only what is new.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be archived and what still waits; write nothing.")
+        bool, Option("--dry-run", help="Show what would be archived and what still waits; write nothing.")
     ] = False,
     every: Annotated[
-        float, typer.Option("--every", help="Seconds between looks where the system reports no changes.", min=1.0)
+        float, Option("--every", help="Seconds between looks where the system reports no changes.", min=1.0)
     ] = 60.0,
     store: StoreFirst = "",
     set_: SetFacts = None,
@@ -173,7 +167,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
 @watched.verb()
 def add(
     node: Node,
-    folder: Annotated[Path, typer.Argument(help="Where an instrument writes its sessions, each in a folder.")],
+    folder: Annotated[Path, Argument(help="Where an instrument writes its sessions, each in a folder.")],
     store: StoreFirst = "",
     set_: SetFacts = None,
     new_only: NewOnly = False,
@@ -196,7 +190,7 @@ def ls(node: Node) -> Answer:
 
 
 @watched.verb()
-def rm(node: Node, folder: Annotated[Path, typer.Argument(help="A watched folder.")]) -> Answer:
+def rm(node: Node, folder: Annotated[Path, Argument(help="A watched folder.")]) -> Answer:
     """Stop watching a folder. Its files and packages stay."""
     settings = node.watched.rm(folder).to_dict()
     return Answer({"folder": settings}, [f"not watched      {settings['folder']}"])
@@ -206,7 +200,7 @@ def rm(node: Node, folder: Annotated[Path, typer.Argument(help="A watched folder
 def plan(
     node: Node,
     file: Annotated[
-        Path | None, typer.Argument(help="A CSV: taken if it is there, else written. Default: the node's own.")
+        Path | None, Argument(help="A CSV: taken if it is there, else written. Default: the node's own.")
     ] = None,
 ) -> Answer:
     """Read or write a sheet of exceptions, a session a line. Archive it or not, title, sample, one or split, wait."""

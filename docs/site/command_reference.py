@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
 from sphinx.application import Sphinx
 
 from diadem.cli.help import FIRST, GROUPS, parameter_rows
@@ -22,7 +21,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "docs/reference/commands"
     folder.mkdir(parents=True, exist_ok=True)
-    commands = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
+    commands = command_line().commands
     pages = {f"{name}.md": _page(name, commands[name]) for name in commands}
     pages["index.md"] = _list(commands)
     for name, text in pages.items():

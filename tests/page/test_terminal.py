@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 import diadem
 from diadem.node.default import remember_node
@@ -70,4 +69,4 @@ def test_every_command_on_a_node_is_known() -> None:
                 yield f"{before}{name}"
 
     known = {" ".join(one.split()) for one in NODE_COMMANDS.split(",")}
-    assert known - {"grant", "watch"} == set(names(typer.main.get_command(command_line()))) - {"init", "serve", "page"}
+    assert known - {"grant", "watch"} == set(names(command_line())) - {"init", "serve", "page"}
