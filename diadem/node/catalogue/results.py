@@ -11,7 +11,6 @@ from datetime import date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, overload
 
-from diadem.archive.scan_sheets import harmless
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display, data_addresses, pandas_module
 from diadem.model.plain_text import count_text
@@ -541,6 +540,8 @@ def _values(row: PackageRow) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
+    from diadem.archive.scan_sheets import harmless
+
     if isinstance(value, tuple):
         value = "; ".join(value)
     if isinstance(value, datetime):

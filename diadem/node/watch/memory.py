@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.plan import text_of
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.times import read_time
@@ -178,6 +177,8 @@ class Memory:
         StoreError
             It cannot be written.
         """
+        from diadem.archive.plan import text_of
+
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {
