@@ -27,7 +27,7 @@ from diadem.node.custody.exporting import export_chain
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.statements import node_card
 from diadem.node.custody.verifying import verify_chains
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from diadem.trust.keys import PrivateKey
 
 ROOT, ONLINE, LOG = (PrivateKey.from_seed(hashlib.sha256(b"bench %d" % number).digest()) for number in range(3))

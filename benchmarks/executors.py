@@ -29,14 +29,14 @@ from PIL import Image
 from tables import parser, workplace, write
 
 import diadem
-from diadem.api.working import work as task_work
-from diadem.archive.executing import carry_out, width
-from diadem.archive.splitting import plan_session
+from diadem.api.extraction import work as task_work
 from diadem.model.agenda import Agenda
 from diadem.model.scan import PlannedSession
 from diadem.node.node import Node
 from diadem.node.tasks import PackTask
+from diadem.pack.plan import plan_session
 from diadem.testing.faults import remove
+from diadem.workers.executors import carry_out, width
 
 #: Sessions at a scale of 1, and how much faster two workers should be.
 COUNT, AIM = 400, 1.7

@@ -33,8 +33,6 @@ import machine
 from tables import workplace, write
 
 import diadem
-from diadem.archive.scan_plan import read_plan
-from diadem.archive.table_reading import read_table
 from diadem.errors import DiademError, ReaderError
 from diadem.extract.extraction import encoded
 from diadem.extract.refusals import Walk, look_through
@@ -43,6 +41,8 @@ from diadem.extract.survey import HEAD_SIZE, rank, survey
 from diadem.hooks.manager import collect
 from diadem.node.watch.plan import read_watch_plan
 from diadem.package.vendor import member
+from diadem.scan.plan import read_plan
+from diadem.scan.tables import read_table
 from diadem.serialization import typed_json
 from diadem.serialization.record_json import read_record
 from diadem.testing.faults import make_writable

@@ -106,7 +106,7 @@ def _sha256(file: Path) -> str:
 def child(note: str, verb: str, bag: str) -> int:
     """Make one call and write down what it took."""
     from diadem.package.opening import read_manifest
-    from diadem.store.bundle import LocalBundle
+    from diadem.store.bags import LocalBundle
 
     bundle = LocalBundle(bag)
     facts: dict[str, Any] = {"stream": sum(entry.size for entry in read_manifest(bundle).manifest)}
@@ -130,7 +130,7 @@ def _hash(bag: Path) -> dict[str, Any]:
 def _build(bag: Path) -> dict[str, Any]:
     from diadem.package.opening import read_manifest
     from diadem.package.parity import build
-    from diadem.store.bundle import LocalBundle
+    from diadem.store.bags import LocalBundle
 
     bundle = LocalBundle(bag)
     return {"bytes": sum(len(piece) for piece in build(bundle, read_manifest(bundle)))}

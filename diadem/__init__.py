@@ -10,7 +10,6 @@ The list of public names is `__init__.pyi`; each is imported when it is first us
 
 import sys as _sys
 import types as _types
-from typing import Any as _Any
 
 import lazy_loader as _lazy
 
@@ -20,15 +19,12 @@ __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
 
 
 class _Facade(_types.ModuleType):
-    """This module; `diadem.extract` stays the verb although a room has the same name and is imported later."""
+    """This module; `diadem.extract`, `diadem.pack` and `diadem.scan` stay verbs although rooms have these names."""
 
-    @property
-    def extract(self) -> _Any:
-        return __getattr__("extract")
-
-    @extract.setter
-    def extract(self, module: object) -> None:
-        """The import system would put the room here; ``from diadem.extract.… import …`` finds it without."""
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep a room away, which the import system would put here; ``from diadem.scan.… import …`` finds it so."""
+        if name not in __all__ or not isinstance(value, _types.ModuleType):
+            super().__setattr__(name, value)
 
 
 _sys.modules[__name__].__class__ = _Facade

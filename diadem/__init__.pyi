@@ -25,14 +25,12 @@ from .api import (
 from .api import (
     verify as verify,
 )
-from .api.connect import connect as connect
-from .api.custody import verify_custody as verify_custody
-from .api.login import login as login
 from .api.nodes import Node as Node
+from .api.nodes import connect as connect
+from .api.nodes import login as login
 from .api.nodes import open_node as open_node
+from .api.nodes import verify_custody as verify_custody
 from .archive.package import Package as Package
-from .archive.scan import Scan as Scan
-from .archive.worker_pool import WorkerPool as WorkerPool
 from .errors import (
     AmbiguousValue as AmbiguousValue,
 )
@@ -81,5 +79,7 @@ from .errors import (
 from .model.record import Record as Record
 from .model.report import Finding as Finding
 from .model.report import Report as Report
+from .scan.scan import Scan as Scan
+from .workers.pool import WorkerPool as WorkerPool
 
 __version__: str

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
+import gc
+import importlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,24 +31,28 @@ from tests.sftp_server import sftp_server  # noqa: F401  the same
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
-#: Files whose tests take longest, the longest first.
+#: Files whose tests take longest, the longest first; before all others those that mostly wait.
 LONG = (
     "test_hub_ordeal",
+    "test_interruptions",
+    "test_two_labs_and_a_hub",
+    "test_two_labs",
+    "test_two_nodes",
     "test_every_screen",
-    "test_other_processes",
+    "test_benchmarks_smoke",
+    "test_notebooks",
+    "test_faults",
+    "test_failing_calls",
     "test_untrusted",
     "test_wheel",
-    "test_benchmarks_smoke",
     "test_object_s3",
     "test_check_plugin",
     "test_invariance",
     "test_example_plugin",
     "test_real_session",
-    "test_two_labs_and_a_hub",
     "test_canary",
     "test_scan",
     "test_extract_many",
-    "test_notebooks",
     "test_docs",
     "test_commands",
     "test_reextracting",
@@ -70,6 +78,9 @@ def _write_into_memory() -> None:
 
 
 _write_into_memory()  # before anything asks where files of tests go; further processes inherit it
+# The tests are compiled once, not by each process that runs some of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -83,6 +94,31 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         compileall.compile_dir(Path(__file__).resolve().parent.parent / "diadem", quiet=2)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin with a part of the files of its own: it finds the rest compiled by the others.
+
+    Nothing of what is collected is garbage, and it would be looked through again and again.
+    """
+    gc.disable()
+    given = getattr(session.config, "workerinput", None)
+    if given is None or session.config.args != session.config.getini("testpaths"):
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    first = len(files) * int(given["workerid"].removeprefix("gw")) // given["workercount"]
+    for file in (*files[first:], *files[:first]):
+        # What cannot be imported, or is skipped, is told when it is collected.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the share of each process begin with some of the long tests, so that none is left alone with them at the end.
 

@@ -17,6 +17,7 @@ from diadem.testing.samples import write_session
 from tests import failing_calls
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+pytestmark = pytest.mark.program
 TINY = ("--scale", "0.0005", "--rounds", "1", "--slow-rounds", "1")
 
 

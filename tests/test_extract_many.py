@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.many import AHEAD, InOrder, Standing
 from diadem.errors import DigestMismatch, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.record import Record
 from diadem.terms.fields import UnknownField
+from diadem.workers.extractor import SharedExtractor
+from diadem.workers.in_order import AHEAD, InOrder
 
 FILES = (
     "msa/example2.msa",
@@ -219,7 +220,7 @@ def test_an_extractor_goes_when_it_is_idle() -> None:
         made.append(Extractor(()))
         return made[-1]
 
-    standing = Standing(make, idle=0.2)
+    standing = SharedExtractor(make, idle=0.2)
     with standing.lend() as one, standing.lend() as other:
         one.close()  # of one that is only lent
         assert other.workers == one.workers

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,13 +15,12 @@ import pytest
 
 import diadem
 from diadem.testing.faults import flip_byte
+from tests import zygote
 from tests.oracles import bagit_validate, sha256sum_check, validate_crate
 
 
 def command(*arguments: object, code: int) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "diadem", *map(str, arguments), "--json"], capture_output=True, text=True, check=False
-    )
+    done = zygote.run([sys.executable, "-m", "diadem", *map(str, arguments), "--json"])
     assert done.returncode == code, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
@@ -46,6 +44,7 @@ def archive(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return store, packed
 
 
+@pytest.mark.program
 def test_peers_accept_it(archive: tuple[Path, dict[str, Any]]) -> None:
     bag = Path(archive[1]["package"]["path"])
     assert bagit_validate(bag) == []

@@ -1,56 +1,110 @@
-"""Processes of `diadem` without the second that a new interpreter takes: forked from one that has imported everything.
+"""Processes without the second that a new interpreter takes: forked from one that has imported everything.
 
-The process that forks has one thread and lives at one site; a command gets a process, a folder, variables and streams
-of its own, as `diadem` gives them to it, and may be killed as any other. POSIX alone.
+`run` and `start` are `subprocess.run` and `subprocess.Popen` for tests: a command ``python -m …`` is forked, from a
+process that all tests of this one share; any other is started, and all are where nothing can be forked. A forked
+command gets a process, a folder, variables and streams of its own, as ``python -m`` gives them to it, and may be killed
+as any other. A test that wants to know something of the start itself uses `subprocess`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import functools
+import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
 import random
+import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import IO, Any, NoReturn, Self
 
-#: What commands import.
-_MODULES = (
-    "diadem.cli.main",
-    "diadem.api.nodes",
-    "diadem.archive.packing",
-    "diadem.node.archiving",
-    "diadem.node.custody_verbs",
-    "diadem.transfer.working",
-    "diadem.transfer.syncing",
-    "diadem.transfer.peering",
-    "diadem.transfer.peer_verbs",
-    "diadem.transfer.client",
-    "diadem.transfer.handlers.windows",
-    "diadem.hooks.manager",
-    "diadem.node.closing",
-    "diadem.node.exporting_run",
-    "diadem.node.mending",
-    "diadem.node.reindexing",
-    "diadem.node.repairing",
-    "diadem.node.restoring",
-    "diadem.node.rules.dropping",
-    "diadem.node.watch.folder",
-    "diadem.node.watch_verbs",
-)
 _ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for it to begin; and between two looks at its children.
-_BEGINS, _LOOK = 60, 0.01
+_BEGINS, _LOOK = 200, 0.01
+
+
+def run(
+    command: Sequence[object],
+    *,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = False,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; what it prints is kept apart by stream, as UTF-8."""
+    with start(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess([str(word) for word in command], process.returncode or 0, output, errors)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def start(
+    command: Sequence[object],
+    *,
+    cwd: str | Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[Any] | None = None,
+    stderr: int | IO[Any] | None = None,
+) -> Process:
+    """Start a command; it reads nothing, and its streams are text in UTF-8."""
+    words = [str(word) for word in command]
+    environment = os.environ if env is None else env
+    if not hasattr(os, "fork") or words[:2] != [sys.executable, "-m"]:
+        return subprocess.Popen(
+            words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, encoding="utf-8"
+        )
+    with contextlib.ExitStack() as stack:
+        ours: list[IO[str] | None] = []
+        theirs: list[int] = []
+        for usual, given in ((1, stdout), (2, stderr)):
+            stream = None
+            if given == subprocess.PIPE:
+                reading, writing = os.pipe()
+                stack.callback(os.close, writing)
+                stream = open(reading, encoding="utf-8")  # noqa: SIM115
+            elif given == subprocess.DEVNULL:
+                writing = os.open(os.devnull, os.O_WRONLY)
+                stack.callback(os.close, writing)
+            elif given == subprocess.STDOUT:
+                writing = theirs[0]
+            else:
+                writing = usual if given is None else given if isinstance(given, int) else given.fileno()
+            ours.append(stream)
+            theirs.append(writing)
+        forked = _shared_zygote().start(
+            words[3:], module=words[2], cwd=Path.cwd() if cwd is None else Path(cwd), env=environment,
+            stdout=theirs[0], stderr=theirs[1],
+        )  # fmt: skip
+    forked.stdout, forked.stderr = ours
+    return forked
+
+
+@functools.cache
+def _shared_zygote() -> Zygote:
+    shared = Zygote(lambda *words: words)
+    atexit.register(shared.close)
+    return shared
 
 
 class Forked:
@@ -59,6 +113,8 @@ class Forked:
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self._connection, self.pid = connection, pid
         self.returncode: int | None = None
+        self.stdout: IO[str] | None = None
+        self.stderr: IO[str] | None = None
 
     def poll(self) -> int | None:
         """Its exit code, or None; that of a process that was killed is the negative number of the signal."""
@@ -69,6 +125,25 @@ class Forked:
         if (code := self._ended(timeout)) is None:
             raise subprocess.TimeoutExpired("diadem", timeout or 0.0)
         return code
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Read what it prints to its end, and wait for that. Raises `subprocess.TimeoutExpired`."""
+        end = None if timeout is None else time.monotonic() + timeout
+        texts = [io.StringIO(), io.StringIO()]
+        readers = [
+            threading.Thread(target=lambda stream=stream, text=text: text.write(stream.read()), daemon=True)
+            for stream, text in zip((self.stdout, self.stderr), texts, strict=True)
+            if stream is not None
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(None if end is None else max(0.0, end - time.monotonic()))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired("diadem", timeout or 0.0)
+        self.wait(None if end is None else max(0.0, end - time.monotonic()))
+        self._close()
+        return texts[0].getvalue(), texts[1].getvalue()
 
     def _ended(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._connection], [], [], timeout)[0]:
@@ -82,6 +157,31 @@ class Forked:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def _close(self) -> None:
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        self.wait()
+
+
+#: A command under way, forked or started.
+Process = Forked | subprocess.Popen[str]
 
 
 class Zygote:
@@ -99,11 +199,21 @@ class Zygote:
         command = words(sys.executable, "-m", "tests.zygote", self._socket)
         self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE)
 
-    def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int) -> Forked:
-        """Start a command of `diadem`; its output goes to two open files."""
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        module: str = "diadem",
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+    ) -> Forked:
+        """Start a module with arguments; its output goes to two open files."""
         connection = socket.socket(socket.AF_UNIX)
         self._reach(connection)
-        said = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
+        given = {"module": module, "arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
+        said = json.dumps(given).encode()
         with open(os.devnull, "rb") as nothing:
             length = len(said).to_bytes(4, "big")
             socket.send_fds(connection, [length], [nothing.fileno(), stdout, stderr])
@@ -155,9 +265,13 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 def serve(address: str) -> None:
     """Fork a process for each command, until nobody holds the input open any more."""
-    plugins = importlib.import_module("diadem.plugins")
-    for name in (*_MODULES, *(f"diadem.plugins.{one.name}" for one in pkgutil.iter_modules(plugins.__path__))):
-        importlib.import_module(name)
+    import diadem
+
+    for module in pkgutil.walk_packages(diadem.__path__, "diadem."):
+        if not module.name.startswith("diadem.testing") and not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # what this system or installation has not
+                importlib.import_module(module.name)
+    gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(16)
@@ -192,7 +306,7 @@ def _tell(children: dict[int, socket.socket]) -> None:
 
 
 def _become(said: dict[str, Any], files: Sequence[int]) -> NoReturn:
-    """Be a new process of `diadem`, from its first line to its last."""
+    """Be a new process, from the first line of its module to its last."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -201,13 +315,24 @@ def _become(said: dict[str, Any], files: Sequence[int]) -> NoReturn:
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(said["env"])
+    time.tzset()
     os.chdir(said["cwd"])
+    sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     random.seed()
-    sys.argv = ["diadem", *said["arguments"]]
-    from diadem.__main__ import main
-
-    main()
-    sys.exit(0)
+    sys.argv = [said["module"], *said["arguments"]]
+    code = 0
+    try:
+        runpy.run_module(said["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    # As an interpreter ends, but that it clears a thousand modules one by one.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

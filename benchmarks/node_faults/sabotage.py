@@ -100,7 +100,7 @@ DEFENCES: Sequence[Defence] = (
         "power",
         [
             Patch(
-                "store/local_store.py",
+                "store/folder.py",
                 "            flush_folder(long_path(folder))\n",
                 "            pass\n",
             )

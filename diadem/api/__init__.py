@@ -5,8 +5,7 @@ Importing this room imports nothing heavy: each verb imports what it needs when 
 
 from diadem.api.extraction import extract, extract_many
 from diadem.api.opening import open, verify  # noqa: A004 - the verb of the field
-from diadem.api.packing import pack
-from diadem.api.planning import check_metadata, metadata_from_pairs, plan, readable_files
+from diadem.api.packages import check_metadata, metadata_from_pairs, pack, plan, readable_files
 from diadem.api.scanning import read_plan, scan
 from diadem.api.tools import Tools, plugins, tools, trying
 

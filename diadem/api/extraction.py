@@ -13,17 +13,34 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from diadem.api.packages import planned_with
 from diadem.api.places import StrPath
-from diadem.api.planning import planned_with
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from diadem.archive.many import Standing
     from diadem.extract.pool import Extractor
     from diadem.model.record import Record
+    from diadem.workers.extractor import SharedExtractor
+
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from diadem.model.display import Display
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from diadem.extract.survey import DatasetPlan
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diadem.node.tasks import Answer, Task
 
 
 def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = progress_bar) -> Record:
@@ -185,7 +202,8 @@ def extract_many(
     iterator of Record
         One for each path. Its `close` cancels what has not begun.
     """
-    from diadem.archive.many import InOrder, Standing
+    from diadem.workers.extractor import SharedExtractor
+    from diadem.workers.in_order import InOrder
 
     if errors not in ("raise", "give"):
         raise UsageError(f"errors is 'raise' or 'give', not '{errors}'")
@@ -193,7 +211,7 @@ def extract_many(
     if executor is not None:
         return InOrder(executor, _extract_there, places, give_errors=errors == "give")
     at_hand = tools()
-    standing = Standing(at_hand.extractor, idle=0)
+    standing = SharedExtractor(at_hand.extractor, idle=0)
     threads = ThreadPoolExecutor(os.cpu_count() or 1, "diadem-extract")
 
     def extract_here(path: str) -> Record:
@@ -214,13 +232,13 @@ def _extract_there(path: str) -> Record:
 
 
 @lru_cache(maxsize=1)
-def standing() -> Standing:
+def standing() -> SharedExtractor:
     """What reads instrument files for all tasks of this process, made when it is first needed."""
     import atexit
 
-    from diadem.archive.many import Standing
+    from diadem.workers.extractor import SharedExtractor
 
-    made = Standing(partial(tools().extractor, workers=_tasks_at_once()))
+    made = SharedExtractor(partial(tools().extractor, workers=_tasks_at_once()))
     atexit.register(made.close)
     return made
 
@@ -233,7 +251,80 @@ def _tasks_at_once() -> int:
             return min(cores, int(distributed.get_worker().state.nthreads))
         except ValueError:  # this process is no worker of Dask
             pass
-    from diadem.archive.pool_member import POOL_MEMBER
+    from diadem.workers.pool import POOL_MEMBER
 
     is_worker = multiprocessing.parent_process() is not None or POOL_MEMBER in os.environ
     return 1 if is_worker else cores
+
+
+# -- What became of each rule of the plugins' tables in one file: for those who write tables, or miss a value.
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation(Display):
+    """How the fields of a dataset come about.
+
+    Attributes
+    ----------
+    format : str
+        As what it was read, or ``unknown``.
+    rules : sequence of mapping
+        ``table, block, place, rule, keys, verdict, why`` each: the verdict is ``found``, ``nothing there``, ``dropped``
+        or ``raised``.
+    issues : sequence of mapping
+        ``code`` and ``message`` each, as in the record.
+    """
+
+    format: str
+    rules: Sequence[Mapping[str, str]]
+    issues: Sequence[Mapping[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"format": self.format, "rules": list(self.rules), "issues": list(self.issues)}
+
+
+def explain(path: StrPath) -> Explanation:
+    """Read a file as `extract` does, and say of each rule what it has found, or why not.
+
+    Parameters
+    ----------
+    path : path
+        One instrument file; what belongs to its dataset is found beside it.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or it is a folder that is not a dataset.
+    """
+    root, at_hand = Path(path).absolute(), tools()
+    plan = _planned(root, at_hand)
+    with at_hand.extractor(previews=False, explain=True) as extractor:
+        found = extractor.extract(replace(plan, id="d1"), root.parent)
+    return Explanation(found.format, found.outcomes, found.issues)
+
+
+def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
+    """The dataset that begins with a file, or is a folder."""
+    from diadem.extract.survey import dataset_of, survey
+
+    if not root.exists():
+        raise UsageError(f"there is no file '{root}'", next="Name one instrument file.")
+    if root.is_file():
+        return dataset_of(root, at_hand.readers)
+    inside = (path for path in sorted(root.rglob("*")) if path.is_file())
+    files = [(path.relative_to(root.parent).as_posix(), path.stat().st_size) for path in inside]
+    for plan in survey(files, at_hand.readers):
+        if root.name == plan.entry:
+            return plan
+    raise UsageError(f"'{root}' is not a dataset that is a folder", next="Name one instrument file.")
+
+
+# -- What a worker of an executor calls: one task of a node, with this process's readers.
+
+
+def work(task: Task) -> Answer:
+    """Do a task (`diadem.node.tasks`) in this process. Workers of an executor import this function by its name."""
+    from diadem.node.performing import WorkerTools, perform
+
+    return perform(task, WorkerTools(standing().lend, tools().identity))

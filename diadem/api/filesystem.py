@@ -16,7 +16,7 @@ from typing import Any
 
 from diadem.api.places import ID
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
-from diadem.archive.reading import VerifiedFile
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import NotFound, PackageError, Unreachable
 
 _DRIVE = re.compile(r"/[A-Za-z]:/")
@@ -115,8 +115,7 @@ class DiademFileSystem(ReadOnlyFileSystem):
             return self._nodes[place]
 
     def _node_at(self, place: str) -> Any:
-        from diadem.api.connect import connect
-        from diadem.api.nodes import open_node
+        from diadem.api.nodes import connect, open_node
 
         if place.startswith("/"):
             return open_node(place[1:] if _DRIVE.match(place) else place)

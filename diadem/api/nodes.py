@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 from weakref import WeakValueDictionary
 
+from diadem.api.extraction import work
 from diadem.api.opening import addressed
 from diadem.api.scanning import scan
 from diadem.api.tools import tools
-from diadem.api.working import work
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
-from diadem.store.local_errors import or_else
-from diadem.store.urls import without_secrets
+from diadem.store.addresses import without_secrets
+from diadem.store.system import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diadem.transfer.remote.node import RemoteNode
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diadem.transfer.profiles import Profile
+
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diadem.node.custody.report import CustodyReport
 
 StrPath = str | os.PathLike[str]
 
@@ -259,7 +278,7 @@ class Node(_Node, NetworkVerbs):
 
         from diadem.node.recovering import finish_recovery, recover_node
         from diadem.node.recovery import read_recovery
-        from diadem.store.urls import local_path
+        from diadem.store.addresses import local_path
 
         folder, place = Path(path).absolute(), local_path(os.fspath(store))
         url = str(place.absolute()) if place is not None else os.fspath(store)
@@ -340,22 +359,9 @@ _OPENING = threading.Lock()
 def check_new_node(
     path: StrPath, *, name: str = "", user: str = "", store: str = "", recovery_file: StrPath | None = None
 ) -> bool:
-    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
+    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase, and raise as it does.
 
-    Parameters
-    ----------
-    path, name, user, store, recovery_file
-        As for `Node.create`; what is not known yet is left out.
-
-    Returns
-    -------
-    bool
-        Whether a run with the same words has begun it: its recovery file is written.
-
-    Raises
-    ------
-    UsageError, Refused, NotFound, Unreachable
-        As `Node.create`.
+    What is not known yet is left out. Whether a run with the same words has begun it: its recovery file is written.
     """
     from diadem.node.creating import NewNode, require_possible
 
@@ -436,7 +442,7 @@ def open_node(
     """
     from diadem.node.config import holds_node
     from diadem.node.default import default_node
-    from diadem.store.urls import local_path
+    from diadem.store.addresses import local_path
 
     where = os.fspath(path) if path is not None else os.environ.get(NODE_VARIABLE) or default_node()
     if not where:
@@ -452,3 +458,120 @@ def open_node(
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))
+
+
+# -- Working with a node from a laptop.
+
+
+def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[str], str] | None = None) -> RemoteNode:
+    """Work with a node over the network, as the user that `diadem login TICKET` has made of you.
+
+    What comes from it is proven here: packages against their ids, every leaf (1 MiB) before its bytes are used. Your
+    key stays on this account; what you say is compared with what the node has written out, and signed here.
+
+    Parameters
+    ----------
+    url : str, optional
+        ``https://host:port`` of a node on which you are a user. Default: the environment variable DIADEM_NODE, else the
+        only node that there is a profile for.
+    user : str, optional
+        ``bob`` or ``bob@hu-berlin``, where you are several.
+    ask : callable, optional
+        Asks a person for the passphrase of the key that it is given the name of; else DIADEM_PASSPHRASE counts.
+
+    Raises
+    ------
+    Refused
+        This account knows no key of a node at this address, so that anybody might answer there: log in first.
+    UsageError
+        Several profiles fit.
+    Unreachable
+        The node does not answer, or somebody else answers in its place.
+    """
+    from diadem.transfer.client import PeerClient
+    from diadem.transfer.profiles import choose_profile, open_key
+    from diadem.transfer.remote.node import RemoteNode
+
+    given = url or os.environ.get(NODE_VARIABLE, "")
+    profile = choose_profile(given if given.startswith("https://") else "", user or "")
+    key = open_key(profile, ask)
+    at_hand, contact = tools(), profile.contact
+    urls = sorted(contact.urls, key=lambda one: one != given.rstrip("/"))
+    client = PeerClient(urls, contact.tls, contact.node, key, name=contact.name)
+    return RemoteNode(
+        client,
+        profile,
+        key,
+        readers=tuple(at_hand.readers),
+        extractor=at_hand.extractor,
+        again=partial(connect, contact.urls[0], profile.address),
+    )
+
+
+# -- Becoming a user of a node from a laptop.
+
+
+def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
+    """Become a user of a node, by a ticket: makes a key that stays on this account, and a profile.
+
+    Parameters
+    ----------
+    ticket : str
+        The text that `diadem user invite` printed on the node.
+    full_name : str
+        Your name, as you write it.
+    passphrase : str
+        Protects the key; "" leaves it to the permissions of the file.
+
+    Returns
+    -------
+    Profile
+        Your address, where the node is, and the file of your key.
+
+    Raises
+    ------
+    UsageError
+        It is not a ticket, or one for a node.
+    Refused
+        It does not hold, or was used already: then somebody else had it.
+    Unreachable
+        The node does not answer; the same call goes on with the same key.
+    """
+    from diadem.transfer import profiles
+
+    return profiles.login(ticket, full_name=full_name, passphrase=passphrase)
+
+
+# -- Checking custody without a node.
+
+
+def verify_custody(
+    *files: StrPath, pins: Collection[str] | None = None, checkpoints: Sequence[StrPath] = ()
+) -> CustodyReport:
+    """Check ``chain.json`` files offline: who gave what to whom, and what of it is proven.
+
+    Parameters
+    ----------
+    *files : path
+        What `diadem custody ID --export` wrote, from any node; several are compared with each other.
+    pins : collection of str, optional
+        Ids of the nodes that you trust. Without them everything is proven relative to the node ids that the report
+        names: compare those with what the nodes' people tell you.
+    checkpoints : sequence of path
+        Checkpoints that you kept from earlier: a rewritten log is caught by them.
+
+    Returns
+    -------
+    CustodyReport
+        Each step is *proved*, *claimed by one side*, *missing* or *contradicted*.
+
+    Raises
+    ------
+    NotFound
+        A file is not there.
+    """
+    from diadem.node.custody_verbs import verify_custody_files
+
+    return verify_custody_files(
+        [Path(file) for file in files], pins=pins, checkpoints=[Path(file) for file in checkpoints]
+    )

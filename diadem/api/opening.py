@@ -46,9 +46,8 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
 
 def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
     """The package, which other processes find again: in one of its copies, or as its node gives it."""
-    package.bare = partial(open_again, package.id, copies)
-    package.again = package.bare if node is None else partial(open_again, package.id, copies, node)
-    return package
+    bare = partial(open_again, package.id, copies)
+    return package.replaced(bare=bare, again=bare if node is None else partial(open_again, package.id, copies, node))
 
 
 def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
@@ -86,7 +85,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
 
 def sealed_at(path: StrPath) -> Package | None:
     """The one package that a path of this machine means: its folder, or a ZIP of it; None for anything else."""
-    from diadem.store.zip_bundle import packages_in
+    from diadem.export.zip_bag import packages_in
 
     place = local_path(path)
     found = packages_in(place) if place is not None else []

@@ -21,7 +21,7 @@ ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 def local_path(url: StrPath) -> Path | None:
     """The folder that a path or file:// address means; None for an object store."""
-    from diadem.store.urls import parse
+    from diadem.store.addresses import parse
 
     parsed = parse(os.fspath(url))
     return Path(parsed.path) if parsed.kind == "local" else None
@@ -29,11 +29,11 @@ def local_path(url: StrPath) -> Path | None:
 
 def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
     """The files of a package in a folder, a ZIP or an object store. Raises `NotFound`, `PackageError`."""
-    from diadem.store.bundle import LocalBundle
+    from diadem.store.bags import LocalBundle
 
     folder = local_path(url)
     if folder is None:
-        from diadem.store.remote import open_remote
+        from diadem.store.bags import open_remote
 
         return open_remote(os.fspath(url), storage_options)
     if folder.is_file() and folder.suffix.lower() == ".zip":
@@ -57,7 +57,7 @@ def _bag_in_zip(path: Path) -> Bundle:
     NotFound
         There is none, or several.
     """
-    from diadem.store.zip_bundle import bags_in_zip
+    from diadem.export.zip_bag import bags_in_zip
 
     found = bags_in_zip(path)
     if len(found) == 1:

@@ -10,9 +10,9 @@ from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from diadem.archive.scan import Scan
     from diadem.hooks.manager import Offers
     from diadem.model.scan import PlannedSession
+    from diadem.scan.scan import Scan
 
 #: Seconds that one dataset may take in a scan: thousands are waiting behind it.
 SCAN_SECONDS = 20.0
@@ -49,8 +49,8 @@ def scan(*folders: StrPath, cache: bool = True, listener: Listener = progress_ba
     """
     from functools import partial
 
-    from diadem.archive.scan_cache import cache_folder
-    from diadem.archive.scanning import Tools, scan_folders
+    from diadem.scan.cache import cache_folder
+    from diadem.scan.scan import Tools, scan_folders
 
     at_hand = tools()
     scanner = Tools(
@@ -86,6 +86,6 @@ def read_plan(path: StrPath) -> list[PlannedSession]:
     DocumentError
         A cell cannot be understood; names row and column.
     """
-    from diadem.archive.scan_plan import read_plan as read
+    from diadem.scan.plan import read_plan as read
 
     return read(path)

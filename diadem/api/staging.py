@@ -44,15 +44,7 @@ _INSTEAD: Final = "Choose the folder on this machine instead: it is archived wit
 class Staging:
     """What one run of a page has been sent, and what it has made to be downloaded. Safe to use from several threads.
 
-    Parameters
-    ----------
-    folder : Path, optional
-        Where; default the user's cache folder (``DIADEM_CACHE``).
-
-    Attributes
-    ----------
-    freed : int
-        Bytes of uploads that `sweep` has found and removed.
+    It lies in the user's cache folder (``DIADEM_CACHE``); `freed` are the bytes of uploads that `sweep` has removed.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -82,18 +74,7 @@ class Staging:
         return max(0, shutil.disk_usage(place).free - RESERVE)
 
     def begin(self, size: int = 0) -> Upload:
-        """Make room for an upload.
-
-        Parameters
-        ----------
-        size : int
-            Bytes that were announced.
-
-        Raises
-        ------
-        StoreError
-            The disk has not so much free, or cannot be written.
-        """
+        """Make room for an upload of so many announced bytes. Raises `StoreError` where the disk has none."""
         return Upload(self.place("sent", size, next=_INSTEAD), lambda: self.room)
 
     def place(self, kind: str, size: int, *, next: str) -> Path:  # noqa: A002
@@ -134,21 +115,9 @@ class Staging:
 
 
 class Upload:
-    """Files that were sent together.
+    """Files that were sent together, in a folder of their own; `room` tells the bytes that can still be written.
 
-    Parameters
-    ----------
-    folder : Path
-        A new folder of their own.
-    room : callable
-        Bytes that can still be written.
-
-    Attributes
-    ----------
-    files, bytes : int
-        What has come, whole.
-    renamed : list of (str, str)
-        Names that cannot be kept, and what they are here.
+    `renamed` lists names that cannot be kept, and what they are here.
     """
 
     def __init__(self, folder: Path, room: Callable[[], int]) -> None:
@@ -162,19 +131,8 @@ class Upload:
     def writing(self, name: bytes, modified: float | None = None) -> Iterator[Callable[[bytes], None]]:
         """What writes the pieces of a file: it is there when the block ends well, and else nothing of it is.
 
-        Parameters
-        ----------
-        name : bytes
-            Relative path as the browser has sent it. Nothing of it leads out of the folder.
-        modified : float, optional
-            When it was last changed, in seconds since 1970.
-
-        Raises
-        ------
-        Refused
-            There are too many files.
-        StoreError
-            The disk is full or cannot be written.
+        `name` is the relative path as the browser has sent it, and nothing of it leads out of the folder; `modified` is
+        in seconds since 1970. Raises `Refused` for too many files, `StoreError` where the disk cannot take it.
         """
         if self.files >= MOST_FILES:
             raise Refused(
@@ -244,13 +202,7 @@ class Upload:
 
 
 class Parcels:
-    """ZIPs that were made to be downloaded once. They lie where uploads do, and go as these do.
-
-    Parameters
-    ----------
-    staging : Staging
-        Of this run.
-    """
+    """ZIPs that were made to be downloaded once. They lie where uploads do, and go as these do."""
 
     def __init__(self, staging: Staging) -> None:
         self._staging: Final = staging

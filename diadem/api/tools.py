@@ -24,17 +24,7 @@ SOFTWARE = f"diadem-em {__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the verbs, and a node, work with.
-
-    Attributes
-    ----------
-    offers : Offers
-        What all plugins offer.
-    software : str
-        Name and version that packages carry.
-    tried : bool
-        Whether they are given for as long as a `trying` lasts only.
-    """
+    """What the verbs, and a node, work with: `tried` where it lasts as long as a `trying`."""
 
     offers: Offers
     software: str = SOFTWARE
@@ -69,20 +59,10 @@ class Tools:
     ) -> Extractor:
         """Make what reads files in worker processes; used as a context.
 
-        Parameters
-        ----------
-        timeout : float
-            Seconds for one dataset.
-        previews : bool
-            Whether pictures are drawn, for which pixels are read.
-        vendor : bool
-            Whether what the maker's software wrote is handed over as well.
-        assess : bool
-            Whether the checks that judge data run too; else those that belong to every extraction.
-        explain : bool
-            Whether it is told what became of each rule of the plugins' tables.
-        workers : int, optional
-            Processes at most; default one for each core, four at most.
+        `timeout` is the seconds for one dataset. `previews`: whether pictures are drawn, for which pixels are read;
+        `vendor`: whether what the maker's software wrote is handed over; `assess`: whether the checks that judge data
+        run too; `explain`: whether it is told what became of each rule of the plugins' tables. `workers` are processes
+        at most: one for each core, four at most.
         """
         from diadem.extract.pool import Extractor
         from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer
@@ -118,13 +98,7 @@ class Tools:
         return os.name != "nt" and (self.tried or not self.offers.foreign)
 
     def judged(self, metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Metadata with each extension marked by what the schemas at hand say of it.
-
-        Raises
-        ------
-        DocumentError
-            Where they break their schema, or what is given is not a mapping.
-        """
+        """Metadata with each extension marked by what the schemas at hand say of it. Raises `DocumentError`."""
         if metadata is None or (isinstance(metadata, Mapping) and not metadata.get("extensions")):
             return metadata
         from diadem.serialization.extensions import ExtensionSchemas, judged
@@ -139,13 +113,7 @@ _TRIED: ContextVar[Offers | None] = ContextVar("_TRIED", default=None)
 
 
 def tools() -> Tools:
-    """What the installed plugins, and those that are being tried, give to work with.
-
-    Returns
-    -------
-    Tools
-        The plugins are looked for once in a process.
-    """
+    """What the installed plugins (looked for once in a process), and those that are being tried, give to work with."""
     tried = _TRIED.get()
     return Tools(_collected()) if tried is None else Tools(tried, tried=True)
 
@@ -213,11 +181,6 @@ def only_named_plugins() -> Iterator[Sequence[str]]:
     """Load, here and in the processes that this one starts, no foreign plugin but those that `DIADEM_PLUGINS` names.
 
     For what runs unattended and for long: else it would run whatever is installed beside it.
-
-    Yields
-    ------
-    sequence of str
-        The distributions that are left out.
     """
     from diadem.hooks.manager import SELECTION
 

@@ -17,7 +17,7 @@ from diadem.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
-    from diadem.archive.reading import VerifiedFile
+    from diadem.archive.verified_file import VerifiedFile
     from diadem.model.manifest import FileEntry
 
 

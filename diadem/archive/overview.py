@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.page_facts import facts_of
-from diadem.archive.scan_names import leading_date, session_days
+from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.record import Dataset, Record
@@ -157,22 +157,7 @@ class Overview(Display):
 
 
 def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: Any) -> Overview:
-    """What a package, and who knows more of it, says.
-
-    Parameters
-    ----------
-    package : Package
-        Its record, crate and page are read, and proven.
-    corrected : sequence of Corrected
-        What its owner corrected.
-    **known
-        Attributes of `Overview` that only a node knows.
-
-    Raises
-    ------
-    IntegrityError
-        What is read of it is not what was sealed.
-    """
+    """What a package, and a node that knows more of it, says. Raises `IntegrityError`."""
     facts = facts_of(package)
     record = _record(package)
     datasets = list(islice(_readable(record), MAX_DESCRIBED)) if record is not None else []
@@ -233,20 +218,9 @@ def _readable(record: Record, start: int = 0, stop: int | None = None) -> Iterat
 def session_span(
     session: Mapping[str, Any], datasets: Iterable[Dataset], title: str, archived: str, *, corrected: bool = False
 ) -> SessionDays:
-    """When a session was, as `diadem search` finds it, and what tells it.
+    """When a session was, as `diadem search` finds it, and what tells it; `title` is what it, or its folder, is called.
 
-    Parameters
-    ----------
-    session : mapping
-        The head of the record, as it holds.
-    datasets : iterable of Dataset
-        Say when they were recorded.
-    title : str
-        What the session is called: the name of its folder, where nobody called it otherwise.
-    archived : str
-        When it was archived, ISO 8601: what is dated after it is of a clock that is wrong.
-    corrected : bool
-        Whether the owner corrected the session's date.
+    What is dated after it was `archived` is of a clock that is wrong.
     """
     ends = [_day(str(session.get(key, ""))) for key in ("date", "end_date")]
     said = (item for one in datasets for item in one.document.get("fields", {}).get("time.acquired_start", ()))
@@ -330,18 +304,8 @@ def _correction(one: Corrected) -> dict[str, Any]:
 def dataset_table(dataset: Dataset, sealed: Dataset | None = None) -> dict[str, Any]:
     """All that a record says of one dataset: each value with its unit, what says so, and what stood there.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        As it holds.
-    sealed : Dataset, optional
-        As it was sealed, for what a correction replaced.
-
-    Returns
-    -------
-    dict
-        id, path, files, signals, issues, and ``values``: key, label, text, value, unit, status, signals, file, place,
-        raw, rule, by; ``was`` for what was corrected, ``extra`` for what others than the owner say.
+    `sealed` is the dataset before corrections: ``was`` tells what stood there, ``extra`` what others than the owner
+    say.
     """
     names = {one.id: one.path for one in dataset.files}
     first = {key: place for place, key in enumerate(looked_for_first())}

@@ -43,15 +43,7 @@ class _Most:
 
 
 def overview_text(document: Mapping[str, Any], *, whole: bool = False) -> str:
-    """The text of what `Overview.to_dict` gives. Words of others stand in it, fit for a terminal.
-
-    Parameters
-    ----------
-    document : mapping
-        The object.
-    whole : bool
-        Name everything, however long it is.
-    """
+    """The text of what `Overview.to_dict` gives. Words of others stand in it, fit for a terminal."""
     short = document["id"][7:19]
     most = _Most() if not whole else _Most(*([sys.maxsize] * 3))
     lines = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from diadem.archive.reading import VerifiedFile
-from diadem.archive.restoring import Restored, restore
+from diadem.archive.restore import Restored, restore
 from diadem.archive.vault import PackageVault
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.ids import PackageId
@@ -24,18 +25,18 @@ from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.filesystem import PackageFileSystem
-    from diadem.archive.outcome import Outcome
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.differences import Reextraction
     from diadem.model.lineage import Caution
+    from diadem.pack.pack import Outcome
 
 #: Datasets that its card shows.
 _SHOWN = 50
@@ -43,6 +44,26 @@ _SHOWN = 50
 TAG_LIMIT = 1 << 20
 #: Packages whose leaves and manifest this process has seen to agree: proving the leaves proves the files.
 _CONSISTENT: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The node that gives a package, and what it tells of it beyond what was sealed.
+
+    Attributes
+    ----------
+    node : object
+        The node.
+    custody, warnings : callable
+        Tell the chain of custody, and warnings about its data, by the package's id.
+    amend : callable, optional
+        Gives the sealed record with its owner's corrections.
+    """
+
+    node: object
+    custody: Callable[[str], Any]
+    warnings: Callable[[str], Sequence[Caution]]
+    amend: Callable[[Record], Record] | None = None
 
 
 class Package(Reopenable, Display):
@@ -60,30 +81,37 @@ class Package(Reopenable, Display):
         proven: bool = False,
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
+        outcome: Outcome | None = None,
+        home: Home | None = None,
+        bare: Callable[[], Package] | None = None,
+        again: Callable[[], Package] | None = None,
     ) -> None:
         """Open the files of a bag.
 
         Its tag files are read and proven, if they were not just now (`opened`); `proven` says that this process has
-        written and hashed all of it. Raises `IntegrityError` where they do not agree, `PackageError` for other folders.
+        written and hashed all of it; `outcome` is that of packing it; `home` the node that gives it; `bare` opens its
+        bytes in another process, and `again` the package with what its node knows of it. Raises `IntegrityError` where
+        the tag files do not agree, `PackageError` for other folders.
         """
         self._bundle = bundle
         self._opened = opened or read_manifest(bundle)
-        self.readers = tuple(readers)
-        self.extractor = extractor
-        self.outcome: Outcome | None = None
-        #: Who can tell its custody: the node that it comes from.
-        self.told_by: Callable[[str], Any] | None = None
-        #: Who can correct its record, and who knows of doubts about its data: the same.
-        self.amended_by: Callable[[Record], Record] | None = None
-        self.warned_by: Callable[[str], Sequence[Caution]] | None = None
-        #: Opens its bytes in another process, without the node that it comes from.
-        self.bare: Callable[[], Package] | None = None
+        self.readers: Final = tuple(readers)
+        self.extractor: Final = extractor
+        self.outcome: Final = outcome
+        self.home: Final = home
+        self.bare: Final = bare
+        self.again = again
         if proven:
             _CONSISTENT.add(self.id)
 
+    def replaced(self, **known: Any) -> Self:
+        """The same package, made with other arguments of `Package`: for who knows more of it."""
+        same = {name: getattr(self, name) for name in ("readers", "extractor", "outcome", "home", "bare", "again")}
+        return type(self)(self._bundle, **{"opened": self._opened, **same, **known})
+
     _internal = frozenset({
-        "again", "amended_by", "bare", "bundle", "extractor", "open_derived", "outcome", "read_derived", "readers",
-        "stored_as", "told_by", "warned_by",
+        "again", "bare", "bundle", "extractor", "home", "open_derived", "outcome", "read_derived", "readers",
+        "replaced", "stored_as",
     })  # fmt: skip
 
     def _display_document(self) -> Mapping[str, Any]:
@@ -188,7 +216,8 @@ class Package(Reopenable, Display):
     @cached_property
     def _record(self) -> Record:
         """The same, of datasets that do not hold the package: whoever keeps them beside it makes no ring."""
-        return self.sealed_record if self.amended_by is None else self.amended_by(self.sealed_record)
+        home = self.home
+        return self.sealed_record if home is None or home.amend is None else home.amend(self.sealed_record)
 
     @cached_property
     def sealed_record(self) -> Record:
@@ -197,7 +226,7 @@ class Package(Reopenable, Display):
 
     def warnings(self) -> Sequence[Caution]:
         """Warnings about its data and about their sources; empty for a package opened without a node."""
-        return FixedRows(self.warned_by(self.id) if self.warned_by is not None else ())
+        return FixedRows(self.home.warnings(self.id) if self.home is not None else ())
 
     @property
     def custody(self) -> Any:
@@ -208,13 +237,13 @@ class Package(Reopenable, Display):
         Refused
             It was opened without a node: a package holds no custody, the node's log does.
         """
-        if self.told_by is None:
+        if self.home is None:
             raise Refused(
                 "a package that was opened without a node has no custody to show",
                 where=self.url,
                 next="Get it from its node: diadem.open_node().get(id).custody",
             )
-        return self.told_by(self.id)
+        return self.home.custody(self.id)
 
     def find(self, path: Named) -> FileEntry:
         """Find the entry of a file.
@@ -365,7 +394,7 @@ class Package(Reopenable, Display):
         >>> napari.view_path(package.local("scan.tif"))  # doctest: +SKIP
         >>> py4DSTEM.read(package["4D.dm4"].local())  # doctest: +SKIP
         """
-        from diadem.archive.local_files import local_path
+        from diadem.archive.load.dataset import local_path
 
         return local_path(self, path_of(path), folder=None if folder is None else Path(folder), listener=listener)
 
@@ -407,7 +436,7 @@ class Package(Reopenable, Display):
         QualityWarning
             Somebody has rejected the data, or their sources, or accepted them only with limits.
         """
-        from diadem.archive.loading_package import load_from_package
+        from diadem.archive.load.dataset import load_from_package
 
         return load_from_package(self, path_of(path), lazy=lazy, signal=signal, verify=verify)
 
@@ -485,14 +514,14 @@ class Package(Reopenable, Display):
         -------
         mapping of str to bytes
             PNG or JPEG by the dataset's id in the record. Datasets without a picture, and those for which
-            the package's page had no room, are missing.
+            the package had no room, are missing.
 
         Raises
         ------
         IntegrityError
-            The page is damaged in the copy that was read.
+            They are damaged in the copy that was read.
         """
-        from diadem.archive.page_facts import previews_of
+        from diadem.archive.facts import previews_of
 
         return Previews({f"d{number + 1}": data for number, data in sorted(previews_of(self).items())})
 
@@ -523,7 +552,7 @@ class Package(Reopenable, Display):
         DigestMismatch
             A file is not what was archived.
         """
-        from diadem.archive.reextracting import reextract
+        from diadem.archive.reextract import reextract
 
         return reextract(self, listener)
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from diadem.archive import plot
-from diadem.archive.loading_package import arrays_of
+from diadem.archive.load.dataset import arrays_of
 from diadem.archive.plot import Axis, Contrast
 from diadem.errors import NotFound, ReaderError, UsageError
 from diadem.extract.axes import describe_axes, in_order, places_first
@@ -83,16 +83,8 @@ class Picture:
 class Part:
     """What was read of a signal for one picture; it can be drawn in several ways.
 
-    Attributes
-    ----------
-    values : ndarray
-        Rows and columns, perhaps thinned; or the points of a curve.
-    axes : tuple of Axis
-        Down and across, or along the curve, of what is shown.
-    told : tuple of str
-        What it is.
-    pattern : bool
-        Whether it is a diffraction pattern: few bright spots on much that is dark.
+    `values` are rows and columns, perhaps thinned, or the points of a curve; `axes` of what is shown, down and across,
+    or along the curve. `pattern`: whether it is a diffraction pattern, few bright spots on much that is dark.
     """
 
     values: NDArray[Any]

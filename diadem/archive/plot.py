@@ -55,16 +55,9 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Which values become black and white.
+    """Which values become black and white: `levels`, else the shares `percentiles`, else what suits the picture.
 
-    Attributes
-    ----------
-    percentiles : (float, float) or None
-        Shares of all values that are black and white at most; None for what suits the kind of picture.
-    levels : (float, float) or None
-        The values themselves; they go before percentiles.
-    gamma : float or None
-        Grey is the value to the power of 1/gamma: above 1 what is dark becomes brighter. None for 1, of a pattern 2.
+    Grey is the value to the power of 1/`gamma`: above 1 what is dark becomes brighter. None for 1, of a pattern 2.
     """
 
     percentiles: tuple[float, float] | None = None

@@ -82,7 +82,7 @@ def archive(
             "one session is archived by one process; --jobs and --dask are for many sessions",
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
-    from diadem.api.executors import executor_of
+    from diadem.workers.executors import executor_of
 
     options: dict[str, Any] = {"metadata": metadata, "wait": wait, "now": now, "listener": listener}
     with opened(node, user) as at, executor_of(jobs=jobs, dask=dask) as executor:

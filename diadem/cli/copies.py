@@ -48,7 +48,7 @@ def scrub(
     dask: Dask = None,
 ) -> Answer:
     """Read every byte of every copy and compare it. Can be interrupted and resumed."""
-    from diadem.api.executors import executor_of
+    from diadem.workers.executors import executor_of
 
     with executor_of(jobs=jobs, dask=dask) as executor:
         document = node.scrub(
@@ -265,8 +265,8 @@ def reindex(
     node: NodeAt = None,
 ) -> Answer:
     """Rebuild the catalogue from the stores and the log. Nothing else is changed."""
-    from diadem.api.executors import executor_of
     from diadem.api.nodes import open_node
+    from diadem.workers.executors import executor_of
 
     with (
         open_node(node, rebuild=True, sick=into is not None) as opened_node,

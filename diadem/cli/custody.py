@@ -49,7 +49,7 @@ def custody(
     if what[0] == "verify":
         if len(what) < 2:
             raise UsageError("no file was named", next="Example: diadem custody verify chain.json")
-        from diadem.api.custody import verify_custody
+        from diadem.api.nodes import verify_custody
 
         for id_ in pin or ():
             if not _NODE_ID.match(id_):

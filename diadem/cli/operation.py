@@ -217,7 +217,7 @@ def plugins(
 ) -> Answer:
     """List plugins, what they offer, and what failed."""
     if explain is not None:
-        from diadem.api.explanation import explain as explained
+        from diadem.api.extraction import explain as explained
 
         said = explained(explain).to_dict()
         return Answer(said, _explained_lines(said), any(rule["verdict"] == "raised" for rule in said["rules"]))

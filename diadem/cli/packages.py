@@ -395,7 +395,7 @@ def open_page(
     json: Json = False,
 ) -> Answer:
     """Open the page of a package in the browser. Pictures, values, how to check it without DIADEM."""
-    from diadem.archive.page_file import page_file
+    from diadem.archive.facts import page_file
 
     with _found(package, node) as (found, _):
         page = page_file(found)

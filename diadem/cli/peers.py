@@ -262,7 +262,7 @@ def login(
     full_name: Annotated[str, Option("--full-name", help="Your name, as you write it.")] = "",
 ) -> Answer:
     """Become a user of a node, from a laptop. Your key is made here and stays here."""
-    from diadem.api.login import login as log_in
+    from diadem.api.nodes import login as log_in
 
     text = sys.stdin.read() if ticket == "-" else ticket
     profile = log_in(text, full_name=full_name, passphrase=new_passphrase("your key", "DIADEM_PASSPHRASE"))

@@ -49,7 +49,7 @@ _ENDINGS = {"csv": (".csv",), "xlsx": (".xlsx",), "html": (".html", ".htm"), "pl
 
 def _outputs(folders: list[Path], **named: Path | None) -> list[Path]:
     """The outputs that were asked for; one that cannot be is refused now, not after an hour."""
-    from diadem.archive.scan_writing import keep_out
+    from diadem.scan.scan import keep_out
 
     chosen = []
     for option, path in named.items():

@@ -12,9 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from diadem.archive.scan import Scan
-from diadem.archive.scan_columns import text_of_cell
-from diadem.archive.scan_summary import (
+from diadem.cli.output import draw, duration_text, size_text
+from diadem.model.scan import PlannedSession, ScannedDataset
+from diadem.scan.scan import Scan
+from diadem.scan.tables import text_of_cell
+from diadem.scan.words import (
     Attention,
     attention,
     content_text,
@@ -26,8 +28,6 @@ from diadem.archive.scan_summary import (
     voltage_text,
     when_text,
 )
-from diadem.cli.output import draw, duration_text, size_text
-from diadem.model.scan import PlannedSession, ScannedDataset
 
 #: Rows shown before the rest is counted.
 _SESSIONS, _DATASETS, _EXAMPLES = 40, 25, 4

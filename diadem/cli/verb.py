@@ -132,7 +132,7 @@ def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> 
 
     where = node or os.environ.get(NODE_VARIABLE, "")
     if where.startswith("https://"):
-        from diadem.api.connect import connect
+        from diadem.api.nodes import connect
 
         with connect(where, user, ask=ask_passphrase) as remote:
             yield cast("Node", remote)  # it has the verbs that can be used from elsewhere, and says so of the others

@@ -1,6 +1,6 @@
 """A dataset opened: by its format's own `open`, or by the functions of an offer that has none.
 
-For the record the files lie in a folder of this machine (`LocalFiles`); `diadem.archive.loading` has a package's.
+For the record the files lie in a folder of this machine (`LocalFiles`); `diadem.archive.load.files` has a package's.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from diadem.errors import PluginError, ReaderError
 from diadem.hooks.formats import CutShort
@@ -107,8 +107,10 @@ class Structure:
         return found
 
 
-class InMemory:
+class InMemory(RangeReader):
     """A `RangeReader` of bytes that are there already."""
+
+    size = 0
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -123,16 +125,6 @@ class InMemory:
         piece = self.read_at(offset, len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing is open."""
 
 
 def head_of(path: str, length: int = 4096) -> bytes:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from diadem.advice import in_python
 from diadem.errors import UsageError
-from diadem.model.plain_text import count_text, duration_words, escaped, printable, size_text
+from diadem.model.markup import templates
+from diadem.model.plain_text import count_text, duration_words, printable, size_text
 
 #: Rows of a table that text and HTML show, its columns, facts of a card, and things named in one line.
 _TEXT_ROWS, _HTML_ROWS, _COLUMNS, _FACTS, _NAMED = 12, 50, 9, 24, 4
@@ -30,36 +31,6 @@ _VERDICTS: Final = frozenset({"mark", "severity", "verdict"})
 _DOUBTFUL: Final = frozenset({"broken", "error", "failed", "warning"})
 #: Words for many whose word for one is not had by a rule.
 _SINGULARS: Final = {"axes": "axis", "series": "series"}
-
-#: Readable on a light and on a dark page. The class stands thrice: JupyterLab, VS Code and nbviewer align and stripe
-#: the cells of all tables by rules that are stronger than one class.
-STYLE: Final = """<style>
-.diadem.diadem.diadem { font-size: 13px; line-height: 1.35; }
-.diadem.diadem.diadem p { margin: 4px 0; }
-.diadem.diadem.diadem table { border-collapse: collapse; margin: 4px 0 10px; font-size: 13px; table-layout: auto; }
-.diadem.diadem.diadem tr { background: none; }
-.diadem.diadem.diadem th, .diadem.diadem.diadem td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0;
-  max-width: 30em; overflow-wrap: break-word; white-space: normal; border: 0; background: none; line-height: 1.35;
-  border-top: 1px solid rgba(128,128,128,.3); }
-.diadem.diadem.diadem th { border-top: 0; font-weight: 600; }
-.diadem.diadem.diadem td.name { opacity: .7; white-space: nowrap; }
-.diadem.diadem.diadem td.whole { white-space: nowrap; }
-.diadem.diadem.diadem .facts td { text-align: left; }
-.diadem.diadem.diadem .number { text-align: right; white-space: nowrap; }
-.diadem.diadem.diadem img, .diadem.diadem.diadem .blank { width: 128px; height: 128px; border-radius: 3px; margin: 0; }
-.diadem.diadem.diadem img { display: inline-block; object-fit: contain; background: rgba(128,128,128,.12);
-  cursor: zoom-in; max-width: none; }
-.diadem.diadem.diadem img:focus { width: 384px; height: 384px; cursor: zoom-out; outline: none; }
-.diadem.diadem.diadem .blank { background: rgba(128,128,128,.12); }
-.diadem.diadem.diadem .soft { opacity: .7; }
-.diadem.diadem.diadem .doubt { color: #b45309; }
-.diadem.diadem.diadem .badge { display: inline-block; border-radius: 8px; padding: 0 7px; margin: 0 3px 3px 0;
-  color: #fff; white-space: nowrap; font-size: 11px; line-height: 17px; }
-.diadem.diadem.diadem .bar { display: inline-block; height: 9px; border-radius: 2px; background: #3b82f6; }
-.diadem.diadem.diadem code { font-size: 12px; white-space: nowrap; background: none; padding: 0; color: inherit; }
-</style>"""
-#: A picture is embedded only as what it is: nothing that a browser would fetch or run.
-_PICTURE: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*\Z")
 
 
 class Display:
@@ -224,25 +195,38 @@ class Previews(Display, dict[str, bytes]):
 
 
 class Cell(NamedTuple):
-    """A value in words, how it is set, and the whole of what was shortened."""
+    """A value in words, how it is set, the whole of what was shortened, and lines below it, each with how it is set.
+
+    Of the ways, ``picture`` takes the text as a data address, ``bar`` as a length in pixels, ``badges`` word by word,
+    ``term`` as what is to be copied; others are classes of ``card.css``.
+    """
 
     text: str
     kind: str = ""
     whole: str = ""
+    below: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of the same kind, and how many there are in all."""
+    """Rows of the same kind, how many there are in all, and of how many columns at most."""
 
     name: str
     rows: Sequence[Mapping[str, Cell]]
     total: int
+    most: int = _COLUMNS
 
     @property
     def columns(self) -> list[str]:
         """Those in which any row says something."""
-        return list(dict.fromkeys(key for row in self.rows for key, cell in row.items() if cell.text))[:_COLUMNS]
+        found = (key for row in self.rows for key, cell in row.items() if cell.text or cell.below)
+        return list(dict.fromkeys(found))[: self.most]
+
+    @property
+    def numbers(self) -> set[str]:
+        """Columns that hold numbers and nothing else."""
+        kinds = {key: {row[key].kind for row in self.rows if key in row} for key in self.columns}
+        return {key for key, found in kinds.items() if "number" in found and found <= {"number", ""}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,45 +329,9 @@ def _text_rows(table: Table) -> Iterator[str]:
 
 def html_of(card: Card, pictures: Mapping[str, str] | None = None) -> str:
     """A card as one HTML element, without scripts and anything from elsewhere."""
-    drawn = "".join(
-        f'<div style="display:inline-block;margin:0 12px 6px 0">{picture_html(data)}<br>'
-        f'<span class="soft">{escaped(below, 40)}</span></div>'
-        for below, data in islice((pictures or {}).items(), 6)
-    )
-    facts = "".join(f'<tr><td class="name">{escaped(label)}</td>{_td(cell)}</tr>' for label, cell in card.facts)
-    said = f'<table class="facts">{facts}</table>' if facts else ""
     return (
-        f'<div class="diadem">{STYLE}<p><span class="soft">{escaped(card.name)}</span> '
-        f"<strong><bdi>{escaped(card.title)}</bdi></strong></p>{drawn}"
-        f"{said}{''.join(map(_table_html, card.tables))}</div>"
+        templates("model").get_template("card.html").render(card=card, pictures=[*islice((pictures or {}).items(), 6)])
     )
-
-
-def _table_html(table: Table) -> str:
-    columns = table.columns
-    numbers = {key for key in columns if all(row.get(key, Cell("")).kind in ("number", "") for row in table.rows)
-               and any(row.get(key, Cell("")).kind == "number" for row in table.rows)}  # fmt: skip
-    marks = {key: ' class="number"' if key in numbers else "" for key in columns}
-    head = "".join(f"<th{marks[key]}>{escaped(_label(key))}</th>" for key in columns)
-    body = "".join(f"<tr>{''.join(_td(row.get(key, Cell(''))) for key in columns)}</tr>" for row in table.rows)
-    more = table.total - len(table.rows)
-    below = f'<p class="soft">and {more:,} more</p>' if more else ""
-    name = f'<p class="soft">{escaped(table.name)}</p>' if table.name else ""
-    return f"{name}<table><tr>{head}</tr>{body}</table>{below}"
-
-
-def _td(cell: Cell) -> str:
-    if cell.kind == "code":
-        return f'<td class="whole"><code title="{escaped(cell.whole)}">{escaped(cell.text)}</code></td>'
-    kind = f' class="{cell.kind}"' if cell.kind else ""
-    whole = f' title="{escaped(cell.whole)}"' if cell.whole else ""
-    return f"<td{kind}{whole}><bdi>{escaped(cell.text)}</bdi></td>"
-
-
-def picture_html(data: str, alt: str = "preview") -> str:
-    """A picture that is 128 pixels large, and larger while it is clicked; a blank for what is none."""
-    found = _PICTURE.match(data)
-    return f'<img src="{data}" alt="{escaped(alt)}" tabindex="0">' if found else '<div class="blank"></div>'
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

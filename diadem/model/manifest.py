@@ -24,6 +24,7 @@ MANIFEST = "manifest-sha256.txt"
 INDEX_PATH = "diadem/index.tsv"
 LEAVES_PATH = "diadem/leaves.blake3"
 VENDOR_PATH = "diadem/vendor.zip"
+PREVIEWS_PATH = "diadem/previews.zip"
 
 
 def leaf_count(size: int, leaf_size: int = LEAF_SIZE) -> int:

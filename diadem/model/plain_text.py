@@ -127,3 +127,13 @@ def value_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(value_text(item) for item in value)
     return str(value)
+
+
+def without_surrogates(text: str) -> str:
+    r"""A text without surrogates, which no file can hold: bytes that are no UTF-8 are written ``\xff``."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()

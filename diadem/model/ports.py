@@ -1,4 +1,7 @@
-"""What lower rooms need from upper ones, as protocols: a bag's bytes, and a listener to progress."""
+"""What lower rooms need from upper ones: a bag's bytes, random access to one of its files, a listener to progress.
+
+Who says that it is a `Bundle` or a `RangeReader` gives what is its own, and has what follows from it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from diadem.errors import DiademError, NotFound, PackageError
+
 
 class RangeReader(Protocol):
-    """Random access to one file. Safe to call from several threads at once.
-
-    Who says that it is one gets what follows from `readinto_at` and `close`.
-    """
+    """Random access to one file: its `size` and `readinto_at`. Safe to call from several threads at once."""
 
     @property
     def size(self) -> int:
@@ -20,14 +22,15 @@ class RangeReader(Protocol):
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes at `offset`; fewer only at the end of the file."""
-        buffer = bytearray(max(0, min(length, self.size - offset)))
-        return bytes(buffer[: self.readinto_at(offset, memoryview(buffer))])
+        buffer = memoryview(bytearray(max(0, min(length, self.size - offset))))
+        return bytes(buffer[: self.readinto_at(offset, buffer)])
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file, if anything is held open; a second time does nothing."""
+        return
 
     def __enter__(self) -> Self:
         """The reader itself."""
@@ -57,23 +60,90 @@ class Listing:
 
 
 class Bundle(Protocol):
-    """The files of one bag, wherever it is. Paths use ``/``; none is ever followed outside the bag."""
+    """The files of one bag, wherever it is: its `url`, `listing` and `open`. No path is ever followed outside it."""
 
     @property
     def url(self) -> str:
         """Where the bag is, for messages."""
 
     def listing(self) -> Listing:
-        """Everything in the bag."""
-
-    def exists(self, path: str) -> bool:
-        """Whether a regular file is there."""
-
-    def read(self, path: str, limit: int) -> bytes:
-        """The whole of a small file. Raises `PackageError` above `limit` bytes, `NotFound` if absent."""
+        """Everything in the bag. Raises `NotFound` where it has gone away."""
 
     def open(self, path: str) -> RangeReader:
         """Random access to a file. Raises `NotFound`, or `PackageError` for what is not a regular file."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a regular file is there."""
+        try:
+            self.open(path).close()
+        except (NotFound, PackageError):
+            return False
+        return True
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file. Raises `NotFound`; and `PackageError` above `limit` bytes, or as `open`."""
+        with self.open(path) as file:
+            if file.size > limit:
+                raise PackageError(f"has {file.size:,} bytes, more than the {limit:,} allowed here", where=path)
+            try:
+                return file.read_at(0, file.size)
+            except OSError as error:
+                if isinstance(error, DiademError):
+                    raise
+                message = f"cannot be read: {error.strerror or error}"
+                raise PackageError(message, where=path, next="Check the disk and the rights.") from error
+
+
+class ReaderAround(RangeReader):
+    """Another reader; who builds on it changes what it changes."""
+
+    def __init__(self, reader: RangeReader) -> None:
+        self._reader = reader
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file when it was opened."""
+        return self._reader.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
+        return self._reader.read_at(offset, length)
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; the bytes read."""
+        return self._reader.readinto_at(offset, buffer)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
+
+
+class BundleAround(Bundle):
+    """Another bag; who builds on it changes what it changes."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    @property
+    def url(self) -> str:
+        """Where the bag is."""
+        return self._bundle.url
+
+    def listing(self) -> Listing:
+        """Everything in the bag."""
+        return self._bundle.listing()
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to a file."""
+        return self._bundle.open(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether a regular file is there."""
+        return self._bundle.exists(path)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file."""
+        return self._bundle.read(path, limit)
 
 
 @dataclass(frozen=True, slots=True)

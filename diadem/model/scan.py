@@ -187,6 +187,8 @@ class Archived(Display):
     packages: int
 
 
+#: Of the parts of a session: all files directly in a folder.
+STAR: Final = "*"
 #: What stands at the end of a cell that names only the first of many.
 _COUNT: Final = re.compile(r"and [0-9]+ more")
 

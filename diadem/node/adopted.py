@@ -13,10 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.adopting import Adoption, adopt, adopt_again
-from diadem.archive.composing import Options
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
@@ -32,10 +29,12 @@ from diadem.node.replay import COPY_MISSING
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan as look_at
 from diadem.node.rescanning import settle
+from diadem.pack.adopt import Adoption, adopt, adopt_again
+from diadem.pack.compose import Options
+from diadem.pack.plan import PackPlan
+from diadem.store.addresses import local_path
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.local_store import LocalStore
-from diadem.store.places import place_of
-from diadem.store.urls import local_path
+from diadem.store.disks import place_of
 
 #: The name under which adopted copies stand among the stores.
 IN_PLACE = "in-place"
@@ -53,11 +52,8 @@ def adopt_folder(
     context: Context, plan: PackPlan, *, extractor: Extractor, options: Options, listener: Listener
 ) -> Adoption:
     """Seal a folder where it lies; a package that a store has already keeps its id."""
-    known = []
-    for settings in context.settings.stores:
-        folder = local_path(settings.url)
-        if folder is not None and context.stores.reachable(settings.name):
-            known.append(((store := LocalStore(folder)), store.url))
+    names = [one.name for one in context.settings.stores if local_path(one.url) is not None]
+    known = [context.stores.open(name) for name in names if context.stores.reachable(name)]
     return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from diadem.errors import Refused
 from diadem.node.context import Context
+from diadem.store.addresses import local_path
 from diadem.store.system import long_path
-from diadem.store.urls import local_path
 
 #: How one place lies to another.
 IS, HOLDS, LIES_IN = "is", "holds", "is in"

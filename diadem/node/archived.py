@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.node.placing import Copy, Debt
 from diadem.node.sample_suggesting import Suggestion
+from diadem.pack.pack import Outcome
 
 
 @dataclass(frozen=True, slots=True)

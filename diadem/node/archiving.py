@@ -10,16 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import refuse_if_strict
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, UsageError
+from diadem.export.zip_bag import packages_in
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.node.adopted import IN_PLACE, adopt_folder, where
+from diadem.node.adopted import IN_PLACE, adopt_folder, folders, where
 from diadem.node.apart import require_no_secrets
 from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
@@ -30,14 +28,16 @@ from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
-from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
+from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first
 from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.wanted import wanted_stores
+from diadem.pack.compose import refuse_if_strict
+from diadem.pack.pack import Outcome
+from diadem.pack.plan import PackPlan, make_plan, omitted_dict
 from diadem.package.bagit import CONTINUES
 from diadem.store.source import Omission
-from diadem.store.zip_bundle import packages_in
 from diadem.trust.hashing import sha256_hex
 
 
@@ -116,11 +116,11 @@ def _archived(
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
-    first, outcome = pack_into_first(context, plan, wishes, predecessor, listener)
-    package = outcome.package
+    first, path, package = pack_into_first(context, plan, wishes, predecessor, listener)
+    outcome = package.outcome
+    assert outcome is not None
     if not outcome.created:  # a store had it, which may name another predecessor, or none
         predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
-    path = path_in(context, first, package)
     stated = enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
@@ -168,7 +168,14 @@ def _adopt(
             context, plan, extractor=extractor, options=options_for(context, wishes, None), listener=listener
         )
     outcome = adoption.outcome
-    package = outcome.package
+    package = Package(
+        folders(context).bundle(adoption.location.package),
+        opened=adoption.opened,
+        proven=adoption.proven,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
     where_ = where(adoption)
     stated = enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
@@ -200,9 +207,8 @@ def _already(
         more, owed = replicate(context, one, wanted_stores(context, one), listener=listener)
         written += more
         debts += owed
-    package, _ = best_package(context, relation.package)
-    omissions = [omitted_dict(one) for one in left_out]
-    package.outcome = Outcome(package, created=False, omissions=omissions, proof="read-back")
+    outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")
+    package = best_package(context, relation.package)[0].replaced(outcome=outcome)
     places = {(copy.store, copy.path) for copy in written}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier" if _answers(context, copy) else UNSEEN)
@@ -213,7 +219,7 @@ def _already(
         package,
         "already",
         [*here, *written],
-        package.outcome,
+        outcome,
         [*debts, *_unreachable_debts(context, package.id, debts)],
         held_by=list(relation.holders),
         lost=relied.lost,

@@ -16,9 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.executing import carry_out
-from diadem.archive.plan import PackPlan, omitted_dict
-from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError, machine_errors
 from diadem.model.agenda import Agenda
 from diadem.model.display import Display
@@ -37,7 +34,9 @@ from diadem.node.packing_first import first_folder
 from diadem.node.prospects import Prospects
 from diadem.node.turns import Turns
 from diadem.node.workers import Workers
-from diadem.store.local_store import RESERVE
+from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
+from diadem.store.folder import RESERVE
+from diadem.workers.executors import carry_out
 
 #: Folders that a job names.
 _NAMED: Final = 3

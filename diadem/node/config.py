@@ -18,8 +18,8 @@ from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
 from diadem.node.remedies import copy_back
 from diadem.node.rules.places import line_of
-from diadem.store.local_errors import store_error
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
+from diadem.store.system import store_error
 from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"

@@ -25,8 +25,7 @@ from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
 from diadem.node.place import node_lock, require_local
 from diadem.node.stores import StoreSet
-from diadem.store.local_errors import store_error
-from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
+from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock, store_error
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

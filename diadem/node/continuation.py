@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diadem.archive.plan import PackPlan
-from diadem.archive.splitting import merged_metadata
 from diadem.errors import Interrupted
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
@@ -27,8 +25,9 @@ from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
 from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
+from diadem.pack.plan import PackPlan, merged_metadata
 from diadem.serialization.record_json import validate_metadata
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.

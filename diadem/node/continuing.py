@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
@@ -18,7 +17,8 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
 from diadem.node.placing import best_package, opened_from_catalogue
 from diadem.node.relying import is_gone
-from diadem.store.copying import Copier
+from diadem.pack.plan import PackPlan
+from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.system import READ_FLAGS, long_path
 

@@ -36,7 +36,7 @@ from diadem.node.sqlite_file import SQLITE_FAULTS
 from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch_verbs import WatchVerbs
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -130,7 +130,7 @@ def _disk(context: Context) -> Iterator[Check]:
         yield Check("disk", "wrong", f"the node's own disk has {free:,} bytes free", "Free space: the log needs it.")
     else:
         yield Check("disk", "ok", f"the node's own disk has {free / 1e9:.1f} GB free")
-    from diadem.store.places import is_network_folder
+    from diadem.store.disks import is_network_folder
 
     if kind := is_network_folder(context.folder):
         yield Check("disk", "wrong", f"the node is on a network file system ({kind})", "Move it to a local disk.")

@@ -36,7 +36,7 @@ from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.package.opening import LIMITS
 from diadem.package.verify import verify
-from diadem.store.folder_removing import remove_empty
+from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
 

@@ -15,10 +15,10 @@ from diadem.model.record import Datasets, Record
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
 from diadem.node.catalogue.traces import of_package
-from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import CONTINUES, parse_manifest
 from diadem.package.opening import LIMITS, read_manifest
 from diadem.serialization.strict_json import parse_object
+from diadem.store.bags import MemoryBundle
 from diadem.terms.fields import field_keys
 
 

@@ -11,6 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from diadem.errors import DocumentError
+from diadem.export.names import portable_names
+from diadem.export.readme import CORRECTIONS, README, Enclosed
+from diadem.export.zip import Content
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
 from diadem.model.names import illegal, twin_key
@@ -18,10 +21,7 @@ from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
 from diadem.package.bagit import manifest_text, tagmanifest_text
-from diadem.package.letter import CORRECTIONS, LETTER, Enclosed
 from diadem.package.plain_bag import REDACTED_FROM, plain_bag_tags
-from diadem.package.portable import portable_names
-from diadem.store.zip_stage import Content
 from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
@@ -111,7 +111,7 @@ class Contents:
 def folder_names(context: Context, packages: Iterable[PackageId]) -> dict[PackageId, str]:
     """The name of each package's folder: its own name, as it stands in a store."""
     names: dict[PackageId, str] = {}
-    taken = {twin_key(name) for name in (LETTER, CORRECTIONS, MANIFEST)}
+    taken = {twin_key(name) for name in (README, CORRECTIONS, MANIFEST)}
     for package in packages:
         name = context.catalogue.get(package).path.rstrip("/").rpartition("/")[2]
         if illegal(name) or twin_key(name) in taken:

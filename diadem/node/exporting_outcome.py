@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from diadem.export.readme import WHOLE
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.node.exporting_redacted import Redaction
 from diadem.node.session import Lacking
-from diadem.package.letter import WHOLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import Refused, Unreachable, UsageError
+from diadem.export.readme import RAW, RECORD, WHOLE
+from diadem.export.zip import refuse_existing
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
@@ -20,9 +22,7 @@ from diadem.node.exporting_outcome import Exported, Wishes
 from diadem.node.exporting_parts import Parts
 from diadem.node.exporting_run import Run
 from diadem.node.session import Session, session_of
-from diadem.package.letter import RAW, RECORD, WHOLE
 from diadem.store.system import long_path
-from diadem.store.zip_stage import refuse_existing
 
 _LONGEST_NAME: Final = 320
 

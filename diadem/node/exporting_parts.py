@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from diadem.archive.page_facts import facts_of
+from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, UsageError
+from diadem.export.readme import RAW, RECORD
 from diadem.model.amendments import Corrections
 from diadem.model.effective import TITLE, Corrected, corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
@@ -31,7 +32,6 @@ from diadem.node.exporting_contents import (
 from diadem.node.exporting_redacted import Redaction, Redactor
 from diadem.node.reading_copies import Copies
 from diadem.node.session import Session
-from diadem.package.letter import RAW, RECORD
 
 
 class Parts:

@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final
 
-from diadem.archive.page_facts import facts_of
+from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError
+from diadem.export.pages import page_html
+from diadem.export.redact import Cleaner, learn_from
+from diadem.export.search import HEAD_SIZE, FileSearch, Search, compression_of
+from diadem.export.terms import Terms
+from diadem.export.zip import Content
 from diadem.model.amendments import Corrections
 from diadem.model.display import Display
 from diadem.model.facts import PackageFacts
@@ -20,16 +25,10 @@ from diadem.model.vendor import TREE
 from diadem.node.exporting_contents import Member
 from diadem.node.reading_copies import Copies
 from diadem.package.crate import crate_json
-from diadem.package.page import page_html
-from diadem.package.redacting.compressed import HEAD_SIZE, compression_of
-from diadem.package.redacting.record import Cleaner, learn_from
-from diadem.package.redacting.searching import FileSearch, Search
-from diadem.package.redacting.terms import Terms
 from diadem.package.vendor import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
 from diadem.serialization.strict_json import parse
 from diadem.serialization.zip_list import UNREADABLE, open_zip
-from diadem.store.zip_stage import Content
 
 #: Bytes of a vendor's block that are looked through; larger ones are data.
 _PIECE: Final = 1 << 20

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
+from diadem.export.readme import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
+from diadem.export.zip import Content, Zipped, ZipStage
 from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
@@ -22,8 +24,6 @@ from diadem.node.exporting_parts import Parts
 from diadem.node.exporting_redacted import Redactor
 from diadem.node.place import node_lock
 from diadem.node.placing import subject
-from diadem.package.letter import CORRECTIONS, LETTER, RECORD, WHOLE, Letter, letter_html
-from diadem.store.zip_stage import Content, Zipped, ZipStage
 
 _BLOCK: Final = 4 << 20
 
@@ -78,7 +78,7 @@ class Run:
 
     def _write(self, stage: ZipStage) -> Zipped:
         moment = self._context.clock()
-        letter, sheets = Member.of(LETTER, letter_html(self._letter()), moment), self._parts.sheets()
+        letter, sheets = Member.of(README, readme_html(self._letter()), moment), self._parts.sheets()
         beside = [letter, Member.of(CORRECTIONS, sheets, moment)] if sheets else [letter]
         for member in (*beside, *self._contents.members):
             with self._opened(member) as content:
@@ -106,13 +106,13 @@ class Run:
     def _checked(self, count: int) -> None:
         self._listener(Progress("read back", count, count, self._target.name))
 
-    def _letter(self) -> Letter:
+    def _letter(self) -> ReadMe:
         hidden = self._wishes.redact
         facts, enclosed = self._parts.facts(), self._contents.enclosed
         if self._wishes.only != RECORD:
             files, size = sum(one.files for one in enclosed), sum(one.bytes for one in enclosed)
             facts = replace(facts, file_count=files, total_bytes=size)
-        return Letter(
+        return ReadMe(
             facts,
             enclosed,
             self._wishes.only,

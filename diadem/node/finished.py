@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.archive.plan import text_of
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.node.looks import Look
 from diadem.node.unfinished_names import at_work
+from diadem.pack.plan import text_of
 
 #: No clock of a share, time zone included, is wrong by more than this.
 _DOUBT = datetime.timedelta(hours=24)

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
+from diadem.export.readme import CORRECTIONS, README
 from diadem.model.ids import PackageId
 from diadem.model.peers import PeerState
 from diadem.model.ports import Bundle, Listener, silent
@@ -29,7 +29,7 @@ from diadem.node.packing_first import candidates
 from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
 from diadem.node.wanted import wanted_stores
-from diadem.package.letter import CORRECTIONS, LETTER
+from diadem.pack.pack import Outcome
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
@@ -60,7 +60,7 @@ def take_in(
     path : Path
         What was handed over: a folder or a ZIP.
     bundles : sequence of Bundle
-        The packages in it, see `diadem.store.zip_bundle.packages_in`.
+        The packages in it, see `diadem.export.zip_bag.packages_in`.
     wishes : Wishes
         Which store is filled first; nothing else can be wished of a package that is sealed.
 
@@ -106,10 +106,15 @@ def _taken(
 ) -> Archived:
     known = context.catalogue.has(str(opened.id))
     name, added = _landed(context, bundle, opened, wishes, listener)
-    at_hand = tuple(context.tools.readers), context.tools.extractor
-    package = Package(context.stores.open(name).bundle(added.path), opened=opened, proven=added.created)
-    package.readers, package.extractor = at_hand
-    package.outcome = outcome = Outcome(package, created=added.created, omissions=(), proof=added.proof)
+    outcome = Outcome(added.created, proof=added.proof)
+    package = Package(
+        context.stores.open(name).bundle(added.path),
+        opened=opened,
+        proven=added.created,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
     before = str(opened.continues) if opened.continues is not None else None
     stated = enter(context, package, added.path, name, outcome, source, before, {})
     if not _correct(context, str(opened.id), sheets, known=known):
@@ -151,7 +156,7 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
             raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
     else:
         for folder in (path, path.parent):
-            if (folder / LETTER).is_file() and (folder / CORRECTIONS).is_file():
+            if (folder / README).is_file() and (folder / CORRECTIONS).is_file():
                 with (folder / CORRECTIONS).open("rb") as file:
                     data = file.read(_SHEETS)
                 break

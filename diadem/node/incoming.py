@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote_from_bytes
 
-from diadem.archive.plan import PackPlan, make_plan, text_of
 from diadem.errors import NotFound, Refused
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
@@ -34,8 +33,8 @@ from diadem.model.times import time_text
 from diadem.node.finished import Reason, Unfinished
 from diadem.node.finishing import Clock, Watcher, utc_now
 from diadem.node.looks import Look, look
-from diadem.store.links import is_link
-from diadem.store.system import long_path
+from diadem.pack.plan import PackPlan, make_plan, text_of
+from diadem.store.system import is_link, long_path
 
 INCOMING: Final = "incoming"
 FORMAT: Final = "diadem-incoming/2"
@@ -334,10 +333,10 @@ def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
     """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
     reasons = []
     if Kept.DELETED in states:
-        reasons.append("it was deleted from the archive since")
+        reasons.append("it has since been deleted from the archive")
     if note.omitted:
-        things = count_text(note.omitted, "thing")
-        reasons.append(f"{things} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+        items = count_text(note.omitted, "item")
+        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
     if Kept.SHORT in states:
         reasons.append("the policy wants more copies")
     yet = " yet" if Kept.DELETED not in states and not note.omitted else ""

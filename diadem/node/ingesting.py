@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Refused
 from diadem.model.ids import PackageId
@@ -19,6 +18,7 @@ from diadem.node.entries import package_entry
 from diadem.node.following import derive, is_deleted
 from diadem.node.placing import subject
 from diadem.node.taken_in import taken_in
+from diadem.pack.pack import Outcome
 from diadem.package.opening import LIMITS
 from diadem.trust.hashing import sha256_hex
 

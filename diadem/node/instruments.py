@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from diadem.errors import DocumentError
 from diadem.node.config import person_text
-from diadem.store.local_errors import store_error
+from diadem.store.system import store_error
 
 INSTRUMENTS_FILE: Final = "instruments.toml"
 #: What stands in the file of one instrument.

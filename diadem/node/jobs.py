@@ -29,8 +29,7 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.store.local_errors import or_else, translated
-from diadem.store.system import PATIENCE, FileLock
+from diadem.store.system import PATIENCE, FileLock, or_else, translated
 from diadem.store.whole import write_whole
 
 #: Ended jobs whose files are kept.

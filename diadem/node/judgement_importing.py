@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.table_reading import read_table
 from diadem.errors import DiademError
 from diadem.model.assessments import Assessment, Question, current
 from diadem.model.table_changes import CHANGED, NEW, Conflict, Fault, RowChange, cell_text, given, told
@@ -17,6 +16,7 @@ from diadem.node.judgement_row import JudgementRow, about, empty_cells, shown_ce
 from diadem.node.judgement_sheet import BY, ID, KEYS, MAKE, SAID, SHEET
 from diadem.node.sample_sheet import STATEMENT
 from diadem.node.sheet_plan import SheetPlan, as_shown
+from diadem.scan.tables import read_table
 
 #: Cells that a list of what is still to be judged has filled in.
 _PREPARED: Final = ("purpose", "criterion", "scheme")

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
 from diadem.node.remedies import recover_here
-from diadem.store.local_errors import translated
-from diadem.store.system import flush_folder, patiently
+from diadem.store.system import flush_folder, patiently, translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

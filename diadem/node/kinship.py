@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from diadem.archive.plan import PackPlan
+from diadem.pack.plan import PackPlan
 from diadem.store.source import SourceFile
 from diadem.store.system import READ_FLAGS, long_path
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from diadem.errors import NotFound
 from diadem.model.display import Display
 from diadem.node.unfinished_names import at_work, only_browsing
-from diadem.store.places import is_network_folder
+from diadem.store.disks import is_network_folder
 from diadem.store.source import Omission, walk
 from diadem.store.system import long_path
 

@@ -75,8 +75,7 @@ def assess_by_machine(
     if context.tools.judge is None or not checks:
         raise UsageError("no plugin offers a check", next="See: diadem plugins")
     found, _ = best_package(context, package)
-    found.extractor = context.tools.judge
-    record = found.reextract(listener=listener).record
+    record = found.replaced(extractor=context.tools.judge).reextract(listener=listener).record
     meant = " ".join(purpose.split()) or ANY_USE
     counting = current(context.catalogue.assessments(package))
     said: list[Assessment] = []

@@ -15,9 +15,9 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound,
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, RangeReader
-from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, REQUIRED, OpenedPackage, read_manifest
+from diadem.store.bags import MemoryBundle
 from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:

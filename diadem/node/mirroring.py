@@ -20,7 +20,7 @@ from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.remedies import copy_command
-from diadem.store.local_errors import translated
+from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

@@ -192,15 +192,14 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
+        from diadem.archive.package import Home
         from diadem.node.amending import effective
         from diadem.node.placing import CopiesAtHand
 
-        package.told_by, package.warned_by = self.custody, self.warnings
-        package.amended_by = partial(effective, self.context, package.id)
-        vars(package).pop("_record", None)  # as it was before
-        if (addressed := self.context.tools.addressed) is not None:
-            addressed(package, CopiesAtHand(self.context, package), self.again)
-        return package
+        amend = partial(effective, self.context, package.id)
+        given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
+        addressed = self.context.tools.addressed
+        return given if addressed is None else addressed(given, CopiesAtHand(self.context, given), self.again)
 
     def show(self, package: str | Named) -> Overview:
         """A package at a glance: when and by whom, its datasets, copies, assessments, corrections. ``print`` it.
@@ -218,7 +217,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         from diadem.archive.package import Package
         from diadem.node.overview import node_overview
 
-        if isinstance(package, Package) and package.warned_by == self.warnings:  # this node has just given it
+        if isinstance(package, Package) and package.home is not None and package.home.node is self:  # it gave it
             return node_overview(self.context, package)
         return node_overview(self.context, self.get(package))
 

@@ -11,7 +11,7 @@ from diadem.model.effective import corrected
 from diadem.model.replicas import DROPPED
 from diadem.node.assessing import assessments
 from diadem.node.context import Context
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
-from diadem.model.system_paths import path_within
 from diadem.node.archived import Wishes
-from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
+from diadem.pack.compose import Options
+from diadem.pack.pack import Packed, pack
+from diadem.pack.plan import PackPlan
 from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.store.local_store import LocalStore
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: Seconds between looks for what another machine has written.
 _PAUSES = (0.2, 0.5, 1.0, 3.0)
@@ -33,43 +29,36 @@ _PAUSES = (0.2, 0.5, 1.0, 3.0)
 
 def pack_into_first(
     context: Context, plan: PackPlan, wishes: Wishes, predecessor: PackageId | None, listener: Listener
-) -> tuple[str, Outcome]:
-    """Pack into the first store that can take it; returns its name."""
+) -> tuple[str, str, Package]:
+    """Pack into the first store that can take it; its name, the path in it, and the package."""
     options = options_for(context, wishes, predecessor)
     problems: dict[str, DiademError] = {}
     with context.tools.extractor() as extractor:
         if context.workers is None and any(dataset.offers for dataset in plan.datasets):
             extractor.warm()
         for name in candidates(context, wishes):
-            settings = context.settings.store(name)
             try:
-                context.stores.require_there(name)
+                store = context.stores.require_there(name)
             except Unreachable as error:
                 problems[name] = error
                 continue
             try:
-                folder = local_path(settings.url)
-                if context.workers is not None:
-                    outcome = _pack_there(context, context.workers, settings, plan, options)
-                elif folder is not None:
-                    outcome = pack_local(
-                        plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
-                    )
+                if context.workers is None:
+                    packed = pack(plan, store, extractor=extractor, options=options, listener=listener)
                 else:
-                    outcome = pack_object(
-                        plan,
-                        settings.url,
-                        storage_options=context.stores.options(name),
-                        extractor=extractor,
-                        options=options,
-                        listener=listener,
-                    )
+                    packed = _pack_there(context, context.workers, name, plan, options)
+                package = Package(
+                    store.bundle(packed.path),
+                    opened=packed.opened,
+                    proven=packed.outcome.proven,
+                    readers=context.tools.readers,
+                    extractor=context.tools.extractor,
+                    outcome=packed.outcome,
+                )
             except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
                 problems[name] = error
                 continue
-            outcome.package.outcome = outcome
-            outcome.package.readers, outcome.package.extractor = tuple(context.tools.readers), context.tools.extractor
-            return name, outcome
+            return name, packed.path, package
     only = next(iter(problems.values())) if len(problems) == 1 else None
     if isinstance(only, StoreError):
         raise only
@@ -80,10 +69,10 @@ def pack_into_first(
     )
 
 
-def _pack_there(context: Context, workers: Workers, store: StoreSettings, plan: PackPlan, options: Options) -> Outcome:
+def _pack_there(context: Context, workers: Workers, store: str, plan: PackPlan, options: Options) -> Packed:
     """Have a worker pack, and open what it packed: the id is that of the tag files which this machine reads."""
     task = PackTask(
-        store,
+        context.settings.store(store),
         plan,
         archived=options.archived or context.clock().astimezone(),
         strict=options.strict,
@@ -93,19 +82,7 @@ def _pack_there(context: Context, workers: Workers, store: StoreSettings, plan: 
         policy=context.policy if options.judge is not None else None,
     )
     packed = workers.pack(task)
-    bundle = context.stores.open(store.name).bundle(packed.path)
-    opened = _opened_late(bundle, packed.package)
-    package = Package(bundle, opened=opened, proven=packed.created and packed.proof != "none")
-    return Outcome(
-        package,
-        packed.created,
-        packed.omissions,
-        packed.issues,
-        packed.flagged,
-        packed.swept,
-        packed.proof,
-        packed.seconds,
-    )
+    return replace(packed, opened=_opened_late(context.stores.open(store).bundle(packed.path), packed.package))
 
 
 def _opened_late(bundle: Bundle, package_id: str) -> OpenedPackage:
@@ -153,8 +130,3 @@ def first_folder(context: Context) -> Path | None:
         if (folder := local_path(store.url)) is not None:
             return folder
     return None
-
-
-def path_in(context: Context, store: str, package: Package) -> str:
-    """The package's path within its store."""
-    return path_within(context.stores.open(store).url, package.url)

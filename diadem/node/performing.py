@@ -7,20 +7,14 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
-from diadem.archive.packing import pack_local
-from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
-from diadem.model.system_paths import path_within
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
 from diadem.node.reindex_reading import read_packages
@@ -33,7 +27,6 @@ from diadem.node.tasks import (
     CopyToProve,
     EnterTask,
     HashTask,
-    Packed,
     PackTask,
     ProbeTask,
     Proved,
@@ -41,12 +34,13 @@ from diadem.node.tasks import (
     Seen,
     Task,
 )
+from diadem.pack.compose import Options
+from diadem.pack.pack import Packed, pack
+from diadem.pack.plan import PackPlan
 from diadem.package.opening import read_manifest
 from diadem.store.base import Added, Pace, Store
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.local_store import LocalStore
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import SourceFile
-from diadem.store.urls import local_path
 
 #: Files of a session that are looked at to see that the worker has the same folder before it; seconds that two mounts
 #: of one folder may differ in a file's time.
@@ -155,22 +149,6 @@ def _pack(task: PackTask, tools: WorkerTools) -> Packed | Blind:
         _require_same(task.plan)
         return Blind(unseen)
     _require_same(task.plan) if not task.unreadable else None
-    with tools.lend() as extractor:
-        outcome = _packed(task, extractor)
-    return Packed(
-        outcome.package.id,
-        path_within(store.url, outcome.package.url),
-        outcome.created,
-        list(outcome.omissions),
-        dict(outcome.issues),
-        list(outcome.flagged),
-        list(outcome.swept),
-        outcome.proof,
-        outcome.seconds,
-    )
-
-
-def _packed(task: PackTask, extractor: Extractor) -> Outcome:
     policy = task.policy
     options = Options(
         strict=task.strict,
@@ -180,12 +158,9 @@ def _packed(task: PackTask, extractor: Extractor) -> Outcome:
         judge=None if policy is None else (lambda record: require_stated(policy, record)),
         archived=task.archived,
     )
-    folder = local_path(task.store.url)
-    if folder is not None:
-        return pack_local(task.plan, LocalStore(folder), extractor=extractor, options=options, listener=silent)
-    return pack_object(
-        task.plan, task.store.url, storage_options=None, extractor=extractor, options=options, listener=silent
-    )
+    with tools.lend() as extractor:
+        packed = pack(task.plan, store, extractor=extractor, options=options, listener=silent)
+    return replace(packed, opened=None)
 
 
 def _hash(task: HashTask) -> dict[str, str | None]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from diadem.errors import Refused
-from diadem.store.local_errors import translated
-from diadem.store.places import is_network_folder
-from diadem.store.system import FileLock
+from diadem.store.disks import is_network_folder
+from diadem.store.system import FileLock, translated
 
 
 def require_local(folder: Path) -> None:

@@ -384,7 +384,7 @@ def _replicate_draft(context: Context, row: Any, source: str, name: str, added: 
 
 def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | None:
     """The tag files that the catalogue keeps, where they still give the package's id."""
-    from diadem.node.memory_bundle import MemoryBundle
+    from diadem.store.bags import MemoryBundle
 
     if (opened := _REMEMBERED.get(package_id)) is not None:
         return opened

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.model.scan import PlannedSession
 from diadem.node.kinship import Kinship
+from diadem.pack.plan import PackPlan
 
 #: Files of all sessions whose plans are kept; of the rest, each folder is listed again when its turn comes, so that a
 #: run over 100,000 sessions needs no more memory than one over a thousand.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from diadem.archive.paced import PacedBundle
 from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.manifest import TAGMANIFEST
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Bundle, BundleAround, Listener, RangeReader, ReaderAround, silent
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.replay import COPY_MISSING
 from diadem.package.opening import LIMITS
@@ -78,3 +77,37 @@ def package_at(bundle: Bundle) -> str:
         raise
     except (DiademError, OSError):
         return ""
+
+
+class PacedBundle(BundleAround):
+    """A bag read no faster than a rate, which others may share, so that a check leaves them the disk or the line."""
+
+    def __init__(self, bundle: Bundle, pace: Pace) -> None:
+        super().__init__(bundle)
+        self._pace = pace
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file."""
+        data = super().read(path, limit)
+        self._pace.wait(len(data))
+        return data
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to a file."""
+        return _PacedReader(super().open(path), self._pace)
+
+
+class _PacedReader(ReaderAround):
+    def __init__(self, reader: RangeReader, pace: Pace) -> None:
+        super().__init__(reader)
+        self._pace = pace
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        data = super().read_at(offset, length)
+        self._pace.wait(len(data))
+        return data
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        count = super().readinto_at(offset, buffer)
+        self._pace.wait(count)
+        return count

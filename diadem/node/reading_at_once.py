@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from diadem.archive.executing import carry_out
 from diadem.errors import Unreachable
 from diadem.model.agenda import Agenda, bundles
 from diadem.model.replicas import ReplicaState
@@ -17,6 +16,7 @@ from diadem.node.placing import not_there
 from diadem.node.tasks import CopyToProve, Proved, ProveTask
 from diadem.node.workers import Workers
 from diadem.store.base import Pace
+from diadem.workers.executors import carry_out
 
 #: Bytes and copies of one share at most: a worker that is lost has read no more for nothing.
 _MOST_BYTES, _MOST_COPIES = 256 << 20, 200

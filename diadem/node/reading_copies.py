@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from diadem.archive.package import Package
-from diadem.archive.reading import VerifiedFile
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry

@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.many import InOrder
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.display import Display
@@ -42,8 +41,9 @@ from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
 from diadem.store.base import Store
 from diadem.store.contract import Stored
-from diadem.store.local_errors import or_else
 from diadem.store.parity_file import parity_packages
+from diadem.store.system import or_else
+from diadem.workers.in_order import InOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from diadem.errors import DiademError
 from diadem.model.plain_text import quoted
 from diadem.node.sqlite_file import SQLITE_FAULTS
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 
 @dataclass(frozen=True, slots=True)

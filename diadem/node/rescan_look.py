@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from diadem.archive.plan import text_of
 from diadem.errors import Interrupted
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.node.rescanned import FileChange, FileState
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.location import NOT_THERE, UNSTEADY, Location, Place, Stamp, number_of, path_below
+from diadem.pack.plan import text_of
+from diadem.store.adopted import NOT_THERE, UNSTEADY, AdoptedFile, Location, Stamp, number_of
+from diadem.store.bags import path_below
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, walk
 
 _HASHERS = 2
@@ -89,9 +90,9 @@ class Look:
         self.states.update((path, self._rest(path)) for path in lost if path not in self.states)
         return self
 
-    def _place(self, path: str) -> Place:
+    def _place(self, path: str) -> AdoptedFile:
         entry = self._entries[path]
-        return self._location.files.get(path) or Place(entry.original_name, Stamp(entry.size, entry.mtime_ns))
+        return self._location.files.get(path) or AdoptedFile(entry.original_name, Stamp(entry.size, entry.mtime_ns))
 
     def _at_their_places(self) -> list[str]:
         """Settle the files that are where they were; give the others."""
@@ -222,14 +223,14 @@ class Look:
         files = {path: self._place_now(path, invented=invented) for path in self._entries}
         return replace(self._location, number=number_of(self._location.root), files=files)
 
-    def _place_now(self, path: str, *, invented: bool) -> Place:
+    def _place_now(self, path: str, *, invented: bool) -> AdoptedFile:
         place = self._place(path)
         if path not in self._names:
             unknown = self.states[path] is FileState.UNREADABLE
             return place if unknown else replace(place, edited=self._seen.files.get(place.name, NOT_THERE))
         stamp = self._seen.files[self._names[path]]
         unsteady = invented or place.stamp.number == UNSTEADY
-        return Place(self._names[path], replace(stamp, number=UNSTEADY) if unsteady else stamp)
+        return AdoptedFile(self._names[path], replace(stamp, number=UNSTEADY) if unsteady else stamp)
 
 
 def _last(name: bytes) -> bytes:

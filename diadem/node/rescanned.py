@@ -11,7 +11,7 @@ from typing import Any
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import count_text
-from diadem.store.location import Location
+from diadem.store.adopted import Location
 
 #: Files that are named one by one in the JSON of a large change.
 _NAMED = 1000

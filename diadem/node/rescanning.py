@@ -18,10 +18,9 @@ from diadem.model.ports import Listener, silent
 from diadem.node.rescan_look import Digests, Look
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.store.adopted import AdoptedFolders
-from diadem.store.bundle import LocalBundle
-from diadem.store.copying import Copier
-from diadem.store.location import Location, number_of, stamp_of
+from diadem.store.adopted import AdoptedFolders, Location, number_of, stamp_of
+from diadem.store.bags import LocalBundle
+from diadem.store.copy import Copier
 from diadem.store.system import long_path
 from diadem.trust.hashing import sha256_hex
 

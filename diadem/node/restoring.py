@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.restoring import Piece, restore_pieces
-from diadem.archive.selection import Selection, select
+from diadem.archive.restore import Piece, Selection, restore_pieces, select
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.ids import PackageId

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.table_reading import read_table
 from diadem.errors import DiademError
 from diadem.model import table_changes
 from diadem.model.sample_cells import COLUMNS, sample_cells
@@ -23,6 +22,7 @@ from diadem.node.sample_naming import require_free, the_sample
 from diadem.node.sample_row import SampleRow
 from diadem.node.sample_sheet import AS_OF, ID, KEYS, MAKE, SHEET, STATEMENT
 from diadem.node.sheet_plan import SheetPlan, in_cell
+from diadem.scan.tables import read_table
 
 _EXPORT: Final = f"Export again, and edit that: {MAKE}"
 _Cells = Mapping[str, str]

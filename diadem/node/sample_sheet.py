@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from diadem.archive.scan_columns import Column
-from diadem.archive.scan_sheets import write_table
 from diadem.model.sample_cells import COLUMNS, sample_cells
 from diadem.model.sample_custody import Whereabouts
 from diadem.model.statements import Subject
 from diadem.model.table_changes import WrittenTable
 from diadem.node.catalogue import Catalogue
+from diadem.scan.tables import Column, write_table
 
 SHEET: Final = "samples"
 ID, AS_OF, WHERE = "id", "as of", "where"

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from diadem.archive.scan_sheets import shown_as
-from diadem.archive.table_reading import Table
 from diadem.errors import DocumentError, Refused
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft
 from diadem.model.table_changes import Conflict, Fault, RowChange, TableChanges, cell_text
 from diadem.node.context import Context
+from diadem.scan.tables import Table, shown_as
 
 #: Statements that are signed and kept at once.
 _BATCH: Final = 50

@@ -18,7 +18,7 @@ from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)

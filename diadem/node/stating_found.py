@@ -19,7 +19,7 @@ from diadem.node.following import derive
 from diadem.node.jobs import JobState, heard_of, jobs, looked_after
 from diadem.node.replay import places_said
 from diadem.package.bagit import CONTINUES, OMITTED
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 
 #: Seconds after the last sign of life of an archive within which what lands is its own.
 _SLACK: Final = 60.0
@@ -60,7 +60,7 @@ def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]
     Only where a job says that it was killed is anything looked for, and only in folders: among the hints that were
     written while it lived, each of which names one package. The stores are not walked, so that `status` stays quick.
     """
-    from diadem.store.local_store import LocalStore
+    from diadem.store.folder import FolderStore
 
     if not killed:
         return
@@ -69,16 +69,15 @@ def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]
     for settings, _ in context.stores.opened():
         if (folder := local_path(settings.url)) is None:
             continue
-        for package, path in LocalStore(folder).packages_since(first, last):
+        for package, path in FolderStore(folder).packages_since(first, last):
             try:
-                written = (path / TAGMANIFEST).stat().st_mtime
+                written = (folder / path / TAGMANIFEST).stat().st_mtime
             except OSError:  # it was just removed, or the disk fails: others say so
                 continue
             wrote = [job for job in killed if lived[job.id][0] <= written <= lived[job.id][1]]
             if wrote and not context.ledger.of_subject(package.hex):
-                place = path.relative_to(folder).as_posix()
                 job = wrote[0] if len(wrote) == 1 else replace(wrote[0], source="")  # nobody knows which one wrote it
-                yield Unlisted(str(package), settings.name, place, job)
+                yield Unlisted(str(package), settings.name, path, job)
 
 
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
@@ -117,9 +116,9 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
-    from diadem.archive.outcome import Outcome
     from diadem.archive.package import Package
     from diadem.node.ingesting import enter
+    from diadem.pack.pack import Outcome
     from diadem.package.verify import verify
 
     bundle = context.stores.open(one.store).bundle(one.path)
@@ -131,7 +130,7 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     info = dict(package.bag_info)
     before = str(PackageId(info[CONTINUES])) if CONTINUES in info else None
     left_out = {"omitted": int(info[OMITTED])} if info.get(OMITTED, "").isdecimal() else {}
-    outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    outcome = Outcome(created=False, proof="read-back")
     sure = bool(job.source) and job.user in known
     owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
     if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):

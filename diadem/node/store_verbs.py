@@ -16,7 +16,7 @@ from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.store_place import make_folder
 from diadem.node.stores import claim, read_store_file, reclaim
-from diadem.store.urls import local_path, parse, refuse_copy_address
+from diadem.store.addresses import local_path, parse, refuse_copy_address
 
 if TYPE_CHECKING:
     from diadem.node.losing import LostStore

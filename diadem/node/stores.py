@@ -19,7 +19,7 @@ from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
 from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
-from diadem.store.urls import local_path
+from diadem.store.addresses import local_path
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

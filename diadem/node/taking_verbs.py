@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from diadem.archive.package import Package
-    from diadem.archive.scan import Scan
     from diadem.model.scan import PlannedSession
     from diadem.node.archived import Archived
     from diadem.node.archiving_all import SessionResult
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from diadem.node.watch.handed import Handed
     from diadem.node.watch.told import Watched
     from diadem.node.watch_verbs import WatchVerbs
+    from diadem.scan.scan import Scan
 
 StrPath = str | os.PathLike[str]
 
@@ -115,8 +115,7 @@ class TakingVerbs:
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
-        from diadem.archive.scan import Scan
-        from diadem.archive.splitting import sessions_of
+        from diadem.scan.scan import Scan, sessions_of
 
         if not isinstance(source, Scan) and Path(source).is_dir():
             source = self.context.tools.scan(source, listener=listener)
@@ -167,9 +166,9 @@ class TakingVerbs:
             A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
             broke.
         """
-        from diadem.archive.scan import Scan
         from diadem.node.archived import Wishes
         from diadem.node.archiving_all import archive_all
+        from diadem.scan.scan import Scan
 
         chosen = (
             self.sessions_of(sessions, listener=listener)

@@ -7,18 +7,17 @@ the settings that stand in `node.toml`; credentials it finds where it runs, in t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.archive.plan import PackPlan
 from diadem.model.ids import PackageId
 from diadem.model.policy import Policy
 from diadem.model.report import Level, Report
 from diadem.node.config import StoreSettings
 from diadem.node.reindex_reading import Sought
+from diadem.pack.plan import PackPlan
 from diadem.store.source import SourceFile
-from diadem.store.stage import Swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class PackTask:
     archived : datetime
         The moment that the package states: by the node's clock, not by the worker's.
     strict, license, software, continues
-        See `diadem.archive.composing.Options`.
+        See `diadem.pack.compose.Options`.
     policy : Policy or None
         Where it requires metadata.
     unreadable : frozenset of str
@@ -143,29 +142,6 @@ class Blind:
     """Files that a worker cannot read. Nothing was packed: the node looks whether it can."""
 
     files: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A package that a worker packed, or found in the store; the fields are those of `Outcome`.
-
-    Attributes
-    ----------
-    package : str
-        Its id.
-    path : str
-        Where it lies in the store.
-    """
-
-    package: str
-    path: str
-    created: bool
-    omissions: Sequence[Mapping[str, str]]
-    issues: Mapping[str, int]
-    flagged: Sequence[tuple[str, str]]
-    swept: Sequence[Swept]
-    proof: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,8 +333,8 @@ class WatchVerbs(DisplayList):
 
 def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
     """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
-    from diadem.archive.plan import text_of
     from diadem.node.watch.words import note_words
+    from diadem.pack.plan import text_of
 
     memory, now = Memory.read(context.folder, folder), context.clock()
     waiting = tuple(

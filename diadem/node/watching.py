@@ -20,8 +20,7 @@ from diadem.node.context import Context
 from diadem.node.place import node_lock
 from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
-from diadem.store.local_errors import translated
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import replace
 
-from diadem.archive.executing import everywhere, width
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, line_of
 from diadem.node.config import StoreSettings
 from diadem.node.reindex_reading import Found
@@ -18,15 +17,16 @@ from diadem.node.tasks import (
     CopyTask,
     EnterTask,
     HashTask,
-    Packed,
     PackTask,
     ProbeTask,
     Proved,
     ProveTask,
     Task,
 )
+from diadem.pack.pack import Packed
 from diadem.store.base import Added
 from diadem.store.source import SourceFile
+from diadem.workers.executors import everywhere, width
 
 #: Tries of one task: a worker that is lost may have been killed by another task.
 _TRIES = 2

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.model.plain_text import count_text, escaped
+from diadem.model.markup import templates
+from diadem.model.plain_text import count_text
 
 #: Boxes of one column that are drawn; the others are counted.
 _MOST: Final = 12
@@ -51,33 +52,15 @@ class _Picture:
 
 
 def sample_html(document: Mapping[str, Any]) -> str:
-    """HTML of a sample: one SVG, without scripts and anything from elsewhere.
-
-    Parameters
-    ----------
-    document : mapping
-        As `SampleStory.to_dict` gives it. Its texts may be anybody's.
-
-    Returns
-    -------
-    str
-        A ``div`` with a caption and the picture.
-    """
+    """A ``div`` with a caption and the picture, of what `SampleStory.to_dict` gives; its texts may be anybody's."""
     where = document["where"]["words"] if document["where"]["since"] else "location unknown"
-    name = f" {escaped(document['name'])}" if document.get("name") else ""
-    caption = f"<strong>{escaped(document['identifier'])}</strong>{name} · {escaped(where)}"
-    doubts = "".join(
-        f'<li style="color:#b45309">{escaped(finding["message"])}</li>'
-        for finding in document["findings"]
-        if finding["severity"] != "info"
-    )
-    noted = f"<ul>{doubts}</ul>" if doubts else ""
-    return f'<div class="diadem-sample"><p>{caption}</p>{noted}{sample_svg(document)}</div>'
+    doubts = [finding["message"] for finding in document["findings"] if finding["severity"] != "info"]
+    return _drawn(document, caption=True, sample=document, where=where, doubts=doubts)
 
 
 def sample_svg(document: Mapping[str, Any]) -> str:
     """The picture alone, of the same document: it stands in a file or a page of its own, too."""
-    return _svg(_picture(document))
+    return _drawn(document, caption=False)
 
 
 def _picture(document: Mapping[str, Any]) -> _Picture:
@@ -119,27 +102,32 @@ def _add_sessions(picture: _Picture, datasets: Sequence[Mapping[str, Any]], othe
             picture.join(sample, package, "session")
 
 
-def _svg(picture: _Picture) -> str:
+def _drawn(document: Mapping[str, Any], **said: Any) -> str:
+    """Boxes in columns, each column in the middle of the height, and lines from box to box."""
+    picture = _picture(document)
     columns = [(title, _limited(boxes)) for title, boxes in zip(_TITLES, picture.columns, strict=True) if boxes]
     tallest = max(len(boxes) for _, boxes in columns)
-    width = 2 * _EDGE + len(columns) * _WIDTH + (len(columns) - 1) * _ACROSS
-    height = 2 * _EDGE + 20 + tallest * _HEIGHT + (tallest - 1) * _DOWN
     places: dict[str, tuple[int, int]] = {}
-    drawn: list[str] = []
-    for number, (title, boxes) in enumerate(columns):
+    heads, boxes = [], []
+    for number, (title, column) in enumerate(columns):
         x = _EDGE + number * (_WIDTH + _ACROSS)
-        drawn.append(_text(x, _EDGE, title, "#64748b", size=11))
-        top = _EDGE + 20 + (tallest - len(boxes)) * (_HEIGHT + _DOWN) // 2
-        for row, (key, box) in enumerate(boxes.items()):
+        heads.append((x, title))
+        top = _EDGE + 20 + (tallest - len(column)) * (_HEIGHT + _DOWN) // 2
+        for row, (key, box) in enumerate(column.items()):
             places[key] = (x, top + row * (_HEIGHT + _DOWN))
-            drawn.extend(_drawn(box, *places[key]))
-    lines = [_line(places[one], places[other], style) for one, other, style in dict.fromkeys(picture.lines)
-             if one in places and other in places and one != other]  # fmt: skip
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="sans-serif">'
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>{"".join(lines)}{"".join(drawn)}</svg>'
-    )
+            boxes.append((*places[key], box, *_COLOURS[box.kind]))
+    lines = [
+        (*_line(places[one], places[other], style), style == "link")
+        for one, other, style in dict.fromkeys(picture.lines)
+        if one in places and other in places and one != other
+    ]
+    svg = {
+        "width": 2 * _EDGE + len(columns) * _WIDTH + (len(columns) - 1) * _ACROSS,
+        "height": 2 * _EDGE + 20 + tallest * _HEIGHT + (tallest - 1) * _DOWN,
+        "box_width": _WIDTH, "box_height": _HEIGHT, "head": _EDGE, "letters": _LETTERS,
+        "heads": heads, "boxes": boxes, "lines": lines,
+    }  # fmt: skip
+    return templates("notebook").get_template("sample.html").render(svg=svg, **said)
 
 
 def _limited(boxes: Mapping[str, _Box]) -> dict[str, _Box]:
@@ -150,26 +138,8 @@ def _limited(boxes: Mapping[str, _Box]) -> dict[str, _Box]:
     return shown | {"": _Box("more", f"and {len(boxes) - len(shown):,} more")}
 
 
-def _drawn(box: _Box, x: int, y: int) -> Iterator[str]:
-    fill, border = _COLOURS[box.kind]
-    hint = f"<title>{escaped(box.hint)}</title>" if box.hint else ""
-    yield (
-        f'<g>{hint}<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="5" fill="{fill}" stroke="{border}"/>'
-    )
-    yield _text(x + 8, y + (17 if box.below else 25), box.title, "#0f172a", size=13)
-    if box.below:
-        yield _text(x + 8, y + 32, box.below, "#475569", size=11)
-    yield "</g>"
-
-
-def _text(x: int, y: int, text: str, colour: str, *, size: int) -> str:
-    shown = text if len(text) <= _LETTERS else text[: _LETTERS - 1] + "…"
-    return f'<text x="{x}" y="{y}" font-size="{size}" fill="{colour}">{escaped(shown)}</text>'
-
-
-def _line(first: tuple[int, int], second: tuple[int, int], style: str) -> str:
-    """From the right of one box to the left of the other; within a column along its left side."""
-    dashes = ' stroke-dasharray="4 3"' if style == "link" else ""
+def _line(first: tuple[int, int], second: tuple[int, int], style: str) -> tuple[str, str]:
+    """The way from the right of one box to the left of the other, within a column along its left side; its colour."""
     colour = _COLOURS["session"][1] if style == "session" else "#94a3b8"
     (x1, y1), (x2, y2) = sorted((first, second))
     y1, y2 = y1 + _HEIGHT // 2, y2 + _HEIGHT // 2
@@ -178,4 +148,4 @@ def _line(first: tuple[int, int], second: tuple[int, int], style: str) -> str:
     else:
         x1, middle = x1 + _WIDTH, (x1 + _WIDTH + x2) // 2
         way = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
-    return f'<path d="{way}" fill="none" stroke="{colour}"{dashes}/>'
+    return way, colour

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH, Manifest
+from diadem.model.manifest import (
+    DIGEST_SIZE,
+    INDEX_PATH,
+    LEAVES_PATH,
+    MANIFEST,
+    PREVIEWS_PATH,
+    TAGMANIFEST,
+    VENDOR_PATH,
+    Manifest,
+)
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle
 from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, parse_bag_info, parse_manifest
@@ -20,6 +29,7 @@ from diadem.trust.hashing import Leaves, payload_id, payload_urn
 LIMITS = {TAGMANIFEST: 1 << 20, BAGIT: 1 << 12, BAG_INFO: 1 << 20, MANIFEST: 128 << 20, INDEX_PATH: 128 << 20}
 LIMITS[LEAVES_PATH] = 512 << 20
 LIMITS[VENDOR_PATH] = 1 << 30
+LIMITS[PREVIEWS_PATH] = 4 << 20
 #: Tag files that no package is without.
 REQUIRED = (BAGIT, BAG_INFO, MANIFEST, INDEX_PATH, LEAVES_PATH)
 _AGAIN = "Fetch the package again, or restore its tag files from another copy."

@@ -13,6 +13,7 @@ from diadem.model.manifest import (
     INDEX_PATH,
     LEAVES_PATH,
     MANIFEST,
+    PREVIEWS_PATH,
     TAGMANIFEST,
     VENDOR_PATH,
     FileEntry,
@@ -76,6 +77,7 @@ def seal(
     files: Iterable[HashedFile],
     *,
     vendor: bytes,
+    previews: bytes = b"",
     date: str,
     software: str,
     omitted: int = 0,
@@ -89,6 +91,8 @@ def seal(
         All files below `data/`, derived ones included, in any order.
     vendor : bytes
         Content of `diadem/vendor.zip`.
+    previews : bytes
+        Content of `diadem/previews.zip`; without any there is no such file.
     date : str
         Archiving date, ``YYYY-MM-DD``.
     software : str
@@ -118,6 +122,7 @@ def seal(
         INDEX_PATH: index_text(manifest),
         LEAVES_PATH: leaves.digests,
         VENDOR_PATH: vendor,
+        **({PREVIEWS_PATH: previews} if previews else {}),
     }
     last = tagmanifest_text((hashlib.sha256(data).hexdigest(), path) for path, data in tags.items())
     tags[TAGMANIFEST] = last

@@ -402,6 +402,6 @@ def _take_disk(state: PageState, folder: Path, store: str, listener: Listener) -
     done = state.node.import_(folder, store=store or None, listener=listener)
     state.forget()
     if (one := done.offered) is None:
-        text = f"{count_text(len(done.found), 'package')} taken in, every byte proven."
+        text = f"{count_text(len(done.found), 'package')} archived, every byte proven."
         return Outcome(text, f"/session/{done.found[0].removeprefix('diadem:')}")
     return Outcome(f"{one.title} is {one.state}. {one.error} {one.next}".strip(), f"{PLACE}/transfers/{one.id}")

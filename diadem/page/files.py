@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from diadem.archive.reading import VerifiedFile
-from diadem.archive.zip_stream import ZipStream
+from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, UsageError
+from diadem.export.zip import ZipStream
 from diadem.model.plain_text import count_text, size_text, slug
 from diadem.model.ports import Listener
 from diadem.page.forms import Form
@@ -111,7 +111,7 @@ def zipped(state: PageState, request: Request) -> Response:
     found = state.node.get(request.path_params["package"])
     chosen = _chosen(found, request)
     name = f"{slug(state.title(found.id))[:60] or 'session'}-{found.id[7:15]}"
-    stream = ZipStream(found, chosen, name)
+    stream = ZipStream(found.open, chosen, name)
 
     def sent() -> Iterator[bytes]:
         state.broken.pop(found.id, None)

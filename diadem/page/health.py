@@ -55,7 +55,7 @@ _DEEDS: Final[Mapping[str, Deed]] = {
     commands.REINDEX: Deed("Rebuild the catalogue", "/health/reindex", {}),
     commands.CONFIRM_RECOVERY: Deed("I have moved it away", "/health/confirm-recovery", {}),
     commands.DOCTOR: Deed("Ask the doctor", "/health/doctor"),
-    commands.ARCHIVE: Deed("Take in a folder", "/take-in"),
+    commands.ARCHIVE: Deed("Archive a folder", "/take-in"),
     commands.LIST_WATCHED: Deed("See what waits", "/take-in#watched"),
     commands.LIST_STORES: Deed("See the stores", "#stores"),
 }

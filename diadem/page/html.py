@@ -8,13 +8,13 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import jinja2
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
 from diadem.model.display import short_name
-from diadem.model.plain_text import count_text, date_text, marked, size_text
+from diadem.model.markup import templates
+from diadem.model.plain_text import marked
 from diadem.page.terminal import with_node
 
 #: Characters of one text that a page shows.
@@ -46,23 +46,9 @@ class Later:
 
 @cache
 def environment() -> jinja2.Environment:
-    """The templates, with words of ours for numbers and addresses."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("diadem.page"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "here": _here,
-        "size": size_text,
-        "called": short_name,
-        "counted": count_text,
-        "day": date_text,
-        "python": repr,
-    }
+    """The templates, with words of ours for addresses."""
+    made = templates("page", longest=_LONGEST)
+    made.filters |= {"here": _here, "called": short_name, "python": repr}
     made.globals["link"] = link
     return made
 
@@ -71,11 +57,6 @@ def environment() -> jinja2.Environment:
 def _here(context: jinja2.runtime.Context, text: str | None) -> str:
     """A text with commands that act on the node of this page."""
     return with_node(text or "", str(context.get("at", "")))
-
-
-def _shown(value: object) -> object:
-    """A text from anywhere as a page can hold it; what a template has made already stays."""
-    return value if isinstance(value, Markup) else as_shown(value)
 
 
 def as_shown(value: object) -> str:

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.scan_summary import attention, figures, unusual
 from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
 from diadem.page.jobs import Outcome, PageJob
+from diadem.scan.words import attention, figures, unusual
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
     from diadem.api.staging import Upload
-    from diadem.archive.scan_summary import Attention
     from diadem.node.archiving_all import SessionResult
+    from diadem.scan.words import Attention
 
 #: Proposals that are remembered.
 _KEPT: Final = 50
@@ -316,7 +316,7 @@ def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
                 lines.append(f"{path}: {error.message}")
             else:
                 proposal.taken[path] = f"/session/{taken.package.id.removeprefix('diadem:')}"
-                said = "was there already" if taken.what == "already" else "taken in, every byte proven"
+                said = "was there already" if taken.what == "already" else "archived, every byte proven"
                 lines.append(f"{path}: {said}")
     finally:
         proposal.settle()

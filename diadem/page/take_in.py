@@ -213,7 +213,7 @@ def take_in(state: PageState, request: Request) -> Response:
     id_ = request.path_params["proposal"]
     try:
         with state.proposals.alone(id_) as found:
-            title = f"Take in the packages of {found.name}"
+            title = f"Archive the packages of {found.name}"
             return _begin(state, found, title, partial(proposals.take_in, state.node, found))
     except DiademError as error:
         return _proposal(state, state.proposals[id_], error)

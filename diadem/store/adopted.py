@@ -12,138 +12,30 @@ Nothing of an adopted folder is ever written: no file, no permission, no time.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from diadem.errors import NotFound, PackageError
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listing, RangeReader
-from diadem.store.bundle import LocalBundle, open_below
-from diadem.store.local_errors import translated
-from diadem.store.local_hints import drop_hint, hints, write_hint
-from diadem.store.local_store import LocalStore
-from diadem.store.location import Location, path_below
-from diadem.store.source import kind_of
+from diadem.model.manifest import FileEntry
+from diadem.store.bags import AdoptedBundle, path_below
+from diadem.store.folder import FolderStore
 from diadem.store.stage import Stage, Swept, remove_tree, restrict
-from diadem.store.system import FileLock, flush_folder, long_path, patiently
+from diadem.store.system import FileLock, flush_folder, long_path, patiently, translated
 from diadem.store.whole import write_whole
 
 LOCATION = "location.json"
-_RESCAN = "See what became of it: diadem rescan"
+FORMAT: Final = "diadem-adopted/1"
+_NEXT: Final = "Say where the folder is: diadem rescan --look-in FOLDER"
 
 
-class AdoptedBundle:
-    """An adopted package as a bag: sealed files from the node, the payload from the folder in which people keep it.
-
-    It is a package like any other: it can be verified, opened, restored, and copied into a store, where it has the
-    same id. What else lies in the folder is not part of it.
-
-    Parameters
-    ----------
-    sealed_folder : path
-        Holds the tag files and the three files that DIADEM derives.
-    source_root : path
-        The adopted folder.
-    mapping : mapping of str to bytes
-        Bag path of every file of the payload to its path in the folder, as the file system's bytes.
-
-    Raises
-    ------
-    NotFound, PackageError
-        If the sealed files are not there.
-    """
-
-    def __init__(
-        self,
-        sealed_folder: str | os.PathLike[str],
-        source_root: str | os.PathLike[str],
-        mapping: Mapping[str, bytes],
-    ) -> None:
-        self._sealed = LocalBundle(sealed_folder)
-        self._root = os.path.abspath(source_root)
-        self._mapping = mapping
-
-    @property
-    def url(self) -> str:
-        """The adopted folder."""
-        return self._root
-
-    @property
-    def sealed(self) -> LocalBundle:
-        """What the node keeps of it."""
-        return self._sealed
-
-    def listing(self) -> Listing:
-        """The sealed files, and those of the payload that are there."""
-        sealed = self._sealed.listing()
-        files, irregular = dict(sealed.files), dict(sealed.irregular)
-        for path, name in self._mapping.items():
-            try:
-                status = os.lstat(path_below(self._root, name))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except (OSError, ValueError):
-                irregular[path] = "unreadable"
-                continue
-            if (kind := kind_of(status)) == "file":
-                files[path] = status.st_size
-            else:
-                irregular[path] = kind
-        return Listing(files, irregular)
-
-    def exists(self, path: str) -> bool:
-        """Whether a regular file is there."""
-        try:
-            self.open(path).close()
-        except (NotFound, PackageError):
-            return False
-        return True
-
-    def read(self, path: str, limit: int) -> bytes:
-        """The whole of a small file.
-
-        Raises
-        ------
-        NotFound
-            If it is absent.
-        PackageError
-            If it has more than `limit` bytes, is no regular file or cannot be read.
-        """
-        if path not in self._mapping:
-            return self._sealed.read(path, limit)
-        with self.open(path) as file:
-            if file.size > limit:
-                raise PackageError(f"has {file.size} bytes, more than the {limit} allowed here", where=path)
-            try:
-                return file.read_at(0, limit)
-            except OSError as error:
-                raise PackageError(f"cannot be read: {error.strerror or error}", where=path) from error
-
-    def open(self, path: str) -> RangeReader:
-        """Random access to a file.
-
-        Raises
-        ------
-        NotFound
-            If it is absent: moved, renamed or deleted by its people, or the folder's disk is not there.
-        PackageError
-            If it, or a folder above it, is a link, or the system refuses to open it.
-        """
-        name = self._mapping.get(path)
-        if name is None:
-            return self._sealed.open(path)
-        parts = os.fsdecode(name).split("/")
-        if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise PackageError("is not opened: its path leads out of the folder", where=path, next=_RESCAN)
-        try:
-            return open_below(long_path(self._root), parts, path)
-        except FileNotFoundError as error:
-            missing = (
-                "is not in the adopted folder" if os.path.isdir(long_path(self._root)) else "the folder is not there"
-            )
-            raise NotFound(missing, where=os.path.join(self._root, *parts), next=_RESCAN) from error
+#: The number of a file on a share that makes numbers up anew each time it is mounted.
+UNSTEADY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +56,7 @@ class AdoptedFolders:
     """
 
     def __init__(self, root: Path) -> None:
-        self._store = LocalStore(root)
+        self._store = FolderStore(root)
         self.root = self._store.root
 
     @property
@@ -222,7 +114,7 @@ class AdoptedFolders:
     def find_payload(self, payload: str) -> Iterator[PackageId]:
         """The same, their ids."""
         known = set(self.ids())
-        for name, _ in hints(self._store.private, "by-payload", payload):
+        for name, _ in self._store.hints.of_payload(payload):
             with contextlib.suppress(Exception):
                 if (package := PackageId(name)) in known:
                     yield package
@@ -248,8 +140,7 @@ class AdoptedFolders:
         target = self.root / location.package.hex
         with translated(self.url), FileLock(self._store.private / "publish.lock"):
             created = not os.path.lexists(long_path(target))
-            write_hint(self._store.private, "by-payload", payload, location.package.hex, f"{location.package.hex}/bag")
-            write_hint(self._store.private, "by-tree", tree, payload, "")
+            self._store.hints.write(payload, location.package, f"{location.package.hex}/bag", tree)
             write_whole(stage.folder / LOCATION if created else target / LOCATION, location.to_bytes())
             if created:
                 patiently(lambda: os.rename(long_path(stage.folder), long_path(target)))
@@ -271,11 +162,200 @@ class AdoptedFolders:
         """Remove what is kept of an adopted folder. The folder itself stays as it is. Raises `StoreError`."""
         folder = self.root / PackageId(package).hex
         with translated(self.url, "it was not forgotten"), FileLock(self._store.private / "publish.lock"):
-            drop_hint(self._store.private, "by-payload", payload, PackageId(package).hex)
+            self._store.hints.drop_one(payload, PackageId(package))
             with contextlib.suppress(FileNotFoundError):  # without its location it is none any more
                 os.unlink(long_path(folder / LOCATION))
             remove_tree(folder)
 
     def sweep(self) -> list[Swept]:
         """Remove what dead writers left, and say which."""
-        return self._store.sweep()
+        return self._store.sweep_stages()
+
+
+# -- where the files are ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What changes when a file changes.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, nanoseconds since 1970.
+    number : int
+        The file's number in its file system; 0 where it is not known, `UNSTEADY` where it is not to be relied on.
+    """
+
+    size: int
+    mtime_ns: int
+    number: int = 0
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """From what the system says of a file."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def fits(self, other: Stamp) -> bool:
+        """Whether nothing speaks for a change; numbers are compared where both are known."""
+        known = self.number > 0 and other.number > 0
+        return (not known or self.number == other.number) and (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+
+
+#: The stamp of a file that was not there.
+NOT_THERE: Final = Stamp(-1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedFile:
+    """One file of an adopted folder.
+
+    Attributes
+    ----------
+    name : bytes
+        Its path relative to the folder, as the file system's bytes.
+    stamp : Stamp
+        How it looked when its bytes were last known to be those of the package.
+    edited : Stamp or None
+        How it looked when they were last seen to be others, so that nobody reads it again to find that out;
+        `NOT_THERE` where they were last seen to be nowhere.
+    """
+
+    name: bytes
+    stamp: Stamp
+    edited: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the payload of an adopted package is.
+
+    Attributes
+    ----------
+    package : PackageId
+        The package.
+    path : str
+        What the package is called in a store: ``2026/20260314-…``.
+    root : str
+        The folder, absolute.
+    number : int
+        The folder's number in its file system, by which it is found where it was renamed; 0 where not known.
+    files : mapping of str to AdoptedFile
+        Bag path (``data/…``) of every file of the payload to its place.
+    """
+
+    package: PackageId
+    path: str
+    root: str
+    number: int
+    files: Mapping[str, AdoptedFile]
+
+    @classmethod
+    def of(
+        cls, package: PackageId, path: str, root: str, entries: Iterable[FileEntry], names: Mapping[str, bytes]
+    ) -> Location:
+        """The files where they were found.
+
+        Parameters
+        ----------
+        package, path, root
+            See the attributes.
+        entries : iterable of FileEntry
+            The payload, as it was read: a file gets a number only if it still looks as it did then.
+        names : mapping of str to bytes
+            Bag path to path in the folder, where that is not the original path: a copy of a folder may compose
+            accents in another way.
+        """
+        files = {}
+        for entry in entries:
+            name = names.get(entry.path, entry.original_name)
+            stamp = Stamp(entry.size, entry.mtime_ns)
+            now = stamp_of(root, name)
+            files[entry.path] = AdoptedFile(name, now if now is not None and stamp.fits(now) else stamp)
+        return cls(package, path, root, number_of(root), files)
+
+    @property
+    def mapping(self) -> dict[str, bytes]:
+        """Bag path of every file to its path in the folder."""
+        return {path: place.name for path, place in self.files.items()}
+
+    def moved(self, root: str) -> Location:
+        """The same files in a folder that is elsewhere now."""
+        return replace(self, root=root, number=number_of(root))
+
+    def to_bytes(self) -> bytes:
+        """JSON, one file a line; names are percent-encoded bytes, absent where they are the stored ones."""
+        head = {
+            "format": FORMAT,
+            "package": str(self.package),
+            "path": self.path,
+            "root": quote_from_bytes(os.fsencode(self.root)),
+            "number": self.number,
+        }
+        lines = ",\n".join(json.dumps(_row(path, place), ensure_ascii=False) for path, place in self.files.items())
+        return (json.dumps(head, ensure_ascii=False)[:-1] + ',\n"files": [\n' + lines + "\n]}\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Location:
+        """What `to_bytes` wrote.
+
+        Raises
+        ------
+        PackageError
+            It is something else.
+        """
+        try:
+            document = json.loads(data)
+            known = document["format"] == FORMAT
+            location = cls(
+                package=PackageId(document["package"]),
+                path=str(document["path"]),
+                root=os.fsdecode(unquote_to_bytes(document["root"])),
+                number=int(document["number"]),
+                files=dict(_place(row) for row in document["files"]),
+            )
+        except Exception as error:
+            raise PackageError("cannot be understood", where="location.json", next=_NEXT) from error
+        if not known:
+            raise PackageError("is of another version", where="location.json", next=_NEXT)
+        return location
+
+
+def _row(path: str, place: AdoptedFile) -> list[Any]:
+    stored = path.removeprefix("data/").encode()
+    name = None if place.name == stored else quote_from_bytes(place.name)
+    row = [path, _numbers(place.stamp), name, None if place.edited is None else _numbers(place.edited)]
+    return row[: 4 if place.edited else 3 if name is not None else 2]
+
+
+def _numbers(stamp: Stamp) -> list[int]:
+    return [stamp.size, stamp.mtime_ns, stamp.number]
+
+
+def _place(row: list[Any]) -> tuple[str, AdoptedFile]:
+    path, stamp, name, edited = [*row, None, None][:4]
+    original = str(path).removeprefix("data/").encode() if name is None else unquote_to_bytes(name)
+    return str(path), AdoptedFile(original, _stamp(stamp), None if edited is None else _stamp(edited))
+
+
+def _stamp(numbers: list[Any]) -> Stamp:
+    size, mtime_ns, number = map(int, numbers)
+    return Stamp(size, mtime_ns, number)
+
+
+def stamp_of(root: str, name: bytes) -> Stamp | None:
+    """The stamp of what has this path now; None where nothing can be seen there."""
+    try:
+        return Stamp.of(os.lstat(path_below(root, name)))
+    except (OSError, ValueError):
+        return None
+
+
+def number_of(root: str) -> int:
+    """A folder's number in its file system; 0 where it is not there."""
+    try:
+        return os.stat(long_path(root)).st_ino
+    except OSError:
+        return 0

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from diadem.store import urls
+from diadem.store import addresses
 from diadem.store.contract import Added, Capabilities, Pace, Store, Stored
-from diadem.store.folder_store import FolderStore
+from diadem.store.draft import Draft, Published
+from diadem.store.folder import FolderStore
 from diadem.store.stage import Swept
 
-__all__ = ["Added", "Capabilities", "Pace", "Store", "Stored", "Swept", "open_store"]
+__all__ = ["Added", "Capabilities", "Draft", "Pace", "Published", "Store", "Stored", "Swept", "open_store"]
 
 
 def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
@@ -29,9 +30,9 @@ def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
     UsageError
         For an address that cannot hold packages, carries a password, or needs a package that is not installed.
     """
-    place = urls.parse(os.fspath(url))
+    place = addresses.parse(os.fspath(url))
     if place.kind == "local":
         return FolderStore(place.path)
-    from diadem.store.object_place import ObjectPlace  # fsspec is slow to import
+    from diadem.store.objects import ObjectStore  # fsspec is slow to import
 
-    return ObjectPlace(os.fspath(url), storage_options)
+    return ObjectStore(os.fspath(url), storage_options)

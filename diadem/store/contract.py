@@ -21,7 +21,9 @@ from typing import Any, Protocol
 from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level
 from diadem.package.opening import OpenedPackage
+from diadem.store.draft import Draft
 from diadem.store.stage import Swept
 
 #: Seconds of sending that `Pace` lets through at once after a pause.
@@ -151,6 +153,13 @@ class Store(Protocol):
     def is_folder(self) -> bool:
         """Whether it is a folder of this machine's file systems, so that single leaves can be written in place."""
 
+    @property
+    def recheck(self) -> Level:
+        """How a package that is there already is verified before its source may be deleted.
+
+        ``leaves`` where reading is cheap; ``quick`` (all files in their sizes, and the tag files) where it is not.
+        """
+
     def check(self) -> None:
         """Return if the store is there and can be read.
 
@@ -213,6 +222,15 @@ class Store(Protocol):
         DigestMismatch
             If the source is damaged, incomplete or unreadable; names file and leaf. Nothing was published.
         """
+
+    def draft(self) -> Draft:
+        """A package to be packed into this store: see `Draft`."""
+
+    def knows_tree(self, tree: str) -> bool:
+        """Whether some package has these paths and sizes (`tree_digest`), as far as the hints say."""
+
+    def bundles(self, payload: str) -> Iterator[Bundle]:
+        """Packages that hold a payload, as far as the hints say; each is there with the id it is said to have."""
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """Put one leaf right whose bytes the caller has proven. Raises `Refused` where the file has another size."""

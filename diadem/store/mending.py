@@ -17,12 +17,11 @@ from pathlib import Path
 
 from diadem.errors import DigestMismatch, IntegrityError, Refused, StoreError, UsageError
 from diadem.model.manifest import FileEntry, leaf_count
-from diadem.store.local_errors import translated
+from diadem.store.copy import Sink, write_all
 from diadem.store.mending_place import Place, package_folder, read_exactly
 from diadem.store.mending_record import Desk, Intent
 from diadem.store.mending_settling import Unfinished, settle, unfinished
-from diadem.store.sink import Sink, discard, write_all
-from diadem.store.system import long_path
+from diadem.store.system import discard, long_path, translated
 from diadem.trust.hashing import leaf_digest
 
 __all__ = ["Unfinished", "replace_file", "replace_leaf", "settle", "unfinished"]

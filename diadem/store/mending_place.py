@@ -15,8 +15,7 @@ from typing import Self
 
 from diadem.errors import Refused
 from diadem.package.paths import unsafe
-from diadem.store.links import refuse_links
-from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, allow, flush_folder, long_path, patiently
+from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, allow, flush_folder, long_path, patiently, refuse_links
 from diadem.trust.hashing import leaf_digest
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -21,10 +21,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.sink import discard
 from diadem.store.stage import SILENCE
-from diadem.store.system import CREATE_FLAGS, LONG_PATIENCE, FileLock, flush_folder, long_path, patiently
+from diadem.store.system import (
+    LONG_PATIENCE,
+    FileLock,
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    read_plain,
+    refuse_links,
+    through_link,
+)
+from diadem.store.whole import write_draft
 
 _FORMAT = "diadem-mending/1"
 
@@ -89,12 +98,8 @@ class Desk:
         text = json.dumps({"format": _FORMAT, **asdict(intent)}, sort_keys=True)
         draft = target + ".draft"
         discard(draft)
-        descriptor = os.open(long_path(draft), CREATE_FLAGS, 0o644)
-        with open(descriptor, "wb") as sink:
-            sink.write(text.encode())
-            sink.flush()
-            os.fsync(descriptor)
-        patiently(lambda: os.replace(long_path(draft), long_path(target)))
+        write_draft(Path(draft), (text.encode(),))
+        move(draft, target)
         flush_folder(long_path(self._folder))
 
     def done(self, leaf: int | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from diadem.errors import Refused
 from diadem.store.mending_place import Place, package_folder
 from diadem.store.mending_record import Intent, dead_places
-from diadem.store.sink import discard
+from diadem.store.system import discard
 
 
 @dataclass(frozen=True, slots=True)

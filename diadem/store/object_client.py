@@ -61,7 +61,7 @@ class ObjectClient(Protocol):
     """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.translate`).
 
     Conditional writes raise `Occupied` when the condition does not hold. A client whose file system has no
-    conditional requests ignores the condition; `diadem.store.object_probe` finds that out.
+    conditional requests ignores the condition; `diadem.store.probe` finds that out.
     """
 
     traffic: Traffic

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from diadem.errors import UsageError
+from diadem.store.addresses import StoreUrl
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_plain import PlainClient
 from diadem.store.object_retry import Patience
 from diadem.store.object_s3 import S3Client
-from diadem.store.urls import StoreUrl
 
 #: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
 _READ_TIMEOUT = 120

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterable, Iterator
 
+from diadem.errors import DigestMismatch
 from diadem.model.manifest import LEAF_SIZE
 from diadem.store.object_client import ObjectClient
 
@@ -53,3 +55,46 @@ class PartedObject:
         if self._upload is not None:
             self._client.abort(self.key, self._upload)
             self._upload = None
+
+
+def put_blocks(client: ObjectClient, key: str, blocks: Iterable[bytes], size: int) -> None:
+    """Write an object from blocks of any length."""
+    exact = _exactly(blocks, size, key)
+    if size <= SINGLE_SIZE:
+        data = b"".join(exact)
+        client.put(key, data, sha256=hashlib.sha256(data).digest())
+    elif not client.has_parts:
+        client.put_stream(key, exact)
+    else:
+        parted = PartedObject(client, key, size)
+        try:
+            for number, part in enumerate(_regrouped(exact, part_size(size)), 1):
+                parted.send(number, part)
+        except BaseException:
+            parted.give_up()
+            raise
+
+
+def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:
+    """The blocks; an error at the end, before anything is complete, unless they are `size` bytes."""
+    left = size
+    for block in blocks:
+        left -= len(block)
+        if left < 0:
+            break
+        yield block
+    if left:
+        message = f"the number of bytes found for the file is not {size}; nothing was changed"
+        raise DigestMismatch(message, where=where, next="Look for another copy.")
+
+
+def _regrouped(blocks: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """The same bytes in blocks of one length, the last one perhaps shorter."""
+    held = bytearray()
+    for block in blocks:
+        held += block
+        while len(held) > length:  # the last one is kept back until the end is known to be right
+            yield bytes(held[:length])
+            del held[:length]
+    if held:
+        yield bytes(held)

@@ -1,47 +1,137 @@
-"""A folder store's own files below `.diadem/`: each is there whole, or not at all, also after a loss of power."""
+"""A store's own files below `.diadem/`: each is there whole, or not at all, also after a loss of power."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+import shutil
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
-from diadem.errors import PackageError
-from diadem.store.bundle import open_below
-from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import translated
-from diadem.store.own_keys import LARGEST, checked_folder, is_own, refuse_key, refuse_size, require_room
-from diadem.store.sink import discard
-from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
+from diadem.errors import PackageError, StoreError, UsageError
+from diadem.model.ports import RangeReader
+from diadem.package.paths import unsafe
+from diadem.store.bags import open_below
+from diadem.store.system import (
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    patiently,
+    read_plain,
+    refuse_links,
+    through_link,
+    translated,
+)
+from diadem.store.whole import give_name, make_folders, write_draft, write_whole
 
-#: What link() says where the file system has no second names for a file (FAT, some network shares).
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL, errno.EACCES}
+#: Folders below `.diadem/` that stores manage themselves.
+RESERVED = frozenset({"by-payload", "by-tree", "claims", "drafts", "mending", "probe", "removals", "stage"})
+#: Bytes of the largest own file that is read into memory. What is larger, like a snapshot, goes to a file.
+LARGEST = 256 << 20
 _BLOCK = 8 << 20
 #: Seconds after which a draft has no writer any more.
 _OLD_DRAFT = 24 * 3600
+#: Tries to write into a folder that others remove when it is empty.
+_TRIES = 4
 
 
-class OwnFiles:
-    """The files below one folder, by their keys.
+class OwnFiles(ABC):
+    """Files by their keys: what is promised of them, on whatever they lie. See `Store.get` and its neighbours."""
+
+    def get(self, key: str) -> bytes | None:
+        """The content of a file, or None."""
+        refuse_key(key)
+        return self.read(key)
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+        """Write a file; with `create`, only if it is not there. False: it is there with other content."""
+        refuse_key(key)
+        return self.write(key, (data,), len(data), create=create) or self.read(key) == data
+
+    def put_file(self, key: str, source: Path) -> None:
+        """Write a file from one that lies elsewhere."""
+        refuse_key(key)
+        with open(long_path(source), "rb") as content:
+            self.write(key, iter(lambda: content.read(_BLOCK), b""), os.fstat(content.fileno()).st_size)
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """Copy a file to somewhere else; whether it was there."""
+        refuse_key(key)
+        if (reader := self.open(key)) is None:
+            return False
+        with reader:
+            folder = next((path for path in target.parents if path.is_dir()), target.parent)
+            if reader.size > shutil.disk_usage(folder).free:
+                advice = "Free space on this machine."
+                raise StoreError(f"there is no room for {reader.size:,} bytes", where=str(folder), next=advice)
+            write_whole(target, (reader.read_at(start, _BLOCK) for start in range(0, reader.size, _BLOCK)))
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys of the files below a folder, sorted."""
+        folder = prefix.rstrip("/")
+        if prefix:
+            refuse_key(folder)
+        yield from sorted(key for key in self.below(folder) if is_own(key))
+
+    def delete(self, key: str) -> None:
+        """Remove a file if it is there, and the folders above it that are empty then."""
+        refuse_key(key)
+        self.remove(key)
+
+    # -- the same without rules for keys: for what stores keep themselves ------------------------------------------
+
+    @abstractmethod
+    def read(self, key: str) -> bytes | None:
+        """A file whole; None where there is none. Raises `StoreError` above `LARGEST` bytes."""
+
+    @abstractmethod
+    def write(self, key: str, blocks: Iterable[bytes], size: int, *, create: bool = False, hint: bool = False) -> bool:
+        """Write a file of `size` bytes; with `create` False where it is there already.
+
+        A `hint` may be lost with the power: it is never half there, but its name is not forced to the disk.
+        """
+
+    @abstractmethod
+    def open(self, key: str) -> RangeReader | None:
+        """A file to be read in pieces; None where there is none."""
+
+    @abstractmethod
+    def contents(self, folder: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """Names and contents of the files directly in a folder, by name; those above `limit` bytes are left out."""
+
+    @abstractmethod
+    def folders(self, folder: str) -> Iterable[str]:
+        """Names of the folders directly in a folder."""
+
+    @abstractmethod
+    def below(self, folder: str) -> Iterable[str]:
+        """Keys at all levels below a folder; of what stores manage themselves as few as may be."""
+
+    @abstractmethod
+    def remove(self, key: str) -> None:
+        """Remove a file if it is there, and the folders above it that are empty then."""
+
+
+class FolderFiles(OwnFiles):
+    """Files below a folder of this machine's file systems.
 
     Parameters
     ----------
     private : Path
-        The folder, made when it is first written to.
+        The folder, made when it is first written to; no link in it is followed, nor it if it is one.
     """
 
     def __init__(self, private: Path) -> None:
         self._private = private
         self._drafts = private / "drafts"
 
-    def get(self, key: str) -> bytes | None:
-        """The content of a file, or None."""
-        refuse_key(key)
+    def read(self, key: str) -> bytes | None:
+        """A file whole."""
         target = self._path(key)
         with translated(str(target), "it was not read"):
             try:
@@ -55,70 +145,88 @@ class OwnFiles:
         refuse_size(len(data), str(target))
         return data
 
-    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
-        """Write a file; with `create`, only if it is not there. False: it is there with other content."""
-        refuse_key(key)
+    def write(
+        self,
+        key: str,
+        blocks: Iterable[bytes],
+        size: int,  # noqa: ARG002  the disk counts
+        *,
+        create: bool = False,
+        hint: bool = False,
+    ) -> bool:
+        """Under a name that nobody looks for, on the disk, then its own."""
         target = self._path(key)
         with translated(str(target), "it was not written"):
-            draft = self._draft(data)
-            try:
-                make_folders(target.parent)
-                if create and not give_name(draft, target, lock=self._private / "publish.lock"):
-                    return self.get(key) == data
-                if not create:
-                    patiently(lambda: os.replace(long_path(draft), long_path(target)))
-                flush_folder(long_path(target.parent))
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(long_path(draft))
-        return True
-
-    def put_file(self, key: str, source: Path) -> None:
-        """Write a file from one that lies elsewhere."""
-        refuse_key(key)
-        target = self._path(key)
-        with open(long_path(source), "rb") as content, translated(str(target), "it was not written"):
             os.makedirs(long_path(refuse_links(self._private.parent, self._drafts)), exist_ok=True)
             draft = self._drafts / uuid.uuid4().hex
             try:
-                write_draft(draft, iter(lambda: content.read(_BLOCK), b""))
-                make_folders(target.parent)
-                patiently(lambda: os.replace(long_path(draft), long_path(target)))
-                flush_folder(long_path(target.parent))
+                write_draft(draft, blocks)
+                if not self._name(draft, target, create=create, hint=hint):
+                    return False
+                if not hint:
+                    flush_folder(long_path(target.parent))
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(long_path(draft))
-
-    def get_file(self, key: str, target: Path) -> bool:
-        """Copy a file to somewhere else; whether it was there."""
-        refuse_key(key)
-        path = self._path(key)
-        try:
-            with open_below(long_path(path.parent), [path.name], key) as content:
-                require_room(target, content.size)
-                save(target, (content.read_at(start, _BLOCK) for start in range(0, content.size, _BLOCK)))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except PackageError:
-            if os.path.isdir(long_path(path)):
-                return False
-            raise
         return True
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Keys of the files below a folder, sorted."""
-        top = refuse_links(self._private.parent, self._private.joinpath(*checked_folder(prefix).split("/")))
+    def _name(self, draft: Path, target: Path, *, create: bool, hint: bool) -> bool:
+        for attempt in range(_TRIES):
+            if hint:
+                os.makedirs(long_path(target.parent), exist_ok=True)
+            else:
+                make_folders(target.parent)
+            try:
+                if create:
+                    return give_name(draft, target, lock=self._private / "publish.lock")
+                move(draft, target)
+            except FileNotFoundError:  # its folder was removed in this moment, as an empty one
+                if attempt == _TRIES - 1 or not os.path.lexists(long_path(draft)):
+                    raise
+            else:
+                return True
+        raise AssertionError
+
+    def open(self, key: str) -> RangeReader | None:
+        """A file, no link followed."""
+        path = self._path(key)
+        try:
+            return open_below(long_path(path.parent), [path.name], key)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PackageError:
+            if os.path.isdir(long_path(path)):
+                return None
+            raise
+
+    def contents(self, folder: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """What cannot be read is not there."""
+        top = self._private.joinpath(*folder.split("/"))
+        if through_link(self._private.parent, top) is not None:
+            return
+        for name in sorted(_names(top)):
+            with contextlib.suppress(OSError):
+                data = read_plain(top / name, limit + 1)
+                if not name.startswith(".") and len(data) <= limit:
+                    yield name, data
+
+    def folders(self, folder: str) -> Iterable[str]:
+        """Whatever lies there."""
+        return _names(self._private / folder)
+
+    def below(self, folder: str) -> Iterable[str]:
+        """One walk."""
+        top = refuse_links(self._private.parent, self._private.joinpath(*folder.split("/")))
         found = []
-        for folder, folders, files in os.walk(long_path(top)):
-            below = os.path.relpath(folder, long_path(self._private)).replace(os.sep, "/")
+        for inner, folders, files in os.walk(long_path(top)):
+            below = os.path.relpath(inner, long_path(self._private)).replace(os.sep, "/")
             start = "" if below == "." else below + "/"
             folders[:] = [name for name in folders if is_own(start + name)]
-            found += [start + name for name in files if is_own(start + name)]
-        yield from sorted(found)
+            found += [start + name for name in files]
+        return found
 
-    def delete(self, key: str) -> None:
-        """Remove a file, and the folders above it that are empty then."""
-        refuse_key(key)
+    def remove(self, key: str) -> None:
+        """And force that to the disk."""
         target = self._path(key)
         with translated(str(target), "it was not removed"):
             if not os.path.lexists(long_path(target)):
@@ -140,13 +248,6 @@ class OwnFiles:
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD_DRAFT:
                     os.unlink(entry.path)
 
-    def _draft(self, data: bytes) -> Path:
-        """The data on the disk, under a name that nobody looks for."""
-        os.makedirs(long_path(refuse_links(self._private.parent, self._drafts)), exist_ok=True)
-        draft = self._drafts / uuid.uuid4().hex
-        write_draft(draft, (data,))
-        return draft
-
     def _path(self, key: str) -> Path:
         """Where a file is; raises `StoreError` where a link leads there. The file itself may be one, to be replaced."""
         path = self._private.joinpath(*key.split("/"))
@@ -154,64 +255,44 @@ class OwnFiles:
         return path
 
 
-def save(target: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file of this machine whole, in place of what is there. Raises `OSError`."""
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+def refuse_key(key: str) -> None:
+    """Raise `UsageError` for a key under which nothing may be written: it must not meet what stores keep there."""
+    reason = unsafe(key)
+    if reason is None and any(part.startswith(".") for part in key.split("/")):
+        reason = "a name begins with a dot"
+    if reason is None and key.split("/", 1)[0] in RESERVED | {"publish.lock"}:
+        reason = "the store keeps its own files there"
+    if reason:
+        raise UsageError(f"the key is refused: {reason}", where=key, next="Choose another key.")
+
+
+def is_own(key: str) -> bool:
+    """Whether a key is one that `put` could have written."""
     try:
-        write_draft(draft, blocks)
-        patiently(lambda: os.replace(long_path(draft), long_path(target)))
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(long_path(draft))
-
-
-def write_draft(draft: Path, blocks: Iterable[bytes]) -> None:
-    """Write a new file and force it to disk; a failure leaves none. Raises `OSError`."""
-    try:
-        with open(long_path(draft), "xb") as sink:
-            for block in blocks:
-                sink.write(block)
-            sink.flush()
-            os.fsync(sink.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(long_path(draft))
-        raise
-
-
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, and force their names to disk."""
-    if os.path.isdir(long_path(folder)):
-        return
-    make_folders(folder.parent)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(long_path(folder))
-    flush_folder(long_path(folder.parent))
-
-
-def give_name(draft: Path, target: Path, *, lock: Path | None = None) -> bool:
-    """Give a draft its name unless something has it; whether it did. One step, so that two never both succeed.
-
-    Where the file system has no second names for a file, two that respect the lock, if there is one, never do.
-    """
-    if WINDOWS:  # its rename refuses what is there, and file systems without links have it too
-        try:
-            patiently(lambda: os.rename(long_path(draft), long_path(target)))
-        except FileExistsError:
-            return False
-        return True
-    try:
-        os.link(draft, target)
-    except FileExistsError:
+        refuse_key(key)
+    except UsageError:
         return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        with nullcontext() if lock is None else FileLock(lock):
-            if os.path.lexists(target):
-                return False
-            os.rename(draft, target)
-        return True
-    with contextlib.suppress(OSError):  # it has its name; another one does no harm
-        os.unlink(draft)
     return True
+
+
+def refuse_size(size: int, where: str) -> None:
+    """Raise `StoreError` for an own file that is too large to be one: anybody may have put it there."""
+    if size > LARGEST:
+        raise StoreError(
+            f"it has more than {LARGEST >> 20} MiB, which no file of its kind has",
+            where=where,
+            next="Find out who put it there, and move it away.",
+        )
+
+
+# -- files of this machine ---------------------------------------------------------------------------------------------
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(long_path(folder))
+    except OSError:
+        return []

@@ -16,12 +16,22 @@ from pathlib import Path
 
 from diadem.errors import NotFound, StoreError
 from diadem.model.ids import PackageId
-from diadem.store.bundle import LocalBundle, LocalFile
-from diadem.store.links import refuse_links, through_link
-from diadem.store.local_errors import translated
-from diadem.store.sink import Sink, discard, write_all
+from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.stage import SILENCE, Swept, lock_path
-from diadem.store.system import PATIENCE, FileLock, flush_folder, long_path, patiently
+from diadem.store.system import (
+    PATIENCE,
+    SEALED,
+    WINDOWS,
+    FileLock,
+    discard,
+    flush_folder,
+    long_path,
+    move,
+    refuse_links,
+    through_link,
+    translated,
+)
+from diadem.store.whole import write_draft
 
 _NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")
 
@@ -60,30 +70,17 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
         lock = FileLock(lock_path(part))
         lock.acquire(wait=PATIENCE)
         try:
-            size = _write(str(part), blocks)
-            _rename(part, folder / f"{package.hex}.pq")
+            size = write_draft(part, blocks, mode=SEALED)
+            target = folder / f"{package.hex}.pq"
+            if WINDOWS and os.path.lexists(long_path(target)):
+                os.chmod(long_path(target), stat.S_IWRITE)
+            move(part, target)
+            flush_folder(long_path(folder))
         finally:
             with contextlib.suppress(OSError):
                 discard(str(part))
             lock.remove()
     return size
-
-
-def _write(part: str, blocks: Iterable[bytes | memoryview]) -> int:
-    size = 0
-    with Sink(part) as sink:
-        for block in blocks:
-            write_all(sink.descriptor, memoryview(block).cast("B"))
-            size += len(block)
-        os.fsync(sink.descriptor)
-    return size
-
-
-def _rename(part: Path, target: Path) -> None:
-    if os.name == "nt" and os.path.lexists(long_path(target)):
-        os.chmod(long_path(target), stat.S_IWRITE)
-    patiently(lambda: os.replace(long_path(part), long_path(target)))
-    flush_folder(long_path(target.parent))
 
 
 def open_parity(root: Path, package: PackageId) -> LocalFile | None:

@@ -13,10 +13,8 @@ from pathlib import Path
 from diadem.errors import Refused, StoreError
 from diadem.model.ids import PackageId
 from diadem.package.paths import unsafe
-from diadem.store.links import refuse_links
-from diadem.store.local_errors import translated
 from diadem.store.mending_place import Place, package_folder
-from diadem.store.system import flush_folder, long_path
+from diadem.store.system import flush_folder, long_path, refuse_links, translated
 
 _MOST_TWINS = 1000
 

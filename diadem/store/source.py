@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from diadem.errors import NotFound, UsageError
-from diadem.store.system import long_path
-
-_REPARSE_LINKS = frozenset({0xA000000C, 0xA0000003})  # IO_REPARSE_TAG_SYMLINK, IO_REPARSE_TAG_MOUNT_POINT (winnt.h)
+from diadem.store.system import kind_of, long_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +230,6 @@ _REASONS = {
     "socket": "a socket holds no data",
     "device": "a device is not a file",
 }
-
-
-def kind_of(status: os.stat_result) -> str:
-    """``file``, ``folder``, ``symlink``, ``fifo``, ``socket`` or ``device``."""
-    mode = status.st_mode
-    if stat.S_ISLNK(mode) or getattr(status, "st_reparse_tag", 0) in _REPARSE_LINKS:
-        return "symlink"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISFIFO(mode):
-        return "fifo"
-    return "socket" if stat.S_ISSOCK(mode) else "device"
 
 
 def _source_file(name: bytes, path: str, status: os.stat_result) -> SourceFile:

@@ -12,9 +12,19 @@ from functools import partial
 from pathlib import Path
 
 from diadem.errors import StoreError
-from diadem.store.links import is_link, through_link
-from diadem.store.local_errors import SinkFailed
-from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, allow, flush_tree, long_path, make_deep, patiently
+from diadem.store.system import (
+    CREATE_FLAGS,
+    SEALED,
+    FileLock,
+    SinkFailed,
+    allow,
+    flush_tree,
+    is_link,
+    long_path,
+    make_deep,
+    patiently,
+    through_link,
+)
 
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
 SILENCE = 7 * 24 * 3600

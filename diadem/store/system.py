@@ -1,4 +1,4 @@
-"""What differs between operating systems: flushing, locks, long paths, retries on locked files."""
+"""What differs between operating systems: their errors, long paths, flushing, locks, links, retries on locked files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from diadem.errors import Unreachable
+from diadem.errors import DiademError, StoreError, Unreachable, cause_of
 from diadem.model.system_paths import long_form
-from diadem.store.local_errors import translated
 
 T = TypeVar("T")
 
@@ -45,6 +45,53 @@ PAGES_CAN_BE_RELEASED = sys.platform.startswith("linux")
 _SYNC_FILE_RANGE_ALL = 7  # wait for what is under way, write the rest, wait for that
 _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start writing dirty pages, do not wait
+#: Bit of a reparse tag that says "this stands for another place" (ntifs.h, IsReparseTagNameSurrogate): symbolic links
+#: and junctions have it; placeholders of OneDrive and deduplicated files, which hold their own bytes, do not.
+_NAME_SURROGATE = 0x20000000
+
+
+class SinkFailed(Exception):
+    """The copy cannot be written; the cause is the `OSError`. The source is not to blame."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
+    """Turns the operating system's errors, and those of a copy, into `StoreError`s that say what to do."""
+
+    def __init__(self, url: str, consequence: str = "nothing was written") -> None:
+        self._url = url
+        self._consequence = consequence
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Translate."""
+        cause = error.cause if isinstance(error, SinkFailed) else error
+        if isinstance(cause, OSError) and not isinstance(cause, DiademError):
+            raise store_error(cause, self._url, self._consequence) from cause
+
+
+def store_error(error: OSError, url: str, consequence: str = "nothing was written") -> StoreError:
+    """The `StoreError` for an error of the operating system while a store, or a file of the node, was written."""
+    message, advice = cause_of(error) or (error.strerror or str(error), "See the operating system's message.")
+    return StoreError(f"{message}; {consequence}" if consequence else message, where=url, next=advice)
+
+
+@contextlib.contextmanager
+def or_else(tidy_up: Callable[[], object]) -> Iterator[None]:
+    """Tidy up where the block fails. What fails in tidying up is noted with the cause, and never takes its place."""
+    try:
+        yield
+    except BaseException as cause:
+        try:
+            tidy_up()
+        except (OSError, DiademError) as failure:
+            cause.add_note(f"What was written so far could not be removed: {failure}")
+        raise
 
 
 def _library() -> Any:
@@ -79,6 +126,34 @@ def make_deep(folder: str | os.PathLike[str]) -> None:
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):
             os.mkdir(one)
+
+
+def discard(path: str) -> None:
+    """Remove a file that should not stay; nothing to do if it is not there."""
+    path = long_path(path)
+    with contextlib.suppress(FileNotFoundError):
+        if os.name == "nt":
+            os.chmod(path, stat.S_IWRITE)
+        os.unlink(path)
+
+
+def kind_of(status: os.stat_result) -> str:
+    """``file``, ``folder``, ``symlink``, ``fifo``, ``socket`` or ``device``."""
+    mode = status.st_mode
+    if stat.S_ISLNK(mode) or getattr(status, "st_reparse_tag", 0) & _NAME_SURROGATE:
+        return "symlink"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISFIFO(mode):
+        return "fifo"
+    return "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+def is_sparse(status: os.stat_result) -> bool:
+    """Whether a file takes less of its disk than it has bytes."""
+    return getattr(status, "st_blocks", status.st_size) * 512 < status.st_size
 
 
 def start_writeback(descriptor: int, offset: int, length: int) -> None:
@@ -307,6 +382,61 @@ def allow(path: str | int, mode: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL):
             raise
+
+
+# -- links: none is followed below a store's root, so that whoever can write there leads nobody out of it --------------
+
+
+def is_link(path: str | os.PathLike[str]) -> bool:
+    """Whether a symbolic link or a junction has this name."""
+    try:
+        return kind_of(os.lstat(long_path(path))) == "symlink"
+    except OSError:
+        return False
+
+
+def through_link(root: Path, path: Path) -> Path | None:
+    """The first step from the root, which may be one itself, down to the path that is a link; None if there is none."""
+    return next((step for step in _steps(root, path) if is_link(step)), None)
+
+
+def refuse_links(root: Path, path: Path) -> Path:
+    """The path, where no step from the root down to it is a link.
+
+    Raises
+    ------
+    StoreError
+        One is: what lies behind it is not the store's.
+    """
+    if (link := through_link(root, path)) is not None:
+        raise StoreError(
+            "there is a link where the store keeps a file or folder of its own; it is not followed",
+            where=str(link),
+            next="Find out who put it there. Remove the link, or move what it points to into its place.",
+        )
+    return path
+
+
+def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The first `limit` bytes of a plain file; a link is not followed, and a pipe not waited for. Raises `OSError`."""
+    if is_link(path):
+        raise OSError(errno.ELOOP, "is a link", os.fspath(path))
+    descriptor = os.open(long_path(path), READ_FLAGS)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "is not a plain file", os.fspath(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(min(limit, about.st_size))  # Python asks at once for the memory that it is told to fill
+    finally:
+        os.close(descriptor)
+
+
+def _steps(root: Path, path: Path) -> Iterator[Path]:
+    step = root
+    for part in path.relative_to(root).parts:
+        step = step / part
+        yield step
 
 
 if sys.platform == "win32":

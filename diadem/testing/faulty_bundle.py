@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from diadem.errors import Unreachable
-from diadem.model.ports import Bundle, Listing, RangeReader
+from diadem.model.ports import Bundle, BundleAround, Listing, RangeReader, ReaderAround
 
 #: Does a read of some path, or fails in its place.
 Reading = Callable[[str, Callable[[], bytes]], bytes]
 
 
-class FaultyBundle:
+class FaultyBundle(BundleAround):
     """A bag whose every read goes through a function.
 
     Parameters
@@ -26,13 +24,8 @@ class FaultyBundle:
     """
 
     def __init__(self, bundle: Bundle, reading: Reading) -> None:
-        self._bundle = bundle
+        super().__init__(bundle)
         self._reading = reading
-
-    @property
-    def url(self) -> str:
-        """That of the bag."""
-        return self._bundle.url
 
     def listing(self) -> Listing:
         """What the bag lists; a fault that changes bytes does nothing here."""
@@ -45,10 +38,6 @@ class FaultyBundle:
         self._reading("", look)
         return found[0]
 
-    def exists(self, path: str) -> bool:
-        """As the bag says."""
-        return self._bundle.exists(path)
-
     def read(self, path: str, limit: int) -> bytes:
         """One read."""
         return self._reading(path, lambda: self._bundle.read(path, limit))
@@ -58,16 +47,12 @@ class FaultyBundle:
         return FaultyReader(self._bundle.open(path), path, self._reading)
 
 
-class FaultyReader:
+class FaultyReader(ReaderAround):
     """A file of a `FaultyBundle`."""
 
     def __init__(self, reader: RangeReader, path: str, reading: Reading) -> None:
-        self._reader, self._path, self._reading = reader, path, reading
-
-    @property
-    def size(self) -> int:
-        """Bytes in the file."""
-        return self._reader.size
+        super().__init__(reader)
+        self._path, self._reading = path, reading
 
     def read_at(self, offset: int, length: int) -> bytes:
         """One read."""
@@ -78,20 +63,6 @@ class FaultyReader:
         data = self.read_at(offset, len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._reader.close()
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class TornBundle(FaultyBundle):

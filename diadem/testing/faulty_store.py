@@ -12,8 +12,9 @@ from typing import TypeVar
 from diadem.errors import StoreError, Unreachable
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level
 from diadem.package.opening import OpenedPackage
-from diadem.store.base import Added, Capabilities, Pace, Store, Stored, Swept
+from diadem.store.base import Added, Capabilities, Draft, Pace, Store, Stored, Swept
 from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
 from diadem.testing.store_faults import Fault
 
@@ -69,6 +70,11 @@ class FaultyStore:
         """As the store."""
         return self.store.is_folder
 
+    @property
+    def recheck(self) -> Level:
+        """As the store."""
+        return self.store.recheck
+
     def check(self) -> None:
         """See `Store.check`."""
         self._do("check", "", self.store.check)
@@ -120,6 +126,18 @@ class FaultyStore:
         return self._do(
             "add", path, lambda: self.store.add(source, opened, path, listener=listener, pace=pace), flip, tear
         )
+
+    def draft(self) -> Draft:
+        """See `Store.draft`."""
+        return self._do("draft", "", self.store.draft)
+
+    def knows_tree(self, tree: str) -> bool:
+        """See `Store.knows_tree`."""
+        return self.store.knows_tree(tree)
+
+    def bundles(self, payload: str) -> Iterator[Bundle]:
+        """See `Store.bundles`."""
+        return (FaultyBundle(bundle, self._reading) for bundle in self.store.bundles(payload))
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """See `Store.replace_leaf`."""

@@ -9,8 +9,21 @@ Kind = Literal["unreachable", "full", "lost", "flip", "torn", "slow"]
 
 #: Operations that can fail: methods of `Store`, and ``read`` for reading from its packages.
 OPERATIONS = frozenset(
-    {"add", "capabilities", "check", "delete", "get", "keys", "packages", "put", "put_readme", "read", "remove"}
-    | {"replace_file", "replace_leaf", "sweep", "write_hints"}
+    {
+        "add",
+        "capabilities",
+        "check",
+        "delete",
+        "draft",
+        "get",
+        "keys",
+        "packages",
+        "put",
+        "put_readme",
+        "read",
+        "remove",
+    }
+    | {"remove", "replace_file", "replace_leaf", "sweep", "write_hints"}
 )
 #: Faults that only these operations can have.
 _ONLY: dict[str, frozenset[str]] = {

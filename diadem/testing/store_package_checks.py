@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Refused, Unreachable, UsageError
-from diadem.model.manifest import INDEX_PATH, TAGMANIFEST
+from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Progress
 from diadem.model.report import Level
 from diadem.package.opening import read_manifest
+from diadem.package.sealing import Sealed
 from diadem.package.verify import verify
-from diadem.store.base import Added, Pace, Store
+from diadem.store.base import Added, Pace, Published, Store
 from diadem.testing.faulty_bundle import TornBundle
 from diadem.testing.store_checks import MakeStore, need, refuses, together
 from diadem.testing.store_packages import SamplePackage, make_package
 
 _SMALL = {"data/a b/ä.raw": 2_500_000, "data/b.txt": 100, "data/empty": 0}
+_TREE = "5e" * 32
 _PROOFS = {"written", "server", "read-back"}
 
 
@@ -75,6 +79,49 @@ def check_names(make: MakeStore, name: str) -> None:
     need(paths == [package.path, f"{package.path}-2", f"{package.path}-3"], f"they are at {paths}")
     for each, path in ((other, paths[0]), (package, paths[1]), (later, paths[2])):
         need(_is_sound(store, each, path), f"the package at {path} is not what was added there")
+
+
+def check_draft(make: MakeStore, name: str) -> None:
+    """A package is packed through a draft: nothing is seen of it before it is published, and a second is recognised."""
+    store, package = make(name), make_package(_SMALL)
+    need(not store.knows_tree(_TREE), "a tree that nobody packed is known")
+    published = _draft(store, package)
+    need((published.path, published.created) == (package.path, True), f"it was published as {published}")
+    need(published.proof in _PROOFS, f"'{published.proof}' proves nothing")
+    need(_is_sound(store, package, package.path), "it is not sound after it was published")
+    need(store.knows_tree(_TREE), "its tree is not known")
+    found = [read_manifest(bundle).id for bundle in store.bundles(package.opened.payload_id)]
+    need(found == [package.opened.id], "it is not found by its payload")
+    again = _draft(make(name), make_package(_SMALL, date="2026-05-05"))
+    need((again.path, again.created) == (package.path, False), f"the second one was published as {again}")
+    need(again.proof == ("read-back" if store.recheck is Level.LEAVES else "earlier"), f"its proof is '{again.proof}'")
+    try:
+        _draft(store, make_package({"data/x": 10}, seed=2), stop=True)
+    except KeyboardInterrupt:
+        need(_paths(store) == [package.path], "a draft that was interrupted became a package")
+
+
+def _draft(store: Store, package: SamplePackage, *, stop: bool = False) -> Published:
+    """Pack a sample as packing does; with `stop`, be interrupted before it is sealed."""
+    opened = package.opened
+    own = {path for path in package.files if path in DERIVED_PATHS}
+    tags = {path: data for path, data in package.files.items() if not path.startswith("data/")}
+    with store.draft() as draft:
+        draft.begin(sum(map(len, package.files.values())))
+        for path in sorted(package.files.keys() - tags.keys() - own):
+            if (target := draft.place(path)) is not None:
+                Path(target).write_bytes(package.files[path])
+        for path in sorted(own):
+            Path(draft.target(path)).write_bytes(package.files[path])
+        if stop:
+            raise KeyboardInterrupt
+        draft.seal(Sealed(opened.id, opened.payload_id, opened.manifest, opened.leaves, tags))
+        return draft.publish(
+            package.path,
+            tree=_TREE,
+            open_source=lambda entry: io.BytesIO(package.files[entry.path]),
+            is_sound=lambda bundle: verify(bundle, level=store.recheck).ok,
+        )
 
 
 def check_damaged_copy(make: MakeStore, name: str) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry
-from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.sealing import HashedFile, seal
+from diadem.store.bags import MemoryBundle
 from diadem.trust.hashing import LeafHasher
 
 #: Names that are hard for some store, an empty file, whole and cut leaves, and one file of more than 16 MiB.

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from diadem.archive.facts import previews_of
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model import canonical
-from diadem.model.manifest import PAGE_PATH
 from diadem.node.catalogue import PackageRow
 from diadem.node.custody.said import quoted
-from diadem.package.page_datasets import previews_on
 from diadem.transfer.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES
 from diadem.trust.base64_text import to_base64
 
-_PAGE: Final = 16 << 20
 _DATASETS: Final = 8
 _FIELDS: Final = (
     "beam.acceleration_voltage",
@@ -65,10 +63,7 @@ def _dataset(package: Package, number: int) -> Mapping[str, Any]:
 
 
 def _previews(package: Package) -> Iterator[dict[str, str]]:
-    if PAGE_PATH not in package.manifest:
-        return
-    with package.open_derived(PAGE_PATH) as file:
-        found = previews_on(file.read(_PAGE))
+    found = previews_of(package)
     told = 0
     for number in sorted(found):
         if told < MAX_PREVIEWS and found[number].startswith(_PNG) and len(found[number]) <= MAX_PREVIEW_BYTES:

@@ -13,9 +13,9 @@ from diadem.errors import DigestMismatch, Interrupted, Refused, Unreachable
 from diadem.model.manifest import leaf_count
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
 from diadem.store.contract import Pace
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.network import Incoming, Link
 from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan, chunks, missing_runs, missing_windows

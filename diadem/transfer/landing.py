@@ -18,14 +18,13 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
-from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
 from diadem.package.verify import verify
-from diadem.store.arrival import ARRIVING, Arrival
-from diadem.store.arrival_landing import land, published_path
+from diadem.store.addresses import local_path
+from diadem.store.bags import LocalBundle, MemoryBundle
 from diadem.store.base import Added
-from diadem.store.bundle import LocalBundle
-from diadem.store.urls import local_path
+from diadem.transfer.arrival import ARRIVING, Arrival
+from diadem.transfer.arrival_landing import land, published_path
 from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Reader

@@ -253,7 +253,7 @@ class NetworkVerbs:
         IntegrityError
             The disk is damaged or was altered. What is sound is kept; nothing was stored.
         """
-        from diadem.store.zip_bundle import packages_in
+        from diadem.export.zip_bag import packages_in
         from diadem.transfer.desks import desk_of
         from diadem.transfer.disk.importing import import_disk, import_packages
         from diadem.transfer.disk.layout import HEADER

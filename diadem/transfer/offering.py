@@ -19,7 +19,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.node.access.recipients import whole_address
 from diadem.node.placing import best_package
 from diadem.package.opening import read_manifest
-from diadem.store.taking import load
+from diadem.store.package_copy import load
 from diadem.transfer import drafts
 from diadem.transfer.closing import corrections_of
 from diadem.transfer.describing import describe

@@ -10,9 +10,9 @@ from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
 from diadem.store.contract import Pace
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import CONNECTIONS, WAITS, Fetch, Wish
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of

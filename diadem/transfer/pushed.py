@@ -18,7 +18,7 @@ from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreac
 from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.opening import OpenedPackage
-from diadem.store.arrival import Arrival
+from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import Response
 from diadem.transfer.landing import Landing, note_fault, place_of

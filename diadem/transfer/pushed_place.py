@@ -13,7 +13,7 @@ from typing import Final
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
 from diadem.package.opening import OpenedPackage
-from diadem.store.arrival_hashing import Follower
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import FATAL, Landing
 from diadem.transfer.taking import take_span

@@ -12,8 +12,8 @@ from diadem.model.manifest import FileEntry, leaf_count
 from diadem.model.ports import Bundle
 from diadem.model.transfers import LOCAL, State
 from diadem.node.placing import opened_from_catalogue, readable_copies
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 
 #: Packages that are looked at, the newest first; and bytes that are read at once.

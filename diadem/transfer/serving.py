@@ -19,7 +19,7 @@ from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, required_tag_files
-from diadem.store.bundle import LocalBundle, LocalFile
+from diadem.store.bags import LocalBundle, LocalFile
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import BYTES, FileRange, Response, WhileAllowed
 from diadem.transfer.tag_parts import LENGTH, tag_files

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from diadem.errors import DigestMismatch
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
 

@@ -13,7 +13,7 @@ from diadem.errors import DiademError, Interrupted, NotFound, Refused, StoreErro
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
-from diadem.store.arrival import BeingFetched
+from diadem.transfer.arrival import BeingFetched
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import Contradicted
 from diadem.transfer.landing import forget_arrival, place_of

@@ -114,6 +114,14 @@ def payload_id(entries: Iterable[FileEntry]) -> str:
     return digest.hexdigest()
 
 
+def tree_digest(files: Iterable[tuple[str, int]]) -> str:
+    """SHA-256 of the sorted lines ``<size> <stored path>``: what a tree looks like before anything is read."""
+    digest = hashlib.sha256()
+    for name, size in sorted(files):
+        digest.update(f"{size} {name}\n".encode())
+    return digest.hexdigest()
+
+
 def payload_urn(payload: str) -> str:
     """``urn:uuid:`` of version 5 (RFC 9562) of a payload id, in the namespace of URLs."""
     return uuid.uuid5(uuid.NAMESPACE_URL, payload).urn

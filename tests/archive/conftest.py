@@ -11,9 +11,9 @@ import pytest
 import diadem
 from diadem.api.scanning import SCAN_SECONDS, all_that_reads
 from diadem.api.tools import tools
-from diadem.archive.scanning import Tools, scan_folders
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent
+from diadem.scan.scan import Tools, scan_folders
 from tests.archive.scan_trees import Scanner
 
 

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from diadem.archive.proving import DatasetSource
-from diadem.archive.reading import VerifiedFile
+from diadem.archive.load.proof import DatasetSource
+from diadem.archive.verified_file import VerifiedFile
 from diadem.hooks.manager import collect
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import RangeReader
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.testing.faults import flip_byte
 from diadem.trust.hashing import LeafHasher, Leaves
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import diadem
-from diadem.archive.hyperspy_tree import Tree
+from diadem.archive.load.signals import build
+from diadem.archive.load.tree import Tree
 from diadem.archive.package import Package
-from diadem.archive.signals import build
 from diadem.model.record import Dataset
 from diadem.serialization.record_json import build_record
 from tests.archive.load_sources import as_list
@@ -181,8 +181,8 @@ def test_detectors_stand_where_their_signal_is(loaded: Mapping[str, list[Any]]) 
 
 
 def test_the_original_metadata_and_the_data_are_left_alone(package: Package, loaded: Mapping[str, list[Any]]) -> None:
-    from diadem.archive.loading import load
-    from diadem.archive.loading_package import source_of
+    from diadem.archive.load.dataset import source_of
+    from diadem.archive.load.files import load
     from diadem.extract.survey import survey
 
     plans = {

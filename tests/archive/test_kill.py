@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import diadem
+from tests import zygote
 
 CASES = 20
 
@@ -33,7 +34,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_at_a_random_moment(session: Path, tmp_path: Path, seed: int) -> None:
     moment = random.Random(seed).uniform(0.15, 0.9)
     command = [sys.executable, "-m", "diadem", "pack", str(session), str(tmp_path), "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with zygote.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(moment)
         process.kill()
     packages = [path for year in tmp_path.iterdir() if year.name != ".diadem" for path in year.iterdir()]

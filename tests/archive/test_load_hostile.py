@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 import diadem
-from diadem.archive.loading import load
-from diadem.archive.package import Package
+from diadem.archive.load.files import load
+from diadem.archive.package import Home, Package
 from diadem.errors import ReaderError
 from diadem.extract.pool import Extractor
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.record import Dataset, Datasets
+from diadem.model.record import Dataset, Datasets, Record
 from tests.archive.load_sources import Payload, offer
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -85,9 +85,10 @@ def believed(package: Package, name: str, format_: str) -> Package:
         told["files"] = [{**one, "format": format_} if one["path"] == name else one for one in told["files"]]
         return replace(dataset, document=told)
 
-    package.amended_by = lambda record: replace(record, datasets=Datasets(list(map(read, record.datasets))))
-    package.__dict__.pop("_record", None)
-    return package
+    def amend(record: Record) -> Record:
+        return replace(record, datasets=Datasets(list(map(read, record.datasets))))
+
+    return package.replaced(home=Home(None, custody=lambda _: None, warnings=lambda _: (), amend=amend))
 
 
 def packed(folder: Path) -> Package:
@@ -225,10 +226,9 @@ def test_a_reader_that_hangs_or_dies_does_so_in_a_worker(folder: Path, tmp_path:
     (folder / "x.bad").write_bytes(b"bad")
     package = packed(folder)
     readers = (ReaderOffer(name="bad", suffixes=(".bad",), load=f"{module.stem}:read"),)
-    package.readers = readers
     sys.path.insert(0, str(tmp_path))
     try:
-        package.extractor = lambda: Extractor(readers, timeout=1.0)
+        package = package.replaced(readers=readers, extractor=lambda: Extractor(readers, timeout=1.0))
         with pytest.raises(ReaderError, match="status 3" if harm == "end" else "no answer within 1 s"):
             package.load("x.bad")
     finally:

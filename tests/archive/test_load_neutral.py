@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.archive.axis_expression import evaluate
-from diadem.archive.loading import load
-from diadem.archive.neutralising import Neutraliser
-from diadem.archive.signals import build
+from diadem.archive.load.files import load
+from diadem.archive.load.safe import Neutraliser, evaluate
+from diadem.archive.load.signals import build
 from diadem.errors import ReaderError
 from diadem.testing.formats import Axis, signal_dictionary, write_zspy
 from tests.archive.load_sources import Payload, offer

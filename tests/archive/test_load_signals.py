@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 import diadem
-from diadem.archive import headers, proving
-from diadem.archive.loading import load
+from diadem.archive.load import proof as headers
+from diadem.archive.load import proof as proving
+from diadem.archive.load.files import load
 from diadem.errors import DigestMismatch, NotFound, ReaderError, StoreError, UsageError
 from diadem.testing.faults import flip_byte, truncate
 from diadem.testing.formats import Axis, signal_dictionary, write_blo, write_mrc
@@ -474,7 +475,7 @@ def test_a_process_ends_well_with_lazy_hdf5_open(payload: Payload) -> None:
         "import sys; sys.path[:0] = sys.argv[1:2]\n"
         "from pathlib import Path\n"
         "from tests.archive.load_sources import Payload, offer\n"
-        "from diadem.archive.loading import load\n"
+        "from diadem.archive.load.files import load\n"
         "signal = load(Payload(Path(sys.argv[2])).source('4d_stem.hspy'), offer=offer('hspy'))\n"
         "print(signal.data.sum().compute() >= 0)\n"
     )

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import diadem
 from diadem.model.manifest import TAGMANIFEST
 from diadem.testing.faults import flip_byte
+from tests import zygote
 from tests.oracles import bagit_validate, sha256sum_check, validate_crate
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names, links or permissions")
@@ -81,8 +82,8 @@ def test_a_package_is_what_the_design_says(session: Path, tmp_path: Path) -> Non
 def test_peers_accept_it(session: Path, tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     bag = Path(package.url)
-    bagit_validate(bag)
-    sha256sum_check(bag)
+    assert bagit_validate(bag) == []
+    assert sha256sum_check(bag) == []
     assert validate_crate(bag) == []
 
 
@@ -153,8 +154,8 @@ def test_hostile_names(tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     assert len(package.files) == len(names)
     bag = Path(package.url)
-    bagit_validate(bag)
-    sha256sum_check(bag)
+    assert bagit_validate(bag) == []
+    assert sha256sum_check(bag) == []
     assert validate_crate(bag) == []
     for name in names:
         with package.open(os.fsdecode(name)) as source:
@@ -245,7 +246,7 @@ def test_two_packs_at_once_make_one_package(session: Path, tmp_path: Path) -> No
         thread.join()
     assert len({package.id for package in found}) == 1
     assert [package.outcome.created for package in found if package.outcome].count(True) == 1
-    assert len(list((tmp_path / "store" / "2026").iterdir())) == 1 or len(visible(tmp_path / "store")) == 1
+    assert len(list((tmp_path / "store").glob("[0-9]*/*"))) == 1
     assert not list((tmp_path / "store" / ".diadem" / "stage").iterdir())
 
 
@@ -353,7 +354,6 @@ def test_a_time_beyond_what_the_index_holds(session: Path, tmp_path: Path) -> No
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to read as one who may not read all")
 def test_unreadable_files_are_listed_each_time_and_alone_are_refused() -> None:
-    import subprocess
     import tempfile
 
     home = Path(tempfile.mkdtemp(prefix="diadem-test-"))
@@ -369,7 +369,7 @@ def test_unreadable_files_are_listed_each_time_and_alone_are_refused() -> None:
             # Root may read everything; without these capabilities it is a user like others.
             powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
             command = [sys.executable, "-m", "diadem", "pack", str(home / "session"), str(home / "store"), "--json"]
-            done = subprocess.run([*powerless, *command, *options], capture_output=True, text=True, check=False)
+            done = zygote.run([*powerless, *command, *options])
             return done.returncode, json.loads(done.stdout)
 
         for status in ("archived", "already archived"):

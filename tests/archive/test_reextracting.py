@@ -19,6 +19,7 @@ from diadem.errors import DigestMismatch
 from diadem.model.differences import differences
 from diadem.model.record import Datasets, Record
 from diadem.testing.faults import flip_byte
+from tests import zygote
 from tests.hooks.distributions import IMPORTS
 from tests.services import S3Server
 
@@ -113,9 +114,9 @@ def test_a_package_on_an_object_store(session: Path, s3_server: S3Server, tmp_pa
 def test_the_command(session: Path, tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     command = [sys.executable, "-m", "diadem", "extract", package.url, "--again"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = zygote.run(command, check=True)
     assert done.stdout.strip() == f"{package.id[:19]}… read again: 0 added, 0 removed, 0 changed"
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    done = zygote.run([*command, "--json"], check=True)
     assert json.loads(done.stdout)["changes"] == []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.restoring import places, target_names
+from diadem.archive.restore import places, target_names
 from diadem.model.manifest import FileEntry
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.archive.scan_orphans import Orphans
-from diadem.archive.scan_summary import attention
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.extract.survey import survey
 from diadem.hooks.offers import Group, ReaderOffer
 from diadem.model.ports import Progress
 from diadem.model.scan import Concern
+from diadem.scan.reading import Orphans
+from diadem.scan.words import attention
 from diadem.testing.samples import write_session, write_small_images
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix
 

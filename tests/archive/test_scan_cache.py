@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from diadem.archive.scan_cache import ScanCache, cache_folder, state_of
 from diadem.model.scan import Effort
+from diadem.scan.cache import ScanCache, cache_folder, state_of
 from diadem.testing.samples import write_small_images
 from tests.archive.scan_trees import Scanner, image
 
@@ -112,7 +112,9 @@ def test_flipped_bytes_in_the_cache_never_become_facts(scan: Scanner, tmp_path: 
     truth = scan(tmp_path).datasets
     path = cache_of(tmp_path)
     clean = path.read_bytes()
-    for place in [index for index in range(len(clean)) if clean[index : index + 4] == b"S-12"]:
+    places = [index for index in range(len(clean)) if clean[index : index + 4] == b"S-12"]
+    assert places
+    for place in places:
         damaged = bytearray(clean)
         damaged[place] ^= 1
         path.write_bytes(damaged)
@@ -130,7 +132,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(scan: Scanner, tmp_path:
 
 def test_two_writers_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from diadem.archive.scan_cache import ScanCache\n"
+        "import sys; from pathlib import Path; from diadem.scan.cache import ScanCache\n"
         "cache = ScanCache(Path(sys.argv[1]))\n"
         "for number in range(3000): cache.put(b'%d' % (number % 2000), sys.argv[2], b'state', b'content')\n"
         "cache.close(); print(cache.notices)\n"

@@ -19,11 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
-from diadem.archive.scan_plan import from_cell, part_from_cell, read_plan, to_cell
-from diadem.archive.scan_sheets import FORMULA_STARTS, as_meant, harmless
-from diadem.archive.table_reading import read_table
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
+from diadem.scan.plan import from_cell, part_from_cell, read_plan, to_cell
+from diadem.scan.tables import FORMULA_STARTS, as_meant, harmless, read_table
 from tests.archive.scan_trees import Scanner, image, posix
 
 HOSTILE = '=HYPERLINK("http://evil.example","x")'

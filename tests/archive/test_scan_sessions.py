@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.scan_names import counted, date_in, date_of_path, is_part, same_microscope, title_of
+from diadem.model.folder_dates import date_in, date_of_path, title_of
 from diadem.model.scan import PlannedSession
+from diadem.scan.folders import counted, is_part, same_microscope
+from diadem.scan.sessions import Cover, placed
 from tests.archive.scan_trees import QUANTA, Scanner, image
 
 Planner = Callable[[Path], list[PlannedSession]]

@@ -13,17 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.api.tools import tools
-from diadem.archive.composing import Options
-from diadem.archive.packing import pack_local
-from diadem.archive.plan import PackPlan, make_plan
-from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.splitting import merged_metadata, plan_session, sessions_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.extract.pool import Extractor
-from diadem.model.ports import silent
 from diadem.model.scan import PlannedSession
-from diadem.store.local_store import LocalStore
+from diadem.pack.plan import PackPlan, make_plan, merged_metadata, plan_session
+from diadem.scan.scan import sessions_of
+from diadem.scan.sessions import Cover, placed
+from diadem.store.base import open_store
 from diadem.store.source import read_tree
+from tests.archive.packing import packed_into
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix
 
 
@@ -153,15 +151,15 @@ def test_a_scan_is_packed_session_by_session_and_every_file_once(
     found = scan(source)
     sessions = sessions_of(found.save_plan(tmp_path / "plan.csv"))
     assert sessions_of(found) == sessions
-    store = LocalStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     archived: Counter[str] = Counter()
     for one in sessions:
-        plan = plan_session(one, store=store.root, readers=tools().readers)
-        outcome = pack_local(plan, store, extractor=lent_extractor, options=Options(), listener=silent)
-        assert outcome.package.verify(level="full").ok
-        assert outcome.package.record.session["title"] == one.title
+        plan = plan_session(one, store=tmp_path / "store", readers=tools().readers)
+        package = packed_into(store, plan, lent_extractor)
+        assert package.verify(level="full").ok
+        assert package.record.session["title"] == one.title
         base = Path(one.folder).relative_to(source)
-        archived.update((base / entry.name).as_posix() for entry in outcome.package.files)
+        archived.update((base / entry.name).as_posix() for entry in package.files)
     assert len(sessions) == 3
     assert sum(bool(one.parts) for one in sessions) == 2
     assert archived == Counter({name: 1 for name, (_, _, content) in before.items() if content})

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.executing import carry_out, everywhere, width
-from diadem.archive.worker_pool import WorkerPool
 from diadem.errors import NotFound, UsageError
 from diadem.model.agenda import Agenda
+from diadem.workers.executors import carry_out, everywhere, width
+from diadem.workers.pool import WorkerPool
 from tests.archive import pool_tasks
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from diadem.cli.demo import MARK
+from tests import zygote
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,12 @@ class Newcomer:
     home: Path
     place: Path
 
-    def start(self, words: Sequence[str]) -> subprocess.Popen[str]:
+    def start(self, words: Sequence[str]) -> zygote.Process:
         left_out = ("DIADEM_", "XDG_")
         environment = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
         environment |= dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(self.home))
         command = [sys.executable, "-m", "diadem", *words]
-        return subprocess.Popen(
-            command, cwd=self.place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        return zygote.start(command, cwd=self.place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def says(self, *words: str, code: int = 0) -> str:
         with self.start(words) as process:

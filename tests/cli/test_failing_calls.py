@@ -31,6 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("first", range(0, CASES, PORTION))
 def test_no_call_that_fails_breaks_a_promise(site: Site, first: int) -> None:
     broken = [str(case) for seed in range(first, first + PORTION) if (case := site.case(seed)).broken]

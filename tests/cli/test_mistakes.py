@@ -75,7 +75,7 @@ def test_init_looks_at_everything_before_it_asks_for_a_passphrase(lab: Lab, monk
     said("init", lab.root / "n", "--store", lab.root / "s", "--name", "My Lab", "--user", "a", code=2)
     made(lab.root / "n", "--store", "host:/data", code=2)
     text = made(lab.root / "n", "--store", lab.root / "main", code=4)
-    assert pasted(text, "--recover")[-1] == "--node" or "store of the node 'hu-berlin'" in text
+    assert "store of the node 'hu-berlin'" in text
     (lab.root / "kept.txt").write_text("mine")
     text = made(lab.root / "n", "--store", lab.root / "s", "--recovery-file", lab.root / "kept.txt", code=4)
     assert "--recovery-file FILE" in text

@@ -25,6 +25,7 @@ from diadem.transfer.carrier_verbs import CarrierVerbs
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.rules import RuleVerbs
 from diadem.transfer.transfer_verbs import TransferVerbs
+from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -434,5 +435,5 @@ def test_what_is_typed_wrongly_is_guessed() -> None:
 def test_a_new_interpreter_prints_the_same(lab: Lab) -> None:
     lab.archived("s")
     line = [sys.executable, "-m", "diadem", "search", "--json", "--node", str(lab.node.path)]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    done = zygote.run(line, check=True)
     assert (json.loads(done.stdout), done.stderr) == (said_json("search", "--node", lab.node.path), "")

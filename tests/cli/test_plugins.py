@@ -13,6 +13,7 @@ import pytest
 
 import diadem
 from diadem.hooks.manager import bundled
+from tests import zygote
 from tests.hooks.distributions import HONEST, IMPORTS, install
 from tests.plugins.tiff.files import write
 from tests.services import free_ports
@@ -20,14 +21,10 @@ from tests.services import free_ports
 
 def run(site: Path, *arguments: str, code: int = 0, **environment: str) -> str:
     """Run `diadem plugins` with a folder of distributions on the search path."""
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-m", "diadem", "plugins", *arguments],
         env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": "", "COLUMNS": "90", **environment},
         cwd=site,
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert not done.stderr
@@ -117,12 +114,11 @@ def test_a_service_loads_the_plugins_that_were_named_for_it_and_no_other(tmp_pat
     body = f"open({str(mark)!r}, 'w').close()\n" + HONEST.format(n=1)
     install(site, "honest_1", body, distribution="Honest", version="2.1")
     for named in ("", "honest") if command.startswith("watch") else ("",):
-        process = subprocess.Popen(
+        process = zygote.start(
             [sys.executable, "-m", "diadem", *command.split(), "--node", str(place)],
             env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": named},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         assert process.stdout is not None
         process.stdout.readline()
@@ -138,13 +134,10 @@ def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> Non
     end = ("DATATYPE : Y", "NCOLUMNS : 1", "SPECTRUM : ", "1.0", "2.0", "ENDOFDATA : ")
     text = "\n".join(line if line[0].isdigit() else f"#{line}" for line in (*lines, *end))
     (site / "a.msa").write_text(text + "\n")
-    done = subprocess.run(
+    done = zygote.run(
         [sys.executable, "-m", "diadem", "extract", "a.msa", "--json"],
         env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": ""},
         cwd=site,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     (dataset,) = json.loads(done.stdout)["datasets"]
@@ -175,9 +168,7 @@ def test_a_file_is_explained_rule_by_rule(site: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_not_explained(site: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "diadem", "plugins", "--explain", str(tmp_path / "no.tif")],
-        env={**os.environ, "DIADEM_PLUGINS": "off"}, cwd=site, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "diadem", "plugins", "--explain", str(tmp_path / "no.tif")]
+    done = zygote.run(command, env={**os.environ, "DIADEM_PLUGINS": "off"}, cwd=site)
     assert done.returncode != 0
     assert "there is no file" in done.stderr

@@ -15,18 +15,17 @@ from typing import Any
 import pytest
 
 from diadem.testing.samples import write_session, write_small_images
+from tests import zygote
 from tests.archive.scan_trees import digest_of_tree, image, posix
 
 
-def start(home: Path, *arguments: object, before: tuple[str, ...] = (), **more: Any) -> subprocess.Popen[str]:
+def start(home: Path, *arguments: object, before: tuple[str, ...] = (), **more: Any) -> zygote.Process:
     environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "LOCALAPPDATA": str(home)}
     environment.update({name: str(value) for name, value in more.items()})
-    return subprocess.Popen(
+    return zygote.start(
         [*before, sys.executable, "-m", "diadem", "scan", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
         env=environment,
     )
 

@@ -11,7 +11,10 @@ from tests import namespaces
 from tests.network.hub_ordeal import HubOrdeal, harbour
 from tests.network.interruptions import MIB, Scale
 
-pytestmark = pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing())
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing()),
+]
 SEED, FAULTS = 20260315, 20
 SCALE = Scale(112 * MIB, 40, "300mbit", 0.2, (0.1, 0.3))
 

@@ -10,7 +10,10 @@ import pytest
 from tests import namespaces
 from tests.network.interruptions import SMALL, Ordeal, acquainted
 
-pytestmark = pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing())
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing()),
+]
 SEED, INTERRUPTIONS, LANDINGS = 20260314, 20, 2
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import diadem
+from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.server.conftest import free_ports
 from tests.transfer.towns import show_checkpoints
@@ -26,14 +27,14 @@ class Ends:
     served: Path
     caller: Path
     hub: Path
-    servers: dict[Path, subprocess.Popen[str]] = field(default_factory=dict)
+    servers: dict[Path, zygote.Process] = field(default_factory=dict)
 
     def serve(self, node: Path, *more: str) -> None:
         """Have a node listen."""
         (port,) = free_ports(1)
         words = ["serve", "--listen", f"127.0.0.1:{port}", "--url", f"https://127.0.0.1:{port}", "--json", "--quiet"]
         command = [sys.executable, "-m", "diadem", *words, *more, "--node", str(node)]
-        self.servers[node] = process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.servers[node] = process = zygote.start(command, stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline(), "it did not begin"
 

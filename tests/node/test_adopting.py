@@ -14,21 +14,20 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.api.tools import tools
-from diadem.archive.adopting import Adoption, adopt, root_of
-from diadem.archive.composing import Options
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.plan import make_plan
 from diadem.errors import DigestMismatch, Interrupted, NotFound, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
+from diadem.pack.adopt import Adoption, adopt, root_of
+from diadem.pack.compose import Options
+from diadem.pack.plan import make_plan
 from diadem.package.opening import read_manifest
-from diadem.store.adopted import AdoptedBundle, AdoptedFolders
-from diadem.store.base import open_store
-from diadem.store.local_store import LocalStore
-from diadem.store.location import Location, Place, Stamp
+from diadem.store.adopted import AdoptedFile, AdoptedFolders, Location, Stamp
+from diadem.store.bags import AdoptedBundle
+from diadem.store.base import Store, open_store
+from tests.archive.packing import packed_into
 from tests.archive.scan_trees import image
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names or links")
@@ -51,19 +50,21 @@ class Desk:
         self.folders = AdoptedFolders(root)
         self.extractor = extractor
 
-    def adopt(self, source: Path, *stores: LocalStore, strict: bool = False, listener: Listener = silent) -> Adoption:
+    def adopt(self, source: Path, *stores: Store, strict: bool = False, listener: Listener = silent) -> Adoption:
         """Adopt a folder."""
         plan = make_plan([source], store=None, metadata={"session": {"title": "ZnO"}}, readers=tools().readers)
-        adoption = adopt(
+        return adopt(
             plan,
             self.folders,
             extractor=self.extractor,
             options=Options(strict=strict),
             listener=listener,
-            known=[(store, store.url) for store in stores],
+            known=stores,
         )
-        adoption.outcome.package.readers = tuple(tools().readers)
-        return adoption
+
+    def package(self, adoption: Adoption) -> Package:
+        """The package that was adopted."""
+        return Package(self.folders.bundle(adoption.location.package), opened=adoption.opened, readers=tools().readers)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_an_adopted_folder_is_a_package_and_not_a_bit_of_it_is_changed(
 ) -> None:
     before = everything(session)
     adoption = desk.adopt(session)
-    package = adoption.outcome.package
+    package = desk.package(adoption)
     assert adoption.outcome.created
     assert package.url == str(session)
     assert [entry.name for entry in package.files] == ["raw/a.dat", "raw/b.dat", "scan.hspy"]
@@ -130,7 +131,7 @@ def test_the_node_keeps_the_sealed_files_and_no_payload(desk: Desk, session: Pat
 
 def test_a_copy_made_later_is_the_same_package_with_the_same_id(desk: Desk, session: Path, tmp_path: Path) -> None:
     adoption = desk.adopt(session)
-    package = adoption.outcome.package
+    package = desk.package(adoption)
     (tmp_path / "store").mkdir()
     store = open_store(str(tmp_path / "store"))
     added = store.add(package.bundle, read_manifest(package.bundle), adoption.location.path)
@@ -143,7 +144,7 @@ def test_a_copy_made_later_is_the_same_package_with_the_same_id(desk: Desk, sess
 
 
 def test_a_signal_is_loaded_from_a_proven_copy(desk: Desk, session: Path) -> None:
-    package = desk.adopt(session).outcome.package
+    package = desk.package(desk.adopt(session))
     signal = package.load("scan.hspy")
     (session / "scan.hspy").write_bytes(b"edited by a person")
     assert signal.data.compute().shape == (8, 8)
@@ -162,7 +163,7 @@ def test_names_that_must_be_mapped_are_found_and_restored(desk: Desk, session: P
     ]
     for name in odd:
         (session / os.fsdecode(name)).write_bytes(name)
-    package = desk.adopt(session).outcome.package
+    package = desk.package(desk.adopt(session))
     assert package.verify(level="full").ok
     package.restore(tmp_path / "back")
     for name in odd:
@@ -182,9 +183,9 @@ def test_a_folder_that_was_moved_is_found_again_under_its_id(desk: Desk, session
     first = desk.adopt(session)
     moved = session.rename(session.with_name("renamed"))
     again = desk.adopt(moved)
-    assert again.outcome.package.id == first.outcome.package.id
+    assert desk.package(again).id == desk.package(first).id
     assert desk.folders.location(first.location.package).root == str(moved)
-    assert again.outcome.package.verify(level="full").ok
+    assert desk.package(again).verify(level="full").ok
 
 
 def test_a_second_copy_beside_the_first_is_refused_and_named(desk: Desk, session: Path, tmp_path: Path) -> None:
@@ -196,14 +197,14 @@ def test_a_second_copy_beside_the_first_is_refused_and_named(desk: Desk, session
 
 
 def test_a_folder_that_is_archived_already_becomes_another_replica(desk: Desk, session: Path, tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    stored = pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package
+    stored = packed_into(store, plan, desk.extractor)
     told: list[Progress] = []
     adoption = desk.adopt(session, store, listener=told.append)
-    assert adoption.outcome.package.id == stored.id
-    assert adoption.location.path == Path(stored.url).relative_to(store.root).as_posix()
-    assert adoption.outcome.package.verify(level="full").ok
+    assert desk.package(adoption).id == stored.id
+    assert adoption.location.path == Path(stored.url).relative_to(tmp_path / "store").as_posix()
+    assert desk.package(adoption).verify(level="full").ok
     assert not any(step.stage == "read" and step.unit == "B" for step in told)
 
 
@@ -211,33 +212,33 @@ def test_a_folder_that_is_archived_already_becomes_another_replica(desk: Desk, s
 def test_accents_composed_in_another_way_are_the_same_package_with_other_names(
     desk: Desk, session: Path, tmp_path: Path
 ) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     (session / "Gr\u00f6\u00dfe.txt").write_bytes(b"one letter")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    stored = pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package
+    stored = packed_into(store, plan, desk.extractor)
     other = "Gro\u0308\u00dfe.txt"
     (session / "Gr\u00f6\u00dfe.txt").rename(session / other)
     adoption = desk.adopt(session, store)
-    assert adoption.outcome.package.id == stored.id
+    assert desk.package(adoption).id == stored.id
     assert adoption.location.files["data/Gr\u00f6\u00dfe.txt"].name == other.encode()
-    assert adoption.outcome.package.verify(level="full").ok
+    assert desk.package(adoption).verify(level="full").ok
 
 
 def test_a_damaged_package_in_a_store_is_not_taken_for_the_sealed_one(
     desk: Desk, session: Path, tmp_path: Path
 ) -> None:
-    store = LocalStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    stored = Path(pack_local(plan, store, extractor=desk.extractor, options=Options(), listener=silent).package.url)
+    stored = Path(packed_into(store, plan, desk.extractor).url)
     for path in (stored / "diadem", stored / "diadem" / "leaves.blake3"):
         path.chmod(0o700)
     (stored / "diadem" / "leaves.blake3").write_bytes(b"")
-    package = desk.adopt(session, store).outcome.package
+    package = desk.package(desk.adopt(session, store))
     assert package.verify(level="full").ok
 
 
 def test_what_people_did_to_it_is_seen_and_never_given_out_as_proven(desk: Desk, session: Path) -> None:
-    package = desk.adopt(session).outcome.package
+    package = desk.package(desk.adopt(session))
     (session / "raw" / "a.dat").write_bytes(b"x" * 2_500_000)
     with package.open("raw/a.dat") as file, pytest.raises(DigestMismatch):
         file.read()
@@ -255,7 +256,7 @@ def test_what_people_did_to_it_is_seen_and_never_given_out_as_proven(desk: Desk,
 
 @posix
 def test_a_link_put_in_the_place_of_a_file_or_folder_is_not_followed(desk: Desk, session: Path, tmp_path: Path) -> None:
-    package = desk.adopt(session).outcome.package
+    package = desk.package(desk.adopt(session))
     (session / "raw").rename(tmp_path / "raw")
     (session / "raw").symlink_to(tmp_path / "raw")
     (session / "scan.hspy").rename(tmp_path / "scan.hspy")
@@ -285,7 +286,7 @@ def test_what_cannot_be_adopted_is_listed_or_refused(desk: Desk, session: Path, 
 
 
 def test_one_file_is_adopted_in_its_folder(desk: Desk, session: Path) -> None:
-    package = desk.adopt(session / "scan.hspy").outcome.package
+    package = desk.package(desk.adopt(session / "scan.hspy"))
     assert [entry.name for entry in package.files] == ["scan.hspy"]
     assert package.url == str(session)
     assert package.verify(level="full").ok
@@ -310,9 +311,9 @@ ADOPTING = """
 import sys, time
 from pathlib import Path
 from diadem.api.tools import tools
-from diadem.archive.adopting import adopt
-from diadem.archive.composing import Options
-from diadem.archive.plan import make_plan
+from diadem.pack.adopt import adopt
+from diadem.pack.compose import Options
+from diadem.pack.plan import make_plan
 from diadem.store.adopted import AdoptedFolders
 
 def pause(progress):
@@ -337,7 +338,7 @@ def test_what_a_killed_process_left_is_swept_and_told(desk: Desk, session: Path)
     adoption = desk.adopt(session)
     assert adoption.outcome.created
     assert len(adoption.outcome.swept) == 1
-    assert adoption.outcome.package.verify(level="full").ok
+    assert desk.package(adoption).verify(level="full").ok
     assert everything(session) == before
 
 
@@ -351,11 +352,11 @@ def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_k
         raise Refused("the operator is missing")
 
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    store = LocalStore(tmp_path / "store")
+    store = open_store(tmp_path / "store")
     with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
         adopt(plan, desk.folders, extractor=extractor, options=Options(judge=judge), listener=silent)
     with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
-        pack_local(plan, store, extractor=extractor, options=Options(judge=judge), listener=silent)
+        packed_into(store, plan, extractor, Options(judge=judge))
     assert [dataset.path for dataset in seen[0].datasets] == ["raw/a.dat", "raw/b.dat", "scan.hspy"]
     assert list(desk.folders.ids()) == []
     assert [path.name for path in (tmp_path / "store").iterdir()] == [".diadem"]
@@ -364,7 +365,7 @@ def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_k
 def test_forgetting_leaves_the_folder_to_its_people(desk: Desk, session: Path) -> None:
     before = everything(session)
     adoption = desk.adopt(session)
-    desk.folders.forget(adoption.location.package, adoption.outcome.package.payload_id)
+    desk.folders.forget(adoption.location.package, desk.package(adoption).payload_id)
     assert list(desk.folders.ids()) == []
     with pytest.raises(NotFound, match="not adopted"):
         desk.folders.location(adoption.location.package)
@@ -379,18 +380,18 @@ def test_a_damaged_note_of_the_place_is_told_as_such(desk: Desk, session: Path) 
         note.write_bytes(data)
         with pytest.raises(PackageError, match=r"understood|another version"):
             desk.folders.location(adoption.location.package)
-    assert desk.adopt(session).outcome.package.verify().ok
+    assert desk.package(desk.adopt(session)).verify().ok
 
 
 STAMPS = st.builds(Stamp, st.integers(0), st.integers(), st.integers(0))
-PLACES = st.builds(Place, st.binary(min_size=1, max_size=12), STAMPS, st.none() | STAMPS)
+PLACES = st.builds(AdoptedFile, st.binary(min_size=1, max_size=12), STAMPS, st.none() | STAMPS)
 
 
 @posix
 @given(
     st.binary(min_size=1, max_size=20), st.dictionaries(st.text(max_size=9).map(lambda text: "data/" + text), PLACES)
 )
-def test_a_location_is_read_as_it_was_written(root: bytes, files: dict[str, Place]) -> None:
+def test_a_location_is_read_as_it_was_written(root: bytes, files: dict[str, AdoptedFile]) -> None:
     files = {path: place for path, place in files.items() if path.encode("utf-8", "replace").decode() == path}
     location = Location(PackageId("ab" * 32), "2026/name", os.fsdecode(root), 7, files)
     assert Location.from_bytes(location.to_bytes()) == location
@@ -402,4 +403,4 @@ def test_a_place_that_leads_out_of_the_folder_is_not_opened(desk: Desk, session:
     bundle = AdoptedBundle(desk.folders.bag(adoption.location.package), session, {"data/raw/a.dat": b"../secret"})
     with pytest.raises(PackageError, match="its path leads out"):
         bundle.open("data/raw/a.dat")
-    assert isinstance(adoption.outcome.package, Package)
+    assert isinstance(desk.package(adoption), Package)

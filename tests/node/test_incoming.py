@@ -11,17 +11,14 @@ from pathlib import Path
 import pytest
 
 from diadem.api.tools import tools
-from diadem.archive.composing import Options
-from diadem.archive.outcome import Outcome
-from diadem.archive.packing import pack_local
+from diadem.archive.package import Package
 from diadem.errors import Refused
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
-from diadem.model.ports import silent
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.store.base import open_store
-from diadem.store.local_store import LocalStore
+from tests.archive.packing import packed_into
 from tests.node.test_adopting import everything
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names or links")
@@ -65,17 +62,12 @@ class Desk:
         state = Kept.WELL if kept else Kept.SHORT
         return {one.name: one for one in self.incoming.look(kept=lambda _: state)}
 
-    def archive(self, hand_in: HandIn) -> Outcome:
+    def archive(self, hand_in: HandIn) -> Package:
         """Archive it, and remember."""
         seen = self.incoming.seen(hand_in)
-        outcome = pack_local(
-            self.incoming.plan(hand_in),
-            LocalStore(self.root),
-            extractor=self.extractor,
-            options=Options(),
-            listener=silent,
-        )
-        package = outcome.package
+        package = packed_into(open_store(self.root), self.incoming.plan(hand_in), self.extractor)
+        outcome = package.outcome
+        assert outcome is not None
         self.incoming.archived(
             hand_in,
             seen,
@@ -84,7 +76,7 @@ class Desk:
             proof=outcome.proof,
             omitted=len(outcome.omissions),
         )
-        return outcome
+        return package
 
 
 @pytest.fixture
@@ -113,25 +105,25 @@ def test_from_writing_to_archived_to_may_be_deleted(desk: Desk) -> None:
     (ready,) = desk.incoming.ready()
     assert (ready.state, ready.package, ready.may_be_deleted) == (HandInState.READY, None, False)
     assert desk.incoming.plan(ready).to_dict()["files"] == 2
-    outcome = desk.archive(ready)
+    package = desk.archive(ready)
     done = desk.look()["2026-03-14 ZnO"]
-    assert (done.state, done.package, done.may_be_deleted) == (HandInState.ARCHIVED, outcome.package.id, True)
+    assert (done.state, done.package, done.may_be_deleted) == (HandInState.ARCHIVED, package.id, True)
     assert "you may delete it" in done.words
     waiting = desk.look(kept=False)["2026-03-14 ZnO"]
     assert not waiting.may_be_deleted
     assert "more copies" in waiting.words
     assert everything(folder) == before
-    assert outcome.package.verify(level="full").ok
+    assert package.verify(level="full").ok
 
 
 def test_another_process_knows_what_was_archived(desk: Desk) -> None:
     desk.hand_in("a", x=b"1")
     desk.minutes = 11
-    outcome = desk.archive(desk.incoming.ready()[0])
-    known = {outcome.package.id: Kept.WELL}
+    package = desk.archive(desk.incoming.ready()[0])
+    known = {package.id: Kept.WELL}
     (found,) = desk.again().look(kept=lambda package: known[package])
     assert found.may_be_deleted
-    assert found.to_dict()["package"] == outcome.package.id
+    assert found.to_dict()["package"] == package.id
 
 
 def test_a_file_that_comes_later_makes_it_ready_again(desk: Desk) -> None:
@@ -140,7 +132,7 @@ def test_a_file_that_comes_later_makes_it_ready_again(desk: Desk) -> None:
     first = desk.archive(desk.incoming.ready()[0])
     (folder / "later.dat").write_bytes(b"2")
     found = desk.look()["a"]
-    assert (found.state, found.package, found.may_be_deleted) == (HandInState.READY, first.package.id, False)
+    assert (found.state, found.package, found.may_be_deleted) == (HandInState.READY, first.id, False)
     assert found.words == "it changed since it was archived"
 
 
@@ -203,7 +195,7 @@ def test_names_of_any_bytes_are_remembered_apart(desk: Desk) -> None:
     for name in names:
         desk.hand_in(name, x=name.encode("utf-8", "surrogateescape"))
     desk.minutes = 11
-    packages = {ready.name: desk.archive(ready).package.id for ready in desk.incoming.ready()}
+    packages = {ready.name: desk.archive(ready).id for ready in desk.incoming.ready()}
     assert sorted(packages) == sorted(names)
     assert {name: found.package for name, found in desk.look().items()} == packages
 
@@ -216,7 +208,7 @@ def test_what_was_left_out_keeps_it_from_being_deleted_until_it_is_mended(desk: 
     desk.archive(desk.incoming.ready()[0])
     found = desk.look()["a"]
     assert (found.state, found.omitted, found.may_be_deleted) == (HandInState.ARCHIVED, 1, False)
-    assert found.words.endswith("do not delete it: 1 thing in it could not be archived and is only here")
+    assert found.words.endswith("do not delete it: 1 item in it could not be archived and is only here")
     (folder / "link").unlink()
     assert desk.look()["a"].state is HandInState.READY
     desk.archive(desk.incoming.ready()[0])
@@ -240,7 +232,7 @@ def test_every_package_that_holds_a_part_of_it_is_asked_for(desk: Desk) -> None:
         Kept.LOST: ("ready", False),  # it is here still: it is archived again
         Kept.DELETED: ("archived", False),
     }
-    assert told[Kept.DELETED].words.endswith("do not delete it: it was deleted from the archive since")
+    assert told[Kept.DELETED].words.endswith("do not delete it: it has since been deleted from the archive")
     assert {one.package for one in told.values()} == {second}
 
 
@@ -273,7 +265,8 @@ def test_a_note_that_cannot_be_understood_is_none(desk: Desk, note: bytes) -> No
     (key,) = store.keys("incoming")
     store.put(key, note)
     (ready,) = desk.incoming.ready()
-    outcome = desk.archive(ready)
-    assert not outcome.created
-    assert outcome.package.id == first.package.id
-    assert desk.look(kept=True)["a"].package == PackageId(first.package.id)
+    package = desk.archive(ready)
+    assert package.outcome is not None
+    assert not package.outcome.created
+    assert package.id == first.id
+    assert desk.look(kept=True)["a"].package == PackageId(first.id)

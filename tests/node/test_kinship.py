@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from diadem.archive.plan import PackPlan, make_plan
 from diadem.node.kinship import Kinship
+from diadem.pack.plan import PackPlan, make_plan
 
 
 class Run:

@@ -27,8 +27,8 @@ from diadem.node.mending_sources import Replica
 from diadem.package import findings
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
+from diadem.store.bags import LocalBundle
 from diadem.store.base import Store, open_store
-from diadem.store.bundle import LocalBundle
 from diadem.testing import faults
 from tests.package.sample_bags import write_package
 from tests.store.mending_samples import unprivileged_folder

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.archive.adopting import adopt
-from diadem.archive.composing import Options
-from diadem.archive.plan import make_plan
 from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import Progress, silent
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan, rescan_all, settle
+from diadem.pack.adopt import adopt
+from diadem.pack.compose import Options
+from diadem.pack.plan import make_plan
 from diadem.store.adopted import AdoptedFolders
 from tests.node.test_adopting import everything
 

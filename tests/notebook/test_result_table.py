@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.node.catalogue import Catalogue, Facet, Facets, FacetValue, PackageRow, SearchResult
 from diadem.node.catalogue.results import SHOWN, DatasetRow
-from diadem.notebook.result_table import result_html
+from diadem.notebook.tables import result_html
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e&amp;</style>"
 PICTURE = "data:image/png;base64,iVBORw0KGgo="

@@ -12,7 +12,7 @@ from typing import Self
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import Listing, RangeReader
 from diadem.package.sealing import HashedFile, Sealed, seal
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)

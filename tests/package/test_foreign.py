@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from hypothesis import strategies as st
 
 from diadem.model.report import Level, Report, Severity
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
+from tests import zygote
 from tests.package.sample_bags import FailingDisk, manifest, write, write_bag
 
 PAYLOAD = {"a.txt": b"hello\n", "dir/b.bin": bytes(5000), "empty": b""}
@@ -210,7 +210,7 @@ VERIFY = """
 import sys
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 report = verify(LocalBundle(sys.argv[1]), level=Level.FULL)
 peak = 0
 if sys.platform == "linux":
@@ -225,7 +225,7 @@ def test_hostile_manifests_are_refused_in_bounded_memory(tmp_path: Path, kind: s
     write_bag(tmp_path, PAYLOAD)
     (tmp_path / "manifest-sha256.txt").write_bytes(HOSTILE[kind]())
     command = [sys.executable, "-c", VERIFY, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = zygote.run(command, timeout=60, check=True)
     ok, count, peak_kib = done.stdout.split()
     assert ok == "False"
     assert int(count) < 2000
@@ -258,7 +258,7 @@ def test_the_time_grows_as_the_tag_files_do(tmp_path: Path, spoilt: Callable[[],
     write_bag(tmp_path, {**PAYLOAD, "\u00e9" * 15 + ".txt": b"a"}, algorithm="md5")
     write(tmp_path, spoilt())
     command = [sys.executable, "-m", "diadem", "verify", str(tmp_path), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = zygote.run(command, timeout=30)
     assert done.returncode == (0 if spoilt is _one_field_continued else 1)
     assert ("listed-twice" in done.stdout) == (spoilt is _same_path)
 

@@ -10,7 +10,7 @@ from diadem.errors import IntegrityError, PackageError, UsageError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.package.opening import read_manifest
 from diadem.package.sealing import Sealed
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import write_bag, write_package
 
 PAYLOAD = {"scan.bin": bytes(range(256)) * 5000, "notes.txt": b"hello\n", "empty": b""}

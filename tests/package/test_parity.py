@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from diadem.errors import DigestMismatch, IntegrityError
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry, leaf_count
-from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.parity import Parity, build, plan
 from diadem.package.parity_format import MAX_BLOCK, MIN_BLOCK, block_size, region_size
 from diadem.package.parity_rebuild import Rebuilder, Suspect
 from diadem.package.sealing import seal
+from diadem.store.bags import MemoryBundle
 from tests.package.sample_bags import EMPTY_ZIP, hashed
 
 SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])

@@ -16,8 +16,9 @@ from diadem.errors import PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.package.opening import read_manifest
+from diadem.package.previews import previews_zip
 from diadem.package.sealing import PROFILE, HashedFile, seal
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check
 
@@ -48,7 +49,9 @@ def hashed(path: str, data: bytes) -> HashedFile:
 def bag(tmp_path: Path) -> Path:
     """A bag on disk, as DIADEM seals it, with one thing left out."""
     files = [hashed(path, data) for path, data in CONTENT.items()]
-    sealed = seal(files, vendor=b"PK\x05\x06" + bytes(18), date="2026-03-14", software="diadem-em 0.1.0", omitted=1)
+    previews = previews_zip([("d1", b"\x89PNG\r\n\x1a\n")])
+    vendor = b"PK\x05\x06" + bytes(18)
+    sealed = seal(files, vendor=vendor, previews=previews, date="2026-03-14", software="diadem-em 0.1.0", omitted=1)
     for path, data in {**CONTENT, **sealed.tag_files}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(data)

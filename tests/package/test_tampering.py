@@ -13,7 +13,7 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.sealing import Sealed
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import write_package
 
 PAYLOAD = {"a/scan.bin": bytes(range(256)) * 30, "b.txt": b"hello\n", "c/empty": b"", "ü ber.tif": b"II*\0" * 10}

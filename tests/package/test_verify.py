@@ -22,7 +22,7 @@ from diadem.package.findings import MAX_LISTED
 from diadem.package.opening import read_manifest
 from diadem.package.sealing import Sealed
 from diadem.package.verify import verify
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import FailingDisk, write_package
 
 MIB = 1 << 20
@@ -294,7 +294,7 @@ from diadem.model.ports import Progress
 from diadem.package.findings import Findings
 from diadem.package.fixity import prove
 from diadem.package.ledger import FileJob
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves
 size = int(sys.argv[2])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it

@@ -17,6 +17,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session
+from tests import zygote
 from tests.page.window import Seen, let_in
 
 #: A title that somebody might write: markup, a mark that turns the reading, half a character is not to be had in JSON.
@@ -29,7 +30,7 @@ class Served:
 
     address: str
     origin: str
-    process: subprocess.Popen[str]
+    process: zygote.Process
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +121,7 @@ def enter(served: Served) -> str:
 def serve(node: Path | str, *options: str) -> Iterator[Served]:
     """Run `diadem page` as a person would, and end it with Ctrl-C."""
     command = [sys.executable, "-m", "diadem", "page", str(node), "--no-browser", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with zygote.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if "http://" not in line:

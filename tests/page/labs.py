@@ -14,6 +14,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session
+from tests import zygote
 from tests.page.conftest import Served, enter, serve
 from tests.page.window import Seen, for_everybody, let_in
 from tests.server.conftest import free_ports
@@ -39,13 +40,13 @@ class Labs:
     anna: Path
     bob: Path
     url: str
-    servers: list[subprocess.Popen[str]] = field(default_factory=list)
+    servers: list[zygote.Process] = field(default_factory=list)
 
     def serve_bob(self, *more: str) -> None:
         """Let boblab listen."""
         words = ["serve", *more, "--listen", self.url.removeprefix("https://"), "--url", self.url, "--json", "--quiet"]
         command = [sys.executable, "-m", "diadem", *words, "--node", str(self.bob)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = zygote.start(command, stdout=subprocess.PIPE)
         self.servers.append(process)
         assert process.stdout is not None
         assert process.stdout.readline(), "it did not begin"

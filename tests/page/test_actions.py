@@ -125,7 +125,7 @@ DONE = {
 NOT_HERE = {
     "at": "opens a node: the page is of one that is open",
     "close": "the page ends with Ctrl-C, which closes the node",
-    "create": "there is no node yet: diadem init, or Take in after diadem demo",
+    "create": "there is no node yet: diadem init, or Archive data after diadem demo",
     "derive": "results come from an analysis in Python, with its software and parameters",
     "export_relays": "belongs beside a chain that is checked with the command",
     "instruments": "profiles of instruments are a file that is edited: instruments.toml",

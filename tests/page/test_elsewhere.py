@@ -16,6 +16,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session
+from tests import zygote
 from tests.page.conftest import Served, ask, enter, serve
 from tests.page.window import Seen, let_in
 from tests.server.conftest import free_ports
@@ -25,11 +26,11 @@ pytest.importorskip("granian", reason="the extra 'server' is not installed")
 
 
 @contextmanager
-def listening(node: Path, port: int, url: str) -> Iterator[subprocess.Popen[str]]:
+def listening(node: Path, port: int, url: str) -> Iterator[zygote.Process]:
     """`diadem serve` over TLS, until it is told to end."""
     command = [sys.executable, "-m", "diadem", "serve", "--node", str(node), "--listen", f"127.0.0.1:{port}"]
     command += ["--url", url, "--quiet", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with zygote.start(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline()
@@ -40,7 +41,7 @@ def listening(node: Path, port: int, url: str) -> Iterator[subprocess.Popen[str]
 
 
 @pytest.fixture(scope="module")
-def bob(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, subprocess.Popen[str], bytes]]:
+def bob(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, zygote.Process, bytes]]:
     """Address, package, server and a file's content of a node on which Bob is a user."""
     home = tmp_path_factory.mktemp("elsewhere")
     (port,) = free_ports(1)

@@ -176,7 +176,7 @@ def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) ->
         bob.go("/exchange/disk")
         bob.window.fill("[name=folder]", str(parcel))
         bob.click("text=Take it in")
-        bob.until("1 package taken in, every byte proven.")
+        bob.until("1 package archived, every byte proven.")
 
         bob.go("/exchange/peers")
         bob.unfold()

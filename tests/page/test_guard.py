@@ -16,6 +16,7 @@ from urllib.request import url2pathname
 
 import pytest
 
+from tests import zygote
 from tests.page.conftest import Served, ask, enter, serve
 
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
@@ -113,7 +114,7 @@ def test_the_browser_is_not_told_the_token_on_its_command_line(
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
     command = [sys.executable, "-m", "diadem", "page", str(archive)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with zygote.start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             token = process.stdout.readline().partition("token=")[2].strip()

@@ -17,6 +17,7 @@ from diadem.node.rules import commands
 from diadem.page.health import deed_of
 from diadem.testing.faults import flip_byte
 from diadem.testing.samples import write_small_images
+from tests import zygote
 from tests.page.conftest import serve
 from tests.page.hand import Page
 from tests.page.window import Seen, fits, let_in, serious
@@ -165,7 +166,7 @@ def test_doctor_jobs_and_other_deeds(seen: Seen, page: Page) -> None:
 
 def test_a_job_of_another_process_is_stopped(page: Page, home: Path) -> None:
     line = [sys.executable, "-m", "diadem", "scrub", "--node", str(home / "node"), "--max-rate", "100kB", "--quiet"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with zygote.start(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             end = time.monotonic() + 60
             while not (found := re.search(r"/health/jobs/([^/]+)/stop", page.get("/health"))):

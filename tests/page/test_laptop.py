@@ -10,6 +10,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session
+from tests import zygote
 from tests.page.conftest import enter, serve
 from tests.page.hand import Hand
 from tests.server.conftest import free_ports
@@ -27,15 +28,15 @@ def test_a_session_is_judged_and_verified_from_a_laptop(tmp_path: Path, monkeypa
     with diadem.Node.create(tmp_path / "node", name="boblab", user="bob", store=str(tmp_path / "store")) as node:
         package = node.archive(tmp_path / "session", now=True).package.id.removeprefix("diadem:")
     command = ["serve", "--listen", f"127.0.0.1:{port}", "--url", url, "--json", "--quiet", "--node"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "diadem", *command, str(tmp_path / "node")], stdout=subprocess.PIPE, text=True
+    with zygote.start(
+        [sys.executable, "-m", "diadem", *command, str(tmp_path / "node")], stdout=subprocess.PIPE
     ) as server:
         try:
             assert server.stdout is not None
             assert server.stdout.readline(), "it did not begin"
             with diadem.open_node(tmp_path / "node") as node:
                 ticket = node.users.invite("carol").to_text()
-                subprocess.run([sys.executable, "-m", "diadem", "login", ticket], check=True, capture_output=True)
+                zygote.run([sys.executable, "-m", "diadem", "login", ticket], check=True)
                 node.grant(package, "carol@boblab", ["read", "assess"])
             for served in serve(url):
                 place = f"/session/{package}"

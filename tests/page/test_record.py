@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.store.places import place_of
+from diadem.store.disks import place_of
 from diadem.testing.faults import flip_byte
 from diadem.testing.samples import write_session
 from tests import consoles

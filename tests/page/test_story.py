@@ -12,6 +12,8 @@ import diadem
 from tests.cli.inside import said
 from tests.page.labs import Labs, Reader, labs, page_of, reading
 
+pytestmark = pytest.mark.catalogue
+
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
 

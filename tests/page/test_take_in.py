@@ -349,7 +349,7 @@ def test_one_file_and_a_package_that_was_given(page: Page, home: Path, tmp_path:
         node.export(package, tmp_path / "given.zip", for_="Anna")
     place = page.looked(tmp_path / "given.zip")
     assert "1 package of DIADEM" in page.get(place)
-    assert "taken in, every byte proven" in page.ended(page.post(f"{place}/take-in"))
+    assert "archived, every byte proven" in page.ended(page.post(f"{place}/take-in"))
     with diadem.open_node(home / "node") as node:
         assert node.get(package).id == package
 
@@ -429,7 +429,7 @@ def test_an_upload_is_kept_until_all_of_it_is_taken_in(page: Page, home: Path, t
     assert "1 session in the archive" in page.ended(page.post(f"{place}/archive", **fields))
     assert "bagit.txt" in {path.name for path in staged(home)}
     said = page.ended(page.post(f"{place}/take-in"))
-    assert "taken in, every byte proven" in said, said[said.index("<main") :]
+    assert "archived, every byte proven" in said, said[said.index("<main") :]
     assert staged(home) == []
     assert f"/session/{package.removeprefix('diadem:')}" in page.get(place)
 

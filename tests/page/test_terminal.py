@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 import diadem
 from diadem.node.default import remember_node
 from diadem.testing.samples import write_session
+from tests import zygote
 from tests.page.conftest import enter, serve
 from tests.page.hand import Hand
 
@@ -43,7 +43,7 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
         said = re.search(r"<code>(diadem archive[^<]*)</code>", hand.get("/")[1].decode())
         assert said is not None
         words = shlex.split(html.unescape(said[1]).replace("FOLDER", shlex.quote(str(tmp_path / "notes"))))[1:]
-        subprocess.run([sys.executable, "-m", "diadem", *words, "--now"], check=True, capture_output=True)
+        zygote.run([sys.executable, "-m", "diadem", *words, "--now"], check=True)
         health = hand.read("/health")
         assert re.search(r"diadem [a-z ]+ --node \S+it is shown/node", health), health
         for _ in range(10):  # seen twice without a change, and still not whole

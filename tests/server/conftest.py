@@ -18,6 +18,7 @@ import diadem
 from diadem.errors import Unreachable
 from diadem.transfer.client import PeerClient
 from diadem.trust.keys import PrivateKey
+from tests import zygote
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -77,7 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     log = base / "log"
     command = [sys.executable, "-m", "tests.server.probe_server", str(base / "node"), str(port), str(numbers)]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = zygote.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

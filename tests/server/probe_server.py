@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.server.limits import Limits
-from diadem.store.bundle import open_below
+from diadem.store.bags import open_below
 from diadem.transfer.exchange import BYTES, FileRange, Request, Response, Route, Services
 from diadem.transfer.tag_parts import LENGTH
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.store.arrival import Arrival
+from diadem.transfer.arrival import Arrival
 from tests.server.conftest import ROOT, Served
 from tests.transfer.pair import Pair, make_pair
 

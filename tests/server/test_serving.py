@@ -31,6 +31,7 @@ from diadem.transfer.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key
+from tests import zygote
 from tests.server.conftest import Served, free_ports, wait_for
 from tests.server.probe_server import BODY, FILE, LIMITS
 
@@ -567,7 +568,7 @@ def test_the_numbers_are_read_only(served: Served) -> None:
 
 def command(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     given = [sys.executable, "-m", "diadem", "serve", "--json", "--node", str(folder), *more]
-    return subprocess.run(given, capture_output=True, text=True, timeout=30, check=False)
+    return zygote.run(given, timeout=30)
 
 
 def test_a_second_server_of_the_node_is_refused(served: Served) -> None:
@@ -598,13 +599,12 @@ def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -
 
 
 @contextlib.contextmanager
-def started(folder: Path, *given: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def started(folder: Path, *given: str) -> Iterator[tuple[zygote.Process, list[str]]]:
     """A server as a person starts it, and the lines that it says at first."""
-    process = subprocess.Popen(
+    process = zygote.start(
         [sys.executable, "-m", "diadem", "serve", "--node", str(folder), *given],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
     )
     assert process.stdout is not None
     try:

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.package.sealing import HashedFile, Sealed, seal
-from diadem.store.object_store import ObjectStore
-from diadem.store.object_upload import Upload
+from diadem.store.objects import ObjectStore
+from diadem.store.upload import Upload
 from diadem.trust.hashing import LeafHasher
 
 NAMES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from diadem.store.object_claim import ClaimTiming
-from diadem.store.object_store import ObjectStore
+from diadem.store.claim import ClaimTiming
+from diadem.store.objects import ObjectStore
 from tests.store.object_samples import make_sample
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from diadem.errors import NotFound, PackageError
 from diadem.model.ports import Bundle
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no such files")
 
@@ -21,8 +21,8 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no such f
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds for both ways of opening and reading; the second is the only one on Windows."""
     if request.param == "as on Windows":
-        monkeypatch.setattr("diadem.store.bundle._STEPWISE", False)
-        monkeypatch.setattr("diadem.store.bundle._POSITIONED", False)
+        monkeypatch.setattr("diadem.store.bags._STEPWISE", False)
+        monkeypatch.setattr("diadem.store.bags._POSITIONED", False)
 
 
 @pytest.fixture

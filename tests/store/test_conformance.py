@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from diadem.store.base import Store, open_store
-from diadem.store.object_claim import ClaimTiming
-from diadem.store.object_place import ObjectPlace
-from diadem.store.object_store import ObjectStore
+from diadem.store.claim import ClaimTiming
+from diadem.store.objects import ObjectStore
 from diadem.testing.stores import CHECKS, Fault, FaultyStore, MakeStore, StoreFault, check_store
 
 #: Who waits for another writer looks often.
@@ -31,7 +30,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
 
 
 def _quick(url: str, options: dict[str, object] | None = None) -> Store:
-    return ObjectPlace(url, store=ObjectStore(url, options, timing=QUICK))
+    return ObjectStore(url, options, timing=QUICK)
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -13,8 +13,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.local_errors import SinkFailed
+from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.system import SinkFailed
 
 LEAF = 1 << 20
 

@@ -13,12 +13,12 @@ import pytest
 import diadem
 from diadem.errors import DiademError, StoreError
 from diadem.package.opening import read_manifest
-from diadem.store.bundle import LocalBundle
-from diadem.store.folder_store import FolderStore
-from diadem.store.links import is_link, read_plain, through_link
-from diadem.store.own_files import OwnFiles
+from diadem.store.bags import LocalBundle
+from diadem.store.folder import FolderStore
+from diadem.store.own_files import FolderFiles
 from diadem.store.parity_file import sweep_parity
 from diadem.store.stage import remove_tree
+from diadem.store.system import is_link, read_plain, through_link
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need a right there that few accounts have")
 _LONG_AGO = 30 * 24 * 3600
@@ -90,7 +90,7 @@ def test_a_link_in_a_stage_goes_and_what_it_points_to_stays(tmp_path: Path, outs
 def test_own_files_are_neither_read_nor_written_nor_removed_behind_a_link(
     store: FolderStore, outside: Path, key: str
 ) -> None:
-    own = OwnFiles(store.root / ".diadem")
+    own = FolderFiles(store.root / ".diadem")
     folder, _, name = key.rpartition("/")
     _swap(store.root / ".diadem" / folder, outside)
     for action in (
@@ -147,7 +147,7 @@ def test_a_package_folder_that_is_a_link_is_no_copy(store: FolderStore, tmp_path
         twin.remove(stored.path)
     with pytest.raises(StoreError, match="there is a link"):
         twin.replace_file(stored.path, "bagit.txt", [b"x"], 1, None)
-    assert list(twin.local.find_payload(opened.payload_id)) == []
+    assert list(twin.find(opened.payload_id)) == []
     added = twin.add(store.bundle(stored.path), opened, stored.path)
     assert (added.created, added.path) == (True, f"{stored.path}-2")
     assert read_manifest(LocalBundle(store.root / stored.path)).id == opened.id
@@ -169,7 +169,7 @@ def test_pipes_in_the_place_of_hints_and_tag_manifests_make_nobody_wait(store: F
     folder.chmod(0o755)
     (folder / "tagmanifest-sha256.txt").unlink()
     os.mkfifo(folder / "tagmanifest-sha256.txt")
-    assert list(store.local.find_payload(payload)) == []
+    assert list(store.find(payload)) == []
     assert list(store.packages()) == []
 
 

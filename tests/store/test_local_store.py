@@ -18,15 +18,16 @@ from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.store import system
-from diadem.store.local_store import LocalStore, tree_digest
+from diadem.store.folder import FolderStore
 from diadem.store.stage import remove_tree
 from diadem.store.system import FileLock, make_deep, patiently
+from diadem.trust.hashing import tree_digest
 
 PAYLOAD = "ab" * 32
 TREE = tree_digest([("x", 1)])
 
 
-def staged(store: LocalStore, text: bytes = b"tags") -> tuple[object, PackageId]:
+def staged(store: FolderStore, text: bytes = b"tags") -> tuple[object, PackageId]:
     stage = store.stage()
     stage.write("data/sub/x", b"1")
     stage.write(TAGMANIFEST, text)
@@ -34,30 +35,31 @@ def staged(store: LocalStore, text: bytes = b"tags") -> tuple[object, PackageId]
     return stage, PackageId(hashlib.sha256(text).hexdigest())
 
 
-def publish(store: LocalStore, text: bytes = b"tags", *, sound: bool = True) -> tuple[Path, bool]:
+def publish(store: FolderStore, text: bytes = b"tags", *, sound: bool = True) -> tuple[str, bool]:
     stage, package = staged(store, text)
     return store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, lambda _: sound)  # type: ignore[arg-type]
 
 
 def test_publishing_makes_one_read_only_folder_and_hints(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store")
-    folder, created = publish(store)
+    store = FolderStore(tmp_path / "store")
+    path, created = publish(store)
+    folder = store.root / path
     assert created
     assert (folder / "data" / "sub" / "x").read_bytes() == b"1"
     assert not (folder / "data" / "sub" / "x").stat().st_mode & 0o222
-    assert list(store.find_payload(PAYLOAD)) == [(PackageId(hashlib.sha256(b"tags").hexdigest()), folder)]
+    assert list(store.find(PAYLOAD)) == [(PackageId(hashlib.sha256(b"tags").hexdigest()), path)]
     assert store.knows_tree(TREE)
     assert list((store.private / "stage").iterdir()) == []
 
 
 def test_a_second_writer_finds_the_first(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    folder, _ = publish(store)
-    assert publish(store, b"other tags") == (folder, False)
+    store = FolderStore(tmp_path)
+    path, _ = publish(store)
+    assert publish(store, b"other tags") == (path, False)
 
 
 def test_a_damaged_package_does_not_stop_a_new_one(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     first, _ = publish(store)
     second, created = publish(store, b"other tags", sound=False)
     assert created
@@ -66,11 +68,11 @@ def test_a_damaged_package_does_not_stop_a_new_one(tmp_path: Path) -> None:
 
 def test_nobody_waits_while_a_package_that_may_be_damaged_is_read(tmp_path: Path) -> None:
     """It may have a terabyte; it is read once, and the store is locked only to give the new one its name."""
-    store, read = LocalStore(tmp_path), []
+    store, read = FolderStore(tmp_path), []
     publish(store)
 
-    def is_sound(folder: Path) -> bool:
-        read.append(folder)
+    def is_sound(path: str) -> bool:
+        read.append(path)
         other = FileLock(store.private / "publish.lock")
         assert other.acquire(), "another writer would wait"
         other.release()
@@ -83,18 +85,19 @@ def test_nobody_waits_while_a_package_that_may_be_damaged_is_read(tmp_path: Path
 
 
 def test_a_hint_that_lies_is_not_believed(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    folder, _ = publish(store)
+    store = FolderStore(tmp_path)
+    path, _ = publish(store)
+    folder = store.root / path
     os.chmod(folder / TAGMANIFEST, 0o600)
     (folder / TAGMANIFEST).write_bytes(b"changed")
-    assert list(store.find_payload(PAYLOAD)) == []
+    assert list(store.find(PAYLOAD)) == []
 
 
 def test_a_dead_writers_stage_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     code = (
-        "import sys, time; from pathlib import Path; from diadem.store.local_store import LocalStore\n"
-        "stage = LocalStore(Path(sys.argv[1])).stage(); stage.write('data/x', b'1')\n"
+        "import sys, time; from diadem.store.folder import FolderStore\n"
+        "stage = FolderStore(sys.argv[1]).stage(); stage.write('data/x', b'1')\n"
         "print('ready', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as writer:
@@ -114,12 +117,12 @@ def test_a_dead_writers_stage_is_swept_and_a_living_ones_is_not(tmp_path: Path) 
 def test_a_store_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match="not a folder"):
-        LocalStore(tmp_path / "file").stage()
+        FolderStore(tmp_path / "file").stage()
 
 
 def test_space_is_checked_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="bytes free"):
-        LocalStore(tmp_path / "new").check_space(1 << 60)
+        FolderStore(tmp_path / "new").check_space(1 << 60)
     assert not (tmp_path / "new").exists()
 
 

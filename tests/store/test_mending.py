@@ -22,6 +22,7 @@ from diadem.store.mending import Unfinished, replace_file, replace_leaf, settle,
 from diadem.store.quarantine import set_aside
 from diadem.testing import faults
 from diadem.trust.hashing import leaf_digest
+from tests import zygote
 from tests.store.mending_samples import (
     FILE,
     LEAF,
@@ -322,11 +323,11 @@ def test_a_stranger_is_moved_aside_and_the_next_of_its_name_too(root: Path) -> N
 # -- kill --------------------------------------------------------------------------------------------------------------
 
 
-def start(root: Path, mode: str) -> subprocess.Popen[bytes]:
+def start(root: Path, mode: str) -> zygote.Process:
     command = [sys.executable, "-m", "tests.store.mending_writer", str(root), mode]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent.parent)
+    process = zygote.start(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent.parent)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     return process
 
 

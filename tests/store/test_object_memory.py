@@ -22,11 +22,11 @@ from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Progress
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.object_claim import ClaimNote, ClaimTiming, WriterLock, is_dead
+from diadem.store.bags import open_remote
+from diadem.store.claim import ClaimNote, ClaimTiming, WriterLock, is_dead
 from diadem.store.object_parts import MAX_PARTS, PART_SIZE, part_size
-from diadem.store.object_store import ObjectStore
-from diadem.store.object_upload import Proof
-from diadem.store.remote import open_remote
+from diadem.store.objects import ObjectStore
+from diadem.store.upload import Proof
 from tests.store.object_samples import Gate, Sample, make_sample
 
 QUICK = ClaimTiming(heartbeat=0.1, stale=30, look=0.05)
@@ -54,7 +54,7 @@ def test_upload_and_read(store: ObjectStore) -> None:
     done = sample.upload(store, listener=seen.append, tree="ab" * 32)
     assert (done.package, done.path, done.made) == (sample.sealed.package_id, sample.path, True)
     assert done.proof is Proof.READ_BACK
-    assert store.find(sample.sealed.payload_id) == (done.package, done.path)
+    assert next(store.find(sample.sealed.payload_id)) == (done.package, done.path)
     assert store.knows_tree("ab" * 32)
     assert not store.knows_tree("cd" * 32)
     bundle = store.bundle(done.path)
@@ -89,12 +89,12 @@ def test_hint_is_checked_on_use(store: ObjectStore) -> None:
     sample = make_sample({"data/a": 10})
     sample.upload(store)
     store.client.put(f"{sample.path}/{TAGMANIFEST}", b"something else\n")
-    assert store.find(sample.sealed.payload_id) is None
+    assert not list(store.find(sample.sealed.payload_id))
     store.client.delete(f"{sample.path}/{TAGMANIFEST}")
-    assert store.find(sample.sealed.payload_id) is None
+    assert not list(store.find(sample.sealed.payload_id))
     again = sample.upload(store)
     assert (again.made, again.path) == (True, f"{sample.path}-2"), "what has lost its tag manifest is left as it is"
-    assert store.find(sample.sealed.payload_id) == (sample.sealed.package_id, again.path)
+    assert next(store.find(sample.sealed.payload_id)) == (sample.sealed.package_id, again.path)
 
 
 def test_damaged_package_does_not_count(store: ObjectStore) -> None:
@@ -113,7 +113,7 @@ def test_what_was_a_package_or_is_a_strangers_is_never_swept_nor_overwritten(sto
     store.client.delete(f"{sample.path}/{TAGMANIFEST}")
     other = make_sample({"data/b": 10}, seed=2)
     store.client.put(f"{other.path}/holiday.jpg", b"smile")
-    found = store.sweep(older=timedelta(0), delete=True)
+    found = store.leftovers(older=timedelta(0), delete=True)
     assert {(each.path, each.lost, each.foreign) for each in found.packages} == {
         (sample.path, True, False),
         (other.path, False, True),
@@ -148,7 +148,7 @@ def test_source_that_changed(store: ObjectStore, change: str) -> None:
     if change == "flip":
         assert (caught.value.leaf, caught.value.range) == (2, (2 << 20, 3 << 20))
     assert not [key for key in keys(store) if key.endswith(TAGMANIFEST)]
-    assert store.find(sample.sealed.payload_id) is None
+    assert not list(store.find(sample.sealed.payload_id))
     assert not [key for key in keys(store) if "/claims/" in key]
 
 
@@ -176,7 +176,7 @@ def test_store_that_returns_other_bytes(store: ObjectStore) -> None:
     with pytest.raises(StoreError, match="leaf 1: the store returns") as caught:
         sample.upload(store, listener=bend)
     assert caught.value.where == "data/scan.dm4"
-    assert store.find(sample.sealed.payload_id) is None
+    assert not list(store.find(sample.sealed.payload_id))
     done = sample.upload(store, prove=False)
     assert (done.proof, done.proven) == (Proof.NONE, False)
 
@@ -230,9 +230,7 @@ def test_second_writer_waits(store: ObjectStore) -> None:
 
 def test_a_dead_writer_that_had_its_own_folder_for_temporary_files_is_seen(tmp_path: Path) -> None:
     """As jobs of a cluster and services have."""
-    code = (
-        "import os; from diadem.store.object_claim import WriterLock as L; print(L().writer, flush=True); os._exit(1)"
-    )
+    code = "import os; from diadem.store.claim import WriterLock as L; print(L().writer, flush=True); os._exit(1)"
     variables = {**os.environ, "TMPDIR": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
     assert is_dead(ended.stdout.strip())
@@ -311,15 +309,15 @@ def test_sweep_reports_and_removes_only_leftovers(store: ObjectStore) -> None:
         "2026/20260101-a/b",
     ):
         store.client.put(key, b"12345")
-    assert store.sweep().packages == ()
-    found = store.sweep(older=timedelta(0))
+    assert store.leftovers().packages == ()
+    found = store.leftovers(older=timedelta(0))
     assert [(each.path, each.objects, each.bytes) for each in found.packages if not each.foreign] == [(half, 2, 10)]
     before = keys(store)
-    store.sweep(older=timedelta(0), delete=True, keep={half})
+    store.leftovers(older=timedelta(0), delete=True, keep={half})
     assert keys(store) == before
-    store.sweep(older=timedelta(0), delete=True)
+    store.leftovers(older=timedelta(0), delete=True)
     assert before - keys(store) == {f"{half}/data/a", f"{half}/bagit.txt"}
-    assert all(each.foreign for each in store.sweep(older=timedelta(0)).packages)
+    assert all(each.foreign for each in store.leftovers(older=timedelta(0)).packages)
 
 
 def test_contradictions_are_refused_before_anything_is_sent(store: ObjectStore) -> None:

@@ -20,15 +20,17 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, Sto
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store import object_probe, object_upload
+from diadem.store import probe
+from diadem.store.bags import open_remote
+from diadem.store.claim import ClaimTiming
 from diadem.store.contract import Capabilities
-from diadem.store.object_claim import ClaimTiming
 from diadem.store.object_parts import PART_SIZE
 from diadem.store.object_retry import Patience
-from diadem.store.object_store import ObjectStore
-from diadem.store.object_upload import Proof
-from diadem.store.remote import open_remote
+from diadem.store.objects import ObjectStore
+from diadem.store.sweep import Leftovers
 from diadem.store.translate import Occupied
+from diadem.store.upload import Job, Proof, commit
+from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
 from tests.store.object_samples import Gate, make_sample
 
@@ -184,12 +186,12 @@ def test_wrong_digest_is_refused(store: ObjectStore) -> None:
 def test_retried_create_finds_its_own(store: ObjectStore) -> None:
     """The answer to the tag manifest was lost: the second try is refused by the first, and that is fine."""
     sample = make_sample({"data/a": 10})
-    job = object_upload.Job(sample.path, sample.entries, sample.sealed.leaves, sample.open_source, sample.tag_files)
+    job = Job(sample.path, sample.entries, sample.sealed.leaves, sample.open_source, sample.tag_files)
     store.client.put(f"{sample.path}/{TAGMANIFEST}", sample.tag_files[TAGMANIFEST])
-    object_upload.commit(store.client, sample.path, job)
+    commit(store.client, sample.path, job)
     store.client.put(f"{sample.path}/{TAGMANIFEST}", b"of another")
     with pytest.raises(Refused):
-        object_upload.commit(store.client, sample.path, job)
+        commit(store.client, sample.path, job)
     with pytest.raises(Occupied):
         store.client.put(f"{sample.path}/{TAGMANIFEST}", b"", create=True)
 
@@ -247,7 +249,7 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
     """kill -9: no package, or a whole one; the next writer succeeds at once, and nothing is left open."""
     process = _start_writer(s3_server, url)
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     time.sleep(random.Random(seed).uniform(0.0, 1.6))
     process.kill()
     rest = process.stdout.read()
@@ -257,11 +259,11 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
         path = next(key for key in keys(store) if key.endswith(TAGMANIFEST)).rpartition("/")[0]
         assert verify(store.bundle(path), level=Level.FULL).ok
     else:
-        assert rest == b""
+        assert rest == ""
     second = _start_writer(s3_server, url)
     output, _ = second.communicate(timeout=120)
     assert second.returncode == 0
-    assert b'"package"' in output
+    assert '"package"' in output
     tagmanifests = [key for key in keys(store) if key.endswith(TAGMANIFEST)]
     assert len(tagmanifests) == 1
     assert verify(store.bundle(tagmanifests[0].rpartition("/")[0]), level=Level.FULL).ok
@@ -269,11 +271,11 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
     assert [key for key in keys(store) if "/by-payload/" in key]
 
 
-def _start_writer(server: S3Server, url: str) -> subprocess.Popen[bytes]:
+def _start_writer(server: S3Server, url: str) -> zygote.Process:
     checkout = Path(__file__).resolve().parents[2]
     environment = {**os.environ, **server.environment}
     command = [sys.executable, "-m", "tests.store.object_writer", url, "5", str(40 << 20)]
-    return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE)
+    return zygote.start(command, cwd=checkout, env=environment, stdout=subprocess.PIPE)
 
 
 def test_line_that_breaks_for_a_moment(s3_server: S3Server, url: str) -> None:
@@ -365,16 +367,16 @@ def test_sweep(store: ObjectStore) -> None:
     store.client.put(f"{half}/data/a b", b"12345")
     store.client.begin(f"{half}/data/large.raw")
     store.client.begin("thesis/film.mov")
-    store.client.begin(f"{object_probe.FOLDER}/killed")
-    assert store.sweep() == type(store.sweep())()
+    store.client.begin(f"{probe.FOLDER}/killed")
+    assert store.leftovers() == Leftovers()
     time.sleep(1.1)
-    found = store.sweep(older=timedelta(0))
+    found = store.leftovers(older=timedelta(0))
     assert [(each.path, each.bytes) for each in found.packages] == [(half, 5)]
-    ours = {f"{half}/data/large.raw", f"{object_probe.FOLDER}/killed"}
+    ours = {f"{half}/data/large.raw", f"{probe.FOLDER}/killed"}
     assert {each.key for each in found.uploads} == ours
     assert uploads(store) == 1
-    assert store.sweep(older=timedelta(0), delete=True).removed
-    assert store.sweep(older=timedelta(0)).packages == ()
+    assert store.leftovers(older=timedelta(0), delete=True).removed
+    assert store.leftovers(older=timedelta(0)).packages == ()
     assert [each.key for each in store.client.uploads("")] == ["thesis/film.mov"]
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1
 

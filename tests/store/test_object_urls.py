@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.store.addresses import local_path, parse, without_secrets
 from diadem.store.translate import Occupied, is_transient, translate
-from diadem.store.urls import local_path, parse, without_secrets
 
 
 @pytest.mark.parametrize("text", ["/data/em", "em", "D:\\em", "D:/em", "//nas/em", "\\\\nas\\em", "a:b", "./s3:/x"])

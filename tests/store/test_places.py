@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from diadem.store.base import open_store
-from diadem.store.mounts import Mount, mount_of, parse_mount, parse_mountinfo
-from diadem.store.places import disks_below, is_network_folder, place_of
+from diadem.store.disks import Mount, disks_below, is_network_folder, mount_of, parse_mount, parse_mountinfo, place_of
 
 LINUX = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -123,12 +122,14 @@ def test_folders_of_one_disk_have_one_place(tmp_path: Path) -> None:
     """Of this machine as it is, whatever that is."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    place = place_of(tmp_path / "a")
-    assert place == place_of(tmp_path / "b") == open_store(tmp_path / "a").place()
-    assert place is None or place.startswith(("disk:", "share:", "memory"))
     assert place_of(tmp_path / "none") is None
     assert open_store(tmp_path / "none").place() is None
     assert is_network_folder(tmp_path / "not" / "there" / "yet") == is_network_folder(tmp_path)
+    place = place_of(tmp_path / "a")
+    assert place == place_of(tmp_path / "b") == open_store(tmp_path / "a").place()
+    if place is None:
+        pytest.skip("this system does not say on which disk the folders of tests lie")
+    assert place.startswith(("disk:", "share:", "memory"))
 
 
 @pytest.fixture

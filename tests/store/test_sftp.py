@@ -16,11 +16,10 @@ from diadem.errors import NotFound, PackageError, Refused, StoreError, Unreachab
 from diadem.model.report import Level
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
+from diadem.store.bags import open_remote
 from diadem.store.base import open_store
-from diadem.store.object_place import ObjectPlace
 from diadem.store.object_retry import Patience
-from diadem.store.object_store import ObjectStore
-from diadem.store.remote import open_remote
+from diadem.store.objects import ObjectStore
 from diadem.testing.stores import make_package
 from tests.services import CuttingProxy, free_ports
 from tests.sftp_server import SftpServer
@@ -39,10 +38,10 @@ def name() -> str:
     return uuid.uuid4().hex
 
 
-def brief(server: SftpServer, url: str, port: int | None = None) -> ObjectPlace:
+def brief(server: SftpServer, url: str, port: int | None = None) -> ObjectStore:
     """A store that gives up soon."""
     options = server.options_through(port or server.port)
-    return ObjectPlace(url, store=ObjectStore(url, options, patience=BRIEF))
+    return ObjectStore(url, options, patience=BRIEF)
 
 
 def test_what_it_says_of_itself(sftp_server: SftpServer, name: str) -> None:
@@ -210,25 +209,25 @@ def test_killed_while_it_adds(sftp_server: SftpServer, name: str, seed: int) -> 
     """Nothing, or a whole package; the next writer succeeds at once; what is left is swept."""
     package, url, options = sample(), sftp_server.url(name), sftp_server.storage_options
     done = killed("add", url, options, random.Random(seed).uniform(0.0, 1.0))
-    store = ObjectPlace(url, options)
+    store = ObjectStore(url, options)
     if [item.path for item in store.packages()] != [package.path]:
         assert not done
     added = store.add(package.bundle, package.opened, package.path)
     assert added.path == package.path
     assert verify(store.bundle(package.path), level=Level.LEAVES).ok
-    store.objects.sweep(older=timedelta(0), delete=True)
+    store.leftovers(older=timedelta(0), delete=True)
     assert not any((sftp_server.files / name / ".diadem" / "drafts").iterdir())
 
 
 def test_killed_while_it_removes(sftp_server: SftpServer, name: str) -> None:
     """The whole package or none: what is left without a tag manifest can be swept, and is no package."""
     package, url, options = sample(), sftp_server.url(name), sftp_server.storage_options
-    store = ObjectPlace(url, options)
+    store = ObjectStore(url, options)
     for moment in (0.0, 0.03):
         store.add(package.bundle, package.opened, package.path)
         killed("remove", url, options, moment)
         for item in store.packages():
             assert verify(store.bundle(item.path), level=Level.QUICK, expected_id=package.opened.id).ok
-        store.objects.sweep(older=timedelta(0), delete=True)
+        store.leftovers(older=timedelta(0), delete=True)
         if not list(store.packages()):
             assert not (sftp_server.files / name / "2026").exists()

@@ -27,7 +27,7 @@ from diadem.package.bagit import BAG_INFO, bag_info_text, manifest_text
 from diadem.package.index import index_text
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
 from diadem.package.sound_names import MAX_FOLDERS, require_sound_names
-from diadem.store.bundle import LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.transfer.exchange import PARAMETERS
 from diadem.transfer.handlers.windows import pushed_of
 from diadem.transfer.incoming import receive

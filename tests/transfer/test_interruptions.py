@@ -17,11 +17,11 @@ from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import silent
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.sound_names import require_sound_names
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
-from diadem.store.arrival_landing import land
-from diadem.store.bundle import LocalBundle
-from diadem.store.folder_store import FolderStore
+from diadem.store.bags import LocalBundle
+from diadem.store.folder import FolderStore
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
+from diadem.transfer.arrival_landing import land
 from diadem.transfer.fetching import Fetch, Wish, missing_bytes
 from diadem.transfer.tag_parts import tag_files
 from diadem.transfer.windows import WindowPlan
@@ -126,7 +126,7 @@ def test_cut_anywhere_it_comes_to_the_same_package(
     packed: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * LEAF)
-    monkeypatch.setattr("diadem.store.arrival._SYNC_BYTES", LEAF)
+    monkeypatch.setattr("diadem.transfer.arrival._SYNC_BYTES", LEAF)
     chance = random.Random(seed)
     opened = read_manifest(LocalBundle(packed))
     source = Source(packed, chance)

@@ -152,6 +152,6 @@ class Facets(Display):
 
     def _repr_html_(self) -> str:
         """For notebooks: a table for each field, with bars."""
-        from diadem.notebook.facet_table import facets_html
+        from diadem.notebook.tables import facets_html
 
         return facets_html(self.to_dict())

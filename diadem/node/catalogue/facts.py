@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.errors import PackageError
+from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
@@ -122,7 +123,6 @@ def session_span(entry: PackageEntry, facts: Facts) -> tuple[datetime.date | Non
 
     A package of an earlier version may have the day of archiving in its name although its files tell more.
     """
-    from diadem.archive.scan_names import leading_date, session_days
 
     session, title = entry.record.session, entry.title
     stated = (value for key, value in facts.stated if key == "time.acquired_start" and isinstance(value, str))

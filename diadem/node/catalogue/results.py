@@ -16,6 +16,7 @@ from diadem.model.display import Display, data_addresses, pandas_module
 from diadem.model.plain_text import count_text
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
+from diadem.scan.tables import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -469,7 +470,7 @@ class SearchResult(Display):
 
     def _repr_html_(self) -> str:
         """For notebooks: a table with small pictures."""
-        from diadem.notebook.result_table import result_html
+        from diadem.notebook.tables import result_html
 
         shown = self.rows[:SHOWN]
         pictures = self.source.thumbnails(shown) if self.source is not None else {}
@@ -540,7 +541,6 @@ def _values(row: PackageRow) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
-    from diadem.archive.scan_sheets import harmless
 
     if isinstance(value, tuple):
         value = "; ".join(value)

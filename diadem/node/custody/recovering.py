@@ -18,8 +18,7 @@ from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.ledger import Clock, Ledger, begin_epoch, prepare
 from diadem.node.custody.mirror import Mirror, log_folder, position_of_key, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
-from diadem.store.local_errors import or_else, translated
-from diadem.store.system import flush_folder, move, patiently
+from diadem.store.system import flush_folder, move, or_else, patiently, translated
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import Frontier, Subtree

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from diadem.store.places import is_network_folder
+from diadem.store.disks import is_network_folder
 from diadem.store.system import long_path
 
 #: Milliseconds for which changes are gathered, and between two questions for more.

@@ -27,7 +27,7 @@ from diadem.node.watch.taking import Changed, Taken, take
 from diadem.node.watch.told import Watched, unexpected
 from diadem.node.watch.units import Listing, Moment, Unit, list_units, look_at
 from diadem.node.watch.words import NO_ROOM, away_words, note_words
-from diadem.store.places import is_network_folder
+from diadem.store.disks import is_network_folder
 
 #: Seconds after which everything is looked at although the system tells of changes: it may have forgotten one.
 _SAFETY: Final = 600.0

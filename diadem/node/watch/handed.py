@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
@@ -22,9 +23,8 @@ from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.node.watch.told import unexpected
-from diadem.store.own_files import OwnFiles
-from diadem.store.urls import local_path
-from diadem.store.zip_bundle import packages_in
+from diadem.store.addresses import local_path
+from diadem.store.own_files import FolderFiles
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
 _FIGURES = re.compile(r"\d+ \w+")
@@ -113,7 +113,7 @@ def desk_of(context: Context, name: str) -> Desk | None:
         (folder / "incoming").mkdir(exist_ok=True)
     incoming = Incoming(
         folder,
-        OwnFiles(context.folder / "incoming" / (settings.id or name)),
+        FolderFiles(context.folder / "incoming" / (settings.id or name)),
         context.policy.archive.quiet,
         readers=tuple(context.tools.readers),
         clock=context.clock,

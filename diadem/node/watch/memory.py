@@ -177,7 +177,7 @@ class Memory:
         StoreError
             It cannot be written.
         """
-        from diadem.archive.plan import text_of
+        from diadem.pack.plan import text_of
 
         if not now and time.monotonic() - self._at < _RARELY:
             return

@@ -26,11 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.scan_columns import Column
-from diadem.archive.scan_plan import to_cell
 from diadem.errors import DiademError, DocumentError, NotFound
 from diadem.model.plain_text import duration_words
 from diadem.node.rules.measures import read_duration
+from diadem.scan.plan import from_cell, to_cell
+from diadem.scan.tables import Column, as_meant, table_csv
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 PLAN_FILE: Final = "plan.csv"
@@ -168,8 +168,6 @@ def _plan(lines: Iterable[Line]) -> WatchPlan:
 
 def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Rows that are not empty, by the names of their columns. Raises `DocumentError`."""
-    from diadem.archive.scan_sheets import as_meant
-
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -191,8 +189,6 @@ def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
 
 
 def _line(number: int, row: Mapping[str, str]) -> Line:
-    from diadem.archive.scan_plan import from_cell
-
     folder = from_cell(row.get("folder", ""))
     try:
         return _understood(number, folder, row)
@@ -247,8 +243,6 @@ _COLUMNS: Final[Sequence[Column[Line]]] = (
 
 def plan_bytes(lines: Iterable[Line]) -> bytes:
     """The CSV of some lines."""
-    from diadem.archive.scan_sheets import table_csv
-
     return table_csv(_COLUMNS, lines)
 
 

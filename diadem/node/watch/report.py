@@ -31,7 +31,7 @@ class SessionReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        from diadem.archive.plan import text_of
+        from diadem.pack.plan import text_of
 
         return {name: getattr(self, name) for name in self.__slots__} | {"name": text_of(os.fsencode(self.name))}
 
@@ -76,7 +76,7 @@ class FolderReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        from diadem.archive.plan import text_of
+        from diadem.pack.plan import text_of
 
         return {
             **self.settings.to_dict(),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.archive.plan import text_of
 from diadem.errors import DiademError, machine_error
 from diadem.model.display import Display
 from diadem.node.archived import Archived
+from diadem.pack.plan import text_of
 
 
 @dataclass(frozen=True, slots=True)

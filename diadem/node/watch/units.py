@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diadem.archive.scan_names import is_systems_own
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.node.looks import Look, look, look_at_files
 from diadem.node.unfinished_names import at_work, only_browsing
-from diadem.store.source import kind_of
-from diadem.store.system import long_path
+from diadem.scan.tree import is_systems_own
+from diadem.store.system import kind_of, long_path
 
 #: What a package, and what a store, has in its top folder.
 _PACKAGE, _STORE = {"bagit.txt", "diadem"}, ".diadem"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from diadem.errors import PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peer_checks import HEX, matches
-from diadem.store.bundle import open_below
+from diadem.store.bags import open_below
 from diadem.store.system import long_path
 from diadem.transfer.exchange import BYTES, JSON, FileRange, Request, Response, Route, Services
 from diadem.transfer.hub.evidence import relay_chain

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import secrets
 import shutil
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.node.sqlite_file import SqliteFile
-from diadem.store.local_errors import translated
-from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.system import flush_folder, long_path, patiently, translated
+from diadem.store.whole import write_draft
 from diadem.transfer.hub.book import hold, rows
 
 T = TypeVar("T")
@@ -227,14 +226,9 @@ def _count(connection: Connection, parcel: Parcel, sign: int) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a new file and force it to the disk."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with translated(str(path), "nothing was kept"):
         try:
-            with open(os.open(long_path(path), flags, 0o600), "wb", buffering=0) as sink:  # noqa: PTH123  a descriptor
-                view = memoryview(data)
-                while view:
-                    view = view[sink.write(view) :]
-                os.fsync(sink.fileno())
+            write_draft(path, (data,), mode=0o600)
         except OSError as error:
             if error.errno in _FULL:
                 raise CarrierFull("the hub's disk is full", next=_AGAIN) from error

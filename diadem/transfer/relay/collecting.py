@@ -15,8 +15,8 @@ from diadem.model.carriers import Carried, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.opening import OpenedPackage
-from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
+from diadem.transfer.arrival import Arrival
+from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of

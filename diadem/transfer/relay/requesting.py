@@ -10,7 +10,7 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
-from diadem.store.arrival import Arrival
+from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import MAX_ERROR, PROGRESS, WANTED, Message

@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
-from diadem.model.ports import Listing, RangeReader
-from diadem.node.memory_bundle import MemoryBundle
+from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.bags import MemoryBundle
 from diadem.transfer.answers import Stream
 from diadem.transfer.client import PeerClient
 from diadem.transfer.tag_parts import LENGTH, limit_of, tag_files
@@ -26,7 +25,7 @@ _WHOLE: Final = re.compile(r"bytes 0-0/([0-9]{1,15})", re.ASCII)
 _AGAIN: Final = "Tell the node's operator: diadem scrub"
 
 
-class HttpBundle:
+class HttpBundle(Bundle):
     """A package on a node that is asked over HTTP.
 
     Parameters
@@ -70,13 +69,6 @@ class HttpBundle:
     def exists(self, path: str) -> bool:
         """Whether the package has a file."""
         return self._tags.exists(path) or path in self._numbers or any(path == name for _, name in self._listed)
-
-    def read(self, path: str, limit: int) -> bytes:
-        """The whole of a small file. Raises `NotFound`, and `PackageError` above `limit` bytes."""
-        with self.open(path) as reader:
-            if reader.size > limit:
-                raise PackageError(f"has {reader.size:,} bytes, more than the {limit:,} allowed here", where=path)
-            return reader.read_at(0, reader.size)
 
     def open(self, path: str) -> RangeReader:
         """Random access to a file. Raises `NotFound`."""
@@ -135,8 +127,8 @@ def _exactly(stream: Stream, size: int, url: str) -> bytes:
     return bytes(data)
 
 
-class HttpReader:
-    """One file, read by ranges; any number of threads may use it.
+class HttpReader(RangeReader):
+    """One file, read by ranges; any number of threads may use it, and nothing is held open.
 
     Parameters
     ----------
@@ -150,23 +142,14 @@ class HttpReader:
         Its path in the bag, for messages.
     """
 
+    size = 0
+
     def __init__(self, client: PeerClient, path: str, size: int, name: str) -> None:
-        self._client, self._path, self._size, self._name = client, path, size, name
-
-    @property
-    def size(self) -> int:
-        """Bytes in the file."""
-        return self._size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """One ranged request. Raises `Unreachable`, and `NotFound` where we may read it no more."""
-        data = bytearray(max(0, min(length, self._size - offset)))
-        self.readinto_at(offset, memoryview(data))
-        return bytes(data)
+        self._client, self._path, self.size, self._name = client, path, size, name
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` with one ranged request."""
-        wanted = max(0, min(len(buffer), self._size - offset))
+        """Fill `buffer` with one ranged request. Raises `Unreachable`, and `NotFound` where we may read it no more."""
+        wanted = max(0, min(len(buffer), self.size - offset))
         if not wanted:
             return 0
         with self._client.stream(self._path, range=(offset, offset + wanted)) as stream:
@@ -178,15 +161,3 @@ class HttpReader:
             while found := stream.readinto(buffer[at:wanted]):
                 at += found
         return at
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""

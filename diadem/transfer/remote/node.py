@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from diadem.archive.package import Home
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.display import Display
@@ -215,14 +216,21 @@ class RemoteNode(Reopenable, Display):
         except NotFound as error:
             advice = f"Ask {facts.row.owner or 'its owner'} for it: diadem grant {found[7:19]} --to {self.user}"
             raise NotFound("you may find this package, but not read it", where=found, next=advice) from error
-        package = RemotePackage(bundle, opened=bundle.opened, readers=self._readers, extractor=self._extractor)
-        if facts.amended:
-            package.amended_by = lambda _: self._record(found)
-        package.warned_by = lambda _: facts.warnings
-        package.told_by = lambda _: self.custody
-        if self.again is not None:
-            package.again = package.bare = partial(_package_again, self.again, found)
-        return package
+        again = None if self.again is None else partial(_package_again, self.again, found)
+        return RemotePackage(
+            bundle,
+            opened=bundle.opened,
+            readers=self._readers,
+            extractor=self._extractor,
+            home=Home(
+                self,
+                custody=lambda _: self.custody,
+                warnings=lambda _: facts.warnings,
+                amend=(lambda _: self._record(found)) if facts.amended else None,
+            ),
+            bare=again,
+            again=again,
+        )
 
     def _record(self, package: PackageId) -> Record:
         """The record as the node says that it holds now."""

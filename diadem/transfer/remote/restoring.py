@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.restoring import Piece, restore_pieces
-from diadem.archive.selection import select
+from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "catalogue.py"
 
 
+@pytest.mark.program
 def test_it_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "--count", "25", "--queries", "54", "--rounds", "1"]
     command += ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from diadem.node.catalogue import Catalogue
+from tests import zygote
 from tests.node.catalogue.conftest import is_file
 from tests.node.catalogue.making import dataset, entry
 from tests.node.catalogue.writer import add
@@ -22,9 +23,9 @@ from tests.node.catalogue.writer import add
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def start(path: str, name: str, count: int, threads: int = 1) -> subprocess.Popen[str]:
+def start(path: str, name: str, count: int, threads: int = 1) -> zygote.Process:
     command = [sys.executable, "-m", "tests.node.catalogue.writer", path, name, str(count), str(threads)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return zygote.start(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def require_sound(catalogue: Catalogue) -> None:
@@ -78,7 +79,7 @@ def test_a_transaction_that_is_never_ended_is_undone(catalogue: Catalogue) -> No
         "    catalogue.add_package(entry('half'))\n    print(catalogue.count(), flush=True)\n    os._exit(1)\n"
     )
     command = [sys.executable, "-c", script, catalogue.address]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = zygote.run(command, cwd=ROOT)
     assert (done.returncode, done.stdout) == (1, "1\n")
     assert catalogue.count() == 0
     catalogue.add_package(entry("whole"))

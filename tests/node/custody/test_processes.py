@@ -17,7 +17,7 @@ import pytest
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.recovering import recover
 from diadem.node.custody.verifying import verify_chains
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import root_of
 from tests.node.custody.group import ORIGIN, Group, fixity, ingest, package

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from diadem.node.custody.ledger import Ledger
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from tests.node.custody.group import Group, ingest
 
 

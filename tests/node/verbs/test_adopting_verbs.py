@@ -17,6 +17,8 @@ from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import memory, require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def alone(lab: Lab) -> Iterator[Lab]:

@@ -17,6 +17,8 @@ from diadem.node.apart import lie
 from tests.cli.inside import said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="making links needs rights on Windows")
 PLACES = ["node", "node/keys", "node/keys/log.pem", "."]
 

@@ -10,6 +10,8 @@ from diadem.node.node import Node
 from tests.node.verbs.agreeing import rebuilt
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def bob(lab: Lab) -> Node:

@@ -18,6 +18,8 @@ from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file below a folder, with its size and time."""

@@ -11,8 +11,10 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.model.ports import Progress
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 
 def test_a_copy_that_is_removed_before_it_is_stated(lab: Lab) -> None:

@@ -10,6 +10,8 @@ from diadem.model.replicas import DROPPED, PRESENT, SUSPECT
 from diadem.node.node import Node
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 def _state(node: Node, package: str) -> str:
     return next(one.state for one in node.context.catalogue.replicas(package) if one.store == "main")

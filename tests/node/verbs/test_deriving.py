@@ -16,6 +16,8 @@ from diadem.node.node import Node
 from tests.node.verbs.agreeing import rebuilt
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def result(folder: Path, name: str) -> Path:
     """A file that an analysis has written."""

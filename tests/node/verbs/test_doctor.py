@@ -24,6 +24,8 @@ from diadem.node.node import Node
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 needs_permissions = pytest.mark.skipif(os.name == "nt", reason="Windows keeps permissions otherwise")
 needs_mount = pytest.mark.skipif(
     not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounting a small disk needs root"

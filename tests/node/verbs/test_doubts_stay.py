@@ -14,6 +14,8 @@ from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_deriving import result
 from tests.node.verbs.test_reindexing import forget_catalogue
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_the_doubt_about_a_source_outlives_the_source(lab: Lab) -> None:
     (lab.node.path / "policy.toml").write_text("[retention]\nyears = 0\n[copies]\nminimum = 1\n", "utf-8")

@@ -30,6 +30,7 @@ from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.exporting_outcome import Exported
 from diadem.testing.stores import Fault, FaultyStore
+from tests import zygote
 from tests.node.verbs.conftest import Lab, damage
 
 MARIE = "Marie Curie <m@x.org>"
@@ -307,7 +308,7 @@ def test_a_killed_export_leaves_a_part_that_the_next_one_replaces(lab: Lab) -> N
     (lab.root / "given").mkdir()
     part = lab.root / "given" / ".out.zip.part"
     command = [sys.executable, "-m", "diadem", "export", package, str(lab.root / "given" / "out.zip"), "--for", MARIE]
-    process = subprocess.Popen([*command, "--node", str(lab.node.path)], stdout=subprocess.DEVNULL)
+    process = zygote.start([*command, "--node", str(lab.node.path)], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while process.poll() is None and not (part.exists() and part.stat().st_size > 1 << 20):
         assert time.monotonic() < until

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import catalogues
 
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "faults.py"
 
 
+@pytest.mark.program
 @catalogues.in_a_file  # each case is a copy of one node, and all of them would have one schema
 def test_every_promise_is_kept_in_twenty_cases(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

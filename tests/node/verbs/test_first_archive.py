@@ -11,6 +11,8 @@ from diadem.errors import NotFound, Refused, UsageError
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_one_copy_is_said_to_be_too_few_and_a_second_one_mends_it(lab: Lab) -> None:
     package = lab.archived("2026-03-14 ZnO")

@@ -14,6 +14,8 @@ from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def describe(lab: Lab, text: str) -> None:
     (lab.node.path / "instruments.toml").write_text(text)

@@ -17,9 +17,11 @@ from diadem.model.replicas import DROPPED, PRESENT
 from diadem.node.catalogue import Catalogue
 from diadem.node.node import Node
 from diadem.node.placing import replicate
-from diadem.store.folder_store import FolderStore
+from diadem.store.folder import FolderStore
 from tests import catalogues
 from tests.node.verbs.conftest import Lab, remove
+
+pytestmark = pytest.mark.catalogue
 
 
 class _Killed(FolderStore):

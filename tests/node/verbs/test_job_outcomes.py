@@ -19,6 +19,8 @@ from diadem.node.jobs import JobState
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def run(lab: Lab, folders: list[Path]) -> JobState:
     """Archive each folder as a session; the job."""

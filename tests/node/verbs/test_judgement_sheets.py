@@ -17,6 +17,8 @@ from diadem.node.assessing import draft_of
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_sample_sheets import KINDS, Rows, edit, is_empty, read
 
+pytestmark = pytest.mark.catalogue
+
 _PROPERTY = settings(max_examples=8, derandomize=True, deadline=None, phases=[Phase.generate],
                      suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 

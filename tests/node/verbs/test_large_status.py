@@ -6,9 +6,13 @@ import gc
 import tracemalloc
 from pathlib import Path
 
+import pytest
+
 import diadem
 from diadem.node.catalogue import CopyEntry
 from tests.node.catalogue.making import NOW, entry
+
+pytestmark = pytest.mark.catalogue
 
 #: Packages that are looked at together, and some more.
 PART = 4000

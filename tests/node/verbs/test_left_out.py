@@ -12,6 +12,7 @@ import pytest
 
 from diadem.errors import Refused
 from diadem.model.scan import PlannedSession
+from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
@@ -73,7 +74,7 @@ def test_files_that_cannot_be_read_are_nothing_to_continue_with(lab: Lab) -> Non
         # Root may read everything; without these capabilities it is a user like others.
         powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
         command = [sys.executable, "-m", "diadem", "archive", str(session), "--now", "--node", str(lab.node.path)]
-        return subprocess.run([*powerless, *command], capture_output=True, text=True, check=False)
+        return zygote.run([*powerless, *command])
 
     for what in ("archived  ", "already archived"):
         done = run()

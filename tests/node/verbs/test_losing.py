@@ -9,6 +9,8 @@ from diadem.errors import Refused, Unreachable, UsageError
 from tests import catalogues
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def lose_second(lab: Lab) -> None:
     """The second place is away, and looked for anew."""

@@ -12,6 +12,8 @@ from diadem.node.node import Node
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def lab(lab: Lab) -> Lab:

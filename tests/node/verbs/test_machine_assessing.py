@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
 
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 
 def test_what_the_checks_find_is_limited_and_named(lab: Lab) -> None:

@@ -17,26 +17,29 @@ import pytest
 
 from diadem.errors import Interrupted, NotFound
 from diadem.model.ports import Progress
+from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
 Lines = list[list[list[str]]]
 
 
 @contextmanager
-def at_work(lab: Lab, lines: Lines) -> Iterator[subprocess.Popen[str]]:
+def at_work(lab: Lab, lines: Lines) -> Iterator[zygote.Process]:
     """A process with some threads on the node; ended if the test does not."""
     command = [sys.executable, "-m", "tests.node.verbs.busy", str(lab.node.path), json.dumps(lines)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with zygote.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def done(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+def done(process: zygote.Process) -> list[dict[str, Any]]:
     """What it has done; every verb must have succeeded."""
     output, errors = process.communicate(timeout=200)
     assert (process.returncode, errors) == (0, "")
@@ -219,17 +222,17 @@ def test_an_archive_is_stopped_and_leaves_nothing(lab: Lab) -> None:
 
 
 @contextmanager
-def command(lab: Lab, *words: object) -> Iterator[subprocess.Popen[str]]:
+def command(lab: Lab, *words: object) -> Iterator[zygote.Process]:
     """A command line at work; ended if the test does not."""
     line = [sys.executable, "-m", "diadem", *map(str, words), "--node", str(lab.node.path), "--json"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with zygote.start(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def interrupted(process: subprocess.Popen[str], when: Callable[[], object]) -> dict[str, Any]:
+def interrupted(process: zygote.Process, when: Callable[[], object]) -> dict[str, Any]:
     """Send Ctrl-C as soon as something holds; the error that the command prints."""
     until = time.monotonic() + 60
     while not when():

@@ -7,7 +7,11 @@ import random
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 
 def copied_without_times(folder: Path, target: Path) -> Path:

@@ -12,6 +12,8 @@ from diadem.model.replicas import MISSING, PRESENT
 from diadem.node.node import Node
 from tests.node.verbs.conftest import Lab, damage
 
+pytestmark = pytest.mark.catalogue
+
 
 def _copy(node: Node, package: str) -> tuple[str, bool]:
     copy = next(one for one in node.context.catalogue.replicas(package) if one.store == "second")

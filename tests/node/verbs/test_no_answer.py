@@ -10,11 +10,13 @@ import pytest
 import diadem
 from diadem.model.ports import Listing
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.store.bundle import LocalBundle
-from diadem.store.folder_store import FolderStore
+from diadem.store.bags import LocalBundle
+from diadem.store.folder import FolderStore
 from diadem.testing.faulty_store import FaultyStore
 from diadem.testing.store_faults import Fault
 from tests.node.verbs.conftest import Lab, damage
+
+pytestmark = pytest.mark.catalogue
 
 
 class _StaleOnce(LocalBundle):

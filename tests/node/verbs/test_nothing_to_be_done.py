@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 
 def test_there_is_no_other_place(lab: Lab) -> None:

@@ -18,6 +18,8 @@ from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def given(lab: Lab) -> tuple[str, Path]:

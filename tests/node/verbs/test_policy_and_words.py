@@ -16,6 +16,8 @@ from diadem.node.custody.words import sentence
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_an_edited_policy_is_in_every_store(lab: Lab) -> None:
     lab.add_second()

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.api.custody import verify_custody
+from diadem.api.nodes import verify_custody
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.catalogue
 
 
 class Loss:

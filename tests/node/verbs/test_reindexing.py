@@ -20,6 +20,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
 
+pytestmark = pytest.mark.catalogue
+
 
 def forget_catalogue(lab: Lab) -> None:
     """Remove the catalogue's file and those beside it."""

@@ -15,7 +15,7 @@ from tests.kill_points import killed
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_doctor import wrong
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="a process is forked")
+pytestmark = [pytest.mark.catalogue, pytest.mark.skipif(os.name == "nt", reason="a process is forked")]
 #: Changes of the disk before which a command is killed.
 POINTS = [1, 8, 21, 40, 60, 85, 120]
 

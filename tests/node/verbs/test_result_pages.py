@@ -14,6 +14,8 @@ from diadem.errors import UsageError
 from diadem.node import result_source
 from tests.node.verbs.conftest import Lab, remove
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def pictured(lab: Lab) -> str:

@@ -11,6 +11,8 @@ from diadem.model.samples import Retraction
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_an_event_is_struck_and_the_place_is_found_without_it(lab: Lab) -> None:
     on = ("--node", lab.node.path)

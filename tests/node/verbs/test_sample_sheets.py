@@ -24,6 +24,8 @@ from diadem.node.sample_saying import members_of, tidied
 from diadem.testing.faults import overwrite
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 KINDS = (".csv", ".xlsx")
 Rows = list[dict[str, Any]]
 

@@ -22,6 +22,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def archived_as(lab: Lab, folder: str, sample: str) -> str:
     """Archive a session that says of which sample it is; its package id."""

@@ -13,6 +13,8 @@ from diadem.node.catalogue.references import expanded, references
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def test_a_saved_search_stands_for_itself_in_others(lab: Lab) -> None:
     lab.archived("ZnO one")

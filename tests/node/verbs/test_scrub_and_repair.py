@@ -18,6 +18,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
 
+pytestmark = pytest.mark.catalogue
+
 
 @pytest.fixture
 def pair(lab: Lab) -> tuple[Lab, str]:

@@ -10,6 +10,8 @@ from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def archived(lab: Lab, name: str, *days: str) -> PackageRow:
     """Archive a folder of images recorded on these days."""

@@ -24,6 +24,8 @@ from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_many_at_once import at_work
 
+pytestmark = pytest.mark.catalogue
+
 
 def policy(lab: Lab, text: str) -> None:
     (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n" + text, "utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 import diadem
 from diadem.errors import NotFound, UsageError
+from tests import zygote
 from tests.archive.scan_trees import image
 from tests.cli.inside import ended, said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
@@ -180,13 +180,13 @@ def test_the_page_opens_in_the_browser_that_there_is(lab: Lab, package: str, tmp
     browser.write_text(f"import sys, pathlib; pathlib.Path({str(seen)!r}).write_text(sys.argv[1])")
     environment = {**os.environ, "BROWSER": f"{sys.executable} {browser} %s"}
     command = [sys.executable, "-m", "diadem", "open", package, "--node", str(lab.node.path)]
-    done = subprocess.run(command, env=environment, capture_output=True, check=True, encoding="utf-8")
+    done = zygote.run(command, env=environment, check=True)
     assert str(page) in done.stdout
     assert "no browser" not in done.stdout
     assert seen.read_text() == page.as_uri()
     seen.unlink()
-    subprocess.run([*command, "--print"], env=environment, capture_output=True, check=True)
-    printed = subprocess.run([*command, "--json"], env=environment, capture_output=True, check=True)
+    zygote.run([*command, "--print"], env=environment, check=True)
+    printed = zygote.run([*command, "--json"], env=environment, check=True)
     assert json.loads(printed.stdout) == {
         "package": package,
         "page": str(page),

@@ -10,6 +10,8 @@ import pytest
 import diadem
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def seen_elsewhere(lab: Lab) -> int:
     """Packages that another PC finds in the store."""

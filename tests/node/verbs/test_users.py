@@ -12,6 +12,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 
 def card(lab: Lab, name: str) -> list[str]:
     """Names in the cards of a user."""

@@ -18,10 +18,13 @@ import pytest
 
 from diadem.errors import Interrupted
 from diadem.node.watching import Handed, Watched, watch
+from tests import zygote
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
+
+pytestmark = pytest.mark.catalogue
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ def test_a_hand_in_of_which_something_was_left_out_may_not_be_deleted(lab: Lab, 
     assert [one["path"] for one in done["archived"]["omitted"]] == ["only.dat"]
     (told,) = documents(handed(lab.node.watch(once=True)))
     assert (told["state"], told["omitted"], told["may_be_deleted"]) == ("archived", 1, False)
-    assert "do not delete it: 1 thing in it could not be archived" in told["words"]
+    assert "do not delete it: 1 item in it could not be archived" in told["words"]
     (folder / "only.dat").unlink()
     (folder / "only.dat").write_bytes(b"only")
     minutes[0] = 120
@@ -222,7 +225,7 @@ def test_the_command(lab: Lab) -> None:
 def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
     hand_in(lab, "session", scan=b"s" * 100)
     line = [sys.executable, "-m", "diadem", "watch", "--every", "60", "--node", str(lab.node.path)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with zygote.start(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         late = threading.Timer(60, process.kill)  # what tells nothing is not waited for
         late.start()

@@ -26,6 +26,7 @@ from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
 from diadem.node.watching import Watched, is_watched, watch, watch_lock
+from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import require_agreement
@@ -320,16 +321,16 @@ def test_while_no_store_answers_nothing_is_tried_and_it_goes_on_when_one_does(ti
 
 
 def test_without_room_a_smaller_session_is_tried(titan: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diadem.store.local_store import LocalStore
+    from diadem.store.folder import FolderStore
 
-    real = LocalStore.check_space
+    real = FolderStore.check_space
 
-    def check(self: LocalStore, needed: int) -> None:
+    def check(self: FolderStore, needed: int) -> None:
         if needed > 10_000:
             raise StoreError("the store is full", next="Make room.")
         real(self, needed)
 
-    monkeypatch.setattr(LocalStore, "check_space", check)
+    monkeypatch.setattr(FolderStore, "check_space", check)
     titan.write("a large", "a.dat", data=bytes(range(256)) * 400)
     titan.write("b larger", "b.dat", data=bytes(range(256)) * 800)
     titan.write("c small", "c.dat")
@@ -646,7 +647,7 @@ def test_a_process_hears_of_changes_tells_them_line_by_line_and_ends_at_once(lab
     (lab.node.path / "policy.toml").write_text('[archive]\nquiet = "1 s"\n[copies]\nminimum = 1\n', "utf-8")
     lab.node.watched.add(titan.folder)
     line = [sys.executable, "-m", "diadem", "watch", "--every", "300", "--json", "--node", str(lab.node.path)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+    with zygote.start(line, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         lines = (json.loads(text) for text in process.stdout)
         assert next(lines)["words"] == "the system reports changes"
@@ -682,7 +683,7 @@ def test_a_folder_that_nobody_watches_is_an_alarm(lab: Lab) -> None:
     assert "nobody watches 1 watched folder" in " ".join(said("status", *on, code=1).split())
     said("watch", "--once", *on)  # a timer does that
     assert alarms(lab, code=0) == []
-    watcher = subprocess.Popen(
+    watcher = zygote.start(
         [sys.executable, "-m", "diadem", "watch", "--node", str(lab.node.path)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

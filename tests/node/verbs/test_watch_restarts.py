@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "watch_restarts.py"
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the watchers are forked")
+pytestmark = [
+    pytest.mark.program,
+    pytest.mark.skipif(sys.platform == "win32", reason="the watchers are forked"),
+]
 
 
 def run(tmp_path: Path, *options: str, code: int) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.api.working import work
-from diadem.archive.plan import make_plan
+from diadem.api.extraction import work
 from diadem.errors import Interrupted, Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import SUSPECT
@@ -25,6 +24,7 @@ from diadem.model.scan import PlannedSession
 from diadem.node.archiving_all import SessionResult
 from diadem.node.node import Node
 from diadem.node.tasks import PackTask, ProbeTask
+from diadem.pack.plan import make_plan
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
@@ -311,5 +311,5 @@ def test_the_command_line_takes_processes_or_a_cluster(lab: Lab, cluster: Any, m
     assert "proven" in said("scrub", "--dask", cluster.scheduler_address, *at)
     assert "cannot be used together" in said("scrub", "--jobs", 2, "--dask", "tcp://127.0.0.1:1", *at, code=2)
     assert "one session is archived by one process" in said("archive", trip_, "--jobs", 2, *at, code=2)
-    monkeypatch.setattr("diadem.api.executors._ANSWER", 0.5)
+    monkeypatch.setattr("diadem.workers.executors._ANSWER", 0.5)
     assert "scheduler does not answer" in said("scrub", "--dask", "tcp://127.0.0.1:9", *at, code=5)

@@ -14,6 +14,8 @@ from tests import catalogues
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab, damage, remove
 
+pytestmark = pytest.mark.catalogue
+
 
 def take_away(folder: Path) -> Path:
     """Move a sealed folder out of its store; where it is now."""

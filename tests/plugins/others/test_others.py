@@ -104,7 +104,8 @@ def test_two_pictures_of_a_phenom_project(
     datasets: Mapping[str, Any], field: str, first: float | str, other: float | str
 ) -> None:
     found = {assertion.applies_to[0]: assertion.value for assertion in datasets[PHENOM].assertions(field)}
-    assert found == {"s1": pytest.approx(first), "s10": pytest.approx(other)} if isinstance(first, float) else {"s1": first, "s10": other}  # fmt: skip # noqa: E501
+    expected = {"s1": first, "s10": other}
+    assert found == (pytest.approx(expected) if isinstance(first, float) else expected)
 
 
 def test_phenoms_live_times(datasets: Mapping[str, Any]) -> None:

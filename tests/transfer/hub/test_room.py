@@ -14,6 +14,7 @@ from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.transfer.hub.book import hold, object_place
 from diadem.transfer.hub.tidying import Tidied, tidy
+from tests import zygote
 from tests.transfer.hub.harbour import RULES, A, B, C, Harbour, become_hub
 from tests.transfer.hub.putter import RECIPIENT, SIZE, opened, permit
 
@@ -21,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[3]
 RELAY = "12" * 16
 
 
-def putting(folder: Path, letter: str, count: int) -> subprocess.Popen[str]:
+def putting(folder: Path, letter: str, count: int) -> zygote.Process:
     command = [sys.executable, "-m", "tests.transfer.hub.putter", str(folder), RELAY, letter, str(count)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return zygote.start(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def put_in_order(folder: Path) -> tuple[Tidied, dict[str, str]]:

@@ -32,6 +32,7 @@ from diadem.transfer.hub.limits import MAX_MESSAGE
 from diadem.transfer.hub.tallies import Tally, TallyBook
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PrivateKey
+from tests import zygote
 from tests.server.conftest import free_ports, wait_for
 from tests.transfer.hub.harbour import HUB, A, B, C, Harbour, sha256
 from tests.transfer.towns import Town
@@ -92,7 +93,7 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
     command = [sys.executable, "-m", "diadem", "serve", "--node", str(folder), "--listen", f"127.0.0.1:{port}"]
     command += ["--url", url, "--hub", "--metrics", f"127.0.0.1:{numbers}", "--json"]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = zygote.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
     assert process.stdout is not None
     try:
         lines = list(itertools.takewhile(lambda line: line != "}\n", iter(process.stdout.readline, "")))

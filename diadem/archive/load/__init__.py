@@ -1,0 +1,1 @@
+"""A dataset of a package as HyperSpy signals whose bytes are proven."""

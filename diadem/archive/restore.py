@@ -1,0 +1,344 @@
+"""Giving the payload back: proven bytes under their original names.
+
+A new folder appears whole or not at all. Into an empty one that is there, which may be a disk of its own, the files
+come one after the other once all of them are proven and written: a machine that dies in that moment leaves some of them
+there, and the others in `.diadem-….part` beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from diadem.errors import Interrupted, Refused
+from diadem.export.names import tagged_name
+from diadem.model.display import Display
+from diadem.model.manifest import FileEntry
+from diadem.model.names import can_hold, twin_key
+from diadem.model.ports import Listener, Progress
+from diadem.package.paths import unsafe
+from diadem.store.copy import write_with_holes
+from diadem.store.stage import remove_tree
+from diadem.store.system import discard, flush_folder, flush_tree, long_path, make_deep, or_else, patiently, translated
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+import unicodedata
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from diadem.errors import DocumentError, NotFound, UsageError
+from diadem.model.record import Record
+
+_BLOCK = 4 << 20
+#: Systems that take names for the same that differ in case or composition.
+_FOLDS_CASE = frozenset({"win32", "darwin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Display):
+    """What was given back: the folder, the number of files and bytes, and the files that kept their stored name.
+
+    A name that this system cannot hold stays as stored; `renamed` lists the stored paths. `selection` says what was
+    chosen where not all was wanted.
+    """
+
+    _display_keys = ("folder", "files", "bytes", "renamed")
+
+    folder: Path
+    files: int
+    bytes: int
+    renamed: Sequence[str]
+    selection: Selection | None = None
+
+
+class Readable(Protocol):
+    """Proven bytes, from their beginning."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes; empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file to be given back, and what opens it."""
+
+    entry: FileEntry
+    open: Callable[[], AbstractContextManager[Readable]]
+
+
+def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), listener: Listener) -> Restored:
+    """See `Package.restore`."""
+    chosen = select(package.files, only, [package.record]) if only else None
+    pieces = [
+        Piece(entry, partial(package.open, entry.name))
+        for entry in package.files
+        if chosen is None or entry.name in chosen.names
+    ]
+    empty = (lambda: package.record.empty_dirs) if chosen is None else tuple
+    return replace(restore_pieces(pieces, empty, folder, listener=listener), selection=chosen)
+
+
+def restore_pieces(
+    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], folder: Path, *, listener: Listener
+) -> Restored:
+    """Give files back, of one package or of several: of two that want the same place the first gets it."""
+    folder = Path(os.path.realpath(folder))
+    existed = os.path.lexists(folder)
+    with translated(str(folder), "nothing was restored"):
+        if existed and (not folder.is_dir() or any(folder.iterdir())):
+            raise Refused("the target exists already and is not empty", where=str(folder), next="Name a new folder.")
+        if any((parent / "bagit.txt").exists() for parent in (folder, *folder.parents)):
+            raise Refused("the target is inside a package", where=str(folder), next="Name a folder outside it.")
+    # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
+    draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
+    try:
+        with or_else(lambda: remove_tree(draft)):
+            restored = _fill(pieces, empty_folders, draft, listener)
+            with translated(str(folder), "nothing was restored"):
+                _publish(draft, folder, existed=existed)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "restoring was stopped; nothing was left behind", where=str(folder), next="Run the same command again."
+        ) from error
+    return Restored(folder, *restored)
+
+
+def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
+    if not existed:
+        patiently(lambda: os.rename(long_path(draft), long_path(folder)))  # noqa: PTH104
+        flush_folder(long_path(folder.parent))
+        return
+    moved: list[Path] = []
+    with or_else(partial(_take_out, moved)):
+        for name in os.listdir(long_path(draft)):
+            source, target = long_path(draft / name), long_path(folder / name)
+            patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
+            moved.append(folder / name)
+        flush_folder(long_path(folder))
+    with contextlib.suppress(OSError):  # it is empty
+        remove_tree(draft)
+
+
+def _take_out(moved: Sequence[Path]) -> None:
+    for path in moved:
+        if os.path.isdir(long_path(path)):  # noqa: PTH112
+            remove_tree(path)
+        else:
+            discard(str(path))
+
+
+def _fill(
+    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
+) -> tuple[int, int, list[str]]:
+    total = sum(piece.entry.size for piece in pieces)
+    names = places([piece.entry for piece in pieces])
+    done, written, folders = 0, [], [str(draft)]
+    with translated(str(draft.parent), "nothing was restored"):
+        os.makedirs(long_path(draft))  # noqa: PTH103
+    for piece, name in zip(pieces, names, strict=True):
+        target = str(draft / name)
+        _make_folder(draft, os.path.dirname(target))  # noqa: PTH120
+        for count in _copy(piece, target):
+            done += count
+            listener(Progress("restore", done, total, piece.entry.name))
+        written.append(long_path(target))
+        folders.append(os.path.dirname(target))  # noqa: PTH120
+    for name in empty_folders():
+        if _may_be_made(name):
+            _make_folder(draft, str(draft / name))
+    with translated(str(draft.parent), "nothing was restored"):
+        flush_tree(long_path(draft), written, [long_path(folder) for folder in dict.fromkeys(folders)])
+    renamed = [piece.entry.name for piece, name in zip(pieces, names, strict=True) if _was_renamed(piece.entry, name)]
+    return len(pieces), total, renamed
+
+
+def _was_renamed(entry: FileEntry, name: str) -> bool:
+    return name.encode("utf-8", "surrogateescape") != entry.original_name
+
+
+def _make_folder(draft: Path, folder: str) -> None:
+    if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
+        raise Refused("the package names a folder outside itself", where=folder, next="Do not trust this package.")
+    with translated(folder, "nothing was restored"):
+        make_deep(folder)
+
+
+def _copy(piece: Piece, target: str) -> Iterator[int]:
+    entry = piece.entry
+    with piece.open() as source:
+        with translated(target, "nothing was restored"):
+            sink = open(long_path(target), "xb", buffering=0)  # noqa: PTH123, SIM115
+        with sink:
+            while block := source.read(_BLOCK):
+                with translated(target, "nothing was restored"):
+                    write_with_holes(sink.fileno(), block)
+                yield len(block)
+            with translated(target, "nothing was restored"):
+                os.ftruncate(sink.fileno(), entry.size)
+    # Windows cannot hold every time.
+    with translated(target, "nothing was restored"), contextlib.suppress(OverflowError):
+        os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:
+    """Where each file goes, by its stored path: see `places`."""
+    return dict(zip((entry.path for entry in entries), places(entries), strict=True))
+
+
+def places(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
+    """Where each file goes, relative to the restored folder: its original path, else its stored one.
+
+    The originals come from the package, which may be anyone's: one that the system cannot hold, that leads elsewhere,
+    or that clashes with another gives way to the stored path, which is legal on every system, and unique in a package.
+    Where several packages clash in that too, as where a file became a folder, the later in the list gets a tag.
+    """
+    names: dict[int, str] = {}
+    taken: dict[str, str] = {}
+    fold = twin_key if system in _FOLDS_CASE else str
+    order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
+    for number in order:
+        entry = entries[number]
+        wishes = [name for name in (_original(entry, system), entry.name, tagged_name(entry)) if name is not None]
+        names[number] = next((name for name in wishes if not _clashes(fold(name), taken)), wishes[-1])
+        parts = fold(names[number]).split("/")
+        for depth in range(1, len(parts) + 1):
+            taken["/".join(parts[:depth])] = "file" if depth == len(parts) else "folder"
+    return [names[number] for number in range(len(entries))]
+
+
+def _clashes(name: str, taken: dict[str, str]) -> bool:
+    parts = name.split("/")
+    for depth in range(1, len(parts) + 1):
+        kind = taken.get("/".join(parts[:depth]))
+        if kind == "file" or (kind == "folder" and depth == len(parts)):
+            return True
+    return False
+
+
+def _original(entry: FileEntry, system: str) -> str | None:
+    """The original path as the system writes it, or None where it cannot or must not be used."""
+    try:
+        name = os.fsdecode(entry.original_name)
+    except UnicodeDecodeError:
+        return None
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        return None
+    return name if all(can_hold(part, system) for part in parts) else None
+
+
+def _may_be_made(name: str) -> bool:
+    """Whether an empty folder's path, which comes from the record, stays inside on every system."""
+    return unsafe(name) is None and ":" not in name
+
+
+# -- Some files of a package, by names as people write them; what belongs to one of them comes along.
+
+#: Names that an error proposes.
+_PROPOSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was chosen.
+
+    Attributes
+    ----------
+    matched : tuple of str
+        Stored names of the files that the patterns mean.
+    companions : tuple of str
+        Those of the other files of their datasets.
+    """
+
+    matched: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset((*self.matched, *self.companions))
+
+
+def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Iterable[Record]) -> Selection:
+    """Choose files, by names, paths, ends of paths, folders, or ids of datasets, in upper or lower case.
+
+    ``*``, ``?`` and ``[…]`` stand for what is not said; records say which files belong together. Raises `NotFound`,
+    with the names that come close, where a pattern matches nothing; `UsageError` for an empty one.
+    """
+    wanted = [only] if isinstance(only, str) else list(only)
+    names = {
+        entry.name: tuple(dict.fromkeys((_folded(entry.name), _folded(entry.original_name.decode("utf-8", "replace")))))
+        for entry in entries
+    }
+    groups = list(_groups(records))
+    matched: dict[str, None] = {}
+    for pattern in wanted:
+        text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
+        if not text:
+            raise UsageError("an empty name matches no file", next='Example: --only "HAADF*"')
+        # A name with brackets means itself before it means a pattern; a folder of the session may be called data.
+        ways = [(one, means) for one in dict.fromkeys((text, text.removeprefix("data/"))) for means in (_is, _fits)]
+        found: list[str] = []
+        for one, means in ways:
+            found = found or [name for name, spelled in names.items() if any(means(one, each) for each in spelled)]
+        found = found or [primary for id_, (primary, *_) in groups if id_ == text and primary in names]
+        if not found:
+            raise NotFound(f"no file is called '{pattern}'", next=_hint(text, names))
+        matched |= dict.fromkeys(found)
+    companions = dict.fromkeys(
+        name for _, files in groups if not matched.keys().isdisjoint(files) for name in files if name in names
+    )
+    return Selection(tuple(matched), tuple(name for name in companions if name not in matched))
+
+
+def _groups(records: Iterable[Record]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Id and files of every dataset, the primary first."""
+    for record in records:
+        for number in range(len(record.datasets)):
+            try:
+                dataset = record.datasets[number]
+            except DocumentError:  # of a later version
+                continue
+            others = [one.path for one in dataset.files if one.path != dataset.path]
+            yield dataset.id, (dataset.path, *others)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _is(text: str, path: str) -> bool:
+    """Whether a text is a path, the end of one, or a folder in it."""
+    whole = f"/{path}"
+    return whole.endswith(f"/{text}") or f"/{text}/" in whole
+
+
+def _fits(pattern: str, path: str) -> bool:
+    """Whether a pattern fits a path, or the end of one."""
+    return fnmatchcase(f"/{path}", f"*/{pattern}")
+
+
+def _hint(text: str, names: dict[str, tuple[str, ...]]) -> str:
+    last = text.rpartition("/")[2].strip("*?")
+    holding = [name for name, spelled in names.items() if last and any(last in one for one in spelled)]
+    near = holding or get_close_matches(text, [spelled[0] for spelled in names.values()], _PROPOSED, 0.5)
+    near = near or get_close_matches(
+        last, [spelled[0].rpartition("/")[2] for spelled in names.values()], _PROPOSED, 0.5
+    )
+    if not near:
+        first = ", ".join(list(names)[:_PROPOSED])
+        return f"It holds {first}{', …' if len(names) > _PROPOSED else ''}" if first else "It holds no file."
+    more = ", …" if len(near) > _PROPOSED else ""
+    stars = f' With * for what comes before and after: "*{last}*"' if holding and "*" not in text else ""
+    return f"Did you mean {', '.join(near[:_PROPOSED])}{more}?{stars}"

@@ -1,1 +1,0 @@
-"""Taking people, computers and places on disks out of what DIADEM derived, and finding them in what it did not."""

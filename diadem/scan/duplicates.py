@@ -1,0 +1,252 @@
+"""Files with one content: the same size first, then a sample of the bytes, then BLAKE3 of all of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from diadem.model.ports import Listener, Progress
+from diadem.model.scan import Concern, DuplicateGroup, ScanIssue, SingleCopies
+from diadem.pack.plan import text_of
+from diadem.scan.cache import ScanCache, state_of
+from diadem.scan.tree import ScanTree, Stamp
+from diadem.store.system import READ_FLAGS, long_path
+
+#: Bytes taken at the start, in the middle and at the end for the sample. Frames of one camera have one size and often
+#: one header, so that the start alone would tell nothing.
+_SAMPLE = 16 << 10
+_CHUNK = 1 << 20
+_THREADS = 4
+#: Files handed to the threads at once.
+_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A file, and where its dataset stands among all: `path` as the file system has it, relative to the root."""
+
+    tree: ScanTree
+    path: str
+    stamp: Stamp
+    owner: int
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Which files have one content.
+
+    Attributes
+    ----------
+    groups : list of list of Candidate
+        Files with one content that lies on disk more than once, or under several roots.
+    digests : list of str
+        BLAKE3 of each group's content.
+    issues : list of ScanIssue
+        Files that could not be read, or changed while they were.
+    unread : set of bytes
+        Absolute paths of those: it is not known whether their content lies elsewhere.
+    hashed_bytes, cached : int
+        Bytes read, and digests taken from the cache.
+    """
+
+    groups: list[list[Candidate]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    issues: list[ScanIssue] = field(default_factory=list)
+    unread: set[bytes] = field(default_factory=set)
+    hashed_bytes: int = 0
+    cached: int = 0
+
+
+def compare(candidates: Iterable[Candidate], cache: ScanCache, listener: Listener) -> Comparison:
+    """Find files with one content. Only files that may be equal are read, and large ones only where a sample is.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+        All files. Empty ones are all alike, and no duplicates.
+    cache : ScanCache
+        Digests of earlier scans.
+    listener : Listener
+        Told of the bytes read.
+    """
+    comparison = Comparison()
+    hashing = _Hashing(comparison, cache, listener)
+    same_size = _by((file for file in candidates if file.stamp.size), lambda file: file.stamp.size)
+    samples = hashing.run("sample", [file for group in same_size for file in group])
+    same_sample = [group for part in same_size for group in _by(part, samples.get)]
+    large = [file for group in same_sample if group[0].stamp.size > 3 * _SAMPLE for file in group]
+    digests = {**samples, **hashing.run("whole", large)}
+    for part in same_sample:
+        for group in _by(part, digests.get):
+            comparison.groups.append(group)
+            comparison.digests.append(digests[group[0]].hex())
+    return comparison
+
+
+def _by(files: Iterable[Candidate], key: Callable[[Candidate], object]) -> list[list[Candidate]]:
+    """Groups of at least two files with one key; files whose key is None are in none."""
+    groups: dict[object, list[Candidate]] = defaultdict(list)
+    for file in files:
+        groups[key(file)].append(file)
+    groups.pop(None, None)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+@dataclass(slots=True)
+class _Hashing:
+    """Digests of samples and of whole files, on a few threads; what cannot be read is an issue."""
+
+    comparison: Comparison
+    cache: ScanCache
+    listener: Listener
+
+    def run(self, kind: str, files: Sequence[Candidate]) -> dict[Candidate, bytes]:
+        """The digest of every file that can be read."""
+        found: dict[Candidate, bytes] = {}
+        waiting: list[tuple[Candidate, bytes]] = []
+        for file in files:
+            state = state_of(*file.stamp)
+            kept = self.cache.get(_key(file), kind, state)
+            if kept is None:
+                waiting.append((file, state))
+            else:
+                found[file] = kept
+        self.comparison.cached += len(found)
+        total, done = sum(_read_size(kind, file) for file, _ in waiting), 0
+        for file, state, digest in self._digests(kind, waiting):
+            done += _read_size(kind, file)
+            self.listener(Progress(_STAGES[kind], done, total, file.path))
+            if digest is not None:
+                found[file] = digest
+                self.cache.put(_key(file), kind, state, digest)
+        self.cache.flush()
+        return found
+
+    def _digests(
+        self, kind: str, waiting: Sequence[tuple[Candidate, bytes]]
+    ) -> Iterator[tuple[Candidate, bytes, bytes | None]]:
+        digest = _sample if kind == "sample" else _whole
+        stop = threading.Event()
+
+        def attempt(item: tuple[Candidate, bytes]) -> bytes | ScanIssue:
+            return _attempt(digest, item[0], stop)
+
+        with ThreadPoolExecutor(_THREADS, "diadem-compare") as pool:
+            try:
+                for start in range(0, len(waiting), _BATCH):
+                    batch = waiting[start : start + _BATCH]
+                    for item, answer in zip(batch, pool.map(attempt, batch), strict=True):
+                        yield *item, self._taken(kind, item[0], answer)
+            finally:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.cache.flush()
+
+    def _taken(self, kind: str, file: Candidate, answer: bytes | ScanIssue) -> bytes | None:
+        """Count what was read, or note why it could not be."""
+        if isinstance(answer, ScanIssue):
+            self.comparison.issues.append(answer)
+            self.comparison.unread.add(_key(file))
+            return None
+        self.comparison.hashed_bytes += _read_size(kind, file)
+        return answer
+
+
+_STAGES = {"sample": "compare", "whole": "hash"}
+
+
+def _key(file: Candidate) -> bytes:
+    return os.fsencode(file.tree.absolute(file.path))
+
+
+def _read_size(kind: str, file: Candidate) -> int:
+    return min(file.stamp.size, 3 * _SAMPLE) if kind == "sample" else file.stamp.size
+
+
+def _attempt(
+    digest: Callable[[int, int, threading.Event], bytes], file: Candidate, stop: threading.Event
+) -> bytes | ScanIssue:
+    """The digest of a file, or why there is none."""
+    try:
+        descriptor = os.open(long_path(file.tree.absolute(file.path)), READ_FLAGS)
+        try:
+            before = os.fstat(descriptor)
+            found = digest(descriptor, before.st_size, stop)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        return _issue(file, "vanished", "it was there when its folder was listed, but is gone now")
+    except OSError as error:
+        return _issue(file, "unreadable", f"its content cannot be read: {error.strerror}")
+    if {(status.st_size, status.st_mtime_ns) for status in (before, after)} != {file.stamp[:2]}:
+        return _issue(file, "changing", "it changed while it was read")
+    return found
+
+
+def _issue(file: Candidate, code: str, message: str) -> ScanIssue:
+    root, path = (text_of(os.fsencode(text)) for text in (file.tree.root, file.path))
+    return ScanIssue(Concern.UNSEEN, code, root, path, message, "Scan again.")
+
+
+def _whole(descriptor: int, size: int, stop: threading.Event) -> bytes:  # noqa: ARG001
+    """BLAKE3 of everything. A buffer and no mapping: a mapped file that is cut short would end the process."""
+    hasher, buffer = blake3(), memoryview(bytearray(_CHUNK))
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+        while (count := file.readinto(buffer)) and not stop.is_set():
+            hasher.update(buffer[:count])
+    return hasher.digest()
+
+
+def _sample(descriptor: int, size: int, stop: threading.Event) -> bytes:
+    """BLAKE3 of a small file, or of three places of a large one."""
+    if size <= 3 * _SAMPLE:
+        return _whole(descriptor, size, stop)
+    hasher = blake3()
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+        for start in (0, (size - _SAMPLE) // 2, size - _SAMPLE):
+            file.seek(start)
+            hasher.update(file.read(_SAMPLE) or b"")
+    return hasher.digest()
+
+
+def duplicates(comparison: Comparison) -> list[DuplicateGroup]:
+    """Contents that take room more than once, those that waste most first.
+
+    Equal files inside one dataset are its own affair and are left out, as are several names of one file on disk.
+    """
+    found = []
+    for group, digest in zip(comparison.groups, comparison.digests, strict=True):
+        copies = len({_place(file) for file in group})
+        if copies > 1 and len({file.owner for file in group}) > 1:
+            paths = tuple(sorted(text_of(_key(file)) for file in group))
+            found.append(DuplicateGroup(digest, group[0].stamp.size, paths, copies))
+    return sorted(found, key=lambda group: (-group.spare, group.paths))
+
+
+def _place(file: Candidate) -> object:
+    """What is the same for two names of one file on disk, where listing a folder tells."""
+    return file.stamp.file_id if file.stamp.file_id[1] else _key(file)
+
+
+def single_copies(trees: Sequence[ScanTree], comparison: Comparison) -> list[SingleCopies]:
+    """For each of several roots, the files whose content lies nowhere else in any of them."""
+    if len(trees) < 2:
+        return []
+    shared = {_key(file) for group in comparison.groups for file in group if len({_place(one) for one in group}) > 1}
+    known, result = shared | comparison.unread, []
+    for tree in trees:
+        alone = [
+            (path, stamp.size)
+            for path, stamp in sorted(tree.files.items())
+            if stamp.size and os.fsencode(tree.absolute(path)) not in known
+        ]
+        paths = tuple(text_of(os.fsencode(path)) for path, _ in alone)
+        result.append(SingleCopies(text_of(os.fsencode(tree.root)), len(alone), sum(size for _, size in alone), paths))
+    return result

@@ -1,0 +1,541 @@
+"""Bags wherever they lie: in a folder of this machine, on a server, in an adopted folder, in memory.
+
+What is listed follows no link; what is opened lies inside the bag.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
+from diadem.hooks.binary import InMemory
+from diadem.model.ports import Bundle, Listing, RangeReader
+from diadem.model.reopenable import Reopenable
+from diadem.package.paths import unsafe
+from diadem.store.addresses import parse, without_secrets
+from diadem.store.object_client import ObjectClient, Stat
+from diadem.store.object_retry import Patience
+from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: Whether this system opens a file relative to an open folder, and reads at a place without seeking.
+_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_POSITIONED = hasattr(os, "preadv")
+
+
+_RESCAN = "See what became of it: diadem rescan"
+
+
+class LocalBundle(Bundle):
+    """The files of a bag in a local folder.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The bag's folder.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    PackageError
+        If it is not a folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._url = os.path.abspath(path)
+        self._root = long_path(self._url)
+        if not os.path.lexists(self._root):
+            raise NotFound("nothing is there", where=self._url, next="Check the path.")
+        if not os.path.isdir(self._root):
+            raise PackageError("is not a folder", where=self._url, next="Give the folder that holds bagit.txt.")
+
+    @property
+    def url(self) -> str:
+        """Absolute path of the bag's folder."""
+        return self._url
+
+    def listing(self) -> Listing:
+        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular.
+
+        Raises
+        ------
+        NotFound
+            The bag has gone away.
+        """
+        files: dict[str, int] = {}
+        irregular: dict[str, str] = {}
+        folders = [""]
+        while folders:
+            prefix = folders.pop()
+            try:
+                with os.scandir(os.path.join(self._root, *prefix.split("/"))) as entries:
+                    for entry in entries:
+                        _classify(entry, prefix + entry.name, files, irregular, folders)
+            except OSError as error:
+                if not os.path.lexists(self._root):
+                    raise self._absent(prefix) from error
+                irregular[prefix.rstrip("/") or "."] = "unreadable"
+        return Listing(files, irregular)
+
+    def read_files(self, wanted: Iterable[tuple[str, memoryview]]) -> None:
+        """Fill each buffer with the whole of its file; files of one folder that follow each other cost one look-up.
+
+        Parameters
+        ----------
+        wanted : iterable of (str, memoryview)
+            Paths, judged by the caller, and buffers of the size that each file must have.
+
+        Raises
+        ------
+        NotFound, PackageError
+            As `open`; also where a file has another size.
+        """
+        folder, descriptor = "", -1
+        try:
+            for path, buffer in wanted:
+                above, _, name = path.rpartition("/")
+                if _STEPWISE and (descriptor < 0 or above != folder):
+                    descriptor = _replaced(descriptor, self._folder(above.split("/"), path))
+                    folder = above
+                with self._within(descriptor, name, path) if _STEPWISE else self.open(path) as file:
+                    if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
+                        raise PackageError(f"does not have {len(buffer)} bytes", where=path, next="Run: diadem scrub")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            _replaced(descriptor, -1)
+
+    def _folder(self, parts: list[str], path: str) -> int:
+        try:
+            return _descend(self._root, parts)
+        except FileNotFoundError as error:
+            raise self._absent(path) from error
+
+    def _within(self, folder: int, name: str, path: str) -> LocalFile:
+        try:
+            return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
+        except FileNotFoundError as error:
+            raise self._absent(path) from error
+
+    def open(self, path: str) -> LocalFile:
+        """Random access to a file.
+
+        Raises
+        ------
+        NotFound
+            If it is absent.
+        PackageError
+            If it is no regular file, if it or a folder above it is a link, if the path would leave the bag, or if the
+            system refuses to open it.
+        """
+        if reason := unsafe(path):
+            raise PackageError(f"is not opened: {reason}", where=path, next="Do not trust this bag.")
+        try:
+            return open_below(self._root, path.split("/"), path)
+        except FileNotFoundError as error:
+            raise self._absent(path) from error
+
+    def _absent(self, path: str) -> NotFound:
+        if os.path.lexists(self._root):
+            return NotFound("is not in the bag", where=path, next="Fetch it from another copy.")
+        return NotFound("the package is not there any more", where=self._url, next="Connect its store, or mount it.")
+
+
+def open_below(root: str, parts: list[str], path: str) -> LocalFile:
+    """Open a plain file below a folder, no step of the way being a link.
+
+    Parameters
+    ----------
+    root : str
+        The folder, as `long_path` gives it.
+    parts : list of str
+        The names on the way, judged by the caller.
+    path : str
+        How errors name the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is absent.
+    PackageError
+        If it or a step of the way is a link, if it is no plain file, or if the system refuses to open it.
+    """
+    try:
+        return _regular(_open_below(root, parts), path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+class LocalFile(RangeReader):
+    """Random access to one file of a local bag; several threads may read at once. Reads raise `OSError`."""
+
+    __slots__ = ("_descriptor", "_lock", "_path", "_size", "is_sparse")
+
+    def __init__(self, descriptor: int, path: str, size: int, *, is_sparse: bool = False) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._size = size
+        #: Whether the file takes less of its disk than it has bytes.
+        self.is_sparse = is_sparse
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file when it was opened."""
+        return self._size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
+        length = max(0, min(length, self._size - offset))
+        if _POSITIONED and len(data := os.pread(self._descriptor, length, offset)) == length:
+            return data  # made once: a buffer would be copied
+        return super().read_at(offset, length)
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; the bytes read, fewer than its length only at the end of the file."""
+        done = self._fill(offset, buffer)
+        while 0 < done < len(buffer):
+            more = self._fill(offset + done, buffer[done:])
+            if not more:
+                break
+            done += more
+        return done
+
+    def _fill(self, offset: int, buffer: memoryview) -> int:
+        if _POSITIONED:
+            return os.preadv(self._descriptor, (buffer,), offset)
+        with self._lock:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Release the file; a second time does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _classify(
+    entry: os.DirEntry[str], path: str, files: dict[str, int], irregular: dict[str, str], folders: list[str]
+) -> None:
+    """Enter one directory entry where it belongs."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        irregular[path] = "unreadable"
+        return
+    if (kind := kind_of(status)) == "file":
+        files[path] = status.st_size
+    elif kind == "folder":
+        folders.append(path + "/")
+    else:
+        irregular[path] = kind
+
+
+def _regular(descriptor: int, path: str) -> LocalFile:
+    """Take over a descriptor, if it is that of a plain file."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise PackageError("is not a regular file", where=path, next="Replace it from another copy.")
+    return LocalFile(descriptor, path, status.st_size, is_sparse=is_sparse(status))
+
+
+def _unreadable(path: str, error: OSError) -> PackageError:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)):
+        return PackageError("it, or a folder above it, is a link or not a folder", where=path, next="Do not trust it.")
+    return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
+
+
+def _open_below(root: str, parts: list[str]) -> int:
+    """Open a file below the root, no step of the way being a link."""
+    return _open_by_descriptors(root, parts) if _STEPWISE else _open_by_path(root, parts)
+
+
+def _open_by_descriptors(root: str, parts: list[str]) -> int:
+    folder = _descend(root, parts[:-1])
+    try:
+        return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _descend(root: str, parts: list[str]) -> int:
+    """Open a folder step by step, each step refusing links: nothing can change between the look and the step."""
+    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        for part in parts:
+            folder = _replaced(folder, os.open(part, _FOLDER_FLAGS, dir_fd=folder))
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _replaced(old: int, new: int) -> int:
+    """A descriptor in the place of another one, which is closed."""
+    if old >= 0:
+        os.close(old)
+    return new
+
+
+def _open_by_path(root: str, parts: list[str]) -> int:
+    """After a look at every step, where the system cannot open relative to a folder (Windows)."""
+    path = root
+    for part in parts:
+        if ":" in part:  # an alternate data stream of NTFS
+            raise OSError(errno.EINVAL, "a colon is not allowed here")
+        path = path + os.sep + part
+        status = os.lstat(path)
+        if kind_of(status) == "symlink":
+            raise OSError(errno.ELOOP, "is a link")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file")
+    return os.open(path, READ_FLAGS)
+
+
+# -- adopted folders ---------------------------------------------------------------------------------------------------
+
+
+class AdoptedBundle(Bundle):
+    """An adopted package as a bag: sealed files from the node, the payload from the folder in which people keep it.
+
+    It is a package like any other: it can be verified, opened, restored, and copied into a store, where it has the
+    same id. What else lies in the folder is not part of it.
+
+    Parameters
+    ----------
+    sealed_folder : path
+        Holds the tag files and the three files that DIADEM derives.
+    source_root : path
+        The adopted folder.
+    mapping : mapping of str to bytes
+        Bag path of every file of the payload to its path in the folder, as the file system's bytes.
+
+    Raises
+    ------
+    NotFound, PackageError
+        If the sealed files are not there.
+    """
+
+    def __init__(
+        self,
+        sealed_folder: str | os.PathLike[str],
+        source_root: str | os.PathLike[str],
+        mapping: Mapping[str, bytes],
+    ) -> None:
+        self._sealed = LocalBundle(sealed_folder)
+        self._root = os.path.abspath(source_root)
+        self._mapping = mapping
+
+    @property
+    def url(self) -> str:
+        """The adopted folder."""
+        return self._root
+
+    @property
+    def sealed(self) -> LocalBundle:
+        """What the node keeps of it."""
+        return self._sealed
+
+    def listing(self) -> Listing:
+        """The sealed files, and those of the payload that are there."""
+        sealed = self._sealed.listing()
+        files, irregular = dict(sealed.files), dict(sealed.irregular)
+        for path, name in self._mapping.items():
+            try:
+                status = os.lstat(path_below(self._root, name))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError):
+                irregular[path] = "unreadable"
+                continue
+            if (kind := kind_of(status)) == "file":
+                files[path] = status.st_size
+            else:
+                irregular[path] = kind
+        return Listing(files, irregular)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file."""
+        return super().read(path, limit) if path in self._mapping else self._sealed.read(path, limit)
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to a file.
+
+        Raises
+        ------
+        NotFound
+            If it is absent: moved, renamed or deleted by its people, or the folder's disk is not there.
+        PackageError
+            If it, or a folder above it, is a link, or the system refuses to open it.
+        """
+        name = self._mapping.get(path)
+        if name is None:
+            return self._sealed.open(path)
+        parts = os.fsdecode(name).split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise PackageError("is not opened: its path leads out of the folder", where=path, next=_RESCAN)
+        try:
+            return open_below(long_path(self._root), parts, path)
+        except FileNotFoundError as error:
+            missing = (
+                "is not in the adopted folder" if os.path.isdir(long_path(self._root)) else "the folder is not there"
+            )
+            raise NotFound(missing, where=os.path.join(self._root, *parts), next=_RESCAN) from error
+
+
+def path_below(root: str, name: bytes) -> str:
+    """Where a file of an adopted folder is, as the system's functions take it."""
+    return long_path(os.path.join(root, *os.fsdecode(name).split("/")))
+
+
+# -- servers -----------------------------------------------------------------------------------------------------------
+
+
+class RemoteBundle(Reopenable, Bundle):
+    """A bag below one prefix of an fsspec file system.
+
+    Parameters
+    ----------
+    fs : fsspec.AbstractFileSystem
+        The file system; see `open_remote` for one made from an address.
+    root : str
+        The bag's path there: ``bucket/prefix/2026/20260314-zno-…``.
+    patience : Patience, optional
+        How long the server may fail before it counts as unreachable.
+    """
+
+    def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
+        from diadem.store.object_connect import client_for  # fsspec is slow to import
+
+        self._client: ObjectClient = client_for(fs, root, patience)
+        self.again = partial(open_remote, self.url, without_secrets(fs.storage_options))
+        self._known: dict[str, Stat] = {}
+
+    @property
+    def url(self) -> str:
+        """The bag's address."""
+        return self._client.url
+
+    @property
+    def transferred(self) -> int:
+        """Bytes of objects received so far."""
+        return self._client.traffic.received
+
+    @property
+    def requests(self) -> int:
+        """Requests made so far, repeated ones counted."""
+        return self._client.traffic.requests
+
+    def listing(self) -> Listing:
+        """Everything below the prefix; an object store has plain objects only.
+
+        Raises
+        ------
+        NotFound
+            If nothing is there.
+        """
+        found = {stat.key: stat for stat in self._client.list("")}
+        if not found:
+            raise NotFound("there is no package", where=self.url, next="Check the address.")
+        self._known = found
+        return Listing({path: stat.size for path, stat in found.items()}, {})
+
+    def exists(self, path: str) -> bool:
+        """Whether an object is there."""
+        return path in self._known or self._client.stat(path) is not None
+
+    def open(self, path: str) -> RemoteReader:
+        """Random access to a file."""
+        stat = self._known.get(path) or self._client.stat(path)
+        if stat is None:
+            raise NotFound("the file is not in the package", where=f"{self.url}/{path}")
+        return RemoteReader(self._client, stat)
+
+
+class RemoteReader(RangeReader):
+    """One object, read by ranges. Any number of threads may use it; nothing is held open."""
+
+    def __init__(self, client: ObjectClient, stat: Stat) -> None:
+        self._client = client
+        self._stat = stat
+
+    @property
+    def size(self) -> int:
+        """Bytes in the object when it was opened."""
+        return self._stat.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """One ranged GET.
+
+        Raises
+        ------
+        IntegrityError
+            If the object is no longer what it was when it was opened.
+        """
+        end = min(offset + length, self._stat.size)
+        data = self._client.get(self._stat.key, offset, end, self._stat.version)
+        if len(data) != max(0, end - offset):
+            raise IntegrityError(
+                f"the object has changed: {len(data)} of {end - offset} bytes were there",
+                where=f"{self._client.url}/{self._stat.key}",
+                next="Verify the package.",
+            )
+        return data
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` with one ranged GET."""
+        data = self.read_at(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def open_remote(address: str, storage_options: Mapping[str, Any] | None = None) -> RemoteBundle:
+    """The bag at an address such as ``s3://bucket/2026/20260314-zno-…``.
+
+    Raises
+    ------
+    UsageError
+        For a local path, or an address that fsspec does not know.
+    """
+    from diadem.store.object_connect import file_system  # fsspec is slow to import
+
+    url = parse(address)
+    if url.kind == "local":
+        raise UsageError("this is a local folder", where=address, next="Open it as a folder.")
+    return RemoteBundle(file_system(url, storage_options), url.root)
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+class MemoryBundle(Bundle):
+    """Tag files held in memory, by bag path: to open a package whose own are lost. `url` is for messages."""
+
+    url = ""
+
+    def __init__(self, files: Mapping[str, bytes], url: str = "the catalogue") -> None:
+        self._files = dict(files)
+        self.url = url
+
+    def listing(self) -> Listing:
+        """Everything there is."""
+        return Listing({path: len(data) for path, data in self._files.items()}, {})
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to a file. Raises `NotFound`."""
+        if path not in self._files:
+            raise NotFound("is not in the bag", where=path)
+        return InMemory(self._files[path])

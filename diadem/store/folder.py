@@ -1,0 +1,525 @@
+"""Packages in a folder of this machine's file systems: a disk, or a share that is mounted.
+
+::
+
+    <store>/2026/20260314-zno-s12-1f0c9a77d2e4/     a package
+    <store>/.diadem/stage/<random>/                 one being written, with its lock beside it
+    <store>/.diadem/removals/<random>.json          one being removed where it cannot be moved away
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
+from diadem.model.ids import PackageId
+from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.ports import Bundle, Listener, Progress, RangeReader
+from diadem.model.report import Level
+from diadem.package.crew import run
+from diadem.package.opening import LIMITS
+from diadem.store import mending
+from diadem.store.bags import LocalBundle, LocalFile
+from diadem.store.contract import Capabilities, Pace
+from diadem.store.copy import Copier, Stream
+from diadem.store.disks import place_of
+from diadem.store.draft import FolderDraft, read_staged
+from diadem.store.own_files import FolderFiles
+from diadem.store.package_copy import Ahead, Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.store.parity_file import sweep_parity
+from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
+from diadem.store.store import BaseStore, Copies, numbered
+from diadem.store.system import (
+    FileLock,
+    SinkFailed,
+    allow,
+    flush_folder,
+    long_path,
+    or_else,
+    patiently,
+    read_plain,
+    refuse_links,
+    store_error,
+    through_link,
+    translated,
+)
+from diadem.store.whole import make_folders, write_whole
+from diadem.trust.hashing import Leaves
+
+#: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
+RESERVE = 16 << 20
+#: Threads that copy small files; opening them is work for the interpreter, whose threads hinder each other.
+_COPIERS = 2
+#: Files, and bytes, that one task copies.
+_BATCH_FILES = 64
+_BATCH_BYTES = 16 << 20
+#: What the system says of a disk or share that has gone.
+_GONE = {
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "EHOSTDOWN", "EHOSTUNREACH", "ENOTCONN", "ETIMEDOUT", "ENODEV", "ENXIO", "EREMOTEIO")
+    if hasattr(errno, name)
+}
+
+
+class FolderStore(BaseStore):
+    """A store in a folder. Implements `diadem.store.contract.Store`.
+
+    Parameters
+    ----------
+    root : str or os.PathLike
+        The folder; made when it is first written to.
+    """
+
+    is_folder = True
+    recheck = Level.LEAVES
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(os.path.abspath(root))
+        self.private = self.root / ".diadem"
+        self._files = FolderFiles(self.private)
+        self._capabilities: Capabilities | None = None
+        super().__init__(self._files)
+
+    @property
+    def url(self) -> str:
+        """The folder as text."""
+        return str(self.root)
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """See `Store.check`. Where one of its own folders is a link, what that points to is not the store's."""
+        try:
+            with os.scandir(long_path(self.root)) as entries:
+                next(entries, None)
+            refuse_links(self.root, self.private)
+            with contextlib.suppress(FileNotFoundError), os.scandir(long_path(self.private)) as entries:
+                for entry in entries:
+                    if not entry.is_file(follow_symlinks=False):
+                        refuse_links(self.private, self.private / entry.name)
+        except FileNotFoundError as error:
+            advice = "Plug the disk in, mount the share, or correct the path."
+            raise NotFound("the store's folder is not there", where=self.url, next=advice) from error
+        except NotADirectoryError as error:
+            raise StoreError("the store is not a folder", where=self.url, next="Name a folder.") from error
+        except PermissionError as error:
+            raise Refused(
+                "you have no permission to read the store", where=self.url, next="Check the permissions."
+            ) from error
+        except OSError as error:
+            if error.errno in _GONE:
+                advice = "Check the disk or the network."
+                raise Unreachable(f"the store fails: {error.strerror}", where=self.url, next=advice) from error
+            raise StoreError(error.strerror or str(error), where=self.url) from error
+
+    def capabilities(self) -> Capabilities:
+        """See `Store.capabilities`."""
+        if self._capabilities is None or not self._capabilities.writes:  # a disk may be mounted anew for writing
+            self._capabilities = Capabilities(
+                creates=True, replaces=False, checks_objects=False, checks_parts=False, writes=self._is_writable()
+            )
+        return self._capabilities
+
+    def _is_writable(self) -> bool:
+        probe = self.private / "probe" / uuid.uuid4().hex
+        try:
+            os.makedirs(long_path(probe.parent), exist_ok=True)
+            with open(long_path(probe), "xb"):
+                pass
+            os.unlink(long_path(probe))
+        except OSError:
+            return False
+        return True
+
+    def space(self) -> tuple[int, int] | None:
+        """As the file system says."""
+        try:
+            usage = shutil.disk_usage(long_path(self.root))
+        except OSError:
+            return None
+        return usage.free, usage.total
+
+    def check_space(self, needed: int) -> None:
+        """Raise `StoreError` if the store cannot be written, or its disk cannot hold `needed` more bytes."""
+        with translated(self.url):
+            folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+            if not os.access(folder, os.W_OK):
+                raise store_error(OSError(errno.EROFS, ""), str(folder))
+            free = shutil.disk_usage(folder).free
+        if needed + RESERVE > free:
+            raise StoreError(
+                f"the disk has {free:,} bytes free; the payload needs {needed:,}, the rest up to {RESERVE:,}",
+                where=self.url,
+                next="Free space, or choose another store.",
+            )
+
+    def place(self) -> str | None:
+        """See `Store.place`."""
+        try:
+            return place_of(self.root)
+        except OSError:
+            return None
+
+    # -- packages --------------------------------------------------------------------------------------------------
+
+    def folders(self, path: str) -> Iterable[str]:
+        """Links are none."""
+        try:
+            with os.scandir(long_path(self._at(path) if path else self.root)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            if path:
+                return []
+            self.check()
+            raise
+
+    def tagmanifest_at(self, path: str) -> bytes | None:
+        """What cannot be read, or lies behind a link, is none."""
+        with contextlib.suppress(OSError, ValueError):
+            folder = self._at(path)
+            data = read_plain(folder / TAGMANIFEST, LIMITS[TAGMANIFEST] + 1)
+            if len(data) <= LIMITS[TAGMANIFEST] and through_link(self.root, folder) is None:
+                return data
+        return None
+
+    def bundle(self, path: str) -> LocalBundle:
+        """See `Store.bundle`."""
+        return LocalBundle(self._package(path))
+
+    def is_taken(self, path: str) -> bool:
+        """Whether anything has the name."""
+        return os.path.lexists(long_path(self._at(path)))
+
+    def packages_since(self, moment: float, until: float) -> Iterator[tuple[PackageId, str]]:
+        """Packages that a writer here has published between two moments, in seconds since 1970, by the hints alone.
+
+        The packages themselves are not listed: a large store has many, and a hint is written for each before it is
+        visible. What somebody copied in has none.
+        """
+        with contextlib.suppress(OSError), os.scandir(long_path(self.private / "by-payload")) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if moment <= entry.stat(follow_symlinks=False).st_mtime <= until:
+                        yield from self.find(entry.name)
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        """See `Store.replace_leaf`."""
+        mending.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
+
+    def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
+        """See `Store.replace_file`."""
+        mending.replace_file(self.root, path, file, blocks, size, mtime_ns)
+
+    def put_readme(self, text: str) -> None:
+        """See `Store.put_readme`."""
+        with translated(self.url, "the README was not written"):
+            make_folders(self.root)
+            write_whole(self.root / "README.txt", text.encode())
+
+    def _at(self, path: str) -> Path:
+        return self.root.joinpath(*path.split("/"))
+
+    def _package(self, path: str) -> Path:
+        """The folder of a package, behind no link."""
+        refuse_path(path)
+        return refuse_links(self.root, self._at(path))
+
+    # -- adding: stage, seal, publish by one rename ----------------------------------------------------------------
+
+    def draft(self) -> FolderDraft:
+        """See `Store.draft`."""
+        return FolderDraft(self)
+
+    def receive(
+        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+    ) -> tuple[str, bool, str]:
+        """Hashed as it is written to a stage."""
+        self.check_space(cargo.size)
+        stage = self.stage()
+        with or_else(stage.discard):
+            _StagedCopy(source, cargo, stage, listener, pace).run(self.url)
+            opened = cargo.opened
+            path, created = self.publish(stage, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+        return path, created, "written" if created else self.recheck_proof
+
+    def stage(self) -> Stage:
+        """Open a stage. Raises `StoreError`."""
+        with translated(self.url):
+            os.makedirs(long_path(refuse_links(self.root, self.private / "stage")), exist_ok=True)
+            while True:
+                folder = self.private / "stage" / uuid.uuid4().hex
+                lock = FileLock(lock_path(folder))
+                if lock.acquire():  # else a sweeper looked at the new lock in this very moment
+                    break
+            stage = Stage(folder, lock)
+            with or_else(stage.discard):
+                os.makedirs(long_path(stage.bag))
+        return stage
+
+    def publish(
+        self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[str], bool]
+    ) -> tuple[str, bool]:
+        """Give a sealed stage its final name, unless another writer was faster.
+
+        Parameters
+        ----------
+        stage : Stage
+            Sealed.
+        name : str
+            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a damaged package or a stranger has it.
+        package, payload, tree : str
+            Ids of the package, of its payload, and the digest of paths and sizes (see `tree_digest`).
+        is_sound : callable
+            Tells whether the package at a path is whole; a damaged one does not stop this one.
+
+        Returns
+        -------
+        (str, bool)
+            The path, and whether this call made it. Where it is False the stage has been dropped.
+        """
+        judged: dict[tuple[PackageId, str], bool] = {}
+        # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
+        while (path := self._sound(payload, judged, is_sound)) is None:
+            with translated(self.url), FileLock(self.private / "publish.lock"):
+                if any(found not in judged for found in self.find(payload)):  # another writer was faster
+                    continue
+                path = self._give_name(stage, name, package, payload, tree)
+                created = True
+                break
+        else:
+            created = False
+        # From the rename on the package is there: what is left to tidy must not look like a failure.
+        with contextlib.suppress(OSError):
+            stage.discard()
+        return path, created
+
+    def _give_name(self, stage: Stage, name: str, package: PackageId, payload: str, tree: str) -> str:
+        path = next((each for each in numbered(name) if not self.is_taken(each)), None)
+        if path is None:
+            raise StoreError(f"every name like {name} is taken", where=self.url)
+        target = self._at(path)
+        refuse_links(self.root, target.parent)
+        os.makedirs(long_path(target.parent), exist_ok=True)
+        self.hints.write(payload, package, path, tree)
+        flush_folder(long_path(self.root))
+        patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
+        with contextlib.suppress(OSError):
+            restrict(str(target))
+        for folder in (target.parent, target.parent.parent):  # the name on the disk, as far as the system lets us
+            with contextlib.suppress(OSError):
+                flush_folder(long_path(folder))
+        return path
+
+    def _sound(
+        self, payload: str, judged: dict[tuple[PackageId, str], bool], is_sound: Callable[[str], bool]
+    ) -> str | None:
+        """A package with this payload that is whole; each is read once."""
+        for found in self.find(payload):
+            if found not in judged:
+                judged[found] = is_sound(found[1])
+            if judged[found]:
+                return found[1]
+        return None
+
+    # -- removing: it vanishes by one rename; what is left to delete is a stage like any other ----------------------
+
+    def require_package(self, path: str) -> None:
+        """By its tag manifest, whatever its state."""
+        folder = self._package(path)
+        if not os.path.isdir(long_path(folder)):
+            raise NotFound("there is no package", where=str(folder), next="Nothing to do.")
+        if not os.path.isfile(long_path(folder / TAGMANIFEST)):
+            advice = "Remove it by hand."
+            raise Refused("it has no tag manifest, so it is not a package", where=str(folder), next=advice)
+
+    def erase(self, path: str) -> None:
+        """And the folder of its year, if nothing else is in it."""
+        folder = self._package(path)
+        with translated(str(folder), "the package may still be there"):
+            stage = self.stage()
+            with or_else(stage.discard):
+                os.rmdir(long_path(stage.bag))
+                mode = stat.S_IMODE(os.stat(long_path(folder)).st_mode)
+                allow(long_path(folder), mode | stat.S_IRWXU)
+                try:
+                    patiently(lambda: os.rename(long_path(folder), long_path(stage.bag)))
+                except OSError:  # Windows, while another program has a file of it open
+                    self.erase_in_place(path)
+                flush_folder(long_path(folder.parent))
+            with contextlib.suppress(OSError):  # the package is gone; what is left of it is swept
+                stage.discard()
+            _prune(self.root, folder)
+
+    def erase_in_place(self, path: str) -> None:
+        """Remove a package where it lies: the tag manifest first, after a note that lets `sweep` finish it."""
+        folder = self._package(path)
+        note = self.private / "removals" / f"{hashlib.sha256(path.encode()).hexdigest()}.json"
+        make_folders(note.parent)
+        write_whole(note, json.dumps({"path": path}).encode())
+        if os.name == "nt":
+            os.chmod(long_path(folder / TAGMANIFEST), stat.S_IWRITE)
+        patiently(lambda: os.unlink(long_path(folder / TAGMANIFEST)))
+        flush_folder(long_path(folder))
+        remove_tree(folder)
+        patiently(lambda: os.unlink(long_path(note)))
+
+    # -- what the dead have left -----------------------------------------------------------------------------------
+
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
+        """See `Store.sweep`."""
+        self._files.sweep()
+        with contextlib.suppress(OSError, DiademError):
+            mending.settle(self.root)
+        return [*self.sweep_stages(), *sweep_parity(self.root), *self._finish_removals(keep)]
+
+    def sweep_stages(self) -> list[Swept]:
+        """Remove stages whose writer is dead, and say which."""
+        return sweep(self.private / "stage")
+
+    def _finish_removals(self, keep: Container[str]) -> list[Swept]:
+        """Go on with removals in place that were not ended; a package that is whole again, or known, stays."""
+        swept = []
+        notes = self.private / "removals"
+        if through_link(self.root, notes) is not None:
+            return []
+        try:
+            names = sorted(os.listdir(long_path(notes)))
+        except OSError:
+            return []
+        for name in names:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, DiademError):
+                path = str(json.loads(read_plain(notes / name, 4096))["path"])
+                folder = self._package(path)
+                begun = os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST))
+                if begun and path not in keep:
+                    swept.append(Swept(str(folder), remove_tree(folder)))
+                os.unlink(long_path(notes / name))
+        return swept
+
+
+def remove_empty(root: Path, path: str) -> None:
+    """Remove what is left of a package that somebody has emptied: folders, and no file.
+
+    Raises `StoreError` if the store cannot be written, or there is a file after all.
+    """
+    refuse_path(path)
+    folder = refuse_links(root, root.joinpath(*path.split("/")))
+    with translated(str(folder), "the empty folder may still be there"):
+        for inner, _, _ in os.walk(long_path(folder)):
+            allow(inner, stat.S_IRWXU)
+        for inner, _, _ in os.walk(long_path(folder), topdown=False):
+            patiently(partial(os.rmdir, inner))
+        _prune(root, folder)
+
+
+def _prune(root: Path, folder: Path) -> None:
+    """Remove the folder of a package's year, if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for parent in folder.relative_to(root).parents:
+            if parent.parts:
+                os.rmdir(long_path(root / parent))
+
+
+class _StagedCopy:
+    """One copy under way, from a bundle into a stage."""
+
+    def __init__(self, source: Bundle, cargo: Cargo, stage: Stage, listener: Listener, pace: Pace | None) -> None:
+        self._source, self._cargo, self._stage = source, cargo, stage
+        self._listener, self._pace = listener, pace
+        self._leaf_size = cargo.opened.manifest.leaf_size
+        self._total = cargo.size
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._done = 0
+
+    def run(self, url: str) -> None:
+        """Copy everything, the tag manifest last, seal the stage, and open what was written."""
+        try:
+            with Copier() as copier:
+                if isinstance(self._source, LocalBundle):
+                    run(deque(self._tasks(copier)), _COPIERS, self._stop)
+                else:
+                    self._fetch(copier)
+        except SinkFailed as error:
+            raise store_error(error.cause, url) from error.cause
+        with translated(url):
+            self._stage.write(TAGMANIFEST, self._cargo.tagmanifest)
+            self._stage.seal([*(item.path for item in self._cargo.items), TAGMANIFEST])
+        read_staged(self._stage, self._cargo.opened.id, url)
+
+    def _tasks(self, copier: Copier) -> Iterator[Callable[[], None]]:
+        for folder in sorted({item.path.rpartition("/")[0] for item in self._cargo.items}):
+            self._stage.target(f"{folder}/x")  # folders first, by one thread
+        for batch in _batches(self._cargo.items):
+            yield partial(self._copy_batch, copier, batch)
+
+    def _copy_batch(self, copier: Copier, batch: Sequence[Item]) -> None:
+        for item in batch:
+            if self._stop.is_set():
+                return
+            with source_errors(item.path), self._source.open(item.path) as reader:
+                if reader.size != item.size:
+                    raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
+                sparse = isinstance(reader, LocalFile) and reader.is_sparse
+                self._copy(copier, item, _Filler(reader), sparse=sparse)
+
+    def _fetch(self, copier: Copier) -> None:
+        """From afar: many requests under way at once, one thread that writes."""
+        with Ahead(self._source, self._cargo.items) as ahead:
+            for item in self._cargo.items:
+                with ahead.open(item) as file:
+                    self._copy(copier, item, file.readinto)
+
+    def _copy(self, copier: Copier, item: Item, fill: Callable[[memoryview], int], *, sparse: bool = False) -> None:
+        stream = Stream(fill, item.size, item.mtime_ns, sparse, self._leaf_size)
+        copied = copier.copy_stream(stream, self._stage.target(item.path), partial(self._advance, item.path))
+        compare(item, copied.size, copied.sha256, Leaves(copied.leaves, self._leaf_size))
+
+    def _advance(self, path: str, count: int) -> None:
+        if self._stop.is_set():  # another thread failed, or was interrupted: a large file is not read to its end
+            raise KeyboardInterrupt
+        if self._pace is not None:
+            self._pace.wait(count)
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress("copy", done, self._total, path))
+
+
+class _Filler:
+    """Reads a file from its beginning to its end into one buffer after the other."""
+
+    def __init__(self, reader: RangeReader) -> None:
+        self._reader = reader
+        self._offset = 0
+
+    def __call__(self, buffer: memoryview) -> int:
+        count = self._reader.readinto_at(self._offset, buffer)
+        self._offset += count
+        return count
+
+
+def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Files in portions that are worth a task."""
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        if batch and (len(batch) == _BATCH_FILES or size + item.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += item.size
+    if batch:
+        yield batch

@@ -1,0 +1,495 @@
+"""Packages behind fsspec: S3, SFTP, memory.
+
+::
+
+    <store>/2026/20260314-zno-s12-1f0c9a77d2e4/     a package; without its tag manifest it is none
+    <store>/.diadem/claims/<payload id>             who is writing this payload just now
+    <store>/.diadem/probe/<random>                  a question to the server, removed at once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, BinaryIO, cast
+
+from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageError
+from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
+from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.report import Level
+from diadem.package.opening import LIMITS
+from diadem.package.paths import unsafe
+from diadem.store import addresses
+from diadem.store import claim as claims
+from diadem.store import sweep as leftovers
+from diadem.store.bags import RemoteBundle, RemoteReader
+from diadem.store.claim import Claim, ClaimTiming
+from diadem.store.contract import Capabilities, Pace, Stored
+from diadem.store.draft import ObjectDraft
+from diadem.store.object_client import ObjectClient, Stat
+from diadem.store.object_connect import client_for, file_system
+from diadem.store.object_parts import put_blocks
+from diadem.store.object_payload import AGAIN, OpenSource
+from diadem.store.object_retry import Patience
+from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
+from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
+from diadem.store.probe import probe
+from diadem.store.stage import Swept
+from diadem.store.store import BaseStore, Copies, numbered
+from diadem.store.sweep import Leftovers, clear, leftover_at
+from diadem.store.translate import Occupied
+from diadem.store.upload import Job, Proof, Upload, commit, write_package
+from diadem.trust.hashing import Leaves
+
+#: Packages whose tag manifests are asked for at once.
+_LOOKS = 16
+#: What a store can do that may only be read.
+_READ_ONLY = Capabilities(False, False, False, False, writes=False)
+#: Bytes asked for at once where an object is read only to be written again.
+_STEP = 8 << 20
+
+
+class ObjectStore(BaseStore):
+    """A store that is reached through fsspec. Implements `diadem.store.contract.Store`.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix``, ``sftp://user@host/folder``, ``memory://name`` …
+    storage_options : mapping, optional
+        For fsspec; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE …).
+    patience : Patience, optional
+        How long the server may fail before it counts as unreachable.
+    timing : ClaimTiming, optional
+        Heartbeat and staleness of claims.
+
+    Raises
+    ------
+    UsageError
+        For a local path, or a scheme that fsspec does not know.
+    """
+
+    is_folder = False
+    recheck = Level.QUICK
+
+    def __init__(
+        self,
+        url: str,
+        storage_options: Mapping[str, Any] | None = None,
+        *,
+        patience: Patience | None = None,
+        timing: ClaimTiming | None = None,
+    ) -> None:
+        place = addresses.parse(url)
+        if place.kind == "local":
+            raise UsageError("this is a local folder", where=url, next="Use it as a local store.")
+        self._fs = file_system(place, storage_options)
+        self._root = place.root
+        self.client = client_for(self._fs, place.root, patience)
+        self._patience = patience
+        self._timing = timing or ClaimTiming()
+        self._capabilities: Capabilities | None = None
+        super().__init__(ObjectFiles(self.client, lambda: self.probe().creates))
+
+    @property
+    def url(self) -> str:
+        """The store's address."""
+        return self.client.url
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """See `Store.check`. A folder of a server that is not there yet is made by the first write."""
+        self.client.check()
+
+    def capabilities(self) -> Capabilities:
+        """See `Store.capabilities`."""
+        try:
+            return self.probe()
+        except Refused:
+            return _READ_ONLY
+
+    def probe(self) -> Capabilities:
+        """What the store can do, found out once by trying.
+
+        Raises `NotFound`, `Refused` or `Unreachable` if the bucket is missing, may not be written, or does not answer.
+        """
+        if self._capabilities is None:
+            self.client.check()
+            self._capabilities = probe(self.client)
+        return self._capabilities
+
+    def space(self) -> tuple[int, int] | None:
+        """As the server says."""
+        return self.client.space()
+
+    def place(self) -> str | None:
+        """See `Store.place`."""
+        return self.client.place()
+
+    # -- packages --------------------------------------------------------------------------------------------------
+
+    def folders(self, path: str) -> Iterable[str]:
+        """One LIST."""
+        return self.client.folders(path)
+
+    def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
+        """A few at once."""
+        with ThreadPoolExecutor(_LOOKS, "diadem-look") as pool:
+            pending: deque[tuple[str, Future[Stored | None]]] = deque()
+            for path in paths:
+                pending.append((path, pool.submit(self.stored_at, path)))
+                if len(pending) >= 2 * _LOOKS:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            for path, future in pending:
+                yield path, future.result()
+
+    def tagmanifest_at(self, path: str) -> bytes | None:
+        """One HEAD, one GET."""
+        stat = self.client.stat(f"{path}/{TAGMANIFEST}")
+        if stat is None or stat.size > LIMITS[TAGMANIFEST]:
+            return None
+        with contextlib.suppress(NotFound):
+            return self.client.get(stat.key, 0, stat.size)
+        return None
+
+    def bundle(self, path: str) -> RemoteBundle:
+        """See `Store.bundle`."""
+        refuse_path(path)
+        return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path, self._patience)
+
+    def is_taken(self, path: str) -> bool:
+        """Whether any object lies below it."""
+        return next(iter(self.client.list(path)), None) is not None
+
+    def put_readme(self, text: str) -> None:
+        """See `Store.put_readme`."""
+        data = text.encode()
+        self.client.put("README.txt", data, sha256=hashlib.sha256(data).digest())
+
+    # -- adding: everything under a claim, the tag manifest last ----------------------------------------------------
+
+    def draft(self) -> ObjectDraft:
+        """See `Store.draft`."""
+        return ObjectDraft(self)
+
+    def receive(
+        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+    ) -> tuple[str, bool, str]:
+        """Checked on its way."""
+        files = {item.path: item for item in cargo.items}
+        with Ahead(source, [*cargo.tags, *cargo.files]) as ahead:
+            tags = {item.path: _whole(ahead, item) for item in cargo.tags}
+            upload = self.upload(
+                path,
+                entries=cargo.opened.manifest.entries,
+                leaves=cargo.opened.leaves,
+                open_source=lambda entry: cast(BinaryIO, _Hashed(ahead.open(files[entry.path]), files[entry.path])),
+                tag_files={**tags, TAGMANIFEST: cargo.tagmanifest},
+                tree=cargo.tree,
+                listener=listener if pace is None else _Paced(listener, pace),
+                is_sound=copies.is_sound,
+                advice=ADVICE,
+            )
+        return upload.path, upload.made, str(upload.proof)
+
+    def upload(
+        self,
+        path: str,
+        *,
+        entries: Sequence[FileEntry],
+        leaves: Leaves,
+        open_source: OpenSource,
+        tag_files: Mapping[str, bytes],
+        tree: str = "",
+        listener: Listener = silent,
+        prove: bool = True,
+        is_sound: Callable[[str], bool] | None = None,
+        advice: str = AGAIN,
+    ) -> Upload:
+        """Write a package, or find that its payload is archived already.
+
+        Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
+        been given back. The objects that were sent are no package; the next upload overwrites them.
+
+        Parameters
+        ----------
+        path : str
+            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has the name.
+        entries : sequence of FileEntry
+            Files of the manifest. Those that are not in `tag_files` come from `open_source`.
+        leaves : Leaves
+            Digests of all leaves; every leaf sent is compared with them again.
+        open_source : callable
+            Opens an entry's file for reading; called once for each, by one thread.
+        tag_files : mapping of str to bytes
+            Bag path to content: tag files with the tag manifest, and the derived files below ``data/``.
+        tree : str
+            Digest of paths and sizes, for the hint.
+        listener : callable
+            Told the bytes done, from several threads: stages ``wait``, ``upload``, ``prove``.
+        prove : bool
+            Whether to read everything back where the server checks no digests; False leaves it written, unproven.
+        is_sound : callable, optional
+            Tells whether the package at a path of this store is whole; a damaged one does not count as archived.
+        advice : str
+            What to do where the source is not what was hashed.
+
+        Raises
+        ------
+        DigestMismatch
+            The source is no longer what was hashed. Nothing was published.
+        NotFound, Refused, Unreachable, StoreError
+            The store cannot be written, or gives back other bytes than were sent. Nothing was published.
+        """
+        job = Job(
+            path, entries, leaves, open_source, tag_files, listener=listener, prove=prove, tree=tree, advice=advice
+        )
+        self.client.check()
+        if (present := self._present(job.payload, is_sound)) is not None:
+            return present
+        capabilities = self.probe()
+        while (claim := self._claim(job, capabilities)) is None:  # wait for the claim, or for the other's package
+            job.listener(Progress("wait", 0, 0, job.path))
+            time.sleep(self._timing.look)
+            if (present := self._present(job.payload, is_sound)) is not None:
+                return present
+        try:
+            claims.settle(self.hints, job.payload, claim.previous)
+            if (present := self._present(job.payload, is_sound)) is not None:
+                return present
+            root = self._free_path(job.path)
+            proof = write_package(self.client, root, job, server_proves=capabilities.proves)
+            claim.confirm()
+            commit(self.client, root, job)
+            self.hints.write(job.payload, job.package, root, job.tree)
+            return Upload(job.package, root, made=True, proof=proof)
+        finally:
+            claim.release()
+
+    def _claim(self, job: Job, capabilities: Capabilities) -> Claim | None:
+        return claims.take(
+            self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing
+        )
+
+    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
+        for package, path in self.find(payload):
+            if is_sound is None or is_sound(path):
+                return Upload(package, path, made=False, proof=Proof.EARLIER)
+        return None
+
+    def _free_path(self, path: str) -> str:
+        """The path, or the path with a number, where nothing lies but perhaps what a dead writer left."""
+        for candidate in numbered(path):
+            if self.client.stat(f"{candidate}/{TAGMANIFEST}") is None:
+                found = leftover_at(self.client, self.hints, candidate)
+                if found is None or found.removable:
+                    return candidate
+        raise StoreError(f"every name like {path} is taken", where=self.url)
+
+    # -- mending: there is no writing in place, objects are sent again ----------------------------------------------
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        """See `Store.replace_leaf`: the file goes again, with one leaf exchanged."""
+        refuse_path(path)
+        if not 0 <= leaf < leaf_count(entry.size, leaf_size):
+            raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
+        start = leaf * leaf_size
+        if len(data) != min(leaf_size, entry.size - start):
+            raise DigestMismatch("the bytes do not have the length of the leaf", where=entry.path, leaf=leaf)
+        key = _key(path, entry.path)
+        stat = self.client.stat(key)
+        if stat is None or stat.size != entry.size:
+            there = "is not there" if stat is None else f"has {stat.size} bytes, not {entry.size}"
+            raise Refused(f"the file {there}", where=key, next="Replace the whole file.")
+        put_blocks(self.client, key, _patched(self.client, stat, start, data), entry.size)
+
+    def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:  # noqa: ARG002
+        """See `Store.replace_file`. Objects have no modification time that could be set."""
+        refuse_path(path)
+        if file != TAGMANIFEST and self.client.stat(f"{path}/{TAGMANIFEST}") is None:
+            raise Refused("the package is not there", where=path, next="Copy it from another store.")
+        put_blocks(self.client, _key(path, file), blocks, size)
+
+    # -- removing: hints, then the tag manifest, then the rest ------------------------------------------------------
+
+    def require_package(self, path: str) -> None:
+        """By its tag manifest, whatever its state."""
+        if self.client.stat(f"{path}/{TAGMANIFEST}") is not None:
+            return
+        if not self.is_taken(path):
+            raise NotFound("there is no package", where=f"{self.url}/{path}", next="Nothing to do.")
+        advice = "Remove it by hand, or sweep."
+        raise Refused("it has no tag manifest, so it is not a package", where=f"{self.url}/{path}", next=advice)
+
+    def erase(self, path: str) -> None:
+        """From the tag manifest on it is none."""
+        self.client.delete(f"{path}/{TAGMANIFEST}")
+        clear(self.client, path)
+
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
+        """See `Store.sweep`: what was silent for seven days by the server's clock."""
+        try:
+            found = self.leftovers(delete=True, keep=keep)
+        except NotFound:
+            return []
+        packages = [Swept(f"{self.url}/{item.path}", item.objects) for item in found.packages if item.removable]
+        return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
+
+    def leftovers(
+        self, *, older: timedelta = leftovers.SILENCE, delete: bool = False, keep: Container[str] = ()
+    ) -> Leftovers:
+        """What dead writers left; removed only when asked (see `diadem.store.sweep`)."""
+        return leftovers.sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
+
+
+def _key(path: str, file: str) -> str:
+    if reason := unsafe(file):
+        raise Refused(f"is not touched: {reason}", where=file, next="Name a file of the package.")
+    return f"{path}/{file}"
+
+
+def _patched(client: ObjectClient, stat: Stat, start: int, data: bytes) -> Iterator[bytes]:
+    end = start + len(data)
+    for first, last in ((0, start), (end, stat.size)):
+        for offset in range(first, last, _STEP):
+            yield client.get(stat.key, offset, min(offset + _STEP, last), stat.version)
+        if last == start:
+            yield data
+
+
+def _whole(ahead: Ahead, item: Item) -> bytes:
+    with ahead.open(item) as file:
+        data = file.readall()
+    compare(item, len(data), hashlib.sha256(data).hexdigest())
+    return data
+
+
+class _Hashed(io.RawIOBase):
+    """A file whose SHA-256 is held against what it must be when its end is reached.
+
+    Its leaves are compared before that, by whoever sends it: they say where the damage is.
+    """
+
+    def __init__(self, file: Arriving, item: Item) -> None:
+        super().__init__()
+        self._file, self._item = file, item
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; fewer bytes only at the end."""
+        view = memoryview(buffer).cast("B")
+        count = self._file.readinto(view)
+        self._sha256.update(view[:count])
+        self._size += count
+        if count < len(view):
+            compare(self._item, self._size, self._sha256.hexdigest())
+        return count
+
+
+class _Paced:
+    """A listener that holds what it is told of below a rate."""
+
+    def __init__(self, listener: Listener, pace: Pace) -> None:
+        self._listener, self._pace = listener, pace
+        self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        """Wait for the bytes that are new, then pass on."""
+        with self._lock:
+            new = progress.done - self._seen.get(progress.stage, 0)
+            self._seen[progress.stage] = max(progress.done, self._seen.get(progress.stage, 0))
+        if new > 0 and progress.stage != "wait":
+            self._pace.wait(new)
+        self._listener(progress)
+
+
+class ObjectFiles(OwnFiles):
+    """Files below `.diadem/` of an object store.
+
+    Parameters
+    ----------
+    client : ObjectClient
+        The store.
+    creates : callable
+        Whether it refuses to create what is there. If not, two writers within a moment may both succeed; the last
+        one's content stays, and the other is told.
+    """
+
+    def __init__(self, client: ObjectClient, creates: Callable[[], bool]) -> None:
+        self._client, self._creates = client, creates
+
+    def read(self, key: str) -> bytes | None:
+        """The version that was asked about."""
+        if (reader := self.open(key)) is None:
+            return None
+        refuse_size(reader.size, f".diadem/{key}")
+        with contextlib.suppress(NotFound):
+            return reader.read_at(0, reader.size)
+        return None
+
+    def write(
+        self,
+        key: str,
+        blocks: Iterable[bytes],
+        size: int,
+        *,
+        create: bool = False,
+        hint: bool = False,  # noqa: ARG002  no server offers less
+    ) -> bool:
+        """One object."""
+        name = f".diadem/{key}"
+        if not create:
+            put_blocks(self._client, name, blocks, size)
+            return True
+        data = b"".join(blocks)
+        conditional = self._creates()
+        if not conditional and self._client.stat(name) is not None:
+            return False
+        try:
+            self._client.put(name, data, sha256=hashlib.sha256(data).digest(), create=conditional)
+        except Occupied:  # perhaps by an earlier try of our own, whose answer was lost
+            return False
+        return conditional or self.read(key) == data
+
+    def open(self, key: str) -> RemoteReader | None:
+        """One HEAD."""
+        stat = self._client.stat(f".diadem/{key}")
+        return None if stat is None else RemoteReader(self._client, stat)
+
+    def contents(self, folder: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """One LIST, and a GET for each that is not empty."""
+        for stat in sorted(self._client.list(f".diadem/{folder}"), key=lambda stat: stat.key):
+            if stat.size <= limit:
+                yield stat.key.rpartition("/")[2], self._client.get(stat.key, 0, stat.size)
+
+    def folders(self, folder: str) -> Iterable[str]:
+        """One LIST."""
+        return self._client.folders(f".diadem/{folder}" if folder else ".diadem")
+
+    def below(self, folder: str) -> Iterable[str]:
+        """Hints of a large store are many: they are not even listed."""
+        tops = [folder] if folder else [name for name in self.folders("") if name not in RESERVED]
+        for top in tops:
+            yield from (stat.key.removeprefix(".diadem/") for stat in self._client.list(f".diadem/{top}"))
+        if not folder:
+            yield from self._client.files(".diadem")
+
+    def remove(self, key: str) -> None:
+        """And folders, where there are any."""
+        self._client.delete(f".diadem/{key}")
+        self._client.prune(f".diadem/{key}".rpartition("/")[0])

@@ -1,0 +1,292 @@
+"""What a copy of a package is made of: every file with the digests that it must have, before a byte is moved."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
+from diadem.model.ports import Bundle
+from diadem.package.bagit import parse_manifest
+from diadem.package.opening import LIMITS, OpenedPackage
+from diadem.package.paths import unsafe
+from diadem.store.bags import LocalBundle
+from diadem.trust.hashing import Leaves, tree_digest
+
+#: Folders in the root of a store in which no packages lie.
+NO_YEARS = frozenset({".diadem", "incoming"})
+ADVICE = "Repair this copy, or take another one."
+#: Bytes of one request; small files are one request each.
+_PIECE = 8 << 20
+#: Requests under way, and their bytes: what 1 Gbit/s and 30 ms need for files of 100 kB.
+_REQUESTS = 48
+_BUDGET = 64 << 20
+_THREADS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a package on its way.
+
+    Attributes
+    ----------
+    path : str
+        Path in the bag.
+    size : int
+        Bytes.
+    sha256 : str
+        64 hex digits.
+    mtime_ns : int or None
+        Modification time; None for tag files.
+    leaves : Leaves or None
+        Those of this file; None for tag files.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    mtime_ns: int | None = None
+    leaves: Leaves | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """A package on its way.
+
+    Attributes
+    ----------
+    opened : OpenedPackage
+        What its tag files say.
+    tagmanifest : bytes
+        The tag manifest, which is written last.
+    files, tags : tuple of Item
+        The files of the manifest in its order, and the other tag files.
+    """
+
+    opened: OpenedPackage
+    tagmanifest: bytes
+    files: tuple[Item, ...]
+    tags: tuple[Item, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All but the tag manifest."""
+        return self.files + self.tags
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(item.size for item in self.items) + len(self.tagmanifest)
+
+    @property
+    def tree(self) -> str:
+        """Digest of the payload's stored paths and sizes, as packing computes it."""
+        return tree_of(self.opened)
+
+
+def tree_of(opened: OpenedPackage) -> str:
+    """Digest of the payload's stored paths and sizes, as packing computes it."""
+    return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
+
+
+def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+    """List what must be copied.
+
+    Raises
+    ------
+    DigestMismatch
+        If the package at the source is no longer the one that was opened, or lacks a tag file.
+    PackageError
+        If its tag manifest lists what no tag file may be.
+    """
+    with source_errors(TAGMANIFEST):
+        if not isinstance(source, LocalBundle):
+            source.listing()  # one request for a thousand files; sizes need not be asked for one by one then
+        tagmanifest = source.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+    if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
+        raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
+    tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
+    return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
+
+
+def _files(opened: OpenedPackage) -> Iterator[Item]:
+    for entry in opened.manifest:
+        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
+
+
+def _tag_item(source: Bundle, path: str, digest: str) -> Item:
+    reason = unsafe(path)
+    if reason is None and (path.startswith("data/") or path in DERIVED_PATHS or path == TAGMANIFEST):
+        reason = "it is not a tag file"
+    if reason:
+        raise PackageError(f"the tag manifest lists a refused path: {reason}", where=path, next="Do not trust it.")
+    with source_errors(path), source.open(path) as reader:
+        return Item(path, reader.size, digest)
+
+
+def compare(item: Item, size: int, sha256: str, leaves: Leaves | None = None) -> None:
+    """Hold what was copied against what it must be.
+
+    Raises
+    ------
+    DigestMismatch
+        Naming the first leaf that differs, where leaves are known.
+    """
+    if size != item.size:
+        raise damaged(item.path, f"it has {size} bytes, not {item.size}")
+    if item.leaves is not None and leaves is not None and leaves != item.leaves:
+        leaf = next(number for number in range(len(leaves)) if leaves[number] != item.leaves[number])
+        span = (leaf * leaves.size, min((leaf + 1) * leaves.size, size))
+        raise damaged(item.path, f"leaf {leaf} has different bytes", leaf, span)
+    if sha256 != item.sha256:
+        raise damaged(item.path, "its SHA-256 is different")
+
+
+def damaged(path: str, what: str, leaf: int | None = None, span: tuple[int, int] | None = None) -> DigestMismatch:
+    """The error for a source that is not what it must be."""
+    return DigestMismatch(
+        f"the copy to be taken is damaged: {what}; nothing was published",
+        where=path,
+        leaf=leaf,
+        range=span,
+        next=ADVICE,
+    )
+
+
+@contextmanager
+def source_errors(path: str) -> Iterator[None]:
+    """Reading `path` of a source: what is missing, no plain file, or unreadable is damage; no answer is no answer."""
+    try:
+        yield
+    except (DigestMismatch, Unreachable):
+        raise
+    except NotFound as error:
+        raise damaged(path, "it is missing") from error
+    except (PackageError, IntegrityError) as error:
+        raise damaged(path, error.message) from error
+    except OSError as error:
+        raise damaged(path, f"it cannot be read: {error.strerror or error}") from error
+
+
+def refuse_path(path: str) -> None:
+    """Raise `UsageError` for a path at which no package may lie in a store."""
+    reason = unsafe(path)
+    if reason is None and path.split("/", 1)[0] in NO_YEARS:
+        reason = "that folder is not for packages"
+    if reason:
+        raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")
+
+
+# -- reading them ahead ------------------------------------------------------------------------------------------------
+
+
+class Ahead:
+    """The files of a package in their order, read ahead on threads.
+
+    Parameters
+    ----------
+    source : Bundle
+        Where they are.
+    items : sequence of Item
+        In the order in which they will be asked for.
+    """
+
+    def __init__(self, source: Bundle, items: Sequence[Item]) -> None:
+        self._source = source
+        # A disk is best read by one thread, one place after the other.
+        threads = 1 if isinstance(source, LocalBundle) else _THREADS
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="diadem-ahead")
+        self._pieces = _pieces(items)
+        self._pending: deque[tuple[Item, Future[bytes]]] = deque()
+        self._bytes = 0
+
+    def open(self, item: Item) -> Arriving:
+        """The next file; files are asked for in the order that was announced."""
+        return Arriving(self, item)
+
+    def take(self, item: Item) -> bytes:
+        """The next piece of a file.
+
+        Raises
+        ------
+        DigestMismatch
+            If it cannot be had.
+        """
+        self._request()
+        expected, future = self._pending.popleft()
+        assert expected is item, "files are read in the order that was announced"
+        data = future.result()
+        self._bytes -= len(data)
+        return data
+
+    def _request(self) -> None:
+        """Ask for further pieces as long as there is room; for the next one in any case."""
+        while not self._pending or (len(self._pending) < _REQUESTS and self._bytes < _BUDGET):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return
+            item, start, length = piece
+            self._bytes += length
+            self._pending.append((item, self._pool.submit(self._fetch, item, start, length)))
+
+    def _fetch(self, item: Item, start: int, length: int) -> bytes:
+        with source_errors(item.path), self._source.open(item.path) as reader:
+            if reader.size != item.size:
+                raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
+            data = reader.read_at(start, length)
+        if len(data) != length:
+            raise damaged(item.path, f"it ends after {start + len(data)} of {item.size} bytes")
+        return data
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Give up what is under way."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Arriving(io.RawIOBase):
+    """One file as it arrives, from its beginning to its end."""
+
+    def __init__(self, ahead: Ahead, item: Item) -> None:
+        super().__init__()
+        self._ahead, self._item = ahead, item
+        self._left = item.size
+        self._piece = memoryview(b"")
+        if not item.size:
+            ahead.take(item)  # that it is there, and empty
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; fewer bytes only at the end."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view) and (self._piece or self._left):
+            if not self._piece:
+                self._piece = memoryview(self._ahead.take(self._item))
+                self._left -= len(self._piece)
+            count = min(len(view) - filled, len(self._piece))
+            view[filled : filled + count] = self._piece[:count]
+            self._piece = self._piece[count:]
+            filled += count
+        return filled
+
+
+def _pieces(items: Sequence[Item]) -> Iterator[tuple[Item, int, int]]:
+    for item in items:
+        for start in range(0, item.size, _PIECE):
+            yield item, start, min(_PIECE, item.size - start)
+        if not item.size:
+            yield item, 0, 0

@@ -1,0 +1,1 @@
+"""Work given to others: processes of this machine, and executors of other kinds."""
