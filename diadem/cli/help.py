@@ -174,5 +174,4 @@ def explain(ctx: click.Context, topic: Sequence[str]) -> int:
     return 0
 
 
-for _argument in explain.params:
-    _argument.help = "A command, as in: diadem help store add"  # type: ignore[attr-defined]
+explain.params[0].help = "A command, as in: diadem help store add"  # since click 8.5 the argument takes it itself

@@ -11,6 +11,18 @@ from sphinx.application import Sphinx
 from diadem.cli.help import FIRST, GROUPS, parameter_rows
 from diadem.cli.main import command_line
 
+#: How a shell learns to complete commands and options.
+_SHELL = (
+    "",
+    "To complete commands and options with the Tab key, add a line to the settings of your shell:",
+    "",
+    "| shell | file | line |",
+    "|---|---|---|",
+    '| bash | `~/.bashrc` | `eval "$(_DIADEM_COMPLETE=bash_source diadem)"` |',
+    '| zsh | `~/.zshrc` | `eval "$(_DIADEM_COMPLETE=zsh_source diadem)"` |',
+    "| fish | `~/.config/fish/completions/diadem.fish` | `_DIADEM_COMPLETE=fish_source diadem \\| source` |",
+)
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
@@ -36,7 +48,12 @@ def _write(app: Sphinx) -> None:
 def _list(commands: dict[str, Any]) -> str:
     grouped = {"To begin with": FIRST, **GROUPS}
     rest = sorted(set(commands) - {name for names in grouped.values() for name in names})
-    lines = ["# Commands", "", "Each has `--help`, and `--json` for programs. `diadem help all` prints this list."]
+    lines = [
+        "# Commands",
+        "",
+        "Each has `--help`, and `--json` for programs. `diadem help all` prints this list.",
+        *_SHELL,
+    ]
     for title, names in {**grouped, "Others": rest}.items():
         lines += ["", f"## {title}", "", "| | |", "|---|---|"]
         known = [name for name in names if name in commands]

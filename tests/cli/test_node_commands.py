@@ -253,6 +253,23 @@ def test_help_loads_nothing_heavy() -> None:
     assert "click" in loaded
 
 
+def test_a_look_loads_nothing_that_only_work_needs(lab: Lab) -> None:
+    lab.archived("2026-03-14 ZnO")
+    program = (
+        "import sys\nfrom diadem.cli.main import run\n"
+        "try:\n    run(sys.argv[1:])\nexcept SystemExit:\n    print('\\n'.join(sorted(sys.modules)), file=sys.stderr)"
+    )
+    work = {"diadem.pack", "diadem.archive.package", "diadem.extract.pool", "diadem.node.watch.folder"}
+    heavy = {"numpy", "h5py", "hyperspy", "rsciio", "fsspec", "rich", "PIL", "pydantic", "tomlkit", "openpyxl", *work}
+    for verb in ("search", "status", "inbox"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, verb, "--node", lab.node.path], capture_output=True, text=True, check=True
+        )
+        loaded = set(done.stderr.splitlines())
+        assert "diadem.node.node" in loaded, done.stderr
+        assert loaded & heavy == set(), verb
+
+
 # -- one JSON object -----------------------------------------------------------------------------------------------
 
 
