@@ -105,11 +105,11 @@ def _sha256(file: Path) -> str:
 
 def child(note: str, verb: str, bag: str) -> int:
     """Make one call and write down what it took."""
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
     from diadem.store.bags import LocalBundle
 
     bundle = LocalBundle(bag)
-    facts: dict[str, Any] = {"stream": sum(entry.size for entry in read_manifest(bundle).manifest)}
+    facts: dict[str, Any] = {"stream": sum(entry.size for entry in open_tag_files(bundle).manifest)}
     call: Callable[[Path], dict[str, Any]] = {"sha256": _hash, "build": _build, "write": _write, "repair": _repair}[
         verb
     ]
@@ -128,34 +128,34 @@ def _hash(bag: Path) -> dict[str, Any]:
 
 
 def _build(bag: Path) -> dict[str, Any]:
-    from diadem.package.opening import read_manifest
-    from diadem.package.parity import build
+    from diadem.package.examine import open_tag_files
+    from diadem.package.parity.build import build
     from diadem.store.bags import LocalBundle
 
     bundle = LocalBundle(bag)
-    return {"bytes": sum(len(piece) for piece in build(bundle, read_manifest(bundle)))}
+    return {"bytes": sum(len(piece) for piece in build(bundle, open_tag_files(bundle)))}
 
 
 def _write(bag: Path) -> dict[str, Any]:
     from diadem.node.mending_parity import make_parity
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
     from diadem.store.base import open_store
 
     store, path = bag.parent.parent, f"{bag.parent.name}/{bag.name}"
     opened = open_store(store)
-    return {"bytes": make_parity(opened, path, read_manifest(opened.bundle(path)))}
+    return {"bytes": make_parity(opened, path, open_tag_files(opened.bundle(path)))}
 
 
 def _repair(bag: Path) -> dict[str, Any]:
     from diadem.model.report import Level
     from diadem.node.mending import MendJob, mend
     from diadem.node.mending_parity import parity_of
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
     from diadem.package.verify import verify
     from diadem.store.base import open_store
 
     store, path = open_store(bag.parent.parent), f"{bag.parent.name}/{bag.name}"
-    package = read_manifest(store.bundle(path)).id
+    package = open_tag_files(store.bundle(path)).id
     report = verify(store.bundle(path), level=Level.LEAVES, expected_id=package)
     with parity_of(store, package) as parity:
         mended = mend(MendJob(package, store, path, report, parity=parity))

@@ -16,7 +16,7 @@ import pytest
 
 import diadem
 from diadem.model.manifest import FileEntry
-from diadem.package.sealing import HashedFile, Sealed, seal
+from diadem.package.seal import HashedFile, Sealed, seal
 from diadem.store.disks import place_of
 from diadem.testing.faults import flip_byte, writable_copy
 from diadem.trust.hashing import LeafHasher

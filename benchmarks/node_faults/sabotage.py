@@ -109,17 +109,17 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "a file that is exchanged is forced to disk first",
         "power",
-        [Patch("store/mending.py", "        os.fsync(sink.descriptor)\n", "")],
+        [Patch("store/mend.py", "        os.fsync(sink.descriptor)\n", "")],
     ),
     Defence(
         "a leaf is forced to disk before it counts as mended",
         "power",
-        [Patch("store/mending.py", "        os.fsync(descriptor)\n        _read_back", "        _read_back")],
+        [Patch("store/mend.py", "        os.fsync(descriptor)\n        _read_back", "        _read_back")],
     ),
     Defence(
         "the intent is on disk before a leaf is written",
         "power",
-        [Patch("store/mending.py", "    desk.announce(intent)\n    descriptor", "    descriptor")],
+        [Patch("store/mend.py", "    intents.announce(intent)\n    descriptor", "    descriptor")],
     ),
     Defence(
         "batches of the log are forced to disk in the mirrors",

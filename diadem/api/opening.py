@@ -61,7 +61,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
         Another package, or a damaged one, is there now.
     """
     from diadem.archive.package import Package
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
 
     problems: list[DiademError] = []
     at_hand = tools()
@@ -74,7 +74,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
             return opened
     for bundle in copies:
         try:
-            manifest = read_manifest(bundle, expected_id=package_id)
+            manifest = open_tag_files(bundle, expected_id=package_id)
         except DiademError as error:
             problems.append(error)
             continue

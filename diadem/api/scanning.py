@@ -50,16 +50,17 @@ def scan(*folders: StrPath, cache: bool = True, listener: Listener = progress_ba
     from functools import partial
 
     from diadem.scan.cache import cache_folder
-    from diadem.scan.scan import Tools, scan_folders
+    from diadem.scan.scan import scan_folders
 
     at_hand = tools()
-    scanner = Tools(
+    return scan_folders(
+        folders,
         readers=at_hand.readers,
         extractor=partial(at_hand.extractor, timeout=SCAN_SECONDS, previews=False, vendor=False),
         software=all_that_reads(at_hand.offers),
         cache=cache_folder() if cache else None,
+        listener=listener,
     )
-    return scan_folders(folders, scanner, listener)
 
 
 def all_that_reads(offers: Offers) -> str:

@@ -17,7 +17,7 @@ from diadem.model.manifest import CRATE_PATH, PAGE_PATH, PREVIEWS_PATH
 from diadem.model.plain_text import quoted
 from diadem.model.record import Dataset, Record
 from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
-from diadem.package.opening import read_tag_file
+from diadem.package.examine import read_tag_file
 from diadem.package.previews import previews_in
 from diadem.serialization.strict_json import parse_object
 

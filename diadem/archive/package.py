@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.archive.restore import Restored, restore
-from diadem.archive.vault import PackageVault
 from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
@@ -21,7 +20,8 @@ from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.vendor import PackageVault
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
@@ -77,7 +77,7 @@ class Package(Reopenable, Display):
         self,
         bundle: Bundle,
         *,
-        opened: OpenedPackage | None = None,
+        opened: TagFiles | None = None,
         proven: bool = False,
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
@@ -94,7 +94,7 @@ class Package(Reopenable, Display):
         the tag files do not agree, `PackageError` for other folders.
         """
         self._bundle = bundle
-        self._opened = opened or read_manifest(bundle)
+        self._opened = opened or open_tag_files(bundle)
         self.readers: Final = tuple(readers)
         self.extractor: Final = extractor
         self.outcome: Final = outcome

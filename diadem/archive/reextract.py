@@ -6,14 +6,12 @@ import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.archive.load.dataset import source_of
-from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.dataset import sealed_profiles
 from diadem.extract.extraction import Extraction
@@ -23,8 +21,10 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.record import Record
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingested
-from diadem.package.sealing import HashedFile
+from diadem.package.seal import HashedFile
+from diadem.package.vendor import Vault
 from diadem.serialization.record_json import read_record
+from diadem.work import in_order
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -69,11 +69,7 @@ def _read(package: Package, plans: Sequence[DatasetPlan], extractor: Extractor) 
         with _proven(package, plan) as root:
             return Ingested(plan, _hashed(package, plan), extractor.extract(plan, root, preview=False), ())
 
-    pool = ThreadPoolExecutor(extractor.workers, "diadem-read")
-    try:
-        yield from pool.map(read, plans)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from in_order(read, plans, threads=extractor.workers, ahead=4 * extractor.workers, name="diadem-read")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
 from diadem.store.system import discard, flush_folder, flush_tree, long_path, make_deep, or_else, patiently, translated

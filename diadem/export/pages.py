@@ -19,7 +19,7 @@ from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, Packag
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
 from diadem.model.markup import templates
 from diadem.model.plain_text import date_text, value_text
-from diadem.package.crate_entities import NO_LICENCE, is_address, licence_address, orcid_address
+from diadem.package.crate import NO_LICENCE, is_address, licence_address, orcid_address
 
 if TYPE_CHECKING:
     from markupsafe import Markup

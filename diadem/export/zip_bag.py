@@ -23,8 +23,8 @@ from diadem.export.readme import README
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
-from diadem.package.bagit import BAG_INFO, BAGIT
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
+from diadem.package.tags import BAG_INFO, BAGIT
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bags import LocalBundle
 from diadem.store.system import long_path, move

@@ -36,7 +36,7 @@ from diadem.node.wanted import wanted_stores
 from diadem.pack.compose import refuse_if_strict
 from diadem.pack.pack import Outcome
 from diadem.pack.plan import PackPlan, make_plan, omitted_dict
-from diadem.package.bagit import CONTINUES
+from diadem.package.tags import CONTINUES
 from diadem.store.source import Omission
 from diadem.trust.hashing import sha256_hex
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from diadem.model.display import Display
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ArchivedPackage:
     gone: bool = False
 
     @classmethod
-    def of(cls, opened: OpenedPackage, sources: Iterable[str] = (), *, gone: bool = False) -> ArchivedPackage:
+    def of(cls, opened: TagFiles, sources: Iterable[str] = (), *, gone: bool = False) -> ArchivedPackage:
         """From the tag files of a package."""
         files = opened.manifest.payload
         return cls(opened.id, opened.payload_id, files, opened.continues, frozenset(sources), gone)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +28,7 @@ from diadem.pack.plan import PackPlan, merged_metadata
 from diadem.serialization.record_json import validate_metadata
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
+from diadem.work import in_order
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
 _SHARE = 0.25
@@ -38,7 +38,7 @@ _KEPT = 0.5
 _SMALL = 1 << 20
 #: … if all such files of the dataset have no more than this.
 _SMALL_TOGETHER = 16 << 20
-_HASHERS = 2
+_HASHERS, _AHEAD = 2, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,14 +385,8 @@ class _Digests:
             self._known.update((path, digest) for path, digest in found.items() if digest is not None)
             wanted = [file for file in wanted if file.path not in self._known]
         self._done, self._total = 0, sum(file.size for file in wanted)
-        with ThreadPoolExecutor(_HASHERS, "diadem-compare") as pool:
-            try:
-                digests = pool.map(self._digest, wanted)
-                self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
-            except BaseException:
-                self._stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped)
+        self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
         return self._known
 
     def _digest(self, file: SourceFile) -> str:

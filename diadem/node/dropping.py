@@ -34,7 +34,7 @@ from diadem.node.rules.commands import write_off
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
 from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole

@@ -15,8 +15,8 @@ from diadem.model.record import Datasets, Record
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
 from diadem.node.catalogue.traces import of_package
-from diadem.package.bagit import CONTINUES, parse_manifest
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.examine import LIMITS, open_tag_files
+from diadem.package.tags import CONTINUES, parse_manifest
 from diadem.serialization.strict_json import parse_object
 from diadem.store.bags import MemoryBundle
 from diadem.terms.fields import field_keys
@@ -71,7 +71,7 @@ def entry_from_log(package_id: str, said: Mapping[str, Any], tags: Mapping[str, 
     """
     files: Sequence[FileEntry] = ()
     with contextlib.suppress(DiademError):
-        files = read_manifest(MemoryBundle(tags), expected_id=package_id).manifest.payload
+        files = open_tag_files(MemoryBundle(tags), expected_id=package_id).manifest.payload
     path = "" if said.get("adopted") else str(said.get("path", ""))
     return PackageEntry(
         id=package_id,

@@ -7,50 +7,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from diadem.errors import DocumentError
 from diadem.export.names import portable_names
 from diadem.export.readme import CORRECTIONS, README, Enclosed
 from diadem.export.zip import Content
+from diadem.hooks.binary import InMemory
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
-from diadem.package.bagit import manifest_text, tagmanifest_text
-from diadem.package.plain_bag import REDACTED_FROM, plain_bag_tags
+from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
 DERIVED = {path: path.removeprefix("data/") for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH)}
-
-
-class Bytes:
-    """Bytes at hand, as content."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        """How many."""
-        return len(self._data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Some of them."""
-        return self._data[offset : offset + length]
-
-    def __enter__(self) -> Self:
-        """Themselves."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +51,7 @@ class Member:
     @classmethod
     def of(cls, name: str, data: bytes, moment: datetime) -> Member:
         """A file that is at hand."""
-        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(Bytes, data))
+        return cls(name, len(data), int(moment.timestamp()) * 10**9, partial(InMemory, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +110,7 @@ def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
         Member(f"{folder}/{path}", copies.tag_size(path), stamp, partial(copies.tag_file, path, digest))
         for path, digest in digests.items()
     ]
-    text = tagmanifest_text((digest, path) for path, digest in digests.items())
+    text = manifest_text((digest, path) for path, digest in digests.items())
     data = [
         Member(f"{folder}/{entry.path}", entry.size, entry.mtime_ns, partial(copies.open, entry))
         for entry in copies.package.manifest

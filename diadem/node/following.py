@@ -174,7 +174,7 @@ def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
 def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
     """The copy that a statement names, and its path."""
     from diadem.archive.package import Package
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
     from diadem.store.adopted import AdoptedFolders
 
     bundle: Bundle
@@ -184,7 +184,7 @@ def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple
     else:
         path = str(said["path"])
         bundle = context.stores.open(str(said["store"])).bundle(path)
-    return Package(bundle, opened=read_manifest(bundle, expected_id=package_id)), path
+    return Package(bundle, opened=open_tag_files(bundle, expected_id=package_id)), path
 
 
 def _place_adopted(context: Context, package_id: str) -> None:

@@ -30,7 +30,7 @@ from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
 from diadem.node.wanted import wanted_stores
 from diadem.pack.pack import Outcome
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.base import Added
@@ -85,7 +85,7 @@ def take_in(
     source = f"{HANDED_OVER}{path}"
     with working(context, "archive", str(path), source=source) as job:
         heard = job.listening(listener)
-        found = [(bundle, read_manifest(bundle)) for bundle in bundles]
+        found = [(bundle, open_tag_files(bundle)) for bundle in bundles]
         for bundle, opened in found:
             report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
             report.raise_for_findings()
@@ -98,7 +98,7 @@ def take_in(
 def _taken(
     context: Context,
     bundle: Bundle,
-    opened: OpenedPackage,
+    opened: TagFiles,
     source: str,
     wishes: Wishes,
     sheets: Sequence[CorrectionSheet],
@@ -125,7 +125,7 @@ def _taken(
 
 
 def _landed(
-    context: Context, bundle: Bundle, opened: OpenedPackage, wishes: Wishes, listener: Listener
+    context: Context, bundle: Bundle, opened: TagFiles, wishes: Wishes, listener: Listener
 ) -> tuple[str, Added]:
     """Put a package into the first store that can take it; its name, and what was written."""
     place = place_for(Path(bundle.url).name, opened.payload_id, context.clock())

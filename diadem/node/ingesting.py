@@ -19,7 +19,7 @@ from diadem.node.following import derive, is_deleted
 from diadem.node.placing import subject
 from diadem.node.taken_in import taken_in
 from diadem.pack.pack import Outcome
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
 from diadem.trust.hashing import sha256_hex
 
 

@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, Refused
 from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry, leaf_count
+from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Report
 from diadem.node.mending_outcome import Mended, Repair, Unmended
 from diadem.node.mending_sources import PARITY, LeafSources, Replica, TagSources
 from diadem.node.mending_survey import Damage, extras, survey, suspects
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.base import Pace, Store
-from diadem.store.quarantine import set_aside
+from diadem.store.slot import set_aside
 from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:
-    from diadem.package.parity import Parity
-    from diadem.package.parity_rebuild import Rebuilder
+    from diadem.package.parity.rebuild import Parity, Rebuilder
 
 #: Where the bytes of an empty file come from, and those of a file whose own leaves were all good.
 MANIFEST, ITSELF = "manifest", "itself"
@@ -120,7 +119,7 @@ class _Mender:
         self._bundle: Bundle = job.store.bundle(job.path)
         self._repaired, self._listener, self._pace = repaired, listener, pace
         self._tags = TagSources(job.package, self._bundle, job.parity, job.replicas, job.tag_files)
-        self._opened: OpenedPackage = self._tags.open()
+        self._opened: TagFiles = self._tags.open()
         _refuse_another(self._bundle, self._opened)
         self._leaves: LeafSources | None = None
         self._done = self._total = 0
@@ -149,7 +148,7 @@ class _Mender:
     def _rebuilder(self, damages: Sequence[Damage]) -> Rebuilder | None:
         if self._job.parity is None:
             return None
-        from diadem.package.parity_rebuild import Rebuilder
+        from diadem.package.parity.rebuild import Rebuilder
 
         try:
             return Rebuilder(self._job.parity, self._bundle, self._opened, suspects(damages))
@@ -196,8 +195,8 @@ class _Mender:
         return sum(self._length(damage.entry, leaf) for leaf in damage.leaves)
 
     def _length(self, entry: FileEntry, leaf: int) -> int:
-        size = self._opened.manifest.leaf_size
-        return min(size, entry.size - leaf * size)
+        start, end = self._opened.leaves.span(entry, leaf)
+        return end - start
 
     def _file(self, damage: Damage) -> None:
         entry = damage.entry
@@ -211,16 +210,14 @@ class _Mender:
 
     def _one_leaf(self, entry: FileEntry, leaf: int) -> Repair | None:
         assert self._leaves is not None
-        expected = self._leaves.expected(entry, leaf)
-        before = self._present(entry, leaf)
+        leaves, before = self._opened.leaves, self._present(entry, leaf)
         self._count(self._length(entry, leaf), entry.path)
-        if before is not None and leaf_digest(before) == expected:
+        if before is not None and leaves.proves(entry, leaf, before):
             return None
         source, data = self._leaves.find(entry, leaf)
-        size = self._opened.manifest.leaf_size
-        self._job.store.replace_leaf(self._job.path, entry, leaf, data, leaf_size=size)
+        self._job.store.replace_leaf(self._job.path, entry, leaf, data, leaf_size=leaves.size)
         digest = None if before is None else leaf_digest(before).hex()
-        return Repair(entry.path, leaf, source, digest, expected.hex())
+        return Repair(entry.path, leaf, source, digest, leaves[entry.first_leaf + leaf].hex())
 
     def _whole_file(self, entry: FileEntry) -> Repair | None:
         """Put a file together: its own leaves where they are good, those of other places where they are not."""
@@ -238,9 +235,9 @@ class _Mender:
         """The leaves of a file, each proven; an error at the end, if together they do not have its SHA-256."""
         assert self._leaves is not None
         digest = hashlib.sha256()
-        for leaf in range(leaf_count(entry.size, self._opened.manifest.leaf_size)):
+        for leaf in range(self._opened.leaves.count(entry)):
             data = self._present(entry, leaf)
-            if data is None or leaf_digest(data) != self._leaves.expected(entry, leaf):
+            if data is None or not self._opened.leaves.proves(entry, leaf, data):
                 source, data = self._leaves.find(entry, leaf)
                 used.add(source)
             digest.update(data)
@@ -251,13 +248,13 @@ class _Mender:
 
     def _present(self, entry: FileEntry, leaf: int) -> bytes | None:
         """The leaf as it lies there; None where it cannot be read, or is too short."""
-        length = self._length(entry, leaf)
+        start, end = self._opened.leaves.span(entry, leaf)
         try:
             with self._bundle.open(entry.path) as file:
-                data = file.read_at(leaf * self._opened.manifest.leaf_size, length)
+                data = file.read_at(start, end - start)
         except (DiademError, OSError):
             return None
-        return data if len(data) == length else None
+        return data if len(data) == end - start else None
 
     def _sha256(self, path: str) -> str | None:
         """SHA-256 of what is there now; None where nothing can be read."""
@@ -278,13 +275,13 @@ class _Mender:
         self._listener(Progress("repair", self._done, self._total, path))
 
 
-def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
+def _refuse_another(bundle: Bundle, ours: TagFiles) -> None:
     """Raise `Refused` where the place of the copy holds another package whose tag files are sound.
 
     A tag manifest of which one line is damaged can look like another package with the very same files: it is none.
     """
     try:
-        found = read_manifest(bundle)
+        found = open_tag_files(bundle)
     except (DiademError, OSError):
         return
     if found.id == ours.id or _has_same_files(found, ours):
@@ -296,6 +293,6 @@ def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
     )
 
 
-def _has_same_files(found: OpenedPackage, ours: OpenedPackage) -> bool:
+def _has_same_files(found: TagFiles, ours: TagFiles) -> bool:
     """Whether two packages differ in their tag manifest alone."""
     return (found.manifest, found.leaves, found.bag_info) == (ours.manifest, ours.leaves, ours.bag_info)

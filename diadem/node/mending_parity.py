@@ -11,16 +11,16 @@ from diadem.errors import DiademError, Refused
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, RangeReader, silent
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store.base import Pace, Store
 from diadem.store.parity_file import open_parity, remove_parity, write_parity
 
 if TYPE_CHECKING:
-    from diadem.package.parity import Parity
+    from diadem.package.parity.rebuild import Parity
 
 
 def make_parity(
-    store: Store, path: str, opened: OpenedPackage, *, listener: Listener = silent, pace: Pace | None = None
+    store: Store, path: str, opened: TagFiles, *, listener: Listener = silent, pace: Pace | None = None
 ) -> int:
     """Write the parity of a copy beside it, or write it anew.
 
@@ -30,7 +30,7 @@ def make_parity(
         A folder store.
     path : str
         Path of the package in it.
-    opened : OpenedPackage
+    opened : TagFiles
         What the package's tag files say.
     listener : callable
         Told of progress, in bytes of the payload.
@@ -53,7 +53,7 @@ def make_parity(
     """
     if not store.is_folder:
         raise Refused("only a store in a folder can hold parity", where=store.url, next="Keep another copy instead.")
-    from diadem.package.parity import build
+    from diadem.package.parity.build import build
 
     blocks = build(store.bundle(path), opened, listener=listener, pace=None if pace is None else pace.wait)
     return write_parity(Path(store.url), opened.id, blocks)
@@ -96,7 +96,7 @@ def check_parity(store: Store, package: PackageId, *, listener: Listener = silen
 
 
 def _opened(file: RangeReader) -> Parity:
-    from diadem.package.parity import Parity
+    from diadem.package.parity.rebuild import Parity
 
     return Parity(file)
 

@@ -8,11 +8,9 @@ from diadem.errors import DiademError, line_of
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.report import Level, Report
-from diadem.package.findings import Findings
-from diadem.package.fixity import prove
-from diadem.package.ledger import FileJob
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
+from diadem.model.report import Findings, Level, Report
+from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file
+from diadem.package.prove import FileJob, prove
 
 
 def prove_files(bundle: Bundle, package: PackageId, paths: Iterable[str], *, listener: Listener = silent) -> Report:
@@ -36,7 +34,7 @@ def prove_files(bundle: Bundle, package: PackageId, paths: Iterable[str], *, lis
     """
     findings = Findings()
     try:
-        opened = read_manifest(bundle, expected_id=package)
+        opened = open_tag_files(bundle, expected_id=package)
     except (DiademError, OSError) as error:
         findings.error("tag-file-mismatch", line_of(error), TAGMANIFEST, next="Repair the package again.")
         return Report(bundle.url, Level.FULL, findings.sorted(), str(package))
@@ -65,7 +63,7 @@ def _tag_file(bundle: Bundle, path: str, package: PackageId, findings: Findings)
         findings.error("tag-file-mismatch", line_of(error), path, next="Repair the package again.")
 
 
-def _job(bundle: Bundle, opened: OpenedPackage, path: str, findings: Findings) -> FileJob | None:
+def _job(bundle: Bundle, opened: TagFiles, path: str, findings: Findings) -> FileJob | None:
     """What to prove of a file; None, and a finding, where its size says enough."""
     entry = opened.manifest[path]
     try:

@@ -15,14 +15,12 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound,
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, RangeReader
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, REQUIRED, OpenedPackage, read_manifest
+from diadem.package.examine import LIMITS, REQUIRED, TagFiles, open_tag_files
+from diadem.package.tags import parse_manifest
 from diadem.store.bags import MemoryBundle
-from diadem.trust.hashing import leaf_digest
 
 if TYPE_CHECKING:
-    from diadem.package.parity import Parity
-    from diadem.package.parity_rebuild import Rebuilder
+    from diadem.package.parity.rebuild import Parity, Rebuilder
 
 PARITY, CATALOGUE, REPLICA = "parity", "catalogue", "replica:"
 _PIECE = 1 << 20
@@ -91,7 +89,7 @@ class TagSources:
             next="Connect a store that holds another copy.",
         )
 
-    def open(self) -> OpenedPackage:
+    def open(self) -> TagFiles:
         """What the tag files say, each from the first place where it is sound.
 
         Raises
@@ -100,7 +98,7 @@ class TagSources:
             If one of them is sound nowhere.
         """
         tags = {path: b"".join(self.anywhere(path)) for path in (TAGMANIFEST, *REQUIRED)}
-        return read_manifest(MemoryBundle(tags, self._own.url), expected_id=self._package)
+        return open_tag_files(MemoryBundle(tags, self._own.url), expected_id=self._package)
 
     def is_sound(self, path: str) -> bool:
         """Whether the damaged copy's own tag file is sound."""
@@ -186,15 +184,11 @@ class LeafSources:
     A place that does not answer is not asked again.
     """
 
-    def __init__(self, opened: OpenedPackage, rebuilder: Rebuilder | None, replicas: Sequence[Replica]) -> None:
+    def __init__(self, opened: TagFiles, rebuilder: Rebuilder | None, replicas: Sequence[Replica]) -> None:
         self._opened = opened
         self._rebuilder = rebuilder
         self._replicas = list(replicas)
         self._open: dict[str, tuple[str, RangeReader]] = {}
-
-    def expected(self, entry: FileEntry, leaf: int) -> bytes:
-        """The digest that a leaf must have."""
-        return self._opened.leaves[entry.first_leaf + leaf]
 
     def find(self, entry: FileEntry, leaf: int) -> tuple[str, bytes]:
         """The bytes of a leaf, and where they came from.
@@ -218,7 +212,7 @@ class LeafSources:
                 if isinstance(error, Unreachable):
                     self._replicas.remove(replica)
                 continue
-            if leaf_digest(data) == self.expected(entry, leaf):
+            if self._opened.leaves.proves(entry, leaf, data):
                 return REPLICA + replica.store, data
             reasons.append(f"{replica.store}: its leaf {leaf} is damaged too")
         raise IntegrityError("; ".join(reasons), where=entry.path, next=_CONNECT)
@@ -229,8 +223,8 @@ class LeafSources:
             self._forget(replica.store)
             reader = replica.bundle.open(entry.path)
             self._open[replica.store] = (entry.path, reader)
-        size = self._opened.manifest.leaf_size
-        return reader.read_at(leaf * size, min(size, entry.size - leaf * size))
+        start, end = self._opened.leaves.span(entry, leaf)
+        return reader.read_at(start, end - start)
 
     def _forget(self, store: str) -> None:
         _, reader = self._open.pop(store, ("", None))

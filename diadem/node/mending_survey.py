@@ -10,7 +10,7 @@ from diadem.errors import DiademError
 from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listing
 from diadem.model.report import Finding, Report
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 
 #: Findings that name a leaf.
 _BY_LEAF = frozenset({"leaf-mismatch", "read-error"})
@@ -34,14 +34,14 @@ class Damage:
     leaves: tuple[int, ...] | None
 
 
-def survey(bundle: Bundle, listing: Listing, opened: OpenedPackage, report: Report) -> list[Damage]:
+def survey(bundle: Bundle, listing: Listing, opened: TagFiles, report: Report) -> list[Damage]:
     """Every file of a copy that is damaged, in the order of the manifest.
 
     Parameters
     ----------
     bundle, listing : Bundle, Listing
         The copy, and what lies in it.
-    opened : OpenedPackage
+    opened : TagFiles
         What should lie in it.
     report : Report
         Of a verification of this copy.
@@ -58,7 +58,7 @@ def survey(bundle: Bundle, listing: Listing, opened: OpenedPackage, report: Repo
 def _of_file(
     bundle: Bundle,
     listing: Listing,
-    opened: OpenedPackage,
+    opened: TagFiles,
     entry: FileEntry,
     findings: dict[str, list[Finding]],
     everything: bool,
@@ -73,7 +73,7 @@ def _of_file(
     return None if leaves == () and not found else Damage(entry, leaves)
 
 
-def bad_leaves(bundle: Bundle, opened: OpenedPackage, entry: FileEntry) -> tuple[int, ...] | None:
+def bad_leaves(bundle: Bundle, opened: TagFiles, entry: FileEntry) -> tuple[int, ...] | None:
     """The leaves of a file that are not what was archived; None where it cannot be opened."""
     leaves, bad = opened.leaves, []
     try:
@@ -99,7 +99,7 @@ def suspects(damages: Iterable[Damage]) -> list[tuple[FileEntry, int | None]]:
     return found
 
 
-def extras(listing: Listing, opened: OpenedPackage, tag_files: Sequence[str]) -> list[str]:
+def extras(listing: Listing, opened: TagFiles, tag_files: Sequence[str]) -> list[str]:
     """What lies in the copy and has no place in it, in order."""
     known = {TAGMANIFEST, *tag_files, *(entry.path for entry in opened.manifest)}
     return sorted(path for path in (*listing.files, *listing.irregular) if path not in known and path != ".")

@@ -20,7 +20,7 @@ from diadem.node.workers import Workers
 from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.addresses import local_path
 
 #: Seconds between looks for what another machine has written.
@@ -85,14 +85,14 @@ def _pack_there(context: Context, workers: Workers, store: str, plan: PackPlan, 
     return replace(packed, opened=_opened_late(context.stores.open(store).bundle(packed.path), packed.package))
 
 
-def _opened_late(bundle: Bundle, package_id: str) -> OpenedPackage:
+def _opened_late(bundle: Bundle, package_id: str) -> TagFiles:
     """The tag files of a package that another machine has just written: a share may show a new folder seconds later."""
     for pause in _PAUSES:
         try:
-            return read_manifest(bundle, expected_id=package_id)
+            return open_tag_files(bundle, expected_id=package_id)
         except PackageError:
             time.sleep(pause)
-    return read_manifest(bundle, expected_id=package_id)
+    return open_tag_files(bundle, expected_id=package_id)
 
 
 def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:

@@ -37,7 +37,7 @@ from diadem.node.tasks import (
 from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.base import Added, Pace, Store
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import SourceFile
@@ -203,4 +203,4 @@ def _proved(store: Store, settings: StoreSettings, copy: CopyToProve, pace: Pace
 def _copy(task: CopyTask) -> Added:
     source, target = _opened(task.source), _opened(task.target)
     bundle = source.bundle(task.path)
-    return target.add(bundle, read_manifest(bundle, expected_id=task.package), task.target_path)
+    return target.add(bundle, open_tag_files(bundle, expected_id=task.package), task.target_path)

@@ -21,7 +21,7 @@ from diadem.node.proving import package_at
 from diadem.node.replay import COPY_MISSING, places_said
 from diadem.node.rules.commands import move_store
 from diadem.node.tasks import CopyTask
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
@@ -30,7 +30,7 @@ from diadem.store.base import Added, Pace
 _TOLD = 50
 #: What the tag files of some packages say: a package never changes, and a run over many sessions asks for the newest
 #: ones again and again. So many are kept, of so many files at most.
-_REMEMBERED: dict[str, OpenedPackage] = {}
+_REMEMBERED: dict[str, TagFiles] = {}
 _MOST, _SMALL = 64, 500
 _GUARD = threading.Lock()
 
@@ -127,7 +127,7 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
         try:
             package = Package(
                 bundle,
-                opened=read_manifest(bundle, expected_id=package_id),
+                opened=open_tag_files(bundle, expected_id=package_id),
                 readers=tuple(context.tools.readers),
                 extractor=context.tools.extractor,
             )
@@ -254,7 +254,7 @@ def _add(
             if context.workers is not None and not replica.adopted:
                 here, there = context.settings.store(replica.store), context.settings.store(name)
                 return context.workers.copy(CopyTask(package_id, here, replica.path, there, path)), replica.store
-            opened = read_manifest(bundle, expected_id=package_id)
+            opened = open_tag_files(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # a damaged source is never copied on, and the next one is tried
             problem = _blamed(context, package_id, replica, bundle, name, error)
@@ -382,14 +382,14 @@ def _replicate_draft(context: Context, row: Any, source: str, name: str, added: 
     )
 
 
-def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | None:
+def opened_from_catalogue(context: Context, package_id: str) -> TagFiles | None:
     """The tag files that the catalogue keeps, where they still give the package's id."""
     from diadem.store.bags import MemoryBundle
 
     if (opened := _REMEMBERED.get(package_id)) is not None:
         return opened
     try:
-        opened = read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
+        opened = open_tag_files(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
     except DiademError:
         return None
     if len(opened.manifest.payload) <= _SMALL:

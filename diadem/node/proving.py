@@ -9,7 +9,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, BundleAround, Listener, RangeReader, ReaderAround, silent
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.replay import COPY_MISSING
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.store.base import Pace
 from diadem.trust.hashing import sha256_hex

@@ -21,8 +21,8 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.placing import best_package, damage_draft, readable_copies
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.examine import LIMITS, open_tag_files
+from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
 from diadem.trust.hashing import sha256_hex
@@ -72,7 +72,7 @@ class Copies:
             if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
                 continue
             try:
-                opened = read_manifest(bundle, expected_id=self.id)
+                opened = open_tag_files(bundle, expected_id=self.id)
             except (DiademError, OSError):
                 continue
             yield Package(bundle, opened=opened), replica

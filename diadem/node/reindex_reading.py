@@ -14,7 +14,7 @@ from diadem.errors import DiademError
 from diadem.model.report import Level
 from diadem.node.catalogue import Prepared, prepare
 from diadem.node.entries import package_entry
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.base import Store
 
@@ -83,7 +83,7 @@ def read_packages(store: Store, packages: Sequence[Sought]) -> list[Found]:
 def _read(store: Store, sought: Sought, *, hints: bool) -> Found:
     try:
         bundle = store.bundle(sought.path)
-        opened = read_manifest(bundle)
+        opened = open_tag_files(bundle)
         package = Package(bundle, opened=opened)
         if sought.said is None:  # one damaged line of a tag manifest makes another id: no package
             verify(bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()

@@ -14,7 +14,7 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Same
 from diadem.node.placing import Copy, bundle_of, replicate, state_proven
 from diadem.node.scrubbing import check, note_damage
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
 from diadem.trust.hashing import sha256_hex
 
 

@@ -41,7 +41,7 @@ from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives, killed_archives, unlisted
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.base import Pace
 from diadem.store.system import FileLock
 
@@ -515,7 +515,7 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
 def _write_parity(context: Context, package_id: str, name: str, listener: Listener) -> None:
     store = context.stores.open(name)
     replica = next(one for one in context.catalogue.replicas(package_id) if one.store == name)
-    opened = read_manifest(store.bundle(replica.path), expected_id=package_id)
+    opened = open_tag_files(store.bundle(replica.path), expected_id=package_id)
     make_parity(store, replica.path, opened, listener=listener)
     with context.catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
         known = context.catalogue.replicas(package_id)

@@ -6,7 +6,6 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from diadem.errors import Interrupted
@@ -18,8 +17,9 @@ from diadem.store.adopted import NOT_THERE, UNSTEADY, AdoptedFile, Location, Sta
 from diadem.store.bags import path_below
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, walk
+from diadem.work import in_order
 
-_HASHERS = 2
+_HASHERS, _AHEAD = 2, 64
 #: Candidates that are read before it is asked whether any file is still lost.
 _BATCH = 8
 _NOTHING_SPEAKS = 2
@@ -263,13 +263,8 @@ class Digests:
         """Name to digest; to a word that is none for a file that cannot be read or is being written."""
         wanted = [name for name in names if name not in self.known]
         if wanted:
-            with ThreadPoolExecutor(_HASHERS, "diadem-rescan") as pool:
-                try:
-                    self.known.update(zip(wanted, pool.map(self._digest, wanted), strict=True))
-                except BaseException:
-                    self._stopped.set()
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+            digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped)
+            self.known.update(zip(wanted, digests, strict=True))
         return self.known
 
     def _digest(self, name: bytes) -> str:

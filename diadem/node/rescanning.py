@@ -17,7 +17,7 @@ from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import Listener, silent
 from diadem.node.rescan_look import Digests, Look
 from diadem.node.rescanned import FileState, FolderState, Rescan
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.adopted import AdoptedFolders, Location, number_of, stamp_of
 from diadem.store.bags import LocalBundle
 from diadem.store.copy import Copier
@@ -67,7 +67,7 @@ def rescan(
     """
     before = folders.location(package)
     bag = LocalBundle(folders.bag(package))
-    opened = read_manifest(bag, expected_id=package)
+    opened = open_tag_files(bag, expected_id=package)
     with Copier() as copier:
         try:
             return _Rescanning(opened, before, _damaged(bag, opened), copier, listener).run(look_in, full=full)
@@ -89,7 +89,7 @@ def settle(folders: AdoptedFolders, found: Rescan) -> None:
         folders.relocate(found.location)
 
 
-def _damaged(bag: LocalBundle, opened: OpenedPackage) -> list[str]:
+def _damaged(bag: LocalBundle, opened: TagFiles) -> list[str]:
     """Files that the node keeps and that are not what they were."""
     wrong = []
     for path in sorted(DERIVED_PATHS):
@@ -106,7 +106,7 @@ class _Rescanning:
     """One look, from finding the folder to what is told of it."""
 
     def __init__(
-        self, opened: OpenedPackage, before: Location, sealed: Sequence[str], copier: Copier, listener: Listener
+        self, opened: TagFiles, before: Location, sealed: Sequence[str], copier: Copier, listener: Listener
     ) -> None:
         self._opened = opened
         self._before = before

@@ -22,7 +22,7 @@ from diadem.node.sample_naming import require_free, the_sample
 from diadem.node.sample_row import SampleRow
 from diadem.node.sample_sheet import AS_OF, ID, KEYS, MAKE, SHEET, STATEMENT
 from diadem.node.sheet_plan import SheetPlan, in_cell
-from diadem.scan.tables import read_table
+from diadem.scan.tables import AS_TEXT, LOST, lost_text, read_table
 
 _EXPORT: Final = f"Export again, and edit that: {MAKE}"
 _Cells = Mapping[str, str]
@@ -39,6 +39,9 @@ def plan_samples(context: Context, path: Path) -> SheetPlan:
     plan = SheetPlan(read_table(path, KEYS, sheet=SHEET, needed=["identifier"], make=MAKE))
     importing = _Importing(context, plan)
     for number, cells in plan.table.rows:
+        if lost := lost_text(cells["identifier"], of_csv=plan.table.of_csv):
+            plan.faults.append(Fault(number, "identifier", f"the cell holds {lost}, {LOST}", AS_TEXT))
+            continue
         try:
             importing.take(number, {key: cell_text(cell) for key, cell in cells.items()})
         except _FaultyRow as found:

@@ -12,7 +12,7 @@ from diadem.model.ids import PackageId
 from diadem.node.chains import ArchivedPackage, EffectiveFile, chain_of, merge_chain
 from diadem.node.context import Context
 from diadem.node.placing import best_package, deleted, opened_from_catalogue, require_kept
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ class _Known:
         return ()
 
 
-def opened_of(context: Context, package: str) -> OpenedPackage | None:
+def opened_of(context: Context, package: str) -> TagFiles | None:
     """The tag files of a package: as the catalogue keeps them, else of a copy; None where neither has them."""
     if not context.catalogue.has(package):
         return None
     if (opened := opened_from_catalogue(context, package)) is not None:
         return opened
     try:
-        return read_manifest(best_package(context, package)[0].bundle, expected_id=package)
+        return open_tag_files(best_package(context, package)[0].bundle, expected_id=package)
     except DiademError:
         return None
 

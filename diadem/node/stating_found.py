@@ -18,7 +18,7 @@ from diadem.node.context import Context
 from diadem.node.following import derive
 from diadem.node.jobs import JobState, heard_of, jobs, looked_after
 from diadem.node.replay import places_said
-from diadem.package.bagit import CONTINUES, OMITTED
+from diadem.package.tags import CONTINUES, OMITTED
 from diadem.store.addresses import local_path
 
 #: Seconds after the last sign of life of an archive within which what lands is its own.
@@ -209,7 +209,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     Who is writing one just now holds the package's lock until it is stated.
     """
     from diadem.node.taken_in import taken_in
-    from diadem.package.opening import read_manifest
+    from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
@@ -217,7 +217,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             if taken_in(said) is None or places_said(package_id, said).get(name) == path:
                 continue
             try:
-                read_manifest(context.stores.open(name).bundle(path), expected_id=package_id)
+                open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
             except (DiademError, OSError):  # it was being removed while the stores were read
                 derive(context, package_id)
                 continue

@@ -23,9 +23,9 @@ from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.pack import Outcome, packing_errors
 from diadem.pack.plan import PackPlan, omitted_dict
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, read_tag_file
-from diadem.package.sealing import Sealed
+from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file
+from diadem.package.seal import Sealed
+from diadem.package.tags import parse_manifest
 from diadem.store.adopted import AdoptedFolders, Location
 from diadem.store.bags import AdoptedBundle, LocalBundle
 from diadem.store.base import Draft, Published, Store
@@ -48,7 +48,7 @@ class Adoption:
     """
 
     location: Location
-    opened: OpenedPackage
+    opened: TagFiles
     outcome: Outcome
     proven: bool = False
 
@@ -84,7 +84,7 @@ def adopt_again(bundle: Bundle, path: str, root: str, folders: AdoptedFolders) -
     Nothing in the folder, `root`, is read, and nothing of it is proven by this. Raises `DiademError` where the copy
     cannot be read, or is damaged; nothing was kept.
     """
-    opened = read_manifest(bundle)
+    opened = open_tag_files(bundle)
     location = Location.of(opened.id, path, root, opened.manifest.payload, {})
     tree = tree_digest((entry.path.removeprefix("data/"), entry.size) for entry in opened.manifest.payload)
     with _SealedFiles(folders, lambda *_: location) as draft:
@@ -138,7 +138,7 @@ class _Adopting:
         """This payload is adopted: from here, from a folder that has gone, or from one that is still there."""
         try:
             before = self.folders.location(package)
-            opened = read_manifest(self.folders.bundle(package), expected_id=package)
+            opened = open_tag_files(self.folders.bundle(package), expected_id=package)
         except DiademError:
             return None  # what is kept of it is damaged: it is sealed anew
         same = os.path.normcase(before.root) == os.path.normcase(self.root)
@@ -155,7 +155,7 @@ class _Adopting:
     def _of_store(self, bundle: Bundle, store: str, omissions: Sequence[Omission]) -> Adoption | None:
         """Another replica of a package that lies in a store: its sealed files, proven while they are copied."""
         try:
-            opened = read_manifest(bundle)
+            opened = open_tag_files(bundle)
             files = _sealed_files(bundle, opened)
         except DiademError:
             return None
@@ -183,7 +183,7 @@ class _Adopting:
         outcome = Outcome(True, composed.omissions, composed.issues, composed.flagged, proof="read-back")
         return Adoption(self._location(opened, composed.name), opened, outcome, proven=True)
 
-    def _location(self, opened: OpenedPackage, path: str) -> Location:
+    def _location(self, opened: TagFiles, path: str) -> Location:
         names = {"data/" + stored: file.name for stored, file in self.plan.files.items()}
         return Location.of(opened.id, path, self.root, opened.manifest.payload, names)
 
@@ -197,7 +197,7 @@ class _SealedFiles(Draft):
 
     payload = None
 
-    def __init__(self, folders: AdoptedFolders, locate: Callable[[OpenedPackage, str], Location]) -> None:
+    def __init__(self, folders: AdoptedFolders, locate: Callable[[TagFiles, str], Location]) -> None:
         self._folders = folders
         self._locate = locate
         self._stage: Stage | None = None
@@ -261,7 +261,7 @@ class _SealedFiles(Draft):
         listener: Listener = silent,  # noqa: ARG002
     ) -> Published:
         """Keep it, with the place of its files. What cannot be opened is not kept."""
-        opened = read_manifest(LocalBundle(self._open.bag), expected_id=self._package)
+        opened = open_tag_files(LocalBundle(self._open.bag), expected_id=self._package)
         self._folders.publish(self._open, self._locate(opened, name), opened.payload_id, tree)
         self._stage = None  # `publish` has discarded it
         return Published(name, created=True, proof="read-back", opened=opened)
@@ -272,13 +272,13 @@ class _SealedFiles(Draft):
         return self._stage
 
 
-def _still_there(bundle: AdoptedBundle, opened: OpenedPackage) -> bool:
+def _still_there(bundle: AdoptedBundle, opened: TagFiles) -> bool:
     """Whether every file of an adopted package is in its folder, in its size."""
     found = bundle.listing().files
     return all(found.get(entry.path) == entry.size for entry in opened.manifest.payload)
 
 
-def _sealed_files(bundle: Bundle, opened: OpenedPackage) -> dict[str, bytes]:
+def _sealed_files(bundle: Bundle, opened: TagFiles) -> dict[str, bytes]:
     """Tag files and derived files of a package, each proven. Raises `DiademError`."""
     tagmanifest = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     names = [name for _, name in parse_manifest(tagmanifest, TAGMANIFEST)]

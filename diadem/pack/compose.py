@@ -26,7 +26,7 @@ from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
 from diadem.package.previews import previews_zip
-from diadem.package.sealing import HashedFile, payload_of, seal
+from diadem.package.seal import HashedFile, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.base import Draft
 from diadem.store.copy import Copier, SourceFailed

@@ -13,7 +13,7 @@ from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
-from diadem.package.sealing import HashedFile, payload_of
+from diadem.package.seal import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
 from diadem.serialization.record_json import RecordWriter
 from diadem.store.source import SourceFile

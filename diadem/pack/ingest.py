@@ -22,8 +22,8 @@ from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.pack.plan import PackPlan
-from diadem.package.index import MAX_TIME_NS
-from diadem.package.sealing import HashedFile
+from diadem.package.seal import HashedFile
+from diadem.package.tags import MAX_TIME_NS
 from diadem.store.base import Draft
 from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile

@@ -18,7 +18,7 @@ from diadem.model.report import Level
 from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.plan import PackPlan, omitted_dict
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.base import Store
 from diadem.store.copy import Copier
@@ -71,7 +71,7 @@ class Packed:
     package: PackageId
     path: str
     outcome: Outcome
-    opened: OpenedPackage | None = None
+    opened: TagFiles | None = None
 
 
 def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options, listener: Listener) -> Packed:
@@ -105,7 +105,7 @@ def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options
                 is_sound=is_sound,
                 listener=listener,
             )
-            opened = published.opened or read_manifest(store.bundle(published.path))
+            opened = published.opened or open_tag_files(store.bundle(published.path))
             outcome = Outcome(published.created, composed.omissions, proof=published.proof)
             if published.created:
                 outcome = replace(outcome, issues=composed.issues, flagged=composed.flagged)
@@ -146,7 +146,7 @@ def _already_there(
     bundle = next((bundle for bundle in store.bundles(payload) if is_sound(bundle)), None)
     if bundle is None:
         return None
-    opened = read_manifest(bundle)
+    opened = open_tag_files(bundle)
     outcome = Outcome(created=False, omissions=[omitted_dict(omission) for omission in omissions], proof=proof)
     return Packed(opened.id, path_within(store.url, bundle.url), outcome, opened)
 

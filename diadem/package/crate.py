@@ -7,29 +7,23 @@ describes the session, the people and up to `MAX_DESCRIBED` datasets; it is no i
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH
-from diadem.model.plain_text import count_text, fit, size_text
-from diadem.package.crate_entities import (
-    Entity,
-    Graph,
-    Reference,
-    add_instruments,
-    add_licence,
-    add_people,
-    add_sample,
-    add_session_properties,
-    property_value,
-)
+from diadem.model.plain_text import count_text, fit, size_text, value_text
 from diadem.trust.hashing import payload_urn
 
 CONTEXT = "https://w3id.org/ro/crate/1.2/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
+#: The text where nobody stated a licence.
+NO_LICENCE = "No licence stated; ask the owner"
 _DESCRIPTOR, _RECORD, _PAGE = (path.removeprefix("data/") for path in (CRATE_PATH, RECORD_PATH, PAGE_PATH))
 #: Media types by suffix, for `encodingFormat`; not taken from the system, whose table differs from machine to machine.
 _MEDIA_TYPES = {
@@ -51,21 +45,37 @@ _MEDIA_TYPES = {
     ".xml": "application/xml",
     ".zip": "application/zip",
 }
+#: Addresses of licences that are often given by their SPDX name only.
+_LICENCES = {
+    "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
+    "CC-BY-NC-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
+    "CC-BY-NC-SA-4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+    "CC-BY-ND-4.0": "https://creativecommons.org/licenses/by-nd/4.0/",
+}
+#: Keys of a part of the record that have terms of their own in the crate; the others are properties named as there.
+_TERMS = {
+    "session": {"title", "date", "end_date", "keywords", "description", "license"},
+    "sample": {"identifier", "name", "description", "other_names"},
+    "instrument": {"name", "model", "serial", "vendor"},
+}
+_UNITS = {"sample.thickness": "m"}
+#: An address that may stand as an `@id` as it is: RFC 3986 characters only.
+_ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?\Z"
+)
+_ORCID = re.compile(r"(?:https?://orcid\.org/)?([0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X])\Z")
+_ROR = re.compile(r"https://ror\.org/0[0-9a-z]{6}[0-9]{2}\Z")
+
+Entity = dict[str, Any]
+Reference = dict[str, str]
 
 
 def crate_json(facts: PackageFacts) -> bytes:
-    """The crate of a package.
+    """The crate of a package: UTF-8 JSON-LD, flattened and compacted, of terms of the RO-Crate 1.2 context only.
 
-    Parameters
-    ----------
-    facts : PackageFacts
-        The package in plain words. With more than `MAX_DESCRIBED` datasets only their number is told.
-
-    Returns
-    -------
-    bytes
-        UTF-8 JSON-LD, flattened and compacted, of terms of the RO-Crate 1.2 context only. The same facts give the
-        same bytes.
+    The same facts give the same bytes. With more than `MAX_DESCRIBED` datasets only their number is told.
     """
     graph = Graph()
     graph.add(
@@ -82,10 +92,18 @@ def crate_json(facts: PackageFacts) -> bytes:
 
 
 def _root(graph: Graph, facts: PackageFacts) -> Entity:
-    session = facts.session
-    people = add_people(graph, facts.people)
-    parts = [_record(graph), *_datasets(graph, facts)]
+    people = _people(graph, facts.people)
+    record = graph.add(
+        _RECORD,
+        "File",
+        name="DIADEM record",
+        description="The extended metadata of every dataset: values with units, each with its evidence.",
+        encodingFormat="application/json",
+    )
+    few = facts.dataset_count <= MAX_DESCRIBED
+    datasets = [_dataset(graph, number, one) for number, one in enumerate(facts.datasets, 1)] if few else []
     graph.add(_PAGE, "CreativeWork", name="Preview of this package", about={"@id": "./"}, encodingFormat="text/html")
+    start, end = _days(facts)
     own = Graph()
     own.add(
         "./",
@@ -93,15 +111,18 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         name=facts.name.strip() or "Untitled session",
         description=_description(facts),
         datePublished=facts.archived,
-        license=add_licence(graph, facts.license.strip()),
+        license=_licence(graph, facts.license.strip()),
         identifier=_identifiers(graph, facts.payload_id),
         author=people,
-        keywords=[str(word) for word in session.get("keywords", ())],
-        temporalCoverage=_coverage(facts),
-        variableMeasured=[_count(graph, facts), *add_session_properties(graph, session)],
+        keywords=[str(word) for word in facts.session.get("keywords", ())],
+        temporalCoverage=f"{start}/{end}" if start and end and start != end else start,
+        variableMeasured=[
+            graph.add("#dataset-count", "PropertyValue", name="Number of datasets", value=facts.dataset_count),
+            *_properties(graph, "session", facts.session),
+        ],
         isBasedOn=_predecessor(graph, facts),
         mentions=_actions(graph, facts, people),
-        hasPart=parts,
+        hasPart=[record, *datasets],
     )
     return own.entities["./"]
 
@@ -114,6 +135,14 @@ def _description(facts: PackageFacts) -> str:
     )
     left_out = f" Left out, and listed in {_RECORD}: {count_text(len(facts.omitted), 'item')}." if facts.omitted else ""
     return f"{said} {counted}{left_out}"
+
+
+def _licence(graph: Graph, text: str) -> Reference:
+    """The licence: under its address where it has one, else as text."""
+    if address := licence_address(text):
+        return graph.add(address, "CreativeWork", name=text, description=f"Licence of the data: {text}")
+    stated = text or NO_LICENCE
+    return graph.add("#license", "CreativeWork", name=stated, description=stated)
 
 
 def _identifiers(graph: Graph, payload: str) -> list[Reference]:
@@ -136,16 +165,6 @@ def _predecessor(graph: Graph, facts: PackageFacts) -> Reference | None:
     )
 
 
-def _count(graph: Graph, facts: PackageFacts) -> Reference:
-    graph.add("#dataset-count", "PropertyValue", name="Number of datasets", value=facts.dataset_count)
-    return {"@id": "#dataset-count"}
-
-
-def _coverage(facts: PackageFacts) -> str:
-    start, end = _days(facts)
-    return f"{start}/{end}" if start and end and start != end else start
-
-
 def _days(facts: PackageFacts) -> tuple[str, str]:
     """First day and last: as a person says, else as the files do."""
     if start := str(facts.session.get("date", "")):
@@ -154,30 +173,29 @@ def _days(facts: PackageFacts) -> tuple[str, str]:
 
 
 def _actions(graph: Graph, facts: PackageFacts, people: list[Reference]) -> list[Reference]:
-    """What was done: the session at the microscope, and the packaging."""
-    actions = [_acquisition(graph, facts, people), _packaging(graph, facts)]
-    return [action for action in actions if action is not None]
-
-
-def _acquisition(graph: Graph, facts: PackageFacts, people: list[Reference]) -> Reference | None:
-    """The session: what a person says of it, else what the files do."""
-    sample = add_sample(graph, facts.sample)
-    instruments = add_instruments(graph, _instruments(facts))
-    agents = people or add_people(graph, [{"name": name, "role": "operator"} for name in facts.operators])
+    """What was done: the session at the microscope, as a person or else the files say, and the packaging."""
+    actions = []
+    sample = _sample(graph, facts.sample)
+    instruments = [_instrument(graph, number, one) for number, one in enumerate(_instruments(facts), 1)]
+    agents = people or _people(graph, [{"name": name, "role": "operator"} for name in facts.operators])
     start, end = _days(facts)
-    if sample is None and not instruments and not agents and not start:
-        return None
-    return graph.add(
-        "#acquisition",
-        "CreateAction",
-        name="Acquisition of the data",
-        agent=agents,
-        instrument=instruments[0] if len(instruments) == 1 else instruments,
-        object=sample,
-        result={"@id": "./"},
-        startTime=start,
-        endTime=end,
-    )
+    if sample is not None or instruments or agents or start:
+        acquisition = graph.add(
+            "#acquisition",
+            "CreateAction",
+            name="Acquisition of the data",
+            agent=agents,
+            instrument=instruments[0] if len(instruments) == 1 else instruments,
+            object=sample,
+            result={"@id": "./"},
+            startTime=start,
+            endTime=end,
+        )
+        actions.append(acquisition)
+    if facts.software:
+        terms = {"description": f"Done by {facts.software}", "result": {"@id": "./"}, "endTime": facts.archived}
+        actions.append(graph.add("#packaging", "CreateAction", name="Packaging of the data", **terms))
+    return actions
 
 
 def _instruments(facts: PackageFacts) -> Sequence[Mapping[str, Any]]:
@@ -188,59 +206,18 @@ def _instruments(facts: PackageFacts) -> Sequence[Mapping[str, Any]]:
     return [{**facts.instruments[0], **said}] if len(facts.instruments) == 1 else facts.instruments
 
 
-def _packaging(graph: Graph, facts: PackageFacts) -> Reference | None:
-    if not facts.software:
-        return None
-    terms = {"description": f"Done by {facts.software}", "result": {"@id": "./"}, "endTime": facts.archived}
-    return graph.add("#packaging", "CreateAction", name="Packaging of the data", **terms)
-
-
-def _record(graph: Graph) -> Reference:
-    return graph.add(
-        _RECORD,
-        "File",
-        name="DIADEM record",
-        description="The extended metadata of every dataset: values with units, each with its evidence.",
-        encodingFormat="application/json",
-    )
-
-
-def _datasets(graph: Graph, facts: PackageFacts) -> list[Reference]:
-    if facts.dataset_count > MAX_DESCRIBED:
-        return []
-    return [_dataset(graph, number, dataset) for number, dataset in enumerate(facts.datasets, 1)]
+# -- datasets ----------------------------------------------------------------------------------------------------------
 
 
 def _dataset(graph: Graph, number: int, dataset: DatasetFacts) -> Reference:
-    measured = [
-        graph.add_property(key, value, unit=unit, term=term) for key, term, value, unit in _in_order(dataset.properties)
-    ]
-    return graph.add(
-        f"#dataset-{number}",
-        "Dataset",
-        name=dataset.primary,
-        identifier=dataset.id,
-        description=_dataset_description(dataset),
-        hasPart=[_primary_file(graph, dataset)],
-        variableMeasured=[reference for reference in measured if reference is not None],
-    )
-
-
-def _in_order(properties: Any) -> list[tuple[str, str, Any, str]]:
-    """By key, unit and value, so that the order in which fields were found leaves no trace."""
-    return sorted(properties, key=lambda item: (item[0], item[3], str(property_value(item[2])), item[1]))
-
-
-def _dataset_description(dataset: DatasetFacts) -> str:
+    # By key, unit and value, so that the order in which fields were found leaves no trace.
+    properties = sorted(dataset.properties, key=lambda item: (item[0], item[3], str(property_value(item[2])), item[1]))
+    measured = [graph.add_property(key, value, unit=unit, term=term) for key, term, value, unit in properties]
     sentences = [f"{dataset.format}, {count_text(dataset.file_count, 'file')}, {size_text(dataset.size)}."]
     sentences += [f"{signal}." for signal in dataset.signals]
     sentences += [f"Note: {issue}" for issue in dataset.issues]
-    return " ".join(sentences)
-
-
-def _primary_file(graph: Graph, dataset: DatasetFacts) -> Reference:
     path = PurePosixPath(dataset.primary)
-    return graph.add(
+    primary = graph.add(
         quote(dataset.primary, safe="/", errors="replace"),
         "File",
         name=path.name,
@@ -248,3 +225,148 @@ def _primary_file(graph: Graph, dataset: DatasetFacts) -> Reference:
         encodingFormat=_MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"),
         contentSize=str(dataset.size) if dataset.file_count == 1 else "",
     )
+    return graph.add(
+        f"#dataset-{number}",
+        "Dataset",
+        name=dataset.primary,
+        identifier=dataset.id,
+        description=" ".join(sentences),
+        hasPart=[primary],
+        variableMeasured=[reference for reference in measured if reference is not None],
+    )
+
+
+# -- people, sample, instruments ---------------------------------------------------------------------------------------
+
+
+def _people(graph: Graph, people: Sequence[Mapping[str, Any]]) -> list[Reference]:
+    """Every person once, by ORCID iD where given."""
+    references = []
+    for number, person in enumerate(people, 1):
+        identifier = orcid_address(str(person.get("orcid", ""))) or f"#person-{number}"
+        if identifier in graph.entities:
+            identifier = f"#person-{number}"
+        reference = graph.add(
+            identifier,
+            "Person",
+            name=str(person.get("name", "")) or "Unnamed person",
+            description=str(person.get("role", "")),
+            email=str(person.get("email", "")),
+            affiliation=_organisation(graph, person.get("affiliation", ""), person.get("affiliation_ror", "")),
+        )
+        references.append(reference)
+    return references
+
+
+def _organisation(graph: Graph, name: object, ror: object = "") -> Reference | None:
+    """An organisation by ROR identifier or by name; None where neither is given."""
+    known = str(ror) if _ROR.match(str(ror)) else ""
+    label = str(name) or known
+    if not label:
+        return None
+    taken = sum(identifier.startswith("#organization-") for identifier in graph.entities)
+    for identifier, entity in graph.entities.items():
+        if not known and identifier.startswith("#organization-") and entity["name"] == fit(label):
+            return {"@id": identifier}
+    return graph.add(known or f"#organization-{taken + 1}", "Organization", name=label, url=known)
+
+
+def _sample(graph: Graph, sample: Mapping[str, Any]) -> Reference | None:
+    if not sample:
+        return None
+    names = sample.get("other_names")
+    return graph.add(
+        "#sample",
+        "Thing",
+        name=str(sample.get("name") or sample.get("identifier") or "Sample"),
+        identifier=str(sample.get("identifier", "")),
+        description=str(sample.get("description", "")),
+        alternateName=[str(name) for _, name in sorted(names.items())] if isinstance(names, Mapping) else [],
+        additionalProperty=_properties(graph, "sample", sample),
+    )
+
+
+def _instrument(graph: Graph, number: int, instrument: Mapping[str, Any]) -> Reference:
+    """An instrument, under its persistent identifier where it has one."""
+    pid = str(instrument.get("pid", ""))
+    known = is_address(pid) and pid not in graph.entities
+    return graph.add(
+        pid if known else "#instrument" if number == 1 else f"#instrument-{number}",
+        "IndividualProduct",
+        name=str(instrument.get("name") or instrument.get("model") or "Instrument"),
+        model=str(instrument.get("model", "")),
+        serialNumber=str(instrument.get("serial", "")),
+        manufacturer=_organisation(graph, instrument.get("vendor", "")),
+        additionalProperty=_properties(graph, "instrument", instrument),
+    )
+
+
+def _properties(graph: Graph, part: str, values: Mapping[str, Any]) -> list[Reference]:
+    """Properties for the keys that have no term of their own."""
+    references = []
+    for key in sorted(values.keys() - _TERMS[part]):
+        value = values[key] if isinstance(values[key], (int, float)) else value_text(values[key])
+        name = f"{part}.{key}"
+        references.append(graph.add_property(name, value, unit=_UNITS.get(name, "")))
+    return [reference for reference in references if reference is not None]
+
+
+# -- the graph ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Graph:
+    """The entities of a crate in the order in which they were added, each `@id` once."""
+
+    entities: dict[str, Entity] = field(default_factory=dict)
+    _shared: dict[str, str] = field(default_factory=dict)
+
+    def add(self, identifier: str, kind: str, /, **terms: Any) -> Reference:
+        """Add an entity, unless one has its `@id`; terms that say nothing are left out."""
+        entity: Entity = {"@id": identifier, "@type": kind}
+        entity.update((term, _fit_value(value)) for term, value in terms.items() if value not in ("", None, [], {}))
+        self.entities.setdefault(identifier, entity)
+        return {"@id": identifier}
+
+    def add_property(self, name: str, value: Any, *, unit: str = "", term: str = "") -> Reference | None:
+        """Add a `PropertyValue`; equal ones are one entity. None for a value that says nothing.
+
+        Sharing keeps the crate of a thousand images small: most have the same voltage.
+        """
+        plain = property_value(value)
+        if plain in (None, ""):
+            return None
+        key = json.dumps([name, term, plain, unit])
+        identifier = self._shared.setdefault(key, f"#property-{len(self._shared) + 1}")
+        return self.add(identifier, "PropertyValue", propertyID=term, name=name, value=plain, unitText=unit)
+
+
+def property_value(value: Any) -> Any:
+    """A value as JSON-LD can hold it without loss of order: a number, a truth or text."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return fit(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _fit_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return fit(value)
+    return [_fit_value(item) for item in value] if isinstance(value, list) else value
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an absolute http(s) address in plain RFC 3986 characters, without query and fragment."""
+    return _ADDRESS.match(text) is not None
+
+
+def orcid_address(text: str) -> str:
+    """The address of an ORCID iD, written with or without its site; "" for anything else."""
+    match = _ORCID.match(text)
+    return f"https://orcid.org/{match[1]}" if match else ""
+
+
+def licence_address(text: str) -> str:
+    """The address of a licence given by address or well-known SPDX name, else ""."""
+    return text if is_address(text) else _LICENCES.get(text, "")

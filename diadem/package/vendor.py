@@ -1,11 +1,20 @@
-"""`diadem/vendor.zip`: vendor metadata kept whole, members named by their SHA-256. The same content, the same bytes."""
+"""`diadem/vendor.zip`: vendor metadata kept whole, members named by their SHA-256. The same content, the same bytes.
+
+`VendorArchive` writes one; `Vault` reads the blocks of a record from one at hand, `PackageVault` from a package's.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import zipfile
+from typing import Any
 
+from diadem.errors import IntegrityError
+from diadem.model.manifest import VENDOR_PATH
+from diadem.model.ports import Bundle
+from diadem.package.examine import read_tag_file
+from diadem.serialization import typed_json
 from diadem.serialization.zip_list import UNREADABLE, open_zip
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: no time of ours enters the package
@@ -50,12 +59,7 @@ class VendorArchive:
 def member(archive: bytes, digest: str) -> bytes:
     """One content of an archive, proven against its name.
 
-    Raises
-    ------
-    KeyError
-        There is none of this name.
-    ValueError
-        What is there is something else, or has more than `LARGEST` bytes.
+    Raises `KeyError` where there is none of this name, `ValueError` where it is something else or too large.
     """
     try:
         with open_zip(io.BytesIO(archive)) as opened:
@@ -76,3 +80,37 @@ def member_bytes(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> bytes
             if len(data) > LARGEST:
                 raise zipfile.LargeZipFile(f"{content.name} has more than {LARGEST >> 20} MiB")
     return bytes(data)
+
+
+class Vault:
+    """Where a record's vendor blocks are: an archive in memory."""
+
+    def __init__(self, archive: bytes) -> None:
+        self._archive = archive
+
+    def read(self, digest: str) -> bytes:
+        """The block with this SHA-256. Raises `IntegrityError` where it is not there or damaged."""
+        try:
+            return member(self._archive, digest)
+        except (KeyError, ValueError) as error:
+            advice = "Verify the package."
+            raise IntegrityError(f"the block {digest[:12]}… cannot be read", where=VENDOR_PATH, next=advice) from error
+
+    def parsed(self, data: bytes) -> Any:
+        """The tree that typed JSON stands for."""
+        return typed_json.decode(data)
+
+
+class PackageVault(Vault):
+    """Blocks of a package: its archive is read, and proven against the package's id, when the first is asked for."""
+
+    def __init__(self, bundle: Bundle, package_id: str) -> None:
+        super().__init__(b"")
+        self._bundle = bundle
+        self._package_id = package_id
+
+    def read(self, digest: str) -> bytes:
+        """The block with this SHA-256. Raises `IntegrityError`."""
+        if not self._archive:
+            self._archive = read_tag_file(self._bundle, VENDOR_PATH, self._package_id)
+        return super().read(digest)

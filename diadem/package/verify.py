@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from diadem.errors import DiademError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Listing, silent
-from diadem.model.report import Level, Report
-from diadem.package.bagit import BAG_INFO
-from diadem.package.findings import Findings
-from diadem.package.fixity import prove
+from diadem.model.report import Findings, Level, Report
+from diadem.package.examine import LIMITS, Examined, TagFiles, examine
 from diadem.package.foreign import verify_foreign
-from diadem.package.ledger import FileJob, Proven
-from diadem.package.opening import LIMITS, OpenedPackage
-from diadem.package.structure import Structure, examine
+from diadem.package.prove import FileJob, Proven, prove
+from diadem.package.tags import BAG_INFO
 
 
 def verify(
@@ -22,103 +17,74 @@ def verify(
     *,
     level: Level,
     expected_id: str | None = None,
-    opened: OpenedPackage | None = None,
+    opened: TagFiles | None = None,
     workers: int | None = None,
     listener: Listener = silent,
 ) -> Report:
-    """Prove a package, or any BagIt bag.
+    """Prove a package, or any BagIt bag, which is untrusted.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        The bag, untrusted.
-    level : Level
-        `QUICK` proves the tag files, and looks at names and sizes; `LEAVES` proves every leaf by BLAKE3; `FULL` also
-        every file by SHA-256. A bag that is not DIADEM's is always proven in full, by all its manifests.
-    expected_id : str, optional
-        ``diadem:<64 hex>``: the id that the package must have.
-    opened : OpenedPackage, optional
-        What its tag files say, where the caller has parsed them: they are read and proven again, but not parsed.
-    workers : int, optional
-        Threads; by default one for each processor.
-    listener : callable
-        Told of progress, from any thread.
+    `QUICK` proves the tag files, and looks at names and sizes; `LEAVES` proves every leaf by BLAKE3; `FULL` also every
+    file by SHA-256. A bag that is not DIADEM's is always proven in full, by all its manifests. `expected_id` is the id
+    (``diadem:<64 hex>``) that the package must have; `opened` what its tag files say, where the caller has parsed them:
+    they are read and proven again, but not parsed. `workers` are threads, by default one for each processor.
 
-    Returns
-    -------
-    Report
-        Everything that was found. `checked` counts what was proven: files, bytes, leaves, tag_files; at `QUICK`,
-        `files` are those that are there in the right size, and no byte counts.
+    The report's `checked` counts what was proven: files, bytes, leaves, tag_files; at `QUICK`, `files` are those that
+    are there in the right size, and no byte counts.
     """
     listing = bundle.listing()
-    if expected_id is None and not is_diadem(bundle, listing):
+    if expected_id is None and not _is_diadem(bundle, listing):
         return verify_foreign(bundle, listing, workers=workers, listener=listener)
     findings = Findings()
-    structure = examine(bundle, listing, findings, expected_id, opened)
-    jobs = _jobs(structure, listing, level, findings)
+    examined = examine(bundle, listing, findings, expected_id, opened)
+    jobs = _jobs(examined, listing, level, findings)
     if level is Level.QUICK:
         proven = Proven(files=sum(job.size == job.present for job in jobs))
     else:
-        proven = prove(
-            bundle,
-            jobs,
-            findings=findings,
-            listener=listener,
-            leaves=structure.leaves,
-            workers=workers,
-        )
-    checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": structure.tag_files}
-    return Report(bundle.url, level, findings.sorted(), structure.package_id, checked)
+        proven = prove(bundle, jobs, findings=findings, listener=listener, leaves=examined.leaves, workers=workers)
+    checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": examined.proven}
+    return Report(bundle.url, level, findings.sorted(), examined.id, checked)
 
 
-def is_diadem(bundle: Bundle, listing: Listing) -> bool:
+def _is_diadem(bundle: Bundle, listing: Listing) -> bool:
     """Whether a bag says anywhere that it is DIADEM's, so that no lost or damaged tag file lets it pass as another."""
     if INDEX_PATH in listing.files or LEAVES_PATH in listing.files:
         return True
-    signs = ((TAGMANIFEST, INDEX_PATH.encode()), (BAG_INFO, b"Diadem-Payload-Id"))
-    return any(path in listing.files and _mentions(bundle, path, sign) for path, sign in signs)
-
-
-def _mentions(bundle: Bundle, path: str, sign: bytes) -> bool:
-    try:
-        return sign in bundle.read(path, LIMITS[path])
-    except (DiademError, OSError):  # reported by whoever reads it next
-        return False
-
-
-def _jobs(structure: Structure, listing: Listing, level: Level, findings: Findings) -> list[FileJob]:
-    """What to prove, and with what: a damaged list of digests accuses no file."""
-    by_leaf = structure.index is not None and structure.leaves is not None
-    digests = {path: digest for digest, path in structure.digests or ()}
-    by_digest = structure.digests is not None and (level is Level.FULL or not by_leaf)
-    if level is not Level.QUICK:
-        _say_what_is_lost(findings, structure, by_leaf=by_leaf, by_digest=by_digest)
-    jobs = []
-    for path, size, first_leaf in _plan(structure, listing, digests):
-        present = listing.files.get(path)
-        if present is None:
+    for path, sign in ((TAGMANIFEST, INDEX_PATH.encode()), (BAG_INFO, b"Diadem-Payload-Id")):
+        try:
+            if path in listing.files and sign in bundle.read(path, LIMITS[path]):
+                return True
+        except (DiademError, OSError):  # reported by whoever reads it next
             continue
-        whole = (("sha256", digests[path]),) if by_digest and present == size else ()
-        leaf = first_leaf if by_leaf else None
-        if whole or leaf is not None or level is Level.QUICK:
-            jobs.append(FileJob(path, size, present, leaf, whole))
-    return jobs
+    return False
 
 
-def _plan(structure: Structure, listing: Listing, digests: Mapping[str, str]) -> list[tuple[str, int, int | None]]:
-    """Path, size and first leaf of every file; without an index, the sizes that are there."""
-    if structure.index is not None:
-        return [(row.path, row.size, row.first_leaf) for row in structure.index.rows]
-    return [(path, listing.files.get(path, 0), None) for path in digests]
-
-
-def _say_what_is_lost(findings: Findings, structure: Structure, *, by_leaf: bool, by_digest: bool) -> None:
-    if not by_leaf and not by_digest:
+def _jobs(examined: Examined, listing: Listing, level: Level, findings: Findings) -> list[FileJob]:
+    """What to prove, and with what: a damaged list of digests accuses no file."""
+    index, digests = examined.index, {path: digest for digest, path in examined.digests or ()}
+    by_leaf = index is not None and examined.leaves is not None
+    by_digest = examined.digests is not None and (level is Level.FULL or not by_leaf)
+    if level is Level.QUICK:
+        pass
+    elif not by_leaf and not by_digest:
         message = "neither leaves nor manifest can be trusted: no file of the payload was proven"
         findings.error("payload-unproven", message, next="Restore the tag files from another copy and verify again.")
     elif not by_leaf:
         message = "the leaves cannot be trusted: files were proven by SHA-256 instead"
         findings.warning("leaves-unproven", message, LEAVES_PATH)
-    elif structure.digests is None:
+    elif examined.digests is None:
         message = "the manifest cannot be trusted: files were proven by their leaves alone"
         findings.warning("manifest-unproven", message)
+    files = (  # without an index, the sizes that are there
+        [(entry.path, entry.size, entry.first_leaf) for entry in index]
+        if index is not None
+        else [(path, listing.files.get(path, 0), 0) for path in digests]
+    )
+    jobs = []
+    for path, size, first_leaf in files:
+        present = listing.files.get(path)
+        if present is None:
+            continue
+        whole = (("sha256", digests[path]),) if by_digest and present == size else ()
+        if whole or by_leaf or level is Level.QUICK:
+            jobs.append(FileJob(path, size, present, first_leaf if by_leaf else None, whole))
+    return jobs

@@ -56,17 +56,9 @@ def cache_folder(environment: Mapping[str, str] = os.environ, *, platform: str =
 
 
 class ScanCache:
-    """Entries by absolute path and kind. To be used from one thread.
+    """Entries by absolute path and kind, in a folder that is made if absent; None keeps nothing.
 
-    Parameters
-    ----------
-    folder : Path or None
-        Made if absent; None keeps nothing.
-
-    Attributes
-    ----------
-    notices : list of str
-        What the user should be told: thrown away, not usable.
+    To be used from one thread. `notices` say what the user should be told: thrown away, not usable.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -107,7 +99,8 @@ class ScanCache:
     def close(self) -> None:
         """Write what is waiting, and drop what nobody has used for a year."""
         self.flush()
-        self._guarded(lambda database: _prune(database, self._today - _KEEP_DAYS))
+        unused = self._today - _KEEP_DAYS
+        self._guarded(lambda database: database.execute("DELETE FROM entry WHERE used < ?", (unused,)))
         self._let_go()
 
     def _connect(self) -> sqlite3.Connection | None:
@@ -194,7 +187,3 @@ def _write(database: sqlite3.Connection, entries: list[tuple[bytes, str, bytes, 
         with contextlib.suppress(sqlite3.Error):
             database.execute("ROLLBACK")
         raise
-
-
-def _prune(database: sqlite3.Connection, before: int) -> None:
-    database.execute("DELETE FROM entry WHERE used < ?", (before,))

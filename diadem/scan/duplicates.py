@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Literal
 
 from blake3 import blake3
 
@@ -17,14 +19,15 @@ from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache, state_of
 from diadem.scan.tree import ScanTree, Stamp
 from diadem.store.system import READ_FLAGS, long_path
+from diadem.work import in_order
 
 #: Bytes taken at the start, in the middle and at the end for the sample. Frames of one camera have one size and often
 #: one header, so that the start alone would tell nothing.
 _SAMPLE = 16 << 10
 _CHUNK = 1 << 20
 _THREADS = 4
-#: Files handed to the threads at once.
-_BATCH = 512
+#: Files that the threads have ahead of the caller.
+_AHEAD = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,24 +42,13 @@ class Candidate:
 
 @dataclass(slots=True)
 class Comparison:
-    """Which files have one content.
+    """Which files have one content: groups of those that lie on disk more than once, by the BLAKE3 of their content.
 
-    Attributes
-    ----------
-    groups : list of list of Candidate
-        Files with one content that lies on disk more than once, or under several roots.
-    digests : list of str
-        BLAKE3 of each group's content.
-    issues : list of ScanIssue
-        Files that could not be read, or changed while they were.
-    unread : set of bytes
-        Absolute paths of those: it is not known whether their content lies elsewhere.
-    hashed_bytes, cached : int
-        Bytes read, and digests taken from the cache.
+    `issues` are files that could not be read, or changed while they were; `unread` the absolute paths of those, of
+    which nobody knows whether their content lies elsewhere. Bytes were hashed, and digests taken from the cache.
     """
 
-    groups: list[list[Candidate]] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    groups: dict[str, list[Candidate]] = field(default_factory=dict)
     issues: list[ScanIssue] = field(default_factory=list)
     unread: set[bytes] = field(default_factory=set)
     hashed_bytes: int = 0
@@ -66,26 +58,18 @@ class Comparison:
 def compare(candidates: Iterable[Candidate], cache: ScanCache, listener: Listener) -> Comparison:
     """Find files with one content. Only files that may be equal are read, and large ones only where a sample is.
 
-    Parameters
-    ----------
-    candidates : iterable of Candidate
-        All files. Empty ones are all alike, and no duplicates.
-    cache : ScanCache
-        Digests of earlier scans.
-    listener : Listener
-        Told of the bytes read.
+    Empty ones are all alike, and no duplicates. The listener is told of the bytes read.
     """
     comparison = Comparison()
     hashing = _Hashing(comparison, cache, listener)
     same_size = _by((file for file in candidates if file.stamp.size), lambda file: file.stamp.size)
     samples = hashing.run("sample", [file for group in same_size for file in group])
     same_sample = [group for part in same_size for group in _by(part, samples.get)]
-    large = [file for group in same_sample if group[0].stamp.size > 3 * _SAMPLE for file in group]
-    digests = {**samples, **hashing.run("whole", large)}
+    large = {file for group in same_sample if group[0].stamp.size > 3 * _SAMPLE for file in group}
+    digests = hashing.run("whole", [file for group in same_sample for file in group if file in large])
     for part in same_sample:
-        for group in _by(part, digests.get):
-            comparison.groups.append(group)
-            comparison.digests.append(digests[group[0]].hex())
+        for group in _by(part, digests.get if part[0] in large else samples.get):
+            comparison.groups[(digests.get(group[0]) or samples[group[0]]).hex()] = group
     return comparison
 
 
@@ -106,7 +90,7 @@ class _Hashing:
     cache: ScanCache
     listener: Listener
 
-    def run(self, kind: str, files: Sequence[Candidate]) -> dict[Candidate, bytes]:
+    def run(self, kind: Literal["sample", "whole"], files: Sequence[Candidate]) -> dict[Candidate, bytes]:
         """The digest of every file that can be read."""
         found: dict[Candidate, bytes] = {}
         waiting: list[tuple[Candidate, bytes]] = []
@@ -118,55 +102,37 @@ class _Hashing:
             else:
                 found[file] = kept
         self.comparison.cached += len(found)
-        total, done = sum(_read_size(kind, file) for file, _ in waiting), 0
-        for file, state, digest in self._digests(kind, waiting):
-            done += _read_size(kind, file)
-            self.listener(Progress(_STAGES[kind], done, total, file.path))
-            if digest is not None:
-                found[file] = digest
-                self.cache.put(_key(file), kind, state, digest)
-        self.cache.flush()
-        return found
-
-    def _digests(
-        self, kind: str, waiting: Sequence[tuple[Candidate, bytes]]
-    ) -> Iterator[tuple[Candidate, bytes, bytes | None]]:
+        stage, most = ("compare", 3 * _SAMPLE) if kind == "sample" else ("hash", sys.maxsize)
+        total, done, stop = sum(min(file.stamp.size, most) for file, _ in waiting), 0, threading.Event()
         digest = _sample if kind == "sample" else _whole
-        stop = threading.Event()
-
-        def attempt(item: tuple[Candidate, bytes]) -> bytes | ScanIssue:
-            return _attempt(digest, item[0], stop)
-
-        with ThreadPoolExecutor(_THREADS, "diadem-compare") as pool:
-            try:
-                for start in range(0, len(waiting), _BATCH):
-                    batch = waiting[start : start + _BATCH]
-                    for item, answer in zip(batch, pool.map(attempt, batch), strict=True):
-                        yield *item, self._taken(kind, item[0], answer)
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.cache.flush()
-
-    def _taken(self, kind: str, file: Candidate, answer: bytes | ScanIssue) -> bytes | None:
-        """Count what was read, or note why it could not be."""
-        if isinstance(answer, ScanIssue):
-            self.comparison.issues.append(answer)
-            self.comparison.unread.add(_key(file))
-            return None
-        self.comparison.hashed_bytes += _read_size(kind, file)
-        return answer
-
-
-_STAGES = {"sample": "compare", "whole": "hash"}
+        answers = in_order(
+            lambda item: _attempt(digest, item[0], stop),
+            waiting,
+            threads=_THREADS,
+            ahead=_AHEAD,
+            stop=stop,
+            name="diadem-compare",
+        )
+        try:
+            with closing(answers):
+                for (file, state), answer in zip(waiting, answers, strict=True):
+                    size = min(file.stamp.size, most)
+                    done += size
+                    self.listener(Progress(stage, done, total, file.path))
+                    if isinstance(answer, ScanIssue):
+                        self.comparison.issues.append(answer)
+                        self.comparison.unread.add(_key(file))
+                    else:
+                        self.comparison.hashed_bytes += size
+                        found[file] = answer
+                        self.cache.put(_key(file), kind, state, answer)
+        finally:
+            self.cache.flush()
+        return found
 
 
 def _key(file: Candidate) -> bytes:
     return os.fsencode(file.tree.absolute(file.path))
-
-
-def _read_size(kind: str, file: Candidate) -> int:
-    return min(file.stamp.size, 3 * _SAMPLE) if kind == "sample" else file.stamp.size
 
 
 def _attempt(
@@ -222,7 +188,7 @@ def duplicates(comparison: Comparison) -> list[DuplicateGroup]:
     Equal files inside one dataset are its own affair and are left out, as are several names of one file on disk.
     """
     found = []
-    for group, digest in zip(comparison.groups, comparison.digests, strict=True):
+    for digest, group in comparison.groups.items():
         copies = len({_place(file) for file in group})
         if copies > 1 and len({file.owner for file in group}) > 1:
             paths = tuple(sorted(text_of(_key(file)) for file in group))
@@ -239,7 +205,8 @@ def single_copies(trees: Sequence[ScanTree], comparison: Comparison) -> list[Sin
     """For each of several roots, the files whose content lies nowhere else in any of them."""
     if len(trees) < 2:
         return []
-    shared = {_key(file) for group in comparison.groups for file in group if len({_place(one) for one in group}) > 1}
+    groups = [group for group in comparison.groups.values() if len(set(map(_place, group))) > 1]
+    shared = {_key(file) for group in groups for file in group}
     known, result = shared | comparison.unread, []
     for tree in trees:
         alone = [

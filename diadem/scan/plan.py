@@ -7,20 +7,54 @@ import datetime
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 from diadem.model.system_paths import WINDOWS
-from diadem.scan.tables import MAX_TEXT, UNSHOWN, Column, Row, Workbook, read_table, table_csv
+from diadem.model.table_changes import cell_text
+from diadem.scan.tables import (
+    AS_TEXT,
+    LOST,
+    MAX_TEXT,
+    UNSHOWN,
+    Column,
+    Row,
+    Workbook,
+    is_empty,
+    lost_text,
+    read_table,
+    table_csv,
+)
 
+#: Name of the sheet, and of the one that takes lists of parts too long for a cell.
+SHEET, PARTS_SHEET = "sessions", "parts"
+_SEE_PARTS = "(see the sheet “parts”)"
+_MAKE = "diadem scan FOLDER --plan plan.xlsx"
+
+
+def moment(text: str) -> datetime.datetime | None:
+    """An ISO 8601 time as it stands, without its offset; None where it is none."""
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+    except ValueError:
+        return None
+
+
+def _day(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+#: A path is written so that it can be read back, see `to_cell`.
 PLAN_COLUMNS: Sequence[Column[PlannedSession]] = (
     Column("archive", "archive", "text", lambda row: "yes" if row.archive else "no"),
     Column("title", "title", "text", lambda row: row.title),
-    Column("date", "date", "date", lambda row: day(row.date)),
+    Column("date", "date", "date", lambda row: _day(row.date)),
     Column("sample", "sample", "text", lambda row: row.sample),
     Column("operator", "operator", "text", lambda row: row.operator),
     Column("instrument", "instrument", "text", lambda row: row.instrument),
@@ -29,66 +63,44 @@ PLAN_COLUMNS: Sequence[Column[PlannedSession]] = (
     Column("bytes", "size (bytes)", "integer", lambda row: row.bytes),
     Column("first", "first acquired", "moment", lambda row: moment(row.first)),
     Column("last", "last acquired", "moment", lambda row: moment(row.last)),
-    Column("folder", "folder", "text", lambda row: row.folder),
-    Column("parts", "parts", "text", lambda row: row.parts),
+    Column("folder", "folder", "text", lambda row: to_cell(row.folder)),
+    Column("parts", "parts", "text", lambda row: "\n".join(map(to_cell, row.parts))),
     Column("name", "package name", "text", lambda row: row.name),
     Column("formats", "formats", "text", lambda row: row.formats),
     Column("why", "why", "text", lambda row: row.why),
     Column("id", "id", "text", lambda row: row.id),
 )
-#: Name of the sheet, and of the one that takes lists of parts too long for a cell.
-SHEET, PARTS_SHEET = "sessions", "parts"
-_SEE_PARTS = "(see the sheet “parts”)"
-_YES = frozenset({"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí"})
-_NO = frozenset({"no", "n", "false", "0", "nein", "non"})
-_TEXTS = ("sample", "operator", "instrument", "name", "formats", "why")
-_MUST_HAVE = ("archive", "folder")
-_HEADS = {column.header.casefold(): column.key for column in PLAN_COLUMNS} | {c.key: c.key for c in PLAN_COLUMNS}
-_MAKE = "diadem scan FOLDER --plan plan.xlsx"
 _PART_COLUMNS: Sequence[Column[tuple[str, str]]] = (
     Column("id", "id", "text", lambda row: row[0]),
     Column("part", "part", "text", lambda row: row[1]),
 )
+_HEADS = {column.header.casefold(): column.key for column in PLAN_COLUMNS} | {c.key: c.key for c in PLAN_COLUMNS}
 
 
-def write_plan(path: Path, sessions: Sequence[PlannedSession]) -> None:
-    """Write a plan.
-
-    Raises
-    ------
-    UsageError
-        The ending is neither ``.csv`` nor ``.xlsx``.
-    """
+def plan_data(path: Path, sessions: Sequence[PlannedSession]) -> bytes:
+    """A plan as the content of a file of this name: ``.csv`` or ``.xlsx``, else `UsageError`."""
     if path.suffix.lower() == ".csv":
-        path.write_bytes(table_csv(_columns(), sessions))
-    elif path.suffix.lower() == ".xlsx":
-        book = Workbook(path)
+        return table_csv(PLAN_COLUMNS, sessions)
+    if path.suffix.lower() == ".xlsx":
+        book = Workbook()
         add_plan(book, sessions)
-        book.close()
-    else:
-        raise UsageError(f"a plan cannot be written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
+        return book.data()
+    raise UsageError(f"a plan cannot be written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
 
 
 def add_plan(book: Workbook, sessions: Sequence[PlannedSession]) -> None:
     """Write a plan as a sheet, and lists of parts that are too long for a cell as another."""
-    book.add(SHEET, _columns(MAX_TEXT), sessions, choices={"archive": ("yes", "no")})
-    long = [session for session in sessions if len(_parts_cell(session)) > MAX_TEXT]
-    if long:
-        rows = [(session.id, to_cell(part)) for session in long for part in session.parts]
-        book.add(PARTS_SHEET, _PART_COLUMNS, rows)
-
-
-def _columns(limit: int | None = None) -> Sequence[Column[PlannedSession]]:
-    """The columns, with paths written so that they can be read back."""
-
-    def parts(session: PlannedSession) -> str:
-        cell = _parts_cell(session)
-        return _SEE_PARTS if limit is not None and len(cell) > limit else cell
-
-    written: Mapping[str, Any] = {"folder": lambda session: to_cell(session.folder), "parts": parts}
-    return [
-        Column(column.key, column.header, column.kind, written.get(column.key, column.value)) for column in PLAN_COLUMNS
+    long = {session.id: session for session in sessions if len(_parts_cell(session)) >= MAX_TEXT}
+    columns = [
+        Column(one.key, one.header, one.kind, lambda row: _SEE_PARTS if row.id in long else _parts_cell(row))
+        if one.key == "parts"
+        else one
+        for one in PLAN_COLUMNS
     ]
+    book.add(SHEET, columns, sessions, choices={"archive": ("yes", "no")})
+    if long:
+        rows = [(session.id, to_cell(part)) for session in long.values() for part in session.parts]
+        book.add(PARTS_SHEET, _PART_COLUMNS, rows)
 
 
 def _parts_cell(session: PlannedSession) -> str:
@@ -118,57 +130,33 @@ def part_from_cell(cell: str, *, windows: bool = WINDOWS) -> str:
     return path.replace("\\", "/") if windows else path
 
 
+# -- reading -------------------------------------------------------------------------------------------------------
+
+#: Spreadsheet programs write a truth value in the language of their user.
+_YES = frozenset({"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí", "wahr", "vrai", "vero", "verdadero"})
+_NO = frozenset({"no", "n", "false", "0", "nein", "non", "falsch", "faux", "falso"})
+_TEXTS = ("title", "sample", "operator", "instrument", "name", "formats", "why", "id")
+#: A whole number, with one sign between groups of three digits; -1 is what is not known.
+_WHOLE = re.compile(r"-1|\d{1,18}|\d{1,3}([\s,.'’])\d{3}(?:\1\d{3}){0,4}")
+
+
 def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
-    """Read a plan that was edited.
+    """Read a plan that was edited: see `diadem.read_plan`.
 
     Rows may be changed, removed and added; of the columns only ``archive`` and ``folder`` must be there. Two sessions
-    are made one by listing the parts of both in one row.
-
-    Parameters
-    ----------
-    path : path
-        ``.csv`` (comma, semicolon or tab between cells) or ``.xlsx``, as `Scan.save_plan` or ``--xlsx`` writes them.
-
-    Raises
-    ------
-    NotFound
-        There is no such file.
-    DocumentError
-        A cell cannot be understood, or two rows hold the same files. Names row and column.
+    are made one by listing the parts of both in one row. `DocumentError` names row and column of what cannot be
+    understood, and two rows that hold the same files.
     """
     source = Path(path)
-    table = read_table(source, _HEADS, sheet=SHEET, needed=_MUST_HAVE, make=_MAKE)
-    rows = [(number, _said(row)) for number, row in table.rows]
-    more = _long_lists(source) if any(row.get("parts") == _SEE_PARTS for _, row in rows) else {}
+    table = read_table(source, _HEADS, sheet=SHEET, needed=("archive", "folder"), make=_MAKE)
+    long = _long_lists(source) if any(row.get("parts") == _SEE_PARTS for _, row in table.rows) else {}
     sessions: list[PlannedSession] = []
-    places: list[str] = []
-    for number, row in rows:
-        place = f"{source}, row {number}"
-        sessions.append(_session(row, more, place))
-        places.append(place)
-    _refuse_overlaps(sessions, places)
-    if "parts" not in table.columns:
-        _refuse_more_than_said(sessions, places)
+    places = [f"{source}, row {number}" for number, _ in table.rows]
+    for (_, row), place in zip(table.rows, places, strict=True):
+        said = {key: cell for key, cell in row.items() if not is_empty(cell)}
+        sessions.append(_session(said, long, place, of_csv=table.of_csv))
+    _refuse_overlaps(sessions, places, parts_are_told="parts" in table.columns)
     return sessions
-
-
-def _refuse_more_than_said(sessions: Sequence[PlannedSession], places: Sequence[str]) -> None:
-    """Refuse rows of whole folders that hold what another row leaves: the column that told the parts is gone."""
-    left = [(index, _pieces(session)[0]) for index, session in enumerate(sessions) if not session.archive]
-    for taken, session in enumerate(sessions):
-        piece = _pieces(session)[0]
-        for index, other in left if session.archive else ():
-            if other.startswith(piece):
-                raise DocumentError(
-                    f"without the column 'parts', '{to_cell(session.folder)}' includes what another row leaves out",
-                    where=f"{places[taken]}; {places[index].rpartition(', ')[2]}",
-                    next="Restore the column, or write the plan again: diadem scan FOLDER --plan plan.xlsx",
-                )
-
-
-def _said(row: Row) -> Row:
-    """The cells of a row that say something."""
-    return {key: cell for key, cell in row.items() if cell not in (None, "")}
 
 
 def _long_lists(path: Path) -> dict[str, list[str]]:
@@ -182,30 +170,40 @@ def _long_lists(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> PlannedSession:
-    folder = from_cell(str(row.get("folder", "")))
-    if not folder or not Path(folder).is_absolute():
+def _session(row: Row, long: Mapping[str, Sequence[str]], place: str, *, of_csv: bool) -> PlannedSession:
+    folder = from_cell(str(row.get("folder", "")))  # its name may begin or end with blanks
+    if not Path(folder).is_absolute():
         raise _mistake(place, "folder", row.get("folder"), "the absolute path of a folder")
-    id_ = str(row.get("id", ""))
+    texts = {}
+    for key in _TEXTS:
+        if lost := lost_text(row.get(key), of_csv=of_csv):
+            raise DocumentError(f"the column '{key}' holds {lost}, {LOST}", where=place, next=AS_TEXT)
+        texts[key] = cell_text(row.get(key))
+    texts["title"] = texts["title"] or Path(folder).name
     listed = str(row.get("parts", ""))
-    parts = (
-        more.get(id_, ()) if listed == _SEE_PARTS else [part for part in listed.replace("\r", "").split("\n") if part]
-    )
+    if listed == _SEE_PARTS:
+        parts = long.get(texts["id"], ())
+    else:
+        parts = [part for part in listed.replace("\r", "").split("\n") if part]
     if listed == _SEE_PARTS and not parts:
         raise _mistake(place, "parts", listed, "files and folders, one per line; the sheet 'parts' lacks its list")
-    texts = {key: str(row.get(key, "")) for key in _TEXTS}
+    if len(listed) == MAX_TEXT:  # of ``sub/a.tif`` it may have left ``sub/``, which is much more
+        raise DocumentError(
+            f"the column 'parts' holds {MAX_TEXT:,} characters, as many as a cell can: its end may be lost",
+            where=place,
+            next=f"Write the plan again, as a workbook: {_MAKE}",
+        )
+    first, last = row.get("first"), row.get("last")
     return PlannedSession(
-        id=id_,
         archive=_yes_or_no(row.get("archive"), place),
-        title=str(row.get("title") or Path(folder).name),
         date=_date(row.get("date"), place),
         folder=folder,
         parts=tuple(map(part_from_cell, parts)),
         datasets=_count(row, "datasets", place),
         files=_count(row, "files", place),
         bytes=_count(row, "bytes", place),
-        first=_moment(row.get("first")),
-        last=_moment(row.get("last")),
+        first=_moment(first),
+        last=_moment(last),
         stated=True,
         **texts,
     )
@@ -217,7 +215,7 @@ def _mistake(place: str, column: str, found: object, wanted: str) -> DocumentErr
 
 
 def _yes_or_no(cell: object, place: str) -> bool:
-    word = str("" if cell is None else cell).strip().casefold()
+    word = cell_text(cell).casefold()
     if word in _YES or word in _NO:
         return word in _YES
     raise _mistake(place, "archive", cell, "yes or no")
@@ -226,52 +224,90 @@ def _yes_or_no(cell: object, place: str) -> bool:
 def _date(cell: object, place: str) -> str:
     if isinstance(cell, datetime.date):
         return cell.isoformat()[:10]
-    text = str("" if cell is None else cell).strip()
-    try:
-        return datetime.date.fromisoformat(text).isoformat() if text else ""
-    except ValueError:
-        raise _mistake(place, "date", cell, "a date such as 2026-03-14, or nothing") from None
+    text = cell_text(cell)
+    if text and not _day(text):
+        raise _mistake(place, "date", cell, "a date such as 2026-03-14, or nothing")
+    return str(_day(text) or "")
 
 
 def _moment(cell: object) -> str:
-    if isinstance(cell, datetime.datetime):
-        return cell.isoformat(timespec="seconds")
-    return str("" if cell is None else cell).replace(" ", "T", 1)
+    """A time for people to see, which nobody edits: what a program has made something else of is left out."""
+    found = cell if isinstance(cell, datetime.datetime) else moment(str(cell or ""))
+    return found.isoformat(timespec="seconds") if found else ""
 
 
 def _count(row: Row, key: str, place: str) -> int:
     cell = row.get(key, -1)
-    digits = re.sub(r"[\s,.']", "", str(int(cell) if isinstance(cell, float) else cell))
-    if not re.fullmatch(r"-?\d{1,18}", digits):
+    text = cell_text(cell)
+    fraction = isinstance(cell, bool) or (isinstance(cell, float) and not cell.is_integer())
+    if fraction or not _WHOLE.fullmatch(text):
         raise _mistake(place, key, cell, "a whole number, or nothing")
-    return int(digits)
+    return int(re.sub(r"[^\d-]", "", text))
 
 
-def _refuse_overlaps(sessions: Sequence[PlannedSession], places: Sequence[str]) -> None:
-    """Raise `DocumentError` where two rows that are to be archived hold the same files."""
+# -- no file twice -------------------------------------------------------------------------------------------------
+
+
+def _refuse_overlaps(sessions: Sequence[PlannedSession], places: Sequence[str], *, parts_are_told: bool) -> None:
+    """Refuse two rows that would archive the same files.
+
+    Where the column that tells the parts is gone, rows of whole folders that hold what another row leaves are refused
+    as well.
+    """
+    one_spelling = _Spelling()
+    pieces = [_pieces(session) for session in sessions]
     owners: dict[str, int] = {}
     for index, session in enumerate(sessions):
-        for piece in _pieces(session) if session.archive else ():
-            if owners.setdefault(piece, index) != index:
-                raise _overlap(piece, places[owners[piece]], places[index])
+        for piece in pieces[index] if session.archive else ():
+            if owners.setdefault(one_spelling(piece), index) != index:
+                raise _overlap(piece, places[owners[one_spelling(piece)]], places[index])
     for piece, index in owners.items():
-        beside = f"{piece.rpartition('/')[0]}/*"
-        for above in (beside, *(f"{folder}/" for folder in _above(piece))):
-            other = owners.get(above, index)
-            if other != index:
-                raise _overlap(piece, places[other], places[index])
+        beside = f"{piece}*" if piece.endswith("/") else f"{piece.rpartition('/')[0]}/*"
+        folder = piece.rstrip("/")
+        above = [beside, folder]
+        while folder := folder.rpartition("/")[0]:
+            above += [f"{folder}/", folder]  # a folder may be named without its slash
+        for path in above:
+            if owners.get(one_spelling(path), index) != index:
+                raise _overlap(piece, places[owners[one_spelling(path)]], places[index])
+    left = [(index, pieces[index][0]) for index, session in enumerate(sessions) if not session.archive]
+    for taken, session in enumerate(sessions) if not parts_are_told else ():
+        for index, other in left if session.archive else ():
+            if other.startswith(pieces[taken][0]):
+                raise DocumentError(
+                    f"without the column 'parts', '{to_cell(session.folder)}' includes what another row leaves out",
+                    where=f"{places[taken]}; {places[index].rpartition(', ')[2]}",
+                    next=f"Restore the column, or write the plan again: {_MAKE}",
+                )
 
 
 def _pieces(session: PlannedSession) -> list[str]:
     """What a session takes: ``folder/`` with all that lies below, ``folder/*``, or a file."""
-    base = session.folder.replace(os.sep, "/").rstrip("/")
+    base = os.path.realpath(session.folder).replace(os.sep, "/").rstrip("/")
     return [f"{base}/{part}" for part in session.parts] or [f"{base}/"]
 
 
-def _above(piece: str) -> Iterator[str]:
-    folder = piece.rstrip("/")
-    while folder := folder.rpartition("/")[0]:
-        yield folder
+class _Spelling:
+    """The spelling in which a path was met first: where case does not count, ``Data`` and ``data`` are one folder."""
+
+    def __init__(self) -> None:
+        self._met: dict[str, list[str]] = {}
+        self._first: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        if path not in self._first:
+            met = self._met.setdefault(unicodedata.normalize("NFC", path).casefold(), [])
+            self._first[path] = next((other for other in met if _is_same(other, path)), path)
+            met.append(path)
+        return self._first[path]
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two spellings are one file or folder: the system is asked, for it may be a disk or a share of another."""
+    try:
+        return Path(one.removesuffix("*")).samefile(other.removesuffix("*"))
+    except OSError:
+        return WINDOWS
 
 
 def _overlap(piece: str, first: str, second: str) -> DocumentError:
@@ -280,19 +316,3 @@ def _overlap(piece: str, first: str, second: str) -> DocumentError:
         where=f"{first}; {second.rpartition(', ')[2]}",
         next="Remove it from one of them, or say no in the column 'archive'.",
     )
-
-
-def moment(text: str) -> datetime.datetime | None:
-    """An ISO 8601 time as it stands, without its offset; None where it is none."""
-    try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
-    except ValueError:
-        return None
-
-
-def day(text: str) -> datetime.date | None:
-    """An ISO 8601 date; None where it is none."""
-    try:
-        return datetime.date.fromisoformat(text) if text else None
-    except ValueError:
-        return None

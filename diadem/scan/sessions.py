@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blake3 import blake3
@@ -15,7 +15,7 @@ from blake3 import blake3
 from diadem.model.scan import STAR, DuplicateGroup, PlannedSession
 from diadem.pack.compose import package_name
 from diadem.pack.plan import text_of
-from diadem.scan.folders import Group, Item, groups_of, item_of
+from diadem.scan.folders import Group, groups_of, item_of
 from diadem.scan.reading import Found
 from diadem.scan.tree import ScanTree
 
@@ -34,102 +34,83 @@ _RUBBISH = frozenset({"empty", "truncated"})
 
 
 def propose_sessions(trees: Sequence[ScanTree], found: Sequence[Found]) -> tuple[list[PlannedSession], dict[int, str]]:
-    """Make the plan.
+    """The sessions, by root and folder, every dataset in exactly one; and ``id()`` of each `Found` to its session's id.
 
-    Parameters
-    ----------
-    trees : sequence of ScanTree
-        What was scanned.
-    found : sequence of Found
-        Its datasets.
-
-    Returns
-    -------
-    sessions : list of PlannedSession
-        By root and folder. Every dataset is in exactly one.
-    membership : dict of int to str
-        ``id()`` of each `Found` to its session's id.
+    Sessions of one name get their parent folder's name as well, else a number.
     """
     sessions: list[PlannedSession] = []
     membership: dict[int, str] = {}
     for tree in trees:
-        mine = [one for one in found if one.tree is tree]
-        groups = groups_of(tree.root, map(item_of, mine))
-        for session, group in zip(_sessions(tree, groups), groups, strict=True):
+        groups = groups_of(tree.root, (item_of(one) for one in found if one.tree is tree))
+        files = [[file.path for item in group.items for file in item.found.plan.files] for group in groups]
+        owners = {path: index for index, paths in enumerate(files) for path in paths}
+        owners |= dict.fromkeys(tree.zips, len(groups))  # a ZIP of packages is in none of them
+        cover = Cover(owners, tree.closed)
+        for group, paths in zip(groups, files, strict=True):
+            session = _session(tree, group, paths, cover)
             sessions.append(session)
             membership.update((id(item.found), session.id) for item in group.items)
-    return _told_apart(sessions), membership
-
-
-def _sessions(tree: ScanTree, groups: Sequence[Group]) -> list[PlannedSession]:
-    files = {index: _files(group) for index, group in enumerate(groups)}
-    owners = {path: index for index, paths in files.items() for path in paths}
-    cover = Cover(owners | dict.fromkeys(tree.zips, len(groups)), tree.closed)  # a ZIP of packages is in none of them
-    return [_session(tree, group, files[index], cover) for index, group in enumerate(groups)]
-
-
-def _files(group: Group) -> list[str]:
-    return [file.path for item in group.items for file in item.found.plan.files]
+    for numbered in (False, True):
+        counts = Counter(session.name for session in sessions)
+        seen: Counter[str] = Counter()
+        for at, session in enumerate(sessions):
+            if counts[session.name] > 1:
+                seen[session.name] += 1
+                above = session.folder.replace(os.sep, "/").rstrip("/").split("/")[-2:-1]
+                parent = text_of(os.fsencode("".join(above)))
+                title = f"{session.title} {seen[session.name]}" if numbered else f"{parent} {session.title}".strip()
+                sessions[at] = replace(session, title=title, name=_session_name(session.date, title))
+    return sessions, membership
 
 
 def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -> PlannedSession:
-    datasets = [item.found.dataset for item in group.items]
-    known = any(item.known for item in group.items)
-    sound = any(item.known and not _is_rubbish(item) for item in group.items)
+    facts = [item.found.dataset.facts for item in group.items]
     moments = sorted((item.moment, item.found.dataset.facts.acquired) for item in group.items if item.moment)
-    top = group.folder.path if group.folder else ""
-    folder, parts = placed(tree.root, cover.pieces(files, top))
+    folder, parts = placed(tree.root, cover.pieces(files, group.folder.path if group.folder else ""))
     date = group.day.isoformat() if group.day else ""
     title = text_of(os.fsencode(group.title))
-    if group.date and (group.day is None or _apart(group) > 1):  # what the name says is told somewhere
-        title = f"{group.date.isoformat()} {title}"
+    if group.date and (group.day is None or abs((group.day - group.date).days) > 1):
+        title = f"{group.date.isoformat()} {title}"  # what the name says is told somewhere
+    archive, why = _verdict(group)
+    names = "\0".join((tree.root, *sorted(files)))
     return PlannedSession(
-        id=_identity(tree, files),
-        archive=known and sound,
+        id=blake3(names.encode("utf-8", "surrogatepass")).hexdigest()[:12],
+        archive=archive,
         title=title,
         date=date,
         folder=folder,
         parts=parts,
-        name=session_name(date, title),
-        sample=_named(dataset.facts.sample for dataset in datasets),
-        operator=_named(dataset.facts.operator for dataset in datasets),
-        instrument=_named(dataset.facts.instrument for dataset in datasets),
-        datasets=len(datasets),
+        name=_session_name(date, title),
+        sample=_most_named(fact.sample for fact in facts),
+        operator=_most_named(fact.operator for fact in facts),
+        instrument=_most_named(fact.instrument for fact in facts),
+        datasets=len(group.items),
         files=len(files),
-        bytes=sum(dataset.bytes for dataset in datasets),
+        bytes=sum(item.found.dataset.bytes for item in group.items),
         first=moments[0][1] if moments else "",
         last=moments[-1][1] if moments else "",
-        formats=_formats(dataset.facts.format for dataset in datasets),
-        why=_why(group, known=known, sound=sound),
+        formats=_formats(fact.format for fact in facts),
+        why=why,
     )
 
 
-def _is_rubbish(item: Item) -> bool:
-    """Whether a dataset is empty or cut short: it is worth keeping beside others, not by itself."""
-    return any(issue.code in _RUBBISH for issue in item.found.dataset.issues)
-
-
-def _why(group: Group, *, known: bool, sound: bool) -> str:
+def _verdict(group: Group) -> tuple[bool, str]:
+    """Whether a group is worth archiving, and why it is one."""
+    known = [item for item in group.items if item.known]
     if not known:
-        return "no file of a format that DIADEM knows"
-    if not sound:
-        return "all files of a known format are empty or cut short"
+        return False, "no file of a format that DIADEM knows"
+    # What is empty or cut short is worth keeping beside others, not by itself.
+    if all(any(issue.code in _RUBBISH for issue in item.found.dataset.issues) for item in known):
+        return False, "all files of a known format are empty or cut short"
+    why = group.why
     days = sorted({item.moment.date() for item in group.items if item.moment})
-    doubt = ""
     if group.date and days and not days[0] - _DAY <= group.date <= days[-1] + _DAY:
         files = " to ".join(str(day) for day in dict.fromkeys((days[0], days[-1])))
-        doubt = f"; its name says {group.date}, its files {files}"
-    timed = bool(days)
-    undated = "; no date in the files or the folder name" if group.day is None and not timed else ""
-    return group.why + doubt + undated
+        why += f"; its name says {group.date}, its files {files}"
+    return True, why if days or group.day else f"{why}; no date in the files or the folder name"
 
 
-def _apart(group: Group) -> int:
-    """Days between what the name says and the day of the session."""
-    return abs((group.day - group.date).days) if group.day and group.date else 0
-
-
-def session_name(date: str, title: str) -> str:
+def _session_name(date: str, title: str) -> str:
     """What the package would be called, without year folder and payload digits.
 
     Where no date is known, the day of archiving will stand before it.
@@ -138,13 +119,7 @@ def session_name(date: str, title: str) -> str:
     return name if date else name.partition("-")[2]
 
 
-def _identity(tree: ScanTree, files: Sequence[str]) -> str:
-    """Digits that depend on root and names only."""
-    names = "\0".join((tree.root, *sorted(files)))
-    return blake3(names.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def _named(values: Iterable[str]) -> str:
+def _most_named(values: Iterable[str]) -> str:
     """The most frequent values."""
     counts = Counter(value for value in values if value)
     more = f"; and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
@@ -158,46 +133,19 @@ def _formats(values: Iterable[str]) -> str:
     return ", ".join(words)
 
 
-def _told_apart(sessions: list[PlannedSession]) -> list[PlannedSession]:
-    """Give sessions of one name their parent folder's name as well, else a number."""
-    for numbered in (False, True):
-        counts = Counter(session.name for session in sessions)
-        seen: Counter[str] = Counter()
-        for at, session in enumerate(sessions):
-            if counts[session.name] > 1:
-                seen[session.name] += 1
-                number = seen[session.name]
-                title = f"{session.title} {number}" if numbered else f"{_parent(session)} {session.title}".strip()
-                sessions[at] = replace(session, title=title, name=session_name(session.date, title))
-    return sessions
-
-
-def _parent(session: PlannedSession) -> str:
-    parts = session.folder.replace(os.sep, "/").rstrip("/").split("/")
-    return text_of(os.fsencode(parts[-2])) if len(parts) > 1 else ""
+# -- copies --------------------------------------------------------------------------------------------------------
 
 
 def without_copies(
-    sessions: Sequence[PlannedSession],
-    owners: Mapping[str, str],
-    duplicates: Sequence[DuplicateGroup],
-    names: Mapping[str, Sequence[str]],
+    sessions: Sequence[PlannedSession], files: Mapping[str, Sequence[str]], duplicates: Sequence[DuplicateGroup]
 ) -> list[PlannedSession]:
     """Propose to archive once what lies in two places: a session all of whose files are in another one is left out.
 
-    One that is a copy but for some files is told so: that is what two disks are compared for.
-
-    Parameters
-    ----------
-    sessions : sequence of PlannedSession
-        The plan.
-    owners : mapping of str to str
-        Absolute path (as text) of every file to its session's id.
-    duplicates : sequence of DuplicateGroup
-        Files with one content.
-    names : mapping of str to sequence of str
-        Absolute paths of all files of each session.
+    One that is a copy but for some files is told so: that is what two disks are compared for. `files` are the absolute
+    paths (as text) of each session, by its id.
     """
+    twins = {path for group in duplicates for path in group.paths}
+    owners = {path: id_ for id_, paths in files.items() for path in paths if path in twins} if twins else {}
     table = {session.id: session for session in sessions}
     places = {session.id: place for place, session in enumerate(sessions)}
     shared: Counter[tuple[str, str]] = Counter()
@@ -211,38 +159,22 @@ def without_copies(
     for one, other in whole:
         if one not in dropped and other not in dropped and table[other].archive:
             dropped[one] = other
-    kept = {pair: count for pair, count in shared.items() if dropped.keys().isdisjoint(pair)}
-    told = dict(_differing(table, kept, duplicates, names))
+    differences: dict[str, list[str]] = defaultdict(list)
+    for (one, other), count in shared.items():
+        most = max(table[one].files, table[other].files)
+        if one in dropped or other in dropped or count < _ALIKE * most:
+            continue
+        mine, theirs = ({path.rpartition("/")[2] for path in files[each] if path not in twins} for each in (one, other))
+        if differ := len(mine & theirs):
+            equal = f"{count:,} of {table[one].files:,} files are equal to those of {table[other].title}"
+            verb = "differs" if differ == 1 else "differ"
+            differences[one].append(f"{equal}, in {table[other].folder}; {differ:,} {DIFFERS} {verb}")
     return [
-        _copy_of(session, table[dropped[session.id]])
+        replace(session, archive=False, why=f"{session.why}; {COPIED} {table[dropped[session.id]].title}")
         if session.id in dropped
-        else replace(session, why="; ".join((session.why, *told.get(session.id, ()))))
+        else replace(session, why="; ".join((session.why, *differences.get(session.id, ()))))
         for session in sessions
     ]
-
-
-def _differing(
-    table: Mapping[str, PlannedSession],
-    shared: Mapping[tuple[str, str], int],
-    duplicates: Sequence[DuplicateGroup],
-    names: Mapping[str, Sequence[str]],
-) -> Iterator[tuple[str, list[str]]]:
-    """By session, what of it differs from another that has most of its files."""
-    twins = {path for group in duplicates for path in group.paths} if shared else set[str]()
-    found: dict[str, list[str]] = defaultdict(list)
-    for (one, other), count in shared.items():
-        if count < _ALIKE * max(table[one].files, table[other].files):
-            continue
-        mine, theirs = ({_last(path) for path in names[each] if path not in twins} for each in (one, other))
-        if differ := len(mine & theirs):
-            verb = "differs" if differ == 1 else "differ"
-            equal = f"{count:,} of {table[one].files:,} files are equal to those of {table[other].title}"
-            found[one].append(f"{equal}, in {table[other].folder}; {differ:,} {DIFFERS} {verb}")
-    yield from found.items()
-
-
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _looks_copied(session: PlannedSession) -> bool:
@@ -250,19 +182,14 @@ def _looks_copied(session: PlannedSession) -> bool:
     return bool(re.search(r"(?:copy|copies|backup|kopie|sicherung|usb|old|tmp|temp)(?![a-z])", session.folder.lower()))
 
 
-def _copy_of(session: PlannedSession, other: PlannedSession) -> PlannedSession:
-    return replace(session, archive=False, why=f"{session.why}; {COPIED} {other.title}")
+# -- from the files of a session to as few folders as hold exactly them --------------------------------------------
 
 
 class Cover:
     """Who owns the folders of one root.
 
-    Parameters
-    ----------
-    owners : mapping of str to int
-        Every file, relative to the root, and its session.
-    closed : sequence of str
-        Folders that are in no session: packages and stores. No folder that holds one can be taken whole.
+    `owners` has every file, relative to the root, and its session. `closed` are folders that are in no session,
+    packages and stores: no folder that holds one can be taken whole.
     """
 
     def __init__(self, owners: Mapping[str, int], closed: Sequence[str]) -> None:
@@ -288,20 +215,10 @@ class Cover:
             folder = folder.rpartition("/")[0]
 
     def pieces(self, files: Iterable[str], top: str = "") -> list[str]:
-        """What holds exactly these files of one session.
+        """What holds exactly these files, all of one owner; none of it above `top`, a folder that holds them all.
 
-        Parameters
-        ----------
-        files : iterable of str
-            All files of one owner.
-        top : str
-            A folder that holds them all; none above it is named.
-
-        Returns
-        -------
-        list of str
-            Sorted: ``folder/`` with all that is below (``/`` alone is the root), ``folder/*`` for the files directly in
-            it, or a file; one that is called ``*`` is written ``[*]``.
+        Sorted: ``folder/`` with all that is below (``/`` alone is the root), ``folder/*`` for the files directly in it,
+        or a file; one that is called ``*`` is written ``[*]``.
         """
         by_folder: dict[str, list[str]] = defaultdict(list)
         for path in files:
@@ -309,33 +226,26 @@ class Cover:
         pieces: set[str] = set()
         for folder, inside in by_folder.items():
             if self._below[folder] is not None:
-                pieces.add(self._highest(folder, top) + "/")
+                highest = folder
+                while highest not in ("", top) and self._below[parent := highest.rpartition("/")[0]] is not None:
+                    highest = parent
+                pieces.add(highest + "/")
             elif self._direct[folder] is not None:
                 pieces.add(f"{folder}/{STAR}".lstrip("/"))
             else:
                 pieces.update(f"{path[:-1]}[*]" if path.rpartition("/")[2] == STAR else path for path in inside)
         return sorted(pieces)
 
-    def _highest(self, folder: str, top: str) -> str:
-        """The highest folder up to `top` that has the same single owner."""
-        while folder not in ("", top) and self._below[parent := folder.rpartition("/")[0]] is not None:
-            folder = parent
-        return folder
-
 
 def placed(root: str, pieces: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """The folder that holds all pieces, absolute, and the pieces relative to it; none where it is that folder whole."""
     if len(pieces) == 1 and pieces[0].endswith("/"):
         return _join(root, pieces[0].rstrip("/")), ()
-    parents = [piece.rstrip("/").rpartition("/")[0] for piece in pieces]
-    base = "/".join(_shared([parent.split("/") for parent in parents]))
+    parents = [piece.rstrip("/").rpartition("/")[0].split("/") for piece in pieces]
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*parents, strict=False))
+    base = "/".join(level[0] for level in shared)
     skip = len(base) + 1 if base else 0
     return _join(root, base), tuple(piece[skip:] for piece in pieces)
-
-
-def _shared(paths: Sequence[list[str]]) -> list[str]:
-    """The parts with which all paths begin."""
-    return [level[0] for level in itertools.takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))]
 
 
 def _join(root: str, path: str) -> str:

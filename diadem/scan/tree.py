@@ -35,31 +35,11 @@ class Stamp(NamedTuple):
 
 
 class ScanTree:
-    """What lies below one root.
+    """What lies below one root, an absolute path; without the folders `apart`, such as DIADEM's own cache.
 
-    Parameters
-    ----------
-    root : str
-        Absolute path.
-    apart : sequence of str
-        Absolute paths of folders to stay out of: DIADEM's own cache.
-    listener : Listener
-        Told how many files have been seen.
-
-    Attributes
-    ----------
-    name : str
-        The root as it is shown.
-    files : dict of str to Stamp
-        Path relative to the root, ``/`` between parts, as the file system's bytes decoded by `os.fsdecode`.
-    omissions : list of Omission
-        Links, pipes, and what could not be listed.
-    archived : list of Archived
-        Packages and stores; their paths are absolute.
-    closed : list of str
-        Relative paths of the folders that were not looked into.
-    zips : list of str
-        Relative paths of the ZIPs that hold packages.
+    `files` are by their path relative to the root, ``/`` between parts, as the file system's bytes decoded by
+    `os.fsdecode`; `omissions` are links, pipes, and what could not be listed; `archived` packages and stores, `closed`
+    the relative paths of folders that were not looked into, `zips` those of the ZIPs that hold packages.
     """
 
     def __init__(self, root: str, *, apart: Sequence[str] = (), listener: Listener) -> None:
@@ -113,38 +93,30 @@ class ScanTree:
         """Where a file is."""
         return f"{self.root.rstrip(os.sep)}/{path}"
 
+    def absolute_text(self, path: str) -> str:
+        """The same, as text."""
+        return text_of(os.fsencode(self.absolute(path)))
+
 
 def roots_of(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list[str]]:
     """The folders to scan, absolute, each once and none inside another; and notices about those that were dropped.
 
-    Raises
-    ------
-    UsageError
-        None was given, or one is a file.
-    NotFound
-        One does not exist.
+    Raises `UsageError` where none was given or one is a file, `NotFound` where one does not exist.
     """
     if not folders:
         raise UsageError("no folder was given", next="Example: diadem scan /data/microscope")
     given = list(dict.fromkeys(os.path.realpath(folder) for folder in folders))
     for root in given:
-        _require_folder(root)
-    roots = [root for root in given if not any(root != other and _inside(root, other) for other in given)]
+        shown = shown_path(root)
+        try:
+            status = Path(long_path(root)).stat()
+        except OSError as error:
+            raise NotFound("there is no such folder", where=shown, next="Check the path.") from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise UsageError("this is a file, not a folder", where=shown, next="Name the folder that holds it.")
+    roots = [root for root in given if not any(root != other and Path(root).is_relative_to(other) for other in given)]
     dropped = [root for root in given if root not in roots]
     return roots, [f"{shown_path(root)} is inside another given folder and was scanned with it" for root in dropped]
-
-
-def _require_folder(root: str) -> None:
-    try:
-        status = Path(long_path(root)).stat()
-    except OSError as error:
-        raise NotFound("there is no such folder", where=shown_path(root), next="Check the path.") from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise UsageError("this is a file, not a folder", where=shown_path(root), next="Name the folder that holds it.")
-
-
-def _inside(path: str, folder: str) -> bool:
-    return Path(path).is_relative_to(folder)
 
 
 def _is_store(folder: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from diadem.model.plain_text import count_text, size_text, without_surrogates
@@ -54,18 +56,9 @@ _MAX_SAID = 160
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One kind of thing that deserves attention.
+    """One kind of thing that deserves attention: ``Damaged or unreadable``, ``3 datasets cut short``.
 
-    Attributes
-    ----------
-    heading : str
-        What kind: ``Damaged or unreadable``.
-    title : str
-        What it is, with its number: ``3 datasets cut short``.
-    lines : sequence of (str, str)
-        Path and what is said of it; "" where the title says all.
-    next : str
-        What to do, or "".
+    `lines` are a path and what is said of it, "" where the title says all; `next` is what to do, or "".
     """
 
     heading: str
@@ -104,13 +97,12 @@ def _of_issues(scan: Scan, concern: Concern, by_code: Mapping[str, Sequence[Scan
     for code, issues in sorted(by_code.items(), key=lambda item: -len(item[1])):
         noun = count_text(len(issues), "item") if concern is Concern.UNSEEN else count_text(len(issues), "dataset")
         title = f"{noun}: {_TITLES.get(code, code.replace('-', ' '))}"
-        lines = [(place_text(scan, issue.root, issue.path), _said(issue)) for issue in issues]
-        yield Attention(_HEADINGS[concern], title, lines, _common_next(issues))
-
-
-def _common_next(issues: Sequence[ScanIssue]) -> str:
-    steps = {issue.next for issue in issues}
-    return steps.pop() if len(steps) == 1 else ""
+        one_root = len(scan.roots) == 1
+        lines = [
+            (text_of_cell(issue.path if one_root else f"{issue.root}/{issue.path}"), _said(issue)) for issue in issues
+        ]
+        steps = {issue.next for issue in issues}
+        yield Attention(_HEADINGS[concern], title, lines, steps.pop() if len(steps) == 1 else "")
 
 
 def _said(issue: ScanIssue) -> str:
@@ -130,7 +122,11 @@ def _of_duplicates(scan: Scan) -> Iterator[Attention]:
     differing = [session for session in scan.sessions if DIFFERS in session.why]
     if differing:
         title = f"{count_text(len(differing), 'session')}: a copy of it differs"
-        lines = [(folder_text(scan, session), text_of_cell(_difference(session))) for session in differing]
+        lines = []
+        for session in differing:
+            reasons = session.why.split("; ")
+            at = next(number for number, reason in enumerate(reasons) if DIFFERS in reason)
+            lines.append((folder_text(scan, session), text_of_cell("; ".join(reasons[at - 1 : at + 1]))))
         yield Attention("Duplicates", title, lines, "Find out which is right before you archive one, or delete any.")
     if scan.duplicates:
         spare = size_text(sum(group.spare for group in scan.duplicates))
@@ -141,12 +137,6 @@ def _of_duplicates(scan: Scan) -> Iterator[Attention]:
             for at, path in enumerate(group.paths)
         ]
         yield Attention("Duplicates", title, lines, "Archive one copy; compare before you delete any.")
-
-
-def _difference(session: PlannedSession) -> str:
-    reasons = session.why.split("; ")
-    at = next(number for number, reason in enumerate(reasons) if DIFFERS in reason)
-    return "; ".join(reasons[at - 1 : at + 1])
 
 
 def _inner(scan: Scan, path: str) -> str:
@@ -163,11 +153,6 @@ def _of_single_copies(scan: Scan) -> Iterator[Attention]:
                 f"{count_text(single.files, 'file')} ({size_text(single.bytes)}) only in {text_of_cell(single.root)}"
             )
             yield Attention("Single copies", title, [(text_of_cell(path), "") for path in single.paths])
-
-
-def place_text(scan: Scan, root: str, path: str) -> str:
-    """A path as it is shown: relative where one folder was scanned."""
-    return text_of_cell(path if len(scan.roots) == 1 else f"{root}/{path}")
 
 
 def folder_text(scan: Scan, session: PlannedSession) -> str:
@@ -189,30 +174,26 @@ def figures(scan: Scan) -> list[tuple[str, str]]:
     known = f"{totals.readable:,} of {count_text(totals.known, 'dataset')} of a known format"
     amount = f"{count_text(totals.files, 'file')}, {size_text(totals.bytes)}"
     found = f"{amount}, in {count_text(totals.datasets, 'dataset')}" if totals.files else "no file"
+    first, last = totals.first[:10], totals.last[:10]
     rows = [
         ("scanned", "\n".join(text_of_cell(root) for root in scan.roots)),
         ("found", found),
         ("readable", known if totals.known else "nothing of a format that DIADEM knows"),
-        ("recorded", span_text(totals.first, totals.last)),
+        ("recorded", first if first == last else f"{first} to {last}"),
         ("formats", _listed(totals.formats)),
         ("other files", _listed(totals.unknown)),
-        ("archived", archived_text(scan)),
+        ("archived", _archived_text(scan)),
         ("sessions", _sessions(scan.sessions)),
-        ("attention", attention_text(scan)),
+        ("attention", _attention_text(scan)),
     ]
     return [(name, text) for name, text in rows if text]
-
-
-def span_text(first: str, last: str) -> str:
-    """``2026-03-14`` or ``2014-07-09 to 2022-01-17``; "" where nothing is known."""
-    return first[:10] if first[:10] == last[:10] else f"{first[:10]} to {last[:10]}"
 
 
 def _listed(counts: Mapping[str, tuple[int, int]]) -> str:
     return ", ".join(f"{count:,} {text_of_cell(name)}" for name, (count, _) in counts.items())
 
 
-def archived_text(scan: Scan) -> str:
+def _archived_text(scan: Scan) -> str:
     """What was left alone."""
     stores = [archived for archived in scan.archived if archived.kind == "store"]
     loose = len(scan.archived) - len(stores)
@@ -229,7 +210,7 @@ def _sessions(sessions: Sequence[PlannedSession]) -> str:
     return f"{len(chosen):,} to archive ({size})" + (f", {rest:,} not proposed" if rest else "")
 
 
-def attention_text(scan: Scan) -> str:
+def _attention_text(scan: Scan) -> str:
     """Numbers of what deserves attention: ``12 unreadable, 3 incomplete, 1 duplicate (2.2 kB)``."""
     counts: dict[Concern, int] = defaultdict(int)
     for issue in _one_each(scan.issues):
@@ -297,3 +278,23 @@ def session_day(session: PlannedSession) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """``512 × 512``."""
     return " × ".join(map(str, shape))
+
+
+def scan_page(scan: Scan) -> bytes:
+    """A scan as one page that any browser shows: summary, sessions, what deserves attention, datasets; HTML5."""
+    from diadem.export.pages import page
+
+    names = ", ".join(root.replace(os.sep, "/").rstrip("/").rpartition("/")[2] or root for root in scan.roots)
+    values = {
+        "title": f"Scan of {names}",
+        "figures": figures(scan),
+        "sessions": scan.sessions,
+        "attention": attention(scan),
+        "datasets": [dataset for dataset in scan.datasets if dataset.known],
+        "notices": scan.notices,
+        "made": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+    }
+    return page(
+        "scan.html", values, folder_text=partial(folder_text, scan), session_day=session_day, when_text=when_text,
+        voltage_text=voltage_text, content_text=content_text, step_text=step_text,
+    )  # fmt: skip

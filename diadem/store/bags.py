@@ -17,10 +17,10 @@ from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.addresses import parse, without_secrets
-from diadem.store.object_client import ObjectClient, Stat
-from diadem.store.object_retry import Patience
+from diadem.store.client import ObjectClient, Stat
+from diadem.store.retry import Patience
 from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -418,7 +418,7 @@ class RemoteBundle(Reopenable, Bundle):
     """
 
     def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
-        from diadem.store.object_connect import client_for  # fsspec is slow to import
+        from diadem.store.connect import client_for
 
         self._client: ObjectClient = client_for(fs, root, patience)
         self.again = partial(open_remote, self.url, without_secrets(fs.storage_options))
@@ -510,7 +510,7 @@ def open_remote(address: str, storage_options: Mapping[str, Any] | None = None) 
     UsageError
         For a local path, or an address that fsspec does not know.
     """
-    from diadem.store.object_connect import file_system  # fsspec is slow to import
+    from diadem.store.connect import file_system
 
     url = parse(address)
     if url.kind == "local":

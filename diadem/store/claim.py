@@ -32,11 +32,11 @@ from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.ids import PackageId
+from diadem.store.client import ObjectClient, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.hints import Hints
-from diadem.store.object_client import ObjectClient, Stat
+from diadem.store.retry import Occupied
 from diadem.store.system import FileLock
-from diadem.store.translate import Occupied
 
 FOLDER = ".diadem/claims"
 _LIMIT = 1 << 16
@@ -83,13 +83,7 @@ class ClaimNote:
 
 
 class Claim:
-    """A claim that this process holds, kept alive by a thread until `release`.
-
-    Attributes
-    ----------
-    previous : ClaimNote or None
-        What the claim said that was taken over: its writer may have finished its package and died before the hint.
-    """
+    """A claim that this process holds, kept alive by a thread until `release`."""
 
     def __init__(
         self,
@@ -104,7 +98,9 @@ class Claim:
         previous: ClaimNote | None,
     ) -> None:
         self._client, self._key, self._note, self._version = client, key, note, version
-        self._lock, self._conditional, self.previous = lock, conditional, previous
+        self._lock, self._conditional = lock, conditional
+        #: What the claim said that was taken over: its writer may have finished its package and died before the hint.
+        self.previous = previous
         self._guard = threading.Lock()
         self._lost = False
         self._done = threading.Event()
@@ -128,7 +124,7 @@ class Claim:
         self._thread.join()
         try:
             if not self._lost and self._is_mine():
-                self._client.hurried().delete(self._key, only=self._version if self._conditional else "")
+                self._client.once().delete(self._key, only=self._version if self._conditional else "")
         except DiademError:
             pass
         finally:

@@ -22,7 +22,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store.draft import Draft
 from diadem.store.stage import Swept
 
@@ -192,7 +192,7 @@ class Store(Protocol):
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -208,8 +208,8 @@ class Store(Protocol):
         ----------
         source : Bundle
             The package, anywhere.
-        opened : OpenedPackage
-            What its tag files say (`diadem.package.opening.read_manifest`).
+        opened : TagFiles
+            What its tag files say (`diadem.package.examine.open_tag_files`).
         path : str
             Where it should lie: ``<yyyy>/<date>-<slug>-<12 hex>``, the path in the store that it comes from.
         listener : callable
@@ -260,7 +260,7 @@ class Store(Protocol):
             would be removed.
         """
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """Leave the hints by which a package at a path is found; `add` does it, a reindex does it anew."""
 
     def get(self, key: str) -> bytes | None:

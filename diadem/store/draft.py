@@ -17,8 +17,8 @@ from diadem.errors import DiademError, IntegrityError, PackageError, StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.package.sealing import Sealed
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.seal import Sealed
 from diadem.store.bags import LocalBundle
 from diadem.store.stage import Stage, Swept
 from diadem.store.system import translated
@@ -40,14 +40,14 @@ class Published:
         Whether it is the draft's.
     proof : str
         Why its bytes are known to be right; see `Added.proof`.
-    opened : OpenedPackage or None
+    opened : TagFiles or None
         What the tag files say, where they were read back.
     """
 
     path: str
     created: bool
     proof: str
-    opened: OpenedPackage | None = None
+    opened: TagFiles | None = None
 
 
 class Draft(ABC):
@@ -305,13 +305,13 @@ class ObjectDraft(Draft):
         return Published(upload.path, upload.made, str(upload.proof))
 
 
-def read_staged(stage: Stage, package: PackageId, url: str) -> OpenedPackage:
+def read_staged(stage: Stage, package: PackageId, url: str) -> TagFiles:
     """What a sealed stage says of itself: what cannot be opened is not published.
 
     Raises `StoreError` where the disk gives back other tag files than were written; the source is not to blame.
     """
     try:
-        return read_manifest(LocalBundle(stage.bag), expected_id=package)
+        return open_tag_files(LocalBundle(stage.bag), expected_id=package)
     except (IntegrityError, PackageError) as error:
         raise StoreError(
             f"the store returns different bytes than were written: {error.message}; nothing was archived",

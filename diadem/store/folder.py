@@ -28,9 +28,9 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
-from diadem.package.crew import run
-from diadem.package.opening import LIMITS
-from diadem.store import mending
+from diadem.package.examine import LIMITS
+from diadem.package.prove import run_on_threads
+from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace
 from diadem.store.copy import Copier, Stream
@@ -74,13 +74,7 @@ _GONE = {
 
 
 class FolderStore(BaseStore):
-    """A store in a folder. Implements `diadem.store.contract.Store`.
-
-    Parameters
-    ----------
-    root : str or os.PathLike
-        The folder; made when it is first written to.
-    """
+    """A store in a folder, which is made when it is first written to."""
 
     is_folder = True
     recheck = Level.LEAVES
@@ -216,11 +210,11 @@ class FolderStore(BaseStore):
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """See `Store.replace_leaf`."""
-        mending.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
+        mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
         """See `Store.replace_file`."""
-        mending.replace_file(self.root, path, file, blocks, size, mtime_ns)
+        mend.replace_file(self.root, path, file, blocks, size, mtime_ns)
 
     def put_readme(self, text: str) -> None:
         """See `Store.put_readme`."""
@@ -271,23 +265,10 @@ class FolderStore(BaseStore):
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[str], bool]
     ) -> tuple[str, bool]:
-        """Give a sealed stage its final name, unless another writer was faster.
+        """Give a sealed stage its final name, unless another writer was faster. Whether it was this call comes with it.
 
-        Parameters
-        ----------
-        stage : Stage
-            Sealed.
-        name : str
-            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a damaged package or a stranger has it.
-        package, payload, tree : str
-            Ids of the package, of its payload, and the digest of paths and sizes (see `tree_digest`).
-        is_sound : callable
-            Tells whether the package at a path is whole; a damaged one does not stop this one.
-
-        Returns
-        -------
-        (str, bool)
-            The path, and whether this call made it. Where it is False the stage has been dropped.
+        A number is added to the name where a damaged package or a stranger has it. `is_sound` tells whether the package
+        at a path is whole; a damaged one does not stop this one. Where a sound one was there the stage is dropped.
         """
         judged: dict[tuple[PackageId, str], bool] = {}
         # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
@@ -381,7 +362,7 @@ class FolderStore(BaseStore):
         """See `Store.sweep`."""
         self._files.sweep()
         with contextlib.suppress(OSError, DiademError):
-            mending.settle(self.root)
+            mend.settle(self.root)
         return [*self.sweep_stages(), *sweep_parity(self.root), *self._finish_removals(keep)]
 
     def sweep_stages(self) -> list[Swept]:
@@ -449,7 +430,7 @@ class _StagedCopy:
         try:
             with Copier() as copier:
                 if isinstance(self._source, LocalBundle):
-                    run(deque(self._tasks(copier)), _COPIERS, self._stop)
+                    run_on_threads(deque(self._tasks(copier)), _COPIERS, self._stop)
                 else:
                     self._fetch(copier)
         except SinkFailed as error:

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from diadem.model.ids import PackageId
-from diadem.package.opening import OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.examine import TagFiles
+from diadem.package.names import unsafe
 from diadem.store.own_files import OwnFiles
 from diadem.store.package_copy import NO_YEARS, tree_of
 
@@ -27,15 +27,7 @@ _DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 
 
 class Hints:
-    """The hints of one store.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Where they lie.
-    tagmanifest_at : callable
-        Reads the tag manifest of the package at a path; None where there is none, and so no package.
-    """
+    """The hints of one store."""
 
     def __init__(self, own: OwnFiles, tagmanifest_at: Callable[[str], bytes | None]) -> None:
         self._own, self._tagmanifest_at = own, tagmanifest_at
@@ -86,7 +78,7 @@ class Hints:
         data = content.encode()
         self._own.write(key, (data,), len(data), hint=True)
 
-    def drop(self, opened: OpenedPackage | None, path: str) -> None:
+    def drop(self, opened: TagFiles | None, path: str) -> None:
         """Remove the hints to a place. Where the package is too damaged to say its payload, all that fit its name."""
         for payload in {opened.payload_id} if opened else list(self._payloads_like(path)):
             left = 0

@@ -14,9 +14,7 @@ import hashlib
 import io
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
@@ -24,29 +22,27 @@ from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageEr
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
-from diadem.package.opening import LIMITS
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS
+from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store import claim as claims
 from diadem.store import sweep as leftovers
 from diadem.store.bags import RemoteBundle, RemoteReader
 from diadem.store.claim import Claim, ClaimTiming
+from diadem.store.client import ObjectClient, Stat
+from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
-from diadem.store.object_client import ObjectClient, Stat
-from diadem.store.object_connect import client_for, file_system
-from diadem.store.object_parts import put_blocks
-from diadem.store.object_payload import AGAIN, OpenSource
-from diadem.store.object_retry import Patience
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
 from diadem.store.probe import probe
+from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import Leftovers, clear, leftover_at
-from diadem.store.translate import Occupied
-from diadem.store.upload import Job, Proof, Upload, commit, write_package
+from diadem.store.sweep import Leftovers, leftover_at
+from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
+from diadem.work import in_order
 
 #: Packages whose tag manifests are asked for at once.
 _LOOKS = 16
@@ -57,23 +53,10 @@ _STEP = 8 << 20
 
 
 class ObjectStore(BaseStore):
-    """A store that is reached through fsspec. Implements `diadem.store.contract.Store`.
+    """A store that is reached through fsspec: ``s3://bucket/prefix``, ``sftp://user@host/folder``, ``memory://name`` …
 
-    Parameters
-    ----------
-    url : str
-        ``s3://bucket/prefix``, ``sftp://user@host/folder``, ``memory://name`` …
-    storage_options : mapping, optional
-        For fsspec; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE …).
-    patience : Patience, optional
-        How long the server may fail before it counts as unreachable.
-    timing : ClaimTiming, optional
-        Heartbeat and staleness of claims.
-
-    Raises
-    ------
-    UsageError
-        For a local path, or a scheme that fsspec does not know.
+    Options are fsspec's; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+    AWS_PROFILE …). Raises `UsageError` for a local path, or a scheme that fsspec does not know.
     """
 
     is_folder = False
@@ -142,15 +125,9 @@ class ObjectStore(BaseStore):
 
     def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
         """A few at once."""
-        with ThreadPoolExecutor(_LOOKS, "diadem-look") as pool:
-            pending: deque[tuple[str, Future[Stored | None]]] = deque()
-            for path in paths:
-                pending.append((path, pool.submit(self.stored_at, path)))
-                if len(pending) >= 2 * _LOOKS:
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            for path, future in pending:
-                yield path, future.result()
+        yield from in_order(
+            lambda path: (path, self.stored_at(path)), paths, threads=_LOOKS, ahead=2 * _LOOKS, name="diadem-look"
+        )
 
     def tagmanifest_at(self, path: str) -> bytes | None:
         """One HEAD, one GET."""
@@ -220,35 +197,9 @@ class ObjectStore(BaseStore):
         Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
         been given back. The objects that were sent are no package; the next upload overwrites them.
 
-        Parameters
-        ----------
-        path : str
-            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has the name.
-        entries : sequence of FileEntry
-            Files of the manifest. Those that are not in `tag_files` come from `open_source`.
-        leaves : Leaves
-            Digests of all leaves; every leaf sent is compared with them again.
-        open_source : callable
-            Opens an entry's file for reading; called once for each, by one thread.
-        tag_files : mapping of str to bytes
-            Bag path to content: tag files with the tag manifest, and the derived files below ``data/``.
-        tree : str
-            Digest of paths and sizes, for the hint.
-        listener : callable
-            Told the bytes done, from several threads: stages ``wait``, ``upload``, ``prove``.
-        prove : bool
-            Whether to read everything back where the server checks no digests; False leaves it written, unproven.
-        is_sound : callable, optional
-            Tells whether the package at a path of this store is whole; a damaged one does not count as archived.
-        advice : str
-            What to do where the source is not what was hashed.
-
-        Raises
-        ------
-        DigestMismatch
-            The source is no longer what was hashed. Nothing was published.
-        NotFound, Refused, Unreachable, StoreError
-            The store cannot be written, or gives back other bytes than were sent. Nothing was published.
+        `entries` that are not in `tag_files` come from `open_source`, which is called once for each, by one thread;
+        every leaf sent is compared with `leaves` again. The listener hears of ``wait``, ``upload`` and ``prove``.
+        Without `prove` a package is left unproven where the server checks no digests. Errors are as of `Draft.publish`.
         """
         job = Job(
             path, entries, leaves, open_source, tag_files, listener=listener, prove=prove, tree=tree, advice=advice
@@ -310,14 +261,14 @@ class ObjectStore(BaseStore):
         if stat is None or stat.size != entry.size:
             there = "is not there" if stat is None else f"has {stat.size} bytes, not {entry.size}"
             raise Refused(f"the file {there}", where=key, next="Replace the whole file.")
-        put_blocks(self.client, key, _patched(self.client, stat, start, data), entry.size)
+        self.client.write(key, _patched(self.client, stat, start, data), entry.size)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:  # noqa: ARG002
         """See `Store.replace_file`. Objects have no modification time that could be set."""
         refuse_path(path)
         if file != TAGMANIFEST and self.client.stat(f"{path}/{TAGMANIFEST}") is None:
             raise Refused("the package is not there", where=path, next="Copy it from another store.")
-        put_blocks(self.client, _key(path, file), blocks, size)
+        self.client.write(_key(path, file), blocks, size)
 
     # -- removing: hints, then the tag manifest, then the rest ------------------------------------------------------
 
@@ -333,7 +284,7 @@ class ObjectStore(BaseStore):
     def erase(self, path: str) -> None:
         """From the tag manifest on it is none."""
         self.client.delete(f"{path}/{TAGMANIFEST}")
-        clear(self.client, path)
+        self.client.clear(path)
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         """See `Store.sweep`: what was silent for seven days by the server's clock."""
@@ -421,13 +372,8 @@ class _Paced:
 class ObjectFiles(OwnFiles):
     """Files below `.diadem/` of an object store.
 
-    Parameters
-    ----------
-    client : ObjectClient
-        The store.
-    creates : callable
-        Whether it refuses to create what is there. If not, two writers within a moment may both succeed; the last
-        one's content stays, and the other is told.
+    `creates` says whether it refuses to create what is there. If not, two writers within a moment may both succeed; the
+    last one's content stays, and the other is told.
     """
 
     def __init__(self, client: ObjectClient, creates: Callable[[], bool]) -> None:
@@ -454,7 +400,7 @@ class ObjectFiles(OwnFiles):
         """One object."""
         name = f".diadem/{key}"
         if not create:
-            put_blocks(self._client, name, blocks, size)
+            self._client.write(name, blocks, size)
             return True
         data = b"".join(blocks)
         conditional = self._creates()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diadem.errors import PackageError, StoreError, UsageError
 from diadem.model.ports import RangeReader
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 from diadem.store.bags import open_below
 from diadem.store.system import (
     discard,
@@ -118,13 +118,7 @@ class OwnFiles(ABC):
 
 
 class FolderFiles(OwnFiles):
-    """Files below a folder of this machine's file systems.
-
-    Parameters
-    ----------
-    private : Path
-        The folder, made when it is first written to; no link in it is followed, nor it if it is one.
-    """
+    """Files below a folder of this machine's file systems; no link in it is followed, nor it if it is one."""
 
     def __init__(self, private: Path) -> None:
         self._private = private

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,11 +12,12 @@ from typing import Any, Self
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import Bundle
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.examine import LIMITS, TagFiles
+from diadem.package.names import unsafe
+from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves, tree_digest
+from diadem.work import in_order
 
 #: Folders in the root of a store in which no packages lie.
 NO_YEARS = frozenset({".diadem", "incoming"})
@@ -62,7 +61,7 @@ class Cargo:
 
     Attributes
     ----------
-    opened : OpenedPackage
+    opened : TagFiles
         What its tag files say.
     tagmanifest : bytes
         The tag manifest, which is written last.
@@ -70,7 +69,7 @@ class Cargo:
         The files of the manifest in its order, and the other tag files.
     """
 
-    opened: OpenedPackage
+    opened: TagFiles
     tagmanifest: bytes
     files: tuple[Item, ...]
     tags: tuple[Item, ...]
@@ -91,12 +90,12 @@ class Cargo:
         return tree_of(self.opened)
 
 
-def tree_of(opened: OpenedPackage) -> str:
+def tree_of(opened: TagFiles) -> str:
     """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+def load(source: Bundle, opened: TagFiles) -> Cargo:
     """List what must be copied.
 
     Raises
@@ -116,7 +115,7 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
     return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
-def _files(opened: OpenedPackage) -> Iterator[Item]:
+def _files(opened: TagFiles) -> Iterator[Item]:
     for entry in opened.manifest:
         yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
 
@@ -202,48 +201,35 @@ class Ahead:
         self._source = source
         # A disk is best read by one thread, one place after the other.
         threads = 1 if isinstance(source, LocalBundle) else _THREADS
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="diadem-ahead")
-        self._pieces = _pieces(items)
-        self._pending: deque[tuple[Item, Future[bytes]]] = deque()
-        self._bytes = 0
+        self._pieces = in_order(
+            self._fetch,
+            _pieces(items),
+            threads=threads,
+            ahead=_REQUESTS,
+            size=lambda piece: piece[2],
+            budget=_BUDGET,
+            name="diadem-ahead",
+        )
 
     def open(self, item: Item) -> Arriving:
         """The next file; files are asked for in the order that was announced."""
         return Arriving(self, item)
 
     def take(self, item: Item) -> bytes:
-        """The next piece of a file.
-
-        Raises
-        ------
-        DigestMismatch
-            If it cannot be had.
-        """
-        self._request()
-        expected, future = self._pending.popleft()
+        """The next piece of a file. Raises `DigestMismatch` where it cannot be had."""
+        expected, data = next(self._pieces)
         assert expected is item, "files are read in the order that was announced"
-        data = future.result()
-        self._bytes -= len(data)
         return data
 
-    def _request(self) -> None:
-        """Ask for further pieces as long as there is room; for the next one in any case."""
-        while not self._pending or (len(self._pending) < _REQUESTS and self._bytes < _BUDGET):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return
-            item, start, length = piece
-            self._bytes += length
-            self._pending.append((item, self._pool.submit(self._fetch, item, start, length)))
-
-    def _fetch(self, item: Item, start: int, length: int) -> bytes:
+    def _fetch(self, piece: tuple[Item, int, int]) -> tuple[Item, bytes]:
+        item, start, length = piece
         with source_errors(item.path), self._source.open(item.path) as reader:
             if reader.size != item.size:
                 raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
             data = reader.read_at(start, length)
         if len(data) != length:
             raise damaged(item.path, f"it ends after {start + len(data)} of {item.size} bytes")
-        return data
+        return item, data
 
     def __enter__(self) -> Self:
         """Start."""
@@ -251,7 +237,7 @@ class Ahead:
 
     def __exit__(self, *exception: object) -> None:
         """Give up what is under way."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pieces.close()
 
 
 class Arriving(io.RawIOBase):

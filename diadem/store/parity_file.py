@@ -9,15 +9,14 @@ import contextlib
 import os
 import re
 import stat
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diadem.errors import NotFound, StoreError
+from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.store.bags import LocalBundle, LocalFile
-from diadem.store.stage import SILENCE, Swept, lock_path
+from diadem.store.stage import Swept, abandoned, lock_path
 from diadem.store.system import (
     PATIENCE,
     SEALED,
@@ -28,7 +27,6 @@ from diadem.store.system import (
     long_path,
     move,
     refuse_links,
-    through_link,
     translated,
 )
 from diadem.store.whole import write_draft
@@ -119,35 +117,13 @@ def remove_parity(root: Path, package: PackageId) -> bool:
 def sweep_parity(root: Path) -> list[Swept]:
     """Remove parity files whose writer died, and say which."""
     swept = []
-    folder = folder_of(root)
-    if through_link(root, folder) is not None:
-        return []
-    try:
-        names = sorted(os.listdir(long_path(folder)))
-    except OSError:
-        return []
-    parts = dict.fromkeys(name.removesuffix(".lock") for name in names if not name.endswith(".pq"))
-    for name in parts:
-        with contextlib.suppress(OSError, StoreError):  # the next sweep tries again
-            if _sweep_part(folder / name):
-                swept.append(Swept(str(folder / name), 1))
+    for left in abandoned(root, folder_of(root), _writer):
+        for part in left:
+            with contextlib.suppress(OSError):  # the next sweep tries again
+                discard(str(part))
+                swept.append(Swept(str(part), 1))
     return swept
 
 
-def _sweep_part(part: Path) -> bool:
-    """Remove one, unless its writer lives."""
-    if not part.name.endswith(".part"):
-        return False
-    lock = FileLock(lock_path(part))
-    if not lock.acquire():
-        return False
-    try:
-        existed = os.path.lexists(long_path(part))
-        if not lock.supported and existed and time.time() - os.lstat(long_path(part)).st_mtime < SILENCE:
-            lock.release()
-            return False
-        discard(str(part))
-        lock.remove()
-    finally:
-        lock.release()
-    return existed
+def _writer(name: str) -> str:
+    return name.removesuffix(".lock") if name.removesuffix(".lock").endswith(".part") else ""

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable
 
 from diadem.errors import DiademError, StoreError
+from diadem.store.client import ObjectClient
 from diadem.store.contract import Capabilities
-from diadem.store.object_client import ObjectClient
 
 #: Objects of probes lie here; each is removed at once, and swept later if its writer died.
 FOLDER = ".diadem/probe"
@@ -21,23 +21,17 @@ _OTHER = b"diadem probe: other bytes"
 
 
 def probe(client: ObjectClient) -> Capabilities:
-    """Try each capability on an object of a random name.
-
-    Raises
-    ------
-    Refused, Unreachable, NotFound
-        If the store cannot be written at all.
-    """
+    """Try each capability on an object of a random name."""
     key = f"{FOLDER}/{uuid.uuid4().hex}"
-    hurried = client.hurried()
+    once = client.once()
     client.put(key, _SENT, sha256=_digest(_SENT))
     try:
-        creates = _is_refused(lambda: hurried.put(key, _OTHER, create=True))
-        replaces = _replaces(hurried, key)
-        checks = _is_refused(lambda: hurried.put(key, _SENT, sha256=_digest(_OTHER)))
+        creates = _is_refused(lambda: once.put(key, _OTHER, create=True))
+        replaces = _replaces(once, key)
+        checks = _is_refused(lambda: once.put(key, _SENT, sha256=_digest(_OTHER)))
     finally:
         client.delete(key)
-    return Capabilities(creates, replaces, checks, client.has_parts and _checks_parts(hurried, key))
+    return Capabilities(creates, replaces, checks, once.checks_parts(key))
 
 
 def _replaces(client: ObjectClient, key: str) -> bool:
@@ -49,14 +43,6 @@ def _replaces(client: ObjectClient, key: str) -> bool:
     return _is_refused(lambda: client.put(key, _OTHER, replaces=wrong)) and not _is_refused(
         lambda: client.put(key, _OTHER, replaces=stat.version)
     )
-
-
-def _checks_parts(client: ObjectClient, key: str) -> bool:
-    upload = client.begin(key)
-    try:
-        return _is_refused(lambda: client.part(key, upload, 1, _SENT, _digest(_OTHER)))
-    finally:
-        client.abort(key, upload)
 
 
 def _is_refused(write: Callable[[], object]) -> bool:

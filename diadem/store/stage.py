@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,41 +97,47 @@ class Stage:
 
 
 def sweep(stages: Path) -> list[Swept]:
-    """Remove stages whose writer is dead, and say which.
-
-    A living writer holds its lock; where the file system has no locks only a stage that was silent for
-    `SILENCE` seconds is taken for dead.
-    """
+    """Remove stages whose writer is dead, and say which."""
     swept = []
-    if through_link(stages.parent.parent, stages) is not None:
-        return []
-    try:
-        names = sorted(os.listdir(long_path(stages)))
-    except OSError:
-        return []
-    for name in dict.fromkeys(name.removesuffix(".lock") for name in names):
-        with contextlib.suppress(OSError, StoreError):  # cleaning never stops an archive; the next run tries again
-            if (removed := _sweep_one(stages / name)) is not None:
-                swept.append(removed)
+    for left in abandoned(stages.parent.parent, stages):
+        for folder in left:
+            with contextlib.suppress(OSError):  # cleaning never stops an archive; the next run tries again
+                existed, files = os.path.isdir(long_path(folder)), remove_tree(folder)
+                if existed:
+                    swept.append(Swept(str(folder), files))
     return swept
 
 
-def _sweep_one(folder: Path) -> Swept | None:
-    if not os.path.lexists(long_path(lock_path(folder))) and not os.path.lexists(long_path(folder)):
-        return None
-    lock = FileLock(lock_path(folder))
-    if not lock.acquire():
-        return None
-    try:
-        if not lock.supported and time.time() - _last_change(folder) < SILENCE:
-            lock.release()
-            return None
-        existed = os.path.isdir(long_path(folder))
-        files = remove_tree(folder)
-        lock.remove()
-    finally:
-        lock.release()
-    return Swept(str(folder), files) if existed else None
+def abandoned(
+    root: Path, folder: Path, writer: Callable[[str], str] = lambda name: name.removesuffix(".lock")
+) -> Iterator[list[Path]]:
+    """What dead writers left in a folder of a store: all of one at a time, locked while the caller looks or removes.
+
+    A living writer holds ``<its name>.lock``; where the file system has no locks only what was silent for `SILENCE`
+    seconds counts as left. `writer` gives the name in that of a file, or "" where the file is nobody's. Nothing is
+    looked for behind a link.
+    """
+
+    def names() -> list[str]:
+        try:
+            return sorted(os.listdir(long_path(folder)))
+        except OSError:
+            return []
+
+    if through_link(root, folder) is not None:
+        return
+    for each in dict.fromkeys(filter(None, map(writer, names()))):
+        lock = FileLock(folder / f"{each}.lock")
+        with contextlib.suppress(OSError, StoreError):
+            if each not in map(writer, names()) or not lock.acquire():  # else it ended in this moment
+                continue
+            try:
+                left = [folder / name for name in names() if writer(name) == each and not name.endswith(".lock")]
+                if lock.supported or time.time() - _last_change(left) >= SILENCE:
+                    yield left
+                    lock.remove()
+            finally:
+                lock.release()
 
 
 def lock_path(folder: Path) -> Path:
@@ -199,10 +205,13 @@ def _with_parents(folders: Iterable[str]) -> Sequence[str]:
     return sorted(every, key=lambda folder: -folder.count("/"))
 
 
-def _last_change(folder: Path) -> float:
+def _last_change(tops: Iterable[Path]) -> float:
     newest = 0.0
-    for root, _, files in os.walk(long_path(folder)):
-        for path in (root, *(os.path.join(root, name) for name in files)):
+    for top in tops:
+        inner = (
+            os.path.join(root, name) for root, folders, files in os.walk(long_path(top)) for name in folders + files
+        )
+        for path in (long_path(top), *inner):
             with contextlib.suppress(OSError):  # its writer may remove it while we look
                 newest = max(newest, os.lstat(path).st_mtime)
     return newest

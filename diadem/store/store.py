@@ -12,7 +12,7 @@ from diadem.errors import DiademError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored
 from diadem.store.hints import Hints
@@ -21,13 +21,7 @@ from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_o
 
 
 class BaseStore(Store):
-    """A store over some primitives: those that are abstract here and in `Store`.
-
-    Parameters
-    ----------
-    own : OwnFiles
-        Its own files.
-    """
+    """A store over some primitives: those that are abstract here and in `Store`, and its own files."""
 
     #: How a package that is there already is verified.
     recheck: Level
@@ -96,7 +90,7 @@ class BaseStore(Store):
         """See `Store.knows_tree`."""
         return self.hints.knows_tree(tree)
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """See `Store.write_hints`."""
         refuse_path(path)
         self.hints.renew(opened.payload_id, opened.id, path, tree_of(opened))
@@ -106,7 +100,7 @@ class BaseStore(Store):
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -139,7 +133,7 @@ class BaseStore(Store):
         self.require_package(path)
         opened = None
         with contextlib.suppress(DiademError, OSError):
-            opened = read_manifest(self.bundle(path))
+            opened = open_tag_files(self.bundle(path))
         self.hints.drop(opened, path)
         self.erase(path)
 
@@ -179,19 +173,9 @@ class BaseStore(Store):
 
 
 class Copies:
-    """Copies of one package that lie in a store already, each judged at most once.
+    """Copies of one package that lie in a store already, each judged at most once."""
 
-    Parameters
-    ----------
-    store : BaseStore
-        The store.
-    opened : OpenedPackage
-        The package.
-    path : str
-        Where it should lie.
-    """
-
-    def __init__(self, store: BaseStore, opened: OpenedPackage, path: str) -> None:
+    def __init__(self, store: BaseStore, opened: TagFiles, path: str) -> None:
         self._store, self._opened, self._path = store, opened, path
         self._judged: dict[str, bool] = {}
 

@@ -6,17 +6,14 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.store import claim as claims
 from diadem.store import probe
 from diadem.store.claim import ClaimNote, read_claim
+from diadem.store.client import ObjectClient, OpenUpload, Stat
 from diadem.store.hints import Hints
-from diadem.store.object_client import ObjectClient, OpenUpload, Stat
-from diadem.store.object_lanes import Lanes
-from diadem.store.object_payload import BUDGET, THREADS
-from diadem.store.object_plain import DRAFTS
+from diadem.store.plain import DRAFTS
 
 #: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
 SILENCE = timedelta(days=7)
@@ -28,22 +25,10 @@ _TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, PR
 
 @dataclass(slots=True)
 class Leftover:
-    """An unfinished package.
+    """An unfinished package: what lies there, and when it was last written to, by the store's clock.
 
-    Attributes
-    ----------
-    path : str
-        Relative to the store.
-    objects, bytes : int
-        What lies there.
-    newest : datetime or None
-        The last write, by the store's clock.
-    finished : bool
-        Whether there is a tag manifest: then it is a package.
-    foreign : bool
-        Whether files lie there that DIADEM did not write.
-    lost : bool
-        Whether it is known, or a hint names it: it was a package once, and has lost its tag manifest.
+    `foreign`: files lie there that DIADEM did not write. `lost`: it is known, or a hint names it, so it was a package
+    once, and has lost its tag manifest. `finished`: it has one.
     """
 
     path: str
@@ -71,18 +56,8 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What a sweep found.
-
-    Attributes
-    ----------
-    packages : tuple of Leftover
-        Unfinished packages; only those that are `removable` are ever removed.
-    uploads : tuple of OpenUpload
-        Multi-part uploads, which a provider bills although no object is seen.
-    notes : tuple of str
-        Keys of old claims, probes and drafts.
-    removed : bool
-        Whether they have been removed.
+    """What a sweep found: unfinished packages, of which only those that are `removable` are ever removed; multi-part
+    uploads, which a provider bills although no object is seen; keys of old claims, probes and drafts.
     """
 
     packages: tuple[Leftover, ...] = ()
@@ -162,7 +137,7 @@ def _remove(
 ) -> None:
     for leftover in packages:
         if leftover.removable and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
-            clear(client, leftover.path)
+            client.clear(leftover.path)
     for upload in uploads:
         client.abort(upload.key, upload.upload)
     for key in notes:
@@ -170,16 +145,3 @@ def _remove(
         if found is not None:
             claims.settle(hints, key.rpartition("/")[2], found[1])
         client.delete(key)
-
-
-def clear(client: ObjectClient, path: str) -> int:
-    """Remove all objects below a path, several at once. Returns how many."""
-    keys = [stat.key for stat in client.list(path)]
-    with Lanes(threads=THREADS, budget=BUDGET) as lanes:
-        for key in keys:
-            lanes.submit(0, partial(client.delete, key))
-        lanes.finish()
-    folders = {path, *(key.rpartition("/")[0] for key in keys)}
-    for folder in sorted(folders, key=lambda folder: -folder.count("/")):
-        client.prune(folder)
-    return len(keys)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from typing import BinaryIO
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, UsageError
+from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
-from diadem.model.ports import Listener, silent
-from diadem.store.object_client import ObjectClient
-from diadem.store.object_payload import AGAIN, OpenSource, Sender
-from diadem.store.object_prove import Prover
-from diadem.store.translate import Occupied
+from diadem.model.ports import Listener, Progress, silent
+from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
+from diadem.store.retry import Occupied
 from diadem.trust.hashing import Leaves, payload_id
+
+#: What to do where a source is not what was hashed.
+AGAIN = "Archive it again when nothing writes to it."
+
+OpenSource = Callable[[FileEntry], BinaryIO]
 
 
 class Proof(StrEnum):
@@ -34,19 +40,7 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an upload did.
-
-    Attributes
-    ----------
-    package : PackageId
-        The package that is in the store now; another one of the same payload, if it was there first.
-    path : str
-        Where, relative to the store.
-    made : bool
-        False if it was already archived.
-    proof : Proof
-        Why its bytes are known to be right.
-    """
+    """What an upload did: the package that is in the store now, another of the same payload if it was there first."""
 
     package: PackageId
     path: str
@@ -63,18 +57,8 @@ class Upload:
 class Job:
     """A package to be written.
 
-    Attributes
-    ----------
-    path : str
-        ``<yyyy>/<date>-<slug>-<12 hex>``.
-    entries : sequence of FileEntry
-        The files of the manifest, or those that come from `open_source`; derived ones may be in `tag_files`.
-    leaves : Leaves
-        Digests of all leaves.
-    open_source : callable
-        Opens the file of an entry for reading, once.
-    tag_files : mapping of str to bytes
-        Tag files, the tag manifest among them, and the derived files below ``data/``.
+    Entries that are not among the tag files come from `open_source`; the tag manifest is one of them, and files that
+    DIADEM derives may be.
     """
 
     path: str
@@ -116,47 +100,22 @@ class Job:
 
 
 def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: bool) -> Proof:
-    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not.
-
-    Parameters
-    ----------
-    client : ObjectClient
-        The store.
-    root : str
-        The package's folder.
-    job : Job
-        What to write.
-    server_proves : bool
-        Whether the store refuses wrong digests.
-    """
+    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not."""
     _clear(client, root, set(job.sizes()))
-    total = sum(job.sizes().values())
-    sender = Sender(
-        client,
-        root,
-        job.leaves,
-        total=total,
-        listener=job.listener,
-        advice=job.advice,
-    )
-    sender.send(job.sources, job.open_source, job.plain_tag_files)
+    _send(client, root, job)
     _check_listing(client, root, job.sizes())
     if server_proves:
         return Proof.SERVER
     if not job.prove:
         return Proof.NONE
-    prover = Prover(client, root, job.leaves, total=total, listener=job.listener)
-    prover.prove(job.sources, job.plain_tag_files)
+    _read_back(client, root, job)
     return Proof.READ_BACK
 
 
 def commit(client: ObjectClient, root: str, job: Job) -> None:
     """Write the tag manifest: from here on there is a package.
 
-    Raises
-    ------
-    Refused
-        If another writer's is there. One's own, from a try whose answer was lost, is fine.
+    Raises `Refused` if another writer's is there. One's own, from a try whose answer was lost, is fine.
     """
     data = job.tag_files[TAGMANIFEST]
     with contextlib.suppress(Occupied):
@@ -168,6 +127,101 @@ def commit(client: ObjectClient, root: str, job: Job) -> None:
             where=f"{client.url}/{root}",
             next="Run the same command again; it will find that package or write its own beside it.",
         )
+
+
+def _send(client: ObjectClient, root: str, job: Job) -> None:
+    """Payload and tag files, in any order among themselves; each leaf is compared once more on its way.
+
+    Raises `DigestMismatch` if the source is no longer what was hashed; what was sent is no package.
+    """
+    count = _Counter("upload", job)
+    with UploadThreads() as threads:
+        for entry in job.sources:
+            told = partial(count, entry.path)
+            with job.open_source(entry) as source:
+                step = max(entry.size if entry.size <= SINGLE_SIZE else PART_SIZE, job.leaves.size)
+                blocks = _checked(job, entry, source, step)
+                digest = bytes.fromhex(entry.sha256)
+                client.write(f"{root}/{entry.path}", blocks, entry.size, sha256=digest, threads=threads, told=told)
+        for path, data in job.plain_tag_files.items():
+            client.write(f"{root}/{path}", (data,), len(data), threads=threads, told=partial(count, path))
+        threads.finish()
+
+
+def _checked(job: Job, entry: FileEntry, source: BinaryIO, step: int) -> Iterator[bytes]:
+    """The file in blocks of whole leaves, each leaf compared; nothing before its first byte and after its last."""
+
+    def changed(what: str, leaf: int | None = None, span: tuple[int, int] | None = None) -> DigestMismatch:
+        message = f"the source is no longer what was hashed: {what}; nothing was published"
+        return DigestMismatch(message, where=entry.path, leaf=leaf, range=span, next=job.advice)
+
+    for offset in range(0, entry.size, step):
+        wanted = min(step, entry.size - offset)
+        pieces: list[bytes] = []
+        while (missing := wanted - sum(map(len, pieces))) and (piece := source.read(missing)):
+            pieces.append(piece)
+        block = b"".join(pieces)
+        if missing:
+            raise changed(f"it is shorter: {offset + len(block)} bytes")
+        if (leaf := job.leaves.wrong(entry, offset, memoryview(block))) is not None:
+            raise changed(f"leaf {leaf} has different bytes", leaf, job.leaves.span(entry, leaf))
+        yield block
+    if source.read(1):
+        raise changed(f"it is longer than {entry.size} bytes")
+
+
+def _read_back(client: ObjectClient, root: str, job: Job) -> None:
+    """Every leaf and every tag file once, for stores that do not check digests themselves.
+
+    Raises `StoreError`, naming the file and the leaf that came back different: the store is to blame.
+    """
+    count = _Counter("prove", job)
+    step = max(PART_SIZE, job.leaves.size)
+
+    def prove_range(entry: FileEntry, offset: int, length: int) -> None:
+        data = memoryview(client.get(f"{root}/{entry.path}", offset, offset + length))
+        if len(data) != length:
+            raise _bent(entry.path)
+        if (leaf := job.leaves.wrong(entry, offset, data)) is not None:
+            raise _bent(entry.path, f"leaf {leaf}: ")
+        count(entry.path, length)
+
+    def prove_tag_file(path: str, data: bytes) -> None:
+        if client.get(f"{root}/{path}", 0, len(data)) != data:
+            raise _bent(path)
+        count(path, len(data))
+
+    with UploadThreads() as threads:
+        for entry in job.sources:
+            for offset in range(0, entry.size, step):
+                length = min(step, entry.size - offset)
+                threads.submit(length, partial(prove_range, entry, offset, length))
+        for path, data in job.plain_tag_files.items():
+            threads.submit(len(data), partial(prove_tag_file, path, data))
+        threads.finish()
+
+
+def _bent(path: str, place: str = "") -> StoreError:
+    return StoreError(
+        f"{place}the store returns different bytes than were sent; nothing was published",
+        where=path,
+        next="Run the same command again; if it happens twice, do not trust this store.",
+    )
+
+
+class _Counter:
+    """Tells a listener of bytes done in one stage, from any thread."""
+
+    def __init__(self, stage: str, job: Job) -> None:
+        self._stage, self._listener, self._total = stage, job.listener, sum(job.sizes().values())
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, path: str, count: int) -> None:
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress(self._stage, done, self._total, path))
 
 
 def _clear(client: ObjectClient, root: str, wanted: set[str]) -> None:

@@ -13,7 +13,7 @@ from diadem.errors import StoreError, Unreachable
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.store.base import Added, Capabilities, Draft, Pace, Store, Stored, Swept
 from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
 from diadem.testing.store_faults import Fault
@@ -108,7 +108,7 @@ class FaultyStore:
     def add(
         self,
         source: Bundle,
-        opened: OpenedPackage,
+        opened: TagFiles,
         path: str,
         *,
         listener: Listener = silent,
@@ -175,7 +175,7 @@ class FaultyStore:
         """See `Store.sweep`."""
         return self._do("sweep", "", lambda: self.store.sweep(keep=keep))
 
-    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+    def write_hints(self, opened: TagFiles, path: str) -> None:
         """See `Store.write_hints`."""
         self._do("write_hints", path, lambda: self.store.write_hints(opened, path))
 

@@ -11,8 +11,8 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Progress
 from diadem.model.report import Level
-from diadem.package.opening import read_manifest
-from diadem.package.sealing import Sealed
+from diadem.package.examine import open_tag_files
+from diadem.package.seal import Sealed
 from diadem.package.verify import verify
 from diadem.store.base import Added, Pace, Published, Store
 from diadem.testing.faulty_bundle import TornBundle
@@ -90,7 +90,7 @@ def check_draft(make: MakeStore, name: str) -> None:
     need(published.proof in _PROOFS, f"'{published.proof}' proves nothing")
     need(_is_sound(store, package, package.path), "it is not sound after it was published")
     need(store.knows_tree(_TREE), "its tree is not known")
-    found = [read_manifest(bundle).id for bundle in store.bundles(package.opened.payload_id)]
+    found = [open_tag_files(bundle).id for bundle in store.bundles(package.opened.payload_id)]
     need(found == [package.opened.id], "it is not found by its payload")
     again = _draft(make(name), make_package(_SMALL, date="2026-05-05"))
     need((again.path, again.created) == (package.path, False), f"the second one was published as {again}")
@@ -232,7 +232,7 @@ def check_remove(make: MakeStore, name: str) -> None:
     store.remove(package.path)
     need(_paths(make(name)) == [neighbour.path], "it is still there, or its neighbour is not")
     refuses(NotFound, lambda: store.remove(package.path), "removing what is not there")
-    refuses((NotFound, PackageError), lambda: read_manifest(store.bundle(package.path)), "opening what was removed")
+    refuses((NotFound, PackageError), lambda: open_tag_files(store.bundle(package.path)), "opening what was removed")
     need(_add(store, package).created, "it cannot be added again")
     store.replace_file(package.path, INDEX_PATH, [b"damaged"], 7, None)
     store.remove(package.path)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry
-from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.package.sealing import HashedFile, seal
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.seal import HashedFile, seal
 from diadem.store.bags import MemoryBundle
 from diadem.trust.hashing import LeafHasher
 
@@ -35,13 +35,13 @@ class SamplePackage:
         Where it should lie in a store.
     files : mapping of str to bytes
         Everything in it, by bag path.
-    opened : OpenedPackage
+    opened : TagFiles
         What its tag files say.
     """
 
     path: str
     files: Mapping[str, bytes]
-    opened: OpenedPackage
+    opened: TagFiles
 
     @property
     def bundle(self) -> MemoryBundle:
@@ -79,7 +79,7 @@ def make_package(
     files[RECORD_PATH] = f'{{"schema": "diadem-record/1.0.0", "made": "{date}"}}\n'.encode()
     sealed = seal([_hashed(path, data) for path, data in files.items()], vendor=b"", date=date, software="samples")
     files |= sealed.tag_files
-    opened = read_manifest(MemoryBundle(files))
+    opened = open_tag_files(MemoryBundle(files))
     assert TAGMANIFEST in files
     path = f"{date[:4]}/{date.replace('-', '')}-{slug}-{sealed.payload_id[:12]}"
     return SamplePackage(path, files, opened)

@@ -24,11 +24,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import PackageError, Refused
+from diadem.errors import IntegrityError, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.package.opening import OpenedPackage
-from diadem.package.sound_names import require_sound_names
+from diadem.model.ports import Listener
+from diadem.package.examine import TagFiles
+from diadem.package.names import require_sound_names
+from diadem.store.bags import LocalBundle
+from diadem.store.base import Added, Store
+from diadem.store.folder import FolderStore
+from diadem.store.package_copy import load, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree
+from diadem.store.store import Copies
 from diadem.store.system import (
     CREATE_FLAGS,
     READ_FLAGS,
@@ -44,7 +50,7 @@ from diadem.store.system import (
 )
 from diadem.store.whole import write_whole
 from diadem.transfer.arrival_journal import Journal
-from diadem.trust.hashing import Leaves, leaf_digest
+from diadem.trust.hashing import Leaves
 
 ARRIVING: Final = "arriving"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -157,7 +163,7 @@ class Arrival(Stage):
 
     # -- payload ---------------------------------------------------------------------------------------------------
 
-    def begin(self, opened: OpenedPackage) -> None:
+    def begin(self, opened: TagFiles) -> None:
         """Make ready for the files of a package: check every name, read the journal, hash what is not sure.
 
         Raises
@@ -191,25 +197,18 @@ class Arrival(Stage):
         for leaf in range(start, start + count):
             number = self._file_of(leaf)
             entry = self.manifest.entries[number]
-            data = self.read(number, (leaf - entry.first_leaf) * self.manifest.leaf_size, self.manifest.leaf_size)
-            if data and leaf_digest(data) == self.digest(leaf):
+            if self.has_leaf(number, leaf - entry.first_leaf):
                 self.marks.mark(leaf, 1)
 
     def _file_of(self, leaf: int) -> int:
         return bisect_right(self.manifest.entries, leaf, key=lambda entry: entry.first_leaf) - 1
 
-    def digest(self, leaf: int) -> bytes:
-        """The digest that a leaf of the package must have."""
-        return self.leaves[leaf]
-
-    def read(self, number: int, offset: int, length: int) -> bytes:
-        """Bytes of a file as far as they are here; fewer at its end, none where it is not there."""
-        try:
-            with open(os.open(long_path(self.bag / self.manifest.entries[number].path), READ_FLAGS), "rb") as source:
-                source.seek(offset)
-                return source.read(length)
-        except FileNotFoundError:
-            return b""
+    def has_leaf(self, number: int, leaf: int) -> bool:
+        """Whether what the disk gives back is the leaf of a file."""
+        entry = self.manifest.entries[number]
+        start, end = self.leaves.span(entry, leaf)
+        block = memoryview(bytearray(end - start))
+        return self.read_into(number, start, block) == len(block) and self.leaves.proves(entry, leaf, block)
 
     def read_into(self, number: int, offset: int, buffer: memoryview) -> int:
         """Fill a buffer with bytes of a file; how many there were."""
@@ -238,12 +237,12 @@ class Arrival(Stage):
                 self._write_whole(number, entry, data)
             else:
                 self._settled[number] = 0
-                self._write_at(entry, leaf * self.manifest.leaf_size, data)
+                self._write_at(entry, leaf * self.leaves.size, data)
         with self._guard:  # before the mark: what is marked is flushed by the next sync
             self._dirty.add(entry.path)
             self._unsynced += len(data)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size), len(data))
+        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.leaves.size), len(data))
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()
@@ -355,6 +354,55 @@ class Arrival(Stage):
         if os.path.lexists(long_path(self.folder)):
             remove_tree(self.folder)
         self._lock.remove()
+
+
+def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listener: Listener) -> Added:
+    """Publish a finished arrival in a store.
+
+    Parameters
+    ----------
+    store : Store
+        Where it goes; a folder has the arrival on its own file system.
+    arrival : Arrival
+        Finished: every leaf and every whole file proven, sealed, on the disk.
+    opened : OpenedPackage
+        What its tag files say.
+    path : str
+        ``<yyyy>/<date>-<slug>-<12 hex>``, as in the sender's store.
+
+    Raises
+    ------
+    IntegrityError, StoreError, Unreachable
+        The disk gives back something else; or the store cannot be written. Nothing was published.
+    """
+    refuse_path(path)
+    if not isinstance(store, FolderStore):
+        return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
+    if arrival.published:
+        return Added(published_path(store, opened.id, opened.payload_id), True, "written")
+    cargo = load(LocalBundle(arrival.bag), opened)
+    copies = Copies(store, opened, path)
+    path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    return Added(path, created, "written" if created else "read-back", copies.damaged)
+
+
+def published_path(store: Store, package: str, payload: str) -> str:
+    """Where a package lies that an earlier run gave its name, and ended before it could say so.
+
+    Raises
+    ------
+    IntegrityError
+        It was removed since.
+    """
+    if isinstance(store, FolderStore):
+        for found, path in store.find(payload):
+            if found == package:
+                return path
+    raise IntegrityError(
+        "the package arrived, but was removed before it could be recorded",
+        where=store.url,
+        next="Fetch it again: diadem transfer resume",
+    )
 
 
 def _make_writable(bag: str) -> None:

@@ -15,9 +15,8 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts
 from diadem.store.contract import Pace
 from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
+from diadem.transfer.intake import Follower, take_span
 from diadem.transfer.network import Incoming, Link
-from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan, chunks, missing_runs, missing_windows
 
 #: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.

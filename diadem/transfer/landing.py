@@ -18,18 +18,17 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
-from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
+from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
 from diadem.store.bags import LocalBundle, MemoryBundle
 from diadem.store.base import Added
-from diadem.transfer.arrival import ARRIVING, Arrival
-from diadem.transfer.arrival_landing import land, published_path
+from diadem.transfer.arrival import ARRIVING, Arrival, land, published_path
 from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
-from diadem.trust.hashing import leaf_digest, sha256_hex
+from diadem.trust.hashing import sha256_hex
 
 #: What came is not what was offered: going on does not help before the sender mends it.
 FATAL: Final = (IntegrityError, PackageError)
@@ -143,7 +142,7 @@ class Landing:
         listed = tag_files(tagmanifest)
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
 
-    def begin(self, tagmanifest: bytes) -> OpenedPackage:
+    def begin(self, tagmanifest: bytes) -> TagFiles:
         """Open the package and make ready for its files.
 
         Raises
@@ -156,12 +155,12 @@ class Landing:
         found = {path: self.arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
         tags = {path: data for path, data in found.items() if data is not None}
         bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self.peer)
-        opened = read_manifest(bundle, expected_id=self.transfer.package)
+        opened = open_tag_files(bundle, expected_id=self.transfer.package)
         self._require_as_offered(opened, tagmanifest)
         self.arrival.begin(opened)
         return opened
 
-    def _require_as_offered(self, opened: OpenedPackage, tagmanifest: bytes) -> None:
+    def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
         tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
         size = sum(entry.size for entry in opened.manifest) + len(tagmanifest)
         size += sum(found[1] for found in tags if found is not None)
@@ -184,14 +183,10 @@ class Landing:
         IntegrityError
             The leaves are right: the package itself contradicts itself.
         """
-        arrival, leaf_size = self.arrival, self.arrival.manifest.leaf_size
-        entry = arrival.manifest.entries[number]
-        for leaf in range(-(-entry.size // leaf_size)):
-            if leaf_digest(arrival.read(number, leaf * leaf_size, leaf_size)) != arrival.digest(
-                entry.first_leaf + leaf
-            ):
-                arrival.forget(number)
-                return
+        entry = self.arrival.manifest.entries[number]
+        if not all(self.arrival.has_leaf(number, leaf) for leaf in range(self.arrival.leaves.count(entry))):
+            self.arrival.forget(number)
+            return
         raise IntegrityError(
             f"the leaves and the SHA-256 of the file disagree in the package of {self.peer}",
             where=entry.path,
@@ -200,13 +195,13 @@ class Landing:
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
-    def published(self) -> OpenedPackage:
+    def published(self) -> TagFiles:
         """The package that an earlier run gave its place, and could not say so any more."""
         store = self._desk.context.stores.open(self.transfer.store)
         path = published_path(store, self.transfer.package, self.transfer.payload_id)
-        return read_manifest(store.bundle(path), expected_id=self.transfer.package)
+        return open_tag_files(store.bundle(path), expected_id=self.transfer.package)
 
-    def finish(self, opened: OpenedPackage, listener: Listener) -> Transfer:
+    def finish(self, opened: TagFiles, listener: Listener) -> Transfer:
         """Seal what is proven, give it its place, enter it, and say so; nothing of that once the transfer is over."""
         self.step(State.VERIFYING)
         if not self.arrival.published:
@@ -236,7 +231,7 @@ class Landing:
                 return datetime.fromisoformat(event.at)
         return self._desk.now
 
-    def _entered(self, opened: OpenedPackage, added: Added) -> list[Draft]:
+    def _entered(self, opened: TagFiles, added: Added) -> list[Draft]:
         """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
         context, transfer = self._desk.context, self.transfer
         name, package_id = transfer.store, str(opened.id)
@@ -259,7 +254,7 @@ class Landing:
         }
         return [Draft("replicate", (Subject.package(package_id),), said)]
 
-    def _path(self, opened: OpenedPackage) -> str:
+    def _path(self, opened: TagFiles) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
         from diadem.node.handed_packages import place_for
 

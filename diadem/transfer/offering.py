@@ -18,7 +18,7 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
 from diadem.node.access.recipients import whole_address
 from diadem.node.placing import best_package
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.package_copy import load
 from diadem.transfer import drafts
 from diadem.transfer.closing import corrections_of
@@ -263,4 +263,4 @@ def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:
 
 def package_bytes(package: Package) -> int:
     """Bytes of all files of a package, tag files too."""
-    return load(package.bundle, read_manifest(package.bundle, expected_id=package.id)).size
+    return load(package.bundle, open_tag_files(package.bundle, expected_id=package.id)).size

@@ -12,9 +12,9 @@ from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.store.contract import Pace
 from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import CONNECTIONS, WAITS, Fetch, Wish
+from diadem.transfer.intake import Follower
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of
 from diadem.transfer.network import Link
 from diadem.transfer.reporting import Reporter

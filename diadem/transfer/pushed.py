@@ -17,14 +17,14 @@ from weakref import WeakValueDictionary
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreachable
 from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import Response
+from diadem.transfer.intake import bits_of
 from diadem.transfer.landing import Landing, note_fault, place_of
 from diadem.transfer.pushed_place import Place
 from diadem.transfer.pushed_window import WindowIntake
-from diadem.transfer.taking import bits_of
 from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
 
@@ -301,7 +301,7 @@ class Pushed:
             return self._desk.book.get(transfer_id)
         return self._landed(place, place.opened)
 
-    def _landed(self, place: Place, opened: OpenedPackage) -> Transfer:
+    def _landed(self, place: Place, opened: TagFiles) -> Transfer:
         landed = place.landing.finish(opened, silent)
         with self._lock:
             self._places.pop(landed.id, None)

@@ -12,11 +12,10 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
-from diadem.package.opening import OpenedPackage
-from diadem.transfer.arrival_hashes import Follower
+from diadem.package.examine import TagFiles
 from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.intake import Follower, take_span
 from diadem.transfer.landing import FATAL, Landing
-from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
 
 _LOG: Final = logging.getLogger("diadem.server")
@@ -37,7 +36,7 @@ class Place:
 
     def __init__(self, landing: Landing) -> None:
         self.landing = landing
-        self.opened: OpenedPackage | None = None
+        self.opened: TagFiles | None = None
         self.plan: WindowPlan | None = None
         self.follower: Follower | None = None
         #: Whether it was let go: who waited for it opens it anew.

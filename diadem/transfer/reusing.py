@@ -13,8 +13,8 @@ from diadem.model.ports import Bundle
 from diadem.model.transfers import LOCAL, State
 from diadem.node.placing import opened_from_catalogue, readable_copies
 from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
+from diadem.transfer.intake import Follower
 
 #: Packages that are looked at, the newest first; and bytes that are read at once.
 _MOST: Final = 50

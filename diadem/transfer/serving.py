@@ -18,7 +18,7 @@ from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, required_tag_files
+from diadem.package.examine import LIMITS, TagFiles, open_tag_files, require_tag_files
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import BYTES, FileRange, Response, WhileAllowed
@@ -39,7 +39,7 @@ _LOOK: Final = 5.0
 class _Opened:
     """A package that is being sent: its plan, and the copies that could be read a moment ago, the best first."""
 
-    opened: OpenedPackage
+    opened: TagFiles
     plan: WindowPlan
     copies: tuple[Bundle, ...]
     looked: float
@@ -230,7 +230,7 @@ class Serving:
 
     def _bundle(self, package: str) -> Bundle:
         def proven(bundle: Bundle) -> Bundle:
-            required_tag_files(bundle, expected_id=package)
+            require_tag_files(bundle, expected_id=package)
             return bundle
 
         return self._sound(package, proven)
@@ -243,7 +243,7 @@ class Serving:
             if known is not None:
                 made = replace(known, copies=self._copies(package), looked=time.monotonic())
             else:
-                opened = self._sound(package, lambda bundle: read_manifest(bundle, expected_id=package))
+                opened = self._sound(package, lambda bundle: open_tag_files(bundle, expected_id=package))
                 made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
             while len(self._plans) >= _PLANS and package not in self._plans:
                 del self._plans[next(iter(self._plans))]
@@ -351,7 +351,7 @@ def _whole(asked: _Asked, room: bytearray | None) -> bytearray:
     return data
 
 
-def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: bytearray) -> bool:
+def _are_right(opened: TagFiles, spans: Sequence[Span], data: bytearray) -> bool:
     """Whether each leaf of a window is the one that the package has."""
     if len(data) != spans[-1].at + spans[-1].length:
         return False

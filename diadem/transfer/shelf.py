@@ -13,7 +13,7 @@ from diadem.model.ports import Bundle, RangeReader
 from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
-from diadem.package.opening import LIMITS
+from diadem.package.examine import LIMITS
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.exchange import BYTES, FileRange, Request, Response
 from diadem.transfer.serving import tag_blocks

@@ -13,7 +13,7 @@ from diadem.api.scanning import SCAN_SECONDS, all_that_reads
 from diadem.api.tools import tools
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent
-from diadem.scan.scan import Tools, scan_folders
+from diadem.scan.scan import scan_folders
 from tests.archive.scan_trees import Scanner
 
 
@@ -30,12 +30,13 @@ def scan(lent_extractor: Extractor, tmp_path: Path) -> Scanner:
     home = tmp_path.with_name(tmp_path.name + "-cache")
 
     def run(*folders: Path, cache: bool = True, software: str = "", listener: Listener = silent) -> diadem.Scan:
-        scanner = Tools(
+        return scan_folders(
+            folders,
             readers=tools().readers,
             extractor=lambda: nullcontext(lent_extractor),
             software=software or all_that_reads(tools().offers),
             cache=home if cache else None,
+            listener=listener,
         )
-        return scan_folders(folders, scanner, listener)
 
     return run

@@ -130,6 +130,22 @@ def test_duplicates_are_told_by_content_not_by_size_or_name(scan: Scanner, tmp_p
     assert groups == [(["1", "2"], 2, len(large)), (["4", "5"], 2, 1)]
 
 
+def test_files_that_cannot_be_compared_whole_are_no_duplicates(scan: Scanner, tmp_path: Path) -> None:
+    content = bytearray(range(256)) * 1024
+    (tmp_path / "1").write_bytes(content)
+    content[100_000] ^= 1  # outside of every sample
+    (tmp_path / "2").write_bytes(content)
+
+    def touch(progress: Progress) -> None:
+        if progress.stage == "compare" and progress.done == progress.total:
+            for name in ("1", "2"):
+                os.utime(tmp_path / name, (1, 1))
+
+    result = scan(tmp_path, listener=touch)
+    assert codes(result) == {"1": {"changing"}, "2": {"changing"}}
+    assert not result.duplicates
+
+
 @posix
 def test_two_names_of_one_file_are_no_duplicate(scan: Scanner, tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"content" * 100)

@@ -23,7 +23,7 @@ from diadem.model.record import Record
 from diadem.pack.adopt import Adoption, adopt, root_of
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.adopted import AdoptedFile, AdoptedFolders, Location, Stamp
 from diadem.store.bags import AdoptedBundle
 from diadem.store.base import Store, open_store
@@ -134,7 +134,7 @@ def test_a_copy_made_later_is_the_same_package_with_the_same_id(desk: Desk, sess
     package = desk.package(adoption)
     (tmp_path / "store").mkdir()
     store = open_store(str(tmp_path / "store"))
-    added = store.add(package.bundle, read_manifest(package.bundle), adoption.location.path)
+    added = store.add(package.bundle, open_tag_files(package.bundle), adoption.location.path)
     assert added.created
     shutil.rmtree(session)
     copy = diadem.open(tmp_path / "store" / added.path)

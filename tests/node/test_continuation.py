@@ -23,7 +23,7 @@ from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.base import open_store
 from diadem.store.copy import Copier
 from tests.archive.packing import packed_into
@@ -60,7 +60,7 @@ class Archive:
         plan = plan or plan_of(source, **said)
         options = Options(continues=continues, software="diadem-em 0.1.0")
         package = packed_into(self.store, plan, self._extractor, options)
-        known = ArchivedPackage.of(read_manifest(package.bundle), [str(source)])
+        known = ArchivedPackage.of(open_tag_files(package.bundle), [str(source)])
         self._packages[known.id] = known
         return package
 
@@ -130,7 +130,7 @@ def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
     assert [entry.name for entry in second.files] == ["raw/c.dat"]
     assert second.record.continues == first.id
     assert second.record.session == first.record.session
-    assert read_manifest(second.bundle).continues == first.id
+    assert open_tag_files(second.bundle).continues == first.id
     data = Path(second.url) / "data"
     assert f"<code>{first.id}</code>" in (data / "ro-crate-preview.html").read_text()
     assert first.id in (data / "ro-crate-metadata.json").read_text()

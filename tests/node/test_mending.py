@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import IntegrityError, Refused, Unreachable
+from diadem.model import report as findings
 from diadem.model.ids import PackageId
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, RangeReader
@@ -24,8 +25,7 @@ from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import check_parity, drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
-from diadem.package import findings
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Store, open_store
@@ -83,7 +83,7 @@ class Group:
             shutil.copytree(original, copy.bag)
             for path in (copy.bag, *copy.bag.rglob("*")):
                 path.chmod(0o555 if path.is_dir() else 0o444)
-        self.opened: OpenedPackage = read_manifest(self.one.bundle)
+        self.opened: TagFiles = open_tag_files(self.one.bundle)
         self.id: PackageId = self.opened.id
         self.good = self.one.content()
         self.tags = tag_files(self.one.bundle)

@@ -6,12 +6,10 @@ import errno
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
-from diadem.model.ports import Listing, RangeReader
-from diadem.package.sealing import HashedFile, Sealed, seal
+from diadem.model.ports import BundleAround, RangeReader, ReaderAround
+from diadem.package.seal import HashedFile, Sealed, seal
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 
@@ -62,62 +60,38 @@ def manifest(files: Mapping[str, bytes], algorithm: str = "sha256") -> bytes:
     return "".join(lines).encode()
 
 
-class FailingDisk:
+class FailingDisk(BundleAround):
     """A bag whose disk cannot read some places: reads that touch one of them fail with EIO."""
 
     def __init__(self, folder: Path, bad: Mapping[str, int]) -> None:
-        self._bundle = LocalBundle(folder)
+        super().__init__(LocalBundle(folder))
         self._bad = bad
-        self.url = self._bundle.url
-
-    def listing(self) -> Listing:
-        """As it is."""
-        return self._bundle.listing()
-
-    def exists(self, path: str) -> bool:
-        """As it is."""
-        return self._bundle.exists(path)
 
     def read(self, path: str, limit: int) -> bytes:
         """As it is, unless the file has a bad place."""
         if path in self._bad:
             raise OSError(errno.EIO, "Input/output error")
-        return self._bundle.read(path, limit)
+        return super().read(path, limit)
 
     def open(self, path: str) -> RangeReader:
         """As it is, with the bad place."""
-        file = self._bundle.open(path)
+        file = super().open(path)
         return _FailingFile(file, self._bad[path]) if path in self._bad else file
 
 
-class _FailingFile:
+class _FailingFile(ReaderAround):
     def __init__(self, file: RangeReader, bad: int) -> None:
-        self._file = file
+        super().__init__(file)
         self._bad = bad
-
-    @property
-    def size(self) -> int:
-        return self._file.size
 
     def read_at(self, offset: int, length: int) -> bytes:
         self._fail(offset, length)
-        return self._file.read_at(offset, length)
+        return super().read_at(offset, length)
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         self._fail(offset, len(buffer))
-        return self._file.readinto_at(offset, buffer)
+        return super().readinto_at(offset, buffer)
 
     def _fail(self, offset: int, length: int) -> None:
         if offset <= self._bad < offset + length:
             raise OSError(errno.EIO, "Input/output error")
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

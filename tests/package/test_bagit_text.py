@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import PackageError
 from diadem.model.names import illegal
-from diadem.package.bagit import bag_info_text, manifest_text, parse_bag_info, parse_manifest
+from diadem.package.tags import bag_info_text, manifest_text, parse_bag_info, parse_manifest
 
 DIGEST = "0123456789abcdef" * 4
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)

@@ -8,8 +8,8 @@ import pytest
 
 from diadem.errors import IntegrityError, PackageError, UsageError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
-from diadem.package.opening import read_manifest
-from diadem.package.sealing import Sealed
+from diadem.package.examine import open_tag_files
+from diadem.package.seal import Sealed
 from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import write_bag, write_package
 
@@ -22,7 +22,7 @@ def package(tmp_path: Path) -> Sealed:
 
 
 def test_what_was_sealed_is_what_is_opened(tmp_path: Path, package: Sealed) -> None:
-    opened = read_manifest(LocalBundle(tmp_path), expected_id=package.package_id)
+    opened = open_tag_files(LocalBundle(tmp_path), expected_id=package.package_id)
     assert opened.id == package.package_id
     assert opened.payload_id == package.payload_id
     assert opened.manifest == package.manifest
@@ -37,11 +37,11 @@ def test_a_changed_or_missing_tag_file_is_named(tmp_path: Path, package: Sealed,
     content[0] ^= 1
     (tmp_path / path).write_bytes(content)
     with pytest.raises(IntegrityError, match="not what the tag manifest lists") as caught:
-        read_manifest(LocalBundle(tmp_path))
+        open_tag_files(LocalBundle(tmp_path))
     assert caught.value.where == path
     (tmp_path / path).unlink()
     with pytest.raises(IntegrityError, match="missing") as caught:
-        read_manifest(LocalBundle(tmp_path))
+        open_tag_files(LocalBundle(tmp_path))
     assert caught.value.where == path
 
 
@@ -49,21 +49,21 @@ def test_without_a_tag_manifest_there_is_no_package(tmp_path: Path, package: Sea
     assert package.package_id
     (tmp_path / TAGMANIFEST).unlink()
     with pytest.raises(PackageError, match="not a DIADEM package"):
-        read_manifest(LocalBundle(tmp_path))
+        open_tag_files(LocalBundle(tmp_path))
 
 
 def test_another_bag_is_not_a_package(tmp_path: Path) -> None:
     write_bag(tmp_path, PAYLOAD)
     with pytest.raises(PackageError, match="not a DIADEM package"):
-        read_manifest(LocalBundle(tmp_path))
+        open_tag_files(LocalBundle(tmp_path))
 
 
 def test_another_id_is_refused(tmp_path: Path, package: Sealed) -> None:
     assert package.package_id
     with pytest.raises(IntegrityError, match="not diadem:0000"):
-        read_manifest(LocalBundle(tmp_path), expected_id="diadem:" + "0" * 64)
+        open_tag_files(LocalBundle(tmp_path), expected_id="diadem:" + "0" * 64)
     with pytest.raises(UsageError):
-        read_manifest(LocalBundle(tmp_path), expected_id="nonsense")
+        open_tag_files(LocalBundle(tmp_path), expected_id="nonsense")
 
 
 def test_a_resealed_lie_about_the_payload_is_found(tmp_path: Path, package: Sealed) -> None:
@@ -76,4 +76,4 @@ def test_a_resealed_lie_about_the_payload_is_found(tmp_path: Path, package: Seal
     text = (tmp_path / TAGMANIFEST).read_text().replace(old, hashlib.sha256(info.encode()).hexdigest())
     (tmp_path / TAGMANIFEST).write_text(text, newline="\n")
     with pytest.raises(IntegrityError, match="Diadem-Payload-Id is 0000"):
-        read_manifest(LocalBundle(tmp_path))
+        open_tag_files(LocalBundle(tmp_path))

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from diadem.errors import DigestMismatch, IntegrityError
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry, leaf_count
-from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.package.parity import Parity, build, plan
-from diadem.package.parity_format import MAX_BLOCK, MIN_BLOCK, block_size, region_size
-from diadem.package.parity_rebuild import Rebuilder, Suspect
-from diadem.package.sealing import seal
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.parity.build import build, plan
+from diadem.package.parity.format import MAX_BLOCK, MIN_BLOCK, block_size, region_size
+from diadem.package.parity.rebuild import Parity, Rebuilder, Suspect
+from diadem.package.seal import seal
 from diadem.store.bags import MemoryBundle
 from tests.package.sample_bags import EMPTY_ZIP, hashed
 
@@ -32,7 +32,7 @@ class Sample:
     """A package in memory, its parity file, and the stream that is protected."""
 
     files: dict[str, bytes]
-    opened: OpenedPackage
+    opened: TagFiles
     parity: bytes
     stream: bytes
 
@@ -50,7 +50,7 @@ class Sample:
         return {entry.path: self.files[entry.path] for entry in self.opened.manifest}
 
 
-def whole(rebuilder: Rebuilder, entry: FileEntry, opened: OpenedPackage) -> bytes:
+def whole(rebuilder: Rebuilder, entry: FileEntry, opened: TagFiles) -> bytes:
     count = leaf_count(entry.size, opened.manifest.leaf_size)
     return b"".join(rebuilder.leaf(entry, leaf) for leaf in range(count))
 
@@ -61,7 +61,7 @@ def sample(payload: Mapping[str, bytes], *, block: int | None = None) -> Sample:
     sealed = seal(contents, vendor=EMPTY_ZIP, date="2026-03-14", software="DIADEM tests")
     files |= sealed.tag_files
     bundle = MemoryBundle(files)
-    opened = read_manifest(bundle)
+    opened = open_tag_files(bundle)
     parity = b"".join(bytes(piece) for piece in build(bundle, opened, block=block))
     return Sample(files, opened, parity, b"".join(files[entry.path] for entry in opened.manifest))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diadem.package.paths import unsafe
+from diadem.package.names import unsafe
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ import pytest
 from diadem.errors import PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.previews import previews_zip
-from diadem.package.sealing import PROFILE, HashedFile, seal
+from diadem.package.seal import PROFILE, HashedFile, seal
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check
@@ -88,7 +88,7 @@ def test_a_continuation_names_its_predecessor_in_the_terms_of_the_profile(bag: P
         (bag / path).write_bytes(data)
     assert complaints(bag) == []
     assert bagit_validate(bag) == []
-    opened = read_manifest(LocalBundle(bag))
+    opened = open_tag_files(LocalBundle(bag))
     assert opened.continues == earlier
     assert replace(opened, bag_info=[]).continues is None
     for wrong in (["no id"], [str(earlier), str(earlier)]):

@@ -17,10 +17,9 @@ import pytest
 from diadem.errors import IntegrityError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.ports import Progress
-from diadem.model.report import Level, Report
-from diadem.package.findings import MAX_LISTED
-from diadem.package.opening import read_manifest
-from diadem.package.sealing import Sealed
+from diadem.model.report import MAX_LISTED, Level, Report
+from diadem.package.examine import open_tag_files
+from diadem.package.seal import Sealed
 from diadem.package.verify import verify
 from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import FailingDisk, write_package
@@ -173,7 +172,7 @@ def test_a_file_replaced_by_a_link_to_its_content_is_found(package: Path, tmp_pa
 
 @pytest.mark.parametrize("harm", ["none", "tag file", "tag manifest", "added", "shortened", "deleted"])
 def test_what_was_opened_before_is_taken_only_of_the_same_tag_files(package: Path, harm: str) -> None:
-    opened = read_manifest(LocalBundle(package))
+    opened = open_tag_files(LocalBundle(package))
     path = package / opened.manifest.payload[0].path
     for folder in (package, path.parent):
         folder.chmod(0o755)
@@ -291,9 +290,13 @@ def test_an_interruption_in_a_thread_stops_all(master: tuple[Path, Sealed]) -> N
 SPARSE = """
 import signal, sys
 from diadem.model.ports import Progress
-from diadem.package.findings import Findings
-from diadem.package.fixity import prove
-from diadem.package.ledger import FileJob
+from diadem.model.report import Findings
+from diadem.package.prove import prove
+from diadem.package.prove import FileJob
+from diadem.store.bags import LocalBundle
+from diadem.model.report import Findings
+from diadem.package.prove import prove
+from diadem.package.prove import FileJob
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import Leaves
 size = int(sys.argv[2])

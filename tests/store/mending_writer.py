@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diadem.model.manifest import FileEntry
-from diadem.store.mending import replace_file, replace_leaf
-from diadem.store.mending_place import Place
-from diadem.store.mending_record import Desk, Intent
+from diadem.store.mend import Intent, Intents, replace_file, replace_leaf
+from diadem.store.slot import OpenSlot
 from diadem.trust.hashing import leaf_digest
 from tests.store.mending_samples import FILE, LEAF, PACKAGE, SHA256, SIZE, good_leaf
 
@@ -28,8 +27,8 @@ def leaves(root: Path) -> None:
 
 def dying_in_place(root: Path) -> None:
     """Die when the record is on the disk and half of the leaf is written."""
-    bag, desk = root / PACKAGE, Desk(root, PACKAGE, FILE)
-    with desk.locked(), Place(bag, FILE) as place:
+    bag, desk = root / PACKAGE, Intents(root, PACKAGE, FILE)
+    with desk.locked(), OpenSlot(bag, FILE) as place:
         status = place.status()
         assert status is not None
         digest = leaf_digest(good_leaf(2)).hex()

@@ -23,9 +23,8 @@ from diadem.errors import DigestMismatch, NotFound, Refused, StoreError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, TAGMANIFEST, Manifest
 from diadem.model.ports import Progress
 from diadem.model.report import Level
-from diadem.package.bagit import parse_manifest, tagmanifest_text
-from diadem.package.index import index_text
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
+from diadem.package.tags import index_text, manifest_text, parse_manifest
 from diadem.package.verify import verify
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Pace, open_store
@@ -290,7 +289,7 @@ def test_copies_between_folders_are_as_packed(tmp_path: Path) -> None:
     first, second = FolderStore(tmp_path / "first"), FolderStore(tmp_path / "second")
     (stored,) = first.packages()
     source = first.bundle(stored.path)
-    added = second.add(source, read_manifest(source), stored.path)
+    added = second.add(source, open_tag_files(source), stored.path)
     assert (added.created, added.proof) == (True, "written")
     folder = second.root / added.path
     assert verify(LocalBundle(folder), level=Level.FULL, expected_id=packed.id).ok
@@ -351,9 +350,9 @@ def _with_leaves(package: SamplePackage, leaf_size: int) -> SamplePackage:
         leaves += hasher.digest()
     files = {**package.files, LEAVES_PATH: bytes(leaves), INDEX_PATH: index_text(Manifest(tuple(entries), leaf_size))}
     tags = [path for _, path in parse_manifest(package.files[TAGMANIFEST], TAGMANIFEST)]
-    files[TAGMANIFEST] = tagmanifest_text((hashlib.sha256(files[path]).hexdigest(), path) for path in tags)
+    files[TAGMANIFEST] = manifest_text((hashlib.sha256(files[path]).hexdigest(), path) for path in tags)
     sealed = SamplePackage(package.path, files, package.opened)
-    return replace(sealed, opened=read_manifest(sealed.bundle))
+    return replace(sealed, opened=open_tag_files(sealed.bundle))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes links for administrators only")

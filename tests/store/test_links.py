@@ -12,7 +12,7 @@ import pytest
 
 import diadem
 from diadem.errors import DiademError, StoreError
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.store.own_files import FolderFiles
@@ -138,7 +138,7 @@ def test_a_package_folder_that_is_a_link_is_no_copy(store: FolderStore, tmp_path
     """What looks like a second copy would be gone with the first."""
     (stored,) = store.packages()
     twin = FolderStore(tmp_path / "twin")
-    opened = read_manifest(store.bundle(stored.path))
+    opened = open_tag_files(store.bundle(stored.path))
     twin.add(store.bundle(stored.path), opened, stored.path)
     _swap(twin.root / stored.path, store.root / stored.path)
     with pytest.raises(StoreError, match="there is a link"):
@@ -150,7 +150,7 @@ def test_a_package_folder_that_is_a_link_is_no_copy(store: FolderStore, tmp_path
     assert list(twin.find(opened.payload_id)) == []
     added = twin.add(store.bundle(stored.path), opened, stored.path)
     assert (added.created, added.path) == (True, f"{stored.path}-2")
-    assert read_manifest(LocalBundle(store.root / stored.path)).id == opened.id
+    assert open_tag_files(LocalBundle(store.root / stored.path)).id == opened.id
 
 
 def test_a_year_that_is_a_link_takes_no_package(store: FolderStore, outside: Path, tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_a_year_that_is_a_link_takes_no_package(store: FolderStore, outside: Pat
     twin = FolderStore(tmp_path / "twin")
     _swap(twin.root / stored.path.partition("/")[0], outside)
     with pytest.raises(StoreError, match="there is a link"):
-        twin.add(store.bundle(stored.path), read_manifest(store.bundle(stored.path)), stored.path)
+        twin.add(store.bundle(stored.path), open_tag_files(store.bundle(stored.path)), stored.path)
 
 
 def test_pipes_in_the_place_of_hints_and_tag_manifests_make_nobody_wait(store: FolderStore) -> None:
     (stored,) = store.packages()
-    payload = read_manifest(store.bundle(stored.path)).payload_id
+    payload = open_tag_files(store.bundle(stored.path)).payload_id
     os.mkfifo(store.root / ".diadem" / "by-payload" / payload / ("0" * 64))
     folder = store.root / stored.path
     folder.chmod(0o755)
@@ -188,4 +188,4 @@ def test_the_root_itself_may_be_a_link(store: FolderStore, tmp_path: Path) -> No
     seen = FolderStore(tmp_path / "mounted")
     seen.check()
     (stored,) = seen.packages()
-    assert read_manifest(seen.bundle(stored.path)).id == stored.id
+    assert open_tag_files(seen.bundle(stored.path)).id == stored.id

@@ -18,8 +18,8 @@ import pytest
 from diadem.errors import DigestMismatch, Refused, StoreError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
-from diadem.store.mending import Unfinished, replace_file, replace_leaf, settle, unfinished
-from diadem.store.quarantine import set_aside
+from diadem.store.mend import Unfinished, replace_file, replace_leaf, settle, unfinished
+from diadem.store.slot import set_aside
 from diadem.testing import faults
 from diadem.trust.hashing import leaf_digest
 from tests import zygote

@@ -24,7 +24,7 @@ from diadem.model.report import Level
 from diadem.package.verify import verify
 from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimNote, ClaimTiming, WriterLock, is_dead
-from diadem.store.object_parts import MAX_PARTS, PART_SIZE, part_size
+from diadem.store.client import MAX_PARTS, PART_SIZE, part_size, regrouped
 from diadem.store.objects import ObjectStore
 from diadem.store.upload import Proof
 from tests.store.object_samples import Gate, Sample, make_sample
@@ -381,12 +381,21 @@ def test_threads_read_one_file(store: ObjectStore) -> None:
     assert wrong == []
 
 
-@given(st.integers(0, 5 << 40), st.sampled_from([1 << 18, 1 << 20, 1 << 22]))
+@given(st.integers(0, 5 << 40))
 @settings(max_examples=200, derandomize=True)
-def test_parts_hold_whole_leaves_and_suffice(size: int, leaf: int) -> None:
-    """Up to 5 TiB: at most 10,000 parts, each a multiple of the leaf, none needlessly large."""
-    part = part_size(size, leaf)
-    assert part % leaf == 0
+def test_parts_suffice(size: int) -> None:
+    """Up to 5 TiB: at most 10,000 parts, each a multiple of 1 MiB, none needlessly large."""
+    part = part_size(size)
+    assert part % (1 << 20) == 0
     assert part >= PART_SIZE
     assert -(-size // part) <= MAX_PARTS
-    assert part == PART_SIZE or (part - max(leaf, 1 << 20)) * MAX_PARTS < size
+    assert part == PART_SIZE or (part - (1 << 20)) * MAX_PARTS < size
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 30))
+def test_blocks_of_any_length_become_parts_of_one(blocks: list[bytes], length: int) -> None:
+    parts = list(regrouped(blocks, length))
+    assert b"".join(parts) == b"".join(blocks)
+    assert all(len(part) == length for part in parts[:-1])
+    assert all(parts)
+    assert max(map(len, parts), default=0) <= length

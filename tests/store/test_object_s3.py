@@ -23,12 +23,12 @@ from diadem.package.verify import verify
 from diadem.store import probe
 from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimTiming
+from diadem.store.client import PART_SIZE
 from diadem.store.contract import Capabilities
-from diadem.store.object_parts import PART_SIZE
-from diadem.store.object_retry import Patience
 from diadem.store.objects import ObjectStore
+from diadem.store.retry import Occupied, Patience
+from diadem.store.s3 import S3Client
 from diadem.store.sweep import Leftovers
-from diadem.store.translate import Occupied
 from diadem.store.upload import Job, Proof, commit
 from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
@@ -63,6 +63,12 @@ def aws(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 def keys(store: ObjectStore) -> set[str]:
     """Everything in a store."""
     return {stat.key for stat in store.client.list("")}
+
+
+def s3(store: ObjectStore) -> S3Client:
+    """Its client, with the requests that only S3 has."""
+    assert isinstance(store.client, S3Client)
+    return store.client
 
 
 def is_visible(store: ObjectStore) -> bool:
@@ -177,7 +183,7 @@ def test_object_that_changes_while_it_is_read(store: ObjectStore) -> None:
 
 def test_wrong_digest_is_refused(store: ObjectStore) -> None:
     """A digest that is not that of the bytes: tried again, then an error, and nothing is stored."""
-    client = store.client.hurried()
+    client = store.client.once()
     with pytest.raises(StoreError, match="different bytes than were sent"):
         client.put("x", b"these", sha256=bytes(32))
     assert client.stat("x") is None
@@ -365,9 +371,9 @@ def test_sweep(store: ObjectStore) -> None:
     make_sample({"data/a": 10}).upload(store)
     half = "2026/20260101-half-0123456789ab"
     store.client.put(f"{half}/data/a b", b"12345")
-    store.client.begin(f"{half}/data/large.raw")
-    store.client.begin("thesis/film.mov")
-    store.client.begin(f"{probe.FOLDER}/killed")
+    s3(store).begin(f"{half}/data/large.raw")
+    s3(store).begin("thesis/film.mov")
+    s3(store).begin(f"{probe.FOLDER}/killed")
     assert store.leftovers() == Leftovers()
     time.sleep(1.1)
     found = store.leftovers(older=timedelta(0))
@@ -383,7 +389,7 @@ def test_sweep(store: ObjectStore) -> None:
 
 def test_an_upload_that_is_gone_is_not_the_object_that_was_there(store: ObjectStore) -> None:
     """A request that is repeated is told that the upload is gone: then the key has the new object, or an older one."""
-    client, key = store.client, "2026/large.bin"
+    client, key = s3(store), "2026/large.bin"
 
     def sent(data: bytes) -> tuple[str, list[tuple[int, str, bytes]]]:
         upload, digest = client.begin(key), hashlib.sha256(data).digest()

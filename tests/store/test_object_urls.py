@@ -10,7 +10,7 @@ import pytest
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.store.addresses import local_path, parse, without_secrets
-from diadem.store.translate import Occupied, is_transient, translate
+from diadem.store.retry import Occupied, is_transient, translate
 
 
 @pytest.mark.parametrize("text", ["/data/em", "em", "D:\\em", "D:/em", "//nas/em", "\\\\nas\\em", "a:b", "./s3:/x"])

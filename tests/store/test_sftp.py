@@ -14,12 +14,12 @@ import pytest
 
 from diadem.errors import NotFound, PackageError, Refused, StoreError, Unreachable, UsageError
 from diadem.model.report import Level
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.bags import open_remote
 from diadem.store.base import open_store
-from diadem.store.object_retry import Patience
 from diadem.store.objects import ObjectStore
+from diadem.store.retry import Patience
 from diadem.testing.stores import make_package
 from tests.services import CuttingProxy, free_ports
 from tests.sftp_server import SftpServer
@@ -131,7 +131,7 @@ def test_a_package_is_read_by_its_address(sftp_server: SftpServer, name: str) ->
     bundle = open_remote(f"{sftp_server.url(name)}/{package.path}", sftp_server.storage_options)
     assert verify(bundle, level=Level.FULL, expected_id=package.opened.id).ok
     with pytest.raises(PackageError):
-        read_manifest(open_remote(f"{sftp_server.url(name)}/2026/none", sftp_server.storage_options))
+        open_tag_files(open_remote(f"{sftp_server.url(name)}/2026/none", sftp_server.storage_options))
 
 
 def test_links_are_not_followed(sftp_server: SftpServer, name: str) -> None:

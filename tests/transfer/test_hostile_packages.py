@@ -23,10 +23,9 @@ from diadem.model.manifest import (
 )
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
-from diadem.package.bagit import BAG_INFO, bag_info_text, manifest_text
-from diadem.package.index import index_text
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
-from diadem.package.sound_names import MAX_FOLDERS, require_sound_names
+from diadem.package.examine import LIMITS, TagFiles, open_tag_files
+from diadem.package.names import MAX_FOLDERS, require_sound_names
+from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text
 from diadem.store.bags import LocalBundle
 from diadem.transfer.exchange import PARAMETERS
 from diadem.transfer.handlers.windows import pushed_of
@@ -46,7 +45,7 @@ def bag_of(side: Side, package: str) -> Path:
     return Path(side.node.context.settings.store(replica.store).url) / replica.path
 
 
-def altered(opened: OpenedPackage, bag: Path, names: Mapping[str, str], leaf: bytes = b"") -> dict[str, bytes]:
+def altered(opened: TagFiles, bag: Path, names: Mapping[str, str], leaf: bytes = b"") -> dict[str, bytes]:
     """The tag files of the same package with other names, which agree with each other; and, it may be, another leaf."""
     entries, leaves, first = [], b"", 0
     for entry in sorted(opened.manifest, key=lambda one: names.get(one.path, one.path).encode()):
@@ -89,13 +88,13 @@ def offered(pair: Pair, tags: Mapping[str, bytes], extra: Mapping[str, bytes] | 
 
 
 @pytest.fixture
-def opened(pair: Pair) -> tuple[OpenedPackage, Path]:
+def opened(pair: Pair) -> tuple[TagFiles, Path]:
     """The package of an accepted transfer, and where it lies."""
     package = pair.a.archived("session", FILES)
     sent = pair.a.node.send(package, "marie@nmi")
     pair.b.node.accept(sent.id, wait=False)
     bag = bag_of(pair.a, package)
-    return read_manifest(LocalBundle(bag)), bag
+    return open_tag_files(LocalBundle(bag)), bag
 
 
 def fetch(pair: Pair, transfer: Transfer) -> Transfer:
@@ -121,7 +120,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("case", NAMES)
-def test_names_that_lead_astray(pair: Pair, opened: tuple[OpenedPackage, Path], case: str) -> None:
+def test_names_that_lead_astray(pair: Pair, opened: tuple[TagFiles, Path], case: str) -> None:
     name, why = NAMES[case]
     transfer = offered(pair, altered(*opened, {"data/scan.bin": name}))
     before = set(pair.b.root.rglob("*"))
@@ -143,16 +142,14 @@ TAGS = {
 
 
 @pytest.mark.parametrize("case", TAGS)
-def test_tag_files_that_are_another_file_on_some_systems(
-    pair: Pair, opened: tuple[OpenedPackage, Path], case: str
-) -> None:
+def test_tag_files_that_are_another_file_on_some_systems(pair: Pair, opened: tuple[TagFiles, Path], case: str) -> None:
     transfer = offered(pair, altered(*opened, {}), {TAGS[case]: b"evil"})
     with pytest.raises(PackageError, match="is refused"):
         fetch(pair, transfer)
     assert made_at(pair) == {"", "tagmanifest"}, "its lock, and what has the id of the package"
 
 
-def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """Also those that nobody reads before the package lands."""
     text = (opened[1] / TAGMANIFEST).read_bytes()
     for _, path in (listed := tag_files(text)):
@@ -168,7 +165,7 @@ def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[Open
         read_tag_files(Bytes(good), listed, len(good) - 1, _drain_file)
 
 
-def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """The leaves are those of other bytes: the bytes of the files are never right, and are not asked for for ever."""
     transfer = offered(pair, altered(*opened, {}, leaf=bytes(32)))
     with pytest.raises(DigestMismatch, match="came wrong 4 times"):
@@ -176,7 +173,7 @@ def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[OpenedPac
     assert len(pair.b.wire.windows) == 4
 
 
-def test_an_index_of_ten_million_files_is_not_read(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_an_index_of_ten_million_files_is_not_read(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """Neither list of the files is read above its limit, whatever was accepted: no memory is taken for it."""
     bag = opened[1]
     listed = tag_files((bag / TAGMANIFEST).read_bytes())
@@ -205,13 +202,13 @@ def test_names_of_thousands_of_folders_cost_neither_time_nor_memory(monkeypatch:
     require_sound_names(f"data/{number:02}/{deep}" for number in range(20))
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
-    monkeypatch.setattr("diadem.package.sound_names.MAX_FOLDERS", 50_000)
+    monkeypatch.setattr("diadem.package.names.MAX_FOLDERS", 50_000)
     assert MAX_FOLDERS == 1_000_000
     with pytest.raises(PackageError, match="more than 50,000 folders"):
         require_sound_names(f"data/{number:02}/{deep}" for number in range(20))
 
 
-def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """Windows that there are not, parts that there are not, more tag files than are listed, other bytes of a window."""
     transfer = pair.b.desk.book.all()[0]
     pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
@@ -237,7 +234,7 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[OpenedPac
     assert kept == {path.relative_to(opened[1]).as_posix() for path in opened[1].rglob("*") if path.is_file()}
 
 
-def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.b.desk.book.all()[0]
     pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
     for number in (0, 1):
@@ -251,9 +248,7 @@ def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[Open
         put_window(pushed, peer, transfer.id, 0, window)
 
 
-def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(
-    pair: Pair, opened: tuple[OpenedPackage, Path]
-) -> None:
+def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.b.desk.book.all()[0]
 
     def plant(kind: str, _number: int, _start: int, data: bytes) -> bytes:
@@ -269,7 +264,7 @@ def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(
     assert not list((pair.b.root / "store").glob("20*/*"))
 
 
-def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.a.desk.book.all()[0]
     serving = Serving(pair.a.desk)
     assert serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1)).status == 206
@@ -316,7 +311,7 @@ def test_words_of_others_are_short_and_obeyed_by_no_terminal(pair: Pair) -> None
             Message.from_bytes(data.replace(b'"deep"', b"[" * depth + b"]" * depth))
 
 
-def test_nothing_is_left_in_the_way_of_others(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+def test_nothing_is_left_in_the_way_of_others(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """A transfer that has failed for good is ended by its receiver, and its room is free again."""
     transfer = offered(pair, altered(*opened, {"data/scan.bin": "data/NOTES.txt"}))
     with pytest.raises(PackageError):

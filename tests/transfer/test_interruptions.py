@@ -15,14 +15,13 @@ import diadem
 from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import silent
-from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.package.sound_names import require_sound_names
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
-from diadem.transfer.arrival_landing import land
+from diadem.transfer.arrival import Arrival, land
 from diadem.transfer.fetching import Fetch, Wish, missing_bytes
+from diadem.transfer.intake import Follower
 from diadem.transfer.tag_parts import tag_files
 from diadem.transfer.windows import WindowPlan
 from tests.transfer.pair import Bytes
@@ -53,7 +52,7 @@ class Source:
 
     def __init__(self, bag: Path, cuts: random.Random | None) -> None:
         self._bundle = LocalBundle(bag)
-        self._plan = WindowPlan(read_manifest(self._bundle).manifest)
+        self._plan = WindowPlan(open_tag_files(self._bundle).manifest)
         self._cuts = cuts
         self.given = 0
 
@@ -83,7 +82,7 @@ class Broken(Bytes):
         return count
 
 
-def arrive(bag: Path, root: Path, opened: OpenedPackage) -> Arrival:
+def arrive(bag: Path, root: Path, opened: TagFiles) -> Arrival:
     arrival = Arrival.open(root / ".diadem" / "arriving", T)
     text = (bag / TAGMANIFEST).read_bytes()
     arrival.keep_tagmanifest(text)
@@ -128,7 +127,7 @@ def test_cut_anywhere_it_comes_to_the_same_package(
     monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * LEAF)
     monkeypatch.setattr("diadem.transfer.arrival._SYNC_BYTES", LEAF)
     chance = random.Random(seed)
-    opened = read_manifest(LocalBundle(packed))
+    opened = open_tag_files(LocalBundle(packed))
     source = Source(packed, chance)
     for _ in range(100):
         arrival = arrive(packed, tmp_path, opened)
@@ -149,7 +148,7 @@ def test_cut_anywhere_it_comes_to_the_same_package(
 
 
 def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_path: Path) -> None:
-    opened = read_manifest(LocalBundle(packed))
+    opened = open_tag_files(LocalBundle(packed))
     arrival = arrive(packed, tmp_path, opened)
     run(arrival, Source(packed, None))
     arrival.marks.close()
@@ -170,7 +169,7 @@ def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_pa
 
 
 def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Path, tmp_path: Path) -> None:
-    opened = read_manifest(LocalBundle(packed))
+    opened = open_tag_files(LocalBundle(packed))
     arrival = arrive(packed, tmp_path, opened)
     number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "a.bin")
     run(arrival, Source(packed, None))
@@ -189,7 +188,7 @@ def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Pa
 
 
 def test_two_processes_do_not_fetch_the_same(packed: Path, tmp_path: Path) -> None:
-    arrival = arrive(packed, tmp_path, read_manifest(LocalBundle(packed)))
+    arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
     with pytest.raises(Refused, match="another process"):
         Arrival.open(tmp_path / ".diadem" / "arriving", T)
     FolderStore(tmp_path).sweep()
@@ -243,7 +242,7 @@ def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path,
             return Silent(b"")
 
     waited = threading.Event()
-    arrival = arrive(packed, tmp_path, read_manifest(LocalBundle(packed)))
+    arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
     follower = Follower(arrival)
     wish = Wish(silent, lambda: True, connections=2)
     with pytest.raises(Interrupted):

@@ -32,7 +32,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.transfer.handlers.windows import pushed_of
 from diadem.transfer.landing import place_of
 from diadem.transfer.messages import PROGRESS
@@ -246,12 +246,12 @@ def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatc
     sent = accepted(pair)
     serving, opened, turn = Serving(pair.a.desk), [], threading.Barrier(6)
 
-    def opening(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPackage:
+    def opening(bundle: Bundle, *, expected_id: str | None = None) -> TagFiles:
         opened.append(expected_id)
         time.sleep(0.05)
-        return read_manifest(bundle, expected_id=expected_id)
+        return open_tag_files(bundle, expected_id=expected_id)
 
-    monkeypatch.setattr("diadem.transfer.serving.read_manifest", opening)
+    monkeypatch.setattr("diadem.transfer.serving.open_tag_files", opening)
 
     def ask(number: int) -> int:
         turn.wait()

@@ -8,8 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from diadem.errors import DigestMismatch, StoreError
 from diadem.model.layout import ByteRange
 from diadem.model.ports import Listener, Progress, RangeReader, silent
+from diadem.work import in_order
 
 #: Bytes proven by one task: several leaves, few enough that all threads have work.
 _PIECE = 8 << 20
@@ -204,13 +204,18 @@ class _Tally:
         """Read one file, and keep its bytes where a target is given."""
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        with _sink(target) as sink, ThreadPoolExecutor(_WORKERS, "diadem-prove") as pool:
-            starts = range(0, reader.size, _PIECE)
-            for batch in _batches(starts, _WORKERS):
-                for data in pool.map(lambda start: reader.read_at(start, _PIECE), batch):
-                    if sink is not None:
-                        sink.write(data)
-                    self._advance(len(data), name)
+        pieces = in_order(
+            lambda start: reader.read_at(start, _PIECE),
+            range(0, reader.size, _PIECE),
+            threads=_WORKERS,
+            ahead=_WORKERS,
+            name="diadem-prove",
+        )
+        with _sink(target) as sink, closing(pieces):
+            for data in pieces:
+                if sink is not None:
+                    sink.write(data)
+                self._advance(len(data), name)
 
     def _advance(self, count: int, name: str) -> None:
         with self._lock:
@@ -226,12 +231,6 @@ class _Sink(Protocol):
 
 def _sink(target: Path | None) -> AbstractContextManager[_Sink | None]:
     return nullcontext() if target is None else target.open("xb")
-
-
-def _batches(starts: range, length: int) -> Iterator[range]:
-    """Some at a time, so that the pieces in memory stay few."""
-    for first in range(0, len(starts), length):
-        yield starts[first : first + length]
 
 
 def _require_room(folder: Path, needed: int) -> None:

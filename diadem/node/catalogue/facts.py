@@ -213,12 +213,12 @@ def _suffix(path: str) -> str:
 
 def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
     """Paths of all payload files, as stored and, where that differs, as they were named."""
-    from diadem.package.index import parse_index
+    from diadem.package.tags import parse_index
 
     if INDEX_PATH not in tag_files:
         return
     try:
-        rows = parse_index(tag_files[INDEX_PATH]).rows
+        rows = parse_index(tag_files[INDEX_PATH]).entries
     except PackageError:  # of a package whose tag files are damaged: what the record names is all there is
         return
     for row in rows:

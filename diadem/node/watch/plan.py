@@ -15,29 +15,27 @@ state, why what the watcher says of it; not read
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, DocumentError, NotFound
 from diadem.model.plain_text import duration_words
+from diadem.model.table_changes import cell_text
 from diadem.node.rules.measures import read_duration
 from diadem.scan.plan import from_cell, to_cell
-from diadem.scan.tables import Column, as_meant, table_csv
+from diadem.scan.tables import Column, Row, read_table, table_csv
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 PLAN_FILE: Final = "plan.csv"
 _CHOICES: Final = ("", "yes", "no", "later")
 _WAYS: Final = ("", "one", "split")
-#: Bytes of a plan: more than any has.
-_LARGEST: Final = 32 << 20
+_KEYS: Final = ("archive", "folder", "title", "date", "sample", "metadata", "as", "wait", "state", "why")
+_MAKE: Final = "diadem watch plan FILE.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +135,21 @@ def read_watch_plan(path: Path) -> WatchPlan:
     path : Path
         A CSV with commas, semicolons or tabs between cells, in UTF-8.
     """
+    if path.suffix.lower() == ".xlsx":
+        return WatchPlan(broken="it is a workbook: save it as CSV UTF-8")
     try:
-        if path.stat().st_size > _LARGEST:
-            return WatchPlan(broken=f"it has more than {_LARGEST >> 20} MiB")
-        rows = list(_rows(path.read_bytes()))
-    except FileNotFoundError:
+        table = read_table(path, _KEYS, sheet="", needed=("folder",), make=_MAKE)
+    except NotFound:
         return WatchPlan()
     except OSError as error:
         return WatchPlan(broken=error.strerror or str(error))
     except DocumentError as error:
-        return WatchPlan(broken=error.message)
-    return _plan(_line(number, row) for number, row in rows)
+        return WatchPlan(broken=f"{error.message}. {error.next or ''}".strip(" ."))
+
+    def cells(row: Row) -> Mapping[str, str]:  # a folder's name may begin or end with blanks
+        return {key: str(cell or "") if key == "folder" else cell_text(cell) for key, cell in row.items()}
+
+    return _plan(_line(number, cells(row)) for number, row in table.rows)
 
 
 def _plan(lines: Iterable[Line]) -> WatchPlan:
@@ -164,28 +166,6 @@ def _plan(lines: Iterable[Line]) -> WatchPlan:
         if one.folder:
             found[key] = one
     return WatchPlan(found, mistakes)
-
-
-def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Rows that are not empty, by the names of their columns. Raises `DocumentError`."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DocumentError("it is not UTF-8: save it as CSV UTF-8") from error
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        cells = [list(map(as_meant, row)) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
-    except csv.Error as error:
-        raise DocumentError(f"it is not CSV: {error}") from error
-    keys = [cell.strip().casefold() for cell in cells[0]] if cells else []
-    if "folder" not in keys:
-        raise DocumentError("its first row does not name the column 'folder'")
-    if twice := [key for key, number in Counter(keys).items() if key and number > 1]:
-        raise DocumentError(f"two of its columns are named '{twice[0][:80]}'")
-    for number, row in enumerate(cells[1:], start=2):
-        if any(cell.strip() for cell in row):
-            cells_of = zip(keys, row, strict=False)  # a folder's name may begin or end with blanks
-            yield number, {key: cell if key == "folder" else cell.strip() for key, cell in cells_of if key}
 
 
 def _line(number: int, row: Mapping[str, str]) -> Line:
@@ -257,7 +237,7 @@ def require_plan(path: Path) -> WatchPlan:
         It cannot be read as a whole.
     """
     if not path.is_file():
-        raise NotFound("there is no such plan", where=str(path), next="Write one: diadem watch plan FILE.csv")
+        raise NotFound("there is no such plan", where=str(path), next=f"Write one: {_MAKE}")
     plan = read_watch_plan(path)
     if plan.broken:
         raise DocumentError(f"the plan cannot be read: {plan.broken}", where=str(path), next="Mend it, or delete it.")

@@ -18,7 +18,7 @@ from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
 from diadem.node.handed_packages import take_in
 from diadem.node.peers.opening import peer_book
-from diadem.package.opening import read_manifest
+from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.transfer.accepting import accept
 from diadem.transfer.desk import Desk
@@ -78,7 +78,7 @@ def import_packages(
     if dry_run:
         for bundle in packages:
             verify(bundle, level=Level.FULL, listener=listener).raise_for_findings()
-        return Imported(None, done=False, found=[str(read_manifest(bundle).id) for bundle in packages])
+        return Imported(None, done=False, found=[str(open_tag_files(bundle).id) for bundle in packages])
     require_no_secrets(context, [path])
     taken = take_in(context, path, packages, Wishes(store=store), listener=listener)
     return Imported(None, packages=taken, found=[str(one.package.id) for one in taken])

@@ -14,11 +14,11 @@ from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Pa
 from diadem.model.carriers import Carried, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
-from diadem.package.opening import OpenedPackage
+from diadem.package.examine import TagFiles
 from diadem.transfer.arrival import Arrival
-from diadem.transfer.arrival_hashes import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.intake import Follower, is_missing, take_window
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.relay.book import Place, Relay, Spoilt, relays_of
@@ -28,7 +28,6 @@ from diadem.transfer.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.transfer.relay.requesting import ask_again
 from diadem.transfer.reusing import reuse
 from diadem.transfer.tag_parts import limit_of
-from diadem.transfer.taking import is_missing, take_window
 from diadem.transfer.windows import WINDOW, WindowPlan
 from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 
@@ -134,7 +133,7 @@ class _Collect:
         self._relays = relays_of(desk)
         self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id)) if way.asks else {}
         self._faults: list[IntegrityError] = []
-        self._opened: OpenedPackage | None = None
+        self._opened: TagFiles | None = None
         self._plan: WindowPlan | None = None
         self._follower: Follower | None = None
         self._lock = threading.Lock()
@@ -402,7 +401,7 @@ class _Collect:
         self._ask()
         return None
 
-    def _landed(self, opened: OpenedPackage) -> Transfer:
+    def _landed(self, opened: TagFiles) -> Transfer:
         with contextlib.suppress(DiademError):  # a hub whose answer was lost is asked once more what it has delivered
             self._way.carrier.remove(self._way.relay.relay, [])
         landed = self._landing.finish(opened, self._listener)

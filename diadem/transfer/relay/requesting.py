@@ -12,11 +12,11 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
+from diadem.transfer.intake import bits_of, numbers_of
 from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import MAX_ERROR, PROGRESS, WANTED, Message
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
 from diadem.transfer.routing import hub_for, working_hubs
-from diadem.transfer.taking import bits_of, numbers_of
 from diadem.transfer.windows import WindowPlan, missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 

@@ -15,7 +15,7 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, Listing, RangeReader
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import MemoryBundle
 from diadem.transfer.answers import Stream
 from diadem.transfer.client import PeerClient
@@ -51,7 +51,7 @@ class HttpBundle(Bundle):
         self._url = f"{url}/diadem/v1/{self._path}"
         self._listed: list[tuple[str, str]] = []
         self._tags = MemoryBundle(self._received(package_id), self._url)
-        self.opened: OpenedPackage = read_manifest(self, expected_id=package_id)
+        self.opened: TagFiles = open_tag_files(self, expected_id=package_id)
         self._numbers = {entry.path: number for number, entry in enumerate(self.opened.manifest)}
 
     @property

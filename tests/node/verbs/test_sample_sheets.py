@@ -219,6 +219,26 @@ def test_what_spreadsheet_programs_do(filled: Lab) -> None:
     assert found.notes == ("1 column that means nothing here: 'colour'",)
 
 
+def test_an_identifier_that_became_something_else_is_not_guessed(filled: Lab) -> None:
+    """Of ``MAR1`` a spreadsheet program makes the first of March, of ``1E5`` a hundred thousand."""
+    path = filled.root / "new.xlsx"
+    rows: Rows = [{"identifier": datetime.datetime(2026, 3, 1), "name": "rods"}, {"identifier": True}]  # noqa: DTZ001
+    write(path, [*rows, {"identifier": 100_000}, {"identifier": 12}, {"identifier": "MAR1"}])
+    book = openpyxl.load_workbook(path)
+    book.worksheets[0]["A4"].number_format = "0.00E+00"
+    book.save(path)
+    found = filled.node.samples.import_(path, dry_run=True)
+    assert [(fault.row, fault.column) for fault in found.faults] == [
+        (2, "identifier"),
+        (3, "identifier"),
+        (4, "identifier"),
+    ]
+    assert all("not the text that was typed" in fault.message and "text" in fault.next for fault in found.faults)
+    (filled.root / "new.csv").write_text("identifier,name\n1E+05,rods\n1E5,rods\n", "utf-8")
+    found = filled.node.samples.import_(filled.root / "new.csv", dry_run=True)
+    assert [(fault.row, fault.column) for fault in found.faults] == [(2, "identifier")]
+
+
 def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None:
     path = exported(filled.node, filled.root, ".xlsx")
     book = openpyxl.load_workbook(path)

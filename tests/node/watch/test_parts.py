@@ -102,6 +102,23 @@ def test_a_plan_that_was_written_is_read_back(rows: list[tuple[str, str, str, st
         assert (found.folder, found.archive, found.way, found.wait) == (line.folder, line.archive, line.way, line.wait)
 
 
+def test_a_plan_whose_cells_have_moved_is_not_read(tmp_path: Path) -> None:
+    """A comma in a name that no quotes hold makes two cells of it: ``held, later`` would be ``held``."""
+    path = tmp_path / "plan.csv"
+    for data, said in (
+        (f"archive,folder\nyes,{tmp_path}/held, later\n".encode(), "row 2 has more cells than the first row"),
+        (f"archive,folder\nyes,{tmp_path}\n".encode("utf-16"), "not UTF-8"),
+        (b"archive,folder,folder\n", "two columns are named 'folder'"),
+        (b"archive,date\n", "does not name the column 'folder'"),
+        (b"", "does not name the column 'folder'"),
+    ):
+        path.write_bytes(data)
+        assert said in read_watch_plan(path).broken
+    path.write_text(f"folder,archive,title\n{tmp_path}\n\n  ,,\n,no\n", "utf-8")
+    plan = read_watch_plan(path)
+    assert (plan.broken, plan.line(tmp_path).archive, [row for row, _ in plan.mistakes]) == ("", "", [5])
+
+
 def test_a_note_is_read_back_and_others_are_not_understood() -> None:
     note = Note("failed", "why", 2, 3, START.isoformat(), START.isoformat(), 600.0, "d", ("p",), True, 2, look=look(1))
     back = Note.from_dict(Path("/s"), note.to_dict())

@@ -1,0 +1,332 @@
+"""What this room asks of an object store: some requests on keys relative to the store's root, each tried again."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from diadem.errors import DiademError, DigestMismatch
+from diadem.model.manifest import LEAF_SIZE
+from diadem.store.retry import Patience, T, persist
+
+#: Parts of an S3 object, at most (Amazon S3 User Guide, "Multipart upload limits").
+MAX_PARTS = 10_000
+#: Bytes of a part unless the file needs larger ones; S3 asks for 5 MiB at least.
+PART_SIZE = 8 * LEAF_SIZE
+#: Objects up to this size are written with one request.
+SINGLE_SIZE = 2 * PART_SIZE
+#: Requests at once: what a line of 1 Gbit/s and 30 ms needs for files of 100 kB; `_BUDGET` holds large parts back.
+_THREADS = 8
+#: Bytes under way at once; the process holds some two and a half times as much, as the HTTP client copies. Parts are
+#: larger than this in files of more than 335 GB (see `part_size`); then there is one at a time.
+_BUDGET = 32 * LEAF_SIZE
+#: What a job weighs at least, so that a million empty files do not wait in memory.
+_WEIGHT = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What a store says about one object: key below its root, bytes, and the time of its last change by its clock.
+
+    `version` is an opaque mark that changes with the content (an S3 ETag), "" where there is none. Never a digest.
+    """
+
+    key: str
+    size: int
+    version: str = ""
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A multi-part upload that was begun and neither completed nor aborted."""
+
+    key: str
+    upload: str
+    begun: datetime
+
+
+class Traffic:
+    """Requests made and bytes moved, counted from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.sent = 0
+        self.received = 0
+
+    def count(self, *, sent: int = 0, received: int = 0, requests: int = 0) -> None:
+        """Add to the sums."""
+        with self._lock:
+            self.requests += requests
+            self.sent += sent
+            self.received += received
+
+
+class ObjectClient(ABC):
+    """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.retry`).
+
+    Conditional writes raise `Occupied` when the condition does not hold. A client whose file system has no
+    conditional requests ignores the condition; `diadem.store.probe` finds that out.
+    """
+
+    #: Held while a request is made.
+    _alone: AbstractContextManager[Any] = nullcontext()
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.traffic = Traffic()
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The store's address."""
+
+    def once(self) -> Self:
+        """The same store, one try for each request: for questions whose answer may be a refusal."""
+        twin = copy.copy(self)
+        twin._patience = Patience(tries=1)  # noqa: SLF001
+        return twin
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise `NotFound` if the bucket is missing, `Refused` or `Unreachable` if it cannot be used."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat | None:
+        """What is known of an object; None if it is not there."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """All objects whose key is below `prefix` (a folder without the last slash, or "")."""
+
+    @abstractmethod
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of what would be folders directly below `prefix`, sorted; objects below them make them."""
+
+    @abstractmethod
+    def files(self, prefix: str) -> Iterator[str]:
+        """Names of the objects directly below `prefix`, sorted."""
+
+    def space(self) -> tuple[int, int] | None:
+        """Bytes that are free, and in all; None where nobody says."""
+        return None
+
+    @abstractmethod
+    def place(self) -> str | None:
+        """Identity of the server and of what it keeps apart; None where it is not known."""
+
+    @abstractmethod
+    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:
+        """Bytes from `start` to `end` (exclusive); raises `IntegrityError` when the object is no longer `version`."""
+
+    @abstractmethod
+    def put(
+        self, key: str, data: bytes, *, sha256: bytes | None = None, create: bool = False, replaces: str = ""
+    ) -> str:
+        """Write a small object and return its version.
+
+        With `sha256` (32 bytes) the server is asked to refuse other bytes; with `create` to refuse if anything is
+        there; with `replaces` to refuse unless that version is there.
+        """
+
+    def write(
+        self,
+        key: str,
+        blocks: Iterable[bytes],
+        size: int,
+        *,
+        sha256: bytes | None = None,
+        threads: UploadThreads | None = None,
+        told: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Write an object of any size, or leave what was there, where the store can do that.
+
+        An exception that `blocks` raises passes through; `DigestMismatch` where they are not `size` bytes. With
+        `threads` it goes with other objects, and may be there only when those have finished; `told` hears of the bytes
+        sent, from any thread.
+        """
+        if threads is None:
+            with UploadThreads() as own:
+                self.write(key, blocks, size, sha256=sha256, threads=own, told=told)
+                own.finish()
+            return
+        exact = _exactly(blocks, size, key)
+        if size > SINGLE_SIZE:
+            self._write_large(key, exact, size, threads, told)
+            return
+        data = b"".join(exact)
+
+        def send() -> None:
+            self.put(key, data, sha256=sha256 or hashlib.sha256(data).digest())
+            told(size)
+
+        threads.submit(size, send)
+
+    @abstractmethod
+    def _write_large(
+        self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
+    ) -> None:
+        """Write an object that is too large for one request."""
+
+    @abstractmethod
+    def delete(self, key: str, *, only: str = "") -> None:
+        """Remove an object if it is there; with `only`, ask the server to refuse unless it is that version."""
+
+    def prune(self, prefix: str) -> None:  # noqa: B027  most stores have no folders
+        """Remove folders at and above `prefix` that are empty, where folders are something of their own."""
+
+    def clear(self, path: str) -> int:
+        """Remove everything below a path, several objects at once, with the folders. Returns how many objects."""
+        keys = [stat.key for stat in self.list(path)]
+        with UploadThreads() as threads:
+            for key in keys:
+                threads.submit(0, partial(self.delete, key))
+            threads.finish()
+        folders = {path, *(key.rpartition("/")[0] for key in keys)}
+        for folder in sorted(folders, key=lambda folder: -folder.count("/")):
+            self.prune(folder)
+        return len(keys)
+
+    def checks_parts(self, key: str) -> bool:  # noqa: ARG002
+        """Whether large objects go in parts, and one with another SHA-256 than the one announced is refused."""
+        return False
+
+    def uploads(self, prefix: str) -> Iterator[OpenUpload]:  # noqa: ARG002
+        """Multi-part uploads that are open below `prefix`."""
+        return iter(())
+
+    def abort(self, key: str, upload: str) -> None:  # noqa: B027  most stores have no parts
+        """Give a multi-part upload up; none is left even if it was already gone."""
+
+    def _try(self, key: str, request: Callable[[], T], patience: Patience | None = None) -> T:
+        def counted() -> T:
+            self.traffic.count(requests=1)
+            with self._alone:
+                return request()
+
+        return persist(counted, self._at(key), patience or self._patience)
+
+    def _at(self, key: str) -> str:
+        return f"{self.url}/{key}".rstrip("/")
+
+
+class UploadThreads:
+    """A few threads that send what one thread reads, with a bound on the bytes under way; use as a context manager.
+
+    The first failure stops everything and is raised by the next `submit` or by `finish`. One job that is larger than
+    the bound runs alone.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="diadem-upload")
+        self._change = threading.Condition()
+        self._bytes = 0
+        self._jobs = 0
+        self._error: BaseException | None = None
+        self._give_up: list[Callable[[], None]] = []
+
+    def submit(self, size: int, job: Callable[[], None]) -> None:
+        """Run a job that holds `size` bytes, as soon as there is room for them."""
+        weight = max(size, _WEIGHT)
+        with self._change:
+            while self._error is None and self._bytes and self._bytes + weight > _BUDGET:
+                self._change.wait(1.0)
+            self._raise()
+            self._bytes += weight
+            self._jobs += 1
+        self._pool.submit(self._run, weight, job)
+
+    def finish(self) -> None:
+        """Wait for every job."""
+        with self._change:
+            while self._jobs and self._error is None:
+                self._change.wait(1.0)
+            self._raise()
+
+    def or_else(self, give_up: Callable[[], None]) -> None:
+        """What to do after a failure, when nothing runs any more. A store that does not answer then stops nothing."""
+        self._give_up.append(give_up)
+
+    def _run(self, weight: int, job: Callable[[], None]) -> None:
+        try:
+            if self._error is None:
+                job()
+        except BaseException as error:  # raised again in the thread that submits
+            self._error = self._error or error
+        finally:
+            with self._change:
+                self._bytes -= weight
+                self._jobs -= 1
+                self._change.notify_all()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let no further job begin if there was a failure, and wait for those that run."""
+        self._error = self._error or error
+        self._pool.shutdown(wait=True)
+        if self._error is not None:
+            for give_up in self._give_up:
+                with suppress(DiademError):
+                    give_up()
+
+
+def part_size(size: int) -> int:
+    """Bytes of each part of a file: a multiple of 1 MiB, so large that `MAX_PARTS` suffice."""
+    needed = -(-size // MAX_PARTS)
+    return max(PART_SIZE, -(-needed // LEAF_SIZE) * LEAF_SIZE)
+
+
+def regrouped(blocks: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """The same bytes in blocks of one length, the last one perhaps shorter; blocks that have it are not copied."""
+    pieces: list[bytes] = []
+    held = 0
+    for block in blocks:
+        pieces.append(block)
+        held += len(block)
+        while held > length:  # the last one is kept back until the end is known to be right
+            if len(pieces[0]) == length:
+                yield pieces.pop(0)
+            else:
+                joined = b"".join(pieces)
+                yield joined[:length]
+                pieces = [joined[length:]]
+            held -= length
+    if held:
+        yield b"".join(pieces)
+
+
+def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:
+    """The blocks; an error at the end, before anything is complete, unless they are `size` bytes."""
+    left = size
+    for block in blocks:
+        left -= len(block)
+        if left < 0:
+            break
+        yield block
+    if left:
+        message = f"the number of bytes found for the file is not {size}; nothing was changed"
+        raise DigestMismatch(message, where=where, next="Look for another copy.")

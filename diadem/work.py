@@ -1,0 +1,116 @@
+"""Work on threads, bounded by count and by bytes: the first failure stops it, whoever leaves leaves nothing running.
+
+`in_order` gives results in the order of the items, `as_they_come` as they are ready. Items are taken in the caller's
+thread and only as there is room for them, so that an iterator that reads files reads no further ahead than that.
+What runs when it ends early is waited for: `stop` is set before that, and what takes long looks at it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Seconds for which a wait is deaf to Ctrl-C, where a system wakes no thread for it (Windows).
+_DEAF = 0.5
+
+
+def in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    ahead: int,
+    size: Callable[[Item], int] = lambda _: 0,
+    budget: int = 0,
+    stop: threading.Event | None = None,
+    name: str = "diadem-work",
+) -> Generator[Result, None, None]:
+    """Results in the order of the items; `ahead` of them at most, and `budget` bytes by `size`, are on their way.
+
+    One item larger than the budget goes alone. Close it where its results may not all be taken (`contextlib.closing`).
+    """
+    waiting: deque[tuple[int, Future[Result]]] = deque()
+    held = 0
+    with _threads(threads, name, stop) as pool:
+        for item in items:
+            weight = size(item)
+            while waiting and (len(waiting) >= ahead or (budget and held + weight > budget)):
+                held -= waiting[0][0]
+                yield _result(waiting.popleft()[1])
+            held += weight
+            waiting.append((weight, pool.submit(function, item)))
+        while waiting:
+            yield _result(waiting.popleft()[1])
+
+
+def as_they_come(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    ahead: int,
+    size: Callable[[Item], int] = lambda _: 0,
+    budget: int = 0,
+    stop: threading.Event | None = None,
+    name: str = "diadem-work",
+) -> Generator[Result, None, None]:
+    """Results of a function as they are ready; bounds and end as in `in_order`."""
+    ready: SimpleQueue[Future[Result]] = SimpleQueue()
+    weights: dict[Future[Result], int] = {}
+    held = 0
+    with _threads(threads, name, stop) as pool:
+        for item in items:
+            weight = size(item)
+            while weights and (
+                not ready.empty() or len(weights) >= ahead or (budget and held + weight > budget)
+            ):  # a failure is heard before the next item is begun
+                held -= weights.pop(future := _next(ready))
+                yield future.result()
+            future = pool.submit(function, item)
+            held += weight
+            weights[future] = weight
+            future.add_done_callback(ready.put)
+        while weights:
+            del weights[future := _next(ready)]
+            yield future.result()
+
+
+@contextmanager
+def _threads(number: int, name: str, stop: threading.Event | None) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(number, thread_name_prefix=name)
+    try:
+        yield pool
+    except BaseException:
+        if stop is not None:
+            stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[Result]) -> Result:
+    while True:
+        try:
+            return future.result(_DEAF)
+        except TimeoutError:
+            if future.done():  # it is the function's own
+                raise
+
+
+def _next(ready: SimpleQueue[Future[Result]]) -> Future[Result]:
+    while True:
+        try:
+            return ready.get(timeout=_DEAF)
+        except Empty:
+            continue
