@@ -162,8 +162,6 @@ class WatchVerbs(DisplayList):
         listener: Listener = silent,
     ) -> Iterator[Handed | Watched]:
         """Watch; see `Node.watch`."""
-        from diadem.node.watch.dry import dry_run
-
         alone = self._alone(folder, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
         if dry_run:
             return self._dry_run(alone, listener)
