@@ -36,7 +36,7 @@ from diadem.node.node import Node
 from diadem.node.tasks import PackTask
 from diadem.pack.plan import plan_session
 from diadem.testing.faults import remove
-from diadem.workers.executors import carry_out, width
+from diadem.workers.executors import run_agenda, worker_count
 
 #: Sessions at a scale of 1, and how much faster two workers should be.
 COUNT, AIM = 400, 1.7
@@ -137,7 +137,9 @@ def pack(folder: Path, sessions: Sequence[PlannedSession], executor: Executor) -
         tasks = [PackTask(store, plan, when, license=license_text, software=software) for plan in plans]
         agenda = Agenda([plan.tree.size for plan in plans])
         began = time.perf_counter()
-        ended = carry_out(agenda, lambda number: executor.submit(task_work, tasks[number]), ahead=2 * width(executor))
+        ended = run_agenda(
+            agenda, lambda number: executor.submit(task_work, tasks[number]), ahead=2 * worker_count(executor)
+        )
         ids = sorted(future.result().value.package for _, future in ended)
         return time.perf_counter() - began, ids
 

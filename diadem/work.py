@@ -2,12 +2,11 @@
 
 `in_order` gives results in the order of the items, `as_they_come` as they are ready. Items are taken in the caller's
 thread and only as there is room for them, so that an iterator that reads files reads no further ahead than that.
-What runs when it ends early is waited for: `stop` is set before that, and what takes long looks at it.
+What runs when it ends early is waited for; `stop` is called before that, so that it ends soon.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +32,7 @@ def in_order(
     ahead: int,
     size: Callable[[Item], int] = lambda _: 0,
     budget: int = 0,
-    stop: threading.Event | None = None,
+    stop: Callable[[], object] = lambda: None,
     name: str = "diadem-work",
 ) -> Generator[Result, None, None]:
     """Results in the order of the items; `ahead` of them at most, and `budget` bytes by `size`, are on their way.
@@ -62,7 +61,7 @@ def as_they_come(
     ahead: int,
     size: Callable[[Item], int] = lambda _: 0,
     budget: int = 0,
-    stop: threading.Event | None = None,
+    stop: Callable[[], object] = lambda: None,
     name: str = "diadem-work",
 ) -> Generator[Result, None, None]:
     """Results of a function as they are ready; bounds and end as in `in_order`."""
@@ -86,14 +85,23 @@ def as_they_come(
             yield future.result()
 
 
+def do_all(tasks: Iterable[Callable[[], object]], *, threads: int, stop: Callable[[], object] = lambda: None) -> None:
+    """Do everything, in any order; with one thread in the caller's. The first failure is raised when all have ended."""
+    if threads <= 1:
+        for task in tasks:
+            task()
+        return
+    for _ in as_they_come(lambda task: task(), tasks, threads=threads, ahead=2 * threads, stop=stop):
+        pass
+
+
 @contextmanager
-def _threads(number: int, name: str, stop: threading.Event | None) -> Iterator[ThreadPoolExecutor]:
+def _threads(number: int, name: str, stop: Callable[[], object]) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(number, thread_name_prefix=name)
     try:
         yield pool
     except BaseException:
-        if stop is not None:
-            stop.set()
+        stop()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -109,10 +110,9 @@ def run_s3_server(folder: Path) -> Iterator[S3Server]:
 
 def make_bucket(server: S3Server) -> None:
     """Make the server's bucket."""
-    import s3fs
+    from diadem.store.s3 import S3Server as Connection
 
-    files = s3fs.S3FileSystem(**server.storage_options, skip_instance_cache=True)
-    files.mkdir(server.bucket)
+    Connection(**server.storage_options).call("create_bucket", Bucket=server.bucket)
 
 
 def _start(program: str, home: Path, ports: Mapping[str, int]) -> subprocess.Popen[bytes]:
@@ -229,9 +229,13 @@ class CuttingProxy:
             passed = 0
             while data := client.recv(1 << 16):
                 passed += len(data)
+                self.passed(data)
                 if passed > self._after and self._take_cut():
                     return
                 server.sendall(data)
+
+    def passed(self, data: bytes) -> None:
+        """Told of all that a client sends."""
 
     def _take_cut(self) -> bool:
         with self._lock:
@@ -246,3 +250,21 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(1 << 16):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
+
+
+class CountingProxy(CuttingProxy):
+    """Passes everything on to a server, and writes down which requests it saw: ``GET /bucket/key``."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target, after=0, cuts=0)
+        self._seen: list[str] = []
+
+    def passed(self, data: bytes) -> None:
+        """Look for the first lines of requests; a client sends the head of one at once."""
+        lines = re.findall(rb"^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n", data, re.MULTILINE)
+        self._seen += [f"{method.decode()} {target.decode()}" for method, target in lines]
+
+    def take(self) -> list[str]:
+        """The requests since the last time."""
+        seen, self._seen = self._seen, []
+        return seen

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import url2pathname
@@ -14,18 +15,19 @@ import pytest
 
 from diadem.archive.package import Package
 from diadem.testing.samples import write_session
-from tests import failing_calls
+from tests import failing_calls, zygote
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 pytestmark = pytest.mark.program
 TINY = ("--scale", "0.0005", "--rounds", "1", "--slow-rounds", "1")
 
 
-def run(tmp_path: Path, script: str, *options: str, code: int = 0) -> tuple[str, dict[str, Any]]:
-    """Run a benchmark that ends with a code; what it printed, and what it kept."""
+def run(tmp_path: Path, script: str, *options: str, code: int = 0, fresh: bool = False) -> tuple[str, dict[str, Any]]:
+    """Run a benchmark that ends with a code, in a fresh interpreter or not; what it printed, and what it kept."""
     report = tmp_path / "report.json"
     command = [sys.executable, str(BENCHMARKS / script), "--work", str(tmp_path / "work"), "--json", str(report)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, encoding="utf-8")
+    started = partial(subprocess.run, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = (started if fresh else zygote.run)([*command, *options])
     assert done.returncode == code, done.stderr[-3000:] + done.stdout[-3000:]
     document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     machine = document["machine"]
@@ -164,7 +166,7 @@ def test_accuracy_of_the_real_files(tmp_path: Path, shared_data: Path, corpus: P
 
 def test_all_of_them(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "run.py"), "--parts", "imports", "--json", str(tmp_path / "figures")]
-    done = subprocess.run([*command, *TINY], capture_output=True, text=True, check=False, encoding="utf-8")
+    done = zygote.run([*command, *TINY])
     assert done.returncode == 0, done.stderr
     assert "## imports" in done.stdout
     assert (tmp_path / "figures" / "imports.json").exists()
@@ -189,7 +191,7 @@ def test_executors(tmp_path: Path) -> None:
 def test_no_parser_raises_what_is_no_error_of_ours(tmp_path: Path) -> None:
     seconds = os.environ.get("DIADEM_TEST_FUZZ_SECONDS", "15")
     options = ("--seconds", seconds, "--kept", str(tmp_path / "kept"))
-    _, document = run(tmp_path, "fuzz_parsers.py", *options)
+    _, document = run(tmp_path, "fuzz_parsers.py", *options, fresh=True)  # which memory it takes counts
     assert document["faults"] == []
     assert document["rounds"] > 200
     assert 0 < document["peak bytes"] < 300e6

@@ -17,7 +17,7 @@ import pytest
 import diadem
 from diadem.model.manifest import FileEntry
 from diadem.package.seal import HashedFile, Sealed, seal
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 from diadem.testing.faults import flip_byte, writable_copy
 from diadem.trust.hashing import LeafHasher
 from tests import consoles
@@ -141,7 +141,7 @@ def test_what_cron_runs_mails_where_it_matters_and_only_there(tmp_path: Path) ->
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on another disk than the tests."""
     other = consoles.other_disk()
-    if other is None or None in (mine := place_of(tmp_path), its := place_of(other)) or mine == its:
+    if other is None or None in (mine := disk_of(tmp_path), its := disk_of(other)) or mine == its:
         pytest.skip("there is no second disk to write to")
     with tempfile.TemporaryDirectory(dir=other) as folder:
         yield Path(folder)

@@ -20,8 +20,8 @@ from diadem.errors import DigestMismatch, NotFound, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.record import Record
 from diadem.terms.fields import UnknownField
+from diadem.workers.executors import AHEAD, InOrder
 from diadem.workers.extractor import SharedExtractor
-from diadem.workers.in_order import AHEAD, InOrder
 
 FILES = (
     "msa/example2.msa",

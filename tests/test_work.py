@@ -96,6 +96,22 @@ def test_a_failing_source_and_a_leaving_caller_leave_nothing_running(work: Calla
 
 
 @BOTH
+def test_what_runs_is_told_to_stop_before_it_is_waited_for(work: Callable[..., Any]) -> None:
+    stopped = threading.Event()
+
+    def long(_: int) -> bool:
+        return stopped.wait(60)
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        raise OSError("the disk")
+
+    with pytest.raises(OSError, match="the disk"):
+        list(work(long, items(), threads=2, ahead=10, stop=stopped.set))
+    assert stopped.is_set()
+
+
+@BOTH
 def test_a_timeout_of_the_work_itself_is_a_failure(work: Callable[..., Any]) -> None:
     def late(_: int) -> None:
         raise TimeoutError("its own")

@@ -1,7 +1,7 @@
 """Processes without the second that a new interpreter takes: forked from one that has imported everything.
 
-`run` and `start` are `subprocess.run` and `subprocess.Popen` for tests: a command ``python -m …`` is forked, from a
-process that all tests of this one share; any other is started, and all are where nothing can be forked. A forked
+`run` and `start` are `subprocess.run` and `subprocess.Popen` for tests: ``python -m …`` and ``python ….py`` are forked,
+from a process that all tests of this one share; any other is started, and all are where nothing can be forked. A forked
 command gets a process, a folder, variables and streams of its own, as ``python -m`` gives them to it, and may be killed
 as any other. A test that wants to know something of the start itself uses `subprocess`.
 """
@@ -70,7 +70,8 @@ def start(
     """Start a command; it reads nothing, and its streams are text in UTF-8."""
     words = [str(word) for word in command]
     environment = os.environ if env is None else env
-    if not hasattr(os, "fork") or words[:2] != [sys.executable, "-m"]:
+    program = words[2:] if words[1] == "-m" else words[1:] if words[1].endswith(".py") else []
+    if not hasattr(os, "fork") or words[0] != sys.executable or not program:
         return subprocess.Popen(
             words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, encoding="utf-8"
         )
@@ -93,7 +94,7 @@ def start(
             ours.append(stream)
             theirs.append(writing)
         forked = _shared_zygote().start(
-            words[3:], module=words[2], cwd=Path.cwd() if cwd is None else Path(cwd), env=environment,
+            program[1:], program=program[0], cwd=Path.cwd() if cwd is None else Path(cwd), env=environment,
             stdout=theirs[0], stderr=theirs[1],
         )  # fmt: skip
     forked.stdout, forked.stderr = ours
@@ -203,16 +204,16 @@ class Zygote:
         self,
         arguments: Sequence[str],
         *,
-        module: str = "diadem",
+        program: str = "diadem",
         cwd: Path,
         env: Mapping[str, str],
         stdout: int,
         stderr: int,
     ) -> Forked:
-        """Start a module with arguments; its output goes to two open files."""
+        """Start a program, a module or the path of a file, with arguments; its output goes to two open files."""
         connection = socket.socket(socket.AF_UNIX)
         self._reach(connection)
-        given = {"module": module, "arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
+        given = {"program": program, "arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}
         said = json.dumps(given).encode()
         with open(os.devnull, "rb") as nothing:
             length = len(said).to_bytes(4, "big")
@@ -306,7 +307,7 @@ def _tell(children: dict[int, socket.socket]) -> None:
 
 
 def _become(said: dict[str, Any], files: Sequence[int]) -> NoReturn:
-    """Be a new process, from the first line of its module to its last."""
+    """Be a new process, from the first line of its program to its last."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
@@ -319,10 +320,15 @@ def _become(said: dict[str, Any], files: Sequence[int]) -> NoReturn:
     os.chdir(said["cwd"])
     sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     random.seed()
-    sys.argv = [said["module"], *said["arguments"]]
+    program = said["program"]
+    sys.argv = [program, *said["arguments"]]
     code = 0
     try:
-        runpy.run_module(said["module"], run_name="__main__", alter_sys=True)
+        if program.endswith(".py"):
+            sys.path[0] = os.path.dirname(program)
+            runpy.run_path(program, run_name="__main__")
+        else:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:

@@ -66,11 +66,11 @@ DEFENCES: Sequence[Defence] = (
         "object",
         [
             Patch(
-                "store/object_upload.py",
-                "    total = sum(job.sizes().values())\n    sender =",
-                "    commit(client, root, job)\n    total = sum(job.sizes().values())\n    sender =",
+                "store/upload.py",
+                "    _send(client, root, job)\n    _check",
+                "    commit(client, root, job)\n    _send(client, root, job)\n    _check",
             ),
-            Patch("store/object_upload.py", "    _check_listing(client, root, job.sizes())\n", ""),
+            Patch("store/upload.py", "    _check_listing(client, root, job.sizes())\n", ""),
         ],
     ),
     Defence(
@@ -78,9 +78,9 @@ DEFENCES: Sequence[Defence] = (
         "object",
         [
             Patch(
-                "store/object_removing.py",
-                '    client.delete(f"{path}/{TAGMANIFEST}")\n    clear(',
-                "    clear(",
+                "store/objects.py",
+                '        self.client.delete(f"{path}/{TAGMANIFEST}")\n',
+                "",
             )
         ],
     ),
@@ -124,7 +124,7 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "batches of the log are forced to disk in the mirrors",
         "power",
-        [Patch("store/own_files.py", "            os.fsync(sink.fileno())\n", "")],
+        [Patch("store/whole.py", "            os.fsync(sink.fileno())\n", "")],
     ),
     Defence(
         "two drops of one package take turns",

@@ -4,9 +4,17 @@ Importing this room imports nothing heavy: each verb imports what it needs when 
 """
 
 from diadem.api.extraction import extract, extract_many
-from diadem.api.opening import open, verify  # noqa: A004 - the verb of the field
-from diadem.api.packages import check_metadata, metadata_from_pairs, pack, plan, readable_files
-from diadem.api.scanning import read_plan, scan
+from diadem.api.packages import (
+    check_metadata,
+    metadata_from_pairs,
+    open,  # noqa: A004 - the verb of the field
+    pack,
+    plan,
+    read_plan,
+    readable_files,
+    scan,
+    verify,
+)
 from diadem.api.tools import Tools, plugins, tools, trying
 
 __all__ = [

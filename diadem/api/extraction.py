@@ -9,38 +9,26 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from diadem.api.packages import planned_with
-from diadem.api.places import StrPath
+from diadem.api.packages import StrPath, planned_with
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
+from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from diadem.extract.pool import Extractor
-    from diadem.model.record import Record
-    from diadem.workers.extractor import SharedExtractor
-
-
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-from diadem.model.display import Display
-
-if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from diadem.extract.pool import Extractor
     from diadem.extract.survey import DatasetPlan
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+    from diadem.model.record import Record
     from diadem.node.tasks import Answer, Task
+    from diadem.workers.extractor import SharedExtractor
 
 
 def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = progress_bar) -> Record:
@@ -202,8 +190,8 @@ def extract_many(
     iterator of Record
         One for each path. Its `close` cancels what has not begun.
     """
+    from diadem.workers.executors import InOrder
     from diadem.workers.extractor import SharedExtractor
-    from diadem.workers.in_order import InOrder
 
     if errors not in ("raise", "give"):
         raise UsageError(f"errors is 'raise' or 'give', not '{errors}'")
@@ -257,7 +245,7 @@ def _tasks_at_once() -> int:
     return 1 if is_worker else cores
 
 
-# -- What became of each rule of the plugins' tables in one file: for those who write tables, or miss a value.
+# -- for those who write tables, or miss a value ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +308,7 @@ def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
     raise UsageError(f"'{root}' is not a dataset that is a folder", next="Name one instrument file.")
 
 
-# -- What a worker of an executor calls: one task of a node, with this process's readers.
+# -- what a worker of an executor calls -------------------------------------------------------------------------------
 
 
 def work(task: Task) -> Answer:

@@ -14,7 +14,7 @@ import re
 import threading
 from typing import Any
 
-from diadem.api.places import ID
+from diadem.api.packages import ID
 from diadem.archive.filesystem import PackageFileSystem, ReadOnlyFileSystem
 from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import NotFound, PackageError, Unreachable

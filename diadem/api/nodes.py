@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from weakref import WeakValueDictionary
 
 from diadem.api.extraction import work
-from diadem.api.opening import addressed
-from diadem.api.scanning import scan
+from diadem.api.packages import StrPath, addressed, scan
 from diadem.api.tools import tools
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener
@@ -26,31 +25,14 @@ from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
+    from diadem.node.custody.report import CustodyReport
     from diadem.node.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
+    from diadem.transfer.profiles import Profile
     from diadem.transfer.remote.node import RemoteNode
 
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from diadem.transfer.profiles import Profile
-
-
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from diadem.node.custody.report import CustodyReport
-
-StrPath = str | os.PathLike[str]
 
 #: Where the node is, for commands and programs that do not say.
 NODE_VARIABLE = "DIADEM_NODE"
@@ -460,7 +442,7 @@ def open_node(
     return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))
 
 
-# -- Working with a node from a laptop.
+# -- from a laptop, or without a node ---------------------------------------------------------------------------------
 
 
 def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[str], str] | None = None) -> RemoteNode:
@@ -508,9 +490,6 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     )
 
 
-# -- Becoming a user of a node from a laptop.
-
-
 def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     """Become a user of a node, by a ticket: makes a key that stays on this account, and a profile.
 
@@ -540,9 +519,6 @@ def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     from diadem.transfer import profiles
 
     return profiles.login(ticket, full_name=full_name, passphrase=passphrase)
-
-
-# -- Checking custody without a node.
 
 
 def verify_custody(

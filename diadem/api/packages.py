@@ -1,29 +1,33 @@
-"""`pack`: a folder becomes a package."""
+"""Packages: `plan`, `pack` and `scan` of what is to become some; `open` and `verify` of those that exist."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.api.opening import addressed
-from diadem.api.places import StrPath, local_path
-from diadem.api.tools import tools
-from diadem.model.ports import Listener
+from diadem.api.tools import SOFTWARE, Tools, tools
+from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.model.ports import Bundle, Listener, Listing
 from diadem.model.progress_bar import progress_bar
+from diadem.model.report import Level, Report
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
-
-
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from diadem.api.tools import Tools
-
-if TYPE_CHECKING:
+    from diadem.hooks.manager import Offers
+    from diadem.model.scan import PlannedSession
     from diadem.pack.plan import PackPlan
+    from diadem.scan.scan import Scan
+
+StrPath = str | os.PathLike[str]
+#: What may be meant as the beginning of an id; one that a node takes.
+_SHORT_ID = re.compile(r"[0-9a-f]{1,7}(?:…|\.\.\.)?\Z")
+ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+#: Seconds that one dataset may take in a scan: thousands are waiting behind it.
+SCAN_SECONDS = 20.0
 
 
 def pack(
@@ -100,7 +104,7 @@ def pack(
     return addressed(package, (bundle,))
 
 
-# -- What would be archived: `plan`, and what is known of metadata and files before.
+# -- what would be archived --------------------------------------------------------------------------------------------
 
 
 def plan(
@@ -160,3 +164,255 @@ def metadata_from_pairs(pairs: Iterable[str], base: Mapping[str, Any] | None = N
     from diadem.serialization.metadata_pairs import metadata_from_pairs as read
 
     return read(pairs, base)
+
+
+# -- packages that exist ----------------------------------------------------------------------------------------------
+
+
+def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> Package:  # noqa: A001
+    """Open a package.
+
+    Parameters
+    ----------
+    url : path or URL
+        The folder that holds `bagit.txt`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    PackageError
+        If it is not a DIADEM package (`verify` reads any BagIt bag).
+    IntegrityError
+        If its tag files do not agree with each other.
+    """
+    from diadem.archive.package import Package
+
+    bundle, at_hand = bundle_at(url, storage_options), tools()
+    package = Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+    return addressed(package, (bundle,))
+
+
+def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
+    """The package, which other processes find again: in one of its copies, or as its node gives it."""
+    bare = partial(open_again, package.id, copies)
+    return package.replaced(bare=bare, again=bare if node is None else partial(open_again, package.id, copies, node))
+
+
+def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
+    """A package that another process had opened: as its node gives it, else from a copy that can be reached here.
+
+    Raises
+    ------
+    NotFound, Unreachable, StoreError
+        No copy of it can be read from here: why the last cannot.
+    IntegrityError
+        Another package, or a damaged one, is there now.
+    """
+    from diadem.archive.package import Package
+    from diadem.package.examine import open_tag_files
+
+    problems: list[DiademError] = []
+    at_hand = tools()
+    if node is not None:
+        try:
+            opened: Package = node().get(package_id)
+        except DiademError as error:
+            problems.append(error)
+        else:
+            return opened
+    for bundle in copies:
+        try:
+            manifest = open_tag_files(bundle, expected_id=package_id)
+        except DiademError as error:
+            problems.append(error)
+            continue
+        package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+        return addressed(package, copies)
+    raise problems[-1] if problems else Unreachable("no copy of it can be read from here", where=package_id)
+
+
+def sealed_at(path: StrPath) -> Package | None:
+    """The one package that a path of this machine means: its folder, or a ZIP of it; None for anything else."""
+    from diadem.export.zip_bag import packages_in
+
+    place = local_path(path)
+    found = packages_in(place) if place is not None else []
+    return open(place if place.is_file() else found[0].url) if place is not None and len(found) == 1 else None
+
+
+def verify(
+    package: Package | StrPath,
+    *,
+    level: Level | str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    listener: Listener = progress_bar,
+) -> Report:
+    """Prove a package, or any BagIt bag from anyone.
+
+    Parameters
+    ----------
+    package : Package, path or URL
+        What to prove. A foreign bag is untrusted input: nothing outside its folder is touched, nothing is fetched.
+    level : {"quick", "leaves", "full"}, optional
+        `quick` proves structure, sizes and tag files; `leaves` every leaf (1 MiB) by BLAKE3; `full` also the SHA-256 of
+        every file. Default: `leaves` where this process has already proven leaves and manifest consistent, else `full`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+    workers : int, optional
+        Threads; default all cores, also within one file.
+    listener : callable
+        Told of progress.
+
+    Returns
+    -------
+    Report
+        What was proven and what was found. Damage is a finding, not an exception.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    """
+    from diadem.archive.package import Package
+    from diadem.package.verify import verify as verify_bundle
+
+    if isinstance(package, Package):
+        return package.verify(level=level, workers=workers, listener=listener)
+    chosen = Level(level) if level is not None else None
+    bundle = bundle_at(package, storage_options)
+    listing = bundle.listing()
+    _require_bag(package, listing)
+    return verify_bundle(bundle, level=chosen, listing=listing, workers=workers, listener=listener)
+
+
+def _require_bag(url: StrPath, listing: Listing) -> None:
+    """Tell a folder that never was a bag from one that is damaged."""
+    names = [name for name in listing.files if "/" not in name]
+    if any(name == "bagit.txt" or name.split("-")[0] in ("manifest", "tagmanifest") for name in names):
+        return
+    folder = local_path(url)
+    advice = "Name the folder that holds bagit.txt."
+    if folder is not None and (folder / ".diadem").is_dir():
+        first = next(
+            (path.parent.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*/bagit.txt"))), "none"
+        )
+        advice = f"This is a store: name a package in it, such as {first}."
+    elif folder is not None and (folder.absolute().parent / "bagit.txt").exists():
+        advice = "This is a folder of a package: name the folder above it."
+    raise NotFound("this is not a bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)
+
+
+def local_path(url: StrPath) -> Path | None:
+    """The folder that a path or file:// address means; None for an object store."""
+    from diadem.store.addresses import parse
+
+    parsed = parse(os.fspath(url))
+    return Path(parsed.path) if parsed.kind == "local" else None
+
+
+def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
+    """The files of a package in a folder, a ZIP or an object store. Raises `NotFound`, `PackageError`."""
+    from diadem.store.bags import LocalBundle
+
+    folder = local_path(url)
+    if folder is None:
+        from diadem.store.bags import open_remote
+
+        return open_remote(os.fspath(url), storage_options)
+    if folder.is_file() and folder.suffix.lower() == ".zip":
+        from diadem.export.zip_bag import bags_in_zip
+
+        found = bags_in_zip(folder)
+        if len(found) == 1:
+            return found[0]
+        what = f"the ZIP holds {len(found)} packages" if found else "there is no package in this ZIP"
+        advice = "Unpack it, and name one of the folders in it." if found else "Name a ZIP that diadem export has made."
+        raise NotFound(what, where=str(folder), next=advice)
+    if not folder.is_dir():
+        what = "this is a file, not a package folder" if folder.exists() else "there is no package here"
+        advice = "Name the folder that holds bagit.txt"
+        if _SHORT_ID.match(folder.name):
+            advice += ", or a package of the node by eight digits of its id at least: see diadem search"
+        elif ID.match(folder.name):
+            advice = f"Ask the node for it: diadem show {folder.name}"
+        raise NotFound(what, where=str(folder), next=f"{advice}.")
+    return LocalBundle(folder)
+
+
+# -- existing folders -------------------------------------------------------------------------------------------------
+
+
+def scan(*folders: StrPath, cache: bool = True, listener: Listener = progress_bar) -> Scan:
+    """Look at existing folders: what is there, what deserves attention, which sessions could be archived.
+
+    Nothing is written in the folders. Metadata are read, no pixels; packages and stores that lie inside are counted
+    and left alone.
+
+    Parameters
+    ----------
+    *folders : path
+        One or several. With several, `Scan.single_copies` tells what lies in one of them only.
+    cache : bool
+        Whether to use, and keep, what was read in the user's cache folder; a second scan then takes seconds.
+    listener : Listener
+        Told of progress.
+
+    Returns
+    -------
+    Scan
+        Tables of datasets, sessions, duplicates and issues. Damage is an issue, not an exception.
+
+    Raises
+    ------
+    UsageError
+        No folder is given, or a file.
+    NotFound
+        A folder does not exist.
+    Interrupted
+        On Ctrl-C; with the cache, the next scan goes on from there.
+    """
+    from diadem.scan.cache import cache_folder
+    from diadem.scan.scan import scan_folders
+
+    at_hand = tools()
+    return scan_folders(
+        folders,
+        readers=at_hand.readers,
+        extractor=partial(at_hand.extractor, timeout=SCAN_SECONDS, previews=False, vendor=False),
+        software=all_that_reads(at_hand.offers),
+        cache=cache_folder() if cache else None,
+        listener=listener,
+    )
+
+
+def all_that_reads(offers: Offers) -> str:
+    """Names and versions of all that reads a file: what a scan keeps holds for these only."""
+    from importlib.metadata import version
+
+    plugins = sorted({f"{plugin.name} {plugin.version}" for plugin in offers.plugins})
+    readers = sorted({f"{offer.name} {offer.open or offer.load}" for offer in offers.readers})
+    return "\n".join([SOFTWARE, f"rosettasciio {version('rosettasciio')}", f"{SCAN_SECONDS}", *plugins, *readers])
+
+
+def read_plan(path: StrPath) -> list[PlannedSession]:
+    """Read a plan of sessions that `Scan.save_plan` or `diadem scan --plan` has written and a person has edited.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` or ``.xlsx``.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    DocumentError
+        A cell cannot be understood; names row and column.
+    """
+    from diadem.scan.plan import read_plan as read
+
+    return read(path)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diadem.hooks.manager import Offers
     from diadem.hooks.offers import ReaderOffer
 
+
 #: Name and version that packages and documents carry.
 SOFTWARE = f"diadem-em {__version__}"
 

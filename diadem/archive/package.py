@@ -13,7 +13,7 @@ from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry, Manifest
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
@@ -22,11 +22,10 @@ from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.vendor import PackageVault
-from diadem.package.verify import verify
+from diadem.package.verify import note_consistent, verify
 from diadem.serialization.record_json import read_record
 from diadem.serialization.record_reading import require_size
 from diadem.store.bags import LocalBundle
-from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.filesystem import PackageFileSystem
@@ -40,10 +39,6 @@ if TYPE_CHECKING:
 
 #: Datasets that its card shows.
 _SHOWN = 50
-#: Bytes of the largest tag manifest that is looked at.
-TAG_LIMIT = 1 << 20
-#: Packages whose leaves and manifest this process has seen to agree: proving the leaves proves the files.
-_CONSISTENT: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class Package(Reopenable, Display):
         self.bare: Final = bare
         self.again = again
         if proven:
-            _CONSISTENT.add(self.id)
+            note_consistent(self.id)
 
     def replaced(self, **known: Any) -> Self:
         """The same package, made with other arguments of `Package`: for who knows more of it."""
@@ -330,11 +325,14 @@ class Package(Reopenable, Display):
         self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
         """Prove the package; see `diadem.verify`."""
-        chosen = Level(level) if level is not None else _usual_level(self.id)
-        report = verify(self._bundle, level=chosen, expected_id=self.id, workers=workers, listener=listener)
-        if report.ok and chosen is Level.FULL:
-            _CONSISTENT.add(self.id)
-        return report
+        return verify(
+            self._bundle,
+            level=None if level is None else Level(level),
+            expected_id=self.id,
+            opened=self._opened,
+            workers=workers,
+            listener=listener,
+        )
 
     def restore(
         self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = progress_bar
@@ -561,15 +559,3 @@ def _file_again(again: Callable[[], Package], path: str) -> VerifiedFile:
     """A file of a package that another process had opened, from its beginning."""
     package = again()
     return package.open_derived(path) if path in DERIVED_PATHS else package.open(path)
-
-
-def _usual_level(package_id: str) -> Level:
-    return Level.LEAVES if package_id in _CONSISTENT else Level.FULL
-
-
-def default_level(bundle: Bundle) -> Level:
-    """`leaves` where this process has proven leaves and manifest of this package consistent, else `full`."""
-    try:
-        return _usual_level("diadem:" + sha256_hex(bundle.read(TAGMANIFEST, TAG_LIMIT)))
-    except DiademError:
-        return Level.FULL

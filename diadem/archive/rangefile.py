@@ -96,15 +96,7 @@ class PositionedFile(io.RawIOBase):
 
 
 class RangeFile(PositionedFile):
-    """A seekable file that reads through a `RangeReader`, which it does not close.
-
-    Parameters
-    ----------
-    reader : RangeReader
-        Gives the bytes.
-    name : str
-        Shown by `repr`, which h5py uses as the name of the file.
-    """
+    """A seekable file that reads through a `RangeReader`, which it does not close."""
 
     def __init__(self, reader: RangeReader, name: str) -> None:
         super().__init__()

@@ -10,20 +10,24 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from diadem.errors import Interrupted, Refused
+from diadem.errors import DocumentError, Interrupted, NotFound, Refused, UsageError
 from diadem.export.names import tagged_name
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
+from diadem.model.record import Record
 from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
@@ -32,13 +36,6 @@ from diadem.store.system import discard, flush_folder, flush_tree, long_path, ma
 if TYPE_CHECKING:
     from diadem.archive.package import Package
 
-
-import unicodedata
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
-
-from diadem.errors import DocumentError, NotFound, UsageError
-from diadem.model.record import Record
 
 _BLOCK = 4 << 20
 #: Systems that take names for the same that differ in case or composition.
@@ -142,7 +139,7 @@ def _fill(
     pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
 ) -> tuple[int, int, list[str]]:
     total = sum(piece.entry.size for piece in pieces)
-    names = places([piece.entry for piece in pieces])
+    names = target_names([piece.entry for piece in pieces])
     done, written, folders = 0, [], [str(draft)]
     with translated(str(draft.parent), "nothing was restored"):
         os.makedirs(long_path(draft))  # noqa: PTH103
@@ -155,16 +152,16 @@ def _fill(
         written.append(long_path(target))
         folders.append(os.path.dirname(target))  # noqa: PTH120
     for name in empty_folders():
-        if _may_be_made(name):
+        if unsafe(name) is None and ":" not in name:  # it comes from the record, and stays inside on every system
             _make_folder(draft, str(draft / name))
     with translated(str(draft.parent), "nothing was restored"):
         flush_tree(long_path(draft), written, [long_path(folder) for folder in dict.fromkeys(folders)])
-    renamed = [piece.entry.name for piece, name in zip(pieces, names, strict=True) if _was_renamed(piece.entry, name)]
+    renamed = [
+        piece.entry.name
+        for piece, name in zip(pieces, names, strict=True)
+        if name.encode("utf-8", "surrogateescape") != piece.entry.original_name
+    ]
     return len(pieces), total, renamed
-
-
-def _was_renamed(entry: FileEntry, name: str) -> bool:
-    return name.encode("utf-8", "surrogateescape") != entry.original_name
 
 
 def _make_folder(draft: Path, folder: str) -> None:
@@ -191,12 +188,7 @@ def _copy(piece: Piece, target: str) -> Iterator[int]:
         os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:
-    """Where each file goes, by its stored path: see `places`."""
-    return dict(zip((entry.path for entry in entries), places(entries), strict=True))
-
-
-def places(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
+def target_names(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
     """Where each file goes, relative to the restored folder: its original path, else its stored one.
 
     The originals come from the package, which may be anyone's: one that the system cannot hold, that leads elsewhere,
@@ -238,12 +230,7 @@ def _original(entry: FileEntry, system: str) -> str | None:
     return name if all(can_hold(part, system) for part in parts) else None
 
 
-def _may_be_made(name: str) -> bool:
-    """Whether an empty folder's path, which comes from the record, stays inside on every system."""
-    return unsafe(name) is None and ":" not in name
-
-
-# -- Some files of a package, by names as people write them; what belongs to one of them comes along.
+# -- some of the files -----------------------------------------------------------------------------------------------
 
 #: Names that an error proposes.
 _PROPOSED = 5

@@ -175,7 +175,7 @@ def _planned_lines(planned: Mapping[str, Any]) -> Iterator[str]:
 
 def _archive_many(at: Any, source: Path | None, plan: Path | None, options: dict[str, Any], *, json: bool) -> int:
     """Archive many sessions, and tell of each when it is there; 1 where one failed or something was left out."""
-    from diadem.api.scanning import scan as read_folders
+    from diadem.api.packages import scan as read_folders
 
     archive_all = at.archive_all  # a node elsewhere says so before a drive is read
     scan = None if source is None else read_folders(source, listener=options["listener"])

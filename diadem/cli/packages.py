@@ -296,7 +296,7 @@ def extract(
 ) -> Answer:
     """Show the metadata that files state; write nothing."""
     import diadem
-    from diadem.api.opening import sealed_at
+    from diadem.api.packages import sealed_at
 
     if again:
         found = diadem.open(path).reextract(listener=listener)

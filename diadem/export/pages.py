@@ -90,10 +90,12 @@ def page_html(facts: PackageFacts, *, budget: int = BUDGET, cleaned: bool = Fals
     """
     title = facts.name.strip() or "Untitled session"
     description = facts.description or str(facts.session.get("description", ""))
-    return page("package.html", told(facts, budget), title=title, description=description, cleaned=cleaned)
+    return render_page(
+        "package.html", page_values(facts, budget), title=title, description=description, cleaned=cleaned
+    )
 
 
-def page(template: str, values: Mapping[str, Any], **more: Any) -> bytes:
+def render_page(template: str, values: Mapping[str, Any], **more: Any) -> bytes:
     """A page of this room, which needs nothing but itself."""
     text: str = _environment().get_template(template).render(values, **more)
     return text.encode()
@@ -110,7 +112,7 @@ def _environment() -> Any:
     return made
 
 
-def told(facts: PackageFacts, budget: int = BUDGET) -> dict[str, Any]:
+def page_values(facts: PackageFacts, budget: int = BUDGET) -> dict[str, Any]:
     """What the parts that all pages of a package share need of it."""
     session = {key: value for key, value in facts.session.items() if key not in {"title", "description", "license"}}
     datasets = facts.datasets[:MAX_DESCRIBED]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from diadem.export.pages import page, told
+from diadem.export.pages import page_values, render_page
 from diadem.model.facts import PackageFacts
 
 #: Name of the page; and of the owners' signed corrections beside it, one sheet a line (`diadem.node.custody`).
@@ -19,7 +19,7 @@ WHOLE, RAW, RECORD = "package", "raw", "record"
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosed:
+class EnclosedFolder:
     """One folder of the ZIP, with what is in it.
 
     `id` is that of the package that it is, or was taken from: ``diadem:<64 hex>``.
@@ -39,7 +39,7 @@ class ReadMe:
     ----------
     facts : PackageFacts
         The session in plain words.
-    enclosed : sequence of Enclosed
+    enclosed : sequence of EnclosedFolder
         The folders.
     kind : str
         `WHOLE`, `RAW` or `RECORD`.
@@ -58,7 +58,7 @@ class ReadMe:
     """
 
     facts: PackageFacts
-    enclosed: Sequence[Enclosed]
+    enclosed: Sequence[EnclosedFolder]
     kind: str
     moment: str
     to: str = ""
@@ -74,4 +74,6 @@ def readme_html(readme: ReadMe) -> bytes:
     values = {field.name: getattr(readme, field.name) for field in fields(readme)}
     name = readme.facts.name.strip() or "Untitled session"
     title = f"{name}: read me first"
-    return page("readme.html", values | told(readme.facts), name=name, title=title, CORRECTIONS=CORRECTIONS)
+    return render_page(
+        "readme.html", values | page_values(readme.facts), name=name, title=title, CORRECTIONS=CORRECTIONS
+    )

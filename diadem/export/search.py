@@ -116,6 +116,8 @@ def _spellings(term: Term) -> set[str]:
     return {term.text, term.text.replace("\\", "\\\\"), term.text.replace("\\", "/")}
 
 
+# -- files in which a text cannot be seen ------------------------------------------------------------------------------
+
 #: Bytes of a file's beginning that tell.
 HEAD_SIZE: Final = 16
 _WHOLE, _PARTS = "it is compressed", "parts of it may be compressed"

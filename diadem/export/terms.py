@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Any, Final
 
-# Which keys of a vendor's metadata name a person or a computer, and which values are nobody's name.
+# -- which keys of metadata name a person or a computer, and which values are nobody's name ----------------------------
 
 PERSON: Final = "person"
 COMPUTER: Final = "computer"

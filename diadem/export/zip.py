@@ -51,7 +51,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Zipped:
+class FinishedZip:
     """A complete ZIP: its bytes and their SHA-256, read back from the disk's file."""
 
     bytes: int
@@ -97,7 +97,7 @@ class ZipStage:
         with translated(str(self.target), _NOTHING):
             self._zip.writestr(info, b"")
 
-    def finish(self, read: Callable[[int], None] | None = None) -> Zipped:
+    def finish(self, read: Callable[[int], None] | None = None) -> FinishedZip:
         """Write the end, force everything to the disk, and read it back."""
         with translated(str(self.target), _NOTHING):
             self._zip.close()
@@ -110,7 +110,7 @@ class ZipStage:
                 if read is not None:
                     read(len(block))
             self._file.close()
-        return Zipped(size, digest.hexdigest())
+        return FinishedZip(size, digest.hexdigest())
 
     def publish(self) -> None:
         """Give it its name. Raises `Refused` where another file has taken that."""

@@ -34,7 +34,7 @@ from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan
 from diadem.store.addresses import local_path
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 
 #: The name under which adopted copies stand among the stores.
 IN_PLACE = "in-place"
@@ -59,7 +59,7 @@ def adopt_folder(
 
 def where(adoption: Adoption) -> dict[str, Any]:
     """What a statement says of the place of an adopted folder."""
-    place = place_of(Path(adoption.location.root))
+    place = disk_of(Path(adoption.location.root))
     return {"adopted": True, "path": adoption.location.root, **({"place": place} if place else {})}
 
 
@@ -154,7 +154,7 @@ def _note(context: Context, found: Rescan) -> None:
         return
     if replica.path != found.root:
         context.catalogue.set_replica(
-            package_id, IN_PLACE, found.root, state=replica.state, adopted=True, place=place_of(Path(found.root))
+            package_id, IN_PLACE, found.root, state=replica.state, adopted=True, place=disk_of(Path(found.root))
         )
     if found.proven:
         context.say([_draft(package_id, Level.FULL, [package_id], [])])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.export.zip_bag import packages_in
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
@@ -24,6 +24,7 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
+from diadem.node.following import catch_up
 from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.instruments import with_instruments
@@ -85,7 +86,11 @@ def archive_plan(
     With `held` the caller holds the folder's lock, see `turn_of`.
     """
     with nullcontext() if held else context.locked(turn_of(source)):
-        archived = _archived(context, plan, source, wishes, started, listener)
+        try:
+            archived = _archived(context, plan, source, wishes, started, listener)
+        except NotFound:  # a reindex has replaced the catalogue meanwhile: the log knows what the new one does not yet
+            catch_up(context)
+            archived = _archived(context, plan, source, wishes, started, listener)
     return replace(archived, suggested=_suggested(context, archived.package.id, source.name))
 
 

@@ -36,7 +36,7 @@ from diadem.node.turns import Turns
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
 from diadem.store.folder import RESERVE
-from diadem.workers.executors import carry_out
+from diadem.workers.executors import run_agenda
 
 #: Folders that a job names.
 _NAMED: Final = 3
@@ -154,7 +154,7 @@ def _at_once(
         def begin(number: int) -> Future[SessionResult]:
             return threads.submit(_one, context, prospects, number, wishes, partial(_waits, listener), turns)
 
-        ended = carry_out(agenda, begin, ahead=workers.ahead, heed=job.check_cancelled, stop=workers.stop)
+        ended = run_agenda(agenda, begin, ahead=workers.ahead, heed=job.check_cancelled, stop=workers.stop)
         with closing(ended):
             for _, future in ended:
                 result = future.result()

@@ -385,7 +385,7 @@ class _Digests:
             self._known.update((path, digest) for path, digest in found.items() if digest is not None)
             wanted = [file for file in wanted if file.path not in self._known]
         self._done, self._total = 0, sum(file.size for file in wanted)
-        digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped)
+        digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
         self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
         return self._known
 

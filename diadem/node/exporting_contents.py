@@ -10,7 +10,7 @@ from functools import partial
 
 from diadem.errors import DocumentError
 from diadem.export.names import portable_names
-from diadem.export.readme import CORRECTIONS, README, Enclosed
+from diadem.export.readme import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
 from diadem.hooks.binary import InMemory
 from diadem.model.ids import PackageId
@@ -62,7 +62,7 @@ class Contents:
     ----------
     members : sequence of Member
         In the order in which they are written.
-    enclosed : sequence of Enclosed
+    enclosed : sequence of EnclosedFolder
         The folders that the letter names.
     folders : sequence of str
         Folders that hold nothing.
@@ -71,7 +71,7 @@ class Contents:
     """
 
     members: Sequence[Member]
-    enclosed: Sequence[Enclosed]
+    enclosed: Sequence[EnclosedFolder]
     folders: Sequence[str] = ()
     renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
@@ -118,7 +118,7 @@ def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
     ]
     payload = payload_members(copies, folder)
     members = [*tags, Member.of(f"{folder}/{TAGMANIFEST}", text, moment), *data, *payload]
-    enclosed = Enclosed(folder, copies.id, len(payload), sum(member.size for member in payload))
+    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
     return Contents(members, [enclosed])
 
 
@@ -132,7 +132,7 @@ def cleaned_package(
     tags = plain_bag_tags(listed, date=moment.date().isoformat(), software=software, more=source)
     own = [Member.of(f"{folder}/{path}", data, moment) for path, data in {**tags, **derived}.items()]
     payload = payload_members(copies, folder)
-    enclosed = Enclosed(folder, copies.id, len(payload), sum(member.size for member in payload))
+    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
     return Contents([*own, *payload], [enclosed])
 
 
@@ -151,7 +151,7 @@ def raw_files(
         if name.encode() != file.entry.original_name
     ]
     folders = [f"{folder}/{name}" for name in dict.fromkeys(_empty_folders(copies.values(), names))]
-    enclosed = Enclosed(folder, " ".join(copies), len(members), sum(member.size for member in members))
+    enclosed = EnclosedFolder(folder, " ".join(copies), len(members), sum(member.size for member in members))
     return Contents([Member.of(MANIFEST, listed, moment), *members], [enclosed], folders, renamed)
 
 
@@ -187,7 +187,7 @@ def metadata_files(derived: dict[str, dict[str, bytes]], packages: dict[str, str
             name = f"{folder}/{DERIVED[path]}"
             members.append(Member.of(name, data, moment))
             listed.append((sha256_hex(data), name))
-        enclosed.append(Enclosed(folder, packages[folder], len(files), sum(map(len, files.values()))))
+        enclosed.append(EnclosedFolder(folder, packages[folder], len(files), sum(map(len, files.values()))))
     return Contents([Member.of(MANIFEST, manifest_text(listed), moment), *members], enclosed)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.export.readme import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
-from diadem.export.zip import Content, Zipped, ZipStage
+from diadem.export.zip import Content, FinishedZip, ZipStage
 from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
@@ -58,11 +58,11 @@ class Run:
                 for offset in range(0, max(content.size, 1), _BLOCK):
                     self._read(len(content.read_at(offset, min(_BLOCK, content.size - offset))))
 
-    def perform(self) -> tuple[Zipped, Entry]:
+    def perform(self) -> tuple[FinishedZip, Entry]:
         """Write the ZIP, say so, and give it its name."""
         with _alone(self._context, self._target):
             stage = ZipStage(self._target)
-            zipped: Zipped | None = None
+            zipped: FinishedZip | None = None
             try:
                 zipped = self._write(stage)
                 (entry,) = self._context.say([self._handover(zipped)])
@@ -76,7 +76,7 @@ class Run:
                 raise
         return zipped, entry
 
-    def _write(self, stage: ZipStage) -> Zipped:
+    def _write(self, stage: ZipStage) -> FinishedZip:
         moment = self._context.clock()
         letter, sheets = Member.of(README, readme_html(self._letter()), moment), self._parts.sheets()
         beside = [letter, Member.of(CORRECTIONS, sheets, moment)] if sheets else [letter]
@@ -125,7 +125,7 @@ class Run:
             corrected=() if hidden else self._parts.corrected(),
         )
 
-    def _handover(self, zipped: Zipped) -> Draft:
+    def _handover(self, zipped: FinishedZip) -> Draft:
         packages = self._parts.packages
         account = self._parts.redaction()
         predicate: dict[str, Any] = {
@@ -143,7 +143,7 @@ class Run:
             predicate["payload_id"] = packages[0].payload_id
         return Draft("handover", tuple(subject(one.id) for one in packages), predicate)
 
-    def _withdraw(self, zipped: Zipped, error: BaseException) -> None:
+    def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
         """Say that what was stated, if it was, did not happen after all."""
         subjects = tuple(subject(one.id) for one in self._parts.packages)
         said = (entry.statement.predicate for entry in self._context.ledger.of_subject(subjects[0].sha256))

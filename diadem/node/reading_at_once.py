@@ -16,7 +16,7 @@ from diadem.node.placing import not_there
 from diadem.node.tasks import CopyToProve, Proved, ProveTask
 from diadem.node.workers import Workers
 from diadem.store.base import Pace
-from diadem.workers.executors import carry_out
+from diadem.workers.executors import run_agenda
 
 #: Bytes and copies of one share at most: a worker that is lost has read no more for nothing.
 _MOST_BYTES, _MOST_COPIES = 256 << 20, 200
@@ -83,7 +83,7 @@ def read_at_once(
             wanted = tuple(CopyToProve(one.package, one.replica.path, one.level) for one in shares[number])
             return threads.submit(workers.prove, ProveTask(settings, wanted, rate))
 
-        ended = carry_out(Agenda([0] * len(shares)), begin, ahead=workers.ahead, heed=heed, stop=workers.stop)
+        ended = run_agenda(Agenda([0] * len(shares)), begin, ahead=workers.ahead, heed=heed, stop=workers.stop)
         with closing(ended):
             for number, future in ended:
                 yield from _found(context, store, shares[number], future)

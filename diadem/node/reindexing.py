@@ -43,7 +43,7 @@ from diadem.store.base import Store
 from diadem.store.contract import Stored
 from diadem.store.parity_file import parity_packages
 from diadem.store.system import or_else
-from diadem.workers.in_order import InOrder
+from diadem.workers.executors import InOrder
 
 
 @dataclass(frozen=True, slots=True)

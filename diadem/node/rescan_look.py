@@ -263,7 +263,7 @@ class Digests:
         """Name to digest; to a word that is none for a file that cannot be read or is being written."""
         wanted = [name for name in names if name not in self.known]
         if wanted:
-            digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped)
+            digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
             self.known.update(zip(wanted, digests, strict=True))
         return self.known
 

@@ -26,7 +26,7 @@ from diadem.node.tasks import (
 from diadem.pack.pack import Packed
 from diadem.store.base import Added
 from diadem.store.source import SourceFile
-from diadem.workers.executors import everywhere, width
+from diadem.workers.executors import submit_everywhere, worker_count
 
 #: Tries of one task: a worker that is lost may have been killed by another task.
 _TRIES = 2
@@ -55,7 +55,7 @@ class Workers:
         self._begun: set[Future[Answer]] = set()
         self._guard = threading.Lock()
         self._stopped = threading.Event()
-        self.width = width(executor)
+        self.width = worker_count(executor)
         #: Why no more tasks are taken; "" while they are.
         self.broken = ""
 
@@ -85,7 +85,7 @@ class Workers:
         Refused
             A worker has another version of DIADEM, of RosettaSciIO or of a plugin: its records would be others.
         """
-        asked = everywhere(self._executor, self._work, ProbeTask(tuple(stores), tuple(folders[:_PROBED])))
+        asked = submit_everywhere(self._executor, self._work, ProbeTask(tuple(stores), tuple(folders[:_PROBED])))
         if not asked:
             raise Unreachable("the cluster has no workers", next="Start some: dask worker ADDRESS")
         for future in asked:

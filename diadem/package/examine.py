@@ -179,7 +179,7 @@ def examine(
         message = "DIADEM writes no such tag file: somebody added it, and what it says is not checked"
         findings.warning("tag-file-unknown", message, path, next="Do not trust what it says about other files.")
     for path in REQUIRED if found.listed is None else found.listed:
-        if reason := unsafe(path):
+        if path not in LIMITS and (reason := unsafe(path)):
             findings.error("unsafe-path", f"the tag manifest lists a refused path: {reason}", path)
         elif path in listing.files:
             _prove(bundle, path, found, note)
@@ -190,11 +190,11 @@ def examine(
         found.index, found.leaves, found.bag_info = opened.manifest, opened.leaves, opened.bag_info
     else:
         _parse(found, note)
-        if found.digests is not None:
-            paths = {path for _, path in found.digests}
-            report_names(findings, paths)
-            if RECORD_PATH not in paths:
-                findings.warning("record-missing", "the package has no record", RECORD_PATH)
+    if found.digests is not None:
+        paths = {path for _, path in found.digests}
+        report_names(findings, paths)
+        if RECORD_PATH not in paths:
+            findings.warning("record-missing", "the package has no record", RECORD_PATH)
     _close(listing, findings, found)
     return found
 
@@ -234,14 +234,13 @@ def _close(listing: Listing, findings: Findings, found: Examined) -> None:
 def _read_tagmanifest(bundle: Bundle, paths: Iterable[str], expected_id: str | None, fault: Fault) -> Examined:
     """The id of the package, and what the tag manifest lists, which must be these paths at least."""
     found = Examined()
-    as_bag = f"Verify it as a BagIt bag: diadem verify {quoted(bundle.url)}"
     try:
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     except NotFound as error:
         if error.where == bundle.url:  # all of it has gone away
             raise
         message = f"there is no {TAGMANIFEST}: not a DIADEM package, or one that was never finished or has lost it"
-        fault("tagmanifest-missing", TAGMANIFEST, PackageError(message, where=bundle.url, next=as_bag))
+        fault("tagmanifest-missing", TAGMANIFEST, _none_of_ours(bundle, message))
         return found
     except (DiademError, OSError) as error:
         fault("file-unreadable", TAGMANIFEST, error)
@@ -256,8 +255,13 @@ def _read_tagmanifest(bundle: Bundle, paths: Iterable[str], expected_id: str | N
         for path in paths:
             if path not in found.listed:
                 message = f"the tag manifest does not list {path}: not a DIADEM package"
-                fault("tag-file-unlisted", path, PackageError(message, where=bundle.url, next=as_bag))
+                fault("tag-file-unlisted", path, _none_of_ours(bundle, message))
     return found
+
+
+def _none_of_ours(bundle: Bundle, message: str) -> PackageError:
+    advice = f"Verify it as a BagIt bag: diadem verify {quoted(bundle.url)}"
+    return PackageError(message, where=bundle.url, next=advice)
 
 
 def _prove(bundle: Bundle, path: str, found: Examined, fault: Fault) -> None:

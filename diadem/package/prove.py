@@ -9,7 +9,6 @@ import hashlib
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from diadem.model.manifest import leaf_count
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Findings
 from diadem.trust.hashing import Leaves, leaf_digest
+from diadem.work import do_all
 
 Task = Callable[[], None]
 #: Files from this size on are cut into stretches, or have their leaves hashed beside their digest, on another thread.
@@ -88,8 +88,8 @@ def prove(
     lane = ThreadPoolExecutor(threads, "diadem-leaves") if beside else None
     proof = _Proof(bundle, findings, listener, leaves or Leaves(), sum(job.available for job in jobs), lane)
     try:
-        tasks = deque(_tasks(proof, jobs))
-        run_on_threads(tasks, min(threads, len(tasks)), proof.stop)
+        tasks = list(_tasks(proof, jobs))
+        do_all(tasks, threads=min(threads, len(tasks)), stop=proof.stop.set)
     finally:
         proof.stop.set()
         if lane is not None:
@@ -306,45 +306,3 @@ def _reason(error: DiademError | OSError) -> str:
     if isinstance(error, DiademError):
         return error.message
     return f"cannot be read: {error.strerror or error}"
-
-
-def run_on_threads(tasks: deque[Task], threads: int, stop: threading.Event) -> None:
-    """Run all tasks from the left; with one thread, in the caller's.
-
-    Ctrl-C and the first failure set `stop`, at which long tasks look, and are raised once every thread has ended.
-    """
-    if threads <= 1:
-        while tasks:
-            tasks.popleft()()
-        return
-    failures: list[BaseException] = []
-    started = [
-        threading.Thread(target=_work, args=(tasks, stop, failures), name=f"diadem-{number}", daemon=True)
-        for number in range(threads)
-    ]
-    for thread in started:
-        thread.start()
-    try:
-        for thread in started:
-            while thread.is_alive():
-                thread.join(0.1)  # with a timeout, so that Ctrl-C is heard on Windows too
-    except BaseException:
-        stop.set()
-        for thread in started:
-            thread.join()
-        raise
-    if failures:
-        raise failures[0]
-
-
-def _work(tasks: deque[Task], stop: threading.Event, failures: list[BaseException]) -> None:
-    while not stop.is_set():
-        try:
-            task = tasks.popleft()
-        except IndexError:
-            return
-        try:
-            task()
-        except BaseException as error:  # raised again in the caller's thread
-            failures.append(error)
-            stop.set()

@@ -70,9 +70,9 @@ def seal(
     """Write the tag files.
 
     `files` are all below `data/`, derived ones included, in any order; `vendor` is the content of `diadem/vendor.zip`,
-    `previews` that of `diadem/previews.zip` (without any there is no such file),
-    `date` the day of archiving (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of
-    things left out, `continues` the package to which this one adds.
+    `previews` that of `diadem/previews.zip`, which there is only where it has content, `date` the day of archiving
+    (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of things left out, `continues`
+    the package to which this one adds.
     """
     entries, digests = [], bytearray()
     for file in sorted(files, key=lambda file: file.entry.path.encode()):

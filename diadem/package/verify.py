@@ -11,11 +11,20 @@ from diadem.package.foreign import verify_foreign
 from diadem.package.prove import FileJob, Proven, prove
 from diadem.package.tags import BAG_INFO
 
+#: Packages whose leaves and manifest this process has seen to agree: proving the leaves proves the files.
+_CONSISTENT: set[str] = set()
+
+
+def note_consistent(package_id: str) -> None:
+    """Remember that this process has hashed all of a package, and that its leaves and manifest agree."""
+    _CONSISTENT.add(package_id)
+
 
 def verify(
     bundle: Bundle,
     *,
-    level: Level,
+    level: Level | None = None,
+    listing: Listing | None = None,
     expected_id: str | None = None,
     opened: TagFiles | None = None,
     workers: int | None = None,
@@ -24,25 +33,32 @@ def verify(
     """Prove a package, or any BagIt bag, which is untrusted.
 
     `QUICK` proves the tag files, and looks at names and sizes; `LEAVES` proves every leaf by BLAKE3; `FULL` also every
-    file by SHA-256. A bag that is not DIADEM's is always proven in full, by all its manifests. `expected_id` is the id
-    (``diadem:<64 hex>``) that the package must have; `opened` what its tag files say, where the caller has parsed them:
-    they are read and proven again, but not parsed. `workers` are threads, by default one for each processor.
+    file by SHA-256. The default is `LEAVES` where this process has already seen leaves and manifest to agree, else
+    `FULL`. A bag that is not DIADEM's is always proven in full, by all its manifests.
+
+    `listing` is what lies in the bag, where the caller has just asked; `expected_id` the id (``diadem:<64 hex>``) that
+    the package must have; `opened` what its tag files say, where the caller has parsed them: they are read and proven
+    again, but not parsed. `workers` are threads, by default one for each processor.
 
     The report's `checked` counts what was proven: files, bytes, leaves, tag_files; at `QUICK`, `files` are those that
     are there in the right size, and no byte counts.
     """
-    listing = bundle.listing()
+    listing = bundle.listing() if listing is None else listing
     if expected_id is None and not _is_diadem(bundle, listing):
         return verify_foreign(bundle, listing, workers=workers, listener=listener)
     findings = Findings()
     examined = examine(bundle, listing, findings, expected_id, opened)
+    level = level or (Level.LEAVES if examined.id in _CONSISTENT else Level.FULL)
     jobs = _jobs(examined, listing, level, findings)
     if level is Level.QUICK:
         proven = Proven(files=sum(job.size == job.present for job in jobs))
     else:
         proven = prove(bundle, jobs, findings=findings, listener=listener, leaves=examined.leaves, workers=workers)
     checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": examined.proven}
-    return Report(bundle.url, level, findings.sorted(), examined.id, checked)
+    report = Report(bundle.url, level, findings.sorted(), examined.id, checked)
+    if examined.id is not None and level is Level.FULL and report.ok:
+        note_consistent(examined.id)
+    return report
 
 
 def _is_diadem(bundle: Bundle, listing: Listing) -> bool:

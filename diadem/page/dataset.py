@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from markupsafe import escape
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,10 +15,9 @@ from diadem.archive.overview import dataset_table
 from diadem.archive.picture import RANKS, sizes_of
 from diadem.archive.plot import Contrast, frame_of
 from diadem.errors import DiademError, IntegrityError, NotFound
-from diadem.model.plain_text import marked
 from diadem.model.record import Dataset, Datasets
 from diadem.model.signals import Signal
-from diadem.page.html import status_of, whole
+from diadem.page.html import environment, status_of, whole
 from diadem.page.state import PageState
 
 #: Pixels of a picture that fills a page, of the map beside it, and of a signal to be chosen.
@@ -260,14 +258,8 @@ def unseen(error: DiademError) -> Response:
         if len(lines[-1]) + len(word) > 44:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()[:60]
-    spans = "".join(f'<tspan x="24" dy="22">{escape(marked(line))}</tspan>' for line in lines[:10])
     head = "Damaged" if isinstance(error, IntegrityError) else "Cannot be shown"
-    drawn = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="512" height="320" viewBox="0 0 512 320">'
-        '<rect width="512" height="320" fill="#2a1d1d"/>'
-        f'<text x="24" y="48" fill="#ffb4ab" font-family="sans-serif" font-size="20" font-weight="bold">{head}</text>'
-        f'<text y="60" fill="#f2e7e5" font-family="sans-serif" font-size="16">{spans}</text></svg>'
-    )
+    drawn = environment().get_template("unseen.svg").render(head=head, lines=lines[:10])
     return Response(
         drawn.encode("utf-8", "backslashreplace"),
         status_of(error),

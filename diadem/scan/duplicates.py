@@ -110,7 +110,7 @@ class _Hashing:
             waiting,
             threads=_THREADS,
             ahead=_AHEAD,
-            stop=stop,
+            stop=stop.set,
             name="diadem-compare",
         )
         try:

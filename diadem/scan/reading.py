@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Concern, Facts, ScanIssue, ScannedDataset
 from diadem.scan.cache import ScanCache, state_of
 from diadem.scan.tree import ScanTree
+from diadem.work import as_they_come
 
 _KIND = "dataset"
 #: Datasets handed to the threads ahead of the results.
@@ -86,29 +87,27 @@ class DatasetReading:
         return [found[index] for index in range(len(planned))]
 
     def _reading(self, waiting: Sequence[_Job]) -> Iterator[tuple[int, Found]]:
-        self.extractor.expect(len(waiting))
-        pool = ThreadPoolExecutor(self.extractor.workers + 1, "diadem-scan")
-        running: dict[Future[Extraction], _Job] = {}
-        try:
-            for job in waiting:
-                running[pool.submit(self.extractor.extract, job[2], Path(job[1].root), preview=False)] = job
-                if len(running) >= _AHEAD * self.extractor.workers:
-                    yield from self._done(running)
-            while running:
-                yield from self._done(running)
-        finally:
-            if running:
-                self.extractor.close()
-            pool.shutdown(wait=not running, cancel_futures=True)
-            self.cache.flush()
+        def extracted(job: _Job) -> Extraction:
+            return self.extractor.extract(job[2], Path(job[1].root), preview=False)
 
-    def _done(self, running: dict[Future[Extraction], _Job]) -> Iterator[tuple[int, Found]]:
-        """Those that are finished, at least one."""
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            index, tree, plan, state = running.pop(future)
-            self.read += 1
-            self.listener(Progress("read", self.read, self._total, without_surrogates(plan.entry), "datasets"))
-            yield index, self._found(tree, plan, future.result(), state)
+        self.extractor.expect(len(waiting))
+        extractions = as_they_come(
+            lambda job: (job, extracted(job)),
+            waiting,
+            threads=self.extractor.workers + 1,
+            ahead=_AHEAD * self.extractor.workers,
+            stop=self.extractor.close,
+            name="diadem-scan",
+        )
+        try:
+            with closing(extractions):
+                for (index, tree, plan, state), extraction in extractions:
+                    self.read += 1
+                    shown = without_surrogates(plan.entry)
+                    self.listener(Progress("read", self.read, self._total, shown, "datasets"))
+                    yield index, self._found(tree, plan, extraction, state)
+        finally:
+            self.cache.flush()
 
     def _found(self, tree: ScanTree, plan: DatasetPlan, extraction: Extraction, state: bytes) -> Found:
         """Judge what was read, and keep it where it will be as true tomorrow."""

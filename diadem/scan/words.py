@@ -282,7 +282,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 def scan_page(scan: Scan) -> bytes:
     """A scan as one page that any browser shows: summary, sessions, what deserves attention, datasets; HTML5."""
-    from diadem.export.pages import page
+    from diadem.export.pages import render_page
 
     names = ", ".join(root.replace(os.sep, "/").rstrip("/").rpartition("/")[2] or root for root in scan.roots)
     values = {
@@ -294,7 +294,7 @@ def scan_page(scan: Scan) -> bytes:
         "notices": scan.notices,
         "made": datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
     }
-    return page(
+    return render_page(
         "scan.html", values, folder_text=partial(folder_text, scan), session_day=session_day, when_text=when_text,
         voltage_text=voltage_text, content_text=content_text, step_text=step_text,
     )  # fmt: skip

@@ -38,20 +38,12 @@ _SECRETS = {
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """A parsed address.
+    """A parsed address."""
 
-    Attributes
-    ----------
-    kind : str
-        ``local`` for a folder, ``object`` for everything that is reached through fsspec.
-    scheme : str
-        ``file``, ``s3``, ``memory`` …
-    path : str
-        The folder as the operating system writes it, or ``bucket/prefix`` without a slash at either end.
-    """
-
+    #: A folder, or what is reached through fsspec.
     kind: Literal["local", "object"]
     scheme: str
+    #: The folder as the system writes it, or ``bucket/prefix`` without a slash at either end.
     path: str
 
     @property
@@ -77,18 +69,9 @@ class StoreUrl:
 
 
 def parse(address: str) -> StoreUrl:
-    r"""Tell folders from object stores.
+    r"""Tell folders (``/data``, ``D:\data``, ``\\nas\share``, ``file:///…``) from what fsspec understands.
 
-    Parameters
-    ----------
-    address : str
-        A path (``/data``, ``D:\data``, ``\\nas\share``), ``file:///…``, ``s3://bucket/prefix``, ``memory://name``
-        or any other address that fsspec understands.
-
-    Raises
-    ------
-    UsageError
-        For an address that cannot hold packages, or that carries a password.
+    Raises `UsageError` for an address that cannot hold packages, or that carries a password.
     """
     match = _SCHEME.match(address)
     if match is None or len(match.group(1)) == 1:
@@ -103,13 +86,7 @@ def parse(address: str) -> StoreUrl:
 
 
 def refuse_copy_address(address: str) -> None:
-    """Refuse ``host:/folder``, as `scp` and `rsync` write servers: it would be a new folder called ``host:`` here.
-
-    Raises
-    ------
-    UsageError
-        Saying how the address is written.
-    """
+    """Refuse ``host:/folder``, as `scp` and `rsync` write servers: it would be a new folder called ``host:`` here."""
     match = _COPY_ADDRESS.match(address)
     if match is None or _SCHEME.match(address) or os.path.lexists(address):
         return

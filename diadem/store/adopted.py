@@ -47,13 +47,7 @@ class Publication:
 
 
 class AdoptedFolders:
-    """What a node keeps of the folders that it adopted.
-
-    Parameters
-    ----------
-    root : Path
-        ``<node>/adopted``; made when the first folder is adopted.
-    """
+    """What a node keeps, in ``<node>/adopted``, of the folders that it adopted."""
 
     def __init__(self, root: Path) -> None:
         self._store = FolderStore(root)
@@ -74,15 +68,7 @@ class AdoptedFolders:
                     yield PackageId(name)
 
     def location(self, package: str) -> Location:
-        """Where the files of a package are.
-
-        Raises
-        ------
-        NotFound
-            It is not adopted.
-        PackageError
-            What is kept of it is damaged.
-        """
+        """Where the files of a package are. Raises `NotFound`; `PackageError` where what is kept of it is damaged."""
         path = self.root / PackageId(package).hex / LOCATION
         try:
             with open(long_path(path), "rb") as file:
@@ -126,17 +112,7 @@ class AdoptedFolders:
         return self._store.stage()
 
     def publish(self, stage: Stage, location: Location, payload: str, tree: str) -> Publication:
-        """Give a sealed stage its name, or its location to what is there already.
-
-        Parameters
-        ----------
-        stage : Stage
-            Sealed.
-        location : Location
-            Where the payload is.
-        payload, tree : str
-            Payload id, and digest of paths and sizes (see `tree_digest`).
-        """
+        """Give a sealed stage its name, or its location to what is there already. `tree`: see `tree_digest`."""
         target = self.root / location.package.hex
         with translated(self.url), FileLock(self._store.private / "publish.lock"):
             created = not os.path.lexists(long_path(target))
@@ -177,20 +153,12 @@ class AdoptedFolders:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes when a file changes.
-
-    Attributes
-    ----------
-    size : int
-        Bytes.
-    mtime_ns : int
-        Modification time, nanoseconds since 1970.
-    number : int
-        The file's number in its file system; 0 where it is not known, `UNSTEADY` where it is not to be relied on.
-    """
+    """What changes when a file changes."""
 
     size: int
+    #: Nanoseconds since 1970.
     mtime_ns: int
+    #: The file's number in its file system; 0 where it is not known, `UNSTEADY` where it is not to be relied on.
     number: int = 0
 
     @classmethod
@@ -210,46 +178,29 @@ NOT_THERE: Final = Stamp(-1, 0)
 
 @dataclass(frozen=True, slots=True)
 class AdoptedFile:
-    """One file of an adopted folder.
+    """One file of an adopted folder."""
 
-    Attributes
-    ----------
-    name : bytes
-        Its path relative to the folder, as the file system's bytes.
-    stamp : Stamp
-        How it looked when its bytes were last known to be those of the package.
-    edited : Stamp or None
-        How it looked when they were last seen to be others, so that nobody reads it again to find that out;
-        `NOT_THERE` where they were last seen to be nowhere.
-    """
-
+    #: Its path relative to the folder, as the file system's bytes.
     name: bytes
+    #: How it looked when its bytes were last known to be those of the package.
     stamp: Stamp
+    #: How it looked when they were last seen to be others, so that nobody reads it again to find that out;
+    #: `NOT_THERE` where they were last seen to be nowhere.
     edited: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the payload of an adopted package is.
-
-    Attributes
-    ----------
-    package : PackageId
-        The package.
-    path : str
-        What the package is called in a store: ``2026/20260314-…``.
-    root : str
-        The folder, absolute.
-    number : int
-        The folder's number in its file system, by which it is found where it was renamed; 0 where not known.
-    files : mapping of str to AdoptedFile
-        Bag path (``data/…``) of every file of the payload to its place.
-    """
+    """Where the payload of an adopted package is."""
 
     package: PackageId
+    #: What the package is called in a store: ``2026/20260314-…``.
     path: str
+    #: The folder, absolute.
     root: str
+    #: The folder's number in its file system, by which it is found where it was renamed; 0 where not known.
     number: int
+    #: Bag path (``data/…``) of every file of the payload to where it is.
     files: Mapping[str, AdoptedFile]
 
     @classmethod
@@ -258,15 +209,8 @@ class Location:
     ) -> Location:
         """The files where they were found.
 
-        Parameters
-        ----------
-        package, path, root
-            See the attributes.
-        entries : iterable of FileEntry
-            The payload, as it was read: a file gets a number only if it still looks as it did then.
-        names : mapping of str to bytes
-            Bag path to path in the folder, where that is not the original path: a copy of a folder may compose
-            accents in another way.
+        The entries are the payload as it was read: a file gets a number only if it still looks as it did then.
+        `names` has paths in the folder that are not the original ones: a copy may compose accents in another way.
         """
         files = {}
         for entry in entries:
@@ -299,13 +243,7 @@ class Location:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Location:
-        """What `to_bytes` wrote.
-
-        Raises
-        ------
-        PackageError
-            It is something else.
-        """
+        """What `to_bytes` wrote. Raises `PackageError`."""
         try:
             document = json.loads(data)
             known = document["format"] == FORMAT

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
+from diadem.errors import IntegrityError, NotFound, PackageError, StoreError, UsageError
 from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
@@ -33,20 +33,7 @@ _RESCAN = "See what became of it: diadem rescan"
 
 
 class LocalBundle(Bundle):
-    """The files of a bag in a local folder.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The bag's folder.
-
-    Raises
-    ------
-    NotFound
-        If nothing is there.
-    PackageError
-        If it is not a folder.
-    """
+    """The files of a bag in a local folder. Raises `NotFound` if nothing is there, `PackageError` for no folder."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._url = os.path.abspath(path)
@@ -62,13 +49,7 @@ class LocalBundle(Bundle):
         return self._url
 
     def listing(self) -> Listing:
-        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular.
-
-        Raises
-        ------
-        NotFound
-            The bag has gone away.
-        """
+        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular."""
         files: dict[str, int] = {}
         irregular: dict[str, str] = {}
         folders = [""]
@@ -87,15 +68,7 @@ class LocalBundle(Bundle):
     def read_files(self, wanted: Iterable[tuple[str, memoryview]]) -> None:
         """Fill each buffer with the whole of its file; files of one folder that follow each other cost one look-up.
 
-        Parameters
-        ----------
-        wanted : iterable of (str, memoryview)
-            Paths, judged by the caller, and buffers of the size that each file must have.
-
-        Raises
-        ------
-        NotFound, PackageError
-            As `open`; also where a file has another size.
+        The caller has judged the paths. Raises as `open` does, and `PackageError` where a file has another size.
         """
         folder, descriptor = "", -1
         try:
@@ -127,13 +100,8 @@ class LocalBundle(Bundle):
     def open(self, path: str) -> LocalFile:
         """Random access to a file.
 
-        Raises
-        ------
-        NotFound
-            If it is absent.
-        PackageError
-            If it is no regular file, if it or a folder above it is a link, if the path would leave the bag, or if the
-            system refuses to open it.
+        Raises `NotFound`; `PackageError` if it is no regular file, if it or a folder above it is a link, if the path
+        would leave the bag, or if the system refuses to open it.
         """
         if reason := unsafe(path):
             raise PackageError(f"is not opened: {reason}", where=path, next="Do not trust this bag.")
@@ -149,23 +117,10 @@ class LocalBundle(Bundle):
 
 
 def open_below(root: str, parts: list[str], path: str) -> LocalFile:
-    """Open a plain file below a folder, no step of the way being a link.
+    """Open a plain file below a folder, which `long_path` gives, by parts that the caller has judged.
 
-    Parameters
-    ----------
-    root : str
-        The folder, as `long_path` gives it.
-    parts : list of str
-        The names on the way, judged by the caller.
-    path : str
-        How errors name the file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is absent.
-    PackageError
-        If it or a step of the way is a link, if it is no plain file, or if the system refuses to open it.
+    `path` is how errors name it. Raises `FileNotFoundError`, and `PackageError` if it or a step of the way is a link,
+    if it is no plain file, or if the system refuses to open it.
     """
     try:
         return _regular(_open_below(root, parts), path)
@@ -313,20 +268,6 @@ class AdoptedBundle(Bundle):
 
     It is a package like any other: it can be verified, opened, restored, and copied into a store, where it has the
     same id. What else lies in the folder is not part of it.
-
-    Parameters
-    ----------
-    sealed_folder : path
-        Holds the tag files and the three files that DIADEM derives.
-    source_root : path
-        The adopted folder.
-    mapping : mapping of str to bytes
-        Bag path of every file of the payload to its path in the folder, as the file system's bytes.
-
-    Raises
-    ------
-    NotFound, PackageError
-        If the sealed files are not there.
     """
 
     def __init__(
@@ -335,6 +276,7 @@ class AdoptedBundle(Bundle):
         source_root: str | os.PathLike[str],
         mapping: Mapping[str, bytes],
     ) -> None:
+        """`mapping`: bag path of every file of the payload to its path in the folder, as the file system's bytes."""
         self._sealed = LocalBundle(sealed_folder)
         self._root = os.path.abspath(source_root)
         self._mapping = mapping
@@ -374,12 +316,7 @@ class AdoptedBundle(Bundle):
     def open(self, path: str) -> RangeReader:
         """Random access to a file.
 
-        Raises
-        ------
-        NotFound
-            If it is absent: moved, renamed or deleted by its people, or the folder's disk is not there.
-        PackageError
-            If it, or a folder above it, is a link, or the system refuses to open it.
+        `NotFound` says that it was moved, renamed or deleted by its people, or that the folder's disk is not there.
         """
         name = self._mapping.get(path)
         if name is None:
@@ -405,17 +342,7 @@ def path_below(root: str, name: bytes) -> str:
 
 
 class RemoteBundle(Reopenable, Bundle):
-    """A bag below one prefix of an fsspec file system.
-
-    Parameters
-    ----------
-    fs : fsspec.AbstractFileSystem
-        The file system; see `open_remote` for one made from an address.
-    root : str
-        The bag's path there: ``bucket/prefix/2026/20260314-zno-…``.
-    patience : Patience, optional
-        How long the server may fail before it counts as unreachable.
-    """
+    """A bag below one prefix of an fsspec file system; see `open_remote` for one made from an address."""
 
     def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
         from diadem.store.connect import client_for
@@ -440,13 +367,7 @@ class RemoteBundle(Reopenable, Bundle):
         return self._client.traffic.requests
 
     def listing(self) -> Listing:
-        """Everything below the prefix; an object store has plain objects only.
-
-        Raises
-        ------
-        NotFound
-            If nothing is there.
-        """
+        """Everything below the prefix; an object store has plain objects only."""
         found = {stat.key: stat for stat in self._client.list("")}
         if not found:
             raise NotFound("there is no package", where=self.url, next="Check the address.")
@@ -456,6 +377,17 @@ class RemoteBundle(Reopenable, Bundle):
     def exists(self, path: str) -> bool:
         """Whether an object is there."""
         return path in self._known or self._client.stat(path) is not None
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file: of one that was not listed by one GET, which tells its size as a HEAD would."""
+        if path not in self._known and self.url.startswith("s3:"):  # others ask for all of a range, there or not
+            try:
+                data = self._client.get(path, 0, limit + 1)
+            except (NotFound, StoreError):  # absent, or empty, of which there is no range
+                data = b""
+            if 0 < len(data) <= limit:
+                return data
+        return super().read(path, limit)
 
     def open(self, path: str) -> RemoteReader:
         """Random access to a file."""
@@ -478,13 +410,7 @@ class RemoteReader(RangeReader):
         return self._stat.size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """One ranged GET.
-
-        Raises
-        ------
-        IntegrityError
-            If the object is no longer what it was when it was opened.
-        """
+        """One ranged GET. Raises `IntegrityError` if the object is no longer what it was when it was opened."""
         end = min(offset + length, self._stat.size)
         data = self._client.get(self._stat.key, offset, end, self._stat.version)
         if len(data) != max(0, end - offset):
@@ -503,13 +429,7 @@ class RemoteReader(RangeReader):
 
 
 def open_remote(address: str, storage_options: Mapping[str, Any] | None = None) -> RemoteBundle:
-    """The bag at an address such as ``s3://bucket/2026/20260314-zno-…``.
-
-    Raises
-    ------
-    UsageError
-        For a local path, or an address that fsspec does not know.
-    """
+    """The bag at an address such as ``s3://bucket/2026/20260314-zno-…``. Raises `UsageError` for a local path."""
     from diadem.store.connect import file_system
 
     url = parse(address)

@@ -160,14 +160,12 @@ class ObjectClient(ABC):
         `threads` it goes with other objects, and may be there only when those have finished; `told` hears of the bytes
         sent, from any thread.
         """
-        if threads is None:
-            with UploadThreads() as own:
-                self.write(key, blocks, size, sha256=sha256, threads=own, told=told)
-                own.finish()
-            return
         exact = _exactly(blocks, size, key)
         if size > SINGLE_SIZE:
-            self._write_large(key, exact, size, threads, told)
+            with nullcontext(threads) if threads is not None else UploadThreads() as those:
+                self._write_large(key, exact, size, those, told)
+                if threads is None:
+                    those.finish()
             return
         data = b"".join(exact)
 
@@ -175,7 +173,10 @@ class ObjectClient(ABC):
             self.put(key, data, sha256=sha256 or hashlib.sha256(data).digest())
             told(size)
 
-        threads.submit(size, send)
+        if threads is None:
+            send()
+        else:
+            threads.submit(size, send)
 
     @abstractmethod
     def _write_large(

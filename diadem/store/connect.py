@@ -10,12 +10,7 @@ from diadem.store.addresses import StoreUrl
 from diadem.store.client import ObjectClient
 from diadem.store.plain import PlainClient
 from diadem.store.retry import Patience
-from diadem.store.s3 import S3Client
-
-#: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
-_READ_TIMEOUT = 120
-_CONNECT_TIMEOUT = 10
-_CONNECTIONS = 16
+from diadem.store.s3 import S3Client, S3Server
 
 _EXTRAS = {"s3": "s3", "sftp": "sftp", "ssh": "sftp"}
 
@@ -28,8 +23,14 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
     fsspec does not know the scheme, or its package is not installed.
     """
     import fsspec
+    import fsspec.config
 
+    options = dict(storage_options or {})
     try:
+        if url.scheme == "s3":
+            import botocore  # noqa: F401
+
+            return S3Server(**{**fsspec.config.conf.get("s3", {}), **options})
         kind = fsspec.get_filesystem_class(url.scheme)
     except ImportError as error:
         extra = _EXTRAS.get(url.scheme)
@@ -39,26 +40,11 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
         raise UsageError(
             f"{url.scheme}:// is not known", where=url.text, next="Use a path, s3://, or another fsspec address."
         ) from error
-    options = dict(storage_options or {})
-    if url.scheme == "s3":
-        return _s3_file_system(kind, options)
     if url.scheme == "sftp":
         from diadem.store.sftp import SftpFiles
 
         return SftpFiles(**{**url.server, **options})
     return kind(**options)
-
-
-def _s3_file_system(kind: Any, options: dict[str, Any]) -> Any:
-    """s3fs without its two layers of retries (5 × 5 requests): `diadem.store.retry` is the only one."""
-    config = {
-        "read_timeout": _READ_TIMEOUT,
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "max_pool_connections": _CONNECTIONS,
-        **options.pop("config_kwargs", {}),
-        "retries": {"total_max_attempts": 1},
-    }
-    return kind(**{"use_listings_cache": False, **options, "config_kwargs": config})
 
 
 def client_for(file_system: Any, root: str, patience: Patience | None = None) -> ObjectClient:

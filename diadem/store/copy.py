@@ -63,51 +63,30 @@ class NotPlain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes to be copied, wherever they come from.
+    """Bytes to be copied, wherever they come from."""
 
-    Attributes
-    ----------
-    fill : callable
-        Fills a buffer from where it stopped; returns the bytes, fewer than there is room for only at the end.
-    size : int
-        Bytes that are expected; not many more are read.
-    mtime_ns : int or None
-        Modification time for the copy; None for that of its writing.
-    sparse : bool
-        Whether to look for long runs of zeros and leave holes.
-    leaf_size : int
-        Bytes in a leaf.
-    """
-
+    #: Fills a buffer from where it stopped; the bytes, fewer than there is room for only at the end.
     fill: Callable[[memoryview], int]
+    #: Bytes that are expected; not many more are read.
     size: int
+    #: Modification time for the copy; None for that of its writing.
     mtime_ns: int | None
+    #: Whether to look for long runs of zeros and leave holes.
     sparse: bool = False
     leaf_size: int = LEAF_SIZE
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What one pass over a file found.
-
-    Attributes
-    ----------
-    size : int
-        Bytes.
-    sha256 : str
-        64 hex digits.
-    leaves : bytes
-        32-byte digests of the leaves.
-    mtime_ns : int
-        Modification time, nanoseconds since 1970.
-    head : bytes
-        The first bytes, for recognising the format.
-    """
+    """What one pass over a file found."""
 
     size: int
     sha256: str
+    #: 32-byte digests of the leaves.
     leaves: bytes
+    #: Nanoseconds since 1970.
     mtime_ns: int
+    #: The first bytes, for recognising the format.
     head: bytes
 
 
@@ -137,23 +116,8 @@ class Copier:
     def copy(self, source: str, target: str | None, advance: Callable[[int], None]) -> Copied:
         """Hash `source` and, unless `target` is None, write its bytes there as a new read-only file.
 
-        Parameters
-        ----------
-        source, target : str
-            Paths. The source is never followed through a link.
-        advance : callable
-            Told the number of bytes done, now and then.
-
-        Raises
-        ------
-        Changed
-            If the file changed while it was read.
-        NotPlain
-            If it is not a plain file.
-        SinkFailed
-            If the copy cannot be written.
-        SourceFailed
-            If the source cannot be read.
+        `advance` is told bytes done. Raises `Changed` if it changed while it was read, `NotPlain` (also for a link),
+        `SourceFailed` if it cannot be read, `SinkFailed` if the copy cannot be written.
         """
         try:
             descriptor = os.open(long_path(source), READ_FLAGS)
@@ -176,11 +140,7 @@ class Copier:
         """Hash a stream and, unless `target` is None, write its bytes there as a new read-only file.
 
         What was copied is told, not judged: the caller compares it with what it must be, and removes what is wrong.
-
-        Raises
-        ------
-        SinkFailed
-            If the copy cannot be written. Errors of the stream pass through.
+        Errors of the stream pass through; `SinkFailed` is the copy's.
         """
         if stream.size <= SMALL:
             return _small(stream, target, advance)
@@ -395,13 +355,7 @@ class Writer:
 
 
 def write_with_holes(sink: int, data: memoryview | bytes) -> None:
-    """Write a buffer, leaving a hole for each 64 KiB of zeros; the caller gives the file its length at the end.
-
-    Raises
-    ------
-    SinkFailed
-        If the file cannot be written.
-    """
+    """Write a buffer, leaving a hole for each 64 KiB of zeros; the caller gives the file its length at the end."""
     view = memoryview(data)
     for start in range(0, len(view), _HOLE):
         block = view[start : start + _HOLE]

@@ -39,17 +39,9 @@ _MAC_LINE = re.compile(r"(.+?) on (/.*) \(([^,)]+)")
 
 
 def is_network_folder(path: str | os.PathLike[str]) -> str | None:
-    """The name of the network file system that a folder lies on, or None for a disk of this machine.
+    """The network file system (``nfs4``, ``cifs``, ``network drive``) that a folder lies on; None for a local disk.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A folder; where it does not exist yet, the next one above it that does counts.
-
-    Returns
-    -------
-    str or None
-        ``nfs4``, ``cifs``, ``sshfs``, ``9p`` …, ``network share`` or ``network drive`` (Windows).
+    Where the folder does not exist yet, the next one above it that does counts.
     """
     folder = _existing(path)
     if sys.platform == "win32":
@@ -58,7 +50,7 @@ def is_network_folder(path: str | os.PathLike[str]) -> str | None:
     return mount.plain_kind if mount is not None and mount.is_network else None
 
 
-def place_of(path: str | os.PathLike[str]) -> str | None:
+def disk_of(path: str | os.PathLike[str]) -> str | None:
     """Identity of the disk or share that a folder lies on; None where it is not known or the folder is not there."""
     if not os.path.isdir(path):
         return None
@@ -122,17 +114,7 @@ def _source_number(source: str) -> str:
 def disks_below(device: str, root: str = _SYSTEM_BLOCK) -> tuple[str, ...]:
     """Names of the physical disks below a block device, looked for through partitions, LVM, RAID and encryption.
 
-    Parameters
-    ----------
-    device : str
-        ``major:minor``.
-    root : str
-        Where the kernel keeps its block devices by number.
-
-    Returns
-    -------
-    tuple of str
-        Sorted; empty where there is no such block device.
+    `device` is ``major:minor``; none for one that does not exist.
     """
     names: set[str] = set()
     pending, seen = [os.path.realpath(os.path.join(root, device))], set()
@@ -188,26 +170,16 @@ def _read(file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mounted file system.
-
-    Attributes
-    ----------
-    point : str
-        Where it is mounted.
-    kind : str
-        ``ext4``, ``nfs4``, ``fuse.sshfs`` …
-    source : str
-        What is mounted: ``/dev/sda1``, ``nas:/archive``, ``//nas/archive``.
-    device : str
-        ``major:minor`` of the file system, or "" where it is not told.
-    address : str
-        Network address of the server, or "" where it is not told.
-    """
+    """One mounted file system."""
 
     point: str
+    #: ``ext4``, ``nfs4``, ``fuse.sshfs`` …
     kind: str
+    #: ``/dev/sda1``, ``nas:/archive``, ``//nas/archive``.
     source: str
+    #: ``major:minor`` of the file system, or "" where it is not told.
     device: str = ""
+    #: Network address of the server, or "" where it is not told.
     address: str = ""
 
     @property

@@ -18,7 +18,6 @@ import shutil
 import stat
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,18 +28,17 @@ from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
-from diadem.package.prove import run_on_threads
 from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
-from diadem.store.contract import Capabilities, Pace
+from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.copy import Copier, Stream
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 from diadem.store.draft import FolderDraft, read_staged
 from diadem.store.own_files import FolderFiles
-from diadem.store.package_copy import Ahead, Cargo, Item, compare, damaged, refuse_path, source_errors
+from diadem.store.package_copy import Contents, Item, ReadAhead, compare, damaged, refuse_path, source_errors
 from diadem.store.parity_file import sweep_parity
 from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
-from diadem.store.store import BaseStore, Copies, numbered
+from diadem.store.store import BaseStore, Copies, numbered, stored
 from diadem.store.system import (
     FileLock,
     SinkFailed,
@@ -57,6 +55,7 @@ from diadem.store.system import (
 )
 from diadem.store.whole import make_folders, write_whole
 from diadem.trust.hashing import Leaves
+from diadem.work import do_all
 
 #: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
 RESERVE = 16 << 20
@@ -119,7 +118,6 @@ class FolderStore(BaseStore):
             raise StoreError(error.strerror or str(error), where=self.url) from error
 
     def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
         if self._capabilities is None or not self._capabilities.writes:  # a disk may be mounted anew for writing
             self._capabilities = Capabilities(
                 creates=True, replaces=False, checks_objects=False, checks_parts=False, writes=self._is_writable()
@@ -160,9 +158,8 @@ class FolderStore(BaseStore):
             )
 
     def place(self) -> str | None:
-        """See `Store.place`."""
         try:
-            return place_of(self.root)
+            return disk_of(self.root)
         except OSError:
             return None
 
@@ -181,15 +178,19 @@ class FolderStore(BaseStore):
 
     def tagmanifest_at(self, path: str) -> bytes | None:
         """What cannot be read, or lies behind a link, is none."""
+        return None if through_link(self.root, self._at(path)) is not None else self._tagmanifest(path)
+
+    def _tagmanifest(self, path: str) -> bytes | None:
         with contextlib.suppress(OSError, ValueError):
-            folder = self._at(path)
-            data = read_plain(folder / TAGMANIFEST, LIMITS[TAGMANIFEST] + 1)
-            if len(data) <= LIMITS[TAGMANIFEST] and through_link(self.root, folder) is None:
-                return data
+            data = read_plain(self._at(path) / TAGMANIFEST, LIMITS[TAGMANIFEST] + 1)
+            return data if len(data) <= LIMITS[TAGMANIFEST] else None
         return None
 
+    def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
+        """Links are not looked for again: `folders` has left them out."""
+        return ((path, stored(path, self._tagmanifest(path))) for path in paths)
+
     def bundle(self, path: str) -> LocalBundle:
-        """See `Store.bundle`."""
         return LocalBundle(self._package(path))
 
     def is_taken(self, path: str) -> bool:
@@ -209,15 +210,12 @@ class FolderStore(BaseStore):
                         yield from self.find(entry.name)
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
-        """See `Store.replace_leaf`."""
         mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
-        """See `Store.replace_file`."""
         mend.replace_file(self.root, path, file, blocks, size, mtime_ns)
 
     def put_readme(self, text: str) -> None:
-        """See `Store.put_readme`."""
         with translated(self.url, "the README was not written"):
             make_folders(self.root)
             write_whole(self.root / "README.txt", text.encode())
@@ -233,11 +231,17 @@ class FolderStore(BaseStore):
     # -- adding: stage, seal, publish by one rename ----------------------------------------------------------------
 
     def draft(self) -> FolderDraft:
-        """See `Store.draft`."""
         return FolderDraft(self)
 
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Hashed as it is written to a stage."""
         self.check_space(cargo.size)
@@ -359,7 +363,6 @@ class FolderStore(BaseStore):
     # -- what the dead have left -----------------------------------------------------------------------------------
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
-        """See `Store.sweep`."""
         self._files.sweep()
         with contextlib.suppress(OSError, DiademError):
             mend.settle(self.root)
@@ -416,7 +419,7 @@ def _prune(root: Path, folder: Path) -> None:
 class _StagedCopy:
     """One copy under way, from a bundle into a stage."""
 
-    def __init__(self, source: Bundle, cargo: Cargo, stage: Stage, listener: Listener, pace: Pace | None) -> None:
+    def __init__(self, source: Bundle, cargo: Contents, stage: Stage, listener: Listener, pace: Pace | None) -> None:
         self._source, self._cargo, self._stage = source, cargo, stage
         self._listener, self._pace = listener, pace
         self._leaf_size = cargo.opened.manifest.leaf_size
@@ -430,7 +433,7 @@ class _StagedCopy:
         try:
             with Copier() as copier:
                 if isinstance(self._source, LocalBundle):
-                    run_on_threads(deque(self._tasks(copier)), _COPIERS, self._stop)
+                    do_all(self._tasks(copier), threads=_COPIERS, stop=self._stop.set)
                 else:
                     self._fetch(copier)
         except SinkFailed as error:
@@ -458,7 +461,7 @@ class _StagedCopy:
 
     def _fetch(self, copier: Copier) -> None:
         """From afar: many requests under way at once, one thread that writes."""
-        with Ahead(self._source, self._cargo.items) as ahead:
+        with ReadAhead(self._source, self._cargo.items) as ahead:
             for item in self._cargo.items:
                 with ahead.open(item) as file:
                     self._copy(copier, item, file.readinto)

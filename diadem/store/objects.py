@@ -25,21 +25,19 @@ from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
 from diadem.store import addresses
-from diadem.store import claim as claims
-from diadem.store import sweep as leftovers
 from diadem.store.bags import RemoteBundle, RemoteReader
-from diadem.store.claim import Claim, ClaimTiming
+from diadem.store.claim import Claim, ClaimTiming, settle, take
 from diadem.store.client import ObjectClient, Stat
 from diadem.store.connect import client_for, file_system
 from diadem.store.contract import Capabilities, Pace, Stored
 from diadem.store.draft import ObjectDraft
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
-from diadem.store.package_copy import ADVICE, Ahead, Arriving, Cargo, Item, compare, refuse_path
+from diadem.store.package_copy import ADVICE, Arriving, Contents, Item, ReadAhead, compare, refuse_path
 from diadem.store.probe import probe
 from diadem.store.retry import Occupied, Patience
 from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import Leftovers, leftover_at
+from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
 from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
 from diadem.work import in_order
@@ -93,7 +91,6 @@ class ObjectStore(BaseStore):
         self.client.check()
 
     def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
         try:
             return self.probe()
         except Refused:
@@ -114,7 +111,6 @@ class ObjectStore(BaseStore):
         return self.client.space()
 
     def place(self) -> str | None:
-        """See `Store.place`."""
         return self.client.place()
 
     # -- packages --------------------------------------------------------------------------------------------------
@@ -139,7 +135,6 @@ class ObjectStore(BaseStore):
         return None
 
     def bundle(self, path: str) -> RemoteBundle:
-        """See `Store.bundle`."""
         refuse_path(path)
         return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path, self._patience)
 
@@ -148,22 +143,27 @@ class ObjectStore(BaseStore):
         return next(iter(self.client.list(path)), None) is not None
 
     def put_readme(self, text: str) -> None:
-        """See `Store.put_readme`."""
         data = text.encode()
         self.client.put("README.txt", data, sha256=hashlib.sha256(data).digest())
 
     # -- adding: everything under a claim, the tag manifest last ----------------------------------------------------
 
     def draft(self) -> ObjectDraft:
-        """See `Store.draft`."""
         return ObjectDraft(self)
 
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Checked on its way."""
         files = {item.path: item for item in cargo.items}
-        with Ahead(source, [*cargo.tags, *cargo.files]) as ahead:
+        with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
             tags = {item.path: _whole(ahead, item) for item in cargo.tags}
             upload = self.upload(
                 path,
@@ -214,7 +214,7 @@ class ObjectStore(BaseStore):
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
         try:
-            claims.settle(self.hints, job.payload, claim.previous)
+            settle(self.hints, job.payload, claim.previous)
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
             root = self._free_path(job.path)
@@ -227,9 +227,7 @@ class ObjectStore(BaseStore):
             claim.release()
 
     def _claim(self, job: Job, capabilities: Capabilities) -> Claim | None:
-        return claims.take(
-            self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing
-        )
+        return take(self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing)
 
     def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
         for package, path in self.find(payload):
@@ -295,11 +293,9 @@ class ObjectStore(BaseStore):
         packages = [Swept(f"{self.url}/{item.path}", item.objects) for item in found.packages if item.removable]
         return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
 
-    def leftovers(
-        self, *, older: timedelta = leftovers.SILENCE, delete: bool = False, keep: Container[str] = ()
-    ) -> Leftovers:
+    def leftovers(self, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()) -> Leftovers:
         """What dead writers left; removed only when asked (see `diadem.store.sweep`)."""
-        return leftovers.sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
+        return sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
 
 
 def _key(path: str, file: str) -> str:
@@ -317,7 +313,7 @@ def _patched(client: ObjectClient, stat: Stat, start: int, data: bytes) -> Itera
             yield data
 
 
-def _whole(ahead: Ahead, item: Item) -> bytes:
+def _whole(ahead: ReadAhead, item: Item) -> bytes:
     with ahead.open(item) as file:
         data = file.readall()
     compare(item, len(data), hashlib.sha256(data).hexdigest())

@@ -32,46 +32,27 @@ _THREADS = 12
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of a package on its way.
-
-    Attributes
-    ----------
-    path : str
-        Path in the bag.
-    size : int
-        Bytes.
-    sha256 : str
-        64 hex digits.
-    mtime_ns : int or None
-        Modification time; None for tag files.
-    leaves : Leaves or None
-        Those of this file; None for tag files.
-    """
+    """One file of a package on its way."""
 
     path: str
     size: int
     sha256: str
+    #: None for tag files.
     mtime_ns: int | None = None
+    #: Those of this file; None for tag files.
     leaves: Leaves | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Cargo:
-    """A package on its way.
-
-    Attributes
-    ----------
-    opened : TagFiles
-        What its tag files say.
-    tagmanifest : bytes
-        The tag manifest, which is written last.
-    files, tags : tuple of Item
-        The files of the manifest in its order, and the other tag files.
-    """
+class Contents:
+    """A package on its way."""
 
     opened: TagFiles
+    #: Written last.
     tagmanifest: bytes
+    #: Those of the manifest in its order.
     files: tuple[Item, ...]
+    #: The other tag files.
     tags: tuple[Item, ...]
 
     @property
@@ -95,15 +76,11 @@ def tree_of(opened: TagFiles) -> str:
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
-def load(source: Bundle, opened: TagFiles) -> Cargo:
+def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     """List what must be copied.
 
-    Raises
-    ------
-    DigestMismatch
-        If the package at the source is no longer the one that was opened, or lacks a tag file.
-    PackageError
-        If its tag manifest lists what no tag file may be.
+    Raises `DigestMismatch` if the package at the source is no longer the one that was opened, or lacks a tag file;
+    `PackageError` if its tag manifest lists what no tag file may be.
     """
     with source_errors(TAGMANIFEST):
         if not isinstance(source, LocalBundle):
@@ -112,7 +89,7 @@ def load(source: Bundle, opened: TagFiles) -> Cargo:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
+    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
 
 
 def _files(opened: TagFiles) -> Iterator[Item]:
@@ -131,13 +108,7 @@ def _tag_item(source: Bundle, path: str, digest: str) -> Item:
 
 
 def compare(item: Item, size: int, sha256: str, leaves: Leaves | None = None) -> None:
-    """Hold what was copied against what it must be.
-
-    Raises
-    ------
-    DigestMismatch
-        Naming the first leaf that differs, where leaves are known.
-    """
+    """Hold what was copied against what it must be; `DigestMismatch` names the first leaf that differs, where known."""
     if size != item.size:
         raise damaged(item.path, f"it has {size} bytes, not {item.size}")
     if item.leaves is not None and leaves is not None and leaves != item.leaves:
@@ -186,16 +157,8 @@ def refuse_path(path: str) -> None:
 # -- reading them ahead ------------------------------------------------------------------------------------------------
 
 
-class Ahead:
-    """The files of a package in their order, read ahead on threads.
-
-    Parameters
-    ----------
-    source : Bundle
-        Where they are.
-    items : sequence of Item
-        In the order in which they will be asked for.
-    """
+class ReadAhead:
+    """The files of a package in the order in which they will be asked for, read ahead on threads."""
 
     def __init__(self, source: Bundle, items: Sequence[Item]) -> None:
         self._source = source
@@ -243,7 +206,7 @@ class Ahead:
 class Arriving(io.RawIOBase):
     """One file as it arrives, from its beginning to its end."""
 
-    def __init__(self, ahead: Ahead, item: Item) -> None:
+    def __init__(self, ahead: ReadAhead, item: Item) -> None:
         super().__init__()
         self._ahead, self._item = ahead, item
         self._left = item.size

@@ -40,26 +40,9 @@ def folder_of(root: Path) -> Path:
 
 
 def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memoryview]) -> int:
-    """Write the parity file of a package, over an older one; the older one is there until the new one is on the disk.
+    """Write the parity file of a package (`diadem.package.parity.build`), over an older one. How many bytes it has.
 
-    Parameters
-    ----------
-    root : Path
-        The store.
-    package : PackageId
-        Whose parity it is.
-    blocks : iterable of bytes-like
-        The file (`diadem.package.parity.build`); an exception that it raises leaves everything as it was.
-
-    Returns
-    -------
-    int
-        Bytes written.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be written.
+    The older one is there until the new one is on the disk; an exception that `blocks` raises leaves it so.
     """
     folder = folder_of(root)
     with translated(str(root), "no parity was written"):
@@ -82,13 +65,7 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
 
 
 def open_parity(root: Path, package: PackageId) -> LocalFile | None:
-    """The parity file of a package, opened for reading; None if there is none.
-
-    Raises
-    ------
-    PackageError
-        If it is no plain file, or cannot be opened.
-    """
+    """The parity file of a package, open for reading; None if there is none. Raises `PackageError` if it is no file."""
     try:
         return LocalBundle(folder_of(root)).open(f"{package.hex}.pq")
     except NotFound:

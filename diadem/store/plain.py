@@ -48,10 +48,10 @@ class PlainClient(ObjectClient):
         key = f".diadem/probe/{uuid.uuid4().hex}"
         self.put(key, b"")
         try:
-            written = self._modified(key)
+            written = self.stat(key)
         finally:
             self.delete(key)
-        return written
+        return (written and written.modified) or datetime.now(UTC)
 
     def stat(self, key: str) -> Stat | None:
         """Size and modification time."""
@@ -177,10 +177,6 @@ class PlainClient(ObjectClient):
         except FileNotFoundError:
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             return write(path)
-
-    def _modified(self, key: str) -> datetime:
-        entry = self._try(key, lambda: self._fs.info(self._path(key)))
-        return _time_in(entry) or datetime.now(UTC)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"

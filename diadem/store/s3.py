@@ -1,31 +1,101 @@
-"""Requests to an S3 server, through s3fs: its sessions and configuration, our retries, checksums and conditions."""
+"""Requests to an S3 server by botocore, the client below boto3: with our retries, checksums and conditions."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from fsspec.asyn import sync
-
 from diadem.errors import IntegrityError, NotFound, StoreError
 from diadem.store.client import ObjectClient, OpenUpload, Stat, UploadThreads, part_size, regrouped
 from diadem.store.retry import Occupied, Patience
 
+#: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
+_READ_TIMEOUT = 120
+_CONNECT_TIMEOUT = 10
+_CONNECTIONS = 16
+_MADE: dict[str, Any] = {}
+_MAKING = threading.Lock()
+
+
+class S3Server:
+    """How to reach an S3 server. Nothing is connected before it is used.
+
+    The options are named as in fsspec and s3fs: ``key``, ``secret``, ``token``, ``anon``, ``profile``,
+    ``endpoint_url``, ``use_ssl``, ``requester_pays``, ``s3_additional_kwargs``, and for botocore ``client_kwargs``
+    and ``config_kwargs``. Those that are for its caches are not needed here.
+    """
+
+    protocol = ("s3", "s3a")
+
+    def __init__(self, **options: Any) -> None:
+        self.storage_options = options
+
+    def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """One request; errors are botocore's."""
+        client = self.client()
+        options = self.storage_options
+        extra = dict(options.get("s3_additional_kwargs") or {})
+        if options.get("requester_pays"):
+            extra["RequestPayer"] = "requester"
+        if extra:  # where the request knows them
+            model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
+            arguments = {name: value for name, value in extra.items() if name in model.input_shape.members} | arguments
+        answer: dict[str, Any] = getattr(client, method)(**arguments)
+        return answer
+
+    def client(self) -> Any:
+        """The client of botocore, one for equal options in a process: to make one takes a tenth of a second."""
+        variables = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+        key = repr((os.getpid(), sorted(self.storage_options.items(), key=lambda item: item[0]), variables))
+        with _MAKING:
+            if key not in _MADE:
+                _MADE[key] = _new_client(self.storage_options)
+            return _MADE[key]
+
+
+def _new_client(options: Mapping[str, Any]) -> Any:
+    """Without botocore's own retries: `diadem.store.retry` is the only one."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.session import Session
+
+    credentials = {
+        "aws_access_key_id": options.get("key", options.get("username")),
+        "aws_secret_access_key": options.get("secret", options.get("password")),
+        "aws_session_token": options.get("token"),
+    }
+    others = {"endpoint_url": options.get("endpoint_url"), "use_ssl": options.get("use_ssl", True)}
+    given = {**credentials, **others, **(options.get("client_kwargs") or {})}
+    config = {
+        "read_timeout": _READ_TIMEOUT,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "max_pool_connections": _CONNECTIONS,
+        **(options.get("config_kwargs") or {}),
+        "retries": {"total_max_attempts": 1},
+    }
+    if options.get("anon"):
+        given = {name: value for name, value in given.items() if name not in credentials}
+        config["signature_version"] = UNSIGNED
+    session = Session(profile=options.get("profile"))
+    return session.create_client(
+        "s3", config=Config(**config), **{name: value for name, value in given.items() if value is not None}
+    )
+
 
 class S3Client(ObjectClient):
-    """One bucket and prefix of an S3 server, over `s3fs.S3FileSystem` with its own retries switched off."""
+    """One bucket and prefix of an S3 server."""
 
-    def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
+    def __init__(self, server: S3Server, root: str, patience: Patience) -> None:
         super().__init__(patience)
-        self._fs = file_system
-        file_system.retries = 1
+        self._server = server
         self._bucket, _, prefix = root.strip("/").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -83,7 +153,7 @@ class S3Client(ObjectClient):
 
     def place(self) -> str | None:
         """Endpoint and bucket: names of buckets are unique at one endpoint, and at Amazon in all regions."""
-        endpoint = urlsplit(str(self._fs.s3.meta.endpoint_url))
+        endpoint = urlsplit(str(self._server.client().meta.endpoint_url))
         host = endpoint.netloc.lower()
         return f"s3:{'amazonaws.com' if host.endswith('.amazonaws.com') else host}/{self._bucket}"
 
@@ -100,12 +170,9 @@ class S3Client(ObjectClient):
             ) from error
 
     def _download(self, key: str, span: str, condition: dict[str, str]) -> bytes:
-        answer = self._fs.call_s3("get_object", Bucket=self._bucket, Key=self._prefix + key, Range=span, **condition)
-        body = answer["Body"]
-        try:
-            data: bytes = sync(self._fs.loop, body.read)
-        finally:
-            body.close()
+        answer = self._server.call("get_object", Bucket=self._bucket, Key=self._prefix + key, Range=span, **condition)
+        with answer["Body"] as body:
+            data: bytes = body.read()
         self.traffic.count(received=len(data))
         return data
 
@@ -236,8 +303,7 @@ class S3Client(ObjectClient):
             options[tokens[0]] = page[tokens[1]]
 
     def _call(self, method: str, key: str, **options: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._try(key, lambda: self._fs.call_s3(method, Bucket=self._bucket, **options) or {})
-        return answer
+        return self._try(key, lambda: self._server.call(method, Bucket=self._bucket, **options))
 
 
 def _etag_of(marks: Sequence[str]) -> str | None:

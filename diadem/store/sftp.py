@@ -148,7 +148,9 @@ class SftpClient(PlainClient):
                 self.traffic.count(sent=len(block))
                 told(len(block))
 
-        self._ask(key, lambda ftp: self._write(ftp, key, counted(), create=False), Patience(tries=1))
+        with contextlib.ExitStack() as stack:
+            channel = self._try(key, lambda: stack.enter_context(self._files.channel()))  # until here nothing has gone
+            self._try(key, lambda: self._write(channel, key, counted(), create=False), Patience(tries=1))
 
     def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
         """Remove."""
@@ -205,14 +207,14 @@ class SftpClient(PlainClient):
             return []
         return sorted(entries, key=lambda entry: str(entry.filename))
 
-    def _ask(self, key: str, request: Callable[[Any], T], patience: Patience | None = None) -> T:
+    def _ask(self, key: str, request: Callable[[Any], T]) -> T:
         """Do something on a channel, again on a new one where the line broke."""
 
         def on_channel() -> T:
             with self._files.channel() as channel:
                 return request(channel)
 
-        return self._try(key, on_channel, patience)
+        return self._try(key, on_channel)
 
 
 def _stat(key: str, found: Any) -> Stat:

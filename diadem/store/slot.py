@@ -40,21 +40,8 @@ _MOST_TWINS = 1000
 class OpenSlot:
     """Where a file of a package lies, or should lie: its folder, held open, and its name.
 
-    Parameters
-    ----------
-    bag : Path
-        The package's folder.
-    file : str
-        Path of the file in the bag.
-    make_folders : bool
-        Whether folders that are missing on the way are made (they are sealed by `close`).
-
-    Raises
-    ------
-    Refused
-        If a path would leave the bag, or a link or a file stands where a folder should be.
-    OSError
-        If the system refuses.
+    With `make_folders` those that are missing on the way are made; `close` seals them. Raises `Refused` if a path would
+    leave the bag, or a link or a file stands where a folder should be.
     """
 
     def __init__(self, bag: Path, file: str, *, make_folders: bool = False) -> None:
@@ -178,10 +165,7 @@ class OpenSlot:
     def put(self, staged: str) -> None:
         """Give a finished file this name, over whatever file, link or empty folder has it; force the name to disk.
 
-        Raises
-        ------
-        Refused
-            If a folder with something in it has the name.
+        Raises `Refused` if a folder with something in it has the name.
         """
         present = self.status()
         with writable_folder(self._path, self._folder):
@@ -309,30 +293,10 @@ def _look_at_folders(root: str, folders: list[str]) -> None:
 
 
 def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:
-    """Move a file, link or folder out of a package.
+    """Move a file, link or folder out of a package, never deleting it; where it lies now, relative to the store.
 
-    Parameters
-    ----------
-    root : Path
-        The store.
-    path : str
-        Path of the package in the store.
-    file : str
-        Path of the thing in the bag.
-    package : PackageId
-        The package, which names the place where it goes.
-
-    Returns
-    -------
-    str
-        Where it lies now, relative to the store.
-
-    Raises
-    ------
-    Refused
-        If it is not there, or lies behind a link.
-    StoreError
-        If the store cannot be written.
+    It goes to ``.diadem/quarantine/<64 hex of the package id>/<path in the bag>``. Raises `Refused` if it is not there,
+    or lies behind a link.
     """
     if reason := unsafe(path) or unsafe(file):
         raise Refused(f"is not touched: {reason}", where=file, next="Move it away by hand.")

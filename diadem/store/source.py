@@ -15,26 +15,16 @@ from diadem.store.system import kind_of, long_path
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A plain file of the source.
+    """A plain file of the source."""
 
-    Attributes
-    ----------
-    name : bytes
-        Path relative to the archived folder, ``/`` between parts, as the file system's bytes.
-    path : str
-        Where it is.
-    size : int
-        Bytes when the folder was listed.
-    allocated : int
-        Bytes it takes on its disk; less than `size` for a sparse file.
-    mtime_ns : int
-        Modification time when the folder was listed, nanoseconds since 1970 UTC.
-    """
-
+    #: Path relative to the archived folder, ``/`` between parts, as the file system's bytes.
     name: bytes
     path: str
+    #: Bytes when the folder was listed.
     size: int
+    #: Bytes it takes on its disk; less than `size` for a sparse file.
     allocated: int
+    #: When the folder was listed, nanoseconds since 1970 UTC.
     mtime_ns: int
 
 
@@ -100,23 +90,11 @@ class SourceTree:
 
 
 def read_tree(sources: Sequence[Path], *, base: Path | None = None, shallow: Collection[Path] = ()) -> SourceTree:
-    """List what would be archived.
+    """List what would be archived: one folder's content, one file, or several of either (one name each).
 
-    Parameters
-    ----------
-    sources : sequence of Path
-        One folder (its content is archived), one file, or several of either (one name each).
-    base : Path, optional
-        A folder that holds all sources: names are relative to it, so that two may have the same last part.
-    shallow : collection of Path
-        Those of the sources that are folders of which only the files directly in them are taken. Needs `base`.
-
-    Raises
-    ------
-    NotFound
-        If a source does not exist.
-    UsageError
-        If there is no file at all, two sources have one name, or one does not lie in `base`.
+    `base` is a folder that holds all sources: names are relative to it, so that two may have the same last part. Of
+    `shallow` folders, which need it, only the files directly in them are taken. Raises `NotFound`, and `UsageError` if
+    there is no file at all, two sources have one name, or one does not lie in `base`.
     """
     if not sources:
         raise UsageError("nothing to archive was named", next="Give a folder or a file.")
@@ -180,16 +158,7 @@ def _add(tree: SourceTree, path: str, name: bytes) -> None:
 def walk(watcher: Watcher, top: str, prefix: bytes = b"", *, deep: bool = True) -> None:
     """Tell a watcher all that lies below a folder. No link is followed, nothing is opened; failures are omissions.
 
-    Parameters
-    ----------
-    watcher : Watcher
-        Who is told.
-    top : str
-        The folder, absolute.
-    prefix : bytes
-        What stands before all names, with its ``/``.
-    deep : bool
-        Whether to go into the folders in it.
+    `prefix`, with its ``/``, stands before all names.
     """
     pending = [(top, prefix)]
     while pending:

@@ -17,7 +17,7 @@ from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored
 from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
-from diadem.store.package_copy import NO_YEARS, Cargo, load, refuse_path, tree_of
+from diadem.store.package_copy import NO_YEARS, Contents, contents_of, refuse_path, tree_of
 
 
 class BaseStore(Store):
@@ -36,11 +36,9 @@ class BaseStore(Store):
         return "read-back" if self.recheck is Level.LEAVES else "earlier"
 
     def free(self) -> int | None:
-        """See `Store.free`."""
         return None if (space := self.space()) is None else space[0]
 
     def total(self) -> int | None:
-        """See `Store.total`."""
         return None if (space := self.space()) is None else space[1]
 
     @abstractmethod
@@ -71,8 +69,7 @@ class BaseStore(Store):
 
     def stored_at(self, path: str) -> Stored | None:
         """The package at a path; None where there is none."""
-        data = self.tagmanifest_at(path)
-        return None if data is None else Stored(PackageId(hashlib.sha256(data).hexdigest()), path)
+        return stored(path, self.tagmanifest_at(path))
 
     @abstractmethod
     def tagmanifest_at(self, path: str) -> bytes | None:
@@ -83,15 +80,12 @@ class BaseStore(Store):
         return self.hints.find(payload)
 
     def bundles(self, payload: str) -> Iterator[Bundle]:
-        """See `Store.bundles`."""
         return (self.bundle(path) for _, path in self.hints.find(payload))
 
     def knows_tree(self, tree: str) -> bool:
-        """See `Store.knows_tree`."""
         return self.hints.knows_tree(tree)
 
     def write_hints(self, opened: TagFiles, path: str) -> None:
-        """See `Store.write_hints`."""
         refuse_path(path)
         self.hints.renew(opened.payload_id, opened.id, path, tree_of(opened))
 
@@ -106,8 +100,7 @@ class BaseStore(Store):
         listener: Listener = silent,
         pace: Pace | None = None,
     ) -> Added:
-        """See `Store.add`."""
-        cargo = load(source, opened)
+        cargo = contents_of(source, opened)
         refuse_path(path)
         copies = Copies(self, opened, path)
         if (present := copies.sound()) is not None:
@@ -119,7 +112,14 @@ class BaseStore(Store):
 
     @abstractmethod
     def receive(
-        self, source: Bundle, cargo: Cargo, path: str, copies: Copies, *, listener: Listener, pace: Pace | None
+        self,
+        source: Bundle,
+        cargo: Contents,
+        path: str,
+        copies: Copies,
+        *,
+        listener: Listener,
+        pace: Pace | None,
     ) -> tuple[str, bool, str]:
         """Copy, prove and publish a package. Gives path, whether it was made, and the proof; errors as of `add`."""
 
@@ -148,27 +148,21 @@ class BaseStore(Store):
     # -- own files -------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> bytes | None:
-        """See `Store.get`."""
         return self.own.get(key)
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
-        """See `Store.put`."""
         return self.own.put(key, data, create=create)
 
     def put_file(self, key: str, source: Path) -> None:
-        """See `Store.put_file`."""
         self.own.put_file(key, source)
 
     def get_file(self, key: str, target: Path) -> bool:
-        """See `Store.get_file`."""
         return self.own.get_file(key, target)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """See `Store.keys`."""
         return self.own.keys(prefix)
 
     def delete(self, key: str) -> None:
-        """See `Store.delete`."""
         self.own.delete(key)
 
 
@@ -205,6 +199,11 @@ class Copies:
             if not self._store.is_taken(path):
                 return
             yield path
+
+
+def stored(path: str, tagmanifest: bytes | None) -> Stored | None:
+    """The package with a tag manifest."""
+    return None if tagmanifest is None else Stored(PackageId(hashlib.sha256(tagmanifest).hexdigest()), path)
 
 
 def numbered(path: str) -> Iterator[str]:

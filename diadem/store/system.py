@@ -209,13 +209,7 @@ def flush_folder(path: str) -> None:
 
 
 def flush_tree(root: str, files: Iterable[str], folders: Iterable[str]) -> None:
-    """Force many files and folders to disk: one `syncfs` where there is one, else each on its own.
-
-    Raises
-    ------
-    OSError
-        If the system reports that a write failed.
-    """
+    """Force many files and folders to disk: one `syncfs` where there is one, else each on its own."""
     if _LIBC is not None and hasattr(_LIBC, "syncfs"):
         descriptor = os.open(root, os.O_RDONLY)
         try:
@@ -283,12 +277,7 @@ class FileLock:
     def acquire(self, *, wait: float = 0.0) -> bool:
         """Take the lock. False: another holder lives, and there was no time to `wait` (seconds) for its end.
 
-        Raises
-        ------
-        StoreError
-            The lock's file cannot be opened, looked at or locked.
-        Unreachable
-            The time to wait is over.
+        Raises `Unreachable` when that time is over, `StoreError` where the file cannot be opened or locked.
         """
         end, pause = time.monotonic() + wait, _FIRST_WAIT
         with translated(str(self._path), "nothing was done"):
@@ -401,13 +390,7 @@ def through_link(root: Path, path: Path) -> Path | None:
 
 
 def refuse_links(root: Path, path: Path) -> Path:
-    """The path, where no step from the root down to it is a link.
-
-    Raises
-    ------
-    StoreError
-        One is: what lies behind it is not the store's.
-    """
+    """The path. Raises `StoreError` where a step down to it is a link: what lies behind it is not the store's."""
     if (link := through_link(root, path)) is not None:
         raise StoreError(
             "there is a link where the store keeps a file or folder of its own; it is not followed",

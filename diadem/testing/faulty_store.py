@@ -21,8 +21,8 @@ from diadem.testing.store_faults import Fault
 T = TypeVar("T")
 
 
-class FaultyStore:
-    """A store around a store. Implements `diadem.store.base.Store`.
+class FaultyStore(Store):
+    """A store around a store.
 
     Parameters
     ----------
@@ -67,42 +67,33 @@ class FaultyStore:
 
     @property
     def is_folder(self) -> bool:
-        """As the store."""
         return self.store.is_folder
 
     @property
     def recheck(self) -> Level:
-        """As the store."""
         return self.store.recheck
 
     def check(self) -> None:
-        """See `Store.check`."""
         self._do("check", "", self.store.check)
 
     def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
         return self._do("capabilities", "", self.store.capabilities)
 
     def free(self) -> int | None:
-        """See `Store.free`."""
         return self.store.free()
 
     def total(self) -> int | None:
-        """See `Store.total`."""
         return self.store.total()
 
     def place(self) -> str | None:
-        """See `Store.place`."""
         return self.store.place()
 
     # -- packages --------------------------------------------------------------------------------------------------
 
     def packages(self) -> Iterator[Stored]:
-        """See `Store.packages`."""
         yield from self._do("packages", "", self.store.packages)
 
     def bundle(self, path: str) -> Bundle:
-        """See `Store.bundle`."""
         return FaultyBundle(self.store.bundle(path), self._reading)
 
     def add(
@@ -114,7 +105,6 @@ class FaultyStore:
         listener: Listener = silent,
         pace: Pace | None = None,
     ) -> Added:
-        """See `Store.add`."""
 
         def flip(added: Added) -> None:
             self._flip_in_package(added.path, [entry for entry in opened.manifest if entry.size])
@@ -128,19 +118,15 @@ class FaultyStore:
         )
 
     def draft(self) -> Draft:
-        """See `Store.draft`."""
         return self._do("draft", "", self.store.draft)
 
     def knows_tree(self, tree: str) -> bool:
-        """See `Store.knows_tree`."""
         return self.store.knows_tree(tree)
 
     def bundles(self, payload: str) -> Iterator[Bundle]:
-        """See `Store.bundles`."""
         return (FaultyBundle(bundle, self._reading) for bundle in self.store.bundles(payload))
 
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
-        """See `Store.replace_leaf`."""
 
         def write(content: bytes) -> None:
             self.store.replace_leaf(path, entry, leaf, content, leaf_size=leaf_size)
@@ -153,7 +139,6 @@ class FaultyStore:
         self._do("replace_leaf", entry.path, lambda: write(data), lambda _: write(self._flipped(data)), tear)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
-        """See `Store.replace_file`."""
 
         def write(content: Iterable[bytes]) -> None:
             self.store.replace_file(path, file, content, size, mtime_ns)
@@ -168,25 +153,20 @@ class FaultyStore:
         self._do("replace_file", file, lambda: write(blocks), flip, tear)
 
     def remove(self, path: str) -> None:
-        """See `Store.remove`."""
         self._do("remove", path, lambda: self.store.remove(path))
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
-        """See `Store.sweep`."""
         return self._do("sweep", "", lambda: self.store.sweep(keep=keep))
 
     def write_hints(self, opened: TagFiles, path: str) -> None:
-        """See `Store.write_hints`."""
         self._do("write_hints", path, lambda: self.store.write_hints(opened, path))
 
     # -- own files -------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> bytes | None:
-        """See `Store.get`."""
         return self._do("get", key, lambda: self.store.get(key))
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
-        """See `Store.put`."""
 
         def flip(_: bool) -> None:
             if self.store.get(key) == data:
@@ -214,15 +194,12 @@ class FaultyStore:
         return self._do("get", key, lambda: self.store.get_file(key, target))
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """See `Store.keys`."""
         yield from self._do("keys", prefix, lambda: self.store.keys(prefix))
 
     def delete(self, key: str) -> None:
-        """See `Store.delete`."""
         self._do("delete", key, lambda: self.store.delete(key))
 
     def put_readme(self, text: str) -> None:
-        """See `Store.put_readme`."""
         self._do("put_readme", "", lambda: self.store.put_readme(text))
 
     # -- faults ----------------------------------------------------------------------------------------------------

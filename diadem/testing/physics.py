@@ -38,18 +38,7 @@ def hexagonal_columns(
     """Intensity of a hexagonal lattice seen along [0001], between 0 and 1.
 
     Three plane waves of the {10-10} reflections, 120 degrees apart, sharpened by an exponential so that columns are
-    bright dots on a dark ground as in a HAADF image.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Rows and columns.
-    pixel : float
-        Pixel size in nm.
-    angle : float
-        Rotation of the lattice in radians.
-    shift : tuple of float
-        Shift in nm, y and x.
+    bright dots on a dark ground as in a HAADF image. `pixel` and `shift` (y, x) are in nm, `angle` is in radians.
     """
     y, x = np.mgrid[: shape[0], : shape[1]] * pixel
     spacing = ZNO_A * np.sqrt(3) / 2

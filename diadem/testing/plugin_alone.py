@@ -28,23 +28,7 @@ Signals = Sequence[Mapping[str, Any]]
 def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, notes: Notes) -> Signals:
     """Run the reader twice, in different surroundings, with nothing refused and all of it noted.
 
-    Parameters
-    ----------
-    example : Example
-        The dataset.
-    format_ : str
-        As what it was recognised.
-    offered : Offered
-        What plugins offer, as workers are told.
-    scratch : Path
-        A folder for caches.
-    notes : Notes
-        Takes what is found.
-
-    Returns
-    -------
-    sequence of mapping
-        The signals, as `diadem.testing.trial.signature` describes them.
+    The signals are as `diadem.testing.trial.signature` describes them.
     """
     before = _listing(example.root)
     first, second = (_trial(example, format_, offered, scratch, notes, foreign=foreign) for foreign in (False, True))

@@ -30,17 +30,7 @@ _SIDE_FAULTS = frozenset({"empty", "cut in half", "random bytes"})
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One dataset in a folder of its own.
-
-    Attributes
-    ----------
-    name : str
-        Of the file that the author named.
-    root : Path
-        The folder.
-    plan : DatasetPlan
-        Its files.
-    """
+    """One dataset in a folder of its own."""
 
     name: str
     root: Path
@@ -67,19 +57,7 @@ class SpoiledCopy:
 
 
 def prepare(given: Path, root: Path, readers: Sequence[ReaderOffer], notes: Notes) -> Example | None:
-    """Copy an example's dataset into an empty folder.
-
-    Parameters
-    ----------
-    given : Path
-        The file (or the folder that is a dataset) which the author names.
-    root : Path
-        Where to; made.
-    readers : sequence of ReaderOffer
-        All readers.
-    notes : Notes
-        Told why it is not possible, where it is not.
-    """
+    """Copy an example's dataset into an empty folder."""
     if not given.exists():
         notes.error("example-missing", given.name, f"there is no file '{given}'")
         return None
@@ -165,17 +143,7 @@ def _with(example: Example, root: Path, changes: Mapping[str, bytes | None]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """One spoiled copy.
-
-    Attributes
-    ----------
-    name : str
-        What was done, in words.
-    data : bytes
-        What is left.
-    incomplete : bool
-        Whether so much is missing that a reader should notice.
-    """
+    """One spoiled copy: what was done, in words, what is left, and whether a reader should notice that it is less."""
 
     name: str
     data: bytes
@@ -183,15 +151,7 @@ class Spoiled:
 
 
 def spoiled(data: bytes, seed: int = 0) -> Iterator[Spoiled]:
-    """Spoil a file in some thirty ways, the same ones for the same seed.
-
-    Parameters
-    ----------
-    data : bytes
-        The file, at least one byte.
-    seed : int
-        Of what happens by chance.
-    """
+    """Spoil a file of at least one byte in some thirty ways, the same ones for the same seed."""
     random_ = random.Random(seed)  # noqa: S311 - faults, not secrets
     size = len(data)
     yield Spoiled("empty", b"", incomplete=True)

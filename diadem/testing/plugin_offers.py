@@ -21,19 +21,7 @@ if TYPE_CHECKING:
 
 
 def examine_offers(mine: Offers, offers: Offers, schemas: ExtensionSchemas, notes: Notes) -> None:
-    """Look at every offer.
-
-    Parameters
-    ----------
-    mine : Offers
-        What the plugin offers.
-    offers : Offers
-        What all plugins offer.
-    schemas : ExtensionSchemas
-        All schemas at hand.
-    notes : Notes
-        Takes what is found.
-    """
+    """Look at every offer."""
     count = sum(map(len, mine.by_kind.values()))
     notes.checked["offers"] += count
     if not count:

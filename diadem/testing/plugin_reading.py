@@ -35,19 +35,7 @@ _OWN_FAULTS = frozenset({"check-failed", "preview-refused", "extension-unjudged"
 
 
 def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Notes) -> Extraction:
-    """Read an example as it is: recognised, without complaint, with fields, extensions and picture as promised.
-
-    Parameters
-    ----------
-    example : Example
-        The dataset.
-    mine : Offers
-        What the plugin offers.
-    extractor : Extractor
-        With all plugins, and short limits.
-    notes : Notes
-        Takes what is found.
-    """
+    """Read an example as it is: recognised, without complaint, with fields, extensions and picture as promised."""
     started = time.monotonic()
     found = extractor.extract(example.plan, example.root)
     if (seconds := time.monotonic() - started) > _SLOW:
@@ -169,21 +157,7 @@ def _death(issue: Mapping[str, Any]) -> str:
 def archive(
     example: Example, found: Extraction, signals: Sequence[Mapping[str, Any]], store: Path, notes: Notes
 ) -> None:
-    """Pack an example, and compare what the package says and gives with what was read before.
-
-    Parameters
-    ----------
-    example : Example
-        The dataset.
-    found : Extraction
-        What was read of it.
-    signals : sequence of mapping
-        What its reader returned; see `diadem.testing.trial.signature`.
-    store : Path
-        A folder for the package.
-    notes : Notes
-        Takes what is found.
-    """
+    """Pack an example, and compare what the package says and gives with what was read before."""
     notes.checked["packages"] += 1
     try:
         packed = api.pack(example.root, store)

@@ -107,18 +107,9 @@ class PluginFault(AssertionError):
 
 @dataclass(slots=True)
 class Notes:
-    """Findings as they come.
+    """Findings as they come, each once; what was looked at, how often, and the kinds of blocks that examples have.
 
-    Attributes
-    ----------
-    findings : list of PluginFinding
-        Each once.
-    checked : Counter of str
-        How many of what was looked at.
-    kinds : set of str
-        Kinds of blocks that examples have.
-    outcomes : list of mapping
-        What became of each rule in each block of the examples; see `diadem.extract.tables.Cut.told`.
+    `outcomes` is what became of each rule in each block: see `diadem.extract.tables.Cut.told`.
     """
 
     findings: list[PluginFinding] = field(default_factory=list)

@@ -32,7 +32,7 @@ from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.base import Added, Store
 from diadem.store.folder import FolderStore
-from diadem.store.package_copy import load, refuse_path
+from diadem.store.package_copy import contents_of, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.store import Copies
 from diadem.store.system import (
@@ -75,21 +75,9 @@ class Arrival(Stage):
 
     @classmethod
     def open(cls, root: Path, transfer: str) -> Arrival:
-        """The place of a transfer; made where it is not there.
+        """The place of a transfer (32 hex digits), made where it is not there. `BeingFetched`: by another process.
 
-        Parameters
-        ----------
-        root : Path
-            ``<store>/.diadem/arriving``, or ``<node>/arriving`` for a store that is no folder.
-        transfer : str
-            32 hex digits.
-
-        Raises
-        ------
-        BeingFetched
-            Another process is at it.
-        StoreError
-            It cannot be written.
+        The root is ``<store>/.diadem/arriving``, or ``<node>/arriving`` for a store that is no folder.
         """
         if not _NAME.fullmatch(transfer):
             raise PackageError("this is not the id of a transfer", where=transfer)
@@ -166,10 +154,7 @@ class Arrival(Stage):
     def begin(self, opened: TagFiles) -> None:
         """Make ready for the files of a package: check every name, read the journal, hash what is not sure.
 
-        Raises
-        ------
-        PackageError
-            A name leads outside, or is two things on some system. Nothing was made.
+        Raises `PackageError`, with nothing made, where a name leads outside or is two things on some system.
         """
         require_sound_names(entry.path for entry in opened.manifest)
         self.manifest, self.leaves = opened.manifest, opened.leaves
@@ -224,13 +209,7 @@ class Arrival(Stage):
         return done
 
     def put(self, number: int, leaf: int, data: memoryview) -> None:
-        """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread.
-
-        Raises
-        ------
-        StoreError
-            The disk is full, or fails.
-        """
+        """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread."""
         entry = self.manifest.entries[number]
         with translated(str(self.folder), "what has arrived is kept"):
             if len(data) == entry.size:
@@ -357,30 +336,17 @@ class Arrival(Stage):
 
 
 def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listener: Listener) -> Added:
-    """Publish a finished arrival in a store.
+    """Publish in a store what is finished: every leaf and whole file proven, sealed, on the disk.
 
-    Parameters
-    ----------
-    store : Store
-        Where it goes; a folder has the arrival on its own file system.
-    arrival : Arrival
-        Finished: every leaf and every whole file proven, sealed, on the disk.
-    opened : OpenedPackage
-        What its tag files say.
-    path : str
-        ``<yyyy>/<date>-<slug>-<12 hex>``, as in the sender's store.
-
-    Raises
-    ------
-    IntegrityError, StoreError, Unreachable
-        The disk gives back something else; or the store cannot be written. Nothing was published.
+    A folder has the arrival on its own file system: one rename. Elsewhere it is copied. The path is that in the
+    sender's store. Raises `IntegrityError` where the disk gives back something else; nothing was published then.
     """
     refuse_path(path)
     if not isinstance(store, FolderStore):
         return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
     if arrival.published:
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
-    cargo = load(LocalBundle(arrival.bag), opened)
+    cargo = contents_of(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
     path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
     return Added(path, created, "written" if created else "read-back", copies.damaged)
@@ -389,10 +355,7 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
 def published_path(store: Store, package: str, payload: str) -> str:
     """Where a package lies that an earlier run gave its name, and ended before it could say so.
 
-    Raises
-    ------
-    IntegrityError
-        It was removed since.
+    Raises `IntegrityError` where it was removed since.
     """
     if isinstance(store, FolderStore):
         for found, path in store.find(payload):

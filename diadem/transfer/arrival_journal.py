@@ -31,14 +31,8 @@ _PAGE: Final = 1 << 16
 class Journal:
     """Proven leaves and hashed files of one arriving package. Safe for many threads of one process.
 
-    Parameters
-    ----------
-    path : Path
-        The file; made where it is not there, or is of another package.
-    package : str
-        64 hex digits.
-    first : sequence of int
-        For each file the number of its first leaf among all; one more at the end: how many there are.
+    `first` has for each file the number of its first leaf among all; one more at the end: how many there are. The file
+    of another package is begun anew.
     """
 
     def __init__(self, path: Path, package: str, first: list[int]) -> None:

@@ -20,18 +20,13 @@ _AGAIN: Final = "Send the window again."
 
 
 class Taken(NamedTuple):
-    """What became of the leaves of a span.
+    """What became of the leaves of a span."""
 
-    Attributes
-    ----------
-    kept, again : int
-        Bytes that were missing and are here now, and of leaves that were here already.
-    wrong : tuple of int
-        Leaves of the file that are not what the package says.
-    """
-
+    #: Bytes that were missing and are here now.
     kept: int
+    #: Bytes of leaves that were here already.
     again: int
+    #: Leaves of the file that are not what the package says.
     wrong: tuple[int, ...]
 
 
@@ -63,10 +58,7 @@ def take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview
 def take_window(arrival: Arrival, follower: Follower, spans: list[Span], data: memoryview) -> int:
     """Prove and write what is missing of a window; the bytes of what was here already.
 
-    Raises
-    ------
-    DigestMismatch
-        A leaf is wrong; what is right of its file is kept, and of those before it.
+    Raises `DigestMismatch` for a wrong leaf; what is right of its file is kept, and of those before it.
     """
     again = 0
     for span in spans:
@@ -101,13 +93,7 @@ def bits_of(numbers: set[int]) -> bytes:
 
 
 class Follower:
-    """Hashes files of an arriving package as soon as their leaves are there, in order from the beginning of each.
-
-    Parameters
-    ----------
-    arrival : Arrival
-        Begun.
-    """
+    """Hashes files of an arriving package as soon as their leaves are there, in order from the beginning of each."""
 
     def __init__(self, arrival: Arrival) -> None:
         self._arrival = arrival

@@ -19,7 +19,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.node.access.recipients import whole_address
 from diadem.node.placing import best_package
 from diadem.package.examine import open_tag_files
-from diadem.store.package_copy import load
+from diadem.store.package_copy import contents_of
 from diadem.transfer import drafts
 from diadem.transfer.closing import corrections_of
 from diadem.transfer.describing import describe
@@ -263,4 +263,4 @@ def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:
 
 def package_bytes(package: Package) -> int:
     """Bytes of all files of a package, tag files too."""
-    return load(package.bundle, open_tag_files(package.bundle, expected_id=package.id)).size
+    return contents_of(package.bundle, open_tag_files(package.bundle, expected_id=package.id)).size

@@ -23,7 +23,7 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import Response
 from diadem.transfer.intake import bits_of
 from diadem.transfer.landing import Landing, note_fault, place_of
-from diadem.transfer.pushed_place import Place
+from diadem.transfer.pushed_place import PushedPackage
 from diadem.transfer.pushed_window import WindowIntake
 from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
@@ -51,7 +51,7 @@ class Pushed:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, PushedPackage] = {}
         self._doors = WeakValueDictionary[str, threading.Lock]()
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Pushed:
                         self._places.pop(name, None)
                     place.close()
 
-    def _is_left(self, name: str, place: Place) -> bool:
+    def _is_left(self, name: str, place: PushedPackage) -> bool:
         if place.gone or place.lands is not None:
             return False
         transfer = self._desk.book.get(name)
@@ -215,14 +215,14 @@ class Pushed:
 
     # -- places ----------------------------------------------------------------------------------------------------
 
-    def _place(self, transfer: Transfer) -> Place:
+    def _place(self, transfer: Transfer) -> PushedPackage:
         """The place of a transfer, opened where it is not."""
         with self._door(transfer.id):
             with self._lock:
                 place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
-                place = Place(Landing(self._desk, transfer, arrival))
+                place = PushedPackage(Landing(self._desk, transfer, arrival))
                 try:
                     place.landing.step(State.TRANSFERRING, error="", next="")
                     tags = place.landing.tagmanifest()
@@ -244,7 +244,9 @@ class Pushed:
             return self._doors.setdefault(transfer_id, threading.Lock())
 
     @contextmanager
-    def _at(self, transfer: Transfer, turn: Callable[[Place], AbstractContextManager[object]]) -> Iterator[Place]:
+    def _at(
+        self, transfer: Transfer, turn: Callable[[PushedPackage], AbstractContextManager[object]]
+    ) -> Iterator[PushedPackage]:
         """The place of a transfer while this thread has its turn there; opened anew where it was let go meanwhile."""
         while True:
             place = self._place(transfer)
@@ -253,10 +255,10 @@ class Pushed:
                     yield place
                     return
 
-    def _alone(self, transfer: Transfer) -> AbstractContextManager[Place]:
-        return self._at(transfer, Place.alone)
+    def _alone(self, transfer: Transfer) -> AbstractContextManager[PushedPackage]:
+        return self._at(transfer, PushedPackage.alone)
 
-    def _lands(self, place: Place, transfer_id: str) -> Transfer:
+    def _lands(self, place: PushedPackage, transfer_id: str) -> Transfer:
         """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile.
 
         Raises what kept it from landing.
@@ -271,7 +273,7 @@ class Pushed:
         place.heard = True
         return lands.result()
 
-    def _land(self, transfer_id: str, place: Place) -> Transfer:
+    def _land(self, transfer_id: str, place: PushedPackage) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
         if place.landed is not None or place.gone:
             return place.landed or self._desk.book.get(transfer_id)
@@ -290,7 +292,7 @@ class Pushed:
             note_fault(self._desk, transfer_id, told)
             raise
 
-    def _proven(self, transfer_id: str, place: Place) -> Transfer:
+    def _proven(self, transfer_id: str, place: PushedPackage) -> Transfer:
         assert place.follower is not None
         assert place.opened is not None
         wrong = place.follower.finish()
@@ -301,7 +303,7 @@ class Pushed:
             return self._desk.book.get(transfer_id)
         return self._landed(place, place.opened)
 
-    def _landed(self, place: Place, opened: TagFiles) -> Transfer:
+    def _landed(self, place: PushedPackage, opened: TagFiles) -> Transfer:
         landed = place.landing.finish(opened, silent)
         with self._lock:
             self._places.pop(landed.id, None)
@@ -334,12 +336,12 @@ def _require_below(transfer: Transfer, count: int) -> None:
         raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package again.")
 
 
-def _require_open(place: Place) -> None:
+def _require_open(place: PushedPackage) -> None:
     if place.landed is not None or place.lands is not None:
         raise NotFound("the package has arrived")
 
 
-def _wanted(place: Place, plan: WindowPlan) -> dict[str, Any]:
+def _wanted(place: PushedPackage, plan: WindowPlan) -> dict[str, Any]:
     """Which windows are wanted, and of those of which some is here, what."""
     proven, begun, wanted = place.landing.arrival.marks.proven, list[list[int]](), set[int]()
     for window in missing_windows(plan, proven):

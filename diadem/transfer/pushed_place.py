@@ -25,7 +25,7 @@ _TURNS: Final = 8
 _LONGEST: Final = 300.0
 
 
-class Place:
+class PushedPackage:
     """One package that is being pushed here.
 
     Parameters

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
-from diadem.errors import Unreachable, UsageError
+from diadem.errors import DiademError, Unreachable, UsageError
 from diadem.model.agenda import Agenda
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Tasks that an executor is given ahead of the caller: enough for a large cluster, and their records fit in memory.
+AHEAD = 256
 #: Seconds between two looks whether the work is to stop.
 _LOOK = 0.5
 
 
-def width(executor: Executor) -> int:
+def worker_count(executor: Executor) -> int:
     """How many tasks an executor does at once, now; 1 where it does not say."""
     if (client := _dask_client(executor)) is not None:
         return max(1, sum(int(threads) for threads in client.nthreads().values()))
@@ -27,7 +31,7 @@ def width(executor: Executor) -> int:
     return 1
 
 
-def everywhere(executor: Executor, function: Callable[[Any], Result], argument: object) -> list[Future[Result]]:
+def submit_everywhere(executor: Executor, function: Callable[[Any], Result], argument: object) -> list[Future[Result]]:
     """Call a function once on every worker of a Dask cluster; once on any other executor, whose workers are alike."""
     if (client := _dask_client(executor)) is None:
         return [executor.submit(function, argument)]
@@ -41,7 +45,7 @@ def _dask_client(executor: Executor) -> Any:
     return client if hasattr(client, "scheduler_info") else None
 
 
-def carry_out(
+def run_agenda(
     agenda: Agenda,
     begin: Callable[[int], Future[Result]],
     *,
@@ -75,7 +79,7 @@ def carry_out(
             wait(running)
 
 
-# -- Executors as the command line asks for them: processes of this machine, or a Dask cluster.
+# -- as the command line asks for them --------------------------------------------------------------------------------
 
 #: Seconds that a scheduler may take to answer.
 _ANSWER = 20
@@ -119,3 +123,70 @@ def _cluster(address: str) -> Iterator[Executor]:
         ) from error
     with client:
         yield client.get_executor()
+
+
+# -- in order ---------------------------------------------------------------------------------------------------------
+
+
+class InOrder(Iterator[Result], Generic[Item, Result]):
+    """Results of a function for many items, in their order; a few hundred are on their way at once.
+
+    Where the function raises, `next` raises the same when the item's turn comes, and the next call goes on with the
+    next item. Closing it, or leaving it to be collected, cancels what has not begun.
+    """
+
+    _open = False
+
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        ahead: int = AHEAD,
+        give_errors: bool = False,
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ahead = ahead
+        self._executor = executor
+        self._function = function
+        self._items = iter(items)
+        self._give_errors = give_errors
+        self._at_end = at_end
+        self._waiting: deque[Future[Result]] = deque()
+        self._open = True
+
+    def __iter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __next__(self) -> Result:
+        """The next result, waited for."""
+        while self._open and len(self._waiting) < self._ahead:
+            for item in self._items:
+                self._waiting.append(self._executor.submit(self._function, item))
+                break
+            else:
+                break
+        if not self._waiting:
+            self.close()
+            raise StopIteration
+        try:
+            return self._waiting.popleft().result()
+        except DiademError as error:
+            if self._give_errors:
+                return cast("Result", error)
+            raise
+
+    def close(self) -> None:
+        """Cancel what has not begun; nothing is given any more."""
+        if self._open:
+            self._open = False
+            for future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
+            self._at_end()
+
+    def __del__(self) -> None:
+        """Close what was left behind."""
+        self.close()

@@ -1,8 +1,12 @@
 """`WorkerPool`: an executor of worker processes that needs no main guard, and of which a dead one costs one task.
 
-Like the pools of `concurrent.futures`, but each process is started as ``python -m diadem.workers.pool``: the
-user's own script is not run again in it (Windows and macOS would), and a process that is killed is replaced, where a
+Like the pools of `concurrent.futures`, but each process is started as ``python -m diadem.workers.pool``: the user's own
+script is not run again in it (Windows and macOS would), and a process that is killed is replaced, where a
 `ProcessPoolExecutor` is broken for good.
+
+A process takes pickled calls and gives pickled results, one at a time. It ends when its input ends, also in the middle
+of a call: what it was writing is a stage that the next run removes. Pickle is safe here, for both ends are the same
+program; instrument files are read by processes of their own that speak JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ from diadem.errors import UsageError
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
+#: Set in the environment of these processes, so that one knows what it is.
+POOL_MEMBER = "DIADEM_POOL_MEMBER"
+_LENGTH = struct.Struct(">Q")
 #: Seconds that an idle worker may take to end.
 _FAREWELL = 5.0
 _Item = tuple[Future[Any], bytes]
@@ -171,11 +178,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([ours, *places])), POOL_MEMBER: "1"}
 
 
-# -- One process of a `WorkerPool`: pickled calls in, pickled results out, one at a time.
-
-#: Set in the environment of these processes, so that one knows what it is.
-POOL_MEMBER = "DIADEM_POOL_MEMBER"
-_LENGTH = struct.Struct(">Q")
+# -- in the process ---------------------------------------------------------------------------------------------------
 
 
 def write_frame(sink: IO[bytes], data: bytes) -> None:
@@ -187,13 +190,10 @@ def write_frame(sink: IO[bytes], data: bytes) -> None:
 
 def read_frame(source: IO[bytes]) -> bytes:
     """Receive them. Raises `EOFError` where the other end is gone."""
-    (length,) = _LENGTH.unpack(_exactly(source, _LENGTH.size))
-    return _exactly(source, length)
-
-
-def _exactly(source: IO[bytes], count: int) -> bytes:
-    data = source.read(count)
-    if len(data) < count:
+    head = source.read(_LENGTH.size)
+    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    data = source.read(length)
+    if len(head) < _LENGTH.size or len(data) < length:
         raise EOFError("the message ends early")
     return data
 
@@ -205,7 +205,15 @@ def main() -> None:
     busy = threading.Event()
     threading.Thread(target=_listen, args=(source, calls, busy), daemon=True).start()
     while (call := calls.get()) is not None:
-        answer = _answer(call)
+        try:
+            function, arguments, options = pickle.loads(call)  # noqa: S301  from our own parent
+            value = (True, function(*arguments, **options))
+        except BaseException as error:  # it is raised again where the result is asked for
+            value = (False, error)
+        try:
+            answer = pickle.dumps(value)
+        except Exception as error:  # whatever a class does when it is pickled
+            answer = pickle.dumps((False, RuntimeError(f"the result cannot be sent: {error!r}")))
         busy.clear()
         write_frame(sink, answer)
 
@@ -231,22 +239,6 @@ def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.close(nothing)
     sys.stdin, sys.stdout = Path(os.devnull).open(), sys.stderr  # noqa: SIM115 - as long as the process lives
     return source, sink
-
-
-def _answer(call: bytes) -> bytes:
-    try:
-        function, arguments, options = pickle.loads(call)  # noqa: S301  from our own parent
-        value = (True, function(*arguments, **options))
-    except BaseException as error:  # it is raised again where the result is asked for
-        value = (False, error)
-    return _pickled(value)
-
-
-def _pickled(value: tuple[bool, Any]) -> bytes:
-    try:
-        return pickle.dumps(value)
-    except Exception as error:  # whatever a class does when it is pickled
-        return pickle.dumps((False, RuntimeError(f"the result cannot be sent: {error!r}")))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.api.scanning import SCAN_SECONDS, all_that_reads
+from diadem.api.packages import SCAN_SECONDS, all_that_reads
 from diadem.api.tools import tools
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent

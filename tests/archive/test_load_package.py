@@ -152,7 +152,7 @@ def test_damage(session: Path, tmp_path: Path) -> None:
 
 
 def test_from_an_object_store(session: Path, s3_server: S3Server) -> None:
-    pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+    pytest.importorskip("botocore", reason="the extra [s3] is not installed")
     url = s3_server.url(uuid.uuid4().hex)
     package = diadem.pack(session, url, storage_options=s3_server.storage_options)
     for name, proof in (

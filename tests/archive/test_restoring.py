@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.restore import places, target_names
+from diadem.archive.restore import target_names
 from diadem.model.manifest import FileEntry
 
 
@@ -22,20 +22,19 @@ def entry(name: str, original: bytes | None) -> FileEntry:
     "original", [b"../../evil", b"/etc/evil", b"a/../../evil", b"", b"a//b", b".", b"nul\0l", b"sub/.."]
 )
 def test_an_original_that_leads_elsewhere_gives_way_to_the_stored_name(original: bytes) -> None:
-    assert target_names([entry("stored.dat", original)]) == {"data/stored.dat": "stored.dat"}
+    assert target_names([entry("stored.dat", original)]) == ["stored.dat"]
 
 
 def test_originals_that_clash_give_way() -> None:
     files = [entry("a~1.dat", b"same"), entry("a~2.dat", b"same"), entry("b~1.dat", b"a.dat/x"), entry("a.dat", None)]
-    names = target_names(files)
-    assert names["data/a.dat"] == "a.dat"
-    assert names["data/b~1.dat"] == "b~1.dat"
-    assert sorted((names["data/a~1.dat"], names["data/a~2.dat"])) == ["a~2.dat", "same"]
+    first, second, *others = target_names(files)
+    assert others == ["b~1.dat", "a.dat"]
+    assert sorted((first, second)) == ["a~2.dat", "same"]
 
 
 def test_of_several_packages_the_first_has_its_place_and_nothing_is_lost() -> None:
     newer, older = [entry("a/b", None), entry("x_y~1.dat", b"x:y.dat")], [entry("a", None), entry("a/b", None)]
-    *first, file, again = places([*newer, *older])
+    *first, file, again = target_names([*newer, *older])
     assert first == ["a/b", "x_y~1.dat" if sys.platform == "win32" else "x:y.dat"]
     assert file.startswith("a~")
     assert again.startswith("a~")
@@ -47,8 +46,8 @@ def test_of_several_packages_the_first_has_its_place_and_nothing_is_lost() -> No
 )
 def test_what_windows_cannot_hold_keeps_its_stored_name_there(original: str) -> None:
     files = [entry("stored~1.dat", original.encode()), entry("sub/stored~2.dat", b"sub/" + original.encode())]
-    assert places(files, system="win32") == ["stored~1.dat", "sub/stored~2.dat"]
-    assert places(files, system="linux") == [original, f"sub/{original}"]
+    assert target_names(files, system="win32") == ["stored~1.dat", "sub/stored~2.dat"]
+    assert target_names(files, system="linux") == [original, f"sub/{original}"]
 
 
 @pytest.mark.parametrize(
@@ -57,22 +56,22 @@ def test_what_windows_cannot_hold_keeps_its_stored_name_there(original: str) -> 
 def test_what_windows_can_hold_comes_back_under_its_name(original: str) -> None:
     """Stored under another name for the sake of manifests and of other systems."""
     for system in ("win32", "darwin", "linux"):
-        assert places([entry("stored~1.dat", original.encode())], system=system) == [original]
+        assert target_names([entry("stored~1.dat", original.encode())], system=system) == [original]
 
 
 def test_names_that_are_no_text_come_back_where_the_system_has_such() -> None:
     file = entry("x_~1.dat", b"x\xff.dat")
-    assert places([file], system="linux") == [os.fsdecode(b"x\xff.dat")]
-    assert places([file], system="darwin") == places([file], system="win32") == ["x_~1.dat"]
+    assert target_names([file], system="linux") == [os.fsdecode(b"x\xff.dat")]
+    assert target_names([file], system="darwin") == target_names([file], system="win32") == ["x_~1.dat"]
 
 
 def test_names_that_differ_in_case_or_composition_are_one_on_windows_and_macos() -> None:
     files = [entry("Scan.dat", None), entry("scan~1.dat", b"scan.dat"), entry("a~1/x", b"SCAN.DAT/x")]
     composed = [entry("é.dat", None), entry("e~1.dat", "e\u0301.dat".encode())]
     for system in ("win32", "darwin"):
-        assert places(files, system=system) == ["Scan.dat", "scan~1.dat", "a~1/x"]
-        assert places(composed, system=system) == ["é.dat", "e~1.dat"]
-    assert places(files, system="linux") == ["Scan.dat", "scan.dat", "SCAN.DAT/x"]
+        assert target_names(files, system=system) == ["Scan.dat", "scan~1.dat", "a~1/x"]
+        assert target_names(composed, system=system) == ["é.dat", "e~1.dat"]
+    assert target_names(files, system="linux") == ["Scan.dat", "scan.dat", "SCAN.DAT/x"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be made on Windows")

@@ -16,7 +16,7 @@ import pytest
 import diadem
 from diadem.errors import NotFound, UsageError
 from diadem.model.agenda import Agenda
-from diadem.workers.executors import carry_out, everywhere, width
+from diadem.workers.executors import run_agenda, submit_everywhere, worker_count
 from diadem.workers.pool import WorkerPool
 from tests.archive import pool_tasks
 
@@ -38,7 +38,7 @@ def test_results_and_errors_come_back_whole(pool: WorkerPool) -> None:
     with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
         pool.submit(lambda: None)
     assert list(pool.map(abs, [-1, -2, -3])) == [1, 2, 3]
-    assert (width(pool), len(everywhere(pool, pool_tasks.process, None))) == (2, 1)
+    assert (worker_count(pool), len(submit_everywhere(pool, pool_tasks.process, None))) == (2, 1)
 
 
 def test_a_killed_process_costs_its_task_and_is_replaced(pool: WorkerPool) -> None:
@@ -116,7 +116,7 @@ def test_only_so_many_are_begun_and_the_rest_is_left_where_the_caller_stops(pool
         return pool.submit(abs, number)
 
     stopped: list[bool] = []
-    ended = carry_out(Agenda([1] * 50), begin, ahead=3, stop=lambda: stopped.append(True))
+    ended = run_agenda(Agenda([1] * 50), begin, ahead=3, stop=lambda: stopped.append(True))
     next(ended)
     assert len(begun) == 3
     ended.close()

@@ -88,3 +88,19 @@ def test_what_a_stranger_has_put_there_is_passed_over() -> None:
             archive.writestr("d6.png", PNG, zipfile.ZIP_DEFLATED)
         assert previews_in(file.getvalue()) == {0: PNG}
     assert previews_in(b"") == previews_in(b"PK\x05\x06" + bytes(17)) == {}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["damaged", "lost"])
+def test_a_node_mends_them(tmp_path: Path, lost: bool) -> None:
+    write_image_session(tmp_path / "session", sample="S-12", date="2026-03-21")
+    with diadem.Node.create(tmp_path / "node", name="lab", user="alice", store=str(tmp_path / "store")) as node:
+        package = node.archive(tmp_path / "session", now=True).package
+        pictures = package.previews()
+        file = Path(package.url) / PREVIEWS_PATH
+        data = file.read_bytes()
+        make_writable(Path(package.url))
+        file.unlink() if lost else flip_byte(file, 100)
+        assert not node.scrub().ok
+        node.repair()
+        assert file.read_bytes() == data
+        assert node.get(package.id).previews() == pictures

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diadem.export.names import portable_names
 from diadem.export.pages import page_html, previews_on
-from diadem.export.readme import RAW, RECORD, WHOLE, Enclosed, ReadMe, readme_html
+from diadem.export.readme import RAW, RECORD, WHOLE, EnclosedFolder, ReadMe, readme_html
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, stored_names, twin_key
 from tests.export.test_pages import FULL, Page, dataset, package, picture
@@ -18,7 +18,7 @@ from tests.export.test_pages import FULL, Page, dataset, package, picture
 ID = "diadem:" + "ab" * 32
 LETTER = ReadMe(
     FULL,
-    [Enclosed("20260314-zno-abababababab", ID, 2, 3_400_000_000)],
+    [EnclosedFolder("20260314-zno-abababababab", ID, 2, 3_400_000_000)],
     WHOLE,
     "2026-03-15T08:00:00Z",
     to="Marie Curie <m@x.org>",
@@ -58,7 +58,7 @@ def test_without_people_it_promises_no_package(kind: str) -> None:
 
 
 def test_several_packages_and_those_that_are_not_there() -> None:
-    several = replace(LETTER, enclosed=[*LETTER.enclosed, Enclosed("other", ID, 1, 5)], others=2)
+    several = replace(LETTER, enclosed=[*LETTER.enclosed, EnclosedFolder("other", ID, 1, 5)], others=2)
     words = Page(readme_html(several)).words
     assert "are folders" in words
     assert "2 packages more hold files of it and are not enclosed" in words
@@ -74,7 +74,7 @@ def test_nothing_breaks_out(first: str, second: str, third: str) -> None:
     hostile = replace(
         LETTER,
         facts=package(dataset(1), name=first, license=second, description=third),
-        enclosed=[Enclosed(first, second, 1, 1)],
+        enclosed=[EnclosedFolder(first, second, 1, 1)],
         to=second,
         sender=third,
         renamed=[(first, third)],

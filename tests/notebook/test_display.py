@@ -203,8 +203,8 @@ def test_completion_of_names_is_public(told: tuple[diadem.Node, diadem.Package],
             return {one.text.lstrip(".").strip("'\"]") for one in shell.Completer.completions(text, len(text))}
 
     assert completed("diadem.") == {name for name in dir(diadem) if not name.startswith("_")}
-    inner = {"told_by", "warned_by", "amended_by", "readers", "extractor", "outcome"}
-    inner |= {"context", "at", "remember", "remirror", "bundle", "open_derived"} if jedi else set()
+    inner = {"home", "bare", "readers", "extractor", "outcome"}
+    inner |= {"context", "at", "remember", "remirror", "bundle", "open_derived", "replaced"} if jedi else set()
     for what, some in (("node.", {"search", "archive", "stores"}), ("package.", {"load", "record", "previews"})):
         names = completed(what)
         assert some <= names

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.store.disks import place_of
+from diadem.store.disks import disk_of
 from diadem.testing.faults import flip_byte
 from diadem.testing.samples import write_session
 from tests import consoles
@@ -34,7 +34,7 @@ HOSTILE = "<script>window.taken=1</script><img src=x onerror=window.taken=1>\u20
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on another disk than the tests."""
     other = consoles.other_disk()
-    if other is None or None in (mine := place_of(tmp_path), its := place_of(other)) or mine == its:
+    if other is None or None in (mine := disk_of(tmp_path), its := disk_of(other)) or mine == its:
         pytest.skip("there is no second disk to write to")
     folder = Path(tempfile.mkdtemp(dir=other))
     yield folder

@@ -23,7 +23,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
         return lambda name: open_store(tmp_path / name)
     if request.param == "memory":
         return lambda name: _quick(f"memory://{name}")
-    pytest.importorskip({"sftp": "paramiko", "s3": "s3fs"}[request.param], reason="an extra is not installed")
+    pytest.importorskip({"sftp": "paramiko", "s3": "botocore"}[request.param], reason="an extra is not installed")
     server = request.getfixturevalue(f"{request.param}_server")
     prefix = uuid.uuid4().hex
     return lambda name: _quick(server.url(f"{prefix}-{name}"), server.storage_options)

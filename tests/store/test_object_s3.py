@@ -34,7 +34,7 @@ from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
 from tests.store.object_samples import Gate, make_sample
 
-pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+pytest.importorskip("botocore", reason="the extra [s3] is not installed")
 
 QUICK = ClaimTiming(heartbeat=0.2, stale=60, look=0.1)
 BRIEF = Patience(tries=3, first_wait=0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diadem.store.base import open_store
-from diadem.store.disks import Mount, disks_below, is_network_folder, mount_of, parse_mount, parse_mountinfo, place_of
+from diadem.store.disks import Mount, disk_of, disks_below, is_network_folder, mount_of, parse_mount, parse_mountinfo
 
 LINUX = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -122,11 +122,11 @@ def test_folders_of_one_disk_have_one_place(tmp_path: Path) -> None:
     """Of this machine as it is, whatever that is."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert place_of(tmp_path / "none") is None
+    assert disk_of(tmp_path / "none") is None
     assert open_store(tmp_path / "none").place() is None
     assert is_network_folder(tmp_path / "not" / "there" / "yet") == is_network_folder(tmp_path)
-    place = place_of(tmp_path / "a")
-    assert place == place_of(tmp_path / "b") == open_store(tmp_path / "a").place()
+    place = disk_of(tmp_path / "a")
+    assert place == disk_of(tmp_path / "b") == open_store(tmp_path / "a").place()
     if place is None:
         pytest.skip("this system does not say on which disk the folders of tests lie")
     assert place.startswith(("disk:", "share:", "memory"))
@@ -146,8 +146,8 @@ def memory_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_another_disk_is_another_place(memory_disk: Path) -> None:
-    assert place_of(memory_disk) == "memory"
-    assert place_of(memory_disk) != place_of(Path(__file__).parent)
+    assert disk_of(memory_disk) == "memory"
+    assert disk_of(memory_disk) != disk_of(Path(__file__).parent)
     assert is_network_folder(memory_disk) is None
 
 
@@ -163,7 +163,7 @@ def test_a_real_disk_image_is_found_in_sysfs(tmp_path: Path) -> None:
         pytest.skip("this system does not let the test mount an image")
     try:
         number = f"{os.major(os.stat(disk).st_dev)}:{os.minor(os.stat(disk).st_dev)}"
-        assert place_of(disk) == f"disk:{number}"
-        assert place_of(disk) != place_of(tmp_path)
+        assert disk_of(disk) == f"disk:{number}"
+        assert disk_of(disk) != disk_of(tmp_path)
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

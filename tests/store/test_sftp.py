@@ -9,6 +9,7 @@ import sys
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.sftp_server import SftpServer
 from tests.store.adder import sample
 from tests.store.killing import killed
 
-pytest.importorskip("paramiko", reason="the extra [sftp] is not installed")
+paramiko = pytest.importorskip("paramiko", reason="the extra [sftp] is not installed")
 
 SMALL = {"data/a b.raw": 1_500_000, "data/b.txt": 100}
 BRIEF = Patience(tries=2, first_wait=0.05)
@@ -202,6 +203,30 @@ def test_a_server_that_runs_full(sftp_server: SftpServer, name: str) -> None:
         assert list(store.keys("")) == ["small"]
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_channel_that_is_refused_for_a_moment_is_waited_for(
+    sftp_server: SftpServer, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file is sent only once, but nothing of it has gone yet: a busy server has not closed old sessions."""
+    from diadem.store.sftp import SftpFiles
+
+    store = ObjectStore(sftp_server.url(name), sftp_server.storage_options, patience=BRIEF)
+    store.put("head", b"1")
+    real = SftpFiles._channel
+    refused: list[int] = []
+
+    def refuse_once(files: SftpFiles) -> Any:
+        if not refused:
+            refused.append(1)
+            raise paramiko.ChannelException(2, "Connect failed")
+        return real(files)
+
+    monkeypatch.setattr(SftpFiles, "_channel", refuse_once)
+    (tmp_path / "large").write_bytes(bytes(17 << 20))
+    store.put_file("large", tmp_path / "large")
+    assert store.get("large") == bytes(17 << 20)
+    assert refused
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -150,9 +150,19 @@ def test_a_fault_in_the_work_is_named(site: Path, module: str, example: Path, fa
     if code == "no-field":
         changes.append(('Rule("beam.acceleration_voltage", "voltage"', 'Rule("beam.acceleration_voltage", "volts"'))
         changes.append(('yield from moments("time', 'return\n    yield from moments("time'))
-    report = check_plugin(write(site, module, *changes), examples=[example], seconds=3.0, strict=False)
+    name = write(site, module, *changes)
+    report = check_plugin(name, examples=[example], seconds=3.0, strict=False, only=[code])
     assert code in [finding.code for finding in report.findings if finding.severity == "error"], str(report)
     assert not report.ok
+
+
+def test_what_finds_nothing_that_is_looked_for_is_left_out(site: Path, module: str, example: Path) -> None:
+    name = write(site, module, ('title = about["title"]', "title = os.path.basename(path)"))
+    seen = {"spoiled copies", "renamed copies", "processes", "packages"}
+    for only, tried in ((["name-or-time"], {"renamed copies"}), (["crash"], {"spoiled copies"})):
+        report = check_plugin(name, examples=[example], strict=False, only=only)
+        assert {what for what, count in report.checked.items() if count} & seen == tried
+        assert report.ok == (only == ["crash"])
 
 
 def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None:

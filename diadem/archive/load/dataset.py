@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from diadem.archive.load.files import Trial, Verify, arrays, load, stored_arrays
 from diadem.archive.load.proof import DatasetSource
-from diadem.errors import NotFound, QualityWarning, ReaderError
+from diadem.errors import DigestMismatch, NotFound, PackageError, QualityWarning, ReaderError
 from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.ports import Listener, silent
-from diadem.model.record import Dataset
-from diadem.store.bags import AdoptedBundle
-
-if TYPE_CHECKING:
-    from diadem.archive.package import Package
-
-
-import os
-from contextlib import closing
-from typing import TYPE_CHECKING, Final
-from uuid import uuid4
-
-from diadem.errors import DigestMismatch, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Progress
-from diadem.store.bags import LocalBundle
+from diadem.model.ports import Listener, Progress, silent
+from diadem.model.record import Dataset
+from diadem.store.bags import AdoptedBundle, LocalBundle
 from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
 
+
 _BYTES = "`open` gives its bytes."
 _SAME = "Install the same versions of DIADEM, RosettaSciIO and plugins in both."
 #: Doubts that are told in full when a signal is loaded; its metadata has all of them.
 _TOLD = 5
+#: Bytes of a file that are copied at once.
+_BLOCK = 4 << 20
 #: Datasets that are kept open for lazy arrays that came from another process.
 _KEPT = 16
 
@@ -295,13 +287,14 @@ def _local(package: Package, path: str) -> Path | None:
     return Path(package.url, "data", *path.split("/"))
 
 
-# -- Files of a package as paths on this machine, proven: for programs that want a name and know nothing of packages.
-
-_BLOCK: Final = 4 << 20
+# -- as a path, for programs that know nothing of packages ------------------------------------------------------------
 
 
 def local_path(package: Package, path: str, *, folder: Path | None, listener: Listener) -> Path:
-    """See `Package.local`."""
+    """See `Package.local`: proven where it lies in a folder of this machine, else copied, proven on the way, and kept.
+
+    The next call proves the copy and fetches again only what was changed.
+    """
     plan = plan_of(package, path)
     source = source_of(package, plan, listener)
     if folder is None and source.local_path() is not None:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
-from diadem.archive.load.proof import LoadSource, TooLarge, common_folder, header_copy
+from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
 from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
 from diadem.archive.load.signals import build, choose
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
@@ -39,7 +39,7 @@ Trial = Callable[[Path, PurePosixPath], None]
 
 
 def load(
-    source: LoadSource,
+    source: DatasetSource,
     *,
     offer: ReaderOffer,
     lazy: bool = True,
@@ -72,7 +72,7 @@ def load(
 
 
 def arrays(
-    source: LoadSource, *, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None, until: ExitStack
+    source: DatasetSource, *, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None, until: ExitStack
 ) -> Dictionaries:
     """The signals of a dataset as RosettaSciIO would return them, their data in the file where that can be.
 
@@ -93,7 +93,7 @@ def arrays(
     return read
 
 
-def stored_arrays(source: LoadSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
+def stored_arrays(source: DatasetSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
     """The arrays of a dataset's signals as they stay in its files, each signal's at its place in the file."""
     with PackageFiles(source, offer, True, verify, None) as files:
         found = [one.get("data") for one in _read(files, offer, source, None)]
@@ -101,7 +101,7 @@ def stored_arrays(source: LoadSource, *, offer: ReaderOffer, verify: Verify) -> 
     return found
 
 
-def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
+def _read(files: PackageFiles, offer: ReaderOffer, source: DatasetSource, dataset: Dataset | None) -> Dictionaries:
     """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
 
     What tables have stated of pixel sizes when the record was made, or its owner has corrected since, calibrates them.
@@ -135,7 +135,7 @@ def _is_undecodable(issue: Mapping[str, Any]) -> bool:
     return issue.get("code") == "reader-missing"
 
 
-def _dictionary(signal: Signal, files: PackageFiles, source: LoadSource, number: int) -> Dictionary:
+def _dictionary(signal: Signal, files: PackageFiles, source: DatasetSource, number: int) -> Dictionary:
     """One signal, with all that its reader says of it besides."""
     name, find = f"{source.package} {number}", source.array_again(number, files.verify)
     chunk = files.chunk if len(signal.shape) > 2 else CHUNK_BYTES
@@ -174,7 +174,9 @@ class PackageFiles(Files):
     ``leaves``, ``proven-file`` or ``never``.
     """
 
-    def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
+    def __init__(
+        self, source: DatasetSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None
+    ) -> None:
         super().__init__(source.entry, (source.path, *source.sidecars))
         self.lazy, self.verify, self.chunk = lazy, verify, CHUNK_BYTES
         self._source = source

@@ -155,7 +155,7 @@ def _points(axis: Mapping[str, Any], length: int) -> Any:
     return evaluate(axis["expression"], {**values, "x": positions})
 
 
-# -- The formula of a non-uniform axis, worked out without running it.
+# -- the formula of a non-uniform axis --------------------------------------------------------------------------------
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -193,7 +193,9 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
 def evaluate(expression: str, values: Mapping[str, Any]) -> Array:
     """Work out a formula, such as ``a / (x + 1) + b``, where ``x`` is the array of positions, in whose shape it comes.
 
-    ``^`` means power, as SymPy reads it. Raises `ValueError` for what is not plain arithmetic, or has no finite result.
+    HyperSpy evaluates such a formula with SymPy, which executes what it is given. Here it is plain arithmetic:
+    + - * / ** (also ``^``), the functions above, ``x`` and the axis's own parameters. Raises `ValueError` for anything
+    else, or where it has no finite result.
     """
     if len(expression) > MAX_LENGTH:
         raise ValueError(f"the formula has more than {MAX_LENGTH} characters")

@@ -33,7 +33,7 @@ class TextHits(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
 
-class Place(Protocol):
+class CataloguePlace(Protocol):
     """Where one catalogue lies: a file, or a schema of a server."""
 
     @property

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, Table
 
 from diadem.errors import UsageError
 from diadem.node.catalogue import sqlite
-from diadem.node.catalogue.database import Database, Place
+from diadem.node.catalogue.database import CataloguePlace, Database
 
 
 def of(connection: Connection) -> Database:
@@ -33,7 +33,7 @@ def streamed(connection: Connection, statement: Select[Any], size: int) -> Itera
         yield from result.partitions()
 
 
-def place_of(address: str | Path, *, read_only: bool) -> Place:
+def place_of(address: str | Path, *, read_only: bool) -> CataloguePlace:
     """The place that an address names: a file, or a database on a PostgreSQL server.
 
     Parameters
@@ -61,7 +61,7 @@ def place_of(address: str | Path, *, read_only: bool) -> Place:
     )
 
 
-def _on_server(address: str, *, read_only: bool) -> Place:
+def _on_server(address: str, *, read_only: bool) -> CataloguePlace:
     try:
         from diadem.node.catalogue import postgres
     except ImportError as error:

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, func, insert, inspect, select
 from diadem.errors import IntegrityError, Refused
 from diadem.model.times import time_text
 from diadem.node.catalogue import dialects
-from diadem.node.catalogue.database import Place
+from diadem.node.catalogue.database import CataloguePlace
 from diadem.node.catalogue.tables import metadata, schema_version
 
 #: Raised by one with every change of the tables, or of what stands in them.
 VERSION: Final = 6
 
 
-def require(place: Place, *, read_only: bool) -> None:
+def require(place: CataloguePlace, *, read_only: bool) -> None:
     """Make the tables where there are none yet.
 
     Raises

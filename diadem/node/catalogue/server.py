@@ -147,7 +147,7 @@ class PostgresPlace:
 
     @contextmanager
     def transaction(self, *, writing: bool, new: bool = False) -> Iterator[Connection]:
-        """See `database.Place`.
+        """See `database.CataloguePlace`.
 
         Raises
         ------

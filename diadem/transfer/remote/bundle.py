@@ -28,21 +28,7 @@ _AGAIN: Final = "Tell the node's operator: diadem scrub"
 class HttpBundle(Bundle):
     """A package on a node that is asked over HTTP.
 
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the node.
-    package_id : PackageId
-        Which package.
-    url : str
-        Of the node, for messages.
-
-    Raises
-    ------
-    NotFound
-        The package is not there, or not for us.
-    IntegrityError, PackageError
-        What came is another package, or none.
+    Raises `NotFound` where it is not there, or not for us; `IntegrityError` and `PackageError` for another, or none.
     """
 
     def __init__(self, client: PeerClient, package_id: PackageId, url: str) -> None:
@@ -128,19 +114,7 @@ def _exactly(stream: Stream, size: int, url: str) -> bytes:
 
 
 class HttpReader(RangeReader):
-    """One file, read by ranges; any number of threads may use it, and nothing is held open.
-
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the node.
-    path : str
-        Of the file, below ``/diadem/v1/``.
-    size : int
-        Bytes that it must have.
-    name : str
-        Its path in the bag, for messages.
-    """
+    """One file, read by ranges; any number of threads may use it, and nothing is held open."""
 
     size = 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import zygote
 
 PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "catalogue.py"
 
@@ -16,7 +17,7 @@ PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "catalogue.py"
 def test_it_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "--count", "25", "--queries", "54", "--rounds", "1"]
     command += ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+    done = zygote.run(command)
     assert done.returncode == 0, done.stderr[-3000:]
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert document["count"] == 25

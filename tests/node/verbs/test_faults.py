@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests import catalogues
+from tests import catalogues, zygote
 
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "faults.py"
 
@@ -19,7 +18,7 @@ HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "faults.py"
 def test_every_promise_is_kept_in_twenty_cases(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, str(HARNESS), "--cases", "20", "--seed", "1", "--json", str(report)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+    done = zygote.run(command)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]
     node = json.loads(report.read_text("utf-8"))["parts"]["node"]
     assert (node["cases"], node["broken"]) == (20, 0)

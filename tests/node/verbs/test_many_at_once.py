@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 from diadem.errors import Interrupted, NotFound
 from diadem.model.ports import Progress
-from tests import zygote
+from tests import catalogues, zygote
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
@@ -216,6 +218,30 @@ def test_an_archive_is_stopped_and_leaves_nothing(lab: Lab) -> None:
     assert not list((lab.root / "main/.diadem/stage").iterdir())
     assert lab.node.archive(session, now=True).what == "new"
     require_agreement(lab.node)
+
+
+@catalogues.in_a_file
+@pytest.mark.parametrize("moment", [1, 4])
+def test_what_a_new_catalogue_does_not_know_yet_is_in_the_log(lab: Lab, moment: int) -> None:
+    """A reindex of another process puts its catalogue in the place of the one in which the session was just found."""
+    session, file = lab.session("s"), lab.node.path / "catalogue.sqlite"
+    lab.node.close()
+    older = Path(shutil.copy(file, lab.root / "older"))
+    progress: list[Progress] = []
+    with lab.reopened() as node:
+        first = node.archive(session, now=True)
+
+        def replace(told: Progress) -> None:
+            progress.append(told)
+            if len(progress) == moment:
+                with closing(sqlite3.connect(older)) as old, closing(sqlite3.connect(file)) as new:
+                    old.backup(new)
+
+        again = node.archive(session, now=True, listener=replace)
+        assert len(progress) >= moment
+        assert (again.what, again.package.id) == ("already", first.package.id)
+        assert node.search().total == 1
+        require_agreement(node)
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------

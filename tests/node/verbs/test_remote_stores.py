@@ -16,7 +16,7 @@ from tests.node.verbs.conftest import Lab
 @pytest.fixture(params=["s3", "sftp"])
 def remote(request: pytest.FixtureRequest) -> Any:
     """A server, and the options with which it is reached."""
-    pytest.importorskip({"sftp": "paramiko", "s3": "s3fs"}[request.param], reason="an extra is not installed")
+    pytest.importorskip({"sftp": "paramiko", "s3": "botocore"}[request.param], reason="an extra is not installed")
     server = request.getfixturevalue(f"{request.param}_server")
     return server.url(f"node-{uuid.uuid4().hex}"), server.storage_options
 

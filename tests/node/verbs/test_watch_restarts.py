@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import zygote
 
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "watch_restarts.py"
 pytestmark = [
@@ -21,7 +22,7 @@ def run(tmp_path: Path, *options: str, code: int) -> dict[str, Any]:
     """Run the harness; what it found."""
     report = tmp_path / "report.json"
     command = [sys.executable, str(HARNESS), "--work", str(tmp_path / "work"), "--json", str(report), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8", cwd=tmp_path)
+    done = zygote.run(command, cwd=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(report.read_text("utf-8"))
     return found

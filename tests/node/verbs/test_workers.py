@@ -207,7 +207,7 @@ def test_ctrl_c_keeps_what_was_begun_and_the_next_run_goes_on(lab: Lab, pool: Ex
 def test_a_worker_that_sees_less_is_named_before_anything_is_begun(
     lab: Lab, pool: Executor, s3_server: S3Server
 ) -> None:
-    pytest.importorskip("s3fs")
+    pytest.importorskip("botocore")
     folder = lab.session("s")
     url, host = s3_server.url(uuid.uuid4().hex), socket.gethostname()
     lab.node.stores.add(url, name="cloud", options=s3_server.storage_options)
@@ -270,7 +270,7 @@ def test_a_store_that_goes_away_is_not_called_damaged(lab: Lab, pool: Executor) 
 
 
 def test_two_workers_archive_into_one_bucket(lab: Lab, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("s3fs")
+    pytest.importorskip("botocore")
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     url = s3_server.url(uuid.uuid4().hex)

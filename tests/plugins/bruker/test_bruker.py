@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import struct
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -264,23 +260,6 @@ def test_a_container_that_lost_its_end_says_so(folder: Path, tmp_path: Path) -> 
         (tmp_path / "short.bcf").write_bytes(data[: len(data) - lost])
         codes = {one["code"] for one in extract(tmp_path / "short.bcf").datasets[0].issues}
         assert ("truncated" in codes) == bool(lost)
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(folder: Path, datasets: Mapping[str, Any]) -> None:
-    code = (
-        "import sys, json; from diadem.api import extract; dataset = extract(sys.argv[1]).datasets[0];"
-        "print(json.dumps({key: [str(found.value) for found in dataset.assertions(key)] for key in dataset.fields}))"
-    )
-    environment = {**os.environ, "TZ": "Asia/Tokyo"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(folder / "bruker_nano.spx")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    here = datasets["bruker_nano.spx"]
-    assert json.loads(ran.stdout) == {key: [str(found.value) for found in here.assertions(key)] for key in here.fields}
 
 
 def test_the_tube_of_a_fluorescence_instrument() -> None:

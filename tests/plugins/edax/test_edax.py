@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -242,16 +238,3 @@ def test_truncated_and_foreign_files_have_no_blocks(spectrum: Path, tmp_path: Pa
                        ("d.ipr", bytes(IMAGE_SIZE)), ("e.lsd", bytes(MAP_SIZE)), ("f.csv", b"a,b")):  # fmt: skip
         (tmp_path / name).write_bytes(data)
         assert blocks("diadem.plugins.edax.files:open", tmp_path / name) == []
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(spectrum: Path, dataset: Any) -> None:
-    code = (
-        "import sys, json; from diadem.api import extract; dataset = extract(sys.argv[1]).datasets[0];"
-        "print(json.dumps({key: [str(found.value) for found in dataset.assertions(key)] for key in dataset.fields}))"
-    )
-    environment = {**os.environ, "TZ": "Asia/Tokyo"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(spectrum)], env=environment, capture_output=True, text=True, check=True
-    )
-    here = {key: [str(found.value) for found in dataset.assertions(key)] for key in dataset.fields}
-    assert json.loads(ran.stdout) == here

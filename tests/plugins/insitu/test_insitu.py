@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import re
 import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -205,24 +201,6 @@ NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, 
 def test_notes_that_are_written_are_read(pairs: dict[str, str]) -> None:
     lines = [f"{number}, {name} = {value}, 25" for number, (name, value) in enumerate(pairs.items())]
     assert notes("\n".join(["Time, Notes, Temperature", *lines, "9, , 25"])) == pairs
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(logs: Path, datasets: Mapping[str, Any]) -> None:
-    code = (
-        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
-        "print(json.dumps({each.path: {key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
-        " for each in found}))"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(logs)],
-        env={**os.environ, "TZ": "Asia/Tokyo"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for path, there in json.loads(ran.stdout).items():
-        here = datasets[Path(path).name]
-        assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
 
 
 def test_the_text_of_a_dialogue_is_no_operator() -> None:

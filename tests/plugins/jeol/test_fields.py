@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,16 +161,3 @@ def test_placeholders_are_absent() -> None:
     assert (
         apply(tables("diadem.plugins.jeol")["jeol-map"], Block("jeol-map", {"Date": float("nan")}), "jeol").values == []
     )
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(spectrum: Path, single: Any) -> None:
-    code = (
-        "import sys, json, diadem; dataset = diadem.extract(sys.argv[1]).datasets[0];"
-        "print(json.dumps({key: [str(found.value) for found in dataset.assertions(key)] for key in dataset.fields}))"
-    )
-    environment = {**os.environ, "TZ": "Asia/Tokyo"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(spectrum)], env=environment, capture_output=True, text=True, check=True
-    )
-    here = {key: [str(found.value) for found in single.assertions(key)] for key in single.fields}
-    assert json.loads(ran.stdout) == here

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import re
 import struct
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -295,25 +292,6 @@ def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str,
     ]
     expected = [(section, name, *pair) for section, inside in tree.items() for name, pair in inside.items()]
     assert list(attolight_settings("\n".join(lines))) == expected
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(optics: Path, datasets: Mapping[str, Any]) -> None:
-    code = (
-        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
-        "print(json.dumps([{key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
-        " for each in found]))"
-    )
-    for folder, names in (("delmic", (ANGLES, COLOURS)), ("wdf", (LINE, POINT))):
-        ran = subprocess.run(
-            [sys.executable, "-c", code, str(optics / folder)],
-            env={**os.environ, "TZ": "Asia/Tokyo"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for there, name in zip(json.loads(ran.stdout), names, strict=True):
-            here = datasets[name]
-            assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
 
 
 def test_the_exposure_is_that_of_the_camera_that_integrated(applied: Apply) -> None:

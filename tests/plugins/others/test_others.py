@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import bz2
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -328,21 +324,3 @@ def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str,
 @given(st.text(max_size=400))
 def test_any_text_has_settings_or_none(text: str) -> None:
     assert isinstance(settings(text), dict)
-
-
-def test_the_zone_of_the_reading_machine_changes_nothing(singles: Path, datasets: Mapping[str, Any]) -> None:
-    code = (
-        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
-        "print(json.dumps({each.path: {key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
-        " for each in found}))"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(singles)],
-        env={**os.environ, "TZ": "Asia/Tokyo"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for path, there in json.loads(ran.stdout).items():
-        here = datasets[Path(path).name]
-        assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
