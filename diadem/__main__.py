@@ -1,5 +1,6 @@
 """`diadem` and `python -m diadem`: the door to the command line, open to Ctrl-C from the first moment."""
 
+import gc
 import os
 import sys
 
@@ -9,9 +10,12 @@ _INTERRUPTED, _PATIENCE = 6, 20.0
 
 def main() -> None:
     """Run the command line."""
+    gc.disable()  # what is imported stays: to look for cycles in it takes a tenth of a small command
     try:
         from diadem.cli.main import run
 
+        gc.freeze()
+        gc.enable()
         run()
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import diadem
 from diadem import errors
-from diadem.cli.grouped_help import FORMER
-from diadem.cli.main import app
+from diadem.cli.help import FORMER
+from diadem.cli.main import command_line
 from diadem.node.catalogue.meaning import Lookup, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.rules.engine import RULES
@@ -27,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 _ENDS = {"|", "||", "&&", ";", "&"}
-_GROUP: Any = typer.main.get_command(app)
+_GROUP: Any = command_line()
 
 
 def text_of(path: Path) -> str:

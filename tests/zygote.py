@@ -272,8 +272,6 @@ def serve(address: str) -> None:
         if not module.name.startswith("diadem.testing") and not module.name.endswith("__main__"):
             with contextlib.suppress(ImportError):  # what this system or installation has not
                 importlib.import_module(module.name)
-    with contextlib.suppress(ImportError):  # what Typer looks at parameters with, where it has it
-        importlib.import_module("typer._adapters")
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)

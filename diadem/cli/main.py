@@ -11,102 +11,72 @@ import os
 import re
 import signal
 import sys
-from copy import copy
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-import typer
-from typer.main import get_command_name
-from typer.models import CommandInfo
+import click
 
-from diadem.cli import (
-    access_commands,
-    archive_commands,
-    assessment_commands,
-    copies_commands,
-    custody_command,
-    demo_command,
-    disk_commands,
-    export_command,
-    find_commands,
-    grouped_help,
-    instruments_command,
-    operation_commands,
-    package_commands,
-    page_command,
-    peer_commands,
-    plugins_command,
-    quality_commands,
-    sample_commands,
-    scan_command,
-    serve_command,
-    setup_commands,
-    show_commands,
-    transfer_commands,
-    watch_commands,
-)
-from diadem.cli.grouped_help import FORMER, Commands, GroupedCommands
+from diadem.cli.help import FORMER, GroupedCommands, explain
 from diadem.cli.output import print_error, screens
 from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 
-#: Typer's base of usage errors; it has no public name of its own.
-_UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-#: What Typer returns where Ctrl-C came while it was at work itself.
-_INTERRUPTED_BY_TYPER = 130
-
-app = Commands(
-    "Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
-    name="diadem",
-    cls=GroupedCommands,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
-)
-demo_command.register(app)
-package_commands.register(app)
-plugins_command.register(app)
-scan_command.register(app)
-setup_commands.register(app)
-archive_commands.register(app)
-find_commands.register(app)
-show_commands.register(app)
-copies_commands.register(app)
-custody_command.register(app)
-quality_commands.register(app)
-assessment_commands.register(app)
-access_commands.register(app)
-export_command.register(app)
-disk_commands.register(app)
-operation_commands.register(app)
-watch_commands.register(app)
-serve_command.register(app)
-page_command.register(app)
-instruments_command.register(app)
-sample_commands.register(app)
-peer_commands.register(app)
-transfer_commands.register(app)
-grouped_help.register(app)
+#: Where each command is: only the file of the one that is called is imported.
+FILES: Final = {
+    "demo": "demo",
+    "packages": "pack verify get extract show open",
+    "scan_command": "scan",
+    "setup": "init store user",
+    "archive": "archive export import",
+    "find": "status search",
+    "copies": "scrub repair drop delete reindex rescan",
+    "custody": "custody grant revoke",
+    "assessments": "assess amend derive assessment",
+    "samples": "sample",
+    "peers": "peer login key",
+    "transfers": "send inbox accept decline transfer rule",
+    "watch": "watch",
+    "operation": "serve page jobs doctor instruments plugins",
+}
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def command_line(name: str | None = None) -> click.Group:
+    """The command line with all commands; or with the one, or the group, of this name alone, if there is one."""
+    app = GroupedCommands(
+        "diadem",
+        help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
+        params=[click.Option(["--version"], **_VERSION)],
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
+    )
+    name = FORMER.get(name or "", name)
+    files = [file for file, names in FILES.items() if name in names.split()] or list(FILES)
+    for file in files:
+        for command in import_module(f"diadem.cli.{file}").root.commands.values():
+            app.add_command(command)
+    app.add_command(explain)
+    return app
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
         from diadem import __version__
 
         print(f"diadem {__version__}")
-        raise typer.Exit
+        ctx.exit()
 
 
-@app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
-    ),
-) -> None:
-    pass
+_VERSION: Final[Mapping[str, Any]] = {
+    "is_flag": True,
+    "is_eager": True,
+    "expose_value": False,
+    "callback": _print_version,
+    "help": "Print the version and stop.",
+}
 
-
+#: Set by a shell that asks how a word could go on.
+_COMPLETE: Final = "_DIADEM_COMPLETE"
 #: Objects that are made between two looks for cycles: more than a small command makes, of which looking would take a
 #: tenth of its time; with 700, as usual, it takes as much of a large package's.
 _COLLECTED: Final = 200_000
@@ -151,14 +121,14 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
     except DiademError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         # An interruption that came through exec(), as in an import of a dataclass, is raised anew by sys.exit.
         os._exit(Interrupted.exit_code)
-    except _UsageFailure as error:
+    except click.ClickException as error:
         print_error(_usage(error), as_json=as_json)
         return UsageError.exit_code
     except BrokenPipeError:
@@ -172,29 +142,8 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
 
 
 def _call(arguments: list[str]) -> int:
-    code = int(_with_one(arguments[0])(arguments, standalone_mode=False) or 0)
-    if code == _INTERRUPTED_BY_TYPER:
-        raise KeyboardInterrupt
-    return code
-
-
-def _with_one(name: str) -> typer.Typer:
-    """The command line with the one command, or group of commands, that is called; else with all.
-
-    Typer looks at every option of every command before it runs one: a tenth of a second.
-    """
-    name = FORMER.get(name, name)
-    commands = [one for one in app.registered_commands if (one.name or get_command_name(_function(one))) == name]
-    groups = [one for one in app.registered_groups if one.name == name]
-    if len(commands) + len(groups) != 1 or name == "help":
-        return app
-    small = copy(app)
-    small.registered_commands, small.registered_groups = commands, groups
-    return small
-
-
-def _function(command: CommandInfo) -> str:
-    return command.callback.__name__ if command.callback is not None else ""
+    app = command_line(None if _COMPLETE in os.environ else arguments[0])
+    return int(app.main(arguments, prog_name="diadem", standalone_mode=False) or 0)
 
 
 def _usage(error: Exception) -> UsageError:

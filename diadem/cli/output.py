@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -62,7 +62,7 @@ def draw(text: str, stream: TextIO) -> None:
     cast("Screen", stream).draw(text) if isinstance(stream, Screen) else print(text, end="", file=stream, flush=True)
 
 
-def print_json(document: dict[str, Any]) -> None:
+def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output, in ASCII where that is all the terminal can show."""
     wide = (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not wide, indent=2, default=str)
@@ -79,11 +79,11 @@ def tell(text: str) -> None:
     print(plain(text), flush=True)  # into a pipe too it comes when it is said, not when the command ends
 
 
-def show_warnings(doubts: Sequence[str]) -> None:
-    """Print doubts about data, a line or more each."""
+def warning_lines(doubts: Sequence[str]) -> Iterator[str]:
+    """Doubts about data, a line or more each."""
     for text in doubts:
         for number, line in enumerate(textwrap.wrap(plain(text), 83, break_on_hyphens=False, break_long_words=False)):
-            print(f"{'' if number else 'WARNING':16} {line}")
+            yield f"{'' if number else 'WARNING':16} {line}"
 
 
 def print_error(error: DiademError, *, as_json: bool) -> None:

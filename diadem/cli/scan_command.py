@@ -5,29 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from diadem.cli.options import Argument, Json, Option, Quiet
 from diadem.cli.output import print_json, progress
-from diadem.cli.package_commands import Json, Quiet
+from diadem.cli.verb import Commands
 from diadem.errors import UsageError
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command()(scan)
+root = Commands()
 
 
+@root.verb()
 def scan(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="One folder or several; they are only read.")],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the datasets as a table.")] = None,
-    xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write all tables as sheets, the plan too.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write one page to look at.")] = None,
-    plan: Annotated[
-        Path | None, typer.Option("--plan", help="Write the sessions as a sheet to edit: .xlsx or .csv.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Show every session and dataset here.")] = False,
+    folders: Annotated[list[Path], Argument(metavar="FOLDER", help="One folder or several; they are only read.")],
+    csv: Annotated[Path | None, Option("--csv", help="Write the datasets as a table.")] = None,
+    xlsx: Annotated[Path | None, Option("--xlsx", help="Write all tables as sheets, the plan too.")] = None,
+    html: Annotated[Path | None, Option("--html", help="Write one page to look at.")] = None,
+    plan: Annotated[Path | None, Option("--plan", help="Write the sessions as a sheet to edit: .xlsx or .csv.")] = None,
+    everything: Annotated[bool, Option("--all", help="Show every session and dataset here.")] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Read everything again, and keep nothing for the next scan.")
+        bool, Option("--no-cache", help="Read everything again, and keep nothing for the next scan.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,

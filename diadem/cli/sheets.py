@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
+from diadem.cli.options import Argument, Option
 from diadem.cli.output import plain, print_json, progress, tell
 from diadem.errors import DocumentError, Refused
 from diadem.model.plain_text import count_text
@@ -17,11 +18,11 @@ from diadem.model.plain_text import count_text
 if TYPE_CHECKING:
     from diadem.model.table_changes import CellChange, RowChange, TableChanges
 
-ToSheet = Annotated[Path, typer.Argument(help="Where to: a new .xlsx or .csv.")]
-FromSheet = Annotated[Path, typer.Argument(help="An edited .xlsx or .csv.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace the file if it exists.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Write it without asking.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")]
+ToSheet = Annotated[Path, Argument(help="Where to: a new .xlsx or .csv.")]
+FromSheet = Annotated[Path, Argument(help="An edited .xlsx or .csv.")]
+Replace = Annotated[bool, Option("--replace", help="Replace the file if it exists.")]
+Yes = Annotated[bool, Option("--yes", help="Write it without asking.")]
+DryRun = Annotated[bool, Option("--dry-run", help="Only show what would be written.")]
 #: Letters of a text that are shown.
 _LETTERS = 60
 
@@ -50,7 +51,7 @@ class Agreement:
                 where=found.path,
                 next=f"To write it: diadem {self.group} import {found.path} --yes",
             )
-        return typer.confirm("Write it?", err=True)
+        return click.confirm("Write it?", err=True)
 
 
 def tell_written(done: Any, as_json: bool) -> int:

@@ -57,10 +57,10 @@ def adopt_folder(
     return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
 
 
-def where(adoption: Adoption) -> dict[str, Any]:
+def where(root: str) -> dict[str, Any]:
     """What a statement says of the place of an adopted folder."""
-    place = disk_of(Path(adoption.location.root))
-    return {"adopted": True, "path": adoption.location.root, **({"place": place} if place else {})}
+    place = disk_of(Path(root))
+    return {"adopted": True, "path": root, **({"place": place} if place else {})}
 
 
 def enter_adopted(

@@ -181,7 +181,7 @@ def _adopt(
         extractor=context.tools.extractor,
         outcome=outcome,
     )
-    where_ = where(adoption)
+    where_ = where(adoption.location.root)
     stated = enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.plain_text import quoted
-from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
@@ -25,8 +24,6 @@ from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
 from diadem.node.place import node_lock, require_local
-from diadem.node.rotating import finish_rotation
-from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
 from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock, store_error
 
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
+    from diadem.node.access.book import GrantBook
     from diadem.node.tasks import Answer, Task
     from diadem.node.workers import Workers
 
@@ -176,9 +174,13 @@ class Context:
     @cached_property
     def grants(self) -> GrantBook:
         """Who may what, by the log."""
+        from diadem.node.access.book import GrantBook
+
         return GrantBook(self.ledger)
 
     def _read_policy(self) -> Policy:
+        from diadem.node.rules.text import read_policy
+
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
         return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)
 
@@ -427,6 +429,8 @@ def open_context(
     Refused
         The folder is on a network file system, or another machine writes this node.
     """
+    from diadem.node.rotating import finish_rotation
+
     settings = read_settings(folder)
     require_local(folder)
     if settings.machine != machine_name():

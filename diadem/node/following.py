@@ -14,11 +14,6 @@ from typing import TYPE_CHECKING, Any
 from diadem.errors import DiademError
 from diadem.model.ids import PackageId
 from diadem.node.custody.entries import Entry
-from diadem.node.entries import entry_from_log, package_entry
-from diadem.node.replay import apply
-from diadem.node.taken_in import taken_in
-from diadem.package.examine import open_tag_files
-from diadem.store.adopted import AdoptedFolders
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -34,6 +29,8 @@ _PAGE = 500
 
 def follow(context: Context, entries: Sequence[Entry]) -> None:
     """Let the catalogue follow statements that were just appended, all of them or none."""
+    from diadem.node.replay import apply
+
     if not entries:
         return
     _let_pass(context)
@@ -97,6 +94,8 @@ def catch_up(context: Context) -> int:
     count = behind(context)
     if not count:
         return 0
+    from diadem.node.replay import apply
+
     packages: dict[str, None] = {}
     for entry in _missing(context, count):
         named = _packages(entry)
@@ -136,6 +135,8 @@ def derive(context: Context, package_id: str) -> None:
 
     The log is read while nobody else can write to the catalogue: what is said meanwhile is followed afterwards.
     """
+    from diadem.node.replay import apply
+
     with context.catalogue.together():
         entries = context.ledger.of_subject(PackageId(package_id).hex)
         deleted = is_deleted(entries)
@@ -156,6 +157,9 @@ def is_deleted(entries: Iterable[Entry]) -> bool:
 
 def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
     """Enter a package from the first of its copies that can be read, else as the log says: it is never forgotten."""
+    from diadem.node.entries import entry_from_log, package_entry
+    from diadem.node.taken_in import taken_in
+
     ingest = taken_in(entries)
     for entry in entries:
         if entry.statement.kind in _WRITING:
@@ -170,6 +174,8 @@ def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
 def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
     """The copy that a statement names, and its path."""
     from diadem.archive.package import Package
+    from diadem.package.examine import open_tag_files
+    from diadem.store.adopted import AdoptedFolders
 
     bundle: Bundle
     if said.get("adopted"):
@@ -183,6 +189,8 @@ def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple
 
 def _place_adopted(context: Context, package_id: str) -> None:
     """An adopted folder may have been renamed since the log said where it is: the node's own note of it counts."""
+    from diadem.store.adopted import AdoptedFolders
+
     if not context.catalogue.has(package_id):
         return
     for replica in context.catalogue.replicas(package_id):

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from diadem.errors import DocumentError
 from diadem.node.config import person_text
-from diadem.serialization.record_json import validate_metadata
 from diadem.store.system import store_error
 
 INSTRUMENTS_FILE: Final = "instruments.toml"
@@ -33,6 +32,8 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
     DocumentError
         The file is not TOML, or breaks the schema of the metadata: names path, rule and an example.
     """
+    from diadem.serialization.record_json import validate_metadata
+
     path = folder / INSTRUMENTS_FILE
     try:
         data = path.read_bytes()
@@ -57,6 +58,8 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
 
 def with_instruments(folder: Path, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Metadata with the instruments of the node after those that they name themselves."""
+    from diadem.serialization.record_json import validate_metadata
+
     given = validate_metadata({} if metadata is None else metadata)
     if known := read_instruments(folder):
         given["instruments"] = [*given.get("instruments", ()), *known]

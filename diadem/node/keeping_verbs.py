@@ -6,11 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from diadem.errors import UsageError
-from diadem.model.policy import SCRUB_LEVELS
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level
-from diadem.store.base import Pace
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -71,7 +69,9 @@ class KeepingVerbs:
         Interrupted
             On Ctrl-C; what was proven stays so, and the next run resumes.
         """
+        from diadem.model.policy import SCRUB_LEVELS
         from diadem.node.scrubbing import ScrubPlan, part_of, scrub
+        from diadem.store.base import Pace
 
         if level not in (None, *SCRUB_LEVELS):
             raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
@@ -114,6 +114,7 @@ class KeepingVerbs:
             On Ctrl-C; what was done is in the log, and the next run resumes.
         """
         from diadem.node.repairing import RepairPlan, repair
+        from diadem.store.base import Pace
 
         one = self.context.catalogue.get(package).id if package else None
         if store is not None:

@@ -9,16 +9,17 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from diadem.errors import NotFound
-from diadem.extract.survey import survey
-from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.node.unfinished_names import at_work, only_browsing
 from diadem.store.disks import is_network_folder
 from diadem.store.source import Omission, walk
 from diadem.store.system import long_path
+
+if TYPE_CHECKING:
+    from diadem.hooks.offers import ReaderOffer
 
 _FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
@@ -229,6 +230,7 @@ class _Walker:
 def examined(seen: Look, readers: Sequence[ReaderOffer]) -> Look:
     """The look with the files that are shorter than they say. A worker opens the files of known formats."""
     from diadem.extract.pool import Extractor
+    from diadem.extract.survey import survey
 
     plans = [plan for plan in survey(((name, one.size) for name, one in seen.files.items()), readers) if plan.offers]
     if not plans:

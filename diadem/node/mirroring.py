@@ -13,19 +13,18 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
-from diadem.node.recovery import seal_keys
 from diadem.node.remedies import copy_command
-from diadem.node.rules.keeping_rules import POLICY_AGAIN
-from diadem.node.rules.text import read_policy
-from diadem.store.base import Store
 from diadem.store.system import translated
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.store.base import Store
 
 SEALED_KEYS = "identities.age"
 #: Saved searches, see `diadem.node.queries`.
@@ -66,6 +65,8 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 def _files(context: Context) -> dict[str, bytes]:
     """Settings, policy, saved searches, instruments and sealed keys as they are on the disk now."""
+    from diadem.node.recovery import seal_keys
+
     settings = read_settings(context.folder)
     files = {FILE: (context.folder / FILE).read_bytes()}
     if policy := _good_policy(context):
@@ -92,6 +93,8 @@ def mirror_policy(context: Context) -> None:
 
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
+    from diadem.node.rules.text import read_policy
+
     with contextlib.suppress(DiademError):
         data = context.policy_bytes()
         if data and read_policy(person_text(data, POLICY_FILE)):
@@ -101,6 +104,8 @@ def _good_policy(context: Context) -> bytes | None:
 
 def require_policy(context: Context) -> None:
     """Refuse to give anything up while nobody knows what the group agreed on."""
+    from diadem.node.rules.keeping_rules import POLICY_AGAIN
+
     context.require_writable()
     if lost := context.policy_lost():
         raise Refused(

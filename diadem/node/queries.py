@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import tomlkit
-
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
@@ -177,6 +175,8 @@ class QueryVerbs(DisplayList):
         return None
 
     def _write(self, queries: Mapping[str, SavedQuery]) -> None:
+        import tomlkit
+
         document = tomlkit.document()
         document.add(tomlkit.comment("Saved searches. Change them with: diadem search QUERY --save NAME"))
         document["format"] = FORMAT

@@ -11,7 +11,6 @@ from diadem.errors import DiademError
 from diadem.node.catalogue.results import Opener, PackageRow, StatedDataset
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.context import Context
-from diadem.node.thumbnails import thumbnail_of
 
 #: Bytes of pictures in one table, and seconds that are spent on them: a table without pictures is better than none.
 MOST_BYTES: Final = 2 << 20
@@ -49,6 +48,8 @@ class ResultSource:
 
         Of a package no more than its manifest and its page are read; what takes too long is left out.
         """
+        from diadem.node.thumbnails import thumbnail_of
+
         found: dict[str, str] = {}
         left, until = MOST_BYTES, time.monotonic() + MOST_SECONDS
         for row in rows:

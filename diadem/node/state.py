@@ -18,7 +18,6 @@ from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
-from diadem.node.stating_found import killed_archives, unlisted
 from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
@@ -27,6 +26,8 @@ _SKEW = timedelta(minutes=5)
 
 def judged(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
     """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
+    from diadem.node.stating_found import killed_archives, unlisted
+
     with _without_collection():
         state = archive_state(context, packages)
         found = unlisted(context, killed_archives(context)) if context.writable else ()

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from diadem.archive.package import Package
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
@@ -15,20 +14,13 @@ from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time
+from diadem.node.adopted import IN_PLACE, folders, where
 from diadem.node.context import Context
 from diadem.node.following import derive
-from diadem.node.ingesting import enter, ingest_draft
 from diadem.node.jobs import JobState, heard_of, jobs, looked_after
-from diadem.node.placing import subject
 from diadem.node.replay import places_said
-from diadem.node.scrubbing import check, note_damage
-from diadem.node.taken_in import taken_in
-from diadem.pack.pack import Outcome
-from diadem.package.examine import open_tag_files
 from diadem.package.tags import CONTINUES, OMITTED
-from diadem.package.verify import verify
 from diadem.store.addresses import local_path
-from diadem.store.folder import FolderStore
 
 #: Seconds after the last sign of life of an archive within which what lands is its own.
 _SLACK: Final = 60.0
@@ -69,6 +61,8 @@ def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]
     Only where a job says that it was killed is anything looked for, and only in folders: among the hints that were
     written while it lived, each of which names one package. The stores are not walked, so that `status` stays quick.
     """
+    from diadem.store.folder import FolderStore
+
     if not killed:
         return
     lived = {job.id: (read_time(job.started).timestamp() - 1, heard_of(context, job) + _SLACK) for job in killed}
@@ -123,6 +117,11 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
+    from diadem.archive.package import Package
+    from diadem.node.ingesting import enter
+    from diadem.pack.pack import Outcome
+    from diadem.package.verify import verify
+
     bundle = context.stores.open(one.store).bundle(one.path)
     report = verify(bundle, level=Level.FULL, expected_id=one.package)
     if not report.ok:
@@ -176,23 +175,35 @@ def _packages(context: Context) -> Iterator[str]:
         for replica in state.replicas:
             if replica.state != PRESENT or replica.adopted:
                 continue
-            where = f"{replica.path} in {replica.store}"
+            in_place = replica.store == IN_PLACE
+            place = f"the adopted folder {replica.path}" if in_place else f"{replica.path} in {replica.store}"
             if archiving:
-                yield f"{where} is not in the log; an archive is at work, so it may be about to be: reindex again"
-            elif _state_ingest(context, state.id, replica):
-                yield f"{where} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
+                yield f"{place} is not in the log; an archive is at work, so it may be about to be: reindex again"
+            elif not _state_ingest(context, state.id, replica):
+                pass
+            elif in_place:
+                yield f"{place} was not in the log: its archive was killed; it is entered; read it: diadem rescan"
+            else:
+                yield f"{place} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
             break
 
 
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
+    from diadem.archive.package import Package
+    from diadem.node.ingesting import ingest_draft
+    from diadem.node.taken_in import taken_in
+
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         said = context.ledger.of_subject(PackageId(package_id).hex)
         if taken_in(said) is not None:
             return False
-        package = Package(context.stores.open(replica.store).bundle(replica.path))
-        source = _found_in(replica.store)
-        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
+        if replica.store == IN_PLACE:
+            package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
+        else:
+            package = Package(context.stores.open(replica.store).bundle(replica.path))
+            source, more = _found_in(replica.store), {}
+        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, more)])
         return True
 
 
@@ -206,6 +217,9 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
     Who is writing one just now holds the package's lock until it is stated.
     """
+    from diadem.node.taken_in import taken_in
+    from diadem.package.examine import open_tag_files
+
     for package_id, name, path in arrived:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
             said = context.ledger.of_subject(PackageId(package_id).hex)
@@ -222,6 +236,8 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
     """That a copy was found: it comes from the store in which it is."""
+    from diadem.node.placing import subject
+
     return Draft(
         "replicate",
         (subject(package_id),),
@@ -249,6 +265,8 @@ def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
+    from diadem.node.scrubbing import check, note_damage
+
     report = check(context, package_id, replica, level=Level.QUICK)
     if not report.ok:
         damage = note_damage(context, package_id, replica, report)

@@ -11,16 +11,12 @@ from diadem.errors import Refused, UsageError
 from diadem.model.display import DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import StoreState
-from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
-from diadem.node.moving import note_move
-from diadem.node.rules.commands import lose_store, move_store
 from diadem.node.store_place import make_folder
 from diadem.node.stores import claim, read_store_file, reclaim
 from diadem.store.addresses import local_path, parse, refuse_copy_address
-from diadem.store.base import open_store
 
 if TYPE_CHECKING:
     from diadem.node.losing import LostStore
@@ -94,6 +90,8 @@ class StoreVerbs(DisplayList):
     def _added(
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
     ) -> StoreState:
+        from diadem.store.base import open_store
+
         context = self.context
         refuse_copy_address(url)
         folder = local_path(url)
@@ -174,6 +172,9 @@ class StoreVerbs(DisplayList):
         Refused
             What is there is not this store.
         """
+        from diadem.node.moving import note_move
+        from diadem.store.base import open_store
+
         context = self.context
         context.require_writable()
         known = context.settings.store(name)
@@ -233,6 +234,8 @@ class StoreVerbs(DisplayList):
 
     def _instead(self, name: str) -> str:
         """What to do with a store that holds copies, rather than forget it."""
+        from diadem.node.rules.commands import lose_store, move_store
+
         if not self.context.stores.reachable(name):
             gone = f"If it is gone for good: {lose_store(name)}"
             return f"Reconnect it. If it has moved: {move_store(name)}. {gone}"
@@ -278,6 +281,8 @@ def _require_apart(context: Context, folder: Path) -> None:
     Refused
         Naming what it lies in or holds.
     """
+    from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
+
     for name, place in (("the node", context.folder), *stores_of(context)):
         how = lie(folder, place)
         if how in (HOLDS, LIES_IN):

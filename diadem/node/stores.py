@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted
@@ -20,8 +20,10 @@ from diadem.node.custody.mirror import read_head
 from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.addresses import local_path
-from diadem.store.base import Store, open_store
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.store.base import Store
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
@@ -239,6 +241,8 @@ def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, 
     Unreachable
         Nothing is there, or another store, or it fails, may not be read, or cannot be opened on this machine.
     """
+    from diadem.store.base import open_store
+
     try:
         store = store or open_store(settings.url, options)
         store.check()

@@ -8,30 +8,26 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
-from diadem.node.apart import lie
 from diadem.node.config import NodeSettings, WatchSettings
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_settings
 from diadem.node.rules.facts import WatchedFolder, WatchState
-from diadem.node.watch.dry import dry_run
-from diadem.node.watch.folder import FolderWatch, problem_of
-from diadem.node.watch.handed import Handed
 from diadem.node.watch.memory import FOLDER, WAITING, Memory
-from diadem.node.watch.pause import Pause
-from diadem.node.watch.plan import PLAN_FILE, Line, WatchPlan, plan_bytes, read_watch_plan, require_plan
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
-from diadem.node.watch.told import Watched
-from diadem.node.watch.words import note_words
 from diadem.node.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
-from diadem.pack.plan import text_of
-from diadem.serialization.metadata_pairs import metadata_from_pairs
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.node.watch.folder import FolderWatch
+    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.plan import Line, WatchPlan
+    from diadem.node.watch.told import Watched
 
 #: Most folders between a watched one and its sessions.
 _DEEPEST = 8
@@ -185,6 +181,8 @@ class WatchVerbs(DisplayList):
         DocumentError
             It cannot be read as a whole.
         """
+        from diadem.node.watch.plan import PLAN_FILE, WatchPlan, plan_bytes, require_plan
+
         own = self.context.folder / FOLDER / PLAN_FILE
         if file is not None and Path(file).exists():
             plan = require_plan(Path(file))
@@ -243,6 +241,9 @@ class WatchVerbs(DisplayList):
         depth: int,
     ) -> WatchSettings:
         """The settings of a folder, checked; nothing is kept. See `add`."""
+        from diadem.node.watch.folder import problem_of
+        from diadem.serialization.metadata_pairs import metadata_from_pairs
+
         place = Path(folder).absolute()
         if not place.exists():
             raise NotFound("there is no such folder", where=str(place), next="Check the path.")
@@ -290,11 +291,15 @@ class WatchVerbs(DisplayList):
         return kept if kept is not None else replace(wished, added="")
 
     def _dry_run(self, folder: WatchSettings | None, listener: Listener) -> Iterator[Watched]:
+        from diadem.node.watch.dry import dry_run
+
         plan = self._plan()
         for settings in [folder] if folder is not None else self.context.settings.watched:
             yield from dry_run(self._looking(settings), plan, listener)
 
     def _plan(self) -> WatchPlan:
+        from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
+
         return read_watch_plan(self.context.folder / FOLDER / PLAN_FILE)
 
     def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
@@ -305,10 +310,16 @@ class WatchVerbs(DisplayList):
         return self.context.clock()
 
     def _looking(self, settings: WatchSettings) -> FolderWatch:
+        from diadem.node.watch.folder import FolderWatch
+        from diadem.node.watch.pause import Pause
+
         return FolderWatch(self.context, settings, time.monotonic, 60.0, Pause())
 
     def _lines(self, plan: WatchPlan) -> Iterator[Line]:
         """What the plan says, and a line for each session that is not archived and of which it says nothing."""
+        from diadem.node.watch.plan import Line
+        from diadem.node.watch.words import note_words
+
         said = {line.folder for line in plan.lines.values()}
         yield from plan.lines.values()
         for settings in self.context.settings.watched:
@@ -320,6 +331,9 @@ class WatchVerbs(DisplayList):
 
 def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
     """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
+    from diadem.node.watch.words import note_words
+    from diadem.pack.plan import text_of
+
     memory, now = Memory.read(context.folder, folder), context.clock()
     waiting = tuple(
         (name, read_time(note.waits), note_words(note, now))
@@ -336,6 +350,8 @@ def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:
 
 
 def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSettings]) -> None:
+    from diadem.node.apart import lie
+
     for other in others:
         if other.folder != settings.folder and (how := lie(Path(settings.folder), Path(other.folder))):
             raise Refused(

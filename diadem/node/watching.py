@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError
 from diadem.model.ports import Listener, silent
@@ -18,15 +18,16 @@ from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.place import node_lock
-from diadem.node.watch.events import Bell
-from diadem.node.watch.folder import FolderWatch
-from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
 from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
-from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
-from diadem.node.watch.told import Watched
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.node.watch.events import Bell
+    from diadem.node.watch.folder import FolderWatch
+    from diadem.node.watch.handed import Desk, Handed
+    from diadem.node.watch.told import Watched
 
 __all__ = ["Handed", "Watched", "watch"]
 
@@ -81,6 +82,8 @@ def watch(
     Interrupted
         On Ctrl-C.
     """
+    from diadem.node.watch.events import Bell
+
     context.require_writable()
     with _alone(context, folder, once=once):
         watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
@@ -116,6 +119,8 @@ class _Watching:
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
         """One look at everything that is due."""
+        from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
+
         context = self.context
         with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
             context.refresh()
@@ -132,6 +137,8 @@ class _Watching:
             yield from folder.round(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
+        from diadem.node.watch.handed import desk_of, look_into
+
         context = self.context
         for settings in context.settings.stores:
             desk = self.desks.get(settings.name) or desk_of(context, settings.name)
@@ -141,6 +148,8 @@ class _Watching:
 
     def _serve(self, wanted: Sequence[WatchSettings]) -> None:
         """Begin with folders that were added, and end with those that were taken away."""
+        from diadem.node.watch.folder import FolderWatch
+
         for settings in [known for known in self.folders if known not in wanted]:
             self.folders.pop(settings).end()
         for settings in wanted:
@@ -151,6 +160,8 @@ class _Watching:
 
     def require_looked(self) -> None:
         """Raise where there was nothing to look into."""
+        from diadem.node.watch.handed import require_looked
+
         if not self.folders:
             require_looked(self.context, self.desks)
 

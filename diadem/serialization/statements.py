@@ -7,7 +7,6 @@ from typing import Any
 
 from diadem.errors import DocumentError
 from diadem.model.statements import Draft, Statement
-from diadem.serialization import schemas
 from diadem.serialization.refusals import check
 from diadem.serialization.strict_json import compact, parse
 
@@ -31,6 +30,8 @@ def validate_statement(statement: Statement) -> None:
     DocumentError
         Names kind, JSON path and rule.
     """
+    from diadem.serialization import schemas
+
     if statement.kind in schemas.STATEMENT_KINDS:
         _check_predicate(statement.kind, statement.predicate)
 
@@ -52,6 +53,8 @@ def read_statement(payload: bytes) -> Statement:
 
 def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
     """Raise for the first fault of a predicate."""
+    from diadem.serialization import schemas
+
     name = f"{schemas.STATEMENT}/{kind}"
     document = parse(compact(dict(predicate), where=kind), where=kind)
     try:

@@ -14,9 +14,6 @@ from diadem.model.peers import Peer, PeerState
 from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
-from diadem.transfer.postman import collect, deliver_all
-from diadem.transfer.routing import common_hubs
-from diadem.transfer.spoke.picking_up import pick_up
 
 #: Seconds that a person waits for peers at most.
 PATIENCE: Final = 5.0
@@ -68,6 +65,8 @@ def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
 
 
 def _exchange(desk: Desk, peer: str) -> None:
+    from diadem.transfer.postman import collect, deliver_all
+
     deliver_all(desk, peer=peer, due=False)
     collect(desk, peer)
 
@@ -80,6 +79,10 @@ def exchange_at(desk: Desk, hub: Peer) -> int:
     Unreachable, NotFound, Refused
         The hub does not answer, or does not know this node.
     """
+    from diadem.transfer.postman import deliver_all
+    from diadem.transfer.routing import common_hubs
+    from diadem.transfer.spoke.picking_up import pick_up
+
     for peer in peer_book(desk.context).ls():
         if peer.state is PeerState.CONFIRMED and hub in common_hubs(desk.context, peer):
             deliver_all(desk, peer=peer.id, due=False)

@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.custody.chain import Chain
 from diadem.node.custody.entries import Entry
-from diadem.node.custody.exporting import export_chain
-from diadem.node.custody.report import CustodyReport, Verdict
-from diadem.node.custody.verifying import verify_chains
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.node.custody.report import CustodyReport
 
 _KEPT: Final = "the kept chain"
 _CAME: Final = "the chain that came"
@@ -107,6 +106,8 @@ def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
     Unreachable
         What was said last is in no store yet: nothing leaves the node before.
     """
+    from diadem.node.custody.exporting import export_chain
+
     since = [seen] if seen and is_own_checkpoint(context, seen) else []
     data = export_chain(
         context.ledger,
@@ -156,6 +157,10 @@ def weigh(
     Unproven
         It does not show that the log still begins as in `seen`.
     """
+    from diadem.node.custody.chain import Chain
+    from diadem.node.custody.report import Verdict
+    from diadem.node.custody.verifying import verify_chains
+
     data = chain.encode("utf-8", "surrogatepass")
     read = Chain.from_bytes(data)
     if read.node != peer:
@@ -175,6 +180,8 @@ def weigh(
 
 
 def _require_sound(report: CustodyReport, seen: str) -> None:
+    from diadem.node.custody.report import Verdict
+
     wrong = report.of(Verdict.CONTRADICTED)
     if wrong:
         step = wrong[0]

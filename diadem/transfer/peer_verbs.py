@@ -19,22 +19,17 @@ from diadem.model.times import read_time, time_text
 from diadem.node.config import checked_name
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
-from diadem.node.peers.inviting import add_url, invite_node
-from diadem.node.peers.joins import has_joined
 from diadem.node.peers.opening import peer_book
-from diadem.node.peers.saying import peer_draft
 from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
-from diadem.node.peers.words import same_words
-from diadem.transfer.box_lists import tell_hubs
-from diadem.transfer.connecting import Connect, dial
+from diadem.transfer.connecting import dial
 from diadem.transfer.desk import Desk
 from diadem.transfer.desks import desk_of
-from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request, require_usable
 from diadem.transfer.routing import all_routes, common_hubs
-from diadem.transfer.spoke import through
 
 if TYPE_CHECKING:
     from diadem.transfer.carrier_verbs import CarrierVerbs
+    from diadem.transfer.connecting import Connect
+    from diadem.transfer.peering import Joining
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -147,6 +142,9 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
+        from diadem.node.peers.inviting import add_url, invite_node
+        from diadem.transfer.box_lists import tell_hubs
+
         if url:
             add_url(self.context, url)
         ticket = invite_node(self.context, name or "", for_=for_ or "", days=days)
@@ -175,6 +173,9 @@ class PeerVerbs(DisplayList):
         Unreachable
             The node does not answer; through a hub, it has not answered yet, and joining continues automatically.
         """
+        from diadem.transfer.peering import finish_join, join_request, require_usable
+        from diadem.transfer.spoke import through
+
         context, found = self.context, Ticket.from_text(ticket)
         context.require_writable()
         require_usable(context, found)
@@ -213,6 +214,9 @@ class PeerVerbs(DisplayList):
             return Refreshed(self._book.get(peer.id), line_of(error))
 
     def _introduced(self, peer: Peer) -> Peer:
+        from diadem.transfer.peering import finish_introduction, introduce
+        from diadem.transfer.spoke import through
+
         hubs, note = common_hubs(self.context, peer), peer.note
         if note is not None and note.urls:
             asking = partial(introduce, self.context, peer)
@@ -260,6 +264,9 @@ class PeerVerbs(DisplayList):
         Refused
             The words differ, the peer was dropped, or it must join again.
         """
+        from diadem.node.peers.joins import has_joined
+        from diadem.node.peers.words import same_words
+
         with self.context.locked("peers"):
             peer = self.get(name)
             if words is not None and not same_words(words, peer.words):
@@ -331,6 +338,8 @@ class PeerVerbs(DisplayList):
             return self._said(peer, "compromised", since=earliest, reason=reason.strip())
 
     def _said(self, peer: Peer, event: str, **more: Any) -> Peer:
+        from diadem.node.peers.saying import peer_draft
+
         self.context.say([peer_draft(peer, event, by=self.context.address, **more)])
         self._book.put(peer)
         return peer

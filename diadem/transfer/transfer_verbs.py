@@ -11,13 +11,7 @@ from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
-from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
-from diadem.transfer.postman import deliver_all
-from diadem.transfer.relay.carriers import clear
-from diadem.transfer.relay.requesting import request_anew
-from diadem.transfer.routing import way_of
-from diadem.transfer.working import Wishes, awaited, fetch_all, tidy, told
 
 if TYPE_CHECKING:
     from diadem.transfer.syncing import Synced
@@ -96,6 +90,8 @@ class TransferVerbs(DisplayList):
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
+        from diadem.transfer.routing import way_of
+
         found = self.desk.refreshed(self.desk.book.get(transfer))
         unsent = [
             f"{message.kind}: {message.error or 'not tried yet'}"
@@ -141,6 +137,8 @@ class TransferVerbs(DisplayList):
 
     def ask(self) -> None:
         """Look into the boxes at the hubs, for at most five seconds."""
+        from diadem.transfer.asking import ask_peers
+
         ask_peers(self.desk, hubs_only=True)
 
     def pause(self, transfer: str) -> Transfer:
@@ -183,6 +181,10 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
+        from diadem.transfer.postman import deliver_all
+        from diadem.transfer.relay.requesting import request_anew
+        from diadem.transfer.working import Wishes, awaited, fetch_all, tidy
+
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
             if anew:
@@ -210,6 +212,8 @@ class TransferVerbs(DisplayList):
             There is none, it is another user's, or it was received already.
         """
         from diadem.transfer.accepting import cancel
+        from diadem.transfer.relay.carriers import clear
+        from diadem.transfer.working import tidy, told
 
         done = told(self.desk, cancel(self.desk, transfer, reason))
         tidy(self.desk)

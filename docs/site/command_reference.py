@@ -6,11 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
 from sphinx.application import Sphinx
 
-from diadem.cli.grouped_help import FIRST, GROUPS, parameter_rows
-from diadem.cli.main import app as command_line
+from diadem.cli.help import FIRST, GROUPS, parameter_rows
+from diadem.cli.main import command_line
+
+#: How a shell learns to complete commands and options.
+_SHELL = (
+    "",
+    "To complete commands and options with the Tab key, add a line to the settings of your shell:",
+    "",
+    "| shell | file | line |",
+    "|---|---|---|",
+    '| bash | `~/.bashrc` | `eval "$(_DIADEM_COMPLETE=bash_source diadem)"` |',
+    '| zsh | `~/.zshrc` | `eval "$(_DIADEM_COMPLETE=zsh_source diadem)"` |',
+    "| fish | `~/.config/fish/completions/diadem.fish` | `_DIADEM_COMPLETE=fish_source diadem \\| source` |",
+)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -22,7 +33,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "docs/reference/commands"
     folder.mkdir(parents=True, exist_ok=True)
-    commands = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]
+    commands = command_line().commands
     pages = {f"{name}.md": _page(name, commands[name]) for name in commands}
     pages["index.md"] = _list(commands)
     for name, text in pages.items():
@@ -37,7 +48,12 @@ def _write(app: Sphinx) -> None:
 def _list(commands: dict[str, Any]) -> str:
     grouped = {"To begin with": FIRST, **GROUPS}
     rest = sorted(set(commands) - {name for names in grouped.values() for name in names})
-    lines = ["# Commands", "", "Each has `--help`, and `--json` for programs. `diadem help all` prints this list."]
+    lines = [
+        "# Commands",
+        "",
+        "Each has `--help`, and `--json` for programs. `diadem help all` prints this list.",
+        *_SHELL,
+    ]
     for title, names in {**grouped, "Others": rest}.items():
         lines += ["", f"## {title}", "", "| | |", "|---|---|"]
         known = [name for name in names if name in commands]

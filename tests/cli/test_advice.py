@@ -16,7 +16,7 @@ SOURCE = Path(diadem.__file__).parent
 #: What a value that is filled in stands for.
 VALUE = "VALUE"
 #: Beginnings of commands, whose last word, a ticket, is put there by whoever shows them.
-BEGUN = {("cli/operation_commands.py", "login"), ("cli/peer_commands.py", "peer join")}
+BEGUN = {("cli/setup.py", "login"), ("cli/peers.py", "peer join")}
 #: A command in a text, and where it ends: prose goes on after a mark, or after more than one space.
 COMMAND = re.compile(
     r"(?:^|(?<=[\s(:'`]))diadem (?=[a-z-])(.*?)(?=$|  |\n|\)|`|[.,;:]?(?:\s[(A-Z]?[a-z]* ?\()|[.;,](?:\s|$)|…|\?)"

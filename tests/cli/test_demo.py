@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from diadem.cli.demo_command import MARK
+from diadem.cli.demo import MARK
 from tests import zygote
 
 

@@ -71,7 +71,7 @@ def test_init_looks_at_everything_before_it_asks_for_a_passphrase(lab: Lab, monk
     def asked(what: str, variable: str) -> str:
         raise AssertionError(what)
 
-    monkeypatch.setattr("diadem.cli.setup_commands.new_passphrase", asked)
+    monkeypatch.setattr("diadem.cli.setup.new_passphrase", asked)
     said("init", lab.root / "n", "--store", lab.root / "s", "--name", "My Lab", "--user", "a", code=2)
     made(lab.root / "n", "--store", "host:/data", code=2)
     text = made(lab.root / "n", "--store", lab.root / "main", code=4)

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer.main
-
 import diadem
 from diadem.archive.package import Package
-from diadem.cli.grouped_help import FIRST, GROUPS
-from diadem.cli.main import app
+from diadem.cli.help import FIRST, GROUPS
+from diadem.cli.main import command_line
 from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.key_verbs import KeyVerbs
 from diadem.node.sample_verbs import SampleVerbs
@@ -33,8 +31,8 @@ from tests.node.verbs.conftest import Lab, damage, lab
 
 __all__ = ["lab"]
 
-#: The whole command line, as Typer makes it.
-ROOT: Any = typer.main.get_command(app)
+#: The whole command line, with every command.
+ROOT: Any = command_line()
 #: Commands that are no verb on an archive, and why they have no method.
 NO_VERB = {
     "demo": "a tour",
@@ -238,9 +236,38 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {line.partition(".")[0] for line in done.stdout.splitlines()}
-    heavy = {"numpy", "scipy", "sqlalchemy", "h5py", "hyperspy", "rsciio", "cryptography", "fsspec", "rich", "PIL"}
-    assert loaded & heavy == set()
-    assert "typer" in loaded
+    heavy = {
+        "numpy",
+        "scipy",
+        "sqlalchemy",
+        "h5py",
+        "hyperspy",
+        "rsciio",
+        "cryptography",
+        "fsspec",
+        "rich",
+        "PIL",
+        "pydantic",
+    }
+    assert loaded & (heavy | {"pydantic"}) == set()
+    assert "click" in loaded
+
+
+def test_a_look_loads_nothing_that_only_work_needs(lab: Lab) -> None:
+    lab.archived("2026-03-14 ZnO")
+    program = (
+        "import sys\nfrom diadem.cli.main import run\n"
+        "try:\n    run(sys.argv[1:])\nexcept SystemExit:\n    print('\\n'.join(sorted(sys.modules)), file=sys.stderr)"
+    )
+    work = {"diadem.pack", "diadem.archive.package", "diadem.extract.pool", "diadem.node.watch.folder"}
+    heavy = {"numpy", "h5py", "hyperspy", "rsciio", "fsspec", "rich", "PIL", "pydantic", "tomlkit", "openpyxl", *work}
+    for verb in ("search", "status", "inbox"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, verb, "--node", lab.node.path], capture_output=True, text=True, check=True
+        )
+        loaded = set(done.stderr.splitlines())
+        assert "diadem.node.node" in loaded, done.stderr
+        assert loaded & heavy == set(), verb
 
 
 # -- one JSON object -----------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 import diadem
 from diadem.node.default import remember_node
@@ -59,7 +58,7 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
 
 
 def test_every_command_on_a_node_is_known() -> None:
-    from diadem.cli.main import app
+    from diadem.cli.main import command_line
     from diadem.page.terminal import NODE_COMMANDS
 
     def names(group: Any, before: str = "") -> Iterator[str]:
@@ -70,4 +69,4 @@ def test_every_command_on_a_node_is_known() -> None:
                 yield f"{before}{name}"
 
     known = {" ".join(one.split()) for one in NODE_COMMANDS.split(",")}
-    assert known - {"grant", "watch"} == set(names(typer.main.get_command(app))) - {"init", "serve", "page"}
+    assert known - {"grant", "watch"} == set(names(command_line())) - {"init", "serve", "page"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.cli.main import app
+from diadem.cli.main import command_line
 from diadem.errors import DocumentError, Refused
 from diadem.node.config import read_settings
 from diadem.server.remembering import remembered
@@ -37,7 +37,7 @@ def test_a_hub_that_nobody_can_reach_is_refused(node: diadem.Node) -> None:
         remembered(node.context, hub=True)
     assert "diadem serve --hub --url" in (caught.value.next or "")
     with pytest.raises(Refused, match="needs an address"):
-        app(["serve", "--hub", "--node", str(node.path)], standalone_mode=False)
+        command_line()(["serve", "--hub", "--node", str(node.path)], standalone_mode=False)
     assert not read_settings(node.path).server.hub
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from diadem.cli.serve_command import show_serving
+from diadem.cli.operation import show_serving
 from diadem.errors import UsageError
 from diadem.model.transfers import State
 from diadem.node.config import NodeSettings, ServerSettings

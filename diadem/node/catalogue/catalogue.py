@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 
@@ -13,11 +14,13 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, standing, states, tables, writing
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
-from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.quality import QualityCatalogue
 from diadem.node.catalogue.results import PackageRow, SearchResult, StatedDataset
 from diadem.node.catalogue.samples import SampleCatalogue
 from diadem.node.catalogue.standing import Standing
+
+if TYPE_CHECKING:
+    from diadem.node.catalogue.facet_results import Facets
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
 _WHOLE = ("written", "server", "full")

@@ -7,16 +7,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.errors import PackageError
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
-from diadem.model.record import Record
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
-from diadem.package.tags import parse_index
 from diadem.terms.fields import head_names, is_time
+
+if TYPE_CHECKING:
+    from diadem.model.record import Record
 
 #: Keys of facts that are no fields of the record.
 FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE = "file", "format", "suffix", "kind", "signal", "issue"
@@ -122,6 +123,7 @@ def session_span(entry: PackageEntry, facts: Facts) -> tuple[datetime.date | Non
 
     A package of an earlier version may have the day of archiving in its name although its files tell more.
     """
+
     session, title = entry.record.session, entry.title
     stated = (value for key, value in facts.stated if key == "time.acquired_start" and isinstance(value, str))
     days = {day for text in stated if (day := _day(text[:10])) is not None}
@@ -211,6 +213,8 @@ def _suffix(path: str) -> str:
 
 def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
     """Paths of all payload files, as stored and, where that differs, as they were named."""
+    from diadem.package.tags import parse_index
+
     if INDEX_PATH not in tag_files:
         return
     try:

@@ -12,7 +12,7 @@ from diadem.errors import UsageError
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
-from diadem.node.catalogue import dialects, faceting, tables
+from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.entries import CopyEntry
 from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.paths import written as written_path
@@ -39,6 +39,8 @@ def write_replica(
     Of one that is damaged or gone no proof counts, and of one that is written anew none from before: what came first
     is told by the order of the calls, for clocks go in steps and backwards.
     """
+    from diadem.node.catalogue import faceting
+
     if state not in REPLICA_STATES:
         raise UsageError(f"'{state}' is not a state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
     seq = require(connection, package_id)
@@ -68,6 +70,8 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     Those of which nothing is known yet, which of a catalogue that is built anew are nearly all, go in together. Unknown
     packages are passed over.
     """
+    from diadem.node.catalogue import faceting
+
     keys = known(connection, [copy.package_id for copy in copies])
     taken = _taken(connection, sorted(set(keys.values())))
     new: list[tuple[int, CopyEntry]] = []
@@ -151,6 +155,8 @@ def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
 
 def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     """Forget a replica and its proofs."""
+    from diadem.node.catalogue import faceting
+
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))

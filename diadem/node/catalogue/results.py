@@ -541,6 +541,7 @@ def _values(row: PackageRow) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
+
     if isinstance(value, tuple):
         value = "; ".join(value)
     if isinstance(value, datetime):

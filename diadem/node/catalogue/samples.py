@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
-from diadem.model.sample_relations import Family, family, with_parts
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 from diadem.node.catalogue import dialects, reading, tables
 from diadem.node.catalogue.opening import CatalogueFile
-from diadem.node.catalogue.sample_sessions import SampleDataset, datasets_of, texts_of
 from diadem.node.catalogue.words import words
 from diadem.node.custody.entries import place_of
+
+if TYPE_CHECKING:
+    from diadem.model.sample_relations import Family
+    from diadem.node.catalogue.sample_sessions import SampleDataset
 
 #: What a name is: the node's own, that of another lab or of everywhere, or only what the sample is.
 OWN, OTHER, TITLE = "identifier", "other", "title"
@@ -145,16 +147,22 @@ class SampleCatalogue(CatalogueFile):
 
     def family(self, sample_id: str) -> Family:
         """A sample among its relatives."""
+        from diadem.model.sample_relations import family
+
         with self._reading() as connection:
             return family(Relating(connection), sample_id)
 
     def sample_texts(self, package_id: str) -> list[tuple[str, bool]]:
         """What a package calls its samples, and whether all its datasets do. Raises `NotFound`."""
+        from diadem.node.catalogue.sample_sessions import texts_of
+
         with self._reading() as connection:
             return texts_of(connection, reading.resolve(connection, package_id))
 
     def datasets_naming(self, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
         """Every dataset that names a sample by one of these names, each a row of words; the earliest first."""
+        from diadem.node.catalogue.sample_sessions import datasets_of
+
         with self._reading() as connection:
             return datasets_of(connection, names)
 
@@ -174,6 +182,8 @@ def names_of(connection: Connection, ids: Collection[str]) -> list[NameRow]:
 
 def meant(connection: Connection, asked: Sequence[str]) -> list[NameRow]:
     """All names of the samples that are called so, of what is the same thing, and of what was made from it."""
+    from diadem.model.sample_relations import with_parts
+
     owners = {row.sample for row in named(connection, [asked]) if row.kind != TITLE}
     everybody = with_parts(Relating(connection), owners) if owners else ()
     return [row for row in names_of(connection, everybody) if row.kind != TITLE]

@@ -9,7 +9,7 @@ Every function works in the transaction of its caller.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -19,10 +19,11 @@ from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.expressions import among_texts
-from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.entries import Entry, place_of
-from diadem.serialization.statements import read_statement
 from diadem.trust.envelope import Envelope
+
+if TYPE_CHECKING:
+    from diadem.node.custody.corrections import CorrectionSheet
 
 _USER = "user"
 
@@ -64,6 +65,9 @@ class Brought(NamedTuple):
 
 def sheets_of(connection: Connection, sha256: str) -> list[Brought]:
     """The sheets of corrections with which a package came, the oldest first."""
+    from diadem.node.custody.corrections import CorrectionSheet
+    from diadem.serialization.statements import read_statement
+
     found = []
     for one in _lines(connection, [sha256], "corrections"):
         try:
@@ -109,6 +113,8 @@ def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> boo
 
 def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str, int, dict[str, object]]]:
     """Id, place and predicate of each statement of a kind on a subject that is by whom it says."""
+    from diadem.serialization.statements import read_statement
+
     trusted: dict[tuple[str, tuple[str, ...]], bool] = {}
     for found in _lines(connection, [sha256], kind):
         try:
@@ -138,6 +144,8 @@ def _lines(connection: Connection, subjects: Sequence[str], kind: str) -> list[_
 
 
 def _is_card(line: bytes, name: str) -> bool:
+    from diadem.serialization.statements import read_statement
+
     try:
         said = read_statement(Envelope.from_line(line).payload).predicate
     except DocumentError:

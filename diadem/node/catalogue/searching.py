@@ -13,7 +13,6 @@ from diadem.model.access import Visible
 from diadem.model.ownership import Ownership
 from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
-from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.expressions import contains
 from diadem.node.catalogue.facet_fields import KEPT, fields_of
@@ -104,6 +103,8 @@ def known_conditions(connection: Connection) -> Conditions:
 
 def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
     """How many of the packages that match have which values; see `Catalogue.facets`."""
+    from diadem.node.catalogue.counting import count_values
+
     if top < 1:
         raise UsageError("at least one value of each field is counted", next="Example: --top 10")
     faceting.settle(connection)  # where something was written in the same transaction

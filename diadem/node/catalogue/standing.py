@@ -24,7 +24,6 @@ from diadem.node.catalogue.saying import lines_about
 from diadem.node.catalogue.spans import full, mask
 from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded, words
-from diadem.serialization.statements import read_statement
 from diadem.trust.envelope import Envelope
 
 #: Fields that say what a package belongs to.
@@ -110,6 +109,8 @@ def standing(connection: Connection, digits: str) -> Standing:
 
 def _named_in(amendments: Sequence[tuple[int, bytes]]) -> list[str]:
     """Datasets that amendments speak of by name."""
+    from diadem.serialization.statements import read_statement
+
     found: dict[str, None] = {}
     for _, line in amendments:
         try:

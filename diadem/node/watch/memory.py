@@ -27,7 +27,6 @@ from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.times import read_time
 from diadem.node.looks import Look
-from diadem.pack.plan import text_of
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
@@ -178,6 +177,8 @@ class Memory:
         StoreError
             It cannot be written.
         """
+        from diadem.pack.plan import text_of
+
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {

@@ -6,14 +6,14 @@ import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.model.display import Display
 from diadem.node.config import WatchSettings
 from diadem.node.watch.memory import Memory, Note
-from diadem.node.watch.plan import WatchPlan
-from diadem.node.watch.words import away_words, note_words
-from diadem.pack.plan import text_of
+
+if TYPE_CHECKING:
+    from diadem.node.watch.plan import WatchPlan
 
 #: States of which only the number is told.
 COUNTED = ("archived", "left")
@@ -31,6 +31,8 @@ class SessionReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
+        from diadem.pack.plan import text_of
+
         return {name: getattr(self, name) for name in self.__slots__} | {"name": text_of(os.fsencode(self.name))}
 
 
@@ -74,6 +76,8 @@ class FolderReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
+        from diadem.pack.plan import text_of
+
         return {
             **self.settings.to_dict(),
             "folder": text_of(os.fsencode(self.settings.folder)),
@@ -129,6 +133,8 @@ def folder_report(
     settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
 ) -> FolderReport:
     """What is known of one watched folder; `running` says whether somebody watches it."""
+    from diadem.node.watch.words import away_words
+
     states = [note.state for note in memory.notes.values()]
     state, words = "there", memory.how
     if memory.problem:
@@ -153,6 +159,8 @@ def folder_report(
 
 
 def _session(name: str, note: Note, now: datetime.datetime, *, running: bool) -> SessionReport:
+    from diadem.node.watch.words import note_words
+
     state, words = note.state, note_words(note, now)
     if state == "archiving" and not running:
         state, words = "waiting", "it was being archived when the watcher ended"

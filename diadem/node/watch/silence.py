@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.plain_text import duration_words
-from diadem.node.finished import Finished, Reason, Unfinished, judge
 from diadem.node.looks import Look
+
+if TYPE_CHECKING:
+    from diadem.node.finished import Finished, Unfinished
 
 #: First and longest wait before what failed is tried again, in seconds …
 _FIRST, _LONGEST = 60.0, 3600.0
@@ -35,6 +37,8 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     quiet : timedelta
         For how long nothing may have changed.
     """
+    from diadem.node.finished import Reason, Unfinished, judge
+
     found = judge(earlier, now, quiet)
     seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO
     if seen >= quiet:
@@ -47,6 +51,8 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
 
 def held_words(found: Unfinished, session: str) -> str:
     """What speaks against a session besides time, in words: locks, files in use, files that are not whole."""
+    from diadem.node.finished import Unfinished
+
     held = tuple(reason for reason in found.reasons if reason.code in _HELD)
     return Unfinished(held, found.wait).told(session) if held else ""
 

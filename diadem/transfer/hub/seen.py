@@ -6,14 +6,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.model.display import Display
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.hub.book import rows
-from diadem.transfer.hub.hub import Hub
+
+if TYPE_CHECKING:
+    from diadem.transfer.hub.hub import Hub
 
 #: What ends within this time is about to.
 _SOON: Final = timedelta(days=1)

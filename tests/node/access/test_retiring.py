@@ -12,6 +12,8 @@ from tests.node.access.test_through_the_node import MARIE, NMI, grant_words, lab
 from tests.node.verbs.agreeing import memory, require_agreement
 from tests.node.verbs.conftest import Lab
 
+pytestmark = pytest.mark.catalogue
+
 __all__ = ["lab"]
 
 

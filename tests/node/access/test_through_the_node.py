@@ -23,6 +23,8 @@ from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, lab
 
+pytestmark = pytest.mark.catalogue
+
 __all__ = ["lab"]
 
 NMI = "b" * 64

@@ -135,3 +135,21 @@ def test_doctor_finds_users_whom_log_and_settings_know_differently(lab: Lab) -> 
         with lab.reopened() as node:
             assert wrong(node) == {}
             assert node.context.settings.user("bob").key == node.users.show("bob").key
+
+
+@pytest.mark.parametrize("point", range(50, 60))
+def test_a_folder_whose_adoption_was_killed_is_known_after_a_reindex(lab: Lab, point: int) -> None:
+    """Between the moment at which it is kept and that at which the log says so lie some changes of the disk."""
+    session = lab.session("s")
+    lab.node.close()
+    words = ("archive", session, "--in-place", "--now", "--node", lab.node.path)
+    killed(point, lab.root, *words)
+    with lab.reopened() as node:
+        node.reindex()
+        known = list(node.context.catalogue.package_states())
+        copies = [(one.store, one.path) for state in known for one in state.replicas if one.adopted]
+        assert copies == [("in-place", str(session))] * len(known)
+        assert [state.signed for state in known] == [True] * len(known)
+    assert said_json("archive", session, "--in-place", "--now", "--node", lab.node.path)["what"] == (
+        "already" if known else "new"
+    )

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from diadem.errors import Interrupted
-from diadem.node.watching import Handed, Watched, watch
+from diadem.node.watch.handed import Handed
+from diadem.node.watch.told import Watched
+from diadem.node.watching import watch
 from tests import zygote
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything

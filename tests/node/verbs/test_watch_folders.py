@@ -25,7 +25,8 @@ from diadem.model.scan import PlannedSession
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
-from diadem.node.watching import Watched, is_watched, watch, watch_lock
+from diadem.node.watch.told import Watched
+from diadem.node.watching import is_watched, watch, watch_lock
 from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything

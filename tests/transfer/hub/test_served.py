@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from diadem.cli.main import app
+from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.node.peers.notes import endpoint_note
@@ -296,14 +296,14 @@ def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsy
     message = secrets.token_hex(16)
     served.spoke(A).put_message(served.harbour.id(B), message, bytes(100))
     folder = str(served.harbour.context.folder)
-    app(["status", "--node", folder, "--json"], standalone_mode=False)
+    command_line()(["status", "--node", folder, "--json"], standalone_mode=False)
     seen = json.loads(capsys.readouterr().out)["hub"]
     assert (seen["objects"], seen["messages"], seen["bytes"]) == (1, 1, 4196)
     (row,) = [one for one in seen["relays"] if one["id"] == relay]
     assert (row["sender"], row["recipient"], row["objects"], row["bytes"], row["put"]) == (A, B, 1, 4096, 4096)
     (box,) = seen["boxes"]
     assert (box["node"], box["messages"]) == (B, 1)
-    app(["status", "--node", folder], standalone_mode=False)
+    command_line()(["status", "--node", folder], standalone_mode=False)
     text = capsys.readouterr().out
     assert "1 sealed window and 1 sealed message wait (4.2 kB)" in text
     assert f"{relay[:8]}  hu-berlin to nmi  1 window, 4.1 kB" in text

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+import click
 
 from diadem.errors import UsageError
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 #: What a beginner sees; commands that are not there yet come with what they need.
 FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "verify", "send", "inbox")
 #: The others.
@@ -41,8 +38,6 @@ FORMER: Final[Mapping[str, str]] = {"judgement": "assessment", "transfers": "tra
 _OTHERS = "Others"
 _MORE = "diadem help all lists every command; diadem COMMAND --help explains one."
 _WHICH = "Commands work on the node that --node names, else DIADEM_NODE, else on the one made or recovered last."
-#: Limits of a number, as Typer writes them.
-_LEAST, _RANGE = re.compile(r"x>=(\d+)(?:\.0)?"), re.compile(r"(\d+)<=x<=(\d+)")
 #: What the value of an option is, where it is more than a text.
 _VALUES: Final = {
     option: word
@@ -66,13 +61,16 @@ _VALUES: Final = {
 }
 
 
-class Command(TyperCommand):
+class Command(click.Command):
     """A command whose help says in words what is written where: ``--limit NUMBER``, ``[STORE]``."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the line `Usage`."""
         given: list[Any] = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
         return ["[OPTIONS]", *(name if one.required else f"[{name}]" for one in given for name in [_placeholder(one)])]
+
+    def format_arguments(self, ctx: Any, formatter: Any) -> None:
+        """Nothing: `format_options` writes the arguments as well, with every release of click."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write what can be given."""
@@ -85,14 +83,35 @@ class Command(TyperCommand):
 def parameter_rows(command: Any, ctx: Any, kind: str) -> Iterator[tuple[str, str]]:
     """The arguments or options of a command: how each is written, and its help."""
     for one in command.get_params(ctx):
-        if one.param_type_name != kind or (record := one.get_help_record(ctx)) is None:
+        if one.param_type_name != kind:
             continue
-        name, text = record
         if kind == "argument":
             name = _placeholder(one)
-        elif not one.is_flag:
+        elif one.is_flag:
+            name = one.get_help_record(ctx)[0]
+        else:
             name = f"{', '.join(one.opts)} {one.metavar or _VALUES.get(one.opts[-1], 'TEXT')}"
-        yield name, _LEAST.sub(r"\1 or more", _RANGE.sub(r"\1 to \2", text))
+        more = "; ".join(_rules(one))
+        yield name, f"{one.help}  [{more}]" if more else one.help
+
+
+def _rules(one: Any) -> Iterator[str]:
+    """What is taken where nothing is said, what is allowed, and whether something must be said."""
+    default = one.get_default(_NOWHERE)
+    if isinstance(default, bool):
+        if one.secondary_opts:
+            yield f"default: {(one.opts if default else one.secondary_opts)[0].lstrip('-')}"
+    elif isinstance(default, (int, float, str)) and default != "":
+        yield f"default: {default}"
+    least, most = getattr(one.type, "min", None), getattr(one.type, "max", None)
+    if least is not None:
+        yield f"{least:g} or more" if most is None else f"{least} to {most}"
+    if one.required:
+        yield "required"
+
+
+#: Where no command is called: defaults are the declared ones.
+_NOWHERE: Final = click.Context(click.Command(""))
 
 
 def _placeholder(argument: Any) -> str:
@@ -100,18 +119,7 @@ def _placeholder(argument: Any) -> str:
     return f"{name}..." if argument.nargs == -1 and "..." not in name else str(name)
 
 
-class Commands(typer.Typer):
-    """A group of commands whose help is written so."""
-
-    def __init__(self, text: str, *, cls: type[TyperGroup] = TyperGroup, **options: Any) -> None:
-        super().__init__(cls=cls, help=text, **{"no_args_is_help": True, "rich_markup_mode": None, **options})
-
-    def command(self, name: str | None = None, **options: Any) -> Callable[[_Function], _Function]:
-        """Add a command."""
-        return super().command(name, **{"cls": Command, **options})
-
-
-class GroupedCommands(TyperGroup):
+class GroupedCommands(click.Group):
     """A group of commands whose help shows the first ten."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -148,18 +156,13 @@ class GroupedCommands(TyperGroup):
                 formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in found.items()])
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(name="help")(explain)
-
-
-def explain(
-    ctx: typer.Context,
-    topic: Annotated[list[str] | None, typer.Argument(help="A command, as in: diadem help store add")] = None,
-) -> int:
+@click.command("help", cls=Command)
+@click.argument("topic", nargs=-1)
+@click.pass_context
+def explain(ctx: click.Context, topic: Sequence[str]) -> int:
     """List every command, or explain one."""
     context: Any = ctx.parent
-    if not topic or topic == ["all"]:
+    if not topic or tuple(topic) == ("all",):
         print(context.command.every_command(context))
         return 0
     for word in topic:
@@ -169,3 +172,6 @@ def explain(
         context = found.make_context(word, [], parent=context, resilient_parsing=True)
     print(context.command.get_help(context))
     return 0
+
+
+explain.params[0].help = "A command, as in: diadem help store add"  # since click 8.5 the argument takes it itself

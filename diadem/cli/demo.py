@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
-from diadem.cli import render
-from diadem.cli.output import progress, size_text
+from diadem.cli.archive import archived_lines
+from diadem.cli.options import Argument, Option
+from diadem.cli.output import progress, size_text, tell
+from diadem.cli.packages import report_lines
+from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.plain_text import count_text, quoted
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
+root = Commands()
 #: Says to whoever finds the folder what it is, and to us that we may remove it.
 MARK: Final = "READ ME.txt"
 _MADE: Final = "Made by `diadem demo`, to try things out. Nothing in here was measured.\n"
@@ -34,17 +37,11 @@ _PEOPLE: Final = [{"name": "A. Example", "role": "operator"}]
 _OTHERS: Final = (("S-12", "2026-03-21"), ("S-15", "2026-03-28"))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command()(demo)
-
-
+@root.verb(plain=True)
 def demo(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove a demo's folder.")] = False,
+    folder: Annotated[Path | None, Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
+    keep: Annotated[bool, Option("--keep", help="Keep the temporary folder.")] = False,
+    remove: Annotated[bool, Option("--remove", help="Remove a demo's folder.")] = False,
 ) -> int:
     """Try it: make sessions and an archive, damage a copy, search."""
     if remove:
@@ -82,7 +79,6 @@ def _finished(folder: Path) -> bool | None:
 
 def _run(home: Path) -> None:
     import diadem
-    from diadem.cli.archive_commands import show_archived
     from diadem.testing.faults import flip_byte
     from diadem.testing.samples import write_image_session, write_session
 
@@ -100,12 +96,12 @@ def _run(home: Path) -> None:
         with progress(quiet=False) as listener:
             metadata = {"session": {"title": "ZnO grain boundary"}, "sample": {"name": "S-12"}, "people": _PEOPLE}
             archived = node.archive(session, metadata=metadata, now=True, listener=listener)
-        show_archived(archived.to_dict())
+        _tell_all(archived_lines(archived.to_dict()))
         package = archived.package
 
         print("\n3  Prove it intact: diadem verify PACKAGE")
         report = package.verify(level="full")
-        render.report(report)
+        _tell_all(report_lines(report))
         report.raise_for_findings()
 
         print("\n4  Change one byte in a copy, and verify the copy")
@@ -114,7 +110,7 @@ def _run(home: Path) -> None:
         victim = max(package.files, key=lambda entry: entry.size)
         flip_byte(damaged / victim.path, victim.size // 2)
         found = diadem.verify(damaged)
-        render.report(found)
+        _tell_all(report_lines(found))
         if found.ok:
             raise DiademError("the changed byte was not found", where=str(damaged))
 
@@ -131,6 +127,11 @@ def _run(home: Path) -> None:
             for dataset in row.matched:
                 print(f"     {dataset.path}")
     (home / MARK).write_text(_MADE + _CONTENTS, "utf-8")
+
+
+def _tell_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell(line)
 
 
 def _new_node(home: Path) -> Node:

@@ -1,0 +1,393 @@
+"""Commands by which packages come in and go out: archive, export, import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from diadem.cli.options import (
+    Argument,
+    As,
+    Dask,
+    Jobs,
+    Json,
+    Listener,
+    Meta,
+    Node,
+    NodeAt,
+    Option,
+    Package,
+    StoreOf,
+    Strict,
+)
+from diadem.cli.output import duration_text, print_json, size_text, tell
+from diadem.cli.verb import Answer, Commands, opened
+from diadem.errors import NotFound, UsageError
+from diadem.model.plain_text import count_text, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diadem.model.scan import PlannedSession
+
+root = Commands()
+#: Things left out that are named, of each of many sessions; and things of an export that are.
+_NAMED, _SHOWN = 5, 20
+
+# -- archive ---------------------------------------------------------------------------------------------------------
+
+
+@root.verb()
+def archive(
+    listener: Listener,
+    source: Annotated[Path | None, Argument(help="A session's folder, or one file. It is never changed.")] = None,
+    plan: Annotated[
+        Path | None, Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
+    ] = None,
+    split: Annotated[bool, Option("--split", help="One package for each session in the folder.")] = False,
+    as_one: Annotated[bool, Option("--as-one", help="One package, whatever the folder looks like.")] = False,
+    in_place: Annotated[bool, Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
+    meta: Meta = None,
+    set_: Annotated[
+        list[str] | None, Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
+    ] = None,
+    strict: Strict = False,
+    wait: Annotated[bool, Option("--wait", help="Wait until the session is finished.")] = False,
+    now: Annotated[bool, Option("--now", help="Archive even if it has just changed.")] = False,
+    store: Annotated[str | None, Option("--store", help="Which store is filled first.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
+    jobs: Jobs = None,
+    dask: Dask = None,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> Answer | int:
+    """Archive a session in as many stores as the policy wants. One session makes one verified package."""
+    metadata = _metadata(meta, set_)
+    if (source is None) == (plan is None):
+        raise UsageError("name a folder or a plan", next="Example: diadem archive 2026-03-14_ZnO")
+    if as_one and (split or plan is not None):
+        other = "--split" if split else "--plan"
+        raise UsageError(f"{other} and --as-one cannot be used together", next="Leave one of them out.")
+    if split and source is not None and not source.is_dir():
+        what = "this is a file, and one session" if source.exists() else "there is no such folder"
+        raise (UsageError if source.exists() else NotFound)(
+            what, where=str(source), next="Name the folder that holds the sessions, or leave --split out."
+        )
+    many = plan is not None or split
+    if not many and (jobs is not None or dask is not None):
+        raise UsageError(
+            "one session is archived by one process; --jobs and --dask are for many sessions",
+            next="Name a plan (--plan), or a folder that holds several sessions (--split).",
+        )
+    from diadem.workers.executors import executor_of
+
+    options: dict[str, Any] = {"metadata": metadata, "wait": wait, "now": now, "listener": listener}
+    with opened(node, user) as at, executor_of(jobs=jobs, dask=dask) as executor:
+        if many:
+            options |= {"strict": strict, "dry_run": dry_run, "executor": executor}
+            return _archive_many(at, source, plan, options, json=json)
+        if dry_run:
+            planned = at.plan(str(source), as_one=as_one, **options)
+            return Answer({"plan": planned}, _planned_lines(planned), bool(planned["refused"]))
+        document = at.archive(
+            str(source), as_one=as_one, in_place=in_place, store=store, strict=strict, **options
+        ).to_dict()
+    return Answer(document, archived_lines(document), bool(document["omitted"] or document["lost"]))
+
+
+def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | None:
+    from diadem.api import metadata_from_pairs
+    from diadem.cli.packages import read_metadata
+
+    given = read_metadata(meta) if meta else {}
+    return metadata_from_pairs(pairs or [], given) or None
+
+
+def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """What archiving one session did."""
+    what = {"new": "archived", "continuation": "continued", "already": "already archived", "taken": "imported"}[
+        document["what"]
+    ]
+    package = document["package"]
+    yield f"{what:16} {package['path']}"
+    yield f"package          {package['id']}"
+    if document["predecessor"]:
+        yield f"continues        {document['predecessor'][:19]}…  (only the new and changed files were archived)"
+    datasets, files = count_text(document["datasets"], "dataset"), count_text(document["files"], "file")
+    yield f"content          {datasets}, {files}, {size_text(document['bytes'])}"
+    for copy in document["copies"]:
+        yield f"copy             {copy['store']:12} {_PROOFS.get(copy['proof'], copy['proof'])}   {copy['path']}"
+    yield from _remarks(document)
+    for path in document["swept"]:
+        yield f"cleaned up       {path}, left by a run that was killed"
+    yield from suggested_lines(document)
+    yield f"time             {duration_text(document['seconds'])}"
+    if document.get("next"):
+        yield f"next             {document['next']}"
+
+
+_PROOFS = {
+    "written": "proven while it was written",
+    "server": "proven by the server as it arrived",
+    "read-back": "every leaf was read back",
+    "earlier": "was there",
+    "unseen": "cannot be seen now: its store does not answer",
+    "none": "written, not yet proven",
+}
+
+
+def _remarks(document: Mapping[str, Any], shown: int | None = None) -> Iterator[str]:
+    """What a person should know of a session that was archived; of things left out, the first few."""
+    for debt in document["debts"]:
+        yield f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair"
+    for package in document["lost"]:
+        yield f"LOST             no copy of {package[:19]}… is left; the files still in the source were archived again"
+    for item in document["omitted"][:shown]:
+        yield f"LEFT OUT         {item['path']}: {item['reason']}"
+    if shown is not None and len(document["omitted"]) > shown:
+        yield f"                 and {len(document['omitted']) - shown:,} more; all with --json"
+    for item in document["flagged"][:5]:
+        yield f"look at          {item['path']}: {item['code']}"
+    if sum(document["issues"].values()) > len(document["flagged"][:5]):
+        total = sum(document["issues"].values())
+        yield f"                 {total} issues in all: see the page data/ro-crate-preview.html"
+
+
+def suggested_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Ask whether a session is of a known sample, with what says so: it is never said for a person."""
+    for sample in document.get("samples", ()):
+        found = f"'{sample['name']}' is in {sample['where']}"
+        yield f"sample           {sample['identifier']}?  {found}; if so: {sample['command']}"
+
+
+def _planned_lines(planned: Mapping[str, Any]) -> Iterator[str]:
+    from diadem.cli.packages import plan_lines
+
+    yield from plan_lines(planned)
+    if refused := planned["refused"]:
+        yield f"WOULD REFUSE     {refused['message']}"
+        yield f"                 {refused['next']}"
+    yield from suggested_lines(planned)
+
+
+def _archive_many(at: Any, source: Path | None, plan: Path | None, options: dict[str, Any], *, json: bool) -> int:
+    """Archive many sessions, and tell of each when it is there; 1 where one failed or something was left out."""
+    from diadem.api.packages import scan as read_folders
+
+    archive_all = at.archive_all  # a node elsewhere says so before a drive is read
+    scan = None if source is None else read_folders(source, listener=options["listener"])
+    documents: list[dict[str, Any]] = []
+    with closing(archive_all(str(plan) if scan is None else scan, **options)) as results:
+        for result in results:  # whoever stops here stops the workers before the node is closed
+            documents.append(result.to_dict())
+            _tell_all(() if json else _session_lines(documents[-1]))
+    if json:
+        print_json({"sessions": documents})
+    else:
+        _tell_all([f"in all           {_summed_up(documents)}" if documents else _NOTHING])
+        if scan is not None:
+            _tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
+    failed = any(one.get("error") or one.get("omitted") or one.get("lost") for one in documents)
+    return 1 if failed else 0
+
+
+_NOTHING = "nothing to do    no session is to be archived"
+
+
+def _tell_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell(line)
+
+
+def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    if error := document.get("error"):
+        yield f"NOT ARCHIVED     {document['title']}: {error['message']}"
+        if error.get("next"):
+            yield f"                 {error['next']}"
+    elif document["state"] == "planned":
+        files = count_text(document["files"], "file")
+        word = {"same": "archived already", "extends": "would continue"}.get(document["known"]["relation"])
+        yield f"{word or 'would archive':16} {document['title']}  {files}, {size_text(document['bytes'])}"
+        for item in document["omitted"][:_NAMED]:
+            yield f"would leave out  {item['path']}: {item['reason']}"
+    else:
+        yield f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…"
+        seen = [copy for copy in document["copies"] if copy["proof"] != "unseen"]
+        paths = dict.fromkeys(copy["path"] for copy in seen)
+        yield f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in seen)}"
+        yield from _remarks(document, _NAMED)
+        yield from suggested_lines(document)
+
+
+def _summed_up(documents: list[dict[str, Any]]) -> str:
+    """``3 sessions: 2 new, 1 not archived; 1 file left out, 1 copy owed``."""
+    words = {
+        "new": "new",
+        "continuation": "continued",
+        "already": "archived already",
+        "planned": "would be archived",
+        "failed": "not archived",
+    }
+    counts = {state: sum(document["state"] == state for document in documents) for state in words}
+    states = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
+    more = [
+        f"{count_text(sum(len(document.get(key, ())) for document in documents), one, several)} {word}"
+        for key, one, several, word in (
+            ("omitted", "thing", "things", "left out"),
+            ("flagged", "thing", "things", "to look at"),
+            ("debts", "copy", "copies", "owed"),
+        )
+        if any(document.get(key) for document in documents)
+    ]
+    return f"{count_text(len(documents), 'session')}: {states}" + (f"; {', '.join(more)}" if more else "")
+
+
+def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iterator[str]:
+    """Name what the scan would not archive by itself: nobody should think that it was."""
+    for session in sessions[:_NAMED]:
+        yield f"left             {session.folder}: {session.why}"
+    if len(sessions) > _NAMED:
+        yield f"                 and {len(sessions) - _NAMED:,} more"
+    if sessions:
+        sheet = f"diadem scan {quoted(source)} --plan plan.xlsx"
+        yield f"next             {sheet}   (say yes there, then: diadem archive --plan plan.xlsx)"
+
+
+# -- export ----------------------------------------------------------------------------------------------------------
+
+
+@root.verb()
+def export(
+    listener: Listener,
+    package: Package,
+    path: Annotated[Path, Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
+    for_: Annotated[str, Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    only: Annotated[
+        str | None, Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
+    ] = None,
+    redact: Annotated[
+        bool, Option("--redact", help="Remove people's names; list where that was not possible.")
+    ] = False,
+    chain: Annotated[bool, Option("--chain", help="All packages of the session, if it has several.")] = False,
+    to: Annotated[str, Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
+    node: NodeAt = None,
+    user: As = None,
+) -> Answer:
+    """Make a ZIP for someone without DIADEM. A page in it explains the package; the log records the handover.
+
+    With --to, a disk for a person at another node instead: offered to them, sealed for their node alone.
+    """
+    if to and (for_ or only or redact or chain):
+        raise UsageError("a disk holds one whole package", next="Leave out --for, --only, --redact and --chain.")
+    if only not in (None, "raw", "record"):
+        raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
+    with opened(node, user) as at:
+        if to:
+            disk = at.export_disk(package, to, path, dry_run=dry_run, listener=listener).to_dict()
+            return Answer(disk, _disk_lines(disk))
+        document = at.export(
+            package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
+        ).to_dict()
+    return Answer(document, _exported_lines(document), not document["ok"])
+
+
+def _disk_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    offered = document["transfer"]
+    what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
+    if not document["done"]:
+        yield f"would export     {what}, into {document['folder']}; nothing was written or offered"
+        return
+    yield f"exported         {what}, sealed for their node"
+    yield f"transfer         {offered['id']}, until {offered['expires'][:10]}"
+    yield f"written          {document['objects']} objects into {document['folder']}; run it again to resume"
+    yield "on the other side: diadem import FOLDER"
+
+
+def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    amount = f"{count_text(document['files'], 'file')}, {size_text(document['content_bytes'])}"
+    if document["done"]:
+        yield f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven"
+        yield f"ZIP              {document['path']} ({size_text(document['bytes'])})"
+        yield f"SHA-256          {document['sha256']}"
+        yield f"given to         {document['to']}: recorded in your log; the recipient has not confirmed it yet"
+    else:
+        yield f"would export     {amount} to {document['path']}; nothing was written"
+    redaction = document["redaction"]
+    word = "package" if redaction is None and document["only"] is None else "taken from"
+    for package in document["packages"]:
+        yield f"{word:16} {package}"
+    if document["others"]:
+        more = count_text(document["others"], "more package")
+        yield f"not in it        {more} of this session: --chain includes them"
+    for one in document["lacking"]:
+        yield f"NOT HERE         {one['package']}, a package of this session: {one['reason']}"
+    for item in document["renamed"][:_SHOWN]:
+        yield f"other name       {item['original']!r} → {item['name']}"
+    for store in document["damaged"]:
+        yield f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair"
+    if redaction is not None:
+        yield from _redaction_lines(redaction)
+    if document["done"] and word == "package":
+        confirm = "by phone or a separate mail, and ask them to confirm receipt."
+        yield f"next             Give the recipient the package id {confirm}"
+
+
+def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
+    for kind, count in redaction["removed"].items():
+        yield f"removed          {kind}: {count:,}"
+    for text, reason in list(redaction["unsought"].items())[:_SHOWN]:
+        yield f"not searched for {text!r}: {reason}"
+    remaining = redaction["remaining"]
+    for one in remaining[:_SHOWN]:
+        text = f"{one['text']!r}, " if one["text"] else ""
+        yield f"NOT CLEAN        {one['path']}: {text}{one['place']}"
+    if len(remaining) > _SHOWN:
+        yield f"NOT CLEAN        and {len(remaining) - _SHOWN:,} more; all with --json"
+    unsearched = list(redaction["unsearched"].items())
+    for path, reason in unsearched[:_SHOWN]:
+        yield f"NOT SEARCHED     {path}: {reason}"
+    if len(unsearched) > _SHOWN:
+        yield f"NOT SEARCHED     and {len(unsearched) - _SHOWN:,} more; all with --json"
+    if remaining or unsearched:
+        yield "                 the instrument's files are never changed; --only record leaves them out"
+
+
+# -- import ----------------------------------------------------------------------------------------------------------
+
+
+@root.verb("import", user=True)
+def import_(
+    node: Node,
+    listener: Listener,
+    folder: Annotated[Path, Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
+    store: StoreOf = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what is in it; import nothing.")] = False,
+) -> Answer:
+    """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
+    document = node.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
+    transfer = document["transfer"]
+    return Answer(document, _imported_lines(document), bool(transfer and transfer["error"]))
+
+
+def _imported_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    from diadem.cli.transfers import landed_lines, transfer_line
+
+    transfer = document["transfer"]
+    if transfer is None:
+        for one in document["packages"]:
+            yield from archived_lines(one)
+        for one in () if document["done"] else document["found"]:
+            yield f"would import     {one}, proven whole"
+    elif not document["done"]:
+        yield f"would import     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}"
+        yield "next             diadem import FOLDER   (accepts it; it waits in the inbox too)"
+    else:
+        yield transfer_line(transfer)
+        yield from landed_lines(transfer)
+        if transfer["error"]:
+            yield f"ERROR            {transfer['error']}"
+            yield f"next             {transfer['next']}"

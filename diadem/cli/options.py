@@ -1,0 +1,104 @@
+"""How options and arguments are declared; and those that several commands have, each declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import click
+
+from diadem.model.ports import Listener
+
+if TYPE_CHECKING:
+    from diadem.api.nodes import Node
+else:
+    Node = Any  # a command's signature is read to find its options, and none of them needs the room of the node
+
+__all__ = ["Argument", "Listener", "Node", "Option"]
+
+
+class Option:
+    """An option, as it stands in the annotation of a command's parameter: ``Annotated[int, Option("--limit")]``."""
+
+    def __init__(
+        self,
+        *flags: str,
+        help: str,  # noqa: A002
+        metavar: str | None = None,
+        min: float | None = None,  # noqa: A002
+        max: float | None = None,  # noqa: A002
+        parser: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.flags, self.help, self.metavar = flags, help, metavar
+        self.min, self.max, self.parser = min, max, parser
+
+    def made(self, parameter: inspect.Parameter) -> click.Parameter:
+        """The parameter that click reads; its type, and whether it is required, are as Python has them."""
+        kind, default = get_args(parameter.annotation)[0], parameter.default
+        kinds = [one for one in get_args(kind) if one is not NoneType] if get_origin(kind) is not list else [kind]
+        kind = kinds[0] if kinds else kind
+        many = get_origin(kind) is list
+        kind = get_args(kind)[0] if many else kind
+        needed = default is inspect.Parameter.empty
+        common = {"required": needed, "metavar": self.metavar, **({} if needed or many else {"default": default})}
+        return self._made(parameter.name, self._type(kind), common, many=many)
+
+    def _type(self, kind: Any) -> Any:
+        if self.parser is not None:
+            return self.parser
+        if kind is Path:
+            return click.Path(path_type=Path)
+        if self.min is not None or self.max is not None:
+            return (click.IntRange if kind is int else click.FloatRange)(self.min, self.max)  # type: ignore[arg-type]
+        return kind
+
+    def _made(self, name: str, kind: Any, common: dict[str, Any], *, many: bool) -> click.Parameter:
+        more = {"is_flag": True} if kind is bool else {"type": kind, "multiple": many}
+        return click.Option([name, *self.flags], help=self.help, **common, **more)
+
+
+class Argument(Option):
+    """The same of an argument, which has a place instead of a name."""
+
+    def _made(self, name: str, kind: Any, common: dict[str, Any], *, many: bool) -> click.Parameter:
+        made = click.Argument([name], type=kind, nargs=-1 if many else 1, **common)
+        made.help = self.help  # since click 8.5 it could be said above
+        return made
+
+
+def _rate(text: str) -> float:
+    from diadem.node.rules.measures import read_rate
+
+    return read_rate(text)
+
+
+# What every command may have; `Commands.verb` adds them to those that need them.
+Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
+NodeAt = Annotated[str | None, Option("--node", help="A node's folder, a store to read, or https://… (login).")]
+As = Annotated[str | None, Option("--user", help="Act as this user. Default: the node's first.")]
+
+# How the work is done.
+DryRun = Annotated[bool, Option("--dry-run", help="Show what would be done; change nothing.")]
+Jobs = Annotated[int | None, Option("--jobs", help="Use this many processes of this machine.", min=1)]
+Dask = Annotated[str | None, Option("--dask", help="Use a Dask cluster: tcp://scheduler:8786.")]
+MaxRate = Annotated[
+    float | None,
+    Option("--max-rate", help="Limit per second, to leave disk and network to others: 50MB.", parser=_rate),
+]
+
+# What is meant, and why.
+Package = Annotated[str, Argument(help="Which package.")]
+Reason = Annotated[str, Option("--reason", help="Why; kept in the log.")]
+ClockIsRight = Annotated[
+    bool, Option("--clock-is-right", help="The clock is right: years did pass without a log entry.")
+]
+StoreOf = Annotated[str | None, Option("--store", help="Store that takes it. Default: the first with room.")]
+Ticket = Annotated[str, Argument(help="The ticket; - reads it from standard input.")]
+
+# What is said of a session.
+Meta = Annotated[Path | None, Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")]
+Strict = Annotated[bool, Option("--strict", help="Refuse if any file cannot be archived.")]

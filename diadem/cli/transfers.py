@@ -1,0 +1,280 @@
+"""Commands that send packages to people and take in what people send: offers, answers, transfers, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreOf
+from diadem.cli.output import duration_text, size_text
+from diadem.cli.verb import Answer, Commands
+
+root = Commands()
+transfers = root.add(Commands("transfer", "Packages on their way, in both directions."))
+rules = root.add(Commands("rule", "Rules by which offers are accepted automatically."))
+
+Id = Annotated[str, Argument(help="The transfer's id, or the beginning of it.")]
+Reason = Annotated[str, Option("--reason", help="Why; the other side is told.")]
+
+# -- offers and answers ----------------------------------------------------------------------------------------------
+
+
+@root.verb(user=True)
+def send(
+    node: Node,
+    package: Annotated[str, Argument(help="The package's id, or the beginning of it.")],
+    to: Annotated[str, Argument(metavar="PERSON", help="To whom: marie@nmi, or a user of this node.")],
+    expires: Annotated[str, Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
+    comment: Annotated[str, Option("--comment", help="A line for the recipient.")] = "",
+    route: Annotated[str, Option("--route", help="auto, direct, hub, or via:NAME of a carrier.")] = "auto",
+) -> Answer:
+    """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
+    from diadem.node.rules.measures import read_duration
+
+    done = node.send(package, to, expires=read_duration(expires), comment=comment, route=route)
+    unsent, way = _on_the_way(node, done.id)
+    lines = [
+        f"offered          {done.title} to {done.recipient}, until {done.expires:%Y-%m-%d}",
+        f"transfer         {done.id}",
+        *([f"route            {way}"] if way else []),
+        *([f"FAILED           {done.error}"] if done.error else []),
+        *(f"waits            {line}; the offer is delivered when the other node answers or calls" for line in unsent),
+        f"next             diadem transfer show {done.id[:8]}",
+    ]
+    return Answer({"transfer": {**done.to_dict(), "unsent": list(unsent), "way": way}}, lines, bool(done.error))
+
+
+def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str]:
+    """What the other side does not have yet of a transfer, and its way; from a laptop the node itself tells that."""
+    transfers = getattr(node, "transfers", None)
+    details = transfers.show(transfer) if transfers is not None else None
+    return (details.unsent, details.way) if details is not None else ((), "")
+
+
+@root.verb(user=True)
+def inbox(node: Node) -> Answer:
+    """List the offers that wait for your answer."""
+    offers = [offer.to_dict() for offer in node.inbox()]
+    return Answer({"offers": offers}, _offers_lines(offers))
+
+
+def _offers_lines(offers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A few lines for each offer, and how to answer."""
+    for offer in offers:
+        record = offer["record"]
+        told = ", ".join(str(record[name]) for name in ("date", "instrument", "sample", "operator") if record.get(name))
+        yield f"{offer['id'][:8]}  {offer['title']}"
+        yield f"          from {offer['sender']}, {size_text(offer['bytes'])}, until {offer['expires'][:10]}"
+        if told:
+            yield f"          {told} (as the sender says)"
+        if offer["comment"]:
+            yield f'          "{offer["comment"]}"'
+    yield "next      diadem accept ID   (or: diadem decline ID --reason WHY)" if offers else "nothing is offered to you"
+
+
+@root.verb(user=True)
+def accept(
+    node: Node,
+    listener: Listener,
+    offer: Id,
+    store: StoreOf = None,
+    wait: Annotated[bool, Option("--wait/--no-wait", help="Fetch it now.")] = True,
+    max_rate: MaxRate = None,
+) -> Answer:
+    """Accept an offer and fetch the package. Every byte is proven before it is kept."""
+    done = node.accept(offer, store=store, wait=wait, max_rate=max_rate, listener=listener).to_dict()
+    return _transfer({**done, "way": _on_the_way(node, done["id"])[1]})
+
+
+@root.verb(user=True)
+def decline(node: Node, offer: Id, reason: Reason = "") -> Answer:
+    """Decline an offer."""
+    return _transfer(node.decline(offer, reason=reason).to_dict())
+
+
+def _transfer(done: Mapping[str, Any]) -> Answer:
+    """A transfer that something was done with."""
+    lines = [transfer_line(done), *([f"route            {done['way']}"] if done.get("way") else [])]
+    lines += landed_lines(done)
+    if done["error"]:
+        lines.append(f"ERROR            {done['error']}")
+        lines.append("next             " + (done["next"] or f"diadem transfer show {done['id'][:8]}"))
+    return Answer({"transfer": done}, lines, bool(done["error"]))
+
+
+# -- transfers -------------------------------------------------------------------------------------------------------
+
+
+@transfers.verb(user=True)
+def ls(
+    node: Node, everything: Annotated[bool, Option("--all", help="Those of all users of the node.")] = False
+) -> Answer:
+    """List transfers in both directions, newest first. Names the statements that are missing."""
+    node.transfers.ask()
+    return _transfers([transfer.to_dict() for transfer in node.transfers.ls(everything=everything)])
+
+
+def _transfers(listed: Sequence[Mapping[str, Any]], *, findings: bool = False) -> Answer:
+    return Answer({"transfers": listed}, [transfer_line(one) for one in listed] or ["no transfers"], findings)
+
+
+@transfers.verb(user=True)
+def show(node: Node, transfer: Id) -> Answer:
+    """Show a transfer: its steps, what went wrong, what to do."""
+    details = node.transfers.show(transfer).to_dict()
+    return Answer({"transfer": details}, _details_lines(details), bool(details["error"]))
+
+
+@transfers.verb(user=True)
+def pause(node: Node, transfer: Id) -> Answer:
+    """Pause a transfer; what has arrived stays here."""
+    return _transfer(node.transfers.pause(transfer).to_dict())
+
+
+@transfers.verb(user=True)
+def resume(
+    node: Node,
+    listener: Listener,
+    transfer: Annotated[str | None, Argument(help="The transfer's id. Default: all that stopped.")] = None,
+    anew: Annotated[bool, Option("--anew", help="A hub or folder has lost it: ask for it again.")] = False,
+    max_rate: MaxRate = None,
+) -> Answer:
+    """Resume a transfer, or all that stopped. Only what is missing is fetched."""
+    done = [one.to_dict() for one in node.transfers.resume(transfer, anew=anew, max_rate=max_rate, listener=listener)]
+    return _transfers(done, findings=any(one["error"] for one in done))
+
+
+@transfers.verb()
+def sync(node: Node, listener: Listener, max_rate: MaxRate = None) -> Answer:
+    """Run one round of sending and receiving. A node that serves does this by itself."""
+    done = node.transfers.sync(max_rate=max_rate, listener=listener).to_dict()
+    lines = [
+        f"messages         {done['came']} received, {done['waiting']} still unanswered",
+        *(transfer_line(one) for one in done["moved"]),
+        *(f"waits            {name} is to be confirmed: diadem peer confirm {name}" for name in done["pending"]),
+        *(f"PROBLEM          {line}" for line in done["trouble"]),
+    ]
+    return Answer({"synced": done}, lines, bool(done["trouble"]))
+
+
+@transfers.verb(user=True)
+def cancel(node: Node, transfer: Id, reason: Reason = "") -> Answer:
+    """Cancel a transfer before it is received. What was delivered stays delivered."""
+    return _transfer(node.transfers.cancel(transfer, reason=reason).to_dict())
+
+
+# -- transfers in lines ----------------------------------------------------------------------------------------------
+
+_ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
+_TITLE: Final = 40
+#: What people call states that have another name in JSON.
+_STATES: Final = {"closed": "confirmed", "revoked": "withdrawn"}
+#: The same of statements.
+_STATEMENTS: Final = {"closure": "confirmation"}
+
+
+def transfer_line(transfer: Mapping[str, Any]) -> str:
+    """One transfer on one line: id, state, direction, size, how far it is, and what is missing."""
+    who = transfer["sender"] if transfer["direction"] == "in" else transfer["recipient"]
+    parts = [
+        f"{transfer['id'][:8]}  {_state(transfer):12} {_ARROWS[transfer['direction']]:4} {who:24}",
+        f"{size_text(transfer['bytes']):>8}  {_progress(transfer):8}",
+        transfer["title"][:_TITLE],
+    ]
+    notes = [f"{_STATEMENTS.get(what, what)} missing" for what in transfer["missing"]]
+    notes += ["paused"] if transfer["paused"] else []
+    notes += [f"ERROR: {transfer['error']}"] if transfer["error"] else []
+    return "  ".join(parts) + (f"  ({'; '.join(notes)})" if notes else "")
+
+
+def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a package that has landed here from elsewhere."""
+    if transfer["direction"] != "in" or transfer["state"] not in ("received", "closed"):
+        return []
+    return ["page             the sender's own; whether it shows what is in the files was not checked"]
+
+
+def _state(of: Mapping[str, Any]) -> str:
+    state = str(of["state"])
+    return _STATES.get(state, state)
+
+
+def _progress(transfer: Mapping[str, Any]) -> str:
+    if transfer["state"] not in ("accepted", "transferring", "verifying", "failed"):
+        return ""
+    share = f"{transfer['done'] / max(transfer['bytes'], 1):.0%}"
+    return f"{share} {size_text(int(transfer['rate']))}/s" if transfer["rate"] else share
+
+
+def _details_lines(details: Mapping[str, Any]) -> list[str]:
+    """A transfer with its steps."""
+    lines = [
+        transfer_line(details),
+        f"  transfer    {details['id']}",
+        f"  package     {details['package']}",
+        f"  from        {details['sender']}",
+        f"  to          {details['recipient']}",
+        f"  other node  {details['peer_name']} ({details['peer']})",
+    ]
+    counts = details["counts"]
+    if counts["received"] or counts["reused"]:
+        lines.append(
+            f"  received    {size_text(counts['received'])}, {size_text(counts['again'])} of it again; "
+            f"{size_text(counts['reused'])} were here; {counts['retries']} new connections"
+        )
+    if details["rate"] and details["done"] < details["bytes"]:
+        lines.append(f"  left        {duration_text((details['bytes'] - details['done']) / details['rate'])}")
+    for event in details["events"]:
+        proof = f"  statement {event['statement'][:12]}…" if event["statement"] else ""
+        words = f"  {event['words']}" if event["words"] else ""
+        lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {_state(event)}{proof}{words}")
+    lines += [
+        f"  MISSING     {_STATEMENTS.get(what, what)}: the other node has not sent it yet"
+        for what in details["missing"]
+    ]
+    lines += [f"  not told    {line}" for line in details["unsent"]]
+    lines += [f"  route       {details['way']}"] if details["way"] else []
+    lines += [f"  next        {details['next']}"] if details["next"] else []
+    return lines
+
+
+# -- rules -----------------------------------------------------------------------------------------------------------
+
+
+@rules.verb("add", user=True)
+def add_rule(
+    node: Node,
+    sender: Annotated[str, Argument(help="Whose offers: alice@hu-berlin, *@hu-berlin, or a node's id.")],
+    max_size: Annotated[str, Option("--max", help="The largest package: 50GB.")],
+    project: Annotated[str, Option("--project", help="Only packages of this project.")] = "",
+    expires: Annotated[str, Option("--expires", help="When the rule ends: 90days. Default: never.")] = "",
+) -> Answer:
+    """Accept matching offers automatically. The rule is signed by you, and every acceptance names it."""
+    from diadem.node.rules.measures import read_duration, read_size
+
+    until = datetime.now(UTC) + read_duration(expires) if expires else None
+    return _rules([node.rules.add(sender, max_bytes=read_size(max_size), project=project, expires=until).to_dict()])
+
+
+@rules.verb("ls")
+def list_rules(node: Node) -> Answer:
+    """List the rules in force."""
+    return _rules([rule.to_dict() for rule in node.rules.ls()])
+
+
+def _rules(listed: Sequence[Mapping[str, Any]]) -> Answer:
+    lines = [
+        f"{rule['id'][:12]}  {rule['by']} accepts from {rule['from']} up to {size_text(rule['max_bytes'])}"
+        + (f", of the project {rule['project']}" if rule["project"] else "")
+        + (f", until {rule['expires'][:10]}" if rule["expires"] else "")
+        for rule in listed
+    ]
+    return Answer({"rules": listed}, lines or ["no rules: every offer waits for its recipient"])
+
+
+@rules.verb("rm", user=True)
+def remove_rule(node: Node, rule: Annotated[str, Argument(help="The rule's id, or the beginning of it.")]) -> Answer:
+    """Remove one of your rules; what it accepted stays accepted."""
+    removed = node.rules.rm(rule).to_dict()
+    return Answer({"removed": removed}, [f"removed          {removed['id'][:12]} from {removed['from']}"])
