@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,16 +96,58 @@ def do_all(tasks: Iterable[Callable[[], object]], *, threads: int, stop: Callabl
         pass
 
 
+class _Pool:
+    """Threads that a process does not wait for when it ends: one of them may hang in a request to a server.
+
+    `concurrent.futures` joins its threads at the exit, so that a second Ctrl-C would end nothing.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self._number, self._name = number, name
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any] | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+
+    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._tasks.put((future, function, item))
+        if len(self._threads) < self._number:
+            thread = Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for what runs."""
+        with suppress(Empty):
+            while task := self._tasks.get_nowait():
+                task[0].cancel()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(_DEAF)
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            future, function, item = task
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(item))
+                except BaseException as error:
+                    future.set_exception(error)
+            del task, future, item  # nothing of one item is held while the next is waited for
+
+
 @contextmanager
-def _threads(number: int, name: str, stop: Callable[[], object]) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(number, thread_name_prefix=name)
+def _threads(number: int, name: str, stop: Callable[[], object]) -> Iterator[_Pool]:
+    pool = _Pool(number, name)
     try:
         yield pool
     except BaseException:
         stop()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.close()
 
 
 def _result(future: Future[Result]) -> Result:
@@ -112,8 +155,8 @@ def _result(future: Future[Result]) -> Result:
         try:
             return future.result(_DEAF)
         except TimeoutError:
-            if future.done():  # it is the function's own
-                raise
+            if future.done():  # it is the function's own, or the result came in this moment
+                return future.result()
 
 
 def _next(ready: SimpleQueue[Future[Result]]) -> Future[Result]:

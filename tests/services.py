@@ -199,14 +199,17 @@ class CuttingProxy:
     target : str
         ``http://127.0.0.1:<port>``.
     after : int
-        Bytes from the client after which a connection is cut.
+        Bytes from the client after which a connection is cut; with `answers` those from the server.
     cuts : int
         Connections that are cut; the others pass.
+    stalls : bool
+        A cut connection stays open, and nothing more comes.
     """
 
-    def __init__(self, target: str, *, after: int, cuts: int) -> None:
+    def __init__(self, target: str, *, after: int, cuts: int, answers: bool = False, stalls: bool = False) -> None:
         self._target = ("127.0.0.1", int(target.rsplit(":", 1)[1]))
         self._after = after
+        self._answers, self._stalls = answers, stalls
         self._lock = threading.Lock()
         self.cuts_left = cuts
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -225,14 +228,26 @@ class CuttingProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with closing(client), suppress(OSError), closing(socket.create_connection(self._target)) as server:
-            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
             passed = 0
             while data := client.recv(1 << 16):
                 passed += len(data)
                 self.passed(data)
-                if passed > self._after and self._take_cut():
+                if not self._answers and passed > self._after and self._take_cut():
                     return
                 server.sendall(data)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                passed += len(data)
+                if self._answers and passed > self._after and self._take_cut():
+                    if not self._stalls:
+                        client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
 
     def passed(self, data: bytes) -> None:
         """Told of all that a client sends."""
@@ -243,13 +258,6 @@ class CuttingProxy:
                 return False
             self.cuts_left -= 1
             return True
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
 
 
 class CountingProxy(CuttingProxy):

@@ -219,8 +219,8 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Those in which any row says something."""
-        found = (key for row in self.rows for key, cell in row.items() if cell.text or cell.below)
-        return list(dict.fromkeys(found))[: self.most]
+        said = {key for row in self.rows for key, cell in row.items() if cell.text or cell.below}
+        return [key for key in dict.fromkeys(key for row in self.rows for key in row) if key in said][: self.most]
 
     @property
     def numbers(self) -> set[str]:

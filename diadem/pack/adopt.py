@@ -32,7 +32,7 @@ from diadem.store.base import Draft, Published, Store
 from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.stage import Stage
-from diadem.store.system import translated
+from diadem.store.system import or_else, translated
 from diadem.trust.hashing import sha256_hex, tree_digest
 
 #: Bytes of a derived file above which it is not copied: records of a million images.
@@ -206,15 +206,18 @@ class _SealedFiles(Draft):
 
     def __enter__(self) -> Self:
         """Open a stage in the node's folder."""
-        self._stage = self._folders.stage()
         self._scratch = tempfile.TemporaryDirectory(prefix="diadem-")
+        with or_else(self._scratch.cleanup):
+            self._stage = self._folders.stage()
         return self
 
     def discard(self) -> None:
         """Remove what was not published."""
-        self._scratch.cleanup()
-        if self._stage is not None:
-            self._stage.discard()
+        try:
+            if self._stage is not None:
+                self._stage.discard()
+        finally:
+            self._scratch.cleanup()
 
     def begin(self, size: int) -> None:
         """Nothing: the payload needs no room."""

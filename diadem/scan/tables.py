@@ -11,6 +11,7 @@ import csv
 import datetime
 import io
 import re
+import stat
 import threading
 import unicodedata
 from collections import Counter
@@ -164,7 +165,7 @@ def write_table(
     put_file(path, data, StoreError, mode=0o600)
 
 
-def put_file(path: Path, data: bytes, kind: type[DiademError], *, mode: int = 0o644) -> None:
+def put_file(path: Path, data: bytes, kind: type[DiademError], *, mode: int = 0o666) -> None:
     """Write a file whole; what the system says against it is an error of this kind."""
     try:
         write_whole(path, data, mode=mode)
@@ -298,9 +299,13 @@ def read_table(
     Of a workbook the sheet of this name is read, or its first one unless `only` this will do: then `NotFound`. `make`
     is the command that writes such a table. `DocumentError` says why it is none.
     """
-    if not path.is_file():
-        raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}")
-    if path.stat().st_size > MAX_BYTES:
+    try:  # what cannot be looked at is there perhaps, and says something
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DocumentError("it is no file", where=str(path), next=f"Make one: {make}")
+    if status.st_size > MAX_BYTES:
         raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Split it.")
     delimiter = ""
     if path.suffix.lower() == ".xlsx":

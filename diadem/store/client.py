@@ -303,21 +303,24 @@ def part_size(size: int) -> int:
 
 def regrouped(blocks: Iterable[bytes], length: int) -> Iterator[bytes]:
     """The same bytes in blocks of one length, the last one perhaps shorter; blocks that have it are not copied."""
-    pieces: list[bytes] = []
+    pieces: list[memoryview] = []
     held = 0
     for block in blocks:
-        pieces.append(block)
-        held += len(block)
-        while held > length:  # the last one is kept back until the end is known to be right
-            if len(pieces[0]) == length:
-                yield pieces.pop(0)
-            else:
-                joined = b"".join(pieces)
-                yield joined[:length]
-                pieces = [joined[length:]]
-            held -= length
+        left = memoryview(block)
+        while left:
+            if held == length:  # the last one is kept back until the end is known to be right
+                yield _joined(pieces)
+                pieces, held = [], 0
+            pieces.append(left[: length - held])
+            held += len(pieces[-1])
+            left = left[len(pieces[-1]) :]
     if held:
-        yield b"".join(pieces)
+        yield _joined(pieces)
+
+
+def _joined(pieces: list[memoryview]) -> bytes:
+    whole = pieces[0].obj
+    return whole if len(pieces) == 1 and isinstance(whole, bytes) and len(whole) == len(pieces[0]) else b"".join(pieces)
 
 
 def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:

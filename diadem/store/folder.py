@@ -27,7 +27,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
-from diadem.package.examine import LIMITS
+from diadem.package.examine import LIMITS, TagFiles
 from diadem.store import mend
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Capabilities, Pace, Stored
@@ -84,6 +84,11 @@ class FolderStore(BaseStore):
         self._files = FolderFiles(self.private)
         self._capabilities: Capabilities | None = None
         super().__init__(self._files)
+
+    def drop_hints(self, opened: TagFiles | None, path: str) -> None:
+        """One that stays does no harm here: it is checked before it is believed, and nothing is swept by it."""
+        with contextlib.suppress(DiademError, OSError):
+            super().drop_hints(opened, path)
 
     @property
     def url(self) -> str:

@@ -166,11 +166,11 @@ class FolderFiles(OwnFiles):
 
     def _name(self, draft: Path, target: Path, *, create: bool, hint: bool) -> bool:
         for attempt in range(_TRIES):
-            if hint:
-                os.makedirs(long_path(target.parent), exist_ok=True)
-            else:
-                make_folders(target.parent)
             try:
+                if hint:
+                    os.makedirs(long_path(target.parent), exist_ok=True)
+                else:
+                    make_folders(target.parent)
                 if create:
                     return give_name(draft, target, lock=self._private / "publish.lock")
                 move(draft, target)

@@ -171,8 +171,13 @@ class S3Client(ObjectClient):
 
     def _download(self, key: str, span: str, condition: dict[str, str]) -> bytes:
         answer = self._server.call("get_object", Bucket=self._bucket, Key=self._prefix + key, Range=span, **condition)
-        with answer["Body"] as body:
+        body = answer[
+            "Body"
+        ]  # as a context it is urllib3's, which neither counts the bytes nor speaks botocore's errors
+        try:
             data: bytes = body.read()
+        finally:
+            body.close()
         self.traffic.count(received=len(data))
         return data
 

@@ -134,8 +134,12 @@ class BaseStore(Store):
         opened = None
         with contextlib.suppress(DiademError, OSError):
             opened = open_tag_files(self.bundle(path))
-        self.hints.drop(opened, path)
+        self.drop_hints(opened, path)
         self.erase(path)
+
+    def drop_hints(self, opened: TagFiles | None, path: str) -> None:
+        """Remove the hints to a package that is about to be removed."""
+        self.hints.drop(opened, path)
 
     @abstractmethod
     def require_package(self, path: str) -> None:

@@ -43,7 +43,7 @@ def write_whole(
     return True
 
 
-def write_draft(draft: Path, blocks: Iterable[bytes | memoryview], *, mode: int = 0o644) -> int:
+def write_draft(draft: Path, blocks: Iterable[bytes | memoryview], *, mode: int = 0o666) -> int:
     """Write a new file and force it to disk; a failure leaves none. How many bytes it has. Raises `OSError`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
     descriptor = os.open(long_path(draft), flags, mode)

@@ -23,7 +23,7 @@ OPERATIONS = frozenset(
         "read",
         "remove",
     }
-    | {"remove", "replace_file", "replace_leaf", "sweep", "write_hints"}
+    | {"replace_file", "replace_leaf", "sweep", "write_hints"}
 )
 #: Faults that only these operations can have.
 _ONLY: dict[str, frozenset[str]] = {

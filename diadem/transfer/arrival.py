@@ -67,7 +67,7 @@ class BeingFetched(Refused):
 class Arrival(Stage):
     """A package that arrives. Use `open`; call `close` to go on later, `remove` when it is over.
 
-    It is staged, sealed and published as any other package: see `Stage` and `LocalStore.publish`.
+    It is staged, sealed and published as any other package: see `Stage` and `FolderStore.publish`.
     """
 
     manifest: Manifest
@@ -314,7 +314,7 @@ class Arrival(Stage):
             yield from (name if prefix == "." else f"{prefix}/{name}" for name in files)
 
     def discard(self) -> None:
-        """Nothing: what `LocalStore.publish` would remove goes when the receipt is stated."""
+        """Nothing: what `FolderStore.publish` would remove goes when the receipt is stated."""
 
     def close(self) -> None:
         """Leave everything as it is, on the disk, to go on later."""

@@ -296,6 +296,32 @@ def test_line_that_breaks_for_a_moment(s3_server: S3Server, url: str) -> None:
     assert verify(open_remote(f"{url}/{done.path}", s3_server.storage_options), level=Level.FULL).ok
 
 
+@pytest.mark.parametrize("stalls", [False, True])
+def test_an_answer_that_breaks_off_or_stops_is_asked_for_again(s3_server: S3Server, url: str, *, stalls: bool) -> None:
+    done = make_sample({"data/large.raw": 3 * PART_SIZE, "data/b": 100}).upload(
+        ObjectStore(url, s3_server.storage_options)
+    )
+    proxy = CuttingProxy(s3_server.endpoint, after=1_500_000, cuts=3, answers=True, stalls=stalls)
+    options = {**s3_server.storage_options, "endpoint_url": proxy.endpoint, "config_kwargs": {"read_timeout": 1}}
+    try:
+        assert verify(open_remote(f"{url}/{done.path}", options), level=Level.FULL).ok
+    finally:
+        proxy.close()
+    assert proxy.cuts_left == 0
+
+
+def test_an_answer_that_always_breaks_off_is_no_answer(s3_server: S3Server, url: str) -> None:
+    done = make_sample({"data/large.raw": PART_SIZE}).upload(ObjectStore(url, s3_server.storage_options))
+    proxy = CuttingProxy(s3_server.endpoint, after=500_000, cuts=1_000_000, answers=True)
+    options = {**s3_server.storage_options, "endpoint_url": proxy.endpoint}
+    store = ObjectStore(url, options, patience=BRIEF)
+    try:
+        with pytest.raises(Unreachable), store.bundle(done.path).open("data/large.raw") as reader:
+            reader.read_at(0, PART_SIZE)
+    finally:
+        proxy.close()
+
+
 def test_line_that_stays_broken(s3_server: S3Server, url: str, store: ObjectStore) -> None:
     """An error that says so, and no package; the next run on a good line succeeds."""
     proxy = CuttingProxy(s3_server.endpoint, after=3_000_000, cuts=1_000_000)

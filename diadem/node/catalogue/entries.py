@@ -37,8 +37,8 @@ class PackageEntry:
     record : Record
         The record; its datasets are read once, one after the other.
     tag_files : mapping of str to bytes
-        Tag files by bag path, kept so that lost ones can be written again. `diadem/vendor.zip` is kept up to
-        `KEPT_VENDOR` bytes.
+        Tag files by bag path, kept so that lost ones can be written again. `diadem/vendor.zip` and
+        `diadem/previews.zip` are kept up to `KEPT` bytes.
     traces : frozenset of int
         What its source is recognised by, see `diadem.node.catalogue.traces`.
     archived : date or None

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.errors import NotFound
 from diadem.model.ids import PREFIX, PackageId
-from diadem.model.manifest import VENDOR_PATH
+from diadem.model.manifest import PREVIEWS_PATH, VENDOR_PATH
 from diadem.model.times import time_text
 from diadem.node.catalogue import amending, assessing, dialects, faceting, saying, tables
 from diadem.node.catalogue.database import Said
@@ -25,8 +25,9 @@ from diadem.node.catalogue.order import order_number
 from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
-#: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
-KEPT_VENDOR: Final = 4 << 20
+#: Bytes up to which files are kept. A larger `diadem/vendor.zip` is made again only by reading the payload; pictures do
+#: not compress, and each store has a snapshot of all that is kept.
+KEPT: Final = {VENDOR_PATH: 4 << 20, PREVIEWS_PATH: 64 << 10}
 #: Tables whose rows follow from the record of a package and from what is said of it.
 _OF_RECORD: Final = (
     tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces, tables.assessments,
@@ -83,7 +84,7 @@ def prepare(entry: PackageEntry) -> Prepared:
 
 
 def _is_kept(path: str, data: bytes) -> bool:
-    return path != VENDOR_PATH or len(data) <= KEPT_VENDOR
+    return len(data) <= KEPT.get(path, len(data))
 
 
 def _tag_file(path: str, data: bytes) -> tuple[str, int, bytes]:

@@ -15,7 +15,7 @@ import pytest
 from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.replicas import ReplicaState
 from diadem.node.catalogue import Catalogue, StatementEntry, sqlite
-from diadem.node.catalogue.writing import KEPT_VENDOR
+from diadem.node.catalogue.writing import KEPT
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
 ONE = package_id("one")
@@ -102,7 +102,7 @@ def test_tag_files_are_kept_whole_and_the_vendors_to_a_limit(catalogue: Catalogu
     files = {"bagit.txt": b"BagIt", "diadem/leaves.blake3": bytes(range(256)) * 100, "diadem/vendor.zip": b"v" * 10}
     catalogue.add_package(entry(tag_files=files))
     assert catalogue.tag_files(ONE) == files
-    catalogue.add_package(entry(tag_files={**files, "diadem/vendor.zip": bytes(KEPT_VENDOR + 1)}))
+    catalogue.add_package(entry(tag_files={**files, "diadem/vendor.zip": bytes(KEPT["diadem/vendor.zip"] + 1)}))
     assert catalogue.tag_files(ONE).keys() == {"bagit.txt", "diadem/leaves.blake3"}
 
 

@@ -102,6 +102,13 @@ def test_a_plan_that_was_written_is_read_back(rows: list[tuple[str, str, str, st
         assert (found.folder, found.archive, found.way, found.wait) == (line.folder, line.archive, line.way, line.wait)
 
 
+def test_a_plan_that_is_no_file_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "plan.csv").mkdir()
+    assert read_watch_plan(tmp_path / "plan.csv").broken
+    assert not read_watch_plan(tmp_path / "none.csv").broken
+    assert not read_watch_plan(tmp_path / "none.csv" / "deeper.csv").broken
+
+
 def test_a_plan_whose_cells_have_moved_is_not_read(tmp_path: Path) -> None:
     """A comma in a name that no quotes hold makes two cells of it: ``held, later`` would be ``held``."""
     path = tmp_path / "plan.csv"
