@@ -14,7 +14,6 @@ from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time
-from diadem.node.adopted import IN_PLACE, folders, where
 from diadem.node.context import Context
 from diadem.node.following import derive
 from diadem.node.jobs import JobState, heard_of, jobs, looked_after
@@ -169,6 +168,8 @@ def _packages(context: Context) -> Iterator[str]:
     Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
     its package, which is there a moment before its statement.
     """
+    from diadem.node.adopted import IN_PLACE
+
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
     archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
     for state in unsaid:
@@ -191,6 +192,7 @@ def _packages(context: Context) -> Iterator[str]:
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
     from diadem.archive.package import Package
+    from diadem.node.adopted import IN_PLACE, folders, where
     from diadem.node.ingesting import ingest_draft
     from diadem.node.taken_in import taken_in
 
