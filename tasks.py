@@ -21,6 +21,7 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
         [["tests.notebook.outputs"]],
     ),
     "test": ("the tests", [["pytest"]]),
+    "program": ("the tests of whole programs, which take long", [["pytest", "-m", "program"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
     "bench": (
         "the benchmarks, small; see benchmarks/README.md for the full size",

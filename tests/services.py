@@ -115,6 +115,16 @@ def make_bucket(server: S3Server) -> None:
     Connection(**server.storage_options).call("create_bucket", Bucket=server.bucket)
 
 
+def put_folder(folder: Path, url: str, server: S3Server) -> None:
+    """Put the files of a folder below an address of the server."""
+    from diadem.store.objects import ObjectStore
+
+    client = ObjectStore(url, server.storage_options).client
+    for path in folder.rglob("*"):
+        if path.is_file():
+            client.put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
 def _start(program: str, home: Path, ports: Mapping[str, int]) -> subprocess.Popen[bytes]:
     data = home / "data"
     data.mkdir(parents=True)

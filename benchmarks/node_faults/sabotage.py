@@ -55,8 +55,8 @@ DEFENCES: Sequence[Defence] = (
         "disk",
         [
             Patch(
-                "package/filecheck.py",
-                "        if leaf_digest(view) == self._leaves[job.first_leaf + leaf]:\n",
+                "package/prove.py",
+                "        if leaf_digest(view) == self._digests[job.first_leaf + leaf]:\n",
                 "        if view is not None:\n",
             )
         ],
@@ -132,9 +132,12 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "node/dropping.py",
-                "    context.settings.store(store)\n"
+                "        return _give_up_adopted("
+                "context, package_id, reason=reason, dry_run=dry_run, listener=listener)\n"
                 '    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):\n',
-                "    context.settings.store(store)\n    with contextlib.nullcontext():\n",
+                "        return _give_up_adopted("
+                "context, package_id, reason=reason, dry_run=dry_run, listener=listener)\n"
+                "    with contextlib.nullcontext():\n",
             )
         ],
     ),
@@ -166,9 +169,9 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "node/mending_sources.py",
-                "            if leaf_digest(data) == self.expected(entry, leaf):\n",
+                "            if self._opened.leaves.proves(entry, leaf, data):\n",
                 "            if data:\n",
-            )
+            ),
         ],
     ),
     Defence(
@@ -177,8 +180,8 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "node/repairing.py",
-                "        if report.ok:\n            _state_proven(",
-                "        if report:\n            _state_proven(",
+                "        if report.ok:\n            state_proven(",
+                "        if report:\n            state_proven(",
             )
         ],
     ),
@@ -187,7 +190,7 @@ DEFENCES: Sequence[Defence] = (
         "disk",
         [
             Patch(
-                "store/taking.py",
+                "store/package_copy.py",
                 "    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
                 "    if size >= 0:\n        return\n"
                 "    if item.leaves is not None and leaves is not None and leaves != item.leaves:\n",
@@ -232,7 +235,13 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "what is said to be archived already was read just now",
         "again",
-        [Patch("archive/already.py", "        return verify(bundle, level=self.level).ok\n", "        return True\n")],
+        [
+            Patch(
+                "pack/pack.py",
+                "            judged[bundle.url] = verify(bundle, level=level).ok\n",
+                "            judged[bundle.url] = True\n",
+            )
+        ],
     ),
     Defence(
         "the catalogue follows the log after a crash between the two",
@@ -281,12 +290,22 @@ def sabotaged(defence: Defence, target: Path) -> None:
     schemas = source.parent / "schemas"
     if schemas.is_dir():
         shutil.copytree(schemas, target / "schemas")
+    for file, text in weakened(defence).items():
+        (target / "diadem" / file).write_text(text, "utf-8")
+
+
+def weakened(defence: Defence) -> dict[str, str]:
+    """The files of DIADEM without a defence, by their paths. Raises `Unfit` where a patch does not fit the code."""
+    texts: dict[str, str] = {}
     for patch in defence.patches:
-        path = target / "diadem" / patch.file
-        text = path.read_text("utf-8")
+        path = Path(diadem.__file__).parent / patch.file
+        if not path.is_file():
+            raise Unfit(f"there is no {patch.file}")
+        text = texts.get(patch.file) or path.read_text("utf-8")
         if text.count(patch.old) != 1:
             raise Unfit(f"the text to be replaced stands {text.count(patch.old)} times in {patch.file}")
-        path.write_text(text.replace(patch.old, patch.new), "utf-8")
+        texts[patch.file] = text.replace(patch.old, patch.new)
+    return texts
 
 
 def _tried(defence: Defence, code: Path, work: Path, cases: int, seed: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from diadem.package.parity.build import build
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.bags import LocalBundle
 from tests.cli.inside import said, said_json
-from tests.services import S3Server
+from tests.services import S3Server, put_folder
 
 DATA = Path(__file__).parents[1] / "data/earlier"
 IDS = {
@@ -154,15 +154,12 @@ def test_an_adopted_folder(tmp_path: Path) -> None:
 
 
 def test_objects_on_s3(tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3fs = pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+    pytest.importorskip("botocore", reason="the extra [s3] is not installed")
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     unpacked("objects", tmp_path)
     store = s3_server.url(uuid.uuid4().hex)
-    files = s3fs.S3FileSystem(**s3_server.storage_options, skip_instance_cache=True)
-    for path in (tmp_path / "objects").rglob("*"):
-        if path.is_file():
-            files.pipe_file(f"{store}/{path.relative_to(tmp_path / 'objects').as_posix()}", path.read_bytes())
+    put_folder(tmp_path / "objects", store, s3_server)
     url = f"{store}/{NAME}"
     require_whole(diadem.open(url), tmp_path, "objects")
     assert said_json("verify", url, "--level", "full")["package"] == IDS["objects"]
@@ -170,7 +167,9 @@ def test_objects_on_s3(tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.
     with node_with(tmp_path, tmp_path / "store") as node:
         node.stores.add(store, name="bucket")
         assert (node.reindex().packages, node.scrub().ok) == (1, True)
-        files.pipe_file(f"{url}/data/frames.raw", FRAMES[:-1] + b"\0")
+        (tmp_path / "wrong" / "data").mkdir(parents=True)
+        (tmp_path / "wrong" / "data" / "frames.raw").write_bytes(FRAMES[:-1] + b"\0")
+        put_folder(tmp_path / "wrong", url, s3_server)
         (found,) = diadem.verify(url).findings
         assert (found.code, found.path, found.leaf) == ("leaf-mismatch", "data/frames.raw", 1)
         assert not node.scrub().ok

@@ -10,10 +10,11 @@ import pytest
 
 import diadem
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
+from diadem.store.objects import ObjectStore
 from tests.archive.test_earlier import NAME, unpacked
-from tests.services import CountingProxy, S3Server
+from tests.services import CountingProxy, S3Server, put_folder
 
-s3fs = pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
+pytest.importorskip("botocore", reason="the extra [s3] is not installed")
 
 
 @pytest.fixture
@@ -34,11 +35,7 @@ def options(s3_server: S3Server, proxy: CountingProxy) -> dict[str, object]:
 def url(s3_server: S3Server, tmp_path: Path) -> str:
     """A package on the server."""
     store = s3_server.url(uuid.uuid4().hex)
-    files = s3fs.S3FileSystem(**s3_server.storage_options, skip_instance_cache=True)
-    objects = unpacked("objects", tmp_path) / "objects"
-    for path in objects.rglob("*"):
-        if path.is_file():
-            files.pipe_file(f"{store}/{path.relative_to(objects).as_posix()}", path.read_bytes())
+    put_folder(unpacked("objects", tmp_path) / "objects", store, s3_server)
     return f"{store}/{NAME}"
 
 
@@ -68,13 +65,13 @@ def test_verifying_asks_for_nothing_twice(
 def test_an_object_that_is_empty_or_too_large_is_a_finding(
     url: str, options: dict[str, object], s3_server: S3Server
 ) -> None:
-    files = s3fs.S3FileSystem(**s3_server.storage_options, skip_instance_cache=True)
+    client = ObjectStore(url, s3_server.storage_options).client
     wrong = {b"": "is not what the tag manifest lists", bytes(5000): "5,000 bytes, more than the 4,096"}
     for content, words in wrong.items():
-        files.pipe_file(f"{url}/bagit.txt", content)
+        client.put("bagit.txt", content)
         with pytest.raises(diadem.DiademError, match=words):
             diadem.open(url, storage_options=options)
         assert not diadem.verify(url, storage_options=options).ok
-    files.rm_file(f"{url}/bagit.txt")
+    client.delete("bagit.txt")
     with pytest.raises(diadem.DiademError, match="the tag file is missing"):
         diadem.open(url, storage_options=options)

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import diadem
 from diadem.archive.package import Package
 from diadem.cli.help import FIRST, GROUPS
-from diadem.cli.main import command_line
+from diadem.cli.main import FILES, command_line
 from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.key_verbs import KeyVerbs
 from diadem.node.sample_verbs import SampleVerbs
@@ -25,7 +27,6 @@ from diadem.transfer.carrier_verbs import CarrierVerbs
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.rules import RuleVerbs
 from diadem.transfer.transfer_verbs import TransferVerbs
-from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -449,8 +450,17 @@ def test_what_is_typed_wrongly_is_guessed() -> None:
     assert "archive" in error["message"]
 
 
+@pytest.mark.parametrize("command", [names.split()[0] for names in FILES.values()])
+def test_each_file_of_commands_starts_by_itself(command: str) -> None:
+    """In an interpreter that has imported nothing else: processes of other tests are forked from one that has."""
+    line = [sys.executable, "-m", "diadem", command, "--help"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert command in done.stdout
+
+
 def test_a_new_interpreter_prints_the_same(lab: Lab) -> None:
     lab.archived("s")
     line = [sys.executable, "-m", "diadem", "search", "--json", "--node", str(lab.node.path)]
-    done = zygote.run(line, check=True)
+    done = subprocess.run(line, capture_output=True, text=True, encoding="utf-8", check=True)
     assert (json.loads(done.stdout), done.stderr) == (said_json("search", "--node", lab.node.path), "")
