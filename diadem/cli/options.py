@@ -9,6 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
 from diadem.model.ports import Listener
 
@@ -44,6 +45,8 @@ class Option:
         kind = get_args(kind)[0] if many else kind
         needed = default is inspect.Parameter.empty
         common = {"required": needed, "metavar": self.metavar, **({} if needed or many else {"default": default})}
+        if kind is str:
+            common["shell_complete"] = _names_of_files
         return self._made(parameter.name, self._type(kind), common, many=many)
 
     def _type(self, kind: Any) -> Any:
@@ -67,6 +70,11 @@ class Argument(Option):
         made = click.Argument([name], type=kind, nargs=-1 if many else 1, **common)
         made.help = self.help  # since click 8.5 it could be said above
         return made
+
+
+def _names_of_files(ctx: click.Context, parameter: click.Parameter, word: str) -> list[CompletionItem]:  # noqa: ARG001
+    """What a shell offers where nobody tells it better: many a text may be a folder, a package or an address."""
+    return [CompletionItem(word, type="file")]
 
 
 def _rate(text: str) -> float:

@@ -51,10 +51,13 @@ class Terminal:
 
 
 def test_bash_completes_commands_groups_and_options(tmp_path: Path) -> None:
+    (tmp_path / "a-session").mkdir()
     terminal = Terminal(tmp_path)
     try:
         terminal.type("diadem cust\t", until="diadem custody ")
         terminal.type("\x15diadem peer comp\t", until="diadem peer compromised ")
         terminal.type("\x15diadem search --fac\t", until="diadem search --facets ")
+        for words in ("verify", "pack", "status --node", "archive --meta"):
+            terminal.type(f"\x15diadem {words} {tmp_path}/a-ses\t", until="a-session")
     finally:
         terminal.close()
