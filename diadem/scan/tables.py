@@ -314,6 +314,9 @@ def read_table(
         cells, delimiter = _csv_cells(path)
     if len(cells) > MAX_ROWS:
         raise DocumentError(f"the table has more than {MAX_ROWS:,} rows", where=str(path), next="Split it.")
+    for number, row in enumerate(cells, 1):
+        if any(isinstance(cell, str) and "\0" in cell for cell in row):  # no path may hold one
+            raise DocumentError(f"row {number} holds a zero byte", where=str(path), next="Save the table again.")
     heads = [str(cell or "").strip() for cell in (cells[0] if cells else ())]
     by_head = keys if isinstance(keys, Mapping) else {key: key for key in keys}
     known = [by_head.get(head.casefold(), "") for head in heads]

@@ -213,6 +213,14 @@ def test_rows_that_differ_in_case_on_windows(folder: Path, tmp_path: Path) -> No
             diadem.read_plan(saved(tmp_path / "plan.csv", row(folder, parts="a.tif\nsub/"), second))
 
 
+@pytest.mark.parametrize("name", ["plan.csv", "plan.xlsx"])
+def test_a_zero_byte_is_no_text(folder: Path, tmp_path: Path, name: str) -> None:
+    zero = "\0" if name.endswith("csv") else "_x0000_"  # how a workbook writes it
+    plan = saved(tmp_path / name, row(folder), row(folder / f"a{zero}b"))
+    with pytest.raises(DocumentError, match="row 3 holds a zero byte"):
+        diadem.read_plan(plan)
+
+
 def test_one_row_twice(folder: Path, tmp_path: Path) -> None:
     path = saved(tmp_path / "plan.csv", row(folder, parts="a.tif"), row(folder, parts="a.tif"))
     with pytest.raises(DocumentError, match="two rows") as raised:
