@@ -299,14 +299,7 @@ def read_table(
     Of a workbook the sheet of this name is read, or its first one unless `only` this will do: then `NotFound`. `make`
     is the command that writes such a table. `DocumentError` says why it is none.
     """
-    try:  # what cannot be looked at is there perhaps, and says something
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise DocumentError("it is no file", where=str(path), next=f"Make one: {make}")
-    if status.st_size > MAX_BYTES:
-        raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Split it.")
+    _require_file(path, make)
     delimiter = ""
     if path.suffix.lower() == ".xlsx":
         cells = _workbook_cells(path, sheet, only=only)
@@ -366,6 +359,18 @@ class _LongCells:
 
 
 _long_cells = _LongCells()
+
+
+def _require_file(path: Path, make: str) -> None:
+    """Raise `NotFound` where nothing is, `DocumentError` where it is no file or too large."""
+    try:  # what cannot be looked at is there perhaps, and says something
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DocumentError("it is no file", where=str(path), next=f"Make one: {make}")
+    if status.st_size > MAX_BYTES:
+        raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Split it.")
 
 
 def _csv_cells(path: Path) -> tuple[list[list[str]], str]:
