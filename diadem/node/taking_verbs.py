@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,7 @@ class TakingVerbs:
 
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
         found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
-        self._given(found.package)
-        return found
+        return replace(found, package=self._given(found.package))
 
     def plan(
         self,
@@ -177,7 +177,12 @@ class TakingVerbs:
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
-        return (one for one in done if one.archived is None or self._given(one.archived.package))
+        return (self._result_given(one) for one in done)
+
+    def _result_given(self, done: SessionResult) -> SessionResult:
+        if done.archived is None:
+            return done
+        return replace(done, archived=replace(done.archived, package=self._given(done.archived.package)))
 
     @property
     def watched(self) -> WatchVerbs:
