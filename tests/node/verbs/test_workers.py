@@ -291,7 +291,7 @@ def test_two_workers_archive_into_one_bucket(lab: Lab, s3_server: S3Server, monk
         task = PackTask(node.context.settings.store("main"), plan, MOMENT)
         one, other = (future.result().value for future in [pool.submit(work, task) for _ in range(2)])
         assert (one.package, one.path) == (other.package, other.path)
-        assert sorted([one.created, other.created]) == [False, True]
+        assert sorted([one.outcome.created, other.outcome.created]) == [False, True]
         (taken,) = node.archive_all(planned(fresh), now=True, executor=pool)  # nobody knew of it
         assert (taken.state, str(taken.archived.package.id if taken.archived else "")) == ("new", one.package)
 
