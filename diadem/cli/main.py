@@ -111,6 +111,12 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     gc.set_threshold(_COLLECTED)
     with screens():
         code = _code_of(arguments, as_json=as_json)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough, as `head` has: Python would complain of it when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
     sys.exit(code)
 
 

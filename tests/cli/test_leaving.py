@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -29,3 +30,14 @@ def test_who_was_stopped_leaves() -> None:
 def test_who_was_not_stopped_waits_for_its_threads() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         run(0, 3)
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["--version"], ["--help"]])
+def test_a_reader_that_has_enough_is_no_fault(words: list[str]) -> None:
+    """As with ``| head -1``: the last lines find nobody."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    line = [sys.executable, "-m", "diadem", *words]
+    done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.stderr == ""
