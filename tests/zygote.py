@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
@@ -336,7 +337,8 @@ def _become(said: dict[str, Any], files: Sequence[int]) -> NoReturn:
         code = 1
     # As an interpreter ends, but that it clears a thousand modules one by one.
     threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    with warnings.catch_warnings(action="ignore"):  # where an interpreter ends, nothing of this is shown
+        atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(code)
 
