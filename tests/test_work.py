@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,3 +121,26 @@ def test_a_timeout_of_the_work_itself_is_a_failure(work: Callable[..., Any]) -> 
 
     with pytest.raises(TimeoutError, match="its own"):
         list(work(late, range(3), threads=1, ahead=2))
+
+
+_HANGING = """
+import time
+from diadem.work import do_all
+print("begun", flush=True)
+do_all([lambda: time.sleep(60)] * 2, threads=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_second_interruption_ends_the_process_though_a_thread_hangs() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _HANGING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        for _ in range(2):
+            time.sleep(0.7)
+            process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(15) != 0
+        finally:
+            process.kill()
