@@ -21,6 +21,7 @@ from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.base import Store
+from diadem.store.contract import proof_of
 from diadem.store.copy import Copier
 from diadem.store.stage import Swept
 from diadem.store.system import READ_FLAGS, SinkFailed, long_path, store_error
@@ -91,7 +92,7 @@ def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options
     started = time.monotonic()
     refuse_if_strict(plan.tree.omissions, options)
     is_sound = _soundness(store.recheck)
-    there = "read-back" if store.recheck is Level.LEAVES else "earlier"
+    there = proof_of(store.recheck)
     # What is open keeps a folder from being removed where the file system is FUSE or NFS: the copier is closed first.
     with packing_errors(store.url), store.draft() as draft, Copier() as copier:
         packed = _already_there(plan, store, is_sound, there, options, copier, listener)

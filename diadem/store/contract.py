@@ -137,6 +137,11 @@ class Pace:
             time.sleep(min(left, _NAP))
 
 
+def proof_of(recheck: Level) -> str:
+    """What is said of a package that was there already and was found sound so; see `Added.proof`."""
+    return "read-back" if recheck is Level.LEAVES else "earlier"
+
+
 class Store(Protocol):
     """A place that holds packages. Safe to use from several threads, and beside other processes.
 

@@ -14,7 +14,7 @@ from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.store.contract import Added, Pace, Store, Stored
+from diadem.store.contract import Added, Pace, Store, Stored, proof_of
 from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
 from diadem.store.package_copy import NO_YEARS, Contents, contents_of, refuse_path, tree_of
@@ -33,7 +33,7 @@ class BaseStore(Store):
     @property
     def recheck_proof(self) -> str:
         """What is told of a package that was there already, and is sound; see `Added.proof`."""
-        return "read-back" if self.recheck is Level.LEAVES else "earlier"
+        return proof_of(self.recheck)
 
     def free(self) -> int | None:
         return None if (space := self.space()) is None else space[0]

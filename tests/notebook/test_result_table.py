@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diadem.model.display import Cell, Table
 from diadem.node.catalogue import Catalogue, Facet, Facets, FacetValue, PackageRow, SearchResult
 from diadem.node.catalogue.results import SHOWN, DatasetRow
 from diadem.notebook.tables import result_html
@@ -129,3 +130,8 @@ def test_nothing_found(tmp_path: Any) -> None:
         assert "0 packages" in require_harmless(catalogue.facets("voltage=300")._repr_html_()).text
     document = SearchResult("", (), 0).to_dict() | {"found": 0}
     assert html.unescape(result_html(document, {})).count("<table>") == 0
+
+
+def test_columns_keep_their_order_where_the_first_row_lacks_some() -> None:
+    rows = [{"a": Cell("1"), "b": Cell(""), "c": Cell("3")}, {"a": Cell("1"), "b": Cell("2"), "c": Cell("")}]
+    assert Table("rows", rows, 2).columns == ["a", "b", "c"]
