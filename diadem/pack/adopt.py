@@ -28,7 +28,7 @@ from diadem.package.seal import Sealed
 from diadem.package.tags import parse_manifest
 from diadem.store.adopted import AdoptedFolders, Location
 from diadem.store.bags import AdoptedBundle, LocalBundle
-from diadem.store.base import Draft, Published, Store
+from diadem.store.contract import Draft, Published, Store
 from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.stage import Stage

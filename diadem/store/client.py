@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import threading
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import DiademError, DigestMismatch
+from diadem.errors import DiademError, DigestMismatch, StoreError
 from diadem.model.manifest import LEAF_SIZE
+from diadem.store.contract import Capabilities
 from diadem.store.retry import Patience, T, persist
 
 #: Parts of an S3 object, at most (Amazon S3 User Guide, "Multipart upload limits").
@@ -77,7 +79,7 @@ class ObjectClient(ABC):
     """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.retry`).
 
     Conditional writes raise `Occupied` when the condition does not hold. A client whose file system has no
-    conditional requests ignores the condition; `diadem.store.probe` finds that out.
+    conditional requests ignores the condition; `probe` finds that out.
     """
 
     #: Held while a request is made.
@@ -334,3 +336,54 @@ def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:
     if left:
         message = f"the number of bytes found for the file is not {size}; nothing was changed"
         raise DigestMismatch(message, where=where, next="Look for another copy.")
+
+
+# -- what a store can do, found out by trying: claims of server manuals are not proof ---------------------------------
+#
+# The answers are not recorded in the store: a store that is copied to another server would carry a false promise with
+# it. A probe is ten small requests, once for each `ObjectStore` that writes something new.
+
+#: Objects of probes lie here; each is removed at once, and swept later if its writer died.
+PROBES = ".diadem/probe"
+_SENT = b"diadem probe: these bytes"
+_OTHER = b"diadem probe: other bytes"
+
+
+def probe(client: ObjectClient) -> Capabilities:
+    """Try each capability on an object of a random name."""
+    key = f"{PROBES}/{uuid.uuid4().hex}"
+    once = client.once()
+    client.put(key, _SENT, sha256=_digest(_SENT))
+    try:
+        creates = _is_refused(lambda: once.put(key, _OTHER, create=True))
+        replaces = _replaces(once, key)
+        checks = _is_refused(lambda: once.put(key, _SENT, sha256=_digest(_OTHER)))
+    finally:
+        client.delete(key)
+    return Capabilities(creates, replaces, checks, once.checks_parts(key))
+
+
+def _replaces(client: ObjectClient, key: str) -> bool:
+    """Whether a wrong version is refused and the right one accepted."""
+    stat = client.stat(key)
+    if stat is None or not stat.version:
+        return False
+    wrong = '"' + "0" * 32 + '"'
+    return _is_refused(lambda: client.put(key, _OTHER, replaces=wrong)) and not _is_refused(
+        lambda: client.put(key, _OTHER, replaces=stat.version)
+    )
+
+
+def _is_refused(write: Callable[[], object]) -> bool:
+    """Whether the server answered with a refusal; a server that does not answer is an error."""
+    try:
+        write()
+    except StoreError:
+        return True
+    except DiademError:
+        raise
+    return False
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

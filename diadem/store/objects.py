@@ -25,20 +25,15 @@ from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
 from diadem.store import addresses
-from diadem.store.bags import RemoteBundle, RemoteReader
-from diadem.store.claim import Claim, ClaimTiming, settle, take
-from diadem.store.client import ObjectClient, Stat
-from diadem.store.connect import client_for, file_system
-from diadem.store.contract import Capabilities, Pace, Stored
-from diadem.store.draft import ObjectDraft
+from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep, take
+from diadem.store.client import ObjectClient, Stat, probe
+from diadem.store.contract import Capabilities, Pace, Stored, Swept
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.package_copy import ADVICE, Arriving, Contents, Item, ReadAhead, compare, refuse_path
-from diadem.store.probe import probe
+from diadem.store.remote import RemoteBundle, RemoteReader, client_for, file_system
 from diadem.store.retry import Occupied, Patience
-from diadem.store.stage import Swept
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
-from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
+from diadem.store.upload import AGAIN, Job, ObjectDraft, OpenSource, Proof, Upload, commit, write_package
 from diadem.trust.hashing import Leaves
 from diadem.work import in_order
 
@@ -294,7 +289,7 @@ class ObjectStore(BaseStore):
         return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
 
     def leftovers(self, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()) -> Leftovers:
-        """What dead writers left; removed only when asked (see `diadem.store.sweep`)."""
+        """What dead writers left; removed only when asked (see `diadem.store.claim`)."""
         return sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
-from diadem.model.ports import Listener, Progress, silent
+from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.package.seal import Sealed
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
+from diadem.store.contract import Draft, Published
 from diadem.store.retry import Occupied
 from diadem.trust.hashing import Leaves, payload_id
+
+if TYPE_CHECKING:
+    from diadem.store.objects import ObjectStore
 
 #: What to do where a source is not what was hashed.
 AGAIN = "Archive it again when nothing writes to it."
@@ -97,6 +104,78 @@ class Job:
         """What must lie in the folder before the tag manifest comes."""
         sizes = {entry.path: entry.size for entry in self.sources}
         return sizes | {path: len(data) for path, data in self.plain_tag_files.items()}
+
+
+class ObjectDraft(Draft):
+    """A folder of this machine for what DIADEM makes; the payload stays where it is until it is sent."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._files: dict[str, bytes] = {}
+        self._targets: dict[str, Path] = {}
+        self._sealed: Sealed | None = None
+
+    def __enter__(self) -> Self:
+        """Find out what the store can do: no terabyte is hashed for a store that cannot be written to."""
+        self._store.probe()
+        self._folder = tempfile.TemporaryDirectory(prefix="diadem-")
+        return self
+
+    def discard(self) -> None:
+        """Remove the folder."""
+        self._folder.cleanup()
+
+    def begin(self, size: int) -> None:
+        """Nothing to do: no server says what room it has."""
+
+    @property
+    def scratch(self) -> Path:
+        """In the system's folder for temporary files."""
+        return Path(self._folder.name)
+
+    @property
+    def payload(self) -> None:
+        """None is placed."""
+
+    def place(self, path: str) -> None:
+        """It is read again."""
+
+    def target(self, path: str) -> str:
+        """In the folder."""
+        self._targets[path] = self.scratch / f"{len(self._targets)}.part"
+        return str(self._targets[path])
+
+    def write(self, path: str, data: bytes) -> None:
+        """Held until it is sent."""
+        self._files[path] = data
+
+    def seal(self, sealed: Sealed) -> None:
+        """Held until they are sent."""
+        self._sealed = sealed
+
+    def publish(
+        self,
+        name: str,
+        *,
+        tree: str,
+        open_source: Callable[[FileEntry], BinaryIO],
+        is_sound: Callable[[Bundle], bool],
+        listener: Listener = silent,
+    ) -> Published:
+        """Send everything, the tag manifest last."""
+        assert self._sealed is not None, "the draft is not sealed"
+        made = {path: file.read_bytes() for path, file in self._targets.items()}
+        upload = self._store.upload(
+            name,
+            entries=self._sealed.manifest.entries,
+            leaves=self._sealed.leaves,
+            open_source=open_source,
+            tag_files={**made, **self._files, **self._sealed.tag_files},
+            tree=tree,
+            listener=listener,
+            is_sound=lambda path: is_sound(self._store.bundle(path)),
+        )
+        return Published(upload.path, upload.made, str(upload.proof))
 
 
 def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: bool) -> Proof:

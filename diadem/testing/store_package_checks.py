@@ -1,4 +1,4 @@
-"""The promises of `diadem.store.base.Store` about packages, each as a function that tries one."""
+"""The promises of `diadem.store.contract.Store` about packages, each as a function that tries one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diadem.model.report import Level
 from diadem.package.examine import open_tag_files
 from diadem.package.seal import Sealed
 from diadem.package.verify import verify
-from diadem.store.base import Added, Pace, Published, Store
+from diadem.store.contract import Added, Pace, Published, Store
 from diadem.testing.faulty_bundle import TornBundle
 from diadem.testing.store_checks import MakeStore, need, refuses, together
 from diadem.testing.store_packages import SamplePackage, make_package

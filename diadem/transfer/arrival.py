@@ -30,7 +30,7 @@ from diadem.model.ports import Listener
 from diadem.package.examine import TagFiles
 from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
-from diadem.store.base import Added, Store
+from diadem.store.contract import Added, Store
 from diadem.store.folder import FolderStore
 from diadem.store.package_copy import contents_of, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree

@@ -22,10 +22,10 @@ from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Progress
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimNote, ClaimTiming, WriterLock, is_dead
 from diadem.store.client import MAX_PARTS, PART_SIZE, part_size, regrouped
 from diadem.store.objects import ObjectStore
+from diadem.store.remote import open_remote
 from diadem.store.upload import Proof
 from tests.store.object_samples import Gate, Sample, make_sample
 

@@ -20,15 +20,13 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, Sto
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store import probe
-from diadem.store.bags import open_remote
-from diadem.store.claim import ClaimTiming
-from diadem.store.client import PART_SIZE
+from diadem.store.claim import ClaimTiming, Leftovers
+from diadem.store.client import PART_SIZE, PROBES
 from diadem.store.contract import Capabilities
 from diadem.store.objects import ObjectStore
+from diadem.store.remote import open_remote
 from diadem.store.retry import Occupied, Patience
 from diadem.store.s3 import S3Client
-from diadem.store.sweep import Leftovers
 from diadem.store.upload import Job, Proof, commit
 from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
@@ -399,12 +397,12 @@ def test_sweep(store: ObjectStore) -> None:
     store.client.put(f"{half}/data/a b", b"12345")
     s3(store).begin(f"{half}/data/large.raw")
     s3(store).begin("thesis/film.mov")
-    s3(store).begin(f"{probe.FOLDER}/killed")
+    s3(store).begin(f"{PROBES}/killed")
     assert store.leftovers() == Leftovers()
     time.sleep(1.1)
     found = store.leftovers(older=timedelta(0))
     assert [(each.path, each.bytes) for each in found.packages] == [(half, 5)]
-    ours = {f"{half}/data/large.raw", f"{probe.FOLDER}/killed"}
+    ours = {f"{half}/data/large.raw", f"{PROBES}/killed"}
     assert {each.key for each in found.uploads} == ours
     assert uploads(store) == 1
     assert store.leftovers(older=timedelta(0), delete=True).removed
