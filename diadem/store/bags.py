@@ -19,7 +19,7 @@ from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 #: Whether this system opens a file relative to an open folder, and reads at a place without seeking.
-_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _POSITIONED = hasattr(os, "preadv")
 
 
@@ -68,10 +68,10 @@ class LocalBundle(Bundle):
         try:
             for path, buffer in wanted:
                 above, _, name = path.rpartition("/")
-                if _STEPWISE and (descriptor < 0 or above != folder):
+                if STEPWISE and (descriptor < 0 or above != folder):
                     descriptor = _replaced(descriptor, self._folder(above.split("/"), path))
                     folder = above
-                with self._within(descriptor, name, path) if _STEPWISE else self.open(path) as file:
+                with self._within(descriptor, name, path) if STEPWISE else self.open(path) as file:
                     if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
                         raise PackageError(f"does not have {len(buffer)} bytes", where=path, next="Run: diadem scrub")
         except OSError as error:
@@ -81,7 +81,7 @@ class LocalBundle(Bundle):
 
     def _folder(self, parts: list[str], path: str) -> int:
         try:
-            return _descend(self._root, parts)
+            return open_folder(self._root, parts)
         except FileNotFoundError as error:
             raise self._absent(path) from error
 
@@ -209,18 +209,18 @@ def _unreadable(path: str, error: OSError) -> PackageError:
 
 def _open_below(root: str, parts: list[str]) -> int:
     """Open a file below the root, no step of the way being a link."""
-    return _open_by_descriptors(root, parts) if _STEPWISE else _open_by_path(root, parts)
+    return _open_by_descriptors(root, parts) if STEPWISE else _open_by_path(root, parts)
 
 
 def _open_by_descriptors(root: str, parts: list[str]) -> int:
-    folder = _descend(root, parts[:-1])
+    folder = open_folder(root, parts[:-1])
     try:
         return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
     finally:
         os.close(folder)
 
 
-def _descend(root: str, parts: list[str]) -> int:
+def open_folder(root: str, parts: list[str]) -> int:
     """Open a folder step by step, each step refusing links: nothing can change between the look and the step."""
     folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
     try:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS, TagFiles
@@ -202,7 +202,7 @@ class FolderStore(BaseStore):
                     if moment <= entry.stat(follow_symlinks=False).st_mtime <= until:
                         yield from self.find(entry.name)
 
-    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
         mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:

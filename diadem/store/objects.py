@@ -18,8 +18,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
-from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageError
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
+from diadem.errors import NotFound, Refused, StoreError, UsageError
+from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
@@ -241,14 +241,10 @@ class ObjectStore(BaseStore):
 
     # -- mending: there is no writing in place, objects are sent again ----------------------------------------------
 
-    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
-        """See `Store.replace_leaf`: the file goes again, with one leaf exchanged."""
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
+        """The file goes again, with one leaf exchanged."""
         refuse_path(path)
-        if not 0 <= leaf < leaf_count(entry.size, leaf_size):
-            raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
         start = leaf * leaf_size
-        if len(data) != min(leaf_size, entry.size - start):
-            raise DigestMismatch("the bytes do not have the length of the leaf", where=entry.path, leaf=leaf)
         key = _key(path, entry.path)
         stat = self.client.stat(key)
         if stat is None or stat.size != entry.size:

@@ -15,8 +15,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, DigestMismatch, UsageError
 from diadem.model.ids import PackageId
+from diadem.model.manifest import LEAF_SIZE, FileEntry, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files
@@ -102,6 +103,27 @@ class BaseStore(Store):
     def write_hints(self, opened: TagFiles, path: str) -> None:
         refuse_path(path)
         self.hints.renew(opened.payload_id, opened.id, path, tree_of(opened))
+
+    # -- mending ---------------------------------------------------------------------------------------------------
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        if not 0 <= leaf < leaf_count(entry.size, leaf_size):
+            raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
+        first = leaf * leaf_size
+        length = min(leaf_size, entry.size - first)
+        if len(data) != length:
+            raise DigestMismatch(
+                f"what was found for leaf {leaf} is not what was archived; nothing was written",
+                where=entry.path,
+                leaf=leaf,
+                range=(first, first + length),
+                next="Look for another copy.",
+            )
+        self.write_leaf(path, entry, leaf, leaf_size, data)
+
+    @abstractmethod
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
+        """Put a leaf right with data of its length. Raises `Refused` where the file is missing or of another size."""
 
     # -- adding and removing ---------------------------------------------------------------------------------------
 
