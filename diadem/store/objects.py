@@ -25,7 +25,7 @@ from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
 from diadem.store import addresses
-from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep, take
+from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
 from diadem.store.client import ObjectClient, Stat, probe
 from diadem.store.contract import Capabilities, Pace, Stored, Swept
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
@@ -203,7 +203,7 @@ class ObjectStore(BaseStore):
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
         capabilities = self.probe()
-        while (claim := self._claim(job, capabilities)) is None:  # wait for the claim, or for the other's package
+        while not (claim := self._claim(job, capabilities)).take():  # wait for it, or for the other's package
             job.listener(Progress("wait", 0, 0, job.path))
             time.sleep(self._timing.look)
             if (present := self._present(job.payload, is_sound)) is not None:
@@ -221,8 +221,8 @@ class ObjectStore(BaseStore):
         finally:
             claim.release()
 
-    def _claim(self, job: Job, capabilities: Capabilities) -> Claim | None:
-        return take(self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing)
+    def _claim(self, job: Job, capabilities: Capabilities) -> Claim:
+        return Claim(self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
 
     def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
         for package, path in self.find(payload):
