@@ -112,7 +112,7 @@ class ObjectStore(BaseStore):
 
     def folders(self, path: str) -> Iterable[str]:
         """One LIST."""
-        return self.client.folders(path)
+        return self.client.names(path, folders=True)
 
     def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
         """A few at once."""
@@ -412,7 +412,7 @@ class ObjectFiles(OwnFiles):
 
     def folders(self, folder: str) -> Iterable[str]:
         """One LIST."""
-        return self._client.folders(f".diadem/{folder}" if folder else ".diadem")
+        return self._client.names(f".diadem/{folder}" if folder else ".diadem", folders=True)
 
     def below(self, folder: str) -> Iterable[str]:
         """Hints of a large store are many: they are not even listed."""
@@ -420,7 +420,7 @@ class ObjectFiles(OwnFiles):
         for top in tops:
             yield from (stat.key.removeprefix(".diadem/") for stat in self._client.list(f".diadem/{top}"))
         if not folder:
-            yield from self._client.files(".diadem")
+            yield from self._client.names(".diadem", folders=False)
 
     def remove(self, key: str) -> None:
         """And folders, where there are any."""
