@@ -11,30 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
 from diadem.errors import NotFound, Refused, StoreError, UsageError
 from diadem.model.manifest import TAGMANIFEST, FileEntry
-from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.ports import Bundle, Listener, Progress
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
 from diadem.store.client import ObjectClient, Stat, probe
-from diadem.store.contract import Capabilities, Pace, Stored, Swept
+from diadem.store.contract import Capabilities, Pace, Published, Stored, Swept
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
-from diadem.store.package_copy import ADVICE, Arriving, Contents, Item, ReadAhead, compare, refuse_path
+from diadem.store.package_copy import ADVICE, Contents, ReadAhead, refuse_path
 from diadem.store.remote import RemoteBundle, RemoteReader, client_for, file_system
 from diadem.store.retry import Occupied, Patience
 from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.upload import AGAIN, Job, ObjectDraft, OpenSource, Proof, Upload, commit, write_package
-from diadem.trust.hashing import Leaves
+from diadem.store.upload import Job, ObjectDraft, commit, write_package
 from diadem.work import in_order
 
 #: Packages whose tag manifests are asked for at once.
@@ -159,46 +156,28 @@ class ObjectStore(BaseStore):
         """Checked on its way."""
         files = {item.path: item for item in cargo.items}
         with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
-            tags = {item.path: _whole(ahead, item) for item in cargo.tags}
-            upload = self.upload(
+            job = Job(
                 path,
-                entries=cargo.opened.manifest.entries,
-                leaves=cargo.opened.leaves,
-                open_source=lambda entry: cast(BinaryIO, _Hashed(ahead.open(files[entry.path]), files[entry.path])),
-                tag_files={**tags, TAGMANIFEST: cargo.tagmanifest},
-                tree=cargo.tree,
-                listener=listener if pace is None else _Paced(listener, pace),
-                is_sound=copies.is_sound,
-                advice=ADVICE,
+                cargo.opened.manifest.entries,
+                cargo.opened.leaves,
+                lambda entry: cast(BinaryIO, ahead.open(files[entry.path], compared=True)),
+                {item.path: ahead.open(item, compared=True).readall() for item in cargo.tags}
+                | {TAGMANIFEST: cargo.tagmanifest},
+                cargo.tree,
+                listener,
+                pace,
+                ADVICE,
             )
-        return upload.path, upload.made, str(upload.proof)
+            published = self.upload(job, copies.is_sound)
+        return published.path, published.created, published.proof
 
-    def upload(
-        self,
-        path: str,
-        *,
-        entries: Sequence[FileEntry],
-        leaves: Leaves,
-        open_source: OpenSource,
-        tag_files: Mapping[str, bytes],
-        tree: str = "",
-        listener: Listener = silent,
-        prove: bool = True,
-        is_sound: Callable[[str], bool] | None = None,
-        advice: str = AGAIN,
-    ) -> Upload:
-        """Write a package, or find that its payload is archived already.
+    def upload(self, job: Job, is_sound: Callable[[str], bool] | None = None) -> Published:
+        """Write a package, or find that its payload is archived already, soundly as `is_sound` tells of its path.
 
         Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
-        been given back. The objects that were sent are no package; the next upload overwrites them.
-
-        `entries` that are not in `tag_files` come from `open_source`, which is called once for each, by one thread;
-        every leaf sent is compared with `leaves` again. The listener hears of ``wait``, ``upload`` and ``prove``.
-        Without `prove` a package is left unproven where the server checks no digests. Errors are as of `Draft.publish`.
+        been given back. The objects that were sent are no package; the next upload overwrites them. Errors are as of
+        `Draft.publish`.
         """
-        job = Job(
-            path, entries, leaves, open_source, tag_files, listener=listener, prove=prove, tree=tree, advice=advice
-        )
         self.client.check()
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
@@ -217,18 +196,16 @@ class ObjectStore(BaseStore):
             claim.confirm()
             commit(self.client, root, job)
             self.hints.write(job.payload, job.package, root, job.tree)
-            return Upload(job.package, root, made=True, proof=proof)
+            return Published(root, True, proof)
         finally:
             claim.release()
 
     def _claim(self, job: Job, capabilities: Capabilities) -> Claim:
         return Claim(self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
 
-    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
-        for package, path in self.find(payload):
-            if is_sound is None or is_sound(path):
-                return Upload(package, path, made=False, proof=Proof.EARLIER)
-        return None
+    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Published | None:
+        paths = (path for _, path in self.find(payload) if is_sound is None or is_sound(path))
+        return next((Published(path, False, self.recheck_proof) for path in paths), None)
 
     def _free_path(self, path: str) -> str:
         """The path, or the path with a number, where nothing lies but perhaps what a dead writer left."""
@@ -302,58 +279,6 @@ def _patched(client: ObjectClient, stat: Stat, start: int, data: bytes) -> Itera
             yield client.get(stat.key, offset, min(offset + _STEP, last), stat.version)
         if last == start:
             yield data
-
-
-def _whole(ahead: ReadAhead, item: Item) -> bytes:
-    with ahead.open(item) as file:
-        data = file.readall()
-    compare(item, len(data), hashlib.sha256(data).hexdigest())
-    return data
-
-
-class _Hashed(io.RawIOBase):
-    """A file whose SHA-256 is held against what it must be when its end is reached.
-
-    Its leaves are compared before that, by whoever sends it: they say where the damage is.
-    """
-
-    def __init__(self, file: Arriving, item: Item) -> None:
-        super().__init__()
-        self._file, self._item = file, item
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; fewer bytes only at the end."""
-        view = memoryview(buffer).cast("B")
-        count = self._file.readinto(view)
-        self._sha256.update(view[:count])
-        self._size += count
-        if count < len(view):
-            compare(self._item, self._size, self._sha256.hexdigest())
-        return count
-
-
-class _Paced:
-    """A listener that holds what it is told of below a rate."""
-
-    def __init__(self, listener: Listener, pace: Pace) -> None:
-        self._listener, self._pace = listener, pace
-        self._lock = threading.Lock()
-        self._seen: dict[str, int] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Wait for the bytes that are new, then pass on."""
-        with self._lock:
-            new = progress.done - self._seen.get(progress.stage, 0)
-            self._seen[progress.stage] = max(progress.done, self._seen.get(progress.stage, 0))
-        if new > 0 and progress.stage != "wait":
-            self._pace.wait(new)
-        self._listener(progress)
 
 
 class ObjectFiles(OwnFiles):

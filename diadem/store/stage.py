@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from diadem.errors import IntegrityError, PackageError, StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, FileEntry
-from diadem.model.ports import Bundle, Listener, Progress, RangeReader, silent
+from diadem.model.ports import Bundle, Listener, RangeReader, silent
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.seal import Sealed
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Draft, Pace, Published, Swept
 from diadem.store.copy import Copier, Stream
-from diadem.store.package_copy import Contents, Item, ReadAhead, compare, damaged, source_errors
+from diadem.store.package_copy import Contents, Counter, Item, ReadAhead, compare, damaged, source_errors
 from diadem.store.system import (
     CREATE_FLAGS,
     SEALED,
@@ -327,12 +327,9 @@ class StagedCopy:
 
     def __init__(self, source: Bundle, cargo: Contents, stage: Stage, listener: Listener, pace: Pace | None) -> None:
         self._source, self._cargo, self._stage = source, cargo, stage
-        self._listener, self._pace = listener, pace
+        self._count = Counter("copy", cargo.size, listener, pace)
         self._leaf_size = cargo.opened.manifest.leaf_size
-        self._total = cargo.size
-        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._done = 0
 
     def run(self, url: str) -> None:
         """Copy everything, the tag manifest last, seal the stage, and open what was written."""
@@ -380,12 +377,7 @@ class StagedCopy:
     def _advance(self, path: str, count: int) -> None:
         if self._stop.is_set():  # another thread failed, or was interrupted: a large file is not read to its end
             raise KeyboardInterrupt
-        if self._pace is not None:
-            self._pace.wait(count)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress("copy", done, self._total, path))
+        self._count(path, count)
 
 
 class _Filler:
