@@ -21,8 +21,6 @@ _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOF
 #: Whether this system opens a file relative to an open folder, and reads at a place without seeking.
 STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _POSITIONED = hasattr(os, "preadv")
-
-
 _RESCAN = "See what became of it: diadem rescan"
 
 
@@ -69,27 +67,19 @@ class LocalBundle(Bundle):
             for path, buffer in wanted:
                 above, _, name = path.rpartition("/")
                 if STEPWISE and (descriptor < 0 or above != folder):
-                    descriptor = _replaced(descriptor, self._folder(above.split("/"), path))
+                    descriptor = _replaced(descriptor, open_folder(self._root, above.split("/")))
                     folder = above
-                with self._within(descriptor, name, path) if STEPWISE else self.open(path) as file:
+                with _at(descriptor, name, path) if STEPWISE else self.open(path) as file:
                     if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
                         raise PackageError(f"does not have {len(buffer)} bytes", where=path, next="Run: diadem scrub")
+        except NotFound:
+            raise
+        except FileNotFoundError as error:
+            raise self._absent(path) from error
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
             _replaced(descriptor, -1)
-
-    def _folder(self, parts: list[str], path: str) -> int:
-        try:
-            return open_folder(self._root, parts)
-        except FileNotFoundError as error:
-            raise self._absent(path) from error
-
-    def _within(self, folder: int, name: str, path: str) -> LocalFile:
-        try:
-            return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
-        except FileNotFoundError as error:
-            raise self._absent(path) from error
 
     def open(self, path: str) -> LocalFile:
         """Random access to a file.
@@ -117,7 +107,13 @@ def open_below(root: str, parts: list[str], path: str) -> LocalFile:
     if it is no plain file, or if the system refuses to open it.
     """
     try:
-        return _regular(_open_below(root, parts), path)
+        if not STEPWISE:
+            return _regular(_open_by_path(root, parts), path)
+        folder = open_folder(root, parts[:-1])
+        try:
+            return _at(folder, parts[-1], path)
+        finally:
+            os.close(folder)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -192,6 +188,10 @@ def _classify(
         irregular[path] = kind
 
 
+def _at(folder: int, name: str, path: str) -> LocalFile:
+    return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
+
+
 def _regular(descriptor: int, path: str) -> LocalFile:
     """Take over a descriptor, if it is that of a plain file."""
     status = os.fstat(descriptor)
@@ -205,19 +205,6 @@ def _unreadable(path: str, error: OSError) -> PackageError:
     if error.errno in (errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)):
         return PackageError("it, or a folder above it, is a link or not a folder", where=path, next="Do not trust it.")
     return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
-
-
-def _open_below(root: str, parts: list[str]) -> int:
-    """Open a file below the root, no step of the way being a link."""
-    return _open_by_descriptors(root, parts) if STEPWISE else _open_by_path(root, parts)
-
-
-def _open_by_descriptors(root: str, parts: list[str]) -> int:
-    folder = open_folder(root, parts[:-1])
-    try:
-        return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def open_folder(root: str, parts: list[str]) -> int:

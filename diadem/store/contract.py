@@ -55,26 +55,29 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What `Store.add` did.
+    """What `Store.add` or `Draft.publish` did.
 
     Attributes
     ----------
     path : str
         Where the package is in the store.
     created : bool
-        False where exactly this package was there already and is sound.
+        False where it was there already and is sound: exactly this package, or one with the payload of the draft.
     proof : str
         Why the bytes in the store are known to be right: ``written`` (hashed as they were written), ``server`` (it
         checked every part), ``read-back`` (every leaf read), ``earlier`` (there already: sizes and tag files checked)
         or ``none``.
     damaged : tuple of str
         Paths of copies of the same package that are in the store and damaged. They were left as they are.
+    opened : TagFiles or None
+        What the tag files say, where they were read back; no part of the JSON object.
     """
 
     path: str
     created: bool
     proof: str
     damaged: tuple[str, ...] = ()
+    opened: TagFiles | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -149,28 +152,6 @@ class Swept:
 
     path: str
     files: int
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What `Draft.publish` did.
-
-    Attributes
-    ----------
-    path : str
-        Where the package is in the store: the draft's, or that of a sound package with the same payload.
-    created : bool
-        Whether it is the draft's.
-    proof : str
-        Why its bytes are known to be right; see `Added.proof`.
-    opened : TagFiles or None
-        What the tag files say, where they were read back.
-    """
-
-    path: str
-    created: bool
-    proof: str
-    opened: TagFiles | None = None
 
 
 class Draft(ABC):
@@ -248,7 +229,7 @@ class Draft(ABC):
         open_source: Callable[[FileEntry], BinaryIO],
         is_sound: Callable[[Bundle], bool],
         listener: Listener = silent,
-    ) -> Published:
+    ) -> Added:
         """Make the sealed draft a package of the store, unless a sound one with this payload is there.
 
         Parameters

@@ -29,12 +29,12 @@ from diadem.model.report import Level
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.store import mend
 from diadem.store.bags import LocalBundle
-from diadem.store.contract import Capabilities, Pace, Stored, Swept
+from diadem.store.contract import Added, Capabilities, Pace, Stored, Swept, proof_of
 from diadem.store.disks import disk_of
 from diadem.store.own_files import FolderFiles, sweep_parity
 from diadem.store.package_copy import Contents, refuse_path
 from diadem.store.stage import FolderDraft, Stage, StagedCopy, lock_path, remove_tree, restrict, sweep
-from diadem.store.store import BaseStore, Copies, numbered, stored
+from diadem.store.store import BaseStore, numbered, stored
 from diadem.store.system import (
     FileLock,
     allow,
@@ -231,19 +231,17 @@ class FolderStore(BaseStore):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
+    ) -> Added:
         """Hashed as it is written to a stage."""
         self.check_space(cargo.size)
-        stage = self.stage()
+        stage, opened = self.stage(), cargo.opened
         with or_else(stage.discard):
             StagedCopy(source, cargo, stage, listener, pace).run(self.url)
-            opened = cargo.opened
-            path, created = self.publish(stage, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-        return path, created, "written" if created else self.recheck_proof
+            return self.publish(stage, path, opened.id, opened.payload_id, cargo.tree, is_sound)
 
     def stage(self) -> Stage:
         """Open a stage. Raises `StoreError`."""
@@ -261,27 +259,34 @@ class FolderStore(BaseStore):
 
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[str], bool]
-    ) -> tuple[str, bool]:
-        """Give a sealed stage its final name, unless another writer was faster. Whether it was this call comes with it.
+    ) -> Added:
+        """Give a sealed stage its final name, unless another writer was faster.
 
         A number is added to the name where a damaged package or a stranger has it. `is_sound` tells whether the package
         at a path is whole; a damaged one does not stop this one. Where a sound one was there the stage is dropped.
         """
         judged: dict[tuple[PackageId, str], bool] = {}
-        # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
-        while (path := self._sound(payload, judged, is_sound)) is None:
+
+        def sound() -> Iterator[str]:
+            for found in self.find(payload):
+                if found not in judged:
+                    judged[found] = is_sound(found[1])
+                if judged[found]:
+                    yield found[1]
+
+        added = None
+        while added is None:
+            # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
+            if (path := next(sound(), None)) is not None:
+                added = Added(path, False, proof_of(self.recheck))
+                continue
             with translated(self.url), FileLock(self.private / "publish.lock"):
-                if any(found not in judged for found in self.find(payload)):  # another writer was faster
-                    continue
-                path = self._give_name(stage, name, package, payload, tree)
-                created = True
-                break
-        else:
-            created = False
+                if all(found in judged for found in self.find(payload)):  # else another writer was faster
+                    added = Added(self._give_name(stage, name, package, payload, tree), True, "written")
         # From the rename on the package is there: what is left to tidy must not look like a failure.
         with contextlib.suppress(OSError):
             stage.discard()
-        return path, created
+        return added
 
     def _give_name(self, stage: Stage, name: str, package: PackageId, payload: str, tree: str) -> str:
         path = next((each for each in numbered(name) if not self.is_taken(each)), None)
@@ -299,17 +304,6 @@ class FolderStore(BaseStore):
             with contextlib.suppress(OSError):
                 flush_folder(long_path(folder))
         return path
-
-    def _sound(
-        self, payload: str, judged: dict[tuple[PackageId, str], bool], is_sound: Callable[[str], bool]
-    ) -> str | None:
-        """A package with this payload that is whole; each is read once."""
-        for found in self.find(payload):
-            if found not in judged:
-                judged[found] = is_sound(found[1])
-            if judged[found]:
-                return found[1]
-        return None
 
     # -- removing: it vanishes by one rename; what is left to delete is a stage like any other ----------------------
 

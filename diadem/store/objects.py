@@ -25,12 +25,12 @@ from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
 from diadem.store.client import ObjectClient, Stat, probe
-from diadem.store.contract import Capabilities, Pace, Published, Stored, Swept
+from diadem.store.contract import Added, Capabilities, Pace, Stored, Swept, proof_of
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.package_copy import ADVICE, Contents, ReadAhead, refuse_path
 from diadem.store.remote import RemoteBundle, RemoteReader, client_for, file_system
 from diadem.store.retry import Occupied, Patience
-from diadem.store.store import BaseStore, Copies, numbered
+from diadem.store.store import BaseStore, numbered
 from diadem.store.upload import Job, ObjectDraft, commit, write_package
 from diadem.work import in_order
 
@@ -148,11 +148,11 @@ class ObjectStore(BaseStore):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
+    ) -> Added:
         """Checked on its way."""
         files = {item.path: item for item in cargo.items}
         with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
@@ -168,10 +168,9 @@ class ObjectStore(BaseStore):
                 pace,
                 ADVICE,
             )
-            published = self.upload(job, copies.is_sound)
-        return published.path, published.created, published.proof
+            return self.upload(job, is_sound)
 
-    def upload(self, job: Job, is_sound: Callable[[str], bool] | None = None) -> Published:
+    def upload(self, job: Job, is_sound: Callable[[str], bool] | None = None) -> Added:
         """Write a package, or find that its payload is archived already, soundly as `is_sound` tells of its path.
 
         Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
@@ -196,16 +195,16 @@ class ObjectStore(BaseStore):
             claim.confirm()
             commit(self.client, root, job)
             self.hints.write(job.payload, job.package, root, job.tree)
-            return Published(root, True, proof)
+            return Added(root, True, proof)
         finally:
             claim.release()
 
     def _claim(self, job: Job, capabilities: Capabilities) -> Claim:
         return Claim(self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
 
-    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Published | None:
+    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Added | None:
         paths = (path for _, path in self.find(payload) if is_sound is None or is_sound(path))
-        return next((Published(path, False, self.recheck_proof) for path in paths), None)
+        return next((Added(path, False, proof_of(self.recheck)) for path in paths), None)
 
     def _free_path(self, path: str) -> str:
         """The path, or the path with a number, where nothing lies but perhaps what a dead writer left."""

@@ -140,7 +140,6 @@ class FolderFiles(OwnFiles):
         self._drafts = private / "drafts"
 
     def read(self, key: str) -> bytes | None:
-        """A file whole."""
         target = self._path(key)
         with translated(str(target), "it was not read"):
             try:
@@ -197,7 +196,6 @@ class FolderFiles(OwnFiles):
         raise AssertionError
 
     def open(self, key: str) -> RangeReader | None:
-        """A file, no link followed."""
         path = self._path(key)
         try:
             return open_below(long_path(path.parent), [path.name], key)
@@ -220,19 +218,16 @@ class FolderFiles(OwnFiles):
                     yield name, data
 
     def folders(self, folder: str) -> Iterable[str]:
-        """Whatever lies there."""
         return _names(self._private / folder)
 
     def below(self, folder: str) -> Iterable[str]:
         """One walk."""
         top = refuse_links(self._private.parent, self._private.joinpath(*folder.split("/")))
-        found = []
         for inner, folders, files in os.walk(long_path(top)):
             below = os.path.relpath(inner, long_path(self._private)).replace(os.sep, "/")
             start = "" if below == "." else below + "/"
             folders[:] = [name for name in folders if is_own(start + name)]
-            found += [start + name for name in files]
-        return found
+            yield from (start + name for name in files)
 
     def remove(self, key: str) -> None:
         """And force that to the disk."""

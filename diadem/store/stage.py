@@ -12,18 +12,19 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from diadem.errors import IntegrityError, PackageError, StoreError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
-from diadem.model.ports import Bundle, Listener, RangeReader, silent
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.seal import Sealed
 from diadem.store.bags import LocalBundle, LocalFile
-from diadem.store.contract import Draft, Pace, Published, Swept
+from diadem.store.contract import Added, Draft, Pace, Swept
 from diadem.store.copy import Copier, Stream
 from diadem.store.package_copy import Contents, Counter, Item, ReadAhead, compare, damaged, source_errors
 from diadem.store.system import (
@@ -253,73 +254,55 @@ class FolderDraft(Draft):
         return self
 
     def discard(self) -> None:
-        """Remove the stage."""
         if self._stage is not None:
             self._stage.discard()
             self._stage = None
 
     def begin(self, size: int) -> None:
-        """Open a stage."""
         self._store.check_space(size)
         self._stage = self._store.stage()
 
     @property
+    def _open(self) -> Stage:
+        assert self._stage is not None, "the draft has not begun"
+        return self._stage
+
+    @property
     def scratch(self) -> Path:
-        """Beside the bag."""
         return self._open.folder
 
     @property
     def payload(self) -> Path:
-        """Of the stage."""
         return self._open.bag / "data"
 
     def place(self, path: str) -> str:
-        """In the stage."""
         return self._open.target(path)
 
     def target(self, path: str) -> str:
-        """In the stage."""
         with translated(self._store.url):
             return self._open.target(path)
 
     def write(self, path: str, data: bytes) -> None:
-        """Into the stage."""
         with translated(self._store.url):
             self._open.write(path, data)
 
     def seal(self, sealed: Sealed) -> None:
-        """Everything to the disk."""
         with translated(self._store.url):
             for path, data in sealed.tag_files.items():
                 self._open.write(path, data)
             self._open.seal([*(entry.path for entry in sealed.manifest), *sealed.tag_files])
         self._ids = sealed.package_id, sealed.payload_id
 
-    def publish(
-        self,
-        name: str,
-        *,
-        tree: str,
-        open_source: Callable[[FileEntry], BinaryIO],  # noqa: ARG002  everything was placed
-        is_sound: Callable[[Bundle], bool],
-        listener: Listener = silent,  # noqa: ARG002
-    ) -> Published:
+    def publish(self, name: str, *, tree: str, is_sound: Callable[[Bundle], bool], **_: object) -> Added:
         """By one rename, after a look at what was staged."""
         assert self._ids is not None, "the draft is not sealed"
         package, payload = self._ids
         opened = read_staged(self._open, package, self._store.url)
-        path, created = self._store.publish(
+        added = self._store.publish(
             self._open, name, package, payload, tree, lambda path: is_sound(self._store.bundle(path))
         )
         self._stage = None  # `publish` has discarded it
-        return (
-            Published(path, True, "written", opened) if created else Published(path, False, self._store.recheck_proof)
-        )
-
-    @property
-    def _open(self) -> Stage:
-        assert self._stage is not None, "the draft has not begun"
-        return self._stage
+        return replace(added, opened=opened) if added.created else added
 
 
 class StagedCopy:

@@ -13,6 +13,7 @@ import hashlib
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from diadem.errors import DiademError, DigestMismatch, UsageError
@@ -44,11 +45,6 @@ class BaseStore(Store):
     def __init__(self, own: OwnFiles) -> None:
         self.own = own
         self.hints = Hints(own, self.tagmanifest_at)
-
-    @property
-    def recheck_proof(self) -> str:
-        """What is told of a package that was there already, and is sound; see `Added.proof`."""
-        return proof_of(self.recheck)
 
     def free(self) -> int | None:
         return None if (space := self.space()) is None else space[0]
@@ -142,9 +138,9 @@ class BaseStore(Store):
         if (present := copies.sound()) is not None:
             with contextlib.suppress(DiademError):  # it is there, also where nothing can be written
                 self.write_hints(opened, present)
-            return Added(present, False, self.recheck_proof, copies.damaged)
-        path, created, proof = self.receive(source, cargo, path, copies, listener=listener, pace=pace)
-        return Added(path, created, proof, copies.damaged)
+            return Added(present, False, proof_of(self.recheck), copies.damaged)
+        added = self.receive(source, cargo, path, copies.is_sound, listener=listener, pace=pace)
+        return replace(added, damaged=copies.damaged)
 
     @abstractmethod
     def receive(
@@ -152,12 +148,12 @@ class BaseStore(Store):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
-        """Copy, prove and publish a package. Gives path, whether it was made, and the proof; errors as of `add`."""
+    ) -> Added:
+        """Copy, prove and publish a package, unless a sound one is there; errors as of `add`."""
 
     @abstractmethod
     def is_taken(self, path: str) -> bool:

@@ -17,7 +17,7 @@ from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.package.seal import Sealed
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
-from diadem.store.contract import Draft, Pace, Published
+from diadem.store.contract import Added, Draft, Pace
 from diadem.store.package_copy import Counter
 from diadem.store.retry import Occupied
 from diadem.trust.hashing import Leaves, payload_id
@@ -135,7 +135,7 @@ class ObjectDraft(Draft):
         open_source: Callable[[FileEntry], BinaryIO],
         is_sound: Callable[[Bundle], bool],
         listener: Listener = silent,
-    ) -> Published:
+    ) -> Added:
         assert self._sealed is not None, "the draft is not sealed"
         made = {path: file.read_bytes() for path, file in self._targets.items()}
         files = {**made, **self._files, **self._sealed.tag_files}

@@ -21,6 +21,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -348,8 +349,8 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
     cargo = contents_of(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
-    path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-    return Added(path, created, "written" if created else "read-back", copies.damaged)
+    added = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    return replace(added, damaged=copies.damaged)
 
 
 def published_path(store: Store, package: str, payload: str) -> str:

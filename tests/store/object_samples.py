@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from diadem.model.ids import PackageId
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.package.seal import HashedFile, Sealed, seal
-from diadem.store.contract import Published
+from diadem.store.contract import Added
 from diadem.store.objects import ObjectStore
 from diadem.store.upload import Job
 from diadem.trust.hashing import LeafHasher
@@ -54,7 +54,7 @@ class Sample:
         *,
         is_sound: Callable[[str], bool] | None = None,
         **options: Any,
-    ) -> Published:
+    ) -> Added:
         """Write it."""
         arguments: dict[str, Any] = {
             "entries": self.entries,
