@@ -80,8 +80,8 @@ def pack(
     from diadem.archive.package import Package
     from diadem.pack.compose import Options
     from diadem.pack.pack import pack as pack_plan
+    from diadem.store import open_store
     from diadem.store.addresses import refuse_copy_address
-    from diadem.store.base import open_store
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()
@@ -320,7 +320,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
 
     folder = local_path(url)
     if folder is None:
-        from diadem.store.bags import open_remote
+        from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
     if folder.is_file() and folder.suffix.lower() == ".zip":
