@@ -15,7 +15,7 @@ from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, BundleAround, Listener, Listing, RangeReader, ReaderAround, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles
-from diadem.store.base import Added, Capabilities, Draft, Pace, Store, Stored, Swept
+from diadem.store.contract import Added, Capabilities, Draft, Pace, Store, Stored, Swept
 
 T = TypeVar("T")
 Kind = Literal["unreachable", "full", "lost", "flip", "torn", "slow"]

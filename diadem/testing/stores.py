@@ -1,7 +1,7 @@
 """For those who write or use stores: a kit that tries every promise of `Store`, and a store that fails on purpose.
 
 >>> from diadem.testing.stores import check_store
->>> from diadem.store.base import open_store
+>>> from diadem.store import open_store
 >>> check_store(lambda name: open_store(f"memory://{name}")).raise_for_findings()
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from diadem.errors import DiademError
 from diadem.model.display import Display
-from diadem.store.base import Store
+from diadem.store.contract import Store
 from diadem.testing import store_checks
 from diadem.testing.faulty_store import Fault, FaultyStore
 from diadem.testing.samples import HARD_FILES, SamplePackage, make_package
@@ -117,7 +117,7 @@ class StoreFault(AssertionError):
 
 
 def check_store(make_store: MakeStore, *, only: Iterable[str] | None = None) -> StoreReport:
-    """Try every promise of `diadem.store.base.Store`.
+    """Try every promise of `diadem.store.contract.Store`.
 
     Parameters
     ----------
