@@ -42,22 +42,18 @@ _NAMED, _SHOWN = 5, 20
 @root.verb()
 def archive(
     listener: Listener,
-    source: Annotated[Path | None, Argument(help="A session's folder, or one file. It is never changed.")] = None,
-    plan: Annotated[
-        Path | None, Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
-    ] = None,
-    split: Annotated[bool, Option("--split", help="One package for each session in the folder.")] = False,
-    as_one: Annotated[bool, Option("--as-one", help="One package, whatever the folder looks like.")] = False,
-    in_place: Annotated[bool, Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
+    source: Annotated[Path | None, Argument("A session's folder, or one file. It is never changed.")] = None,
+    plan: Annotated[Path | None, Option("Archive the sessions of a sheet that `scan --plan` wrote.")] = None,
+    split: Annotated[bool, Option("One package for each session in the folder.")] = False,
+    as_one: Annotated[bool, Option("One package, whatever the folder looks like.")] = False,
+    in_place: Annotated[bool, Option("Adopt the folder where it is; copy nothing.")] = False,
     meta: Meta = None,
-    set_: Annotated[
-        list[str] | None, Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
-    ] = None,
+    set_: Annotated[list[str] | None, Option("One fact: --set sample.name=S-12. May be repeated.")] = None,
     strict: Strict = False,
-    wait: Annotated[bool, Option("--wait", help="Wait until the session is finished.")] = False,
-    now: Annotated[bool, Option("--now", help="Archive even if it has just changed.")] = False,
-    store: Annotated[str | None, Option("--store", help="Which store is filled first.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
+    wait: Annotated[bool, Option("Wait until the session is finished.")] = False,
+    now: Annotated[bool, Option("Archive even if it has just changed.")] = False,
+    store: Annotated[str | None, Option("Which store is filled first.")] = None,
+    dry_run: Annotated[bool, Option("Show what would be archived; write nothing.")] = False,
     jobs: Jobs = None,
     dask: Dask = None,
     node: NodeAt = None,
@@ -263,17 +259,13 @@ def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iter
 def export(
     listener: Listener,
     package: Package,
-    path: Annotated[Path, Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
-    for_: Annotated[str, Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
-    only: Annotated[
-        str | None, Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
-    ] = None,
-    redact: Annotated[
-        bool, Option("--redact", help="Remove people's names; list where that was not possible.")
-    ] = False,
-    chain: Annotated[bool, Option("--chain", help="All packages of the session, if it has several.")] = False,
-    to: Annotated[str, Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
+    path: Annotated[Path, Argument("A new file OUT.zip; with --to, a folder on a disk.", metavar="OUT")],
+    for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    only: Annotated[str | None, Option("raw: the instrument's files alone. record: the metadata alone.")] = None,
+    redact: Annotated[bool, Option("Remove people's names; list where that was not possible.")] = False,
+    chain: Annotated[bool, Option("All packages of the session, if it has several.")] = False,
+    to: Annotated[str, Option("For a person at another node, on a disk: marie@nmi")] = "",
+    dry_run: Annotated[bool, Option("Show what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -363,9 +355,9 @@ def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
 def import_(
     node: Node,
     listener: Listener,
-    folder: Annotated[Path, Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
+    folder: Annotated[Path, Argument("What export wrote: a ZIP, or a folder on a disk; or a package.")],
     store: StoreOf = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what is in it; import nothing.")] = False,
+    dry_run: Annotated[bool, Option("Show what is in it; import nothing.")] = False,
 ) -> Answer:
     """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
     document = node.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()

@@ -39,9 +39,9 @@ _OTHERS: Final = (("S-12", "2026-03-21"), ("S-15", "2026-03-28"))
 
 @root.verb(plain=True)
 def demo(
-    folder: Annotated[Path | None, Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
-    keep: Annotated[bool, Option("--keep", help="Keep the temporary folder.")] = False,
-    remove: Annotated[bool, Option("--remove", help="Remove a demo's folder.")] = False,
+    folder: Annotated[Path | None, Argument("Where to work; a new folder. Default: a temporary one.")] = None,
+    keep: Annotated[bool, Option("Keep the temporary folder.")] = False,
+    remove: Annotated[bool, Option("Remove a demo's folder.")] = False,
 ) -> int:
     """Try it: make sessions and an archive, damage a copy, search."""
     if remove:

@@ -18,11 +18,11 @@ from diadem.model.plain_text import count_text
 if TYPE_CHECKING:
     from diadem.model.table_changes import CellChange, RowChange, TableChanges
 
-ToSheet = Annotated[Path, Argument(help="Where to: a new .xlsx or .csv.")]
-FromSheet = Annotated[Path, Argument(help="An edited .xlsx or .csv.")]
-Replace = Annotated[bool, Option("--replace", help="Replace the file if it exists.")]
-Yes = Annotated[bool, Option("--yes", help="Write it without asking.")]
-DryRun = Annotated[bool, Option("--dry-run", help="Only show what would be written.")]
+ToSheet = Annotated[Path, Argument("Where to: a new .xlsx or .csv.")]
+FromSheet = Annotated[Path, Argument("An edited .xlsx or .csv.")]
+Replace = Annotated[bool, Option("Replace the file if it exists.")]
+Yes = Annotated[bool, Option("Write it without asking.")]
+DryRun = Annotated[bool, Option("Only show what would be written.")]
 #: Letters of a text that are shown.
 _LETTERS = 60
 

@@ -18,11 +18,11 @@ root = Commands()
 watched = root.add(Commands("watch", "Archive sessions once they are finished.", default="run", needs_word=False))
 
 _AGAIN = "Start it again: diadem watch"
-StoreFirst = Annotated[str, Option("--store", help="Which store is filled first.")]
-SetFacts = Annotated[list[str] | None, Option("--set", help="One fact for every session: --set instrument.name=Titan.")]
-NewOnly = Annotated[bool, Option("--new-only", help="Skip what is there now, until it changes.")]
-Poll = Annotated[bool, Option("--poll", help="Look at intervals; do not rely on the system's events.")]
-Depth = Annotated[int, Option("--depth", help="How many folders down the sessions are.", min=1)]
+StoreFirst = Annotated[str, Option("Which store is filled first.")]
+SetFacts = Annotated[list[str] | None, Option("One fact for every session: --set instrument.name=Titan.")]
+NewOnly = Annotated[bool, Option("Skip what is there now, until it changes.")]
+Poll = Annotated[bool, Option("Look at intervals; do not rely on the system's events.")]
+Depth = Annotated[int, Option("How many folders down the sessions are.", min=1)]
 #: Sessions of a folder, mistakes of a plan, and things left out that are named.
 _NAMED = 20
 
@@ -32,16 +32,10 @@ _NAMED = 20
 @watched.verb()
 def run(
     listener: Listener,
-    folder: Annotated[
-        Path | None, Argument(help="This folder alone. Default: all that were added, and hand-ins.")
-    ] = None,
-    once: Annotated[bool, Option("--once", help="Look once; report everything, not only what is new.")] = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Show what would be archived and what still waits; write nothing.")
-    ] = False,
-    every: Annotated[
-        float, Option("--every", help="Seconds between looks where the system reports no changes.", min=1.0)
-    ] = 60.0,
+    folder: Annotated[Path | None, Argument("This folder alone. Default: all that were added, and hand-ins.")] = None,
+    once: Annotated[bool, Option("Look once; report everything, not only what is new.")] = False,
+    dry_run: Annotated[bool, Option("Show what would be archived and what still waits; write nothing.")] = False,
+    every: Annotated[float, Option("Seconds between looks where the system reports no changes.", min=1.0)] = 60.0,
     store: StoreFirst = "",
     set_: SetFacts = None,
     new_only: NewOnly = False,
@@ -167,7 +161,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
 @watched.verb()
 def add(
     node: Node,
-    folder: Annotated[Path, Argument(help="Where an instrument writes its sessions, each in a folder.")],
+    folder: Annotated[Path, Argument("Where an instrument writes its sessions, each in a folder.")],
     store: StoreFirst = "",
     set_: SetFacts = None,
     new_only: NewOnly = False,
@@ -190,7 +184,7 @@ def ls(node: Node) -> Answer:
 
 
 @watched.verb()
-def rm(node: Node, folder: Annotated[Path, Argument(help="A watched folder.")]) -> Answer:
+def rm(node: Node, folder: Annotated[Path, Argument("A watched folder.")]) -> Answer:
     """Stop watching a folder. Its files and packages stay."""
     settings = node.watched.rm(folder).to_dict()
     return Answer({"folder": settings}, [f"not watched      {settings['folder']}"])
@@ -200,7 +194,7 @@ def rm(node: Node, folder: Annotated[Path, Argument(help="A watched folder.")]) 
 def plan(
     node: Node,
     file: Annotated[
-        Path | None, Argument(help="A CSV: taken if it is there, else written. Default: the node's own.")
+        Path | None, Argument("A CSV: taken if it is there, else written. Default: the node's own.")
     ] = None,
 ) -> Answer:
     """Read or write a sheet of exceptions, a session a line. Archive it or not, title, sample, one or split, wait."""
