@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import sys
 import zlib
@@ -239,9 +238,11 @@ def _tasks_at_once() -> int:
             return min(cores, int(distributed.get_worker().state.nthreads))
         except ValueError:  # this process is no worker of Dask
             pass
+    from multiprocessing import parent_process
+
     from diadem.workers.pool import POOL_MEMBER
 
-    is_worker = multiprocessing.parent_process() is not None or POOL_MEMBER in os.environ
+    is_worker = parent_process() is not None or POOL_MEMBER in os.environ
     return 1 if is_worker else cores
 
 

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from diadem.errors import IntegrityError, NotFound, PackageError, StoreError, UsageError
-from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
 from diadem.package.names import unsafe
@@ -458,4 +457,6 @@ class MemoryBundle(Bundle):
         """Random access to a file. Raises `NotFound`."""
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
+        from diadem.hooks.binary import InMemory  # with all that plugins use
+
         return InMemory(self._files[path])
