@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,7 @@ from diadem.cli.options import (
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, size_text, tell
+from diadem.cli.output import duration_text, print_json, size_text, tell_all
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted
@@ -179,23 +179,18 @@ def _archive_many(at: Any, source: Path | None, plan: Path | None, options: dict
     with closing(archive_all(str(plan) if scan is None else scan, **options)) as results:
         for result in results:  # whoever stops here stops the workers before the node is closed
             documents.append(result.to_dict())
-            _tell_all(() if json else _session_lines(documents[-1]))
+            tell_all(() if json else _session_lines(documents[-1]))
     if json:
         print_json({"sessions": documents})
     else:
-        _tell_all([f"in all           {_summed_up(documents)}" if documents else _NOTHING])
+        tell_all([f"in all           {_summed_up(documents)}" if documents else _NOTHING])
         if scan is not None:
-            _tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
+            tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
     failed = any(one.get("error") or one.get("omitted") or one.get("lost") for one in documents)
     return 1 if failed else 0
 
 
 _NOTHING = "nothing to do    no session is to be archived"
-
-
-def _tell_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
 
 
 def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:

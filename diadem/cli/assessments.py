@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Package, Quiet
 from diadem.cli.output import warning_lines
-from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
 
@@ -103,11 +103,9 @@ def export(
     todo: Annotated[bool, Option("A row for each dataset that nobody has assessed.")] = False,
     for_: Annotated[str, Option("With --todo: the purpose, which is filled in.")] = "",
     replace: Replace = False,
-    json: Json = False,
-) -> int:
+) -> Answer:
     """Write the assessments that count to a sheet to edit and import. For Excel or LibreOffice, a row each."""
-    done = node.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace)
-    return tell_written(done, json)
+    return written(node.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace))
 
 
 @assessments.verb("import", user=True)
@@ -124,7 +122,7 @@ def import_(
     Unedited cells and removed rows are ignored. Only your own assessments can be changed; a row with a verdict and
     nothing under 'statement' is a new one of yours.
     """
-    return take_in(node.judgements.import_, file, Agreement("assessment", yes, dry_run), as_json=json, quiet=quiet)
+    return take_in(node.judgements.import_, file, "assessment", yes=yes, dry_run=dry_run, as_json=json, quiet=quiet)
 
 
 # -- amend ---------------------------------------------------------------------------------------------------------

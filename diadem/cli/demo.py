@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from diadem.cli.archive import archived_lines
 from diadem.cli.options import Argument, Option
-from diadem.cli.output import progress, size_text, tell
+from diadem.cli.output import progress, size_text, tell_all
 from diadem.cli.packages import report_lines
 from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Refused, UsageError
@@ -96,12 +95,12 @@ def _run(home: Path) -> None:
         with progress(quiet=False) as listener:
             metadata = {"session": {"title": "ZnO grain boundary"}, "sample": {"name": "S-12"}, "people": _PEOPLE}
             archived = node.archive(session, metadata=metadata, now=True, listener=listener)
-        _tell_all(archived_lines(archived.to_dict()))
+        tell_all(archived_lines(archived.to_dict()))
         package = archived.package
 
         print("\n3  Prove it intact: diadem verify PACKAGE")
         report = package.verify(level="full")
-        _tell_all(report_lines(report))
+        tell_all(report_lines(report))
         report.raise_for_findings()
 
         print("\n4  Change one byte in a copy, and verify the copy")
@@ -110,7 +109,7 @@ def _run(home: Path) -> None:
         victim = max(package.files, key=lambda entry: entry.size)
         flip_byte(damaged / victim.path, victim.size // 2)
         found = diadem.verify(damaged)
-        _tell_all(report_lines(found))
+        tell_all(report_lines(found))
         if found.ok:
             raise DiademError("the changed byte was not found", where=str(damaged))
 
@@ -127,11 +126,6 @@ def _run(home: Path) -> None:
             for dataset in row.matched:
                 print(f"     {dataset.path}")
     (home / MARK).write_text(_MADE + _CONTENTS, "utf-8")
-
-
-def _tell_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
 
 
 def _new_node(home: Path) -> Node:

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -77,6 +77,12 @@ def plain(text: str) -> str:
 def tell(text: str) -> None:
     """Print one line in which words of others stand."""
     print(plain(text), flush=True)  # into a pipe too it comes when it is said, not when the command ends
+
+
+def tell_all(lines: Iterable[str]) -> None:
+    """Print lines in which words of others stand."""
+    for line in lines:
+        tell(line)
 
 
 def warning_lines(doubts: Sequence[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, Json, Node, Option, Quiet
-from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands
 from diadem.model.plain_text import count_text
 from diadem.model.sample_cells import read_elements, read_everywhere, read_other_name, read_step
@@ -153,9 +153,9 @@ def show(
 
 
 @samples.verb(user=True)
-def export(node: Node, file: ToSheet, replace: Replace = False, json: Json = False) -> int:
+def export(node: Node, file: ToSheet, replace: Replace = False) -> Answer:
     """Write all samples to a sheet to edit and import. For Excel or LibreOffice."""
-    return tell_written(node.samples.export(file, replace=replace), json)
+    return written(node.samples.export(file, replace=replace))
 
 
 @samples.verb("import", user=True)
@@ -171,7 +171,7 @@ def import_(
 
     Unedited cells and removed rows are ignored. An emptied cell removes the value.
     """
-    return take_in(node.samples.import_, file, Agreement("sample", yes, dry_run), as_json=json, quiet=quiet)
+    return take_in(node.samples.import_, file, "sample", yes=yes, dry_run=dry_run, as_json=json, quiet=quiet)
 
 
 # -- which names mean one thing --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import click
 
 from diadem.cli.help import Command
 from diadem.cli.options import As, Json, NodeAt, Quiet
-from diadem.cli.output import plain, print_json, progress, tell
+from diadem.cli.output import plain, print_json, progress, tell_all
 from diadem.errors import Refused
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _made(name: str, function: Callable[..., Answer | int], *, user: bool, sick:
         if given["json"]:
             print_json(answer.document)
         else:
-            for line in answer.lines:
-                tell(line)
+            tell_all(answer.lines)
         return int(answer.findings)
 
     parameters = [get_args(one.annotation)[1].made(one) for one in options]
