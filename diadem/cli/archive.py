@@ -23,6 +23,7 @@ from diadem.cli.options import (
     Strict,
 )
 from diadem.cli.output import duration_text, print_json, size_text, tell_all
+from diadem.cli.packages import plan_lines, read_metadata
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted
@@ -61,7 +62,9 @@ def archive(
     json: Json = False,
 ) -> Answer | int:
     """Archive a session in as many stores as the policy wants. One session makes one verified package."""
-    metadata = _metadata(meta, set_)
+    from diadem.api import metadata_from_pairs
+
+    metadata = metadata_from_pairs(set_ or [], read_metadata(meta) if meta else {}) or None
     if (source is None) == (plan is None):
         raise UsageError("name a folder or a plan", next="Example: diadem archive 2026-03-14_ZnO")
     if as_one and (split or plan is not None):
@@ -92,14 +95,6 @@ def archive(
             str(source), as_one=as_one, in_place=in_place, store=store, strict=strict, **options
         ).to_dict()
     return Answer(document, archived_lines(document), bool(document["omitted"] or document["lost"]))
-
-
-def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | None:
-    from diadem.api import metadata_from_pairs
-    from diadem.cli.packages import read_metadata
-
-    given = read_metadata(meta) if meta else {}
-    return metadata_from_pairs(pairs or [], given) or None
 
 
 def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -160,8 +155,6 @@ def suggested_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _planned_lines(planned: Mapping[str, Any]) -> Iterator[str]:
-    from diadem.cli.packages import plan_lines
-
     yield from plan_lines(planned)
     if refused := planned["refused"]:
         yield f"WOULD REFUSE     {refused['message']}"
@@ -183,14 +176,17 @@ def _archive_many(at: Any, source: Path | None, plan: Path | None, options: dict
     if json:
         print_json({"sessions": documents})
     else:
-        tell_all([f"in all           {_summed_up(documents)}" if documents else _NOTHING])
+        tell_all(
+            [
+                f"in all           {_summed_up(documents)}"
+                if documents
+                else "nothing to do    no session is to be archived"
+            ]
+        )
         if scan is not None:
             tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
     failed = any(one.get("error") or one.get("omitted") or one.get("lost") for one in documents)
     return 1 if failed else 0
-
-
-_NOTHING = "nothing to do    no session is to be archived"
 
 
 def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -44,7 +44,13 @@ def demo(
 ) -> int:
     """Try it: make sessions and an archive, damage a copy, search."""
     if remove:
-        return _remove(folder)
+        if folder is None:
+            raise UsageError("the demo's folder is needed", next="Example: diadem demo try --remove")
+        if _finished(folder) is None:
+            raise Refused("this is not a demo", where=str(folder), next="Remove by hand what is not wanted.")
+        _clear(folder)
+        print(f"{folder} is gone.")
+        return 0
     if folder is None:
         home = Path(tempfile.mkdtemp(prefix="diadem-demo-"))
         try:
@@ -175,16 +181,6 @@ def _tell_next(folder: Path) -> None:
     print(f"     diadem search 'HAADF sample:S-12 voltage=300kV' --node {name}")
     print(f"     diadem demo {name} --remove   removes everything again")
     print(f"Everything is in {folder}")
-
-
-def _remove(folder: Path | None) -> int:
-    if folder is None:
-        raise UsageError("the demo's folder is needed", next="Example: diadem demo try --remove")
-    if _finished(folder) is None:
-        raise Refused("this is not a demo", where=str(folder), next="Remove by hand what is not wanted.")
-    _clear(folder)
-    print(f"{folder} is gone.")
-    return 0
 
 
 def _clear(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option
-from diadem.cli.output import size_text
+from diadem.cli.output import minute, size_text
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.plain_text import count_text
@@ -88,7 +88,7 @@ def _hub_lines(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _times(row: Mapping[str, Any]) -> tuple[str, str]:
-    since, end = (row[key].replace("T", " ")[:16] for key in ("since", "expires"))
+    since, end = minute(row["since"]), minute(row["expires"])
     return f"since {since}", f"ends {end}, SOON" if row["soon"] else f"ends {end}"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Node, NodeAt, Option, Quiet
-from diadem.cli.output import print_json, tell
+from diadem.cli.output import print_json, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
 
@@ -65,8 +65,7 @@ def show_serving(started: Serving, *, as_json: bool) -> None:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
         return
-    for line in _serving_lines(started) if started.listen else _calling_lines(started):
-        tell(line)
+    tell_all(_serving_lines(started) if started.listen else _calling_lines(started))
 
 
 def _serving_lines(started: Serving) -> Iterator[str]:
@@ -255,8 +254,9 @@ def _plugin_lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -
     for plugin in found:
         distributions.setdefault((plugin["distribution"], plugin["version"]), []).append(plugin)
     for (name, version), members in distributions.items():
-        yield " ".join(filter(None, (name or "not installed", version, _note(members))))
-        if members[0]["bundled"]:
+        bundled = f"(bundled, {len(members)} plugins)" if members[0]["bundled"] else ""
+        yield " ".join(filter(None, (name or "not installed", version, bundled)))
+        if bundled:
             yield from _offers(members)
             continue
         for plugin in members:
@@ -270,10 +270,6 @@ def _plugin_lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -
         yield from _wrapped("in services", words)
     if not any(not plugin["bundled"] for plugin in found):
         yield "No other plugin is installed, or DIADEM_PLUGINS leaves it out. docs/plugins.md says how to write one."
-
-
-def _note(members: Sequence[Mapping[str, Any]]) -> str:
-    return f"(bundled, {len(members)} plugins)" if members[0]["bundled"] else ""
 
 
 def _offers(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:

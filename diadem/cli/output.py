@@ -69,6 +69,11 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(text)
 
 
+def minute(text: str) -> str:
+    """An ISO 8601 time as people read it, to the minute: ``2026-03-14 15:09``."""
+    return text.replace("T", " ").removesuffix("Z")[:16]
+
+
 def plain(text: str) -> str:
     """A text of someone else: nothing that a terminal would obey, or that turns what is read."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -42,9 +42,16 @@ def pack(
     if len(paths) < 2:
         raise UsageError("SOURCE and STORE are needed", next="Example: diadem pack session/ /archive")
     sources, store = paths[:-1], paths[-1]
-    metadata = read_metadata(meta) if meta else None
+    metadata = None
     if meta:
-        _check_metadata(meta, metadata)
+        from diadem.api import check_metadata
+
+        metadata = read_metadata(meta)
+        try:
+            check_metadata(metadata)
+        except DocumentError as error:
+            error.where = f"{meta}: {error.where}" if error.where else str(meta)
+            raise
     if dry_run:
         plan = diadem.plan(sources, store=store, metadata=metadata)
         planned = plan.to_dict()
@@ -76,17 +83,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')
     return loaded
-
-
-def _check_metadata(path: Path, metadata: dict[str, Any] | None) -> None:
-    """Validate before anything else, so that the error names the metadata file."""
-    from diadem.api import check_metadata
-
-    try:
-        check_metadata(metadata)
-    except DocumentError as error:
-        error.where = f"{path}: {error.where}" if error.where else str(path)
-        raise
 
 
 def _refuse_a_session(store: str) -> None:

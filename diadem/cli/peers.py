@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import click
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option, Reason, Ticket
-from diadem.cli.output import tell
+from diadem.cli.output import minute, tell
 from diadem.cli.verb import Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import UsageError
 
@@ -150,12 +150,8 @@ def _way_state(view: Mapping[str, Any]) -> str:
     if view["works"] is None:
         return f"{allowed}, not tried yet"
     if view["works"]:
-        return f"{allowed}, worked {_moment(view['worked'])}"
-    return f"{allowed}, FAILS since {_moment(view['failing'])}: {view['error']}"
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ")[:16] + " UTC"
+        return f"{allowed}, worked {minute(view['worked'])} UTC"
+    return f"{allowed}, FAILS since {minute(view['failing'])} UTC: {view['error']}"
 
 
 def ways_lines(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:

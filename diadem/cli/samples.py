@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, Json, Node, Option, Quiet
+from diadem.cli.output import minute
 from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands
 from diadem.model.plain_text import count_text
@@ -398,7 +399,7 @@ def _file(dataset: Mapping[str, Any]) -> str:
 
 
 def _dataset(dataset: Mapping[str, Any], names: Mapping[str, str], widest: int) -> str:
-    moment = dataset["time"][:16].replace("T", " ") or dataset["date"] or "undated"
+    moment = minute(dataset["time"]) or dataset["date"] or "undated"
     where = ", ".join(filter(None, [dataset["instrument"], dataset["site"]])) or "-"
     named = names.get(dataset["sample"], "")
     return f"{moment:16}  {dataset['package'][7:19]}  {where[:28]:28}  {_file(dataset):{widest}}  {named}"

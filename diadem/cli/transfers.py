@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreOf
-from diadem.cli.output import duration_text, size_text
+from diadem.cli.output import duration_text, minute, size_text
 from diadem.cli.verb import Answer, Commands
 
 root = Commands()
@@ -226,7 +226,7 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
     for event in details["events"]:
         proof = f"  statement {event['statement'][:12]}…" if event["statement"] else ""
         words = f"  {event['words']}" if event["words"] else ""
-        lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {_state(event)}{proof}{words}")
+        lines.append(f"  {minute(event['at'])}  {_state(event)}{proof}{words}")
     lines += [
         f"  MISSING     {_STATEMENTS.get(what, what)}: the other node has not sent it yet"
         for what in details["missing"]

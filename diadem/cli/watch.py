@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from diadem.cli.archive import suggested_lines
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Quiet
-from diadem.cli.output import print_json, size_text, tell
+from diadem.cli.output import minute, print_json, size_text, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.errors import Interrupted
 from diadem.model.plain_text import count_text, quoted
@@ -82,7 +82,8 @@ def run(
         parts = {"incoming": "store", "watched": "folder"}
         print_json({key: [one for one in documents if mark in one] for key, mark in parts.items()})
     elif (once or dry_run) and not documents:
-        print(_nothing(dry_run=dry_run, folders=folders))
+        waits = "waits: every session is archived" if folders else "to archive: no folder is in incoming/ of any store"
+        print("nothing is there that is not archived" if dry_run else f"nothing {waits}")
     return code
 
 
@@ -93,20 +94,11 @@ def _is_finding(document: dict[str, Any]) -> bool:
     return bool(document["error"]) or refused or any(one["omitted"] or one["lost"] for one in every)
 
 
-def _nothing(*, dry_run: bool, folders: bool) -> str:
-    if dry_run:
-        return "nothing is there that is not archived"
-    if folders:
-        return "nothing waits: every session is archived"
-    return "nothing to archive: no folder is in incoming/ of any store"
-
-
 def _tell(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json_text.dumps(document, default=str), flush=True)
         return
-    for line in _hand_in_lines(document) if "store" in document else _event_lines(document):
-        tell(line)
+    tell_all(_hand_in_lines(document) if "store" in document else _event_lines(document))
 
 
 def _hand_in_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -228,7 +220,7 @@ def watch_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The section of `status`; none where nothing is watched."""
     if not report["folders"] and not report["running"]:
         return
-    since = f" since {_minute(report['since'])} UTC" if report["since"] else ""
+    since = f" since {minute(report['since'])} UTC" if report["since"] else ""
     yield ""
     yield (
         f"Watching{since} (process {report['process']})"
@@ -276,7 +268,3 @@ def _plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"  row {mistake['row']} of the plan is wrong: {mistake['message']}"
     if len(plan["mistakes"]) > _NAMED:
         yield f"  and {len(plan['mistakes']) - _NAMED:,} more wrong rows: diadem watch plan"
-
-
-def _minute(text: str) -> str:
-    return text.replace("T", " ").removesuffix("Z")[:16]
