@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 
 from diadem.errors import NotFound, PackageError
 from diadem.hooks.binary import InMemory
-from diadem.errors import IntegrityError, NotFound, PackageError, StoreError, UsageError
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.package.names import unsafe
 from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
@@ -340,6 +339,5 @@ class MemoryBundle(Bundle):
         """Random access to a file. Raises `NotFound`."""
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
-        from diadem.hooks.binary import InMemory  # with all that plugins use
 
         return InMemory(self._files[path])
