@@ -339,4 +339,5 @@ class MemoryBundle(Bundle):
         """Random access to a file. Raises `NotFound`."""
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
+
         return InMemory(self._files[path])
