@@ -386,7 +386,12 @@ def is_link(path: str | os.PathLike[str]) -> bool:
 
 def through_link(root: Path, path: Path) -> Path | None:
     """The first step from the root, which may be one itself, down to the path that is a link; None if there is none."""
-    return next((step for step in _steps(root, path) if is_link(step)), None)
+    step = os.fspath(root)
+    for part in path.relative_to(root).parts:
+        step = os.path.join(step, part)  # a text: each way into a store is gone down a dozen times a command
+        if is_link(step):
+            return Path(step)
+    return None
 
 
 def refuse_links(root: Path, path: Path) -> Path:
@@ -413,13 +418,6 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
             return file.read(min(limit, about.st_size))  # Python asks at once for the memory that it is told to fill
     finally:
         os.close(descriptor)
-
-
-def _steps(root: Path, path: Path) -> Iterator[Path]:
-    step = root
-    for part in path.relative_to(root).parts:
-        step = step / part
-        yield step
 
 
 if sys.platform == "win32":
