@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound
-from diadem.store.client import ObjectClient, Stat, UploadThreads
+from diadem.store.client import ObjectClient, Request, Stat
 from diadem.store.retry import Patience, T
 
 #: Where files are written before they get their names.
@@ -100,14 +100,7 @@ class PlainClient(ObjectClient):
         self.traffic.count(sent=len(data))
         return ""
 
-    def _write_large(
-        self,
-        key: str,
-        blocks: Iterator[bytes],
-        _size: int,
-        _threads: UploadThreads,  # a stream is one thread's
-        told: Callable[[int], None],
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], _size: int, told: Callable[[int], None]) -> Sequence[Request]:
         """Block by block under another name, which then becomes the right one; not tried again: the blocks are gone."""
         draft = f"{DRAFTS}/{uuid.uuid4().hex}"
 
@@ -132,6 +125,7 @@ class PlainClient(ObjectClient):
             finally:
                 with contextlib.suppress(DiademError):
                     self.once().delete(draft)
+        return ()
 
     def delete(self, key: str, **_: str) -> None:
         with contextlib.suppress(NotFound):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from diadem.errors import IntegrityError, NotFound, StoreError
-from diadem.store.client import ObjectClient, OpenUpload, Stat, UploadThreads, part_size, regrouped
+from diadem.store.client import ObjectClient, OpenUpload, Request, Stat, part_size, regrouped
 from diadem.store.retry import Occupied, Patience
 
 #: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
@@ -191,15 +191,12 @@ class S3Client(ObjectClient):
         with contextlib.suppress(NotFound):
             self._call("delete_object", key, Key=self._prefix + key, **condition)
 
-    def _write_large(
-        self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], size: int, told: Callable[[int], None]) -> Iterator[Request]:
         """In parts, several at once; the thread that sends the last one completes the object."""
         upload, length = self.begin(key), part_size(size)
         parts: list[tuple[int, str, bytes]] = []
         lock = threading.Lock()
         done = threading.Event()
-        threads.or_else(lambda: None if done.is_set() else self.abort(key, upload))
 
         def send(number: int, data: bytes) -> None:
             digest = hashlib.sha256(data).digest()
@@ -212,8 +209,10 @@ class S3Client(ObjectClient):
                 done.set()
             told(len(data))
 
+        # First what to do after a failure: the first block may be one.
+        yield Request(0, lambda: None, lambda: None if done.is_set() else self.abort(key, upload))
         for number, block in enumerate(regrouped(blocks, length), 1):
-            threads.submit(len(block), partial(send, number, block))
+            yield Request(len(block), partial(send, number, block))
 
     def checks_parts(self, key: str) -> bool:
         """By an upload that is aborted."""

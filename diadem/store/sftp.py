@@ -28,7 +28,7 @@ from fsspec.implementations.sftp import SFTPFileSystem
 from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.store.client import Stat, UploadThreads
+from diadem.store.client import Request, Stat
 from diadem.store.plain import DRAFTS, PlainClient
 from diadem.store.retry import Occupied, Patience, T
 
@@ -124,14 +124,7 @@ class SftpClient(PlainClient):
         self.traffic.count(sent=len(data))
         return ""
 
-    def _write_large(
-        self,
-        key: str,
-        blocks: Iterator[bytes],
-        _size: int,
-        _threads: UploadThreads,  # a stream is one thread's
-        told: Callable[[int], None],
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], _size: int, told: Callable[[int], None]) -> Sequence[Request]:
         """A file, block by block; not tried again, as the blocks are gone."""
 
         def counted() -> Iterator[bytes]:
@@ -143,6 +136,7 @@ class SftpClient(PlainClient):
         with contextlib.ExitStack() as stack:
             channel = self._try(key, lambda: stack.enter_context(self._files.channel()))  # until here nothing has gone
             self._try(key, lambda: self._write(channel, key, counted(), create=False), Patience(tries=1))
+        return ()
 
     def delete(self, key: str, **_: str) -> None:
         with contextlib.suppress(NotFound):
