@@ -56,13 +56,11 @@ class AdoptedFolders:
 
     @property
     def url(self) -> str:
-        """The folder as text."""
         return self._store.url
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def ids(self) -> Iterator[PackageId]:
-        """Every adopted package, sorted."""
         with contextlib.suppress(OSError):
             for name in sorted(os.listdir(long_path(self.root))):
                 if len(name) == 64 and os.path.isfile(long_path(self.root / name / LOCATION)):
@@ -164,7 +162,6 @@ class Stamp:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """From what the system says of a file."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
     def fits(self, other: Stamp) -> bool:

@@ -126,15 +126,14 @@ def _exchange(intents: Intents, slot: OpenSlot, intent: Intent, blocks: Iterable
     try:
         with Sink(intents.part) as sink:
             for block in blocks:
-                write_all(sink.descriptor, memoryview(block))
+                sink.write(block)
                 size += len(block)
             if size != intent.size:
                 message = (
                     f"the {size} bytes that were found for the file are not what was archived; nothing was changed"
                 )
                 raise DigestMismatch(message, where=intent.file, next="Look for another copy.")
-            if intent.mtime_ns is not None:
-                sink.set_time(intent.mtime_ns)
+            sink.finish(intent.mtime_ns)
             os.fsync(sink.descriptor)
         intents.announce(intent)
         slot.put(intents.part)

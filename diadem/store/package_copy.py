@@ -64,17 +64,14 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
         return sum(item.size for item in self.items) + len(self.tagmanifest)
 
     @property
     def tree(self) -> str:
-        """Digest of the payload's stored paths and sizes, as packing computes it."""
         return tree_of(self.opened)
 
 
 def tree_of(opened: TagFiles) -> str:
-    """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
@@ -237,7 +234,6 @@ class Arriving(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; fewer bytes only at the end."""
         view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and (self._piece or self._left):

@@ -32,7 +32,6 @@ class PlainClient(ObjectClient):
 
     @property
     def url(self) -> str:
-        """``scheme://path``."""
         return str(self._fs.unstrip_protocol(self._root))
 
     def check(self) -> None:
@@ -58,7 +57,6 @@ class PlainClient(ObjectClient):
         return Stat(key, int(entry["size"]), "", _time_in(entry)) if entry["type"] == "file" else None
 
     def list(self, prefix: str) -> Iterator[Stat]:
-        """One recursive listing."""
         folder = self._path(prefix) if prefix else self._root
 
         def find() -> dict[str, dict[str, Any]]:
@@ -71,7 +69,6 @@ class PlainClient(ObjectClient):
                 yield Stat(name[len(self._root) + 1 :], int(entry["size"]), "", _time_in(entry))
 
     def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
-        """One listing."""
         folder, kind = self._path(prefix) if prefix else self._root, "directory" if folders else "file"
         try:
             entries = self._try(prefix, lambda: self._fs.ls(folder or "/", detail=True, refresh=True))
@@ -84,7 +81,6 @@ class PlainClient(ObjectClient):
         return f"memory:{self._root}" if "memory" in self._fs.protocol else None
 
     def get(self, key: str, start: int, end: int, _version: str = "") -> bytes:
-        """One ranged read."""
         if end <= start:
             return b""
         data: bytes = self._try(key, lambda: self._fs.cat_file(self._path(key), start=start, end=end))

@@ -102,7 +102,6 @@ class S3Client(ObjectClient):
 
     @property
     def url(self) -> str:
-        """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def check(self) -> None:
@@ -117,7 +116,6 @@ class S3Client(ObjectClient):
             ) from error
 
     def now(self) -> datetime:
-        """The Date header of an answer."""
         headers = self._call("head_bucket", "")["ResponseMetadata"]["HTTPHeaders"]
         return parsedate_to_datetime(headers["date"]).astimezone(UTC)
 
@@ -215,7 +213,6 @@ class S3Client(ObjectClient):
             yield Request(len(block), partial(send, number, block))
 
     def checks_parts(self, key: str) -> bool:
-        """By an upload that is aborted."""
         upload = self.begin(key)
         try:
             self.part(key, upload, 1, b"diadem probe", hashlib.sha256(b"diadem probe: other bytes").digest())

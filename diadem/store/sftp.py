@@ -90,7 +90,6 @@ class SftpClient(PlainClient):
                     yield _stat(start + entry.filename, entry)
 
     def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
-        """One listing."""
         is_kind = stat.S_ISDIR if folders else stat.S_ISREG
         return [entry.filename for entry in self._entries(prefix) if is_kind(entry.st_mode)]
 

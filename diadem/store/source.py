@@ -64,28 +64,22 @@ class SourceTree:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
     @property
     def allocated(self) -> int:
-        """Bytes that all files take on disk."""
         return sum(file.allocated for file in self.files)
 
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
-        """Every folder is looked into."""
         return True
 
     def file(self, name: bytes, path: str, status: os.stat_result) -> None:
-        """Take a plain file."""
         self.files.append(_source_file(name, path, status))
 
     def empty(self, name: bytes) -> None:
-        """Take an empty folder."""
         self.empty_folders.append(name)
 
     def omit(self, omission: Omission) -> None:
-        """Take what must be left out."""
         self.omissions.append(omission)
 
 

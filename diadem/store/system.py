@@ -69,7 +69,6 @@ class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
         """Nothing to prepare."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Translate."""
         cause = error.cause if isinstance(error, SinkFailed) else error
         if isinstance(cause, OSError) and not isinstance(cause, DiademError):
             raise store_error(cause, self._url, self._consequence) from cause
@@ -95,7 +94,6 @@ def or_else(tidy_up: Callable[[], object]) -> Iterator[None]:
 
 
 def _library() -> Any:
-    """The C library on Linux, else None."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -325,7 +323,6 @@ class FileLock:
         )
 
     def release(self) -> None:
-        """Give the lock back."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
@@ -340,12 +337,10 @@ class FileLock:
         self.release()
 
     def __enter__(self) -> Self:
-        """Wait for the lock."""
         self.acquire(wait=PATIENCE)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Release."""
         self.release()
 
 

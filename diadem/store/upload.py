@@ -83,7 +83,6 @@ class Job:
         return sizes | {path: len(data) for path, data in self.plain_tag_files.items()}
 
     def counter(self, stage: str) -> Counter:
-        """Tells of bytes done in one stage."""
         return Counter(stage, sum(self.sizes.values()), self.listener, self.pace)
 
 
