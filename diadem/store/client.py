@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,22 +65,6 @@ class Request:
     give_up: Callable[[], None] | None = None
 
 
-class Traffic:
-    """Requests made and bytes moved, counted from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests = 0
-        self.sent = 0
-        self.received = 0
-
-    def count(self, *, sent: int = 0, received: int = 0, requests: int = 0) -> None:
-        with self._lock:
-            self.requests += requests
-            self.sent += sent
-            self.received += received
-
-
 class ObjectClient(ABC):
     """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.retry`).
 
@@ -94,7 +77,6 @@ class ObjectClient(ABC):
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
-        self.traffic = Traffic()
 
     @property
     @abstractmethod
@@ -216,12 +198,11 @@ class ObjectClient(ABC):
         """Give a multi-part upload up; none is left even if it was already gone."""
 
     def _try(self, key: str, request: Callable[[], T], patience: Patience | None = None) -> T:
-        def counted() -> T:
-            self.traffic.count(requests=1)
+        def alone() -> T:
             with self._alone:
                 return request()
 
-        return persist(counted, self._at(key), patience or self._patience)
+        return persist(alone, self._at(key), patience or self._patience)
 
     def _at(self, key: str) -> str:
         return f"{self.url}/{key}".rstrip("/")

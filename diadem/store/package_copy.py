@@ -88,12 +88,8 @@ def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
-
-
-def _files(opened: TagFiles) -> Iterator[Item]:
-    for entry in opened.manifest:
-        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
+    files = (Item(each.path, each.size, each.sha256, each.mtime_ns, opened.leaves.of(each)) for each in opened.manifest)
+    return Contents(opened, tagmanifest, tuple(files), tags)
 
 
 def _tag_item(source: Bundle, path: str, digest: str) -> Item:

@@ -76,16 +76,6 @@ class RemoteBundle(Reopenable, Bundle):
     def url(self) -> str:
         return self._client.url
 
-    @property
-    def transferred(self) -> int:
-        """Bytes of objects received so far."""
-        return self._client.traffic.received
-
-    @property
-    def requests(self) -> int:
-        """Requests made so far, repeated ones counted."""
-        return self._client.traffic.requests
-
     def listing(self) -> Listing:
         """Everything below the prefix; an object store has plain objects only."""
         found = {stat.key: stat for stat in self._client.list("")}

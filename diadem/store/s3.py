@@ -166,7 +166,6 @@ class S3Client(ObjectClient):
         # As a context the body is urllib3's, which neither counts the bytes nor speaks botocore's errors.
         with contextlib.closing(answer["Body"]) as body:
             data: bytes = body.read()
-        self.traffic.count(received=len(data))
         return data
 
     def put(
@@ -180,7 +179,6 @@ class S3Client(ObjectClient):
         if replaces:
             options["IfMatch"] = replaces
         answer = self._call("put_object", key, Key=self._prefix + key, Body=data, **options)
-        self.traffic.count(sent=len(data))
         return str(answer.get("ETag", ""))
 
     def delete(self, key: str, *, only: str = "") -> None:
@@ -230,7 +228,6 @@ class S3Client(ObjectClient):
     def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
         place = {"Key": self._prefix + key, "UploadId": upload, "PartNumber": number}
         answer = self._call("upload_part", key, Body=data, ChecksumSHA256=_base64(sha256), **place)
-        self.traffic.count(sent=len(data))
         return str(answer["ETag"])
 
     def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:

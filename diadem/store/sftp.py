@@ -114,13 +114,10 @@ class SftpClient(PlainClient):
                 file.MAX_REQUEST_SIZE = self._files.request_size
                 return b"".join(file.readv([(start, end - start)]))
 
-        data = self._ask(key, read)
-        self.traffic.count(received=len(data))
-        return data
+        return self._ask(key, read)
 
     def put(self, key: str, data: bytes, *, create: bool = False, **_: Any) -> str:
         self._ask(key, lambda ftp: self._write(ftp, key, (data,), create=create))
-        self.traffic.count(sent=len(data))
         return ""
 
     def _large(self, key: str, blocks: Iterator[bytes], _size: int, told: Callable[[int], None]) -> Sequence[Request]:
@@ -129,7 +126,6 @@ class SftpClient(PlainClient):
         def counted() -> Iterator[bytes]:
             for block in blocks:
                 yield block
-                self.traffic.count(sent=len(block))
                 told(len(block))
 
         with contextlib.ExitStack() as stack:
