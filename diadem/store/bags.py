@@ -329,4 +329,5 @@ class MemoryBundle(Bundle):
     def open(self, path: str) -> RangeReader:
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
+
         return InMemory(self._files[path])

@@ -1,4 +1,8 @@
-"""Workers in processes of their own, and what they tell."""
+"""Workers in processes of their own, each with a laboratory of its own, and what they tell.
+
+``python -m tests.faults.workers WORK FIRST STEP COUNT [KIND]`` does the cases FIRST, FIRST + STEP, … COUNT of them, and
+tells each as one JSON object a line. Which DIADEM it tries is a matter of PYTHONPATH.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-_BENCHMARKS = Path(__file__).resolve().parent.parent
+from tests.faults.kinds import run_case
+from tests.faults.laboratory import Laboratory
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def outcomes(
@@ -31,7 +38,7 @@ def outcomes(
     kind : str
         One kind only; "" for what each seed says.
     code : Path, optional
-        The folder of the `diadem` package that is tried; default the one that is installed.
+        The folder of the packages `diadem` and `tests` that are tried; this checkout by default.
 
     Yields
     ------
@@ -60,9 +67,9 @@ def outcomes(
 
 
 def _start(arguments: list[str], code: Path | None, queue: Queue[dict[str, Any] | None]) -> subprocess.Popen[str]:
-    paths = [str(_BENCHMARKS), *([str(code)] if code else []), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(code or _CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "node_faults.worker", *arguments],  # not the code of the current folder
+        [sys.executable, "-P", "-m", "tests.faults.workers", *arguments],  # not the code of the current folder
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE,
         text=True,
@@ -80,3 +87,16 @@ def _listen(process: subprocess.Popen[str], queue: Queue[dict[str, Any] | None])
         problem = f"the worker ended with code {process.returncode}"
         queue.put({"seed": -1, "kind": "worker", "history": [], "problems": [problem], "counts": {}, "seconds": 0.0})
     queue.put(None)
+
+
+def main(work: str, first: str, step: str, count: str, kind: str = "") -> None:
+    """Make the laboratory, do the cases, tell each."""
+    laboratory = Laboratory(Path(work))
+    laboratory.make()
+    for number in range(int(count)):
+        outcome = run_case(laboratory, int(first) + number * int(step), kind or None)
+        print(json.dumps(outcome.to_dict()), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from routes.knowledge import Known, Leaf, Value, kinds, number, read, same, when
+from tests.routes.knowledge import Known, Leaf, Value, kinds, number, read, same, when
 
 #: Labels of the experimental description carry the unit: [kV], [um], [uA], [m]; [x] and text have none.
 _KNOWN = (

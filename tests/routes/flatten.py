@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from routes.knowledge import Leaf
+from tests.routes.knowledge import Leaf
 
 
 def tree(value: Any, prefix: str = "") -> Iterator[Leaf]:

@@ -1,4 +1,4 @@
-"""What else of a node can be lost: its catalogue, its log, a store, the whole machine."""
+"""What else can be lost: the catalogue, the log, a store, the whole machine; and a session that comes again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 import diadem
 from diadem.errors import DiademError, IntegrityError
 from diadem.testing.faults import overwrite, remove, truncate
-from node_faults.case import Case
-from node_faults.disk_case import faults, put_right, search
-from node_faults.judging import judge_claims, judge_log, judge_status, judge_untouched, log_lines
-from node_faults.laboratory import KIB, STORES, write_files
+from tests.faults.case import Case
+from tests.faults.disk_case import faults, put_right, search
+from tests.faults.laboratory import KIB, SESSIONS, STORES, write_files
+from tests.faults.promises import judge_claims, judge_log, judge_status, judge_untouched, log_lines
+from tests.faults.scenarios import find_new
+from tests.faults.sealed import Sealed, wounds
 
 
 def catalogue_case(case: Case) -> None:
@@ -89,7 +91,7 @@ def _while_it_is_away(case: Case, name: str) -> None:
     case.require([debt.store for debt in archived.debts] == [name], f"debts while a store is away: {archived.debts}")
     case.node.repair()
     judge_untouched(case, before, case.world())
-    from node_faults.scenarios import find_new
+    from tests.faults.scenarios import find_new
 
     find_new(case, case.world(), source)
     judge_claims(case, case.world(), both=False, away=[name])
@@ -216,3 +218,56 @@ def log_case(case: Case) -> None:
         return
     judge_untouched(case, before, case.world())
     put_right(case)
+
+
+# -- a session that comes again ------------------------------------------------------------------------------------
+
+
+def again_case(case: Case) -> None:
+    """Damage that nobody knows of; then the same session comes again, and is whole afterwards wherever that is said.
+
+    "Already archived" means that the source may be deleted.
+    """
+    name = case.chance.choice([one for one in SESSIONS if _package(case, one) is not None])
+    package = _package(case, name)
+    assert package is not None
+    if case.chance.random() < 0.4:
+        faults(case, 1, allowed=lambda kind: "hints" in kind)
+    faults(case, case.chance.randrange(1, 4), packages=[package])
+    before, lines = case.world(), log_lines(case)
+    source = case.place.source(name)
+    archived = case.node.archive(source, now=True, as_one=True)
+    case.did("archived again", f"{name}: {archived.what}, {[copy.to_dict() for copy in archived.copies]}")
+    world = case.world()
+    judge_untouched(case, before, world)
+    judge_log(case, lines)
+    new = {
+        store: {path: files for path, files in folders.items() if files != before[store].get(path)}
+        for store, folders in world.items()
+    }
+    find_new(case, new, source)
+    case.unsaid.clear()
+    whole = 0
+    for copy in archived.copies:
+        known = case.sealed.get(str(archived.package.id))
+        hurt = (
+            wounds(known, world.get(copy.store, {}).get(copy.path)) if known else [f"{archived.package.id} is unknown"]
+        )
+        whole += not hurt
+        told = copy.created or copy.proof in ("written", "read-back", "server")
+        case.require(not (told and hurt), f"said to be there, and is not whole: {copy} {hurt[:3]}")
+    case.require(whole, "SAID TO BE ARCHIVED, AND NO COPY IS WHOLE: the source may be deleted now")
+    case.node.scrub()
+    put_right(case)
+
+
+def _package(case: Case, name: str) -> Sealed | None:
+    """The package of a session that is in one package only."""
+    files = SESSIONS[name]
+    found = [
+        one
+        for one in case.packages
+        if len(files) + 3 == len(one.payload)
+        and all(f"data/{file}" in one.files for file in files if file.isascii() and file != "CON.bin")
+    ]
+    return found[0] if len(found) == 1 else None

@@ -18,24 +18,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import machine
-import package_faults
-from node_faults.crew import outcomes
-from node_faults.sabotage import check_defences
-from tables import write
-
-from diadem.testing.faults import remove
+import diadem
+from tests.faults.laboratory import workplace
+from tests.faults.sabotage import check_defences
+from tests.faults.workers import outcomes
 
 #: Seeds of one run are this far from those of the next.
 _STRIDE = 1_000_000
@@ -100,28 +92,10 @@ def sabotage_part(work: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     return {"defences": rows, "broken": sum(row["noticed"] is None for row in rows)}
 
 
-@contextmanager
-def workplace(chosen: Path | None) -> Iterator[Path]:
-    """The chosen folder, which is kept; or a temporary one, in memory where there is such a place, which is removed."""
-    if chosen is not None:
-        chosen.mkdir(parents=True, exist_ok=True)
-        yield chosen.resolve()
-        return
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30
-    folder = Path(tempfile.mkdtemp(prefix="diadem-faults-", dir=memory if roomy else None)).resolve()
-    try:
-        yield folder
-    finally:
-        remove(folder)
-
-
 def options() -> argparse.ArgumentParser:
     """What can be chosen."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["node", *package_faults.PARTS]
-    parser.add_argument("--parts", default="node", help=f"which of {', '.join(parts)} (default node)")
-    parser.add_argument("--cases", type=int, default=200, help="cases on a node (default 200)")
+    parser.add_argument("--cases", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="of the cases; another seed, other cases")
     parser.add_argument("--jobs", type=int, default=1, help="cases at once")
     parser.add_argument("--kind", default="", help="one kind of cases only: disk, kill, power, full, race, …")
@@ -129,8 +103,6 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--sabotage", action="store_true", help="switch off each defence in turn")
     parser.add_argument("--tries", type=int, default=60, help="most cases for a defence (default 60)")
     parser.add_argument("--defence", action="append", default=[], help="only defences with this in their name")
-    parser.add_argument("--count", type=int, default=200, help="kills and flips of packages (default 200)")
-    parser.add_argument("--scale", type=float, default=1.0, help="size of the data of packages, 1 = full (default)")
     parser.add_argument("--work", type=Path, help="folder for the data (default: a temporary one, removed at the end)")
     parser.add_argument("--json", type=Path, dest="report", help="also write everything to this file")
     return parser
@@ -142,22 +114,14 @@ def main(arguments: list[str] | None = None) -> int:
     with workplace(chosen.work) as work:
         if chosen.case is not None:
             return one_case(work, chosen.case, chosen.kind)
-        found: dict[str, Any] = {}
-        if chosen.sabotage:
-            found["sabotage"] = sabotage_part(work, chosen)
-        for part in () if chosen.sabotage else chosen.parts.split(","):
-            if part == "node":
-                found[part] = node_part(work, chosen)
-            else:
-                found[part] = package_faults.PARTS[part](
-                    package_faults.Task(work, chosen.seed, chosen.count, chosen.scale)
-                )
-            print(
-                f"{part}: {json.dumps({name: value for name, value in found[part].items() if name != 'broken cases'})}"
-            )
-        document = {"machine": machine.describe(work), "seed": chosen.seed, "scale": chosen.scale, "parts": found}
-    write(chosen.report, document)
-    return int(any(part["broken"] for part in found.values()))
+        name, part = ("sabotage", sabotage_part) if chosen.sabotage else ("node", node_part)
+        found = part(work, chosen)
+    print(f"{name}: {json.dumps({key: value for key, value in found.items() if key != 'broken cases'})}")
+    if chosen.report is not None:
+        document = {"diadem": diadem.__version__, "seed": chosen.seed, "parts": {name: found}}
+        chosen.report.parent.mkdir(parents=True, exist_ok=True)
+        chosen.report.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return int(bool(found["broken"]))
 
 
 if __name__ == "__main__":

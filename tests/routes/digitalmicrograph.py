@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from routes.knowledge import Known, Value, kinds, read, same, when
+from tests.routes.knowledge import Known, Value, kinds, read, same, when
 
 #: DM's numbers of simple types: struct code.
 _SIMPLE = {2: "h", 3: "i", 4: "H", 5: "I", 6: "f", 7: "d", 8: "?", 9: "b", 10: "b", 11: "q", 12: "Q"}

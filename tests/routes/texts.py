@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from routes import flatten
-from routes.binaries import fei_mrc
-from routes.knowledge import SYMBOLS, Known, Leaf, Value, iso_time, kinds, number, read, same, seconds, when
+from tests.routes import flatten
+from tests.routes.binaries import fei_mrc
+from tests.routes.knowledge import SYMBOLS, Known, Leaf, Value, iso_time, kinds, number, read, same, seconds, when
 
 #: ISO 22029:2022: units that the standard gives to each keyword.
 _MSA = (

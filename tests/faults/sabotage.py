@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import diadem
-from node_faults.crew import outcomes
-from node_faults.running import KINDS
+from tests.faults.kinds import KINDS
+from tests.faults.workers import outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +284,12 @@ def check_defences(work: Path, *, cases: int, seed: int, names: Sequence[str] = 
 
 
 def sabotaged(defence: Defence, target: Path) -> None:
-    """Copy DIADEM and switch one of its defences off in the copy."""
-    source = Path(diadem.__file__).parent
-    shutil.copytree(source, target / "diadem", ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy DIADEM, and what tries it, and switch one of its defences off in the copy."""
+    source, tests = Path(diadem.__file__).parent, Path(__file__).parents[1]
+    for folder, copy in ((source, "diadem"), (tests / "faults", "tests/faults")):
+        shutil.copytree(folder, target / copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "zygote.py"):
+        shutil.copy(tests / name, target / "tests" / name)
     schemas = source.parent / "schemas"
     if schemas.is_dir():
         shutil.copytree(schemas, target / "schemas")

@@ -13,8 +13,8 @@ import diadem
 from diadem.errors import IntegrityError, NotFound
 from diadem.model.replicas import DROPPED
 from diadem.node.node import Node
-from node_faults.laboratory import STORES, Laboratory, Place
-from node_faults.sealed import Sealed, World, Wound, wounds
+from tests.faults.laboratory import STORES, Laboratory, Place
+from tests.faults.sealed import Sealed, World, Wound, wounds
 
 #: A copy: name of its store, id of its package.
 Copy = tuple[str, str]

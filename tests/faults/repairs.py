@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError
 from diadem.model.replicas import PRESENT, SUSPECT
-from node_faults.case import Case, Copy
-from node_faults.sealed import (
+from tests.faults.case import Case, Copy
+from tests.faults.sealed import (
     LEAF,
     NEEDED,
     TAGMANIFEST,

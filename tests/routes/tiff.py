@@ -10,8 +10,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from routes import flatten
-from routes.knowledge import Known, Leaf, Value, kinds, number, read, same, seconds, times_as_text, when, with_unit
+from tests.routes import digitalmicrograph, flatten
+from tests.routes.knowledge import (
+    Known,
+    Leaf,
+    Value,
+    kinds,
+    number,
+    read,
+    same,
+    seconds,
+    times_as_text,
+    when,
+    with_unit,
+)
 
 _DEG = 180 / math.pi
 #: Thermo Fisher's INI is SI, angles in rad (manual "xT microscope control", file format).
@@ -344,8 +356,6 @@ def gatan(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         yield "image.pixel_size_x", float(tags[65009].value) * unit
         yield "image.pixel_size_y", float(tags[65010].value) * unit
         directory = tags[65027].value
-    from routes import digitalmicrograph
-
     found = [(f"ImageTags.{name}", value) for name, value in digitalmicrograph.tags(io.BytesIO(directory))]
     yield from digitalmicrograph.of_leaves([(name, value) for name, value in found if value is not None])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from node_faults.case import Case, Copy
-from node_faults.disk import strike
-from node_faults.judging import (
+from tests.faults.case import Case, Copy
+from tests.faults.disk import strike
+from tests.faults.laboratory import STORES
+from tests.faults.promises import (
     judge_claims,
     judge_log,
     judge_outside,
@@ -15,9 +16,8 @@ from node_faults.judging import (
     judge_untouched,
     log_lines,
 )
-from node_faults.laboratory import STORES
-from node_faults.mending import forecast, judge_repair, judge_times
-from node_faults.sealed import Sealed
+from tests.faults.repairs import forecast, judge_repair, judge_times
+from tests.faults.sealed import Sealed
 
 #: Repairs after which everything that can be mended must be: what a first one mends may be the source of a second.
 _REPAIRS = 3

@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import diadem
 from diadem.node.node import Node
 from diadem.testing.faults import make_writable, remove
-from node_faults.sealed import Sealed, World, read_store, seal
-
-if TYPE_CHECKING:
-    from node_faults.processes import Nursery
+from tests.faults.sealed import Sealed, World, read_store, seal
 
 STORES = ("main", "second")
 #: Parity in both stores; no retention, so that copies may be dropped and packages deleted; two copies wanted.
@@ -70,6 +68,22 @@ class Place:
         return {name: read_store(self.store(name)) for name in stores}
 
 
+@contextmanager
+def workplace(chosen: Path | None) -> Iterator[Path]:
+    """The chosen folder, which is kept; or a temporary one, in memory where there is such a place, which is removed."""
+    if chosen is not None:
+        chosen.mkdir(parents=True, exist_ok=True)
+        yield chosen.resolve()
+        return
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30
+    folder = Path(tempfile.mkdtemp(prefix="diadem-faults-", dir=memory if roomy else None)).resolve()
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
 class Laboratory:
     """The template and the place where it is put.
 
@@ -83,8 +97,6 @@ class Laboratory:
         self._template, self._early = work / "template", work / "early"
         self.place = Place(work / "case")
         self.scratch = work / "scratch"
-        self.nursery = _nursery(self.scratch)
-        self.usual: dict[str, tuple[int, float]] = {}
         self.sealed: dict[str, Sealed] = {}
         self.parity: dict[tuple[str, str], bytes] = {}
         os.environ["DIADEM_CONFIG"] = str(work / "config")
@@ -139,19 +151,9 @@ class Laboratory:
         shutil.copytree(self._template, self.place.root, symlinks=True)
         return self.place
 
-    def close(self) -> None:
-        """End what was started."""
-        self.nursery.close()
-
     def early(self, name: str) -> Path:
         """A file of the node's folder as it was before the last package came: from a backup of that day."""
         return self._early / name
-
-
-def _nursery(scratch: Path) -> Nursery:
-    from node_faults.processes import Nursery
-
-    return Nursery(scratch)
 
 
 def write_files(folder: Path, files: Mapping[str, int], *, seed: str = "") -> None:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from node_faults.case import Case
-from node_faults.disk_case import put_right, repair
-from node_faults.judging import judge_claims, judge_log, judge_mirrors, judge_untouched, log_lines
-from node_faults.processes import Answer, Nursery
-from node_faults.scenarios import SCENARIOS, Scenario, find_new
-from node_faults.sealed import World
+from tests.faults.case import Case
+from tests.faults.disk_case import put_right, repair
+from tests.faults.processes import Answer, begin
+from tests.faults.promises import judge_claims, judge_log, judge_mirrors, judge_untouched, log_lines
+from tests.faults.scenarios import SCENARIOS, Scenario, find_new
+from tests.faults.sealed import World
 
 #: About how many changes a verb makes to the file system, and how many names it changes or forces to disk. Figures of
 #: this table, not of the last run, so that a seed gives the same case again.
@@ -41,20 +41,19 @@ def _chosen(case: Case, allowed: Collection[str] | None = None) -> tuple[str, Sc
 
 def kill_case(case: Case) -> None:
     """kill -9 in the middle of a verb, at a change of the file system or at a moment."""
-    nursery = case.laboratory.nursery
     name, scenario = _chosen(case)
     usual, _ = _CHANGES[name]
     before, lines = _before(case, scenario)
     if case.chance.random() < 0.6:
         event = case.chance.randint(1, usual + 2)
-        answer = nursery.begin(case.place, scenario.verb, scenario.arguments, accident={"event": event}).answer()
+        accident = {"event": event}
+        answer = begin(case.laboratory, scenario.verb, scenario.arguments, accident=accident).answer()
         when = f"change {event} of about {usual}"
     else:
-        child = nursery.begin(case.place, scenario.verb, scenario.arguments)
+        child = begin(case.laboratory, scenario.verb, scenario.arguments)
         moment = case.chance.uniform(0, _SECONDS)
         child.kill_after(moment)
         answer, when = child.answer(), f"after {moment:.3f} s"
-    _timed(case, name, answer)
     case.did(f"kill -9 of {name}", f"at {when}: {answer.words}")
     aftermath(case, scenario, answer, before, lines)
 
@@ -67,18 +66,9 @@ def power_case(case: Case) -> None:
     moment = case.chance.randint(1, usual + 1)
     roots = [str(case.place.node), *(str(case.place.store(store)) for store in case.stores)]
     power = {"roots": roots, "moment": moment, "seed": case.chance.getrandbits(32)}
-    answer = case.laboratory.nursery.begin(
-        case.place, scenario.verb, scenario.arguments, accident={"power": power}
-    ).answer()
-    _timed(case, f"power {name}", answer)
+    answer = begin(case.laboratory, scenario.verb, scenario.arguments, accident={"power": power}).answer()
     case.did(f"power cut in {name}", f"at event {moment} of about {usual}: {answer.words}")
     aftermath(case, scenario, answer, before, lines)
-
-
-def _timed(case: Case, name: str, answer: Answer) -> None:
-    """Keep how long a verb really is, to correct the table by."""
-    if answer.done is not None:
-        case.laboratory.usual[name] = (answer.events, answer.seconds)
 
 
 def full_case(case: Case) -> None:
@@ -86,8 +76,7 @@ def full_case(case: Case) -> None:
     name, scenario = _chosen(case)
     before, lines = _before(case, scenario)
     limit = case.chance.choice([0, 100, 4096, 30_000, 100_000, 500_000, 1 << 20, 2_500_000])
-    accident = {"limit": limit}
-    answer = case.laboratory.nursery.begin(case.place, scenario.verb, scenario.arguments, accident=accident).answer()
+    answer = begin(case.laboratory, scenario.verb, scenario.arguments, accident={"limit": limit}).answer()
     case.did(f"no space in {name}", f"after {limit} bytes of a file: {answer.words}")
     aftermath(case, scenario, answer, before, lines)
 
@@ -152,7 +141,9 @@ def race_case(case: Case) -> None:
     name = case.chance.choice(sorted(_RACES))
     scenario, orders = _RACES[name](case)
     before, lines = _before(case, scenario)
-    answers = _together(case.laboratory.nursery, case, orders)
+    start = time.time() + 0.05
+    children = [begin(case.laboratory, verb, arguments, start=start) for verb, arguments in orders]
+    answers = [child.answer() for child in children]
     case.did(f"two at once: {name}", "; ".join(answer.words for answer in answers))
     for answer in answers[1:]:
         case.require(answer.crash is None, f"ended by an error that is not DIADEM's: {answer.crash}")
@@ -165,19 +156,13 @@ def race_case(case: Case) -> None:
 Order = tuple[str, Mapping[str, Any]]
 
 
-def _together(nursery: Nursery, case: Case, orders: list[Order]) -> list[Answer]:
-    start = time.time() + 0.03
-    children = [nursery.begin(case.place, verb, arguments, start=start) for verb, arguments in orders]
-    return [child.answer() for child in children]
-
-
 def _two_archives(case: Case) -> tuple[Scenario, list[Order]]:
     scenario = SCENARIOS["archive"][0](case)
     return scenario, [(scenario.verb, scenario.arguments)] * 2
 
 
 def _two_drops(case: Case) -> tuple[Scenario, list[Order]]:
-    from node_faults.laboratory import STORES
+    from tests.faults.laboratory import STORES
 
     scenario = SCENARIOS["drop"][0](case)
     package = scenario.arguments["package"]

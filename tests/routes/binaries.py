@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from routes.knowledge import SYMBOLS, Value
+from tests.routes.knowledge import SYMBOLS, Value
 
 #: Day 0 of OLE automation dates, and of FILETIME; local or UTC as the format has it.
 _OLE = datetime.fromisoformat("1899-12-30")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from routes import flatten
-from routes.knowledge import SYMBOLS, Known, Leaf, Value, kinds, number, read, same, when
+from tests.routes import flatten
+from tests.routes.knowledge import SYMBOLS, Known, Leaf, Value, kinds, number, read, same, when
 
 _DEG = 180 / math.pi
 _PIXEL = (
@@ -164,7 +164,9 @@ def velox_leaves(path: Path) -> Iterator[Leaf]:
         for kind in file["Data"].values():
             for signal in kind.values():
                 table = signal.get("Metadata") if isinstance(signal, h5py.Group) else None
-                for column in range(min(table.shape[1], 64)) if table is not None and table.ndim == 2 else ():
+                if table is None or table.ndim != 2:
+                    continue
+                for column in range(min(table.shape[1], 64)):
                     text = bytes(table[:, column]).partition(b"\0")[0]
                     if text.strip():
                         yield from flatten.tree(json.loads(text))

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node_faults.again_case import again_case
-from node_faults.case import Case
-from node_faults.disk_case import disk_case
-from node_faults.laboratory import Laboratory
-from node_faults.node_cases import backup_case, catalogue_case, log_case, node_case, store_case
-from node_faults.object_case import object_case
-from node_faults.process_cases import full_case, kill_case, power_case, race_case
+from tests.faults.case import Case
+from tests.faults.disk_case import disk_case
+from tests.faults.laboratory import Laboratory
+from tests.faults.node_cases import again_case, backup_case, catalogue_case, log_case, node_case, store_case
+from tests.faults.object_case import object_case
+from tests.faults.process_cases import full_case, kill_case, power_case, race_case
 
 #: Every kind of case, and how often it comes up beside the others.
 KINDS: Mapping[str, tuple[Callable[[Case], None], int]] = {

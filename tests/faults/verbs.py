@@ -14,6 +14,7 @@ from typing import Any
 import diadem
 from diadem.errors import DiademError
 from diadem.node.node import Node
+from tests.faults.power import cut_power, kill_myself
 
 Arguments = Mapping[str, Any]
 
@@ -62,16 +63,13 @@ def work(order: Mapping[str, Any]) -> None:
     if order.get("start"):
         while time.time() < order["start"]:
             pass
-    events = _count_events(order["watch"], accident.get("event"))
+    if accident.get("event") is not None:
+        _die_at_change(order["watch"], accident["event"])
     if accident.get("limit") is not None:
         _limit_files(int(accident["limit"]))
     if accident.get("power") is not None:
-        from node_faults.power import cut_power
-
-        events = cut_power(**accident["power"])
-    begun = time.monotonic()
+        cut_power(**accident["power"])
     answer = perform(order["node"], order["verb"], order["arguments"])
-    answer |= {"events": events(), "seconds": time.monotonic() - begun}
     if accident.get("limit") is not None:
         _limit_files(None)
     draft = f"{order['answer']}.part"
@@ -85,7 +83,7 @@ _CHANGES = frozenset(
 )
 
 
-def _count_events(watch: str, last: int | None) -> Callable[[], int]:
+def _die_at_change(watch: str, last: int) -> None:
     """Count the changes below a folder; at the `last` one the process is killed, before it is made."""
     counter = [0]
 
@@ -102,16 +100,6 @@ def _count_events(watch: str, last: int | None) -> Callable[[], int]:
                 kill_myself()
 
     sys.addaudithook(hook)
-    return lambda: counter[0]
-
-
-def kill_myself() -> None:
-    """End at once, as by kill -9: nothing is flushed, nothing is tidied."""
-    if hasattr(os, "kill") and sys.platform != "win32":
-        import signal
-
-        os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(137)
 
 
 def _limit_files(size: int | None) -> None:
@@ -122,3 +110,9 @@ def _limit_files(size: int | None) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]))
+    sys.stderr.flush()
+    os._exit(0)  # the verb has ended, and its books with it: what an interpreter does at its end is not tried

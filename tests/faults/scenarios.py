@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node_faults.case import Case, Copy
-from node_faults.disk_case import faults
-from node_faults.laboratory import KIB, MIB, SESSIONS, STORES, write_files
-from node_faults.sealed import DERIVED, MANIFEST, TAGMANIFEST, Files, Sealed, World, identity, wounds
+from tests.faults.case import Case, Copy
+from tests.faults.disk_case import faults
+from tests.faults.laboratory import KIB, MIB, SESSIONS, STORES, write_files
+from tests.faults.sealed import DERIVED, MANIFEST, TAGMANIFEST, Files, Sealed, World, identity, wounds
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Scenario:
     Attributes
     ----------
     verb, arguments : str, mapping
-        For `node_faults.verbs`.
+        For `tests.faults.verbs`.
     gone : collection of (store, package)
         Copies that the verb may give up.
     known : collection of (store, package)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diadem.testing.faults import append, flip_byte, overwrite, plant, remove, truncate
-from node_faults.laboratory import STORES, Place
-from node_faults.sealed import LEAF, Sealed
+from tests.faults.laboratory import STORES, Place
+from tests.faults.sealed import LEAF, Sealed
 
 _SECTOR = 4096
 

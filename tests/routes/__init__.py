@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from routes import binaries, digitalmicrograph, hierarchical, texts, tia, tiff
+from tests.routes import binaries, digitalmicrograph, hierarchical, texts, tia, tiff
 
 Route = Callable[[Path, Sequence[Path]], Iterator[tuple[str, Any]]]
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from diadem.errors import DiademError
-from node_faults.case import Case
-from node_faults.disk_case import put_right
-from node_faults.judging import judge_log, judge_untouched, log_lines
-from node_faults.sealed import TAGMANIFEST, Files, identity, wounds
+from tests.faults.case import Case
+from tests.faults.disk_case import put_right
+from tests.faults.promises import judge_log, judge_untouched, log_lines
+from tests.faults.sealed import TAGMANIFEST, Files, identity, wounds
 
 _URL, _ROOT = "memory://node-faults-cloud", "/node-faults-cloud"
 #: Requests that change something in the store.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from diadem.model.replicas import MISSING, SUSPECT
 from diadem.model.report import Report, Severity
-from node_faults.case import Case, Copy
-from node_faults.sealed import (
+from tests.faults.case import Case, Copy
+from tests.faults.sealed import (
     INDEX,
     LEAF,
     LEAVES,
