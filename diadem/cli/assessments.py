@@ -110,12 +110,7 @@ def export(
 
 @assessments.verb("import", user=True)
 def import_(
-    node: Node,
-    file: FromSheet,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    node: Node, file: FromSheet, yes: Yes = False, dry_run: DryRun = False, json: Json = False, quiet: Quiet = False
 ) -> int:
     """Import an edited sheet. It shows what would change, and writes that if you agree.
 

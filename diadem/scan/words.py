@@ -227,11 +227,7 @@ def _attention_text(scan: Scan) -> str:
     return ", ".join(words) or "nothing"
 
 
-_WORDS = {
-    Concern.UNSEEN: "not seen",
-    Concern.UNREADABLE: "damaged or unreadable",
-    Concern.INCOMPLETE: "incomplete",
-}
+_WORDS = {Concern.UNSEEN: "not seen", Concern.UNREADABLE: "damaged or unreadable", Concern.INCOMPLETE: "incomplete"}
 
 
 def when_text(dataset: ScannedDataset) -> str:
