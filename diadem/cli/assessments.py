@@ -218,7 +218,7 @@ def _parameters(path: Path) -> dict[str, Any]:
         document = json_text.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"this is not JSON: {error}", where=str(path)) from error
     if not isinstance(document, dict):
         raise UsageError("parameters are one JSON object", where=str(path), next='Example: {"threshold": 0.5}')
