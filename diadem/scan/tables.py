@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import os
 import re
 import stat
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from diadem.errors import DiademError, DocumentError, NotFound, StoreError, UsageError
 from diadem.model.plain_text import without_surrogates
@@ -90,6 +92,23 @@ def shown_as(text: str) -> tuple[str, ...]:
 
 def _fitting(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def to_cell(path: str) -> str:
+    """A path for a cell: what no cell can hold or show, and the percent sign, are written ``%XX``."""
+    if path.isprintable() and "%" not in path:
+        return path
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in os.fsencode(character))
+        if character == "%" or unicodedata.category(character) in UNSHOWN
+        else character
+        for character in path
+    )
+
+
+def from_cell(cell: str) -> str:
+    """The path that `to_cell` has written."""
+    return os.fsdecode(unquote_to_bytes(cell))
 
 
 class Exponent(float):
