@@ -73,7 +73,8 @@ def _of_file(path: Path, at_hand: Tools, extractor: Extractor, metadata: Mapping
     from diadem.model.names import stored_names
     from diadem.model.record import Dataset, Datasets, Record
     from diadem.serialization.migrations import SCHEMA
-    from diadem.serialization.record_json import build_record, validate_metadata
+    from diadem.serialization.record_json import build_record
+    from diadem.serialization.validation import validate_metadata
     from diadem.terms.fields import field_keys
 
     known = {} if metadata is None else validate_metadata(at_hand.judged(metadata))

@@ -79,8 +79,8 @@ def pack(
     """
     from diadem.pack.compose import Options
     from diadem.pack.pack import pack as pack_plan
+    from diadem.store import open_store
     from diadem.store.addresses import refuse_copy_address
-    from diadem.store.base import open_store
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()
@@ -136,7 +136,7 @@ def planned_with(
 
 def check_metadata(metadata: object) -> None:
     """Raise `DocumentError` where session, sample, people, instrument or an extension break their schema."""
-    from diadem.serialization.record_json import validate_metadata
+    from diadem.serialization.validation import validate_metadata
 
     tools().judged(validate_metadata({} if metadata is None else metadata))
 
@@ -308,7 +308,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
 
     folder = local_path(url)
     if folder is None:
-        from diadem.store.bags import open_remote
+        from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
     if folder.is_file() and folder.suffix.lower() == ".zip":

@@ -24,8 +24,9 @@ from diadem.errors import NotFound, PackageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.store.bags import AdoptedBundle, path_below
+from diadem.store.contract import Swept
 from diadem.store.folder import FolderStore
-from diadem.store.stage import Stage, Swept, remove_tree, restrict
+from diadem.store.stage import Stage, remove_tree, restrict
 from diadem.store.system import FileLock, flush_folder, long_path, patiently, translated
 from diadem.store.whole import write_whole
 

@@ -13,7 +13,8 @@ import pytest
 
 from diadem.errors import DocumentError
 from diadem.serialization.migrations import MIGRATIONS, SCHEMA, Migration, migrated_dataset, migrated_head, steps_from
-from diadem.serialization.record_json import read_record, validate_record, write_record
+from diadem.serialization.record_json import read_record, write_record
+from diadem.serialization.validation import validate_record
 
 GOLDEN = Path(__file__).parent / "golden"
 
