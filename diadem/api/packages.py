@@ -145,7 +145,7 @@ def planned_with(
 
 def check_metadata(metadata: object) -> None:
     """Raise `DocumentError` where session, sample, people, instrument or an extension break their schema."""
-    from diadem.serialization.record_json import validate_metadata
+    from diadem.serialization.validation import validate_metadata
 
     tools().judged(validate_metadata({} if metadata is None else metadata))
 

@@ -103,7 +103,7 @@ class Tools:
         if metadata is None or (isinstance(metadata, Mapping) and not metadata.get("extensions")):
             return metadata
         from diadem.serialization.extensions import ExtensionSchemas, judged
-        from diadem.serialization.record_json import validate_metadata
+        from diadem.serialization.validation import validate_metadata
 
         said = validate_metadata(metadata)
         return {**said, "extensions": judged(said["extensions"], ExtensionSchemas(self.offers.schema_table))}

@@ -18,7 +18,7 @@ from diadem.model.plain_text import quoted
 from diadem.model.record import Dataset, Record
 from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
 from diadem.package.examine import read_tag_file
-from diadem.package.previews import previews_in
+from diadem.package.zips import previews_in
 from diadem.serialization.strict_json import parse_object
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from diadem.archive.restore import Restored, restore
 from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry, Manifest
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry, Manifest, PackageId
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
@@ -21,10 +20,9 @@ from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.vendor import PackageVault
 from diadem.package.verify import note_consistent, verify
-from diadem.serialization.record_json import read_record
-from diadem.serialization.record_reading import require_size
+from diadem.package.zips import PackageVault
+from diadem.serialization.record_json import read_record, require_size
 from diadem.store.bags import LocalBundle
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from diadem.model.record import Record
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingested
 from diadem.package.seal import HashedFile
-from diadem.package.vendor import Vault
+from diadem.package.zips import Vault
 from diadem.serialization.record_json import read_record
 from diadem.work import in_order
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 from diadem.errors import DocumentError
 from diadem.export.terms import PERSON, REMOVED, Terms, meaning
 from diadem.model.record import Record
-from diadem.serialization.record_json import RecordWriter, admitted
+from diadem.serialization.record_writer import RecordWriter
+from diadem.serialization.validation import admitted
 
 #: Members of a dataset that this version knows; what a later one adds cannot be looked through, and is left out.
 _KNOWN: Final = ("id", "files", "signals", "fields", "raw", "issues", "extraction", "extensions")

@@ -20,12 +20,12 @@ from diadem.errors import Interrupted
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
 from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
-from diadem.serialization.record_json import validate_metadata
+from diadem.serialization.validation import validate_metadata
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 from diadem.work import in_order

@@ -15,8 +15,8 @@ from typing import Any, Final
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display
-from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import Derivation, Source
+from diadem.model.manifest import PREFIX, PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft

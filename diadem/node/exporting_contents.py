@@ -13,8 +13,7 @@ from diadem.export.names import portable_names
 from diadem.export.readme import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
 from diadem.hooks.binary import InMemory
-from diadem.model.ids import PackageId
-from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
+from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.names import illegal, twin_key
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context

@@ -25,7 +25,7 @@ from diadem.model.vendor import TREE
 from diadem.node.exporting_contents import Member
 from diadem.node.reading_copies import Copies
 from diadem.package.crate import crate_json
-from diadem.package.vendor import LARGEST, member_bytes
+from diadem.package.zips import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
 from diadem.serialization.strict_json import parse
 from diadem.serialization.zip_list import UNREADABLE, open_zip

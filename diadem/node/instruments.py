@@ -32,7 +32,7 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
     DocumentError
         The file is not TOML, or breaks the schema of the metadata: names path, rule and an example.
     """
-    from diadem.serialization.record_json import validate_metadata
+    from diadem.serialization.validation import validate_metadata
 
     path = folder / INSTRUMENTS_FILE
     try:
@@ -58,7 +58,7 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
 
 def with_instruments(folder: Path, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Metadata with the instruments of the node after those that they name themselves."""
-    from diadem.serialization.record_json import validate_metadata
+    from diadem.serialization.validation import validate_metadata
 
     given = validate_metadata({} if metadata is None else metadata)
     if known := read_instruments(folder):

@@ -14,8 +14,8 @@ from typing import Any
 from diadem.errors import DocumentError
 from diadem.model import samples
 from diadem.model.assessments import Assessment
-from diadem.model.ids import PREFIX
 from diadem.model.lineage import Derivation
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time

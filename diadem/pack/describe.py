@@ -14,8 +14,8 @@ from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
 from diadem.package.seal import HashedFile, payload_of
-from diadem.package.vendor import VendorArchive
-from diadem.serialization.record_json import RecordWriter
+from diadem.package.zips import VendorArchive
+from diadem.serialization.record_writer import RecordWriter
 from diadem.store.source import SourceFile
 from diadem.terms.fields import field, looked_for_first
 

@@ -11,8 +11,7 @@ from typing import BinaryIO
 
 from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.system_paths import path_within

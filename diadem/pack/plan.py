@@ -14,7 +14,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.names import stored_names
 from diadem.model.scan import STAR, PlannedSession
-from diadem.serialization.record_json import validate_metadata
+from diadem.serialization.validation import validate_metadata
 from diadem.store.source import Omission, SourceFile, SourceTree, read_tree
 from diadem.trust.hashing import tree_digest
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 from diadem.errors import DiademError, IntegrityError, NotFound, PackageError, UsageError
-from diadem.model.ids import PackageId
 from diadem.model.manifest import (
     DIGEST_SIZE,
     INDEX_PATH,
@@ -24,6 +23,7 @@ from diadem.model.manifest import (
     TAGMANIFEST,
     VENDOR_PATH,
     Manifest,
+    PackageId,
 )
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listing

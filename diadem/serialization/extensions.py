@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
-from diadem.serialization.refusals import worded
+from diadem.serialization.schemas import worded
 
 #: Faults of one extension that are told.
 _MOST_FAULTS: Final = 5

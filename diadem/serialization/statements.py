@@ -7,7 +7,7 @@ from typing import Any
 
 from diadem.errors import DocumentError
 from diadem.model.statements import Draft, Statement
-from diadem.serialization.refusals import check
+from diadem.serialization.schemas import check
 from diadem.serialization.strict_json import compact, parse
 
 

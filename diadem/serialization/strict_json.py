@@ -23,10 +23,8 @@ _NEXT = "The file is not what DIADEM wrote: verify the package, or ask its sende
 def parse(data: bytes, *, where: str, next: str = _NEXT) -> Any:  # noqa: A002
     """The value of a JSON text in UTF-8.
 
-    Raises
-    ------
-    DocumentError
-        Not UTF-8, not JSON, duplicate keys, NaN or infinity, lone surrogates, or nested deeper than `MAX_DEPTH`.
+    Raises `DocumentError` for what is not UTF-8, not JSON, has duplicate keys, NaN or infinity, lone surrogates, or is
+    nested deeper than `MAX_DEPTH`.
     """
     try:
         value = _DECODER.decode(data.decode("utf-8"))
@@ -52,10 +50,7 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
 def compact(value: Any, *, where: str) -> bytes:
     """One line of JSON in UTF-8, keys in their order.
 
-    Raises
-    ------
-    DocumentError
-        The value holds what JSON cannot: NaN, a lone surrogate, an object of another type, or itself.
+    Raises `DocumentError` where the value holds what JSON cannot: NaN, a lone surrogate, another type, or itself.
     """
     return _dumped(value, where=where, sort_keys=False)
 

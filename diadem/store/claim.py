@@ -31,7 +31,7 @@ from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.store.client import ObjectClient, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.hints import Hints

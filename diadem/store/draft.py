@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from diadem.errors import DiademError, IntegrityError, PackageError, StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.seal import Sealed

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.package.examine import TagFiles
 from diadem.package.names import unsafe
 from diadem.store.own_files import OwnFiles

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from diadem.errors import NotFound
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.stage import Swept, abandoned, lock_path
 from diadem.store.system import (

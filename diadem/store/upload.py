@@ -12,8 +12,7 @@ from functools import partial
 from typing import BinaryIO
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
 from diadem.store.retry import Occupied

@@ -15,8 +15,7 @@ from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
-from diadem.serialization.record_json import validate_record
-from diadem.serialization.validation import require_admissible
+from diadem.serialization.validation import require_admissible, validate_record
 from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
 from diadem.testing.plugin_report import Notes
 from diadem.testing.trial import digest

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Statement
 from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node import granting

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.errors import DocumentError
-from diadem.serialization.record_json import validate_metadata
+from diadem.serialization.validation import validate_metadata
 from tests.serialization.examples import valid
 
 

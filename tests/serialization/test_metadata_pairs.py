@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError, UsageError
 from diadem.serialization.metadata_pairs import metadata_from_pairs
-from diadem.serialization.record_json import validate_metadata
+from diadem.serialization.validation import validate_metadata
 
 
 @pytest.mark.parametrize(

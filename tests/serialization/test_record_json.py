@@ -12,13 +12,9 @@ import pytest
 from hypothesis import given, settings
 
 from diadem.errors import DocumentError
-from diadem.serialization.record_json import (
-    RecordWriter,
-    build_record,
-    read_record,
-    validate_record,
-    write_record,
-)
+from diadem.serialization.record_json import read_record
+from diadem.serialization.record_writer import RecordWriter, build_record, write_record
+from diadem.serialization.validation import validate_record
 from tests.serialization.examples import valid
 from tests.serialization.record_documents import assertion, dataset, dataset_lists, session_image, written
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import KINDS, Draft, Statement, Subject
 from diadem.serialization import schemas
 from diadem.serialization.statements import read_statement, validate_draft

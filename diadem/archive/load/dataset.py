@@ -21,8 +21,7 @@ from diadem.errors import DigestMismatch, NotFound, PackageError, QualityWarning
 from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Dataset
 from diadem.store.bags import AdoptedBundle, LocalBundle

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.canonical import decode, encode
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.peer_checks import HEX, matches
 from diadem.node.custody.entries import MAX_ENTRIES, MAX_EPOCHS, Entry
 from diadem.node.custody.keyring import KeyRing

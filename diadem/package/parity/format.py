@@ -33,7 +33,7 @@ from typing import Any
 from blake3 import blake3
 
 from diadem.errors import DiademError, IntegrityError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import RangeReader
 from diadem.package.parity.field import DATA
 

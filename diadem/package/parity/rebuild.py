@@ -11,8 +11,7 @@ import numpy as np
 from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import TagFiles

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, Refused
 from diadem.model.assessments import label
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import ADDED, Statement, Subject
 from diadem.model.times import read_time
 from diadem.node.assessing import Judgement
