@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.archive.restore import Restored, restore
-from diadem.archive.verified_file import VerifiedFile
+from diadem.archive.verified_file import VerifiedFile, read_proven
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry, Manifest, PackageId
@@ -310,9 +310,10 @@ class Package(Reopenable, Display):
 
     def read_derived(self, path: str) -> bytes:
         """The same, whole. Raises `DocumentError` where it is larger than anything that DIADEM derives."""
-        require_size(self.manifest[path].size, where=path)
-        with self.open_derived(path) as source:
-            return source.read()
+        entry = self.manifest[path]
+        require_size(entry.size, where=path)
+        with self._bundle.open(path) as file:
+            return read_proven(file, entry, self._opened.leaves)
 
     def _open(self, entry: FileEntry) -> VerifiedFile:
         opened = self.stored_as(entry, self._bundle.open(entry.path))

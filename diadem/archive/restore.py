@@ -21,13 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from diadem.errors import DocumentError, Interrupted, NotFound, Refused, UsageError
-from diadem.export.names import tagged_name
+from diadem.errors import Interrupted, NotFound, Refused, UsageError
+from diadem.export.names import target_names
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
-from diadem.model.names import can_hold, twin_key
 from diadem.model.ports import Listener, Progress
-from diadem.model.record import Record
+from diadem.model.record import Record, understood
 from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 4 << 20
-#: Systems that take names for the same that differ in case or composition.
-_FOLDS_CASE = frozenset({"win32", "darwin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ def _fill(
     pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
 ) -> tuple[int, int, list[str]]:
     total = sum(piece.entry.size for piece in pieces)
-    names = target_names([piece.entry for piece in pieces])
+    names = target_names([piece.entry for piece in pieces], system=sys.platform)
     done, written, folders = 0, [], [str(draft)]
     with translated(str(draft.parent), "nothing was restored"):
         os.makedirs(long_path(draft))  # noqa: PTH103
@@ -186,48 +183,6 @@ def _copy(piece: Piece, target: str) -> Iterator[int]:
     # Windows cannot hold every time.
     with translated(target, "nothing was restored"), contextlib.suppress(OverflowError):
         os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
-
-
-def target_names(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
-    """Where each file goes, relative to the restored folder: its original path, else its stored one.
-
-    The originals come from the package, which may be anyone's: one that the system cannot hold, that leads elsewhere,
-    or that clashes with another gives way to the stored path, which is legal on every system, and unique in a package.
-    Where several packages clash in that too, as where a file became a folder, the later in the list gets a tag.
-    """
-    names: dict[int, str] = {}
-    taken: dict[str, str] = {}
-    fold = twin_key if system in _FOLDS_CASE else str
-    order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
-    for number in order:
-        entry = entries[number]
-        wishes = [name for name in (_original(entry, system), entry.name, tagged_name(entry)) if name is not None]
-        names[number] = next((name for name in wishes if not _clashes(fold(name), taken)), wishes[-1])
-        parts = fold(names[number]).split("/")
-        for depth in range(1, len(parts) + 1):
-            taken["/".join(parts[:depth])] = "file" if depth == len(parts) else "folder"
-    return [names[number] for number in range(len(entries))]
-
-
-def _clashes(name: str, taken: dict[str, str]) -> bool:
-    parts = name.split("/")
-    for depth in range(1, len(parts) + 1):
-        kind = taken.get("/".join(parts[:depth]))
-        if kind == "file" or (kind == "folder" and depth == len(parts)):
-            return True
-    return False
-
-
-def _original(entry: FileEntry, system: str) -> str | None:
-    """The original path as the system writes it, or None where it cannot or must not be used."""
-    try:
-        name = os.fsdecode(entry.original_name)
-    except UnicodeDecodeError:
-        return None
-    parts = name.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        return None
-    return name if all(can_hold(part, system) for part in parts) else None
 
 
 # -- some of the files -----------------------------------------------------------------------------------------------
@@ -292,11 +247,7 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
 def _groups(records: Iterable[Record]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Id and files of every dataset, the primary first."""
     for record in records:
-        for number in range(len(record.datasets)):
-            try:
-                dataset = record.datasets[number]
-            except DocumentError:  # of a later version
-                continue
+        for _, dataset in understood(record.datasets):
             others = [one.path for one in dataset.files if one.path != dataset.path]
             yield dataset.id, (dataset.path, *others)
 

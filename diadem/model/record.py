@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, SupportsIndex, overload
 
-from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
+from diadem.errors import AmbiguousValue, DiademError, DocumentError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
 from diadem.model.display import (
     Cell,
@@ -429,6 +429,16 @@ class Datasets(DisplayRows, Sequence[Dataset]):
 
     def _ipython_key_completions_(self) -> list[str]:
         return [dataset.path for dataset in self]
+
+
+def understood(datasets: Sequence[Dataset], start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Dataset]]:
+    """Datasets with their places, but for those of a later version, which this one cannot read."""
+    for place in range(len(datasets))[start:stop]:
+        try:
+            dataset = datasets[place]
+        except DocumentError:
+            continue
+        yield place, dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
+from diadem.package.crate import NO_LICENCE
 from diadem.package.seal import HashedFile, payload_of
 from diadem.package.zips import VendorArchive
 from diadem.serialization.record_writer import RecordWriter
 from diadem.store.source import SourceFile
 from diadem.terms.fields import field, looked_for_first
 
-NO_LICENCE = "No licence stated; ask the owner"
 #: Names that files state, of each kind, that are kept for the page.
 _NAMED = 8
 #: Values of one field that stand in one line.

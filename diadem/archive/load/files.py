@@ -9,17 +9,19 @@ The format is opened as for the record (`diadem.extract.opening`), on files that
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
 from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
 from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
 from diadem.archive.load.signals import build, choose
-from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
+from diadem.archive.verified_file import RangeFile
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order
@@ -245,9 +247,9 @@ class PackageFiles(Files):
                 self._trial(*self._folder(place))
                 self._trial = None
             self._require_harmless(
-                {self.entry: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
+                {self.entry: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", _NamedFile(reader, name))
             )
-        return RangeFile(reader, name)
+        return _NamedFile(reader, name)
 
     def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> Dictionaries:
         """Signals as the reader gives them, lazily if it can; where parts are not enough for it, from whole files."""
@@ -274,7 +276,7 @@ class PackageFiles(Files):
         name = PurePosixPath(self.entry).name
         for dictionary in read:
             general = dictionary.get("metadata", {}).get("General", {})
-            if general.get("original_filename") == shown_name(name):
+            if general.get("original_filename") == _shown_name(name):
                 general["original_filename"] = name
         return read
 
@@ -315,3 +317,60 @@ class _Lifted(ReaderAround):
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         with lifted():
             return super().readinto_at(offset, buffer)
+
+
+# -- HDF5 on top of open files -----------------------------------------------------------------------------------------
+
+#: What h5py takes for the name of every file that is read through a `_NamedFile` begins with this.
+_MARK = "<diadem "
+
+
+class _NamedFile(RangeFile):
+    """A file for h5py that reads through a package, and closes nothing of it."""
+
+    def __init__(self, reader: RangeReader, name: str) -> None:
+        super().__init__(reader)
+        self._name = name
+
+    def __repr__(self) -> str:
+        """No path: whoever takes it for one finds nothing there."""
+        return _shown_name(self._name)
+
+
+def _shown_name(name: str) -> str:
+    """What h5py calls such a file."""
+    return f"{_MARK}{name}>".encode("ascii", "replace").decode()
+
+
+@cache
+def close_hdf5_at_exit() -> None:
+    """See to it that HDF5 files on top of Python objects are closed while there is still a Python to close them.
+
+    The HDF5 library closes what is open when the process ends, after the interpreter is gone, and its call into the
+    file object then crashes the process. A lazy signal keeps its file open, so this is the usual case.
+    """
+    atexit.register(_close_hdf5)
+
+
+def _close_hdf5() -> None:
+    from h5py import h5f, h5i
+
+    for item in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_DATASET | h5f.OBJ_GROUP | h5f.OBJ_ATTR):
+        if _ours(h5i.get_file_id(item)):
+            _release(item)
+    for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE):
+        if _ours(file):
+            _release(file)
+
+
+def _ours(file: Any) -> bool:
+    from h5py import h5f
+
+    return bool(h5f.get_name(file).startswith(_MARK.encode()))
+
+
+def _release(item: Any) -> None:
+    from h5py import h5i
+
+    while item.valid:
+        h5i.dec_ref(item)
