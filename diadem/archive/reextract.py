@@ -76,7 +76,7 @@ def _read(package: Package, plans: Sequence[DatasetPlan], extractor: Extractor) 
 def _proven(package: Package, plan: DatasetPlan) -> Iterator[Path]:
     """The folder under which the proven files lie: the package's own, or a copy that is removed at the end."""
     source = source_of(package, plan)
-    if source.local_path() is not None:
+    if source.local(plan.entry) is not None:
         source.prove()
         yield Path(package.url, "data")
         source.prove()  # at once where nothing has changed; what was read of a changed file counts for nothing

@@ -20,6 +20,7 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.markup import templates
 from diadem.model.plain_text import date_text, value_text
 from diadem.package.crate import NO_LICENCE, is_address, licence_address, orcid_address
+from diadem.package.zips import picture_kind
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -74,7 +75,6 @@ _FILES = (
     (LEAVES_PATH, "A BLAKE3 digest of every leaf (1 MiB), so that damage can be found and repaired piece by piece."),
     (VENDOR_PATH, "The instrument makers' own metadata blocks, as they were."),
 )
-_PICTURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 #: How a card's picture is written, in `parts.html` and on every page that was ever sealed.
 _PICTURE = re.compile(
     rb'<article class="card" id="dataset-([0-9]{1,6})">\n'
@@ -218,7 +218,7 @@ def choose_previews(datasets: Sequence[DatasetFacts], budget: int) -> Previews:
     shown: dict[int, Markup] = {}
     left_out = 0
     for index, dataset in enumerate(datasets):
-        kind = _kind_of(dataset.preview or b"")
+        _, kind = picture_kind(dataset.preview)
         address = f"data:{kind};base64,{base64.b64encode(dataset.preview).decode()}" if kind and dataset.preview else ""
         if address and index < MAX_PICTURED and len(address) <= budget:
             shown[index] = Markup(address)  # noqa: S704  nothing in it is a mark
@@ -236,13 +236,9 @@ def previews_on(page: bytes) -> dict[int, bytes]:
             picture = base64.b64decode(match[2], validate=True)
         except ValueError:
             continue
-        if _kind_of(picture):
+        if any(picture_kind(picture)):
             found[int(match[1]) - 1] = picture
     return found
-
-
-def _kind_of(preview: bytes) -> str:
-    return next((kind for magic, kind in _PICTURES if preview.startswith(magic)), "")
 
 
 # -- how to check without DIADEM ---------------------------------------------------------------------------------------

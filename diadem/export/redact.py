@@ -37,8 +37,8 @@ def learn_from(record: Record, terms: Terms) -> None:
                 terms.learn([assertion.get("value"), source.get("raw")], kind)
                 if source.get("person"):
                     terms.add(str(source["person"]))
-        for part in ("signals", "issues", "extensions"):
-            terms.learn(dataset.document.get(part, ()))
+        for name in ("signals", "issues", "extensions"):
+            terms.learn(dataset.document.get(name, ()))
 
 
 class Cleaner:

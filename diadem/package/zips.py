@@ -28,7 +28,7 @@ _LEVEL = 1
 #: Bytes of one content. Extraction keeps none above 8 MiB.
 LARGEST = 64 << 20
 _PIECE = 1 << 20
-_KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"))
+_PICTURES = ((b"\x89PNG\r\n\x1a\n", "png", "image/png"), (b"\xff\xd8\xff", "jpg", "image/jpeg"))
 _NAME = re.compile(r"d([1-9][0-9]{0,8})\.(?:png|jpg)\Z")
 #: Bytes of all pictures of a package, and of one that is read.
 _BUDGET, _LARGEST = 2 << 20, 1 << 20
@@ -133,9 +133,9 @@ def previews_zip(pictures: Iterable[tuple[str, bytes | None]]) -> bytes:
     left, buffer = _BUDGET, io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:  # stored: a picture is compressed already
         for dataset, picture in pictures:
-            kind = next((kind for magic, kind in _KINDS if picture and picture.startswith(magic)), "")
-            if picture and kind and len(picture) <= min(left, _LARGEST):
-                archive.writestr(zipfile.ZipInfo(f"{dataset}.{kind}", _EPOCH), picture)
+            suffix, _ = picture_kind(picture)
+            if picture and suffix and len(picture) <= min(left, _LARGEST):
+                archive.writestr(zipfile.ZipInfo(f"{dataset}.{suffix}", _EPOCH), picture)
                 left -= len(picture)
     return buffer.getvalue() if left < _BUDGET else b""
 
@@ -148,6 +148,13 @@ def previews_in(data: bytes) -> dict[int, bytes]:
             name = _NAME.match(info.filename)
             if name and info.compress_type == zipfile.ZIP_STORED and info.file_size <= _LARGEST:
                 picture = archive.read(info)
-                if any(picture.startswith(magic) for magic, _ in _KINDS):
+                if any(picture_kind(picture)):
                     found[int(name[1]) - 1] = picture
     return found
+
+
+def picture_kind(picture: bytes | None) -> tuple[str, str]:
+    """Suffix and media type of a PNG or JPEG; "" each for anything else, which is shown nowhere."""
+    found = (kind for magic, *kind in _PICTURES if picture and picture.startswith(magic))
+    suffix, media = next(found, ("", ""))
+    return suffix, media

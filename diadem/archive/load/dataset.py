@@ -268,10 +268,10 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
         path=plan.primary.path,
         sidecars=[file.path for file in plan.files[1:]],
         entry=plan.entry,
-        opener=package.open,
+        open=package.open,
         local=lambda path: _local(package, path),
         listener=listener,
-        arrays=find,
+        array_again=find,
     )
 
 
@@ -296,7 +296,7 @@ def local_path(package: Package, path: str, *, folder: Path | None, listener: Li
     """
     plan = plan_of(package, path)
     source = source_of(package, plan, listener)
-    if folder is None and source.local_path() is not None:
+    if folder is None and source.local(plan.entry) is not None:
         return source.prove(again=True)
     top = (folder or cache_folder() / PackageId(package.id).hex[:16]).absolute()
     entries = [package.find(file.path) for file in plan.files]

@@ -189,7 +189,7 @@ class PackageFiles(Files):
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
-        self._here = source.local_path() if verify == "never" else None
+        self._here = source.local(source.entry) if verify == "never" else None
         self.proof = "leaves" if verify == "proof" else "never" if self._here else "proven-file"
 
     @property
@@ -243,7 +243,7 @@ class PackageFiles(Files):
         close_hdf5_at_exit()
         name, reader = PurePosixPath(self.entry).name, self[self.entry]
         with lifted():
-            if self._trial is not None and (place := self._source.local_path()) is not None:
+            if self._trial is not None and (place := self._source.local(self.entry)) is not None:
                 self._trial(*self._folder(place))
                 self._trial = None
             self._require_harmless(

@@ -185,25 +185,26 @@ def _describe(signal: Any, origin: Mapping[str, Any]) -> None:
 
 
 def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
-    """The signal that was asked for; without a wish the only one, or the list of all.
-
-    A text is a title or, where no title is so, the signal's id in the record: ``s1``, ``s2`` …
-    """
+    """The signal that was asked for, as `place_of` takes it; without a wish the only one, or the list of all."""
     if not signals:
         raise ReaderError("the file holds no signal", where=where)
     if wanted is None:
         return signals[0] if len(signals) == 1 else list(signals)
     titles = [str(signal.metadata.General.title) for signal in signals]
-    places = [wanted] if isinstance(wanted, int) else [i for i, title in enumerate(titles) if title == wanted]
-    if not places:
-        places = [number for number in range(len(signals)) if wanted == f"s{number + 1}"]
-    if len(places) == 1 and -len(signals) <= places[0] < len(signals):
-        return signals[places[0]]
-    named = "; ".join(_told_apart(number, signal) for number, signal in enumerate(signals))
+    shapes = [f", {_by(signal.data.shape)} {signal.data.dtype}" for signal in signals]  # several may have one title
+    return signals[place_of(wanted, titles, where, shapes)]
+
+
+def place_of(wanted: int | str, titles: Sequence[str], where: str, more: Sequence[str] = ()) -> int:
+    """The place of the signal that is meant: by its place, its title or, where no title is so, its id: ``s1``.
+
+    Raises `NotFound` where there is none, or are several; the message names them all, and says `more` of each.
+    """
+    places = [wanted] if isinstance(wanted, int) else [at for at, title in enumerate(titles) if title == wanted]
+    places = places or [at for at in range(len(titles)) if wanted == f"s{at + 1}"]
+    if len(places) == 1 and -len(titles) <= places[0] < len(titles):
+        return places[0]
+    told = zip(titles, more or [""] * len(titles), strict=True)
+    named = "; ".join(f"{at} (s{at + 1}) '{title}'{rest}" for at, (title, rest) in enumerate(told))
     what = "several signals" if len(places) > 1 else "no signal"
     raise NotFound(f"{what} {wanted!r}", where=where, next=f"It has: {named}.")
-
-
-def _told_apart(number: int, signal: Any) -> str:
-    """Number, id, title and shape of a signal: several may have the same title."""
-    return f"{number} (s{number + 1}) '{signal.metadata.General.title}', {_by(signal.data.shape)} {signal.data.dtype}"

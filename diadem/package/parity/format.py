@@ -219,34 +219,23 @@ def read_header(file: RangeReader) -> tuple[Header, bool]:
 
     Raises `IntegrityError` if neither is, or it is no parity file of this version.
     """
-    copies = [copy for copy in (_front(file), _back(file)) if copy is not None]
+    copies: list[bytes] = []
+    front, back = bytes_of(file, 0, _FRONT.size), bytes_of(file, file.size - _BACK.size, _BACK.size)
+    if len(front) == _FRONT.size:
+        magic, version, length = _FRONT.unpack(front)
+        if (magic, version) == (MAGIC, VERSION):
+            copies += _guarded(file, _FRONT.size, length)
+    if len(back) == _BACK.size:
+        length, magic = _BACK.unpack(back)
+        if magic == END_MAGIC:
+            copies += _guarded(file, file.size - _BACK.size - DIGEST - length, length)
     if not copies:
         raise IntegrityError("is not a parity file, or both copies of its header are damaged", next=_AGAIN)
     header = _parsed(copies[0])
     return header, len(copies) == 2 and copies[0] == copies[1] and file.size == header.size
 
 
-def _front(file: RangeReader) -> bytes | None:
-    head = _bytes(file, 0, _FRONT.size)
-    if len(head) < _FRONT.size:
-        return None
-    magic, version, length = _FRONT.unpack(head)
-    if magic != MAGIC or version != VERSION or length > _MAX_HEADER:
-        return None
-    return _guarded(_bytes(file, _FRONT.size, length + DIGEST), length)
-
-
-def _back(file: RangeReader) -> bytes | None:
-    tail = _bytes(file, file.size - _BACK.size, _BACK.size)
-    if len(tail) < _BACK.size:
-        return None
-    length, magic = _BACK.unpack(tail)
-    if magic != END_MAGIC or length > _MAX_HEADER:
-        return None
-    return _guarded(_bytes(file, file.size - _BACK.size - DIGEST - length, length + DIGEST), length)
-
-
-def _bytes(file: RangeReader, offset: int, length: int) -> bytes:
+def bytes_of(file: RangeReader, offset: int, length: int) -> bytes:
     """Bytes of the file; none where the disk cannot read them."""
     try:
         return file.read_at(offset, length) if offset >= 0 else b""
@@ -254,9 +243,11 @@ def _bytes(file: RangeReader, offset: int, length: int) -> bytes:
         return b""
 
 
-def _guarded(data: bytes, length: int) -> bytes | None:
+def _guarded(file: RangeReader, offset: int, length: int) -> list[bytes]:
+    """The header there, if the digest behind it is right."""
+    data = bytes_of(file, offset, length + DIGEST) if length <= _MAX_HEADER else b""
     text = data[:length]
-    return text if len(data) == length + DIGEST and blake3(text).digest() == data[length:] else None
+    return [text] if len(data) == length + DIGEST and blake3(text).digest() == data[length:] else []
 
 
 def _parsed(text: bytes) -> Header:

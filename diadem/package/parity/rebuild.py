@@ -11,12 +11,13 @@ import numpy as np
 from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError
+from diadem.model.layout import joined
 from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import TagFiles
 from diadem.package.parity.field import DATA, Bytes, absorb, solve
-from diadem.package.parity.format import DIGEST, SHORT_DIGEST, Stripe, TagCopy, read_header, short_digest
+from diadem.package.parity.format import DIGEST, SHORT_DIGEST, Stripe, TagCopy, bytes_of, read_header, short_digest
 from diadem.package.tags import parse_manifest
 
 #: Columns that are kept once they have been made again: neighbouring leaves share one.
@@ -56,10 +57,7 @@ class Parity:
         digest, offset = hashlib.sha256(), 0
         start = self.header.tag_offset(path)
         while offset < tag.size:
-            try:
-                piece = self._file.read_at(start + offset, min(_PIECE, tag.size - offset))
-            except (DiademError, OSError):
-                piece = b""
+            piece = bytes_of(self._file, start + offset, min(_PIECE, tag.size - offset))
             if not piece:
                 break
             digest.update(piece)
@@ -93,10 +91,7 @@ class Parity:
     def _table_of(self, stripe: Stripe) -> tuple[bytes, bool]:
         if self._table[0] != stripe.offset:
             place = stripe.offset + 2 * stripe.region
-            try:
-                data = self._file.read_at(place, stripe.table_size + DIGEST)
-            except (DiademError, OSError):
-                data = b""
+            data = bytes_of(self._file, place, stripe.table_size + DIGEST)
             table, digest = data[: stripe.table_size], data[stripe.table_size :]
             self._table = (stripe.offset, table, blake3(table).digest() == digest)
         return self._table[1], self._table[2]
@@ -194,7 +189,7 @@ class Rebuilder:
         self._parity = parity
         self._bundle = bundle
         self._opened = opened
-        self._suspects = _merged(self._range(entry, leaf) for entry, leaf in suspects if entry.size)
+        self._suspects = joined(self._range(entry, leaf) for entry, leaf in suspects if entry.size)
         self._columns: OrderedDict[tuple[int, int, bool], dict[int, Bytes] | None] = OrderedDict()
         self._scratch: Bytes = np.empty(parity.header.block, dtype=np.uint8)
 
@@ -292,14 +287,3 @@ class Rebuilder:
         if known and short_digest(parity.data) != self._parity.digest(stripe, region, column):
             return None
         return parity ^ absorbed
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in order, those that touch joined, so that none overlaps another."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-        else:
-            merged.append((start, stop))
-    return merged
