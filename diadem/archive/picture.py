@@ -216,7 +216,9 @@ def _read(array: Mapping[str, Any], size: int, at: At | None, crop: Sequence[int
     """What a picture shows of one signal; None where it is empty, or of a kind that has none."""
     data = array["data"]
     shape = tuple(int(n) for n in getattr(data, "shape", ()))
-    if not shape or 0 in shape or (data.dtype.kind not in "biufc" and not _is_colour(data.dtype)):
+    if not shape or 0 in shape:
+        return None
+    if data.dtype.kind not in "biufc" and not {"R", "G", "B"} <= set(data.dtype.names or ()):  # nor colours
         return None
     said = in_order(array.get("axes") or [])
     order, count = places_first(said, shape, array.get("metadata") or {})  # places of the scan first
@@ -292,10 +294,6 @@ def _rectangle(crop: Sequence[int], shown: Sequence[Axis], told: list[str], wher
 
 
 # -- reading a part ------------------------------------------------------------------------------------------------
-
-
-def _is_colour(dtype: Any) -> bool:
-    return bool(dtype.names) and {"R", "G", "B"} <= set(dtype.names)
 
 
 def _numbers(data: Any) -> NDArray[Any]:

@@ -114,7 +114,15 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         flush_folder(long_path(folder.parent))
         return
     moved: list[Path] = []
-    with or_else(partial(_take_out, moved)):
+
+    def take_out() -> None:
+        for path in moved:
+            if os.path.isdir(long_path(path)):  # noqa: PTH112
+                remove_tree(path)
+            else:
+                discard(str(path))
+
+    with or_else(take_out):
         for name in os.listdir(long_path(draft)):
             source, target = long_path(draft / name), long_path(folder / name)
             patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
@@ -122,14 +130,6 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         flush_folder(long_path(folder))
     with contextlib.suppress(OSError):  # it is empty
         remove_tree(draft)
-
-
-def _take_out(moved: Sequence[Path]) -> None:
-    for path in moved:
-        if os.path.isdir(long_path(path)):  # noqa: PTH112
-            remove_tree(path)
-        else:
-            discard(str(path))
 
 
 def _fill(
@@ -193,15 +193,7 @@ _PROPOSED = 5
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was chosen.
-
-    Attributes
-    ----------
-    matched : tuple of str
-        Stored names of the files that the patterns mean.
-    companions : tuple of str
-        Those of the other files of their datasets.
-    """
+    """What was chosen: stored names of the files that the patterns mean, and of the others of their datasets."""
 
     matched: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
@@ -223,7 +215,11 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
         entry.name: tuple(dict.fromkeys((_folded(entry.name), _folded(entry.original_name.decode("utf-8", "replace")))))
         for entry in entries
     }
-    groups = list(_groups(records))
+    groups: list[tuple[str, tuple[str, ...]]] = []  # id and files of every dataset, the primary first
+    for record in records:
+        for _, dataset in understood(record.datasets):
+            others = [one.path for one in dataset.files if one.path != dataset.path]
+            groups.append((dataset.id, (dataset.path, *others)))
     matched: dict[str, None] = {}
     for pattern in wanted:
         text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
@@ -242,14 +238,6 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
         name for _, files in groups if not matched.keys().isdisjoint(files) for name in files if name in names
     )
     return Selection(tuple(matched), tuple(name for name in companions if name not in matched))
-
-
-def _groups(records: Iterable[Record]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Id and files of every dataset, the primary first."""
-    for record in records:
-        for _, dataset in understood(record.datasets):
-            others = [one.path for one in dataset.files if one.path != dataset.path]
-            yield dataset.id, (dataset.path, *others)
 
 
 def _folded(text: str) -> str:

@@ -1,8 +1,7 @@
 """The two ZIPs among a package's tag files. The same content gives the same bytes.
 
 `diadem/vendor.zip` keeps vendor metadata whole, members named by their SHA-256: `VendorArchive` writes one, `Vault`
-reads the blocks of a record from one at hand, `PackageVault` from a package's. `diadem/previews.zip` keeps small
-pictures by the ids of their datasets.
+reads the blocks of a record. `diadem/previews.zip` keeps small pictures by the ids of their datasets.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from diadem.errors import IntegrityError
 from diadem.model.manifest import VENDOR_PATH
-from diadem.model.ports import Bundle
-from diadem.package.examine import read_tag_file
 from diadem.serialization import typed_json
 from diadem.serialization.zip_list import UNREADABLE, open_zip
 
@@ -92,13 +89,15 @@ def member_bytes(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> bytes
 
 
 class Vault:
-    """Where a record's vendor blocks are: an archive in memory."""
+    """Where a record's vendor blocks are: an archive at hand, or what reads a package's when the first is asked for."""
 
-    def __init__(self, archive: bytes) -> None:
+    def __init__(self, archive: bytes | Callable[[], bytes]) -> None:
         self._archive = archive
 
     def read(self, digest: str) -> bytes:
         """The block with this SHA-256. Raises `IntegrityError` where it is not there or damaged."""
+        if not isinstance(self._archive, bytes):
+            self._archive = self._archive()
         try:
             return member(self._archive, digest)
         except (KeyError, ValueError) as error:
@@ -108,21 +107,6 @@ class Vault:
     def parsed(self, data: bytes) -> Any:
         """The tree that typed JSON stands for."""
         return typed_json.decode(data)
-
-
-class PackageVault(Vault):
-    """Blocks of a package: its archive is read, and proven against the package's id, when the first is asked for."""
-
-    def __init__(self, bundle: Bundle, package_id: str) -> None:
-        super().__init__(b"")
-        self._bundle = bundle
-        self._package_id = package_id
-
-    def read(self, digest: str) -> bytes:
-        """The block with this SHA-256. Raises `IntegrityError`."""
-        if not self._archive:
-            self._archive = read_tag_file(self._bundle, VENDOR_PATH, self._package_id)
-        return super().read(digest)
 
 
 # -- previews ----------------------------------------------------------------------------------------------------------

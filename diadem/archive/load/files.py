@@ -95,7 +95,14 @@ def arrays(
     return read
 
 
-def stored_arrays(source: DatasetSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
+def stored_arrays(
+    source: DatasetSource,
+    *,
+    offer: ReaderOffer,
+    verify: Verify,
+    dataset: Dataset | None = None,  # noqa: ARG001  arrays alone are wanted, of what was tried and calibrated before
+    trial: Trial | None = None,  # noqa: ARG001
+) -> list[Any]:
     """The arrays of a dataset's signals as they stay in its files, each signal's at its place in the file."""
     with PackageFiles(source, offer, True, verify, None) as files:
         found = [one.get("data") for one in _read(files, offer, source, None)]
@@ -128,13 +135,9 @@ def _signals(files: PackageFiles, offer: ReaderOffer, fields: Mapping[str, Any])
     opened = open_dataset(files, offer)
     if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
         raise CutShort(files.entry, opened.size, size)
-    signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
-    return [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
-
-
-def _is_undecodable(issue: Mapping[str, Any]) -> bool:
-    """Whether a signal's array cannot be made here; the other signals' notes tell that it is left out."""
-    return issue.get("code") == "reader-missing"
+    # What cannot be decoded here is left out; the notes of the other signals tell that.
+    known = [one for one in opened.signals if all(issue.get("code") != "reader-missing" for issue in one.issues)]
+    return [calibrated(one, f"s{number}", fields) for number, one in enumerate(known, 1)]
 
 
 def _dictionary(signal: Signal, files: PackageFiles, source: DatasetSource, number: int) -> Dictionary:
@@ -156,17 +159,18 @@ def _dictionary(signal: Signal, files: PackageFiles, source: DatasetSource, numb
 
 def _axes(signal: Signal, readers: Sequence[Dictionary]) -> Sequence[Mapping[str, Any]]:
     """The axes; in the reader's units, which people know from HyperSpy, where it says the same of them."""
+
+    def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """Whether two axes are the same in SI units."""
+        scale = one.get("scale", 1.0)
+        close = math.isclose(scale, other.get("scale", 1.0), rel_tol=1e-9)
+        offsets = one.get("offset", 0.0), other.get("offset", 0.0)
+        close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(scale))
+        return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
+
     ours, theirs = (describe_axes(axes, signal.shape) for axes in (signal.axes, readers))
-    same = len(ours) == len(theirs) == len(readers) and all(map(_alike, ours, theirs))
+    same = len(ours) == len(theirs) == len(readers) and all(map(alike, ours, theirs))
     return in_order(readers) if same else [dict(axis) for axis in signal.axes]
-
-
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two axes are the same in SI units."""
-    close = math.isclose(one.get("scale", 1.0), other.get("scale", 1.0), rel_tol=1e-9)
-    offsets = one.get("offset", 0.0), other.get("offset", 0.0)
-    close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(one.get("scale", 1.0)))
-    return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
 
 
 class PackageFiles(Files):
