@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import NotFound, PackageError, Refused
-from diadem.export.readme import README
+from diadem.export.pages import README
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable

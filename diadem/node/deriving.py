@@ -26,7 +26,7 @@ from diadem.node.archiving import archive
 from diadem.node.context import Context
 from diadem.node.placing import best_package, subject
 from diadem.node.results import file_of, software_in_use, title_of
-from diadem.serialization.statements import validate_draft
+from diadem.serialization.validation import validate_draft
 
 #: Packages that one statement names as sources; more are further statements of the same result.
 MAX_SOURCES: Final = 2_000

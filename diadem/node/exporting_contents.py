@@ -10,7 +10,7 @@ from functools import partial
 
 from diadem.errors import DocumentError
 from diadem.export.names import target_names
-from diadem.export.readme import CORRECTIONS, README, EnclosedFolder
+from diadem.export.pages import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
 from diadem.hooks.binary import InMemory
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diadem.export.readme import WHOLE
+from diadem.export.pages import WHOLE
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.node.exporting_redacted import Redaction

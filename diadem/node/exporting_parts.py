@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, UsageError
-from diadem.export.readme import RAW, RECORD
+from diadem.export.pages import RAW, RECORD
 from diadem.model.amendments import Corrections
 from diadem.model.effective import TITLE, Corrected, corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts

@@ -22,7 +22,7 @@ from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.node.custody.entries import Entry
 from diadem.node.sample_following import follow_sample
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 #: The code of a finding that says that nothing of a copy is there.
 COPY_MISSING = "copy-missing"

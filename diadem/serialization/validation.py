@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from diadem.errors import DocumentError
+from diadem.model.statements import Draft, Statement
 from diadem.serialization import schemas
 from diadem.serialization.schemas import check
 from diadem.serialization.strict_json import MAX_DEPTH, compact, parse
@@ -201,3 +202,37 @@ def _tried(result: dict[str, Any], change: Mapping[str, Any], part: str) -> list
         return [{"code": "not-recorded", "message": f"{part} was left out of the record: {said}"}]
     result.update(change)
     return []
+
+
+# -- statements ------------------------------------------------------------------------------------------------------
+
+
+def validate_draft(draft: Draft) -> None:
+    """That a log may sign and keep this. Raises `DocumentError` with kind, JSON path and rule."""
+    _check_predicate(draft.kind, draft.predicate)
+
+
+def validate_statement(statement: Statement) -> None:
+    """That a statement is what its kind demands; one of a kind without a schema passes (see `Statement.known`)."""
+    if statement.kind in schemas.STATEMENT_KINDS:
+        _check_predicate(statement.kind, statement.predicate)
+
+
+def read_statement(payload: bytes) -> Statement:
+    """The statement in the payload of an envelope, judged by its schema.
+
+    Members that this version does not know are kept. A kind that it does not know can be read, but means nothing to it.
+    Raises `DocumentError` for what is no statement, is not written canonically, or is refused by its kind's schema.
+    """
+    statement = Statement.from_payload(payload)
+    validate_statement(statement)
+    return statement
+
+
+def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
+    document = parse(compact(dict(predicate), where=kind), where=kind)
+    try:
+        check(f"{schemas.STATEMENT}/{kind}", document)
+    except DocumentError as error:
+        error.where = f"{kind} statement"
+        raise

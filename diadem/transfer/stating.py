@@ -19,7 +19,7 @@ from diadem.node.context import Context
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.words import sentence
 from diadem.node.following import follow
-from diadem.serialization.statements import read_statement
+from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.desks import desk_of

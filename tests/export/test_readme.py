@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.export.names import target_names
-from diadem.export.pages import page_html, previews_on
-from diadem.export.readme import RAW, RECORD, WHOLE, EnclosedFolder, ReadMe, readme_html
+from diadem.export.pages import RAW, RECORD, WHOLE, EnclosedFolder, ReadMe, page_html, previews_on, readme_html
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, stored_names, twin_key
 from tests.export.test_pages import FULL, Page, dataset, package, picture

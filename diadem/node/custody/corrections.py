@@ -25,7 +25,7 @@ from diadem.model.peer_checks import HEX, matches
 from diadem.node.custody.entries import MAX_ENTRIES, MAX_EPOCHS, Entry
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.statements import ONLINE
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey
 
