@@ -77,16 +77,9 @@ class Packed:
 def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options, listener: Listener) -> Packed:
     """Pack into a store, unless a sound package with this payload is there.
 
-    Raises
-    ------
-    Refused
-        With `strict`, where anything would be left out; or where the store refuses.
-    Unreachable, StoreError
-        The store does not answer, or cannot be written.
-    DigestMismatch
-        The source changed between two reads, where the store is one that needs two.
-    Interrupted
-        On Ctrl-C. Nothing is visible, as after each of the others.
+    Raises `Refused` with `strict`, where anything would be left out, or where the store refuses; `Unreachable` or
+    `StoreError` where it does not answer, or cannot be written; `DigestMismatch` where the source changed between two
+    reads, and the store is one that needs two; `Interrupted` on Ctrl-C. Nothing is visible after any of them.
     """
     started = time.monotonic()
     refuse_if_strict(plan.tree.omissions, options)
