@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
+from diadem.model.manifest import RECORD_PATH
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
 from diadem.package.crate import NO_LICENCE
@@ -81,7 +82,8 @@ class Describer:
             if len(self.flagged) < MAX_DESCRIBED:
                 self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
-            self._days.update(_days(dataset["fields"]))
+            said = dataset["fields"].get("time.acquired_start", ())
+            self._days.update(str(item["value"])[:10] for item in said)
             if (instrument := instrument_of(dataset["fields"])) and len(self._instruments) <= _NAMED:
                 self._instruments.setdefault(repr(instrument), instrument)
             if len(self._operators) <= _NAMED:
@@ -127,13 +129,12 @@ class Describer:
         continues: str = "",
     ) -> PackageFacts:
         """What crate and page tell of hashed files, the record among them; `archived` is ISO 8601 with offset."""
-        payload = payload_of(files)
-        entries = [file.entry for file in files if file.entry.path != "data/diadem-record.json"]
+        entries = [file.entry for file in files if file.entry.path != RECORD_PATH]
         session = self._metadata.get("session", {})
         return PackageFacts(
             name=self.slug,
             archived=archived,
-            payload_id=payload,
+            payload_id=payload_of(files),
             file_count=len(entries),
             total_bytes=sum(entry.size for entry in entries),
             dataset_count=self._count,
@@ -151,10 +152,6 @@ class Describer:
             operators=list(self._operators),
             continues=continues,
         )
-
-
-def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
-    return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
 
 
 def instrument_of(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
 
 from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
-from diadem.model.manifest import FileEntry, PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.system_paths import path_within
@@ -94,7 +93,7 @@ def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options
             published = draft.publish(
                 composed.name,
                 tree=plan.tree_digest,
-                open_source=lambda entry: _open_source(plan, entry),
+                open_source=lambda entry: os.fdopen(os.open(long_path(plan.files[entry.name].path), READ_FLAGS), "rb"),
                 is_sound=is_sound,
                 listener=listener,
             )
@@ -142,10 +141,6 @@ def _already_there(
     opened = open_tag_files(bundle)
     outcome = Outcome(created=False, omissions=[omitted_dict(omission) for omission in omissions], proof=proof)
     return Packed(opened.id, path_within(store.url, bundle.url), outcome, opened)
-
-
-def _open_source(plan: PackPlan, entry: FileEntry) -> BinaryIO:
-    return os.fdopen(os.open(long_path(plan.files[entry.name].path), READ_FLAGS), "rb")
 
 
 @contextmanager
