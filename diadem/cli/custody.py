@@ -90,7 +90,7 @@ def _custody_lines(report: CustodyReport, document: Mapping[str, Any], own: str 
         trust = {
             True: "a confirmed peer" if own else "trusted",
             False: "NOT among the nodes that you trust",
-            None: "compare this id with the people there",
+            None: "check this id with the people there",
         }
         said = "this one" if node["id"] == own else trust[node["pinned"]]
         yield f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})"

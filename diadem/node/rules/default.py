@@ -13,7 +13,7 @@ DEFAULT_POLICY: Final = """\
 
 [copies]
 # Copies of each package on different disks, shares or buckets (1 to 10). Two stores on one disk
-# are one copy. Only a copy whose bytes were read and found right counts.
+# are one copy. Only a copy whose bytes were proven counts.
 minimum = 2
 # Whether a folder that was adopted where it lies (`diadem archive --in-place`) counts as a copy
 # while nobody has changed it.
