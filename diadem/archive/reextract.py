@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from diadem.archive.load.dataset import source_of
@@ -28,8 +27,6 @@ from diadem.work import in_order
 if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.extract.pool import Extractor
-
-_BLOCK = 4 << 20
 
 
 def reextract(package: Package, listener: Listener) -> Reextraction:
@@ -76,13 +73,8 @@ def _proven(package: Package, plan: DatasetPlan) -> Iterator[Path]:
         yield Path(package.url, "data")
         source.prove()  # at once where nothing has changed; what was read of a changed file counts for nothing
         return
-    folder = Path(tempfile.mkdtemp(prefix="diadem-again-"))
+    folder = source.copy({planned.path: PurePosixPath(planned.path) for planned in plan.files})
     try:
-        for planned in plan.files:
-            target = folder / planned.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with package.open(planned.path) as stream, target.open("xb") as sink:
-                shutil.copyfileobj(stream, sink, _BLOCK)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,7 +25,7 @@ from diadem.errors import Interrupted, NotFound, Refused, UsageError
 from diadem.export.names import target_names
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Listener, Progress
+from diadem.model.ports import Listener, Meter
 from diadem.model.record import Record, understood
 from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
@@ -137,15 +137,14 @@ def _fill(
 ) -> tuple[int, int, list[str]]:
     total = sum(piece.entry.size for piece in pieces)
     names = target_names([piece.entry for piece in pieces], system=sys.platform)
-    done, written, folders = 0, [], [str(draft)]
+    meter, written, folders = Meter("restore", total, listener), [], [str(draft)]
     with translated(str(draft.parent), "nothing was restored"):
         os.makedirs(long_path(draft))  # noqa: PTH103
     for piece, name in zip(pieces, names, strict=True):
         target = str(draft / name)
         _make_folder(draft, os.path.dirname(target))  # noqa: PTH120
         for count in _copy(piece, target):
-            done += count
-            listener(Progress("restore", done, total, piece.entry.name))
+            meter.add(count, piece.entry.name)
         written.append(long_path(target))
         folders.append(os.path.dirname(target))  # noqa: PTH120
     for name in empty_folders():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from diadem.errors import DocumentError
+from diadem.model.canonical import depth_exceeds
 
 #: Objects and arrays inside one another. A record has about eight; deeper ones are an attack or a mistake.
 MAX_DEPTH = 64
@@ -58,23 +58,6 @@ def compact(value: Any, *, where: str) -> bytes:
 def canonical(value: Any, *, where: str = "") -> bytes:
     """The same with sorted keys: equal bytes mean equal values, 1 and 1.0 told apart."""
     return _dumped(value, where=where, sort_keys=True)
-
-
-def depth_exceeds(value: Any, limit: int) -> bool:
-    """Whether objects and arrays stand more than `limit` deep in one another. Does not recurse."""
-    level = [value]
-    for _ in range(limit):
-        level = [item for container in level for item in _items(container)]
-        if not level:
-            return False
-    return True
-
-
-def _items(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from (item for item in value.values() if isinstance(item, dict | list))
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict | list))
 
 
 def _dumped(value: Any, *, where: str, sort_keys: bool) -> bytes:

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO, Literal, cast
 from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
 from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
 from diadem.archive.load.signals import build, choose
-from diadem.archive.verified_file import RangeFile
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order
@@ -31,7 +30,7 @@ from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE
-from diadem.model.ports import RangeReader, ReaderAround
+from diadem.model.ports import RangeFile, RangeReader, ReaderAround
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from diadem.errors import DigestMismatch, StoreError
 from diadem.model.layout import ByteRange, joined
-from diadem.model.ports import Listener, Progress, RangeReader, silent
+from diadem.model.ports import Listener, Meter, RangeReader, silent
 from diadem.store.system import or_else
 from diadem.work import in_order
 
@@ -80,10 +80,10 @@ class DatasetSource:
         """Some files, open: their bytes in all, and what reads one to its end, on several threads, and may keep it."""
         with ExitStack() as stack:
             readers = {name: stack.enter_context(self.open(name)) for name in names}
-            total, done = sum(reader.size for reader in readers.values()), 0
+            total = sum(reader.size for reader in readers.values())
+            meter = Meter("prove", total, self.listener)
 
             def read(name: str, sink: BinaryIO | None) -> None:
-                nonlocal done
                 reader = readers[name]
                 pieces = in_order(
                     lambda start: reader.read_at(start, _PIECE),
@@ -96,8 +96,7 @@ class DatasetSource:
                     for data in pieces:
                         if sink is not None:
                             sink.write(data)
-                        done += len(data)
-                        self.listener(Progress("prove", done, total, name))
+                        meter.add(len(data), name)
 
             yield total, read
 
@@ -115,7 +114,7 @@ class DatasetSource:
         with _LOCK:
             copy = _COPIES.get(key)
         if copy is None or again:
-            new = self._copy(places)
+            new = self.copy(places)
             if copy is None or not _moved(new, copy, places.values()):
                 copy = new
                 atexit.register(shutil.rmtree, copy, ignore_errors=True)
@@ -123,8 +122,8 @@ class DatasetSource:
                 _COPIES[key] = copy
         return copy / PurePosixPath(self.entry).relative_to(base)
 
-    def _copy(self, places: Mapping[str, PurePosixPath]) -> Path:
-        """A new folder with the files, proven; none where that fails."""
+    def copy(self, places: Mapping[str, PurePosixPath]) -> Path:
+        """A new temporary folder with these files, proven, at their places in it; none where that fails."""
         folder = Path(tempfile.mkdtemp(prefix="diadem-"))
         with or_else(lambda: shutil.rmtree(folder, ignore_errors=True)), self._reading(places) as (total, read):
             if (free := shutil.disk_usage(folder).free) < total + _SPARE:

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, line_of
 from diadem.model.manifest import TAGMANIFEST, FileEntry
-from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.ports import Bundle, Listener, Meter, silent
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.package.parity.field import DATA, Bytes, absorb
 from diadem.package.parity.format import Header, TagCopy, block_size, short_digest
@@ -120,7 +120,7 @@ def _proven_leaves(
     bundle: Bundle, opened: TagFiles, listener: Listener, pace: Callable[[int], None] | None
 ) -> Iterator[memoryview]:
     """All leaves of all files in their order, each proven; good until the next is asked for."""
-    done, total = 0, sum(entry.size for entry in opened.manifest)
+    meter = Meter("parity", sum(entry.size for entry in opened.manifest), listener)
     buffer = memoryview(bytearray(opened.leaves.size))
     for entry in opened.manifest:
         if not entry.size:
@@ -145,8 +145,7 @@ def _proven_leaves(
                     raise _damaged(entry, start, "the file became shorter while it was read")
                 if not opened.leaves.proves(entry, leaf, view):
                     raise _damaged(entry, start, "not what was archived", leaf)
-                done += len(view)
-                listener(Progress("parity", done, total, entry.path))
+                meter.add(len(view), entry.path)
                 yield view
 
 
