@@ -20,6 +20,7 @@ from diadem.model.display import (
     pandas_module,
     short_name,
 )
+from diadem.model.plain_text import first_of
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
@@ -553,17 +554,12 @@ class Record(Display):
 
 
 def _ambiguous(key: str, found: list[tuple[Any, list[str]]]) -> AmbiguousValue:
-    described = [f"{value!r} in {_names(datasets)}" for value, datasets in found[:_NAMED]]
+    described = [f"{value!r} in {first_of(datasets, _NAMED)}" for value, datasets in found[:_NAMED]]
     more = f" and {len(found) - _NAMED} more values" if len(found) > _NAMED else ""
     return AmbiguousValue(
         f"'{key}' is not the same in all datasets: {'; '.join(described)}{more}",
         next="Ask one dataset: record.datasets[i].value(key).",
     )
-
-
-def _names(datasets: list[str]) -> str:
-    more = f" and {len(datasets) - _NAMED} more" if len(datasets) > _NAMED else ""
-    return ", ".join(datasets[:_NAMED]) + more
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import RECORD_PATH
+from diadem.model.plain_text import first_of
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
 from diadem.package.crate import NO_LICENCE
@@ -188,9 +189,7 @@ def _texts(assertions: Sequence[Mapping[str, Any]]) -> str:
     """All that is stated of a field, of several signals or by several sources, as far as one line holds it."""
     if any(assertion.get("preferred") for assertion in assertions):
         assertions = [_chosen(assertions)]
-    texts = list(dict.fromkeys(quantity_text(item["value"], item.get("unit", "")) for item in assertions))
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return " · ".join(texts[:_SHOWN]) + more
+    return first_of((quantity_text(item["value"], item.get("unit", "")) for item in assertions), _SHOWN, " · ")
 
 
 def _chosen(assertions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -24,15 +24,16 @@ to a tenth of the stripe (128 MiB of 1.25 GiB) touches each column at most twice
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from blake3 import blake3
 
-from diadem.errors import DiademError, IntegrityError
+from diadem.errors import DiademError, DigestMismatch, IntegrityError
 from diadem.model.manifest import PackageId
 from diadem.model.ports import RangeReader
 from diadem.package.parity.field import DATA
@@ -50,6 +51,7 @@ _REGION_BLOCKS = 65
 _ENOUGH_BLOCKS = 256
 #: Regions are a multiple of this many bytes.
 _GRAIN = 64
+_PIECE = 1 << 20
 _BLOCKS_AIMED_AT = 640
 _MAX_HEADER = 1 << 20
 _FRONT = struct.Struct("<8sII")
@@ -212,6 +214,17 @@ def region_size(length: int, block: int) -> int:
     twentieth = -(-length // (DATA * _GRAIN)) * _GRAIN
     slack = block if length >= _ENOUGH_BLOCKS * block else 0
     return min(twentieth + slack, _REGION_BLOCKS * block)
+
+
+def tag_pieces(tag: TagCopy, read: Callable[[int, int], bytes], damaged: DigestMismatch) -> Iterator[bytes]:
+    """A tag file, piece by piece, as `read` gives bytes at an offset. At its end `damaged` is raised, if it is so."""
+    digest, offset = hashlib.sha256(), 0
+    while offset < tag.size and (piece := read(offset, min(_PIECE, tag.size - offset))):
+        digest.update(piece)
+        offset += len(piece)
+        yield piece
+    if offset != tag.size or digest.hexdigest() != tag.sha256:
+        raise damaged
 
 
 def read_header(file: RangeReader) -> tuple[Header, bool]:

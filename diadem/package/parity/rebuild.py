@@ -17,12 +17,20 @@ from diadem.model.ports import Bundle, Listener, Progress, RangeReader, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import TagFiles
 from diadem.package.parity.field import DATA, Bytes, absorb, solve
-from diadem.package.parity.format import DIGEST, SHORT_DIGEST, Stripe, TagCopy, bytes_of, read_header, short_digest
+from diadem.package.parity.format import (
+    DIGEST,
+    SHORT_DIGEST,
+    Stripe,
+    TagCopy,
+    bytes_of,
+    read_header,
+    short_digest,
+    tag_pieces,
+)
 from diadem.package.tags import parse_manifest
 
 #: Columns that are kept once they have been made again: neighbouring leaves share one.
 _KEPT = 4
-_PIECE = 1 << 20
 _AGAIN = "Write the parity file again from the package, once that verifies."
 #: One leaf of a file, or all of it.
 Suspect = tuple[FileEntry, int | None]
@@ -53,18 +61,12 @@ class Parity:
 
     def tag_blocks(self, path: str) -> Iterator[bytes]:
         """A copy of a tag file, piece by piece. At the end of a damaged one `DigestMismatch` is raised."""
-        tag = self.tag_files()[path]
-        digest, offset = hashlib.sha256(), 0
-        start = self.header.tag_offset(path)
-        while offset < tag.size:
-            piece = bytes_of(self._file, start + offset, min(_PIECE, tag.size - offset))
-            if not piece:
-                break
-            digest.update(piece)
-            offset += len(piece)
-            yield piece
-        if offset != tag.size or digest.hexdigest() != tag.sha256:
-            raise DigestMismatch("the copy of the tag file beside the parity is damaged", where=path, next=_AGAIN)
+        start, message = self.header.tag_offset(path), "the copy of the tag file beside the parity is damaged"
+        yield from tag_pieces(
+            self.tag_files()[path],
+            lambda offset, length: bytes_of(self._file, start + offset, length),
+            DigestMismatch(message, where=path, next=_AGAIN),
+        )
 
     def proves_id(self) -> bool:
         """Whether the copies, as the header lists them, give the package id."""
