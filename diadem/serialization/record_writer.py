@@ -44,18 +44,17 @@ class RecordWriter:
         *,
         omitted: Sequence[Mapping[str, Any]],
         empty_dirs: Sequence[str],
-        extensions: Mapping[str, Any] | None = None,
         continues: str = "",
     ) -> None:
         """Write what comes after the datasets, and the shared objects. The stream stays open.
 
         `omitted` is what the folder held and the package does not (path, kind, reason), `empty_dirs` are stored paths,
-        `extensions` come beside those of the metadata, `continues` is the id of the package to which this one adds.
+        `continues` is the id of the package to which this one adds.
         """
         tail = {
             "omitted": [dict(item) for item in omitted],
             "empty_dirs": list(empty_dirs),
-            "extensions": {**self._extensions, **(extensions or {})},
+            "extensions": self._extensions,
             **({"continues": str(continues)} if continues else {}),  # the validator knows no other kinds of text
         }
         self._lines.end(tail)
@@ -79,8 +78,6 @@ def build_record(
     datasets: Iterable[dict[str, Any]],
     *,
     metadata: Mapping[str, Any] | None = None,
-    omitted: Sequence[Mapping[str, Any]] = (),
-    empty_dirs: Sequence[str] = (),
     sealed: bool = True,
     vendor: VendorSource | None = None,
 ) -> Record:
@@ -92,7 +89,7 @@ def build_record(
     writer = RecordWriter(stream, metadata=metadata or {}, sealed=sealed)
     for dataset in datasets:
         writer.add(dataset)
-    writer.finish(omitted=omitted, empty_dirs=empty_dirs)
+    writer.finish(omitted=(), empty_dirs=())
     return read_record(stream.getvalue(), vendor, sealed=sealed)
 
 

@@ -55,9 +55,9 @@ def compact(value: Any, *, where: str) -> bytes:
     return _dumped(value, where=where, sort_keys=False)
 
 
-def canonical(value: Any, *, where: str = "") -> bytes:
+def canonical(value: Any) -> bytes:
     """The same with sorted keys: equal bytes mean equal values, 1 and 1.0 told apart."""
-    return _dumped(value, where=where, sort_keys=True)
+    return _dumped(value, where="", sort_keys=True)
 
 
 def _dumped(value: Any, *, where: str, sort_keys: bool) -> bytes:

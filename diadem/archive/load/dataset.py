@@ -48,14 +48,13 @@ def load_from_package(
     lazy: bool = True,
     signal: int | str | None = None,
     verify: str = "proof",
-    listener: Listener = silent,
 ) -> Any:
     """See `Package.load`; `path` may be a file of the dataset that can be read alone.
 
     Raises `NotFound`; `ReaderError` where no reader knows it, or reading it failed when it was archived.
     """
     read = partial(load, lazy=lazy, signal=signal, verify=cast("Verify", verify))
-    found, primary = _by_readers(package, path, verify, listener, read)
+    found, primary = _by_readers(package, path, verify, read)
     if doubts := _doubts_about(package, primary, stacklevel=4):
         for one in found if isinstance(found, list) else [found]:
             one.metadata.set_item("General.diadem.warnings", list(doubts))
@@ -69,19 +68,17 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     They can be read inside the ``with``, at the end of which their files are closed.
     """
     with ExitStack() as until:
-        found, primary = _by_readers(package, path, "proof", silent, partial(arrays, until=until))
+        found, primary = _by_readers(package, path, "proof", partial(arrays, until=until))
         _doubts_about(package, primary, stacklevel=8)
         yield found
 
 
-def _by_readers(
-    package: Package, path: str, verify: str, listener: Listener, read: Callable[..., Any]
-) -> tuple[Any, str]:
+def _by_readers(package: Package, path: str, verify: str, read: Callable[..., Any]) -> tuple[Any, str]:
     """What the first reader that can gives of a dataset, and the path of its primary file."""
     catalogue = _catalogue_of(package)
     plan = catalogue.plan(path)
     dataset = catalogue.datasets.get(plan.primary.path)
-    source = source_of(package, plan, listener)
+    source = source_of(package, plan)
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset, verify):
         trial = catalogue.trial(plan, offer)
@@ -204,7 +201,7 @@ def array_again(again: Callable[[], Package], package: str, path: str, verify: V
             _ARRAYS.popitem(last=False)
     with kept.turn:
         if not kept.found:
-            kept.found, _ = _by_readers(again(), path, verify, silent, partial(stored_arrays, verify=verify))
+            kept.found, _ = _by_readers(again(), path, verify, partial(stored_arrays, verify=verify))
     if number >= len(kept.found):
         what = f"this process finds {len(kept.found)} signals in it, and is asked for number {number + 1}"
         raise ReaderError(what, where=path, next=_SAME)
