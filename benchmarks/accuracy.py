@@ -1,9 +1,9 @@
 """How much of what real files state the record has right: counts by field and by format, and a list of every miss.
 
 A second count covers everything else that the record says, all of it and a random sample. It reads each assertion
-again by another route (`routes/`), which shares no code and no table with DIADEM: the route finds names in the bytes
-of the file, and has its own knowledge of what they mean and of their units. An assertion is *confirmed* if the route
-finds its value for the same field, in any signal of the file, and *contradicted* if the route finds only other
+again by another route (`tests/routes/`), which shares no code and no table with DIADEM: the route finds names in the
+bytes of the file, and has its own knowledge of what they mean and of their units. An assertion is *confirmed* if the
+route finds its value for the same field, in any signal of the file, and *contradicted* if the route finds only other
 values.
 
 To run it you need the real instrument files (`--data`, by default beside the checkout). `--package` names a package
@@ -21,6 +21,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import machine
 from expectations import QUESTIONS, Verdict, judge

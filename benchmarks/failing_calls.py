@@ -19,11 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import machine
-from faults import workplace
 from tables import write
 
 from tests import failing_calls
 from tests.failing_calls import Case, Site
+from tests.faults.laboratory import workplace
 
 
 def _cases(work: Path, seeds: range) -> list[Case]:

@@ -139,7 +139,7 @@ def _build(bag: Path) -> dict[str, Any]:
 def _write(bag: Path) -> dict[str, Any]:
     from diadem.node.mending_parity import make_parity
     from diadem.package.examine import open_tag_files
-    from diadem.store.base import open_store
+    from diadem.store import open_store
 
     store, path = bag.parent.parent, f"{bag.parent.name}/{bag.name}"
     opened = open_store(store)
@@ -152,7 +152,7 @@ def _repair(bag: Path) -> dict[str, Any]:
     from diadem.node.mending_parity import parity_of
     from diadem.package.examine import open_tag_files
     from diadem.package.verify import verify
-    from diadem.store.base import open_store
+    from diadem.store import open_store
 
     store, path = open_store(bag.parent.parent), f"{bag.parent.name}/{bag.name}"
     package = open_tag_files(store.bundle(path)).id

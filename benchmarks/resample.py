@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from expectations import QUESTIONS, TOLERANCE, moment
-from routes import ROUTES
 
 from diadem.model.record import Assertion, Dataset
+from tests.routes import ROUTES
 
 _SECOND = dt.timedelta(seconds=1)
 _CLOCKS = dt.timedelta(minutes=2)

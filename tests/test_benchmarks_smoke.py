@@ -83,9 +83,9 @@ def test_imports(tmp_path: Path) -> None:
     assert "diadem --help" in printed
 
 
-def test_faults(tmp_path: Path) -> None:
+def test_package_faults(tmp_path: Path) -> None:
     chosen = ("--parts", "kills,flips,sparse,many", "--seed", "20260314", "--count", "4", "--scale", "0.001")
-    _, document = run(tmp_path, "faults.py", *chosen)
+    _, document = run(tmp_path, "package_faults.py", *chosen)
     parts = document["parts"]
     assert set(parts) == {"kills", "flips", "sparse", "many"}
     assert parts["kills"].get("absent", 0) + parts["kills"].get("complete", 0) == 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import sys
 import zlib
@@ -240,9 +239,11 @@ def _tasks_at_once() -> int:
             return min(cores, int(distributed.get_worker().state.nthreads))
         except ValueError:  # this process is no worker of Dask
             pass
+    from multiprocessing import parent_process
+
     from diadem.workers.pool import POOL_MEMBER
 
-    is_worker = multiprocessing.parent_process() is not None or POOL_MEMBER in os.environ
+    is_worker = parent_process() is not None or POOL_MEMBER in os.environ
     return 1 if is_worker else cores
 
 
@@ -251,17 +252,10 @@ def _tasks_at_once() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Display):
-    """How the fields of a dataset come about.
+    """How the fields of a dataset come about: as what it was read (`format`), and what became of each rule.
 
-    Attributes
-    ----------
-    format : str
-        As what it was read, or ``unknown``.
-    rules : sequence of mapping
-        ``table, block, place, rule, keys, verdict, why`` each: the verdict is ``found``, ``nothing there``, ``dropped``
-        or ``raised``.
-    issues : sequence of mapping
-        ``code`` and ``message`` each, as in the record.
+    A rule has ``table, block, place, rule, keys, verdict, why``; its verdict is ``found``, ``nothing there``,
+    ``dropped`` or ``raised``. An issue has ``code`` and ``message``, as in the record.
     """
 
     format: str
@@ -274,18 +268,7 @@ class Explanation(Display):
 
 
 def explain(path: StrPath) -> Explanation:
-    """Read a file as `extract` does, and say of each rule what it has found, or why not.
-
-    Parameters
-    ----------
-    path : path
-        One instrument file; what belongs to its dataset is found beside it.
-
-    Raises
-    ------
-    UsageError
-        There is no such file, or it is a folder that is not a dataset.
-    """
+    """Read a file as `extract` does, and say of each rule what it has found, or why not. Raises `UsageError`."""
     root, at_hand = Path(path).absolute(), tools()
     plan = _planned(root, at_hand)
     with at_hand.extractor(previews=False, explain=True) as extractor:

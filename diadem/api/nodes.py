@@ -360,13 +360,13 @@ def tools_of_now() -> Callable[[], NodeTools]:
     def gather() -> NodeTools:
         with turn:
             if not found:
-                found.append(here.run(node_tools))
+                found.append(here.run(_node_tools))
             return found[0]
 
     return gather
 
 
-def node_tools() -> NodeTools:
+def _node_tools() -> NodeTools:
     """Readers, workers and scan, as a node gets them."""
     from diadem.hooks.offers import CarrierOffer, CheckOffer
     from diadem.node.context import NodeTools
@@ -377,7 +377,7 @@ def node_tools() -> NodeTools:
         given.readers,
         given.extractor,
         given.software,
-        partial(scan),
+        scan,
         judge=judge,
         checks=given.offers.of(CheckOffer),
         work=work,

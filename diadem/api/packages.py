@@ -77,11 +77,10 @@ def pack(
     Interrupted
         On Ctrl-C; nothing is visible in the store.
     """
-    from diadem.archive.package import Package
     from diadem.pack.compose import Options
     from diadem.pack.pack import pack as pack_plan
+    from diadem.store import open_store
     from diadem.store.addresses import refuse_copy_address
-    from diadem.store.base import open_store
 
     refuse_copy_address(os.fspath(store))
     at_hand = tools()
@@ -93,15 +92,7 @@ def pack(
             extractor.warm(readable)
         packed = pack_plan(planned, place, extractor=extractor, options=options, listener=listener)
     bundle, outcome = place.bundle(packed.path), packed.outcome
-    package = Package(
-        bundle,
-        opened=packed.opened,
-        proven=outcome.proven,
-        readers=at_hand.readers,
-        extractor=at_hand.extractor,
-        outcome=outcome,
-    )
-    return addressed(package, (bundle,))
+    return _package(bundle, opened=packed.opened, proven=outcome.proven, outcome=outcome)
 
 
 # -- what would be archived --------------------------------------------------------------------------------------------
@@ -188,11 +179,16 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     IntegrityError
         If its tag files do not agree with each other.
     """
+    return _package(bundle_at(url, storage_options))
+
+
+def _package(bundle: Bundle, copies: Iterable[Bundle] = (), **known: Any) -> Package:
+    """The package of a bundle, with the plugins of now, and what is known of it already."""
     from diadem.archive.package import Package
 
-    bundle, at_hand = bundle_at(url, storage_options), tools()
-    package = Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
-    return addressed(package, (bundle,))
+    at_hand = tools()
+    package = Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor, **known)
+    return addressed(package, copies or (bundle,))
 
 
 def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
@@ -204,18 +200,11 @@ def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any
 def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
     """A package that another process had opened: as its node gives it, else from a copy that can be reached here.
 
-    Raises
-    ------
-    NotFound, Unreachable, StoreError
-        No copy of it can be read from here: why the last cannot.
-    IntegrityError
-        Another package, or a damaged one, is there now.
+    Raises why the last copy cannot be read; `IntegrityError` where another package, or a damaged one, is there now.
     """
-    from diadem.archive.package import Package
     from diadem.package.examine import open_tag_files
 
     problems: list[DiademError] = []
-    at_hand = tools()
     if node is not None:
         try:
             opened: Package = node().get(package_id)
@@ -229,8 +218,7 @@ def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any
         except DiademError as error:
             problems.append(error)
             continue
-        package = Package(bundle, opened=manifest, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
-        return addressed(package, copies)
+        return _package(bundle, copies, opened=manifest)
     raise problems[-1] if problems else Unreachable("no copy of it can be read from here", where=package_id)
 
 
@@ -320,7 +308,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
 
     folder = local_path(url)
     if folder is None:
-        from diadem.store.bags import open_remote
+        from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
     if folder.is_file() and folder.suffix.lower() == ".zip":

@@ -88,21 +88,18 @@ class Staging:
         try:
             with self._guard:
                 if self._run is None:
-                    self._run = self._begun()
+                    run = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    self._lock = FileLock(run.with_name(f"{run.name}.lock"))
+                    self._lock.acquire()
+                    run.mkdir(mode=0o700)
+                    self._run = run
                 self._made += 1
                 folder = self._run / f"{kind}-{self._made}"
             folder.mkdir()
         except OSError as error:
             raise _failed(error, self.folder, next) from error
         return folder
-
-    def _begun(self) -> Path:
-        run = self.folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(run.with_name(f"{run.name}.lock"))
-        self._lock.acquire()
-        run.mkdir(mode=0o700)
-        return run
 
     def close(self) -> None:
         """Remove all of it."""
@@ -167,11 +164,8 @@ class Upload:
 
     def _require_room(self) -> None:
         if not self._room():
-            raise StoreError(
-                f"the disk is full but for the {size_text(RESERVE)} that stay free; nothing was kept",
-                where=str(self.folder),
-                next=_INSTEAD,
-            )
+            full = f"the disk is full but for the {size_text(RESERVE)} that stay free; nothing was kept"
+            raise StoreError(full, where=str(self.folder), next=_INSTEAD)
 
     @property
     def source(self) -> Path:

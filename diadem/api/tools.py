@@ -130,15 +130,7 @@ def _collected() -> Offers:
 def trying(*modules: str) -> Iterator[Offers]:
     """Look for plugins anew, and load some that are not installed as if they were, for as long as the block lasts.
 
-    Parameters
-    ----------
-    modules : str
-        Importable packages with a `formats.toml`, or modules with the hook `diadem_formats`.
-
-    Yields
-    ------
-    Offers
-        What all plugins offer, and which failed.
+    `modules` are importable packages with a `formats.toml`, or modules with the hook `diadem_formats`.
     """
     from diadem.extract.parent import end_resting
     from diadem.hooks import manifest, tables
@@ -156,13 +148,7 @@ def trying(*modules: str) -> Iterator[Offers]:
 
 
 def plugins() -> list[PluginSummary]:
-    """Every plugin: where it comes from, what it offers, and what failed.
-
-    Returns
-    -------
-    list of PluginSummary
-        The bundled ones first. Foreign ones are those that `DIADEM_PLUGINS` admits.
-    """
+    """Every plugin, the bundled ones first: where it comes from, what it offers, and what failed."""
     from diadem.hooks.inventory import summaries
     from diadem.serialization.extensions import ExtensionSchemas
 

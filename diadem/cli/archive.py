@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,8 @@ from diadem.cli.options import (
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, size_text, tell
+from diadem.cli.output import duration_text, print_json, size_text, tell_all
+from diadem.cli.packages import plan_lines, read_metadata
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted
@@ -42,22 +43,18 @@ _NAMED, _SHOWN = 5, 20
 @root.verb()
 def archive(
     listener: Listener,
-    source: Annotated[Path | None, Argument(help="A session's folder, or one file. It is never changed.")] = None,
-    plan: Annotated[
-        Path | None, Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
-    ] = None,
-    split: Annotated[bool, Option("--split", help="One package for each session in the folder.")] = False,
-    as_one: Annotated[bool, Option("--as-one", help="One package, whatever the folder looks like.")] = False,
-    in_place: Annotated[bool, Option("--in-place", help="Adopt the folder where it is; copy nothing.")] = False,
+    source: Annotated[Path | None, Argument("A session's folder, or one file. It is never changed.")] = None,
+    plan: Annotated[Path | None, Option("Archive the sessions of a sheet that `scan --plan` wrote.")] = None,
+    split: Annotated[bool, Option("One package for each session in the folder.")] = False,
+    as_one: Annotated[bool, Option("One package, whatever the folder looks like.")] = False,
+    in_place: Annotated[bool, Option("Adopt the folder where it is; copy nothing.")] = False,
     meta: Meta = None,
-    set_: Annotated[
-        list[str] | None, Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
-    ] = None,
+    set_: Annotated[list[str] | None, Option("One fact: --set sample.name=S-12. May be repeated.")] = None,
     strict: Strict = False,
-    wait: Annotated[bool, Option("--wait", help="Wait until the session is finished.")] = False,
-    now: Annotated[bool, Option("--now", help="Archive even if it has just changed.")] = False,
-    store: Annotated[str | None, Option("--store", help="Which store is filled first.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be archived; write nothing.")] = False,
+    wait: Annotated[bool, Option("Wait until the session is finished.")] = False,
+    now: Annotated[bool, Option("Archive even if it has just changed.")] = False,
+    store: Annotated[str | None, Option("Which store is filled first.")] = None,
+    dry_run: Annotated[bool, Option("Show what would be archived; write nothing.")] = False,
     jobs: Jobs = None,
     dask: Dask = None,
     node: NodeAt = None,
@@ -65,7 +62,9 @@ def archive(
     json: Json = False,
 ) -> Answer | int:
     """Archive a session in as many stores as the policy wants. One session makes one verified package."""
-    metadata = _metadata(meta, set_)
+    from diadem.api import metadata_from_pairs
+
+    metadata = metadata_from_pairs(set_ or [], read_metadata(meta) if meta else {}) or None
     if (source is None) == (plan is None):
         raise UsageError("name a folder or a plan", next="Example: diadem archive 2026-03-14_ZnO")
     if as_one and (split or plan is not None):
@@ -96,14 +95,6 @@ def archive(
             str(source), as_one=as_one, in_place=in_place, store=store, strict=strict, **options
         ).to_dict()
     return Answer(document, archived_lines(document), bool(document["omitted"] or document["lost"]))
-
-
-def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | None:
-    from diadem.api import metadata_from_pairs
-    from diadem.cli.packages import read_metadata
-
-    given = read_metadata(meta) if meta else {}
-    return metadata_from_pairs(pairs or [], given) or None
 
 
 def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -164,8 +155,6 @@ def suggested_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _planned_lines(planned: Mapping[str, Any]) -> Iterator[str]:
-    from diadem.cli.packages import plan_lines
-
     yield from plan_lines(planned)
     if refused := planned["refused"]:
         yield f"WOULD REFUSE     {refused['message']}"
@@ -183,23 +172,21 @@ def _archive_many(at: Any, source: Path | None, plan: Path | None, options: dict
     with closing(archive_all(str(plan) if scan is None else scan, **options)) as results:
         for result in results:  # whoever stops here stops the workers before the node is closed
             documents.append(result.to_dict())
-            _tell_all(() if json else _session_lines(documents[-1]))
+            tell_all(() if json else _session_lines(documents[-1]))
     if json:
         print_json({"sessions": documents})
     else:
-        _tell_all([f"in all           {_summed_up(documents)}" if documents else _NOTHING])
+        tell_all(
+            [
+                f"in all           {_summed_up(documents)}"
+                if documents
+                else "nothing to do    no session is to be archived"
+            ]
+        )
         if scan is not None:
-            _tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
+            tell_all(_left_lines(source, [session for session in scan.sessions if not session.archive]))
     failed = any(one.get("error") or one.get("omitted") or one.get("lost") for one in documents)
     return 1 if failed else 0
-
-
-_NOTHING = "nothing to do    no session is to be archived"
-
-
-def _tell_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
 
 
 def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -263,17 +250,13 @@ def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iter
 def export(
     listener: Listener,
     package: Package,
-    path: Annotated[Path, Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
-    for_: Annotated[str, Option("--for", help='Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
-    only: Annotated[
-        str | None, Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
-    ] = None,
-    redact: Annotated[
-        bool, Option("--redact", help="Remove people's names; list where that was not possible.")
-    ] = False,
-    chain: Annotated[bool, Option("--chain", help="All packages of the session, if it has several.")] = False,
-    to: Annotated[str, Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be exported; write nothing.")] = False,
+    path: Annotated[Path, Argument("A new file OUT.zip; with --to, a folder on a disk.", metavar="OUT")],
+    for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    only: Annotated[str | None, Option("raw: the instrument's files alone. record: the metadata alone.")] = None,
+    redact: Annotated[bool, Option("Remove people's names; list where that was not possible.")] = False,
+    chain: Annotated[bool, Option("All packages of the session, if it has several.")] = False,
+    to: Annotated[str, Option("For a person at another node, on a disk: marie@nmi")] = "",
+    dry_run: Annotated[bool, Option("Show what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -363,9 +346,9 @@ def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
 def import_(
     node: Node,
     listener: Listener,
-    folder: Annotated[Path, Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
+    folder: Annotated[Path, Argument("What export wrote: a ZIP, or a folder on a disk; or a package.")],
     store: StoreOf = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what is in it; import nothing.")] = False,
+    dry_run: Annotated[bool, Option("Show what is in it; import nothing.")] = False,
 ) -> Answer:
     """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
     document = node.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()

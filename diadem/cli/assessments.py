@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Package, Quiet
 from diadem.cli.output import warning_lines
-from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
 
@@ -23,29 +23,18 @@ assessments = root.add(Commands("assessment", "Assessments of many packages, as 
 def assess(
     listener: Listener,
     package: Package,
-    verdict: Annotated[
-        str | None, Argument(help="accept, limited or reject. Without one: what was said so far.")
-    ] = None,
-    for_: Annotated[str, Option("--for", help="What the data are to be used for: --for imaging")] = "",
-    criterion: Annotated[str | None, Option("--criterion", help="What was looked at: --criterion drift")] = None,
-    dataset: Annotated[
-        list[str] | None, Option("--dataset", help="Assess this dataset, by path or id. May be repeated.")
-    ] = None,
-    signal: Annotated[str | None, Option("--signal", help="Assess this signal of the dataset: s1")] = None,
-    value: Annotated[float | None, Option("--value", help="What was measured.")] = None,
-    unit: Annotated[str, Option("--unit", help="Unit of the value.")] = "",
-    comment: Annotated[str, Option("--comment", help="Why.")] = "",
-    evidence: Annotated[
-        list[str] | None, Option("--evidence", help="A package or an address that shows it. May be repeated.")
-    ] = None,
-    scheme: Annotated[str | None, Option("--scheme", help="A list of criteria of the policy.")] = None,
-    replaces: Annotated[
-        str | None, Option("--replaces", help="Id of your earlier assessment that this one replaces.")
-    ] = None,
-    machine: Annotated[
-        bool,
-        Option("--machine", help="Let the plugins' checks assess the data."),
-    ] = False,
+    verdict: Annotated[str | None, Argument("accept, limited or reject. Without one: what was said so far.")] = None,
+    for_: Annotated[str, Option("What the data are to be used for: --for imaging")] = "",
+    criterion: Annotated[str | None, Option("What was looked at: --criterion drift")] = None,
+    dataset: Annotated[list[str] | None, Option("Assess this dataset, by path or id. May be repeated.")] = None,
+    signal: Annotated[str | None, Option("Assess this signal of the dataset: s1")] = None,
+    value: Annotated[float | None, Option("What was measured.")] = None,
+    unit: Annotated[str, Option("Unit of the value.")] = "",
+    comment: Annotated[str, Option("Why.")] = "",
+    evidence: Annotated[list[str] | None, Option("A package or an address that shows it. May be repeated.")] = None,
+    scheme: Annotated[str | None, Option("A list of criteria of the policy.")] = None,
+    replaces: Annotated[str | None, Option("Id of your earlier assessment that this one replaces.")] = None,
+    machine: Annotated[bool, Option("Let the plugins' checks assess the data.")] = False,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -110,15 +99,13 @@ def _question(one: Mapping[str, Any]) -> str:
 def export(
     node: Node,
     file: ToSheet,
-    query: Annotated[list[str] | None, Argument(help="Of which packages, as for search. Default: all.")] = None,
-    todo: Annotated[bool, Option("--todo", help="A row for each dataset that nobody has assessed.")] = False,
-    for_: Annotated[str, Option("--for", help="With --todo: the purpose, which is filled in.")] = "",
+    query: Annotated[list[str] | None, Argument("Of which packages, as for search. Default: all.")] = None,
+    todo: Annotated[bool, Option("A row for each dataset that nobody has assessed.")] = False,
+    for_: Annotated[str, Option("With --todo: the purpose, which is filled in.")] = "",
     replace: Replace = False,
-    json: Json = False,
-) -> int:
+) -> Answer:
     """Write the assessments that count to a sheet to edit and import. For Excel or LibreOffice, a row each."""
-    done = node.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace)
-    return tell_written(done, json)
+    return written(node.judgements.export(file, " ".join(query or ()), todo=todo, purpose=for_, replace=replace))
 
 
 @assessments.verb("import", user=True)
@@ -135,7 +122,7 @@ def import_(
     Unedited cells and removed rows are ignored. Only your own assessments can be changed; a row with a verdict and
     nothing under 'statement' is a new one of yours.
     """
-    return take_in(node.judgements.import_, file, Agreement("assessment", yes, dry_run), as_json=json, quiet=quiet)
+    return take_in(node.judgements.import_, file, "assessment", yes=yes, dry_run=dry_run, as_json=json, quiet=quiet)
 
 
 # -- amend ---------------------------------------------------------------------------------------------------------
@@ -145,13 +132,10 @@ def import_(
 def amend(
     package: Package,
     set_: Annotated[
-        list[str] | None,
-        Option("--set", help="key=value, with a unit if it has one; empty withdraws. May be repeated."),
+        list[str] | None, Option("key=value, with a unit if it has one; empty withdraws. May be repeated.")
     ] = None,
-    dataset: Annotated[
-        str | None, Option("--dataset", help="Of this dataset alone, by path or id. Default: of all.")
-    ] = None,
-    reason: Annotated[str, Option("--reason", help="Why.")] = "",
+    dataset: Annotated[str | None, Option("Of this dataset alone, by path or id. Default: of all.")] = None,
+    reason: Annotated[str, Option("Why.")] = "",
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -212,16 +196,12 @@ def _value(change: Mapping[str, Any]) -> str:
 @root.verb()
 def derive(
     listener: Listener,
-    result: Annotated[str, Argument(help="A file or folder; or the id of a package that is the result.")],
-    from_: Annotated[
-        list[str] | None, Option("--from", help="A package, or ID:path of a dataset. May be repeated.")
-    ] = None,
-    software: Annotated[
-        list[str] | None, Option("--software", help="What made it: --software imagej=1.54. May be repeated.")
-    ] = None,
-    parameters: Annotated[Path | None, Option("--parameters", help="Parameters of the programs: a JSON file.")] = None,
-    name: Annotated[str | None, Option("--name", help="What the result is called.")] = None,
-    comment: Annotated[str, Option("--comment", help="A comment.")] = "",
+    result: Annotated[str, Argument("A file or folder; or the id of a package that is the result.")],
+    from_: Annotated[list[str] | None, Option("A package, or ID:path of a dataset. May be repeated.")] = None,
+    software: Annotated[list[str] | None, Option("What made it: --software imagej=1.54. May be repeated.")] = None,
+    parameters: Annotated[Path | None, Option("Parameters of the programs: a JSON file.")] = None,
+    name: Annotated[str | None, Option("What the result is called.")] = None,
+    comment: Annotated[str, Option("A comment.")] = "",
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:

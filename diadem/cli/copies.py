@@ -38,11 +38,11 @@ _ASIDE = "(moves files that do not belong there into the store's .diadem/quarant
 def scrub(
     node: Node,
     listener: Listener,
-    store: Annotated[str | None, Argument(help="One store. Default: all.")] = None,
-    part: Annotated[str, Option("--part", help="A slice of the packages: 3/28 for the third of 28.")] = "1/1",
-    level: Annotated[str | None, Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")] = None,
-    due: Annotated[bool, Option("--due", help="Only copies whose proof is older than the policy allows.")] = False,
-    package: Annotated[str | None, Option("--package", help="One package only.")] = None,
+    store: Annotated[str | None, Argument("One store. Default: all.")] = None,
+    part: Annotated[str, Option("A slice of the packages: 3/28 for the third of 28.")] = "1/1",
+    level: Annotated[str | None, Option("leaves (BLAKE3) or full (SHA-256 as well).")] = None,
+    due: Annotated[bool, Option("Only copies whose proof is older than the policy allows.")] = False,
+    package: Annotated[str | None, Option("One package only.")] = None,
     max_rate: MaxRate = None,
     jobs: Jobs = None,
     dask: Dask = None,
@@ -125,12 +125,10 @@ def _scrub_lines(document: Mapping[str, Any], titles: Mapping[str, str], *, due:
 def repair(
     node: Node,
     listener: Listener,
-    package: Annotated[str | None, Argument(help="One package. Default: everything that needs it.")] = None,
-    store: Annotated[str | None, Option("--store", help="Only the copies in this store.")] = None,
+    package: Annotated[str | None, Argument("One package. Default: everything that needs it.")] = None,
+    store: Annotated[str | None, Option("Only the copies in this store.")] = None,
     dry_run: DryRun = False,
-    set_aside: Annotated[
-        bool, Option("--set-aside", help="Move files that do not belong to a package out of it.")
-    ] = False,
+    set_aside: Annotated[bool, Option("Move files that do not belong to a package out of it.")] = False,
     max_rate: MaxRate = None,
 ) -> Answer:
     """Mend damaged copies and write missing ones. Parity too, if the policy wants it."""
@@ -190,12 +188,9 @@ def drop(
     node: Node,
     listener: Listener,
     package: Package,
-    store: Annotated[str, Option("--store", help="The store whose copy is dropped.")],
+    store: Annotated[str, Option("The store whose copy is dropped.")],
     reason: Reason = "",
-    below_minimum: Annotated[
-        bool,
-        Option("--below-minimum", help="After the retention: leave fewer copies than the policy wants."),
-    ] = False,
+    below_minimum: Annotated[bool, Option("After the retention: leave fewer copies than the policy wants.")] = False,
     clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
 ) -> Answer:
@@ -218,9 +213,7 @@ def delete(
     listener: Listener,
     package: Package,
     reason: Reason = "",
-    lost: Annotated[
-        bool, Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
-    ] = False,
+    lost: Annotated[bool, Option("No copy is left anywhere: write it off, whatever its retention.")] = False,
     clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
 ) -> Answer:
@@ -256,10 +249,7 @@ def _gone_lines(document: Mapping[str, Any], word: str) -> Iterator[str]:
 @root.verb()
 def reindex(
     listener: Listener,
-    into: Annotated[
-        str | None,
-        Option("--into", help="Build it somewhere else: file, or postgresql://user@host/database"),
-    ] = None,
+    into: Annotated[str | None, Option("Build it somewhere else: file, or postgresql://user@host/database")] = None,
     jobs: Jobs = None,
     dask: Dask = None,
     node: NodeAt = None,
@@ -285,10 +275,8 @@ def reindex(
 def rescan(
     node: Node,
     listener: Listener,
-    full: Annotated[bool, Option("--full", help="Read and compare every file.")] = False,
-    look_in: Annotated[
-        list[Path] | None, Option("--look-in", help="Where to look for a folder that was moved.")
-    ] = None,
+    full: Annotated[bool, Option("Read and compare every file.")] = False,
+    look_in: Annotated[list[Path] | None, Option("Where to look for a folder that was moved.")] = None,
 ) -> Answer:
     """Check adopted folders for renamed, edited or deleted files. Renames are followed; nothing is written there."""
     results = list(node.rescan(full=full, look_in=look_in or (), listener=listener))

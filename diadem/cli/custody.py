@@ -33,16 +33,11 @@ _OPERATOR = (
 
 @root.verb()
 def custody(
-    what: Annotated[list[str], Argument(metavar="ID", help="Of a package; or: verify FILE… for chains from anyone.")],
-    export: Annotated[Path | None, Option("--export", help="Write the chain for others to check: chain.json")] = None,
-    pin: Annotated[list[str] | None, Option("--pin", help="With verify: id of a node that you trust.")] = None,
-    checkpoint: Annotated[
-        list[Path] | None, Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
-    ] = None,
-    since: Annotated[
-        list[Path] | None,
-        Option("--since", metavar="FILE", help="With --export: a checkpoint of the receiver."),
-    ] = None,
+    what: Annotated[list[str], Argument("Of a package; or: verify FILE… for chains from anyone.", metavar="ID")],
+    export: Annotated[Path | None, Option("Write the chain for others to check: chain.json")] = None,
+    pin: Annotated[list[str] | None, Option("With verify: id of a node that you trust.")] = None,
+    checkpoint: Annotated[list[Path] | None, Option("With verify: a checkpoint that you kept from earlier.")] = None,
+    since: Annotated[list[Path] | None, Option("With --export: a checkpoint of the receiver.", metavar="FILE")] = None,
     node: NodeAt = None,
 ) -> Answer:
     """Show who gave what to whom, and what is proven. `custody verify FILE…` needs no node and no network."""
@@ -119,15 +114,15 @@ def _folded(text: str, width: int) -> Sequence[str]:
 @granting.verb(user=True)
 def add(
     node: Node,
-    what: Annotated[list[str], Argument(metavar="ID", help="Packages; or one project:NAME or sample:NAME.")],
-    to: Annotated[str, Option("--to", help="bob, marie@nmi, or '*@nmi' for everybody there.")],
-    right: Annotated[list[str] | None, Option("--right", help="list, read or assess. Default: read.")] = None,
-    expires: Annotated[str, Option("--expires", help="When it ends: 2027-01-01. Default: when revoked.")] = "",
-    not_before: Annotated[str, Option("--not-before", help="When it begins. Default: now.")] = "",
-    purpose: Annotated[str, Option("--purpose", help="What for.")] = "",
-    require: Annotated[list[str] | None, Option("--require", help="direct-only: through no hub.")] = None,
-    recipient: Annotated[str, Option("--recipient", help="Id of the person's node, if it has no name here.")] = "",
-    dry_run: Annotated[bool, Option("--dry-run", help="Show what it would open; grant nothing.")] = False,
+    what: Annotated[list[str], Argument("Packages; or one project:NAME or sample:NAME.", metavar="ID")],
+    to: Annotated[str, Option("bob, marie@nmi, or '*@nmi' for everybody there.")],
+    right: Annotated[list[str] | None, Option("list, read or assess. Default: read.")] = None,
+    expires: Annotated[str, Option("When it ends: 2027-01-01. Default: when revoked.")] = "",
+    not_before: Annotated[str, Option("When it begins. Default: now.")] = "",
+    purpose: Annotated[str, Option("What for.")] = "",
+    require: Annotated[list[str] | None, Option("direct-only: through no hub.")] = None,
+    recipient: Annotated[str, Option("Id of the person's node, if it has no name here.")] = "",
+    dry_run: Annotated[bool, Option("Show what it would open; grant nothing.")] = False,
 ) -> Answer:
     """Allow somebody to find, read or assess your packages. The word `add` may be left out."""
     made = node.grant(
@@ -168,9 +163,9 @@ def _what(grant: Mapping[str, Any]) -> str:
 def ls(
     node: Node,
     what: Annotated[
-        str | None, Argument(metavar="ID", help="A package, project:NAME or sample:NAME. Default: every grant.")
+        str | None, Argument("A package, project:NAME or sample:NAME. Default: every grant.", metavar="ID")
     ] = None,
-    to: Annotated[str | None, Option("--to", help="Only grants to this person: marie@nmi.")] = None,
+    to: Annotated[str | None, Option("Only grants to this person: marie@nmi.")] = None,
 ) -> Answer:
     """List grants, and whether each is in force."""
     listed = [one.to_dict() for one in node.grants(what, to)]
@@ -189,9 +184,9 @@ def ls(
 @granting.verb()
 def why(
     node: Node,
-    who: Annotated[str, Argument(metavar="PERSON", help="bob, or marie@nmi.")],
-    package: Annotated[str, Argument(help="ID of a package.")],
-    right: Annotated[str, Option("--right", help="list, read or assess.")] = "read",
+    who: Annotated[str, Argument("bob, or marie@nmi.", metavar="PERSON")],
+    package: Annotated[str, Argument("ID of a package.")],
+    right: Annotated[str, Option("list, read or assess.")] = "read",
 ) -> Answer:
     """Say whether somebody may use a package, and why. Exit code 1 means no."""
     decision = node.why(who, package, right).to_dict()
@@ -207,7 +202,7 @@ def why(
 @root.verb(user=True)
 def revoke(
     node: Node,
-    grant: Annotated[str, Argument(help="Id of the grant, or the beginning of it: diadem grant ls")],
+    grant: Annotated[str, Argument("Id of the grant, or the beginning of it: diadem grant ls")],
     reason: Reason = "",
 ) -> Answer:
     """Revoke a grant. What was delivered before stays delivered."""

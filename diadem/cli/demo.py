@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from diadem.cli.archive import archived_lines
 from diadem.cli.options import Argument, Option
-from diadem.cli.output import progress, size_text, tell
+from diadem.cli.output import progress, size_text, tell_all
 from diadem.cli.packages import report_lines
 from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Refused, UsageError
@@ -39,13 +38,19 @@ _OTHERS: Final = (("S-12", "2026-03-21"), ("S-15", "2026-03-28"))
 
 @root.verb(plain=True)
 def demo(
-    folder: Annotated[Path | None, Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
-    keep: Annotated[bool, Option("--keep", help="Keep the temporary folder.")] = False,
-    remove: Annotated[bool, Option("--remove", help="Remove a demo's folder.")] = False,
+    folder: Annotated[Path | None, Argument("Where to work; a new folder. Default: a temporary one.")] = None,
+    keep: Annotated[bool, Option("Keep the temporary folder.")] = False,
+    remove: Annotated[bool, Option("Remove a demo's folder.")] = False,
 ) -> int:
     """Try it: make sessions and an archive, damage a copy, search."""
     if remove:
-        return _remove(folder)
+        if folder is None:
+            raise UsageError("the demo's folder is needed", next="Example: diadem demo try --remove")
+        if _finished(folder) is None:
+            raise Refused("this is not a demo", where=str(folder), next="Remove by hand what is not wanted.")
+        _clear(folder)
+        print(f"{folder} is gone.")
+        return 0
     if folder is None:
         home = Path(tempfile.mkdtemp(prefix="diadem-demo-"))
         try:
@@ -96,12 +101,12 @@ def _run(home: Path) -> None:
         with progress(quiet=False) as listener:
             metadata = {"session": {"title": "ZnO grain boundary"}, "sample": {"name": "S-12"}, "people": _PEOPLE}
             archived = node.archive(session, metadata=metadata, now=True, listener=listener)
-        _tell_all(archived_lines(archived.to_dict()))
+        tell_all(archived_lines(archived.to_dict()))
         package = archived.package
 
         print("\n3  Prove it intact: diadem verify PACKAGE")
         report = package.verify(level="full")
-        _tell_all(report_lines(report))
+        tell_all(report_lines(report))
         report.raise_for_findings()
 
         print("\n4  Change one byte in a copy, and verify the copy")
@@ -110,7 +115,7 @@ def _run(home: Path) -> None:
         victim = max(package.files, key=lambda entry: entry.size)
         flip_byte(damaged / victim.path, victim.size // 2)
         found = diadem.verify(damaged)
-        _tell_all(report_lines(found))
+        tell_all(report_lines(found))
         if found.ok:
             raise DiademError("the changed byte was not found", where=str(damaged))
 
@@ -127,11 +132,6 @@ def _run(home: Path) -> None:
             for dataset in row.matched:
                 print(f"     {dataset.path}")
     (home / MARK).write_text(_MADE + _CONTENTS, "utf-8")
-
-
-def _tell_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
 
 
 def _new_node(home: Path) -> Node:
@@ -181,16 +181,6 @@ def _tell_next(folder: Path) -> None:
     print(f"     diadem search 'HAADF sample:S-12 voltage=300kV' --node {name}")
     print(f"     diadem demo {name} --remove   removes everything again")
     print(f"Everything is in {folder}")
-
-
-def _remove(folder: Path | None) -> int:
-    if folder is None:
-        raise UsageError("the demo's folder is needed", next="Example: diadem demo try --remove")
-    if _finished(folder) is None:
-        raise Refused("this is not a demo", where=str(folder), next="Remove by hand what is not wanted.")
-    _clear(folder)
-    print(f"{folder} is gone.")
-    return 0
 
 
 def _clear(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option
-from diadem.cli.output import size_text
+from diadem.cli.output import minute, size_text
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.plain_text import count_text
@@ -88,7 +88,7 @@ def _hub_lines(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _times(row: Mapping[str, Any]) -> tuple[str, str]:
-    since, end = (row[key].replace("T", " ")[:16] for key in ("since", "expires"))
+    since, end = minute(row["since"]), minute(row["expires"])
     return f"since {since}", f"ends {end}, SOON" if row["soon"] else f"ends {end}"
 
 
@@ -98,18 +98,18 @@ def _times(row: Mapping[str, Any]) -> tuple[str, str]:
 @root.verb()
 def search(
     query: Annotated[
-        list[str] | None, Argument(help="Words, and values with units: HAADF voltage>=200kV sample:S-12")
+        list[str] | None, Argument("Words, and values with units: HAADF voltage>=200kV sample:S-12")
     ] = None,
-    limit: Annotated[int, Option("--limit", help="How many rows.")] = 50,
-    offset: Annotated[int, Option("--offset", help="Skip this many.")] = 0,
-    csv: Annotated[Path | None, Option("--csv", help="Write all rows as a table.")] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace a --csv file or a saved search.")] = False,
-    facets: Annotated[bool, Option("--facets", help="Count by instrument, year and others.")] = False,
-    by: Annotated[str | None, Option("--by", help="Count by these: instrument,stage.holder")] = None,
-    top: Annotated[int, Option("--top", help="With --facets: how many values of each.")] = 10,
-    save: Annotated[str | None, Option("--save", help="Save it under a name; later, write @NAME.")] = None,
-    saved: Annotated[bool, Option("--saved", help="List saved searches, or show these.")] = False,
-    forget: Annotated[str | None, Option("--forget", help="Remove a saved search.")] = None,
+    limit: Annotated[int, Option("How many rows.")] = 50,
+    offset: Annotated[int, Option("Skip this many.")] = 0,
+    csv: Annotated[Path | None, Option("Write all rows as a table.")] = None,
+    overwrite: Annotated[bool, Option("Replace a --csv file or a saved search.")] = False,
+    facets: Annotated[bool, Option("Count by instrument, year and others.")] = False,
+    by: Annotated[str | None, Option("Count by these: instrument,stage.holder")] = None,
+    top: Annotated[int, Option("With --facets: how many values of each.")] = 10,
+    save: Annotated[str | None, Option("Save it under a name; later, write @NAME.")] = None,
+    saved: Annotated[bool, Option("List saved searches, or show these.")] = False,
+    forget: Annotated[str | None, Option("Remove a saved search.")] = None,
     user: As = None,
     node: NodeAt = None,
 ) -> Answer | int:

@@ -35,7 +35,6 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
 }
 #: Names that commands had before; they go on working, and no help lists them.
 FORMER: Final[Mapping[str, str]] = {"judgement": "assessment", "transfers": "transfer"}
-_OTHERS = "Others"
 _MORE = "diadem help all lists every command; diadem COMMAND --help explains one."
 _WHICH = "Commands work on the node that --node names, else DIADEM_NODE, else on the one made or recovered last."
 #: What the value of an option is, where it is more than a text.
@@ -137,16 +136,13 @@ class GroupedCommands(click.Group):
         formatter = ctx.make_formatter()
         self.format_usage(ctx, formatter)
         self._section(ctx, formatter, "Commands", FIRST)
-        for title, names in self._groups(ctx):
+        for title, names in GROUPS.items():
             self._section(ctx, formatter, title, names)
+        placed = {*FIRST, *(name for names in GROUPS.values() for name in names), "help"}
+        self._section(ctx, formatter, "Others", [name for name in self.list_commands(ctx) if name not in placed])
         formatter.write_paragraph()
         formatter.write_text(_WHICH)
         return str(formatter.getvalue()).rstrip("\n")
-
-    def _groups(self, ctx: Any) -> Iterator[tuple[str, Sequence[str]]]:
-        yield from GROUPS.items()
-        placed = {*FIRST, *(name for names in GROUPS.values() for name in names)}
-        yield _OTHERS, [name for name in self.list_commands(ctx) if name not in placed and name != "help"]
 
     def _section(self, ctx: Any, formatter: Any, title: str, names: Sequence[str]) -> None:
         found = {name: command for name in names if (command := self.get_command(ctx, name)) is not None}

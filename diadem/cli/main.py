@@ -11,11 +11,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -47,7 +46,16 @@ def command_line(name: str | None = None) -> click.Group:
     app = GroupedCommands(
         "diadem",
         help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
-        params=[click.Option(["--version"], **_VERSION)],
+        params=[
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_version,
+                help="Print the version and stop.",
+            )
+        ],
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},  # as wide as the terminal
     )
     name = FORMER.get(name or "", name)
@@ -66,14 +74,6 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         print(f"diadem {__version__}")
         ctx.exit()
 
-
-_VERSION: Final[Mapping[str, Any]] = {
-    "is_flag": True,
-    "is_eager": True,
-    "expose_value": False,
-    "callback": _print_version,
-    "help": "Print the version and stop.",
-}
 
 #: Set by a shell that asks how a word could go on.
 _COMPLETE: Final = "_DIADEM_COMPLETE"
@@ -117,13 +117,15 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         pass
+    gc.freeze()  # Python would look through all that was imported for cycles before it ends: a fifth of `status`
     sys.exit(code)
 
 
 def _code_of(arguments: list[str], *, as_json: bool) -> int:
     """Run a command, tell its error, and return its exit code."""
     try:
-        return _call(arguments)
+        app = command_line(None if _COMPLETE in os.environ else arguments[0])
+        return int(app.main(arguments, prog_name="diadem", standalone_mode=False) or 0)
     except DiademError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
@@ -145,11 +147,6 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
         failure = _unexpected(error)
         print_error(failure, as_json=as_json)
         return failure.exit_code
-
-
-def _call(arguments: list[str]) -> int:
-    app = command_line(None if _COMPLETE in os.environ else arguments[0])
-    return int(app.main(arguments, prog_name="diadem", standalone_mode=False) or 0)
 
 
 def _usage(error: Exception) -> UsageError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Node, NodeAt, Option, Quiet
-from diadem.cli.output import print_json, tell
+from diadem.cli.output import print_json, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
 
@@ -28,20 +28,16 @@ root = Commands()
 @root.verb()
 def serve(
     listen: Annotated[
-        str,
-        Option("--listen", help="Address and port; none: call others only. Default: the last, else 0.0.0.0:8642."),
+        str, Option("Address and port; none: call others only. Default: the last, else 0.0.0.0:8642.")
     ] = "",
     url: Annotated[
-        list[str] | None,
-        Option("--url", help="Its address for others: https://archive.example.org:8642. Kept; may be repeated."),
+        list[str] | None, Option("Its address for others: https://archive.example.org:8642. Kept; may be repeated.")
     ] = None,
     hub: Annotated[
-        bool | None, Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
+        bool | None, Option("Relay sealed packages between peers. Kept. See docs/hub.md", "--hub/--no-hub")
     ] = None,
-    workers: Annotated[
-        int, Option("--workers", help="Server processes; with more than one, pushes are refused.", min=1, max=64)
-    ] = 1,
-    metrics: Annotated[str, Option("--metrics", help="Show metrics for Prometheus there: 127.0.0.1:9464.")] = "",
+    workers: Annotated[int, Option("Server processes; with more than one, pushes are refused.", min=1, max=64)] = 1,
+    metrics: Annotated[str, Option("Show metrics for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -69,8 +65,7 @@ def show_serving(started: Serving, *, as_json: bool) -> None:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
         return
-    for line in _serving_lines(started) if started.listen else _calling_lines(started):
-        tell(line)
+    tell_all(_serving_lines(started) if started.listen else _calling_lines(started))
 
 
 def _serving_lines(started: Serving) -> Iterator[str]:
@@ -106,11 +101,11 @@ def _calling_lines(started: Serving) -> Iterator[str]:
 @root.verb()
 def page(
     where: Annotated[
-        str | None, Argument(metavar="NODE", help="A node's folder, or https://… (login). Default: as --node.")
+        str | None, Argument("A node's folder, or https://… (login). Default: as --node.", metavar="NODE")
     ] = None,
-    port: Annotated[int, Option("--port", help="Port on this machine; 0 for any free one.", min=0, max=65535)] = 0,
-    read_only: Annotated[bool, Option("--read-only", help="Nothing can be changed from the page.")] = False,
-    browser: Annotated[bool, Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    port: Annotated[int, Option("Port on this machine; 0 for any free one.", min=0, max=65535)] = 0,
+    read_only: Annotated[bool, Option("Nothing can be changed from the page.")] = False,
+    browser: Annotated[bool, Option("Open it in the browser.", "--browser/--no-browser")] = True,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -149,7 +144,7 @@ def page(
 @root.verb(sick=True)
 def jobs(
     node: Node,
-    stop: Annotated[str | None, Option("--stop", help="Stop a running job; it can be resumed later.")] = None,
+    stop: Annotated[str | None, Option("Stop a running job; it can be resumed later.")] = None,
 ) -> Answer:
     """List long jobs: what runs, what was killed, how each ended."""
     if stop is not None:
@@ -211,9 +206,7 @@ _KINDS: Mapping[str, str] = {
 
 @root.verb()
 def plugins(
-    explain: Annotated[
-        Path | None, Option("--explain", help="A file: what each rule of the tables finds in it, or why not.")
-    ] = None,
+    explain: Annotated[Path | None, Option("A file: what each rule of the tables finds in it, or why not.")] = None,
 ) -> Answer:
     """List plugins, what they offer, and what failed."""
     if explain is not None:
@@ -261,8 +254,9 @@ def _plugin_lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -
     for plugin in found:
         distributions.setdefault((plugin["distribution"], plugin["version"]), []).append(plugin)
     for (name, version), members in distributions.items():
-        yield " ".join(filter(None, (name or "not installed", version, _note(members))))
-        if members[0]["bundled"]:
+        bundled = f"(bundled, {len(members)} plugins)" if members[0]["bundled"] else ""
+        yield " ".join(filter(None, (name or "not installed", version, bundled)))
+        if bundled:
             yield from _offers(members)
             continue
         for plugin in members:
@@ -276,10 +270,6 @@ def _plugin_lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -
         yield from _wrapped("in services", words)
     if not any(not plugin["bundled"] for plugin in found):
         yield "No other plugin is installed, or DIADEM_PLUGINS leaves it out. docs/plugins.md says how to write one."
-
-
-def _note(members: Sequence[Mapping[str, Any]]) -> str:
-    return f"(bundled, {len(members)} plugins)" if members[0]["bundled"] else ""
 
 
 def _offers(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:

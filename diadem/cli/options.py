@@ -22,12 +22,15 @@ __all__ = ["Argument", "Listener", "Node", "Option"]
 
 
 class Option:
-    """An option, as it stands in the annotation of a command's parameter: ``Annotated[int, Option("--limit")]``."""
+    """An option, as it stands in the annotation of a parameter: ``limit: Annotated[int, Option("How many rows.")]``.
+
+    It is called as the parameter is, ``--limit``, where no `flags` are given.
+    """
 
     def __init__(
         self,
-        *flags: str,
         help: str,  # noqa: A002
+        *flags: str,
         metavar: str | None = None,
         min: float | None = None,  # noqa: A002
         max: float | None = None,  # noqa: A002
@@ -60,7 +63,8 @@ class Option:
 
     def _made(self, name: str, kind: Any, common: dict[str, Any], *, many: bool) -> click.Parameter:
         more = {"is_flag": True} if kind is bool else {"type": kind, "multiple": many}
-        return click.Option([name, *self.flags], help=self.help, **common, **more)
+        flags = self.flags or (f"--{name.rstrip('_').replace('_', '-')}",)
+        return click.Option([name, *flags], help=self.help, **common, **more)
 
 
 class Argument(Option):
@@ -84,29 +88,24 @@ def _rate(text: str) -> float:
 
 
 # What every command may have; `Commands.verb` adds them to those that need them.
-Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
-NodeAt = Annotated[str | None, Option("--node", help="A node's folder, a store to read, or https://… (login).")]
-As = Annotated[str | None, Option("--user", help="Act as this user. Default: the node's first.")]
+Json = Annotated[bool, Option("Print one JSON object.")]
+Quiet = Annotated[bool, Option("Show no progress.", "--quiet", "-q")]
+NodeAt = Annotated[str | None, Option("A node's folder, a store to read, or https://… (login).")]
+As = Annotated[str | None, Option("Act as this user. Default: the node's first.")]
 
 # How the work is done.
-DryRun = Annotated[bool, Option("--dry-run", help="Show what would be done; change nothing.")]
-Jobs = Annotated[int | None, Option("--jobs", help="Use this many processes of this machine.", min=1)]
-Dask = Annotated[str | None, Option("--dask", help="Use a Dask cluster: tcp://scheduler:8786.")]
-MaxRate = Annotated[
-    float | None,
-    Option("--max-rate", help="Limit per second, to leave disk and network to others: 50MB.", parser=_rate),
-]
+DryRun = Annotated[bool, Option("Show what would be done; change nothing.")]
+Jobs = Annotated[int | None, Option("Use this many processes of this machine.", min=1)]
+Dask = Annotated[str | None, Option("Use a Dask cluster: tcp://scheduler:8786.")]
+MaxRate = Annotated[float | None, Option("Limit per second, to leave disk and network to others: 50MB.", parser=_rate)]
 
 # What is meant, and why.
-Package = Annotated[str, Argument(help="Which package.")]
-Reason = Annotated[str, Option("--reason", help="Why; kept in the log.")]
-ClockIsRight = Annotated[
-    bool, Option("--clock-is-right", help="The clock is right: years did pass without a log entry.")
-]
-StoreOf = Annotated[str | None, Option("--store", help="Store that takes it. Default: the first with room.")]
-Ticket = Annotated[str, Argument(help="The ticket; - reads it from standard input.")]
+Package = Annotated[str, Argument("Which package.")]
+Reason = Annotated[str, Option("Why; kept in the log.")]
+ClockIsRight = Annotated[bool, Option("The clock is right: years did pass without a log entry.")]
+StoreOf = Annotated[str | None, Option("Store that takes it. Default: the first with room.")]
+Ticket = Annotated[str, Argument("The ticket; - reads it from standard input.")]
 
 # What is said of a session.
-Meta = Annotated[Path | None, Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")]
-Strict = Annotated[bool, Option("--strict", help="Refuse if any file cannot be archived.")]
+Meta = Annotated[Path | None, Option("Session, sample, people, instrument: a JSON or TOML file.")]
+Strict = Annotated[bool, Option("Refuse if any file cannot be archived.")]

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -69,6 +69,11 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(text)
 
 
+def minute(text: str) -> str:
+    """An ISO 8601 time as people read it, to the minute: ``2026-03-14 15:09``."""
+    return text.replace("T", " ").removesuffix("Z")[:16]
+
+
 def plain(text: str) -> str:
     """A text of someone else: nothing that a terminal would obey, or that turns what is read."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
@@ -77,6 +82,12 @@ def plain(text: str) -> str:
 def tell(text: str) -> None:
     """Print one line in which words of others stand."""
     print(plain(text), flush=True)  # into a pipe too it comes when it is said, not when the command ends
+
+
+def tell_all(lines: Iterable[str]) -> None:
+    """Print lines in which words of others stand."""
+    for line in lines:
+        tell(line)
 
 
 def warning_lines(doubts: Sequence[str]) -> Iterator[str]:

@@ -30,11 +30,11 @@ _WHICH = "The package's id on the node, or the beginning of it; or its folder, Z
 @root.verb()
 def pack(
     listener: Listener,
-    paths: Annotated[list[str], Argument(metavar="SOURCE... STORE", help="Folder or files; then a folder or URL.")],
+    paths: Annotated[list[str], Argument("Folder or files; then a folder or URL.", metavar="SOURCE... STORE")],
     meta: Meta = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="List what would be archived; write nothing.")] = False,
+    dry_run: Annotated[bool, Option("List what would be archived; write nothing.")] = False,
     strict: Strict = False,
-    license: Annotated[str, Option("--license", help="What may be done with the data.")] = "",  # noqa: A002
+    license: Annotated[str, Option("What may be done with the data.")] = "",  # noqa: A002
 ) -> Answer:
     """Archive a folder as one verified package. The source is never changed."""
     import diadem
@@ -42,9 +42,16 @@ def pack(
     if len(paths) < 2:
         raise UsageError("SOURCE and STORE are needed", next="Example: diadem pack session/ /archive")
     sources, store = paths[:-1], paths[-1]
-    metadata = read_metadata(meta) if meta else None
+    metadata = None
     if meta:
-        _check_metadata(meta, metadata)
+        from diadem.api import check_metadata
+
+        metadata = read_metadata(meta)
+        try:
+            check_metadata(metadata)
+        except DocumentError as error:
+            error.where = f"{meta}: {error.where}" if error.where else str(meta)
+            raise
     if dry_run:
         plan = diadem.plan(sources, store=store, metadata=metadata)
         planned = plan.to_dict()
@@ -76,17 +83,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')
     return loaded
-
-
-def _check_metadata(path: Path, metadata: dict[str, Any] | None) -> None:
-    """Validate before anything else, so that the error names the metadata file."""
-    from diadem.api import check_metadata
-
-    try:
-        check_metadata(metadata)
-    except DocumentError as error:
-        error.where = f"{path}: {error.where}" if error.where else str(path)
-        raise
 
 
 def _refuse_a_session(store: str) -> None:
@@ -172,11 +168,8 @@ def _omission_lines(omitted: Sequence[Mapping[str, str]], word: str) -> Iterator
 @root.verb()
 def verify(
     listener: Listener,
-    package: Annotated[str, Argument(help="The package's folder, URL, or id on the node; any BagIt bag.")],
-    level: Annotated[
-        str | None,
-        Option("--level", help="quick (tag files, sizes), leaves (1 MiB) or full. Default: full."),
-    ] = None,
+    package: Annotated[str, Argument("The package's folder, URL, or id on the node; any BagIt bag.")],
+    level: Annotated[str | None, Option("quick (tag files, sizes), leaves (1 MiB) or full. Default: full.")] = None,
     node: NodeAt = None,
 ) -> Answer:
     """Prove a package intact, or name the leaf (1 MiB) that is not."""
@@ -223,13 +216,12 @@ def report_lines(report: Report) -> Iterator[str]:
 @root.verb()
 def get(
     listener: Listener,
-    package: Annotated[str, Argument(help="The package's folder, URL, or id on the node.")],
-    folder: Annotated[Path, Argument(help="A new or empty folder.")],
+    package: Annotated[str, Argument("The package's folder, URL, or id on the node.")],
+    folder: Annotated[Path, Argument("A new or empty folder.")],
     only: Annotated[
-        list[str] | None,
-        Option("--only", help='Only these files, with what belongs to them: "HAADF*". May be repeated.'),
+        list[str] | None, Option('Only these files, with what belongs to them: "HAADF*". May be repeated.')
     ] = None,
-    only_this: Annotated[bool, Option("--only-this", help="This package alone, not its whole session.")] = False,
+    only_this: Annotated[bool, Option("This package alone, not its whole session.")] = False,
     node: NodeAt = None,
 ) -> Answer:
     """Restore files with original names and dates. Every byte is proven."""
@@ -289,10 +281,8 @@ def _restored_lines(document: Mapping[str, Any]) -> Iterator[str]:
 @root.verb()
 def extract(
     listener: Listener,
-    path: Annotated[str, Argument(metavar="FILE", help="An instrument file or folder; with --again a package.")],
-    again: Annotated[
-        bool, Option("--again", help="Read a package's files with today's readers; show what changes.")
-    ] = False,
+    path: Annotated[str, Argument("An instrument file or folder; with --again a package.", metavar="FILE")],
+    again: Annotated[bool, Option("Read a package's files with today's readers; show what changes.")] = False,
 ) -> Answer:
     """Show the metadata that files state; write nothing."""
     import diadem
@@ -344,12 +334,10 @@ def _stated(assertions: Sequence[Assertion]) -> list[str]:
 
 @root.verb()
 def show(
-    package: Annotated[str, Argument(help=_WHICH)],
-    dataset: Annotated[
-        str | None, Option("--dataset", help="All values of this one, by path, name or id, with their sources.")
-    ] = None,
-    files: Annotated[bool, Option("--files", help="List all files.")] = False,
-    all_: Annotated[bool, Option("--all", help="All datasets, copies, assessments and corrections.")] = False,
+    package: Annotated[str, Argument(_WHICH)],
+    dataset: Annotated[str | None, Option("All values of this one, by path, name or id, with their sources.")] = None,
+    files: Annotated[bool, Option("List all files.")] = False,
+    all_: Annotated[bool, Option("All datasets, copies, assessments and corrections.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> Answer:
@@ -389,8 +377,8 @@ def _found(package: str, node: str | None) -> Iterator[tuple[Package, Any]]:
 
 @root.verb("open")
 def open_page(
-    package: Annotated[str, Argument(help=_WHICH)],
-    print_: Annotated[bool, Option("--print", help="Only print where the page is.")] = False,
+    package: Annotated[str, Argument(_WHICH)],
+    print_: Annotated[bool, Option("Only print where the page is.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> Answer:

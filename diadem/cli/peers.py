@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import click
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option, Reason, Ticket
-from diadem.cli.output import tell
+from diadem.cli.output import minute, tell
 from diadem.cli.verb import Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import UsageError
 
@@ -19,7 +19,7 @@ peers = root.add(Commands("peer", "Other nodes, with which this one exchanges pa
 carriers = peers.add(Commands("carrier", "Shared folders and other carriers of sealed packages."))
 keys = root.add(Commands("key", "The node's own keys."))
 
-Name = Annotated[str, Argument(help="What the other node is called here.")]
+Name = Annotated[str, Argument("What the other node is called here.")]
 
 # -- peers -----------------------------------------------------------------------------------------------------------
 
@@ -27,13 +27,10 @@ Name = Annotated[str, Argument(help="What the other node is called here.")]
 @peers.verb(user=True)
 def invite(
     node: Node,
-    name: Annotated[str | None, Argument(help="A name for the other node here. Default: its own.")] = None,
-    for_: Annotated[str | None, Option("--for", help="Id of the one node that may use it.")] = None,
-    days: Annotated[float, Option("--days", help="Days until it expires.")] = 7,
-    url: Annotated[
-        str | None,
-        Option("--url", help="This node's address: https://archive.example.org:8642. Kept."),
-    ] = None,
+    name: Annotated[str | None, Argument("A name for the other node here. Default: its own.")] = None,
+    for_: Annotated[str | None, Option("Id of the one node that may use it.")] = None,
+    days: Annotated[float, Option("Days until it expires.")] = 7,
+    url: Annotated[str | None, Option("This node's address: https://archive.example.org:8642. Kept.")] = None,
 ) -> Answer:
     """Make a ticket for another node, good for one use. Give it to its people, and to nobody else."""
     ticket = node.peers.invite(name, for_=for_, days=days, url=url)
@@ -64,10 +61,8 @@ def ticket_answer(ticket: Any, command: str) -> Answer:
 @peers.verb()
 def join(
     ticket: Ticket,
-    as_: Annotated[str | None, Option("--as", help="A name for the other node here.")] = None,
-    wait: Annotated[
-        float | None, Option("--wait", help="Seconds to wait for an answer over a hub. Default: 20.")
-    ] = None,
+    as_: Annotated[str | None, Option("A name for the other node here.")] = None,
+    wait: Annotated[float | None, Option("Seconds to wait for an answer over a hub. Default: 20.")] = None,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
@@ -90,7 +85,7 @@ def join(
 def confirm(
     node: Node,
     name: Name,
-    words: Annotated[str | None, Option("--words", help="The words that they read out, to compare with yours.")] = None,
+    words: Annotated[str | None, Option("The words that they read out, to compare with yours.")] = None,
 ) -> Answer:
     """Confirm a peer's identity. Both sides compare the words first."""
     known = node.peers.get(name)
@@ -155,12 +150,8 @@ def _way_state(view: Mapping[str, Any]) -> str:
     if view["works"] is None:
         return f"{allowed}, not tried yet"
     if view["works"]:
-        return f"{allowed}, worked {_moment(view['worked'])}"
-    return f"{allowed}, FAILS since {_moment(view['failing'])}: {view['error']}"
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ")[:16] + " UTC"
+        return f"{allowed}, worked {minute(view['worked'])} UTC"
+    return f"{allowed}, FAILS since {minute(view['failing'])} UTC: {view['error']}"
 
 
 def ways_lines(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -177,7 +168,7 @@ def ways_lines(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 @peers.verb()
 def refresh(
     node: Node,
-    name: Annotated[str | None, Argument(help="Which one. Default: all that have an address.")] = None,
+    name: Annotated[str | None, Argument("Which one. Default: all that have an address.")] = None,
 ) -> Answer:
     """Exchange the newest keys and addresses with peers."""
     outcomes = [one.to_dict() for one in node.peers.refresh(name)]
@@ -186,9 +177,7 @@ def refresh(
 
 
 @peers.verb(user=True)
-def rename(
-    node: Node, name: Name, new: Annotated[str, Argument(metavar="NEW-NAME", help="Its new name here.")]
-) -> Answer:
+def rename(node: Node, name: Name, new: Annotated[str, Argument("Its new name here.", metavar="NEW-NAME")]) -> Answer:
     """Rename a peer."""
     return _peer(node.peers.rename(name, new), "peer")
 
@@ -197,8 +186,8 @@ def rename(
 def compromised(
     node: Node,
     name: Name,
-    since: Annotated[str, Option("--since", help="The day from which its key is not trusted: 2026-03-14")],
-    reason: Annotated[str, Option("--reason", help="What happened.")] = "",
+    since: Annotated[str, Option("The day from which its key is not trusted: 2026-03-14")],
+    reason: Annotated[str, Option("What happened.")] = "",
 ) -> Answer:
     """Note that a peer's key was stolen. It is trusted again once its root key has named a new one."""
     peer = node.peers.compromised(name, since, reason).to_dict()
@@ -218,12 +207,9 @@ def drop(node: Node, name: Name, reason: Reason = "") -> Answer:
 @carriers.verb(user=True)
 def add(
     node: Node,
-    name: Annotated[str, Argument(help="What both nodes call it: group-drive.")],
-    url: Annotated[str, Argument(help="Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
-    peer: Annotated[
-        list[str] | None,
-        Option("--peer", help="Share it with this node only. May be repeated. Default: all."),
-    ] = None,
+    name: Annotated[str, Argument("What both nodes call it: group-drive.")],
+    url: Annotated[str, Argument("Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
+    peer: Annotated[list[str] | None, Option("Share it with this node only. May be repeated. Default: all.")] = None,
 ) -> Answer:
     """Add a carrier. The other node adds it under the same name; packages are sealed before they are put there."""
     made = node.peers.carriers.add(name, url, peers=peer or ()).to_dict()
@@ -247,7 +233,7 @@ def list_carriers(node: Node) -> Answer:
 
 
 @carriers.verb("rm", user=True)
-def remove(node: Node, name: Annotated[str, Argument(help="Which one.")]) -> Answer:
+def remove(node: Node, name: Annotated[str, Argument("Which one.")]) -> Answer:
     """Remove a carrier from the settings; its files stay."""
     removed = node.peers.carriers.rm(name).to_dict()
     return Answer({"removed": removed}, [f"removed          {removed['name']}; the files at {removed['url']} stay"])
@@ -259,7 +245,7 @@ def remove(node: Node, name: Annotated[str, Argument(help="Which one.")]) -> Ans
 @root.verb()
 def login(
     ticket: Ticket,
-    full_name: Annotated[str, Option("--full-name", help="Your name, as you write it.")] = "",
+    full_name: Annotated[str, Option("Your name, as you write it.")] = "",
 ) -> Answer:
     """Become a user of a node, from a laptop. Your key is made here and stays here."""
     from diadem.api.nodes import login as log_in
@@ -280,11 +266,9 @@ def login(
 
 @keys.verb()
 def rotate(
-    recovery_file: Annotated[Path, Option("--recovery-file", help="The file that init wrote.")],
-    stolen_since: Annotated[
-        str | None, Option("--stolen-since", help="The day the old key was stolen: 2026-03-14. Peers are told.")
-    ] = None,
-    reason: Annotated[str, Option("--reason", help="With --stolen-since: what happened.")] = "",
+    recovery_file: Annotated[Path, Option("The file that init wrote.")],
+    stolen_since: Annotated[str | None, Option("The day the old key was stolen: 2026-03-14. Peers are told.")] = None,
+    reason: Annotated[str, Option("With --stolen-since: what happened.")] = "",
     node: NodeAt = None,
 ) -> Answer:
     """Give the node a new online key, with its recovery file. Stop watch and serve first."""

@@ -6,101 +6,79 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 from diadem.cli.options import Argument, Json, Node, Option, Quiet
-from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+from diadem.cli.output import minute
+from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands
 from diadem.model.plain_text import count_text
 from diadem.model.sample_cells import read_elements, read_everywhere, read_other_name, read_step
 
-if TYPE_CHECKING:
-    from diadem.node.sample_saying import SampleWords
-
 root = Commands()
 samples = root.add(Commands("sample", "Physical samples: their names, their parts, where they are."))
-Which = Annotated[str, Argument(help="Its identifier, or a name that another lab uses.")]
-Comment = Annotated[str, Option("--comment", help="A comment.")]
-Date = Annotated[str | None, Option("--date", help="The day, as 2026-03-14. Default: today.")]
-Made = Annotated[str | None, Option("--made", help="The day on which it was made: 2026-03-01.")]
-How = Annotated[str, Option("--how", help="How: split, lamella, annealed, mixed or other.")]
-OtherLab = Annotated[
-    str | None, Option("--lab", help="The lab that uses this name, if it is not a sample of this node.")
-]
+Which = Annotated[str, Argument("Its identifier, or a name that another lab uses.")]
+Comment = Annotated[str, Option("A comment.")]
+Date = Annotated[str | None, Option("The day, as 2026-03-14. Default: today.")]
+Made = Annotated[str | None, Option("The day on which it was made: 2026-03-01.")]
+How = Annotated[str, Option("How: split, lamella, annealed, mixed or other.")]
+OtherLab = Annotated[str | None, Option("The lab that uses this name, if it is not a sample of this node.")]
 
 
 # -- what may be said of a sample ------------------------------------------------------------------------------------
 
 
-def _option(name: str, kind: Any, flag: str, text: str, default: Any = None) -> inspect.Parameter:
-    annotation = Annotated[kind, Option(flag, help=text)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-Names = list[str] | None
-_TEXT = str | None
-_HOW = "How: split, lamella, annealed, mixed or other."
-#: What may be said of a sample, see `SampleWords`.
-_WORDS = (
-    _option("name", _TEXT, "--name", "What it is: ZnO nanorods."),
-    _option("called", Names, "--called", "What another lab calls it: K-2026-007@NMI. May be repeated."),
-    _option("ids", Names, "--id", "A name that means it everywhere: igsn=10.60510/x1."),
-    _option("parents", Names, "--from", "A sample that it was made from. May be repeated."),
-    _option("how", str, "--how", _HOW, "other"),
-    _option("maker", _TEXT, "--maker", "Who made it."),
-    _option("lab", _TEXT, "--lab", "Where it was made."),
-    _option("ror", _TEXT, "--ror", "The lab's address in ROR: https://ror.org/01hcx6992"),
-    _option("orcid", _TEXT, "--orcid", "The maker's ORCID iD."),
-    _option("composition", _TEXT, "--composition", "What it consists of, in words."),
-    _option("elements", _TEXT, "--elements", "Chemical symbols: Zn,O."),
-    _option("steps", Names, "--step", "How it was prepared: '2026-03-01 FIB lift-out'. May be repeated."),
-    _option("comment", _TEXT, "--comment", "A comment."),
-)
+def _sample_words(
+    *,
+    name: Annotated[str | None, Option("What it is: ZnO nanorods.")] = None,
+    called: Annotated[list[str] | None, Option("What another lab calls it: K-2026-007@NMI. May be repeated.")] = None,
+    ids: Annotated[list[str] | None, Option("A name that means it everywhere: igsn=10.60510/x1.", "--id")] = None,
+    parents: Annotated[list[str] | None, Option("A sample that it was made from. May be repeated.", "--from")] = None,
+    how: How = "other",
+    maker: Annotated[str | None, Option("Who made it.")] = None,
+    lab: Annotated[str | None, Option("Where it was made.")] = None,
+    ror: Annotated[str | None, Option("The lab's address in ROR: https://ror.org/01hcx6992")] = None,
+    orcid: Annotated[str | None, Option("The maker's ORCID iD.")] = None,
+    composition: Annotated[str | None, Option("What it consists of, in words.")] = None,
+    elements: Annotated[str | None, Option("Chemical symbols: Zn,O.")] = None,
+    steps: Annotated[
+        list[str] | None, Option("How it was prepared: '2026-03-01 FIB lift-out'. May be repeated.", "--step")
+    ] = None,
+    comment: Annotated[str | None, Option("A comment.")] = None,
+) -> dict[str, Any]:
+    """What is said with options, as `SampleWords` takes it; what is not said is left out."""
+    said: dict[str, Any] = {"name": name, "maker": maker, "lab": lab, "ror": ror, "orcid": orcid}
+    said |= {"composition": composition, "comment": comment, "how": how if parents else None}
+    if called is not None:
+        said["names"] = {}
+        for other in map(read_other_name, called):  # ``@NMI`` takes a lab's names back
+            said["names"].setdefault(other.lab, []).append(other.name)
+    if ids is not None:
+        said["identifiers"] = dict(map(read_everywhere, ids))
+    if parents is not None:
+        said["parents"] = [one for one in parents if one]
+    if elements is not None:
+        said["elements"] = read_elements(elements)
+    if steps is not None:
+        read = [read_step(one) for one in steps if one]
+        said["preparation"] = [{"step": one.step, **({"date": one.date} if one.date else {})} for one in read]
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _says(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Add the options that say something of a sample; the function gets what was said as keywords."""
-    own = [one for one in inspect.signature(function, eval_str=True).parameters.values() if one.kind != one.VAR_KEYWORD]
+    words = inspect.signature(_sample_words, eval_str=True).parameters
+    own = inspect.signature(function, eval_str=True).parameters.values()
 
     @wraps(function)
     def saying(**given: Any) -> Answer:
-        said = {one.name: given.pop(one.name) for one in _WORDS}
-        return function(**given, **_sample_words(said))
+        said = {name: given.pop(name) for name in words}
+        return function(**given, **_sample_words(**said))
 
-    plain_words = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-    saying.__signature__ = inspect.Signature([*plain_words, *_WORDS])  # type: ignore[attr-defined]
+    plain_words = [one.replace(kind=one.KEYWORD_ONLY) for one in own if one.kind != one.VAR_KEYWORD]
+    saying.__signature__ = inspect.Signature([*plain_words, *words.values()])  # type: ignore[attr-defined]
     return saying
 
-
-def _sample_words(given: Mapping[str, Any]) -> SampleWords:
-    """What was said with options, as `node.samples` takes it; what was not is left out."""
-    told = {key: value for key, value in given.items() if value is not None}
-    said = {key: value for key, value in told.items() if key not in _WRITTEN and key != "how"}
-    said |= {_WRITTEN[key][0]: _WRITTEN[key][1](told[key]) for key in _WRITTEN.keys() & told.keys()}
-    return cast("SampleWords", said | ({"how": given["how"]} if told.get("parents") else {}))
-
-
-def _names_by_lab(texts: Sequence[str]) -> Mapping[str, list[str]]:
-    """Names by their labs; ``@NMI`` takes a lab's names back."""
-    found: dict[str, list[str]] = {}
-    for other in map(read_other_name, texts):
-        found.setdefault(other.lab, []).append(other.name)
-    return found
-
-
-def _steps(texts: Sequence[str]) -> list[Mapping[str, str]]:
-    steps = [read_step(one) for one in texts if one]
-    return [{"step": one.step, **({"date": one.date} if one.date else {})} for one in steps]
-
-
-#: Options that are not taken word for word: the member, and what makes it of the option.
-_WRITTEN: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "called": ("names", _names_by_lab),
-    "ids": ("identifiers", lambda texts: dict(map(read_everywhere, texts))),
-    "parents": ("parents", lambda texts: [one for one in texts if one]),
-    "elements": ("elements", read_elements),
-    "steps": ("preparation", _steps),
-}
 
 # -- what it is ------------------------------------------------------------------------------------------------------
 
@@ -114,7 +92,7 @@ def _answer(sample: Any) -> Answer:
 @_says
 def add(
     node: Node,
-    identifier: Annotated[str, Argument(help="What you call it, unique on this node: S-12.")],
+    identifier: Annotated[str, Argument("What you call it, unique on this node: S-12.")],
     made: Made = None,
     **said: Any,
 ) -> Answer:
@@ -127,7 +105,7 @@ def add(
 def change(
     node: Node,
     sample: Which,
-    identifier: Annotated[str | None, Option("--identifier", help="Another identifier.")] = None,
+    identifier: Annotated[str | None, Option("Another identifier.")] = None,
     **said: Any,
 ) -> Answer:
     """Change what is said of a sample; an empty text removes it. What was said before stays in the log."""
@@ -138,7 +116,7 @@ def change(
 def split(
     node: Node,
     sample: Which,
-    parts: Annotated[list[str], Argument(metavar="PART", help="Identifiers of the parts: S-12-a S-12-b.")],
+    parts: Annotated[list[str], Argument("Identifiers of the parts: S-12-a S-12-b.", metavar="PART")],
     how: How = "split",
     made: Made = None,
     comment: Comment = "",
@@ -163,7 +141,7 @@ def ls(node: Node) -> Answer:
 def show(
     node: Node,
     sample: Which,
-    every: Annotated[bool, Option("--all", help="Every dataset, however many a package has.")] = False,
+    every: Annotated[bool, Option("Every dataset, however many a package has.", "--all")] = False,
 ) -> Answer:
     """Show a sample's names, relatives, place and datasets. In time order, from every instrument."""
     documents = [story.to_dict() for story in node.samples.show(sample)]
@@ -176,9 +154,9 @@ def show(
 
 
 @samples.verb(user=True)
-def export(node: Node, file: ToSheet, replace: Replace = False, json: Json = False) -> int:
+def export(node: Node, file: ToSheet, replace: Replace = False) -> Answer:
     """Write all samples to a sheet to edit and import. For Excel or LibreOffice."""
-    return tell_written(node.samples.export(file, replace=replace), json)
+    return written(node.samples.export(file, replace=replace))
 
 
 @samples.verb("import", user=True)
@@ -194,7 +172,7 @@ def import_(
 
     Unedited cells and removed rows are ignored. An emptied cell removes the value.
     """
-    return take_in(node.samples.import_, file, Agreement("sample", yes, dry_run), as_json=json, quiet=quiet)
+    return take_in(node.samples.import_, file, "sample", yes=yes, dry_run=dry_run, as_json=json, quiet=quiet)
 
 
 # -- which names mean one thing --------------------------------------------------------------------------------------
@@ -204,8 +182,8 @@ def import_(
 def link(
     node: Node,
     sample: Which,
-    other: Annotated[str, Argument(help="Another sample of this node; with --lab what that lab calls it.")],
-    reason: Annotated[str, Option("--reason", help="Why you are sure; kept in the log.")],
+    other: Annotated[str, Argument("Another sample of this node; with --lab what that lab calls it.")],
+    reason: Annotated[str, Option("Why you are sure; kept in the log.")],
     lab: OtherLab = None,
 ) -> Answer:
     """State that two names mean the same sample."""
@@ -216,8 +194,8 @@ def link(
 def unlink(
     node: Node,
     sample: Which,
-    other: Annotated[str, Argument(help="The sample, or with --lab the name, that it was linked with.")],
-    reason: Annotated[str, Option("--reason", help="What was wrong; kept in the log.")],
+    other: Annotated[str, Argument("The sample, or with --lab the name, that it was linked with.")],
+    reason: Annotated[str, Option("What was wrong; kept in the log.")],
     lab: OtherLab = None,
 ) -> Answer:
     """Undo a link. Both statements stay in the log."""
@@ -231,10 +209,8 @@ def unlink(
 def send(
     node: Node,
     sample: Which,
-    to: Annotated[str, Option("--to", help="Where it goes: a lab, a person.")],
-    from_: Annotated[
-        str | None, Option("--from", help="Where it was. Default: where it is known to be, else this node.")
-    ] = None,
+    to: Annotated[str, Option("Where it goes: a lab, a person.")],
+    from_: Annotated[str | None, Option("Where it was. Default: where it is known to be, else this node.")] = None,
     date: Date = None,
     comment: Comment = "",
 ) -> Answer:
@@ -246,8 +222,8 @@ def send(
 def receive(
     node: Node,
     sample: Which,
-    from_: Annotated[str | None, Option("--from", help="Who had sent it.")] = None,
-    at: Annotated[str | None, Option("--at", help="Where it is now. Default: this node.")] = None,
+    from_: Annotated[str | None, Option("Who had sent it.")] = None,
+    at: Annotated[str | None, Option("Where it is now. Default: this node.")] = None,
     date: Date = None,
     comment: Comment = "",
 ) -> Answer:
@@ -271,11 +247,9 @@ def lose(node: Node, sample: Which, date: Date = None, comment: Comment = "") ->
 def retract(
     node: Node,
     sample: Which,
-    event: Annotated[
-        str, Argument(help="made, sent, received, consumed or lost; or the beginning of the statement's id.")
-    ],
-    reason: Annotated[str, Option("--reason", help="What was wrong; kept in the log.")],
-    date: Annotated[str | None, Option("--date", help="The day of the event, where there are several.")] = None,
+    event: Annotated[str, Argument("made, sent, received, consumed or lost; or the beginning of the statement's id.")],
+    reason: Annotated[str, Option("What was wrong; kept in the log.")],
+    date: Annotated[str | None, Option("The day of the event, where there are several.")] = None,
 ) -> Answer:
     """Retract an event that was stated by mistake. Both statements stay in the log."""
     return _answer(node.samples.retract(sample, event, reason=reason, date=date))
@@ -425,7 +399,7 @@ def _file(dataset: Mapping[str, Any]) -> str:
 
 
 def _dataset(dataset: Mapping[str, Any], names: Mapping[str, str], widest: int) -> str:
-    moment = dataset["time"][:16].replace("T", " ") or dataset["date"] or "undated"
+    moment = minute(dataset["time"]) or dataset["date"] or "undated"
     where = ", ".join(filter(None, [dataset["instrument"], dataset["site"]])) or "-"
     named = names.get(dataset["sample"], "")
     return f"{moment:16}  {dataset['package'][7:19]}  {where[:28]:28}  {_file(dataset):{widest}}  {named}"

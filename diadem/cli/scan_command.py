@@ -15,15 +15,13 @@ root = Commands()
 
 @root.verb()
 def scan(
-    folders: Annotated[list[Path], Argument(metavar="FOLDER", help="One folder or several; they are only read.")],
-    csv: Annotated[Path | None, Option("--csv", help="Write the datasets as a table.")] = None,
-    xlsx: Annotated[Path | None, Option("--xlsx", help="Write all tables as sheets, the plan too.")] = None,
-    html: Annotated[Path | None, Option("--html", help="Write one page to look at.")] = None,
-    plan: Annotated[Path | None, Option("--plan", help="Write the sessions as a sheet to edit: .xlsx or .csv.")] = None,
-    everything: Annotated[bool, Option("--all", help="Show every session and dataset here.")] = False,
-    no_cache: Annotated[
-        bool, Option("--no-cache", help="Read everything again, and keep nothing for the next scan.")
-    ] = False,
+    folders: Annotated[list[Path], Argument("One folder or several; they are only read.", metavar="FOLDER")],
+    csv: Annotated[Path | None, Option("Write the datasets as a table.")] = None,
+    xlsx: Annotated[Path | None, Option("Write all tables as sheets, the plan too.")] = None,
+    html: Annotated[Path | None, Option("Write one page to look at.")] = None,
+    plan: Annotated[Path | None, Option("Write the sessions as a sheet to edit: .xlsx or .csv.")] = None,
+    everything: Annotated[bool, Option("Show every session and dataset here.", "--all")] = False,
+    no_cache: Annotated[bool, Option("Read everything again, and keep nothing for the next scan.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:

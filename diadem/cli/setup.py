@@ -28,29 +28,18 @@ _DEFAULT_FOLDER = str(Path.home() / "diadem-node")
 
 @root.verb()
 def init(
-    folder: Annotated[Path | None, Argument(help="The node's own folder: small, new, on a local disk.")] = None,
-    store: Annotated[
-        str | None, Option("--store", metavar="URL", help="Where packages go first: a folder or URL.")
-    ] = None,
-    name: Annotated[str | None, Option("--name", help="Its name, part of addresses: hu-berlin.")] = None,
-    user: Annotated[str | None, Option("--user", help="Short name of the first user: alice.")] = None,
-    full_name: Annotated[str, Option("--full-name", help="The first user's full name.")] = "",
-    kind: Annotated[str | None, Option("--kind", help="Kind of the store: disk, nas, object, offsite or cold.")] = None,
-    recovery_file: Annotated[
-        Path | None, Option("--recovery-file", help="Where the recovery file is written, or read from.")
-    ] = None,
-    protect: Annotated[
-        str, Option("--protect", help="The user's key: file (permissions), passphrase, or keyring.")
-    ] = "file",
-    recover: Annotated[
-        str | None, Option("--recover", help="Restore a lost node from this store, with its recovery file.")
-    ] = None,
-    confirm_recovery: Annotated[
-        bool, Option("--confirm-recovery", help="Confirm that the recovery file was moved away.")
-    ] = False,
+    folder: Annotated[Path | None, Argument("The node's own folder: small, new, on a local disk.")] = None,
+    store: Annotated[str | None, Option("Where packages go first: a folder or URL.", metavar="URL")] = None,
+    name: Annotated[str | None, Option("Its name, part of addresses: hu-berlin.")] = None,
+    user: Annotated[str | None, Option("Short name of the first user: alice.")] = None,
+    full_name: Annotated[str, Option("The first user's full name.")] = "",
+    kind: Annotated[str | None, Option("Kind of the store: disk, nas, object, offsite or cold.")] = None,
+    recovery_file: Annotated[Path | None, Option("Where the recovery file is written, or read from.")] = None,
+    protect: Annotated[str, Option("The user's key: file (permissions), passphrase, or keyring.")] = "file",
+    recover: Annotated[str | None, Option("Restore a lost node from this store, with its recovery file.")] = None,
+    confirm_recovery: Annotated[bool, Option("Confirm that the recovery file was moved away.")] = False,
     catalogue: Annotated[
-        str | None,
-        Option("--catalogue", help="Where the catalogue is kept: file, or postgresql://user@host/database"),
+        str | None, Option("Where the catalogue is kept: file, or postgresql://user@host/database")
     ] = None,
     node: NodeAt = None,
     json: Json = False,
@@ -205,12 +194,10 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None) -> Ans
 @stores.verb("add")
 def add_store(
     node: Node,
-    url: Annotated[str, Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
-    name: Annotated[str | None, Option("--name", help="Its name.")] = None,
-    kind: Annotated[str | None, Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
-    place: Annotated[
-        str, Option("--place", help="Which disk or share it is on, if that cannot be seen: usb-disk-2.")
-    ] = "",
+    url: Annotated[str, Argument("A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
+    name: Annotated[str | None, Option("Its name.")] = None,
+    kind: Annotated[str | None, Option("disk, nas, object, offsite or cold.")] = None,
+    place: Annotated[str, Option("Which disk or share it is on, if that cannot be seen: usb-disk-2.")] = "",
 ) -> Answer:
     """Add a store for copies. Nothing is copied yet: `diadem repair` does that."""
     before = [store.name for store in node.stores]
@@ -245,9 +232,9 @@ def list_stores(node: Node) -> Answer:
 @stores.verb("rm")
 def remove_store(
     node: Node,
-    name: Annotated[str, Argument(help="The store's name.")],
-    lost: Annotated[bool, Option("--lost", help="It is gone for good, with its copies.")] = False,
-    reason: Annotated[str, Option("--reason", help="With --lost: what happened; kept in the log.")] = "",
+    name: Annotated[str, Argument("The store's name.")],
+    lost: Annotated[bool, Option("It is gone for good, with its copies.")] = False,
+    reason: Annotated[str, Option("With --lost: what happened; kept in the log.")] = "",
 ) -> Answer:
     """Remove a store that is empty or lost. Nothing is deleted."""
     if not lost:
@@ -268,11 +255,9 @@ def remove_store(
 @stores.verb("move")
 def move_store(
     node: Node,
-    name: Annotated[str, Argument(help="The store's name.")],
-    url: Annotated[str, Argument(metavar="PATH", help="Where it is now: a folder or URL.")],
-    place: Annotated[
-        str | None, Option("--place", help="Which disk or share that is, if that cannot be seen: usb-disk-2.")
-    ] = None,
+    name: Annotated[str, Argument("The store's name.")],
+    url: Annotated[str, Argument("Where it is now: a folder or URL.", metavar="PATH")],
+    place: Annotated[str | None, Option("Which disk or share that is, if that cannot be seen: usb-disk-2.")] = None,
 ) -> Answer:
     """Say where a store is now. Nothing is copied."""
     state = node.stores.move(name, url, place=place).to_dict()
@@ -282,14 +267,14 @@ def move_store(
 
 # -- users -----------------------------------------------------------------------------------------------------------
 
-UserName = Annotated[str, Argument(help="Short name, unique on this node: bob.")]
+UserName = Annotated[str, Argument("Short name, unique on this node: bob.")]
 
 
 @users.verb("add")
 def add_user(
     name: UserName,
-    full_name: Annotated[str, Option("--full-name", help="Their full name.")] = "",
-    protect: Annotated[str, Option("--protect", help="The key: file (permissions), passphrase, or keyring.")] = "file",
+    full_name: Annotated[str, Option("Their full name.")] = "",
+    protect: Annotated[str, Option("The key: file (permissions), passphrase, or keyring.")] = "file",
     node: NodeAt = None,
 ) -> Answer:
     """Add a user with a key of their own. The log records the key."""
@@ -306,8 +291,8 @@ def add_user(
 def invite_user(
     node: Node,
     name: UserName,
-    guest: Annotated[bool, Option("--guest", help="Somebody from outside the group.")] = False,
-    days: Annotated[float, Option("--days", help="Days until the ticket expires.")] = 7,
+    guest: Annotated[bool, Option("Somebody from outside the group.")] = False,
+    days: Annotated[float, Option("Days until the ticket expires.")] = 7,
 ) -> Answer:
     """Invite a person who works from a laptop. Their key is made there and stays there."""
     from diadem.cli.peers import ticket_answer
@@ -330,7 +315,7 @@ def list_users(node: Node) -> Answer:
 
 
 @users.verb("show")
-def show_user(node: Node, name: Annotated[str, Argument(help="Short name: alice.")]) -> Answer:
+def show_user(node: Node, name: Annotated[str, Argument("Short name: alice.")]) -> Answer:
     """Show a user's card: their key, who holds it, until when."""
     return _card(node.users.show(name).to_dict())
 
@@ -338,8 +323,8 @@ def show_user(node: Node, name: Annotated[str, Argument(help="Short name: alice.
 @users.verb("retire")
 def retire_user(
     node: Node,
-    name: Annotated[str, Argument(help="Who leaves: alice.")],
-    to: Annotated[str, Option("--to", help="Who takes over what they own: bob.")],
+    name: Annotated[str, Argument("Who leaves: alice.")],
+    to: Annotated[str, Option("Who takes over what they own: bob.")],
     reason: Reason = "",
 ) -> Answer:
     """Retire a user; their packages pass to --to."""

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreOf
-from diadem.cli.output import duration_text, size_text
+from diadem.cli.output import duration_text, minute, size_text
 from diadem.cli.verb import Answer, Commands
 
 root = Commands()
 transfers = root.add(Commands("transfer", "Packages on their way, in both directions."))
 rules = root.add(Commands("rule", "Rules by which offers are accepted automatically."))
 
-Id = Annotated[str, Argument(help="The transfer's id, or the beginning of it.")]
-Reason = Annotated[str, Option("--reason", help="Why; the other side is told.")]
+Id = Annotated[str, Argument("The transfer's id, or the beginning of it.")]
+Reason = Annotated[str, Option("Why; the other side is told.")]
 
 # -- offers and answers ----------------------------------------------------------------------------------------------
 
@@ -23,11 +23,11 @@ Reason = Annotated[str, Option("--reason", help="Why; the other side is told.")]
 @root.verb(user=True)
 def send(
     node: Node,
-    package: Annotated[str, Argument(help="The package's id, or the beginning of it.")],
-    to: Annotated[str, Argument(metavar="PERSON", help="To whom: marie@nmi, or a user of this node.")],
-    expires: Annotated[str, Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
-    comment: Annotated[str, Option("--comment", help="A line for the recipient.")] = "",
-    route: Annotated[str, Option("--route", help="auto, direct, hub, or via:NAME of a carrier.")] = "auto",
+    package: Annotated[str, Argument("The package's id, or the beginning of it.")],
+    to: Annotated[str, Argument("To whom: marie@nmi, or a user of this node.", metavar="PERSON")],
+    expires: Annotated[str, Option("How long it can be accepted: 14days.")] = "14days",
+    comment: Annotated[str, Option("A line for the recipient.")] = "",
+    route: Annotated[str, Option("auto, direct, hub, or via:NAME of a carrier.")] = "auto",
 ) -> Answer:
     """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
     from diadem.node.rules.measures import read_duration
@@ -79,7 +79,7 @@ def accept(
     listener: Listener,
     offer: Id,
     store: StoreOf = None,
-    wait: Annotated[bool, Option("--wait/--no-wait", help="Fetch it now.")] = True,
+    wait: Annotated[bool, Option("Fetch it now.", "--wait/--no-wait")] = True,
     max_rate: MaxRate = None,
 ) -> Answer:
     """Accept an offer and fetch the package. Every byte is proven before it is kept."""
@@ -107,9 +107,7 @@ def _transfer(done: Mapping[str, Any]) -> Answer:
 
 
 @transfers.verb(user=True)
-def ls(
-    node: Node, everything: Annotated[bool, Option("--all", help="Those of all users of the node.")] = False
-) -> Answer:
+def ls(node: Node, everything: Annotated[bool, Option("Those of all users of the node.", "--all")] = False) -> Answer:
     """List transfers in both directions, newest first. Names the statements that are missing."""
     node.transfers.ask()
     return _transfers([transfer.to_dict() for transfer in node.transfers.ls(everything=everything)])
@@ -136,8 +134,8 @@ def pause(node: Node, transfer: Id) -> Answer:
 def resume(
     node: Node,
     listener: Listener,
-    transfer: Annotated[str | None, Argument(help="The transfer's id. Default: all that stopped.")] = None,
-    anew: Annotated[bool, Option("--anew", help="A hub or folder has lost it: ask for it again.")] = False,
+    transfer: Annotated[str | None, Argument("The transfer's id. Default: all that stopped.")] = None,
+    anew: Annotated[bool, Option("A hub or folder has lost it: ask for it again.")] = False,
     max_rate: MaxRate = None,
 ) -> Answer:
     """Resume a transfer, or all that stopped. Only what is missing is fetched."""
@@ -228,7 +226,7 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
     for event in details["events"]:
         proof = f"  statement {event['statement'][:12]}…" if event["statement"] else ""
         words = f"  {event['words']}" if event["words"] else ""
-        lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {_state(event)}{proof}{words}")
+        lines.append(f"  {minute(event['at'])}  {_state(event)}{proof}{words}")
     lines += [
         f"  MISSING     {_STATEMENTS.get(what, what)}: the other node has not sent it yet"
         for what in details["missing"]
@@ -245,10 +243,10 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
 @rules.verb("add", user=True)
 def add_rule(
     node: Node,
-    sender: Annotated[str, Argument(help="Whose offers: alice@hu-berlin, *@hu-berlin, or a node's id.")],
-    max_size: Annotated[str, Option("--max", help="The largest package: 50GB.")],
-    project: Annotated[str, Option("--project", help="Only packages of this project.")] = "",
-    expires: Annotated[str, Option("--expires", help="When the rule ends: 90days. Default: never.")] = "",
+    sender: Annotated[str, Argument("Whose offers: alice@hu-berlin, *@hu-berlin, or a node's id.")],
+    max_size: Annotated[str, Option("The largest package: 50GB.", "--max")],
+    project: Annotated[str, Option("Only packages of this project.")] = "",
+    expires: Annotated[str, Option("When the rule ends: 90days. Default: never.")] = "",
 ) -> Answer:
     """Accept matching offers automatically. The rule is signed by you, and every acceptance names it."""
     from diadem.node.rules.measures import read_duration, read_size
@@ -274,7 +272,7 @@ def _rules(listed: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 @rules.verb("rm", user=True)
-def remove_rule(node: Node, rule: Annotated[str, Argument(help="The rule's id, or the beginning of it.")]) -> Answer:
+def remove_rule(node: Node, rule: Annotated[str, Argument("The rule's id, or the beginning of it.")]) -> Answer:
     """Remove one of your rules; what it accepted stays accepted."""
     removed = node.rules.rm(rule).to_dict()
     return Answer({"removed": removed}, [f"removed          {removed['id'][:12]} from {removed['from']}"])

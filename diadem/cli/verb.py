@@ -15,7 +15,7 @@ import click
 
 from diadem.cli.help import Command
 from diadem.cli.options import As, Json, NodeAt, Quiet
-from diadem.cli.output import plain, print_json, progress, tell
+from diadem.cli.output import plain, print_json, progress, tell_all
 from diadem.errors import Refused
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _made(name: str, function: Callable[..., Answer | int], *, user: bool, sick:
         if given["json"]:
             print_json(answer.document)
         else:
-            for line in answer.lines:
-                tell(line)
+            tell_all(answer.lines)
         return int(answer.findings)
 
     parameters = [get_args(one.annotation)[1].made(one) for one in options]
@@ -128,16 +127,14 @@ def is_id(text: str) -> bool:
 @contextmanager
 def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> Iterator[Node]:
     """The node that a command works on, here or over the network; with `sick` also where its catalogue is damaged."""
-    from diadem.api.nodes import NODE_VARIABLE, open_node
+    from diadem.api.nodes import NODE_VARIABLE, connect, open_node
 
     where = node or os.environ.get(NODE_VARIABLE, "")
-    if where.startswith("https://"):
-        from diadem.api.nodes import connect
-
-        with connect(where, user, ask=ask_passphrase) as remote:
-            yield cast("Node", remote)  # it has the verbs that can be used from elsewhere, and says so of the others
-        return
-    with open_node(node, user, ask=ask_passphrase, sick=sick) as found:
+    if where.startswith("https://"):  # it has the verbs that can be used from elsewhere, and says so of the others
+        found = cast("Node", connect(where, user, ask=ask_passphrase))
+    else:
+        found = open_node(node, user, ask=ask_passphrase, sick=sick)
+    with found:
         yield found
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from diadem.cli.archive import suggested_lines
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Quiet
-from diadem.cli.output import print_json, size_text, tell
+from diadem.cli.output import minute, print_json, size_text, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.errors import Interrupted
 from diadem.model.plain_text import count_text, quoted
@@ -18,11 +18,11 @@ root = Commands()
 watched = root.add(Commands("watch", "Archive sessions once they are finished.", default="run", needs_word=False))
 
 _AGAIN = "Start it again: diadem watch"
-StoreFirst = Annotated[str, Option("--store", help="Which store is filled first.")]
-SetFacts = Annotated[list[str] | None, Option("--set", help="One fact for every session: --set instrument.name=Titan.")]
-NewOnly = Annotated[bool, Option("--new-only", help="Skip what is there now, until it changes.")]
-Poll = Annotated[bool, Option("--poll", help="Look at intervals; do not rely on the system's events.")]
-Depth = Annotated[int, Option("--depth", help="How many folders down the sessions are.", min=1)]
+StoreFirst = Annotated[str, Option("Which store is filled first.")]
+SetFacts = Annotated[list[str] | None, Option("One fact for every session: --set instrument.name=Titan.")]
+NewOnly = Annotated[bool, Option("Skip what is there now, until it changes.")]
+Poll = Annotated[bool, Option("Look at intervals; do not rely on the system's events.")]
+Depth = Annotated[int, Option("How many folders down the sessions are.", min=1)]
 #: Sessions of a folder, mistakes of a plan, and things left out that are named.
 _NAMED = 20
 
@@ -32,16 +32,10 @@ _NAMED = 20
 @watched.verb()
 def run(
     listener: Listener,
-    folder: Annotated[
-        Path | None, Argument(help="This folder alone. Default: all that were added, and hand-ins.")
-    ] = None,
-    once: Annotated[bool, Option("--once", help="Look once; report everything, not only what is new.")] = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Show what would be archived and what still waits; write nothing.")
-    ] = False,
-    every: Annotated[
-        float, Option("--every", help="Seconds between looks where the system reports no changes.", min=1.0)
-    ] = 60.0,
+    folder: Annotated[Path | None, Argument("This folder alone. Default: all that were added, and hand-ins.")] = None,
+    once: Annotated[bool, Option("Look once; report everything, not only what is new.")] = False,
+    dry_run: Annotated[bool, Option("Show what would be archived and what still waits; write nothing.")] = False,
+    every: Annotated[float, Option("Seconds between looks where the system reports no changes.", min=1.0)] = 60.0,
     store: StoreFirst = "",
     set_: SetFacts = None,
     new_only: NewOnly = False,
@@ -88,7 +82,8 @@ def run(
         parts = {"incoming": "store", "watched": "folder"}
         print_json({key: [one for one in documents if mark in one] for key, mark in parts.items()})
     elif (once or dry_run) and not documents:
-        print(_nothing(dry_run=dry_run, folders=folders))
+        waits = "waits: every session is archived" if folders else "to archive: no folder is in incoming/ of any store"
+        print("nothing is there that is not archived" if dry_run else f"nothing {waits}")
     return code
 
 
@@ -99,20 +94,11 @@ def _is_finding(document: dict[str, Any]) -> bool:
     return bool(document["error"]) or refused or any(one["omitted"] or one["lost"] for one in every)
 
 
-def _nothing(*, dry_run: bool, folders: bool) -> str:
-    if dry_run:
-        return "nothing is there that is not archived"
-    if folders:
-        return "nothing waits: every session is archived"
-    return "nothing to archive: no folder is in incoming/ of any store"
-
-
 def _tell(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json_text.dumps(document, default=str), flush=True)
         return
-    for line in _hand_in_lines(document) if "store" in document else _event_lines(document):
-        tell(line)
+    tell_all(_hand_in_lines(document) if "store" in document else _event_lines(document))
 
 
 def _hand_in_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -167,7 +153,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
 @watched.verb()
 def add(
     node: Node,
-    folder: Annotated[Path, Argument(help="Where an instrument writes its sessions, each in a folder.")],
+    folder: Annotated[Path, Argument("Where an instrument writes its sessions, each in a folder.")],
     store: StoreFirst = "",
     set_: SetFacts = None,
     new_only: NewOnly = False,
@@ -190,7 +176,7 @@ def ls(node: Node) -> Answer:
 
 
 @watched.verb()
-def rm(node: Node, folder: Annotated[Path, Argument(help="A watched folder.")]) -> Answer:
+def rm(node: Node, folder: Annotated[Path, Argument("A watched folder.")]) -> Answer:
     """Stop watching a folder. Its files and packages stay."""
     settings = node.watched.rm(folder).to_dict()
     return Answer({"folder": settings}, [f"not watched      {settings['folder']}"])
@@ -200,7 +186,7 @@ def rm(node: Node, folder: Annotated[Path, Argument(help="A watched folder.")]) 
 def plan(
     node: Node,
     file: Annotated[
-        Path | None, Argument(help="A CSV: taken if it is there, else written. Default: the node's own.")
+        Path | None, Argument("A CSV: taken if it is there, else written. Default: the node's own.")
     ] = None,
 ) -> Answer:
     """Read or write a sheet of exceptions, a session a line. Archive it or not, title, sample, one or split, wait."""
@@ -234,7 +220,7 @@ def watch_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The section of `status`; none where nothing is watched."""
     if not report["folders"] and not report["running"]:
         return
-    since = f" since {_minute(report['since'])} UTC" if report["since"] else ""
+    since = f" since {minute(report['since'])} UTC" if report["since"] else ""
     yield ""
     yield (
         f"Watching{since} (process {report['process']})"
@@ -282,7 +268,3 @@ def _plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
         yield f"  row {mistake['row']} of the plan is wrong: {mistake['message']}"
     if len(plan["mistakes"]) > _NAMED:
         yield f"  and {len(plan['mistakes']) - _NAMED:,} more wrong rows: diadem watch plan"
-
-
-def _minute(text: str) -> str:
-    return text.replace("T", " ").removesuffix("Z")[:16]

@@ -18,8 +18,9 @@ from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
 from diadem.node.remedies import recover_command
 from diadem.node.stores import StoreSet, read_store_file
+from diadem.store import open_store
 from diadem.store.addresses import local_path
-from diadem.store.base import Store, open_store
+from diadem.store.contract import Store
 from diadem.store.system import move
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")

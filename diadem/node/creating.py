@@ -35,8 +35,8 @@ from diadem.node.recovery import RecoverySecret, recovery_text
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.store_place import require_folder
 from diadem.node.stores import require_unclaimed
+from diadem.store import open_store
 from diadem.store.addresses import local_path, refuse_copy_address
-from diadem.store.base import open_store
 from diadem.store.stage import remove_tree
 from diadem.store.system import FileLock, move, or_else, translated
 from diadem.store.whole import write_whole

@@ -33,7 +33,7 @@ from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
-from diadem.store.base import Added
+from diadem.store.contract import Added
 
 #: A package's folder as stores have it, where it may have had to take a number.
 NAMED: Final = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")

@@ -71,7 +71,7 @@ class KeepingVerbs:
         """
         from diadem.model.policy import SCRUB_LEVELS
         from diadem.node.scrubbing import ScrubPlan, part_of, scrub
-        from diadem.store.base import Pace
+        from diadem.store.contract import Pace
 
         if level not in (None, *SCRUB_LEVELS):
             raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
@@ -114,7 +114,7 @@ class KeepingVerbs:
             On Ctrl-C; what was done is in the log, and the next run resumes.
         """
         from diadem.node.repairing import RepairPlan, repair
-        from diadem.store.base import Pace
+        from diadem.store.contract import Pace
 
         one = self.context.catalogue.get(package).id if package else None
         if store is not None:

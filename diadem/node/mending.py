@@ -21,7 +21,7 @@ from diadem.node.mending_outcome import Mended, Repair, Unmended
 from diadem.node.mending_sources import PARITY, LeafSources, Replica, TagSources
 from diadem.node.mending_survey import Damage, extras, survey, suspects
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.store.base import Pace, Store
+from diadem.store.contract import Pace, Store
 from diadem.store.slot import set_aside
 from diadem.trust.hashing import leaf_digest
 

@@ -12,8 +12,8 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, RangeReader, silent
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.package.examine import TagFiles
-from diadem.store.base import Pace, Store
-from diadem.store.parity_file import open_parity, remove_parity, write_parity
+from diadem.store.contract import Pace, Store
+from diadem.store.own_files import open_parity, remove_parity, write_parity
 
 if TYPE_CHECKING:
     from diadem.package.parity.rebuild import Parity

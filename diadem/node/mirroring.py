@@ -24,7 +24,7 @@ from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.store.base import Store
+    from diadem.store.contract import Store
 
 SEALED_KEYS = "identities.age"
 #: Saved searches, see `diadem.node.queries`.

@@ -38,7 +38,7 @@ from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import open_tag_files
-from diadem.store.base import Added, Pace, Store
+from diadem.store.contract import Added, Pace, Store
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import SourceFile
 

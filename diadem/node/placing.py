@@ -24,7 +24,7 @@ from diadem.node.tasks import CopyTask
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
-from diadem.store.base import Added, Pace
+from diadem.store.contract import Added, Pace
 
 #: Findings of one package that stand in its statement.
 _TOLD = 50

@@ -11,7 +11,7 @@ from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.replay import COPY_MISSING
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
-from diadem.store.base import Pace
+from diadem.store.contract import Pace
 from diadem.trust.hashing import sha256_hex
 
 #: The code of a finding that says that the system refuses to list a copy which may well be there.

@@ -15,7 +15,7 @@ from diadem.node.context import Context
 from diadem.node.placing import not_there
 from diadem.node.tasks import CopyToProve, Proved, ProveTask
 from diadem.node.workers import Workers
-from diadem.store.base import Pace
+from diadem.store.contract import Pace
 from diadem.workers.executors import run_agenda
 
 #: Bytes and copies of one share at most: a worker that is lost has read no more for nothing.

@@ -47,7 +47,8 @@ from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.stores import read_store_file
 from diadem.node.tls_files import KEY_FILE
-from diadem.store.base import Store, open_store
+from diadem.store import open_store
+from diadem.store.contract import Store
 from diadem.store.stage import remove_tree
 from diadem.store.system import move, or_else, translated
 from diadem.store.whole import write_whole

@@ -16,7 +16,7 @@ from diadem.node.catalogue import Prepared, prepare
 from diadem.node.entries import package_entry
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
-from diadem.store.base import Store
+from diadem.store.contract import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,8 @@ from diadem.node.stating_found import finish_archives, killed_archives, state_fo
 from diadem.node.taken_in import as_ingest
 from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
-from diadem.store.base import Store
-from diadem.store.contract import Stored
-from diadem.store.parity_file import parity_packages
+from diadem.store.contract import Store, Stored
+from diadem.store.own_files import parity_packages
 from diadem.store.system import or_else
 from diadem.workers.executors import InOrder
 

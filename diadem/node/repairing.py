@@ -42,7 +42,7 @@ from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives, killed_archives, unlisted
 from diadem.package.examine import open_tag_files
-from diadem.store.base import Pace
+from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 
 

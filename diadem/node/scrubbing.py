@@ -31,7 +31,7 @@ from diadem.node.proving import prove
 from diadem.node.reading_at_once import Reading, read_at_once, read_there
 from diadem.node.replay import COPY_MISSING
 from diadem.node.workers import Workers
-from diadem.store.base import Pace
+from diadem.store.contract import Pace
 
 #: Seconds of reading after which what was proven is stated in the log.
 _STATE_EVERY = 60.0

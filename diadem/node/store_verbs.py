@@ -90,7 +90,7 @@ class StoreVerbs(DisplayList):
     def _added(
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
     ) -> StoreState:
-        from diadem.store.base import open_store
+        from diadem.store import open_store
 
         context = self.context
         refuse_copy_address(url)
@@ -173,7 +173,7 @@ class StoreVerbs(DisplayList):
             What is there is not this store.
         """
         from diadem.node.moving import note_move
-        from diadem.store.base import open_store
+        from diadem.store import open_store
 
         context = self.context
         context.require_writable()

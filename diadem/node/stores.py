@@ -23,7 +23,7 @@ from diadem.store.addresses import local_path
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.store.base import Store
+    from diadem.store.contract import Store
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
@@ -241,7 +241,7 @@ def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, 
     Unreachable
         Nothing is there, or another store, or it fails, may not be read, or cannot be opened on this machine.
     """
-    from diadem.store.base import open_store
+    from diadem.store import open_store
 
     try:
         store = store or open_store(settings.url, options)

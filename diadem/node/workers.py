@@ -24,7 +24,7 @@ from diadem.node.tasks import (
     Task,
 )
 from diadem.pack.pack import Packed
-from diadem.store.base import Added
+from diadem.store.contract import Added
 from diadem.store.source import SourceFile
 from diadem.workers.executors import submit_everywhere, worker_count
 

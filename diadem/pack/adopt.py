@@ -27,7 +27,7 @@ from diadem.package.seal import Sealed
 from diadem.package.tags import parse_manifest
 from diadem.store.adopted import AdoptedFolders, Location
 from diadem.store.bags import AdoptedBundle, LocalBundle
-from diadem.store.base import Draft, Published, Store
+from diadem.store.contract import Added, Draft, Store
 from diadem.store.copy import Copier
 from diadem.store.source import Omission
 from diadem.store.stage import Stage
@@ -261,12 +261,12 @@ class _SealedFiles(Draft):
         open_source: object = None,  # noqa: ARG002  nothing is read again
         is_sound: object = None,  # noqa: ARG002
         listener: Listener = silent,  # noqa: ARG002
-    ) -> Published:
+    ) -> Added:
         """Keep it, with the place of its files. What cannot be opened is not kept."""
         opened = open_tag_files(LocalBundle(self._open.bag), expected_id=self._package)
         self._folders.publish(self._open, self._locate(opened, name), opened.payload_id, tree)
         self._stage = None  # `publish` has discarded it
-        return Published(name, created=True, proof="read-back", opened=opened)
+        return Added(name, created=True, proof="read-back", opened=opened)
 
     @property
     def _open(self) -> Stage:

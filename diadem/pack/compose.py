@@ -27,7 +27,7 @@ from diadem.package.crate import crate_json
 from diadem.package.seal import HashedFile, payload_of, seal
 from diadem.package.zips import previews_zip
 from diadem.serialization.record_json import read_record
-from diadem.store.base import Draft
+from diadem.store.contract import Draft
 from diadem.store.copy import Copier, SourceFailed
 from diadem.store.source import Omission
 from diadem.store.system import SEALED, SinkFailed, allow, long_path

@@ -24,7 +24,7 @@ from diadem.model.ports import Listener, Meter, Progress
 from diadem.pack.plan import PackPlan
 from diadem.package.seal import HashedFile
 from diadem.package.tags import MAX_TIME_NS
-from diadem.store.base import Draft
+from diadem.store.contract import Draft
 from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 

@@ -18,10 +18,8 @@ from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.plan import PackPlan, omitted_dict
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.store.base import Store
-from diadem.store.contract import proof_of
+from diadem.store.contract import Store, Swept, proof_of
 from diadem.store.copy import Copier
-from diadem.store.stage import Swept
 from diadem.store.system import READ_FLAGS, SinkFailed, long_path, store_error
 
 

@@ -61,12 +61,12 @@ def compare(candidates: Iterable[Candidate], cache: ScanCache, listener: Listene
     Empty ones are all alike, and no duplicates. The listener is told of the bytes read.
     """
     comparison = Comparison()
-    hashing = _Hashing(comparison, cache, listener)
     same_size = _by((file for file in candidates if file.stamp.size), lambda file: file.stamp.size)
-    samples = hashing.run("sample", [file for group in same_size for file in group])
+    samples = _digests("sample", [file for group in same_size for file in group], comparison, cache, listener)
     same_sample = [group for part in same_size for group in _by(part, samples.get)]
     large = {file for group in same_sample if group[0].stamp.size > 3 * _SAMPLE for file in group}
-    digests = hashing.run("whole", [file for group in same_sample for file in group if file in large])
+    whole = [file for group in same_sample for file in group if file in large]
+    digests = _digests("whole", whole, comparison, cache, listener)
     for part in same_sample:
         for group in _by(part, digests.get if part[0] in large else samples.get):
             comparison.groups[(digests.get(group[0]) or samples[group[0]]).hex()] = group
@@ -82,53 +82,51 @@ def _by(files: Iterable[Candidate], key: Callable[[Candidate], object]) -> list[
     return [group for group in groups.values() if len(group) > 1]
 
 
-@dataclass(slots=True)
-class _Hashing:
-    """Digests of samples and of whole files, on a few threads; what cannot be read is an issue."""
-
-    comparison: Comparison
-    cache: ScanCache
-    listener: Listener
-
-    def run(self, kind: Literal["sample", "whole"], files: Sequence[Candidate]) -> dict[Candidate, bytes]:
-        """The digest of every file that can be read."""
-        found: dict[Candidate, bytes] = {}
-        waiting: list[tuple[Candidate, bytes]] = []
-        for file in files:
-            state = state_of(*file.stamp)
-            kept = self.cache.get(_key(file), kind, state)
-            if kept is None:
-                waiting.append((file, state))
-            else:
-                found[file] = kept
-        self.comparison.cached += len(found)
-        stage, most = ("compare", 3 * _SAMPLE) if kind == "sample" else ("hash", sys.maxsize)
-        total, done, stop = sum(min(file.stamp.size, most) for file, _ in waiting), 0, threading.Event()
-        digest = _sample if kind == "sample" else _whole
-        answers = in_order(
-            lambda item: _attempt(digest, item[0], stop),
-            waiting,
-            threads=_THREADS,
-            ahead=_AHEAD,
-            stop=stop.set,
-            name="diadem-compare",
-        )
-        try:
-            with closing(answers):
-                for (file, state), answer in zip(waiting, answers, strict=True):
-                    size = min(file.stamp.size, most)
-                    done += size
-                    self.listener(Progress(stage, done, total, file.path))
-                    if isinstance(answer, ScanIssue):
-                        self.comparison.issues.append(answer)
-                        self.comparison.unread.add(_key(file))
-                    else:
-                        self.comparison.hashed_bytes += size
-                        found[file] = answer
-                        self.cache.put(_key(file), kind, state, answer)
-        finally:
-            self.cache.flush()
-        return found
+def _digests(
+    kind: Literal["sample", "whole"],
+    files: Sequence[Candidate],
+    comparison: Comparison,
+    cache: ScanCache,
+    listener: Listener,
+) -> dict[Candidate, bytes]:
+    """The digest of every file that can be read, on a few threads; what cannot be is an issue."""
+    found: dict[Candidate, bytes] = {}
+    waiting: list[tuple[Candidate, bytes]] = []
+    for file in files:
+        state = state_of(*file.stamp)
+        kept = cache.get(_key(file), kind, state)
+        if kept is None:
+            waiting.append((file, state))
+        else:
+            found[file] = kept
+    comparison.cached += len(found)
+    stage, most = ("compare", 3 * _SAMPLE) if kind == "sample" else ("hash", sys.maxsize)
+    total, done, stop = sum(min(file.stamp.size, most) for file, _ in waiting), 0, threading.Event()
+    digest = _sample if kind == "sample" else _whole
+    answers = in_order(
+        lambda item: _attempt(digest, item[0], stop),
+        waiting,
+        threads=_THREADS,
+        ahead=_AHEAD,
+        stop=stop.set,
+        name="diadem-compare",
+    )
+    try:
+        with closing(answers):
+            for (file, state), answer in zip(waiting, answers, strict=True):
+                size = min(file.stamp.size, most)
+                done += size
+                listener(Progress(stage, done, total, file.path))
+                if isinstance(answer, ScanIssue):
+                    comparison.issues.append(answer)
+                    comparison.unread.add(_key(file))
+                else:
+                    comparison.hashed_bytes += size
+                    found[file] = answer
+                    cache.put(_key(file), kind, state, answer)
+    finally:
+        cache.flush()
+    return found
 
 
 def _key(file: Candidate) -> bytes:

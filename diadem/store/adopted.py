@@ -23,8 +23,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from diadem.errors import NotFound, PackageError
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.bags import AdoptedBundle, path_below
+from diadem.store.contract import Swept
 from diadem.store.folder import FolderStore
-from diadem.store.stage import Stage, Swept, remove_tree, restrict
+from diadem.store.stage import Stage, remove_tree, restrict
 from diadem.store.system import FileLock, flush_folder, long_path, patiently, translated
 from diadem.store.whole import write_whole
 

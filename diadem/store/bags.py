@@ -1,4 +1,4 @@
-"""Bags wherever they lie: in a folder of this machine, on a server, in an adopted folder, in memory.
+"""Bags on this machine: in a folder, in an adopted folder, in memory; `diadem.store.remote` has those on servers.
 
 What is listed follows no link; what is opened lies inside the bag.
 """
@@ -10,25 +10,17 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Mapping
-from functools import partial
-from typing import Any
 
-from diadem.errors import IntegrityError, NotFound, PackageError, StoreError, UsageError
+from diadem.errors import NotFound, PackageError
 from diadem.hooks.binary import InMemory
 from diadem.model.ports import Bundle, Listing, RangeReader
-from diadem.model.reopenable import Reopenable
 from diadem.package.names import unsafe
-from diadem.store.addresses import parse, without_secrets
-from diadem.store.client import ObjectClient, Stat
-from diadem.store.retry import Patience
 from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 #: Whether this system opens a file relative to an open folder, and reads at a place without seeking.
-_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _POSITIONED = hasattr(os, "preadv")
-
-
 _RESCAN = "See what became of it: diadem rescan"
 
 
@@ -74,28 +66,20 @@ class LocalBundle(Bundle):
         try:
             for path, buffer in wanted:
                 above, _, name = path.rpartition("/")
-                if _STEPWISE and (descriptor < 0 or above != folder):
-                    descriptor = _replaced(descriptor, self._folder(above.split("/"), path))
+                if STEPWISE and (descriptor < 0 or above != folder):
+                    descriptor = _replaced(descriptor, open_folder(self._root, above.split("/")))
                     folder = above
-                with self._within(descriptor, name, path) if _STEPWISE else self.open(path) as file:
+                with _at(descriptor, name, path) if STEPWISE else self.open(path) as file:
                     if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
                         raise PackageError(f"does not have {len(buffer)} bytes", where=path, next="Run: diadem scrub")
+        except NotFound:
+            raise
+        except FileNotFoundError as error:
+            raise self._absent(path) from error
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
             _replaced(descriptor, -1)
-
-    def _folder(self, parts: list[str], path: str) -> int:
-        try:
-            return _descend(self._root, parts)
-        except FileNotFoundError as error:
-            raise self._absent(path) from error
-
-    def _within(self, folder: int, name: str, path: str) -> LocalFile:
-        try:
-            return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
-        except FileNotFoundError as error:
-            raise self._absent(path) from error
 
     def open(self, path: str) -> LocalFile:
         """Random access to a file.
@@ -123,7 +107,13 @@ def open_below(root: str, parts: list[str], path: str) -> LocalFile:
     if it is no plain file, or if the system refuses to open it.
     """
     try:
-        return _regular(_open_below(root, parts), path)
+        if not STEPWISE:
+            return _regular(_open_by_path(root, parts), path)
+        folder = open_folder(root, parts[:-1])
+        try:
+            return _at(folder, parts[-1], path)
+        finally:
+            os.close(folder)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -198,6 +188,10 @@ def _classify(
         irregular[path] = kind
 
 
+def _at(folder: int, name: str, path: str) -> LocalFile:
+    return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
+
+
 def _regular(descriptor: int, path: str) -> LocalFile:
     """Take over a descriptor, if it is that of a plain file."""
     status = os.fstat(descriptor)
@@ -213,20 +207,7 @@ def _unreadable(path: str, error: OSError) -> PackageError:
     return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
 
 
-def _open_below(root: str, parts: list[str]) -> int:
-    """Open a file below the root, no step of the way being a link."""
-    return _open_by_descriptors(root, parts) if _STEPWISE else _open_by_path(root, parts)
-
-
-def _open_by_descriptors(root: str, parts: list[str]) -> int:
-    folder = _descend(root, parts[:-1])
-    try:
-        return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
-def _descend(root: str, parts: list[str]) -> int:
+def open_folder(root: str, parts: list[str]) -> int:
     """Open a folder step by step, each step refusing links: nothing can change between the look and the step."""
     folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
     try:
@@ -338,106 +319,6 @@ def path_below(root: str, name: bytes) -> str:
     return long_path(os.path.join(root, *os.fsdecode(name).split("/")))
 
 
-# -- servers -----------------------------------------------------------------------------------------------------------
-
-
-class RemoteBundle(Reopenable, Bundle):
-    """A bag below one prefix of an fsspec file system; see `open_remote` for one made from an address."""
-
-    def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
-        from diadem.store.connect import client_for
-
-        self._client: ObjectClient = client_for(fs, root, patience)
-        self.again = partial(open_remote, self.url, without_secrets(fs.storage_options))
-        self._known: dict[str, Stat] = {}
-
-    @property
-    def url(self) -> str:
-        """The bag's address."""
-        return self._client.url
-
-    @property
-    def transferred(self) -> int:
-        """Bytes of objects received so far."""
-        return self._client.traffic.received
-
-    @property
-    def requests(self) -> int:
-        """Requests made so far, repeated ones counted."""
-        return self._client.traffic.requests
-
-    def listing(self) -> Listing:
-        """Everything below the prefix; an object store has plain objects only."""
-        found = {stat.key: stat for stat in self._client.list("")}
-        if not found:
-            raise NotFound("there is no package", where=self.url, next="Check the address.")
-        self._known = found
-        return Listing({path: stat.size for path, stat in found.items()}, {})
-
-    def exists(self, path: str) -> bool:
-        """Whether an object is there."""
-        return path in self._known or self._client.stat(path) is not None
-
-    def read(self, path: str, limit: int) -> bytes:
-        """The whole of a small file: of one that was not listed by one GET, which tells its size as a HEAD would."""
-        if path not in self._known and self.url.startswith("s3:"):  # others ask for all of a range, there or not
-            try:
-                data = self._client.get(path, 0, limit + 1)
-            except (NotFound, StoreError):  # absent, or empty, of which there is no range
-                data = b""
-            if 0 < len(data) <= limit:
-                return data
-        return super().read(path, limit)
-
-    def open(self, path: str) -> RemoteReader:
-        """Random access to a file."""
-        stat = self._known.get(path) or self._client.stat(path)
-        if stat is None:
-            raise NotFound("the file is not in the package", where=f"{self.url}/{path}")
-        return RemoteReader(self._client, stat)
-
-
-class RemoteReader(RangeReader):
-    """One object, read by ranges. Any number of threads may use it; nothing is held open."""
-
-    def __init__(self, client: ObjectClient, stat: Stat) -> None:
-        self._client = client
-        self._stat = stat
-
-    @property
-    def size(self) -> int:
-        """Bytes in the object when it was opened."""
-        return self._stat.size
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """One ranged GET. Raises `IntegrityError` if the object is no longer what it was when it was opened."""
-        end = min(offset + length, self._stat.size)
-        data = self._client.get(self._stat.key, offset, end, self._stat.version)
-        if len(data) != max(0, end - offset):
-            raise IntegrityError(
-                f"the object has changed: {len(data)} of {end - offset} bytes were there",
-                where=f"{self._client.url}/{self._stat.key}",
-                next="Verify the package.",
-            )
-        return data
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` with one ranged GET."""
-        data = self.read_at(offset, len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def open_remote(address: str, storage_options: Mapping[str, Any] | None = None) -> RemoteBundle:
-    """The bag at an address such as ``s3://bucket/2026/20260314-zno-…``. Raises `UsageError` for a local path."""
-    from diadem.store.connect import file_system
-
-    url = parse(address)
-    if url.kind == "local":
-        raise UsageError("this is a local folder", where=address, next="Open it as a folder.")
-    return RemoteBundle(file_system(url, storage_options), url.root)
-
-
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -458,4 +339,5 @@ class MemoryBundle(Bundle):
         """Random access to a file. Raises `NotFound`."""
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
+
         return InMemory(self._files[path])

@@ -23,19 +23,20 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.manifest import PackageId
-from diadem.store.client import ObjectClient, Stat
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH, PackageId
+from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
 from diadem.store.contract import Capabilities
-from diadem.store.hints import Hints
+from diadem.store.plain import DRAFTS
 from diadem.store.retry import Occupied
+from diadem.store.store import Hints
 from diadem.store.system import FileLock
 
 FOLDER = ".diadem/claims"
@@ -83,29 +84,50 @@ class ClaimNote:
 
 
 class Claim:
-    """A claim that this process holds, kept alive by a thread until `release`."""
+    """A claim on a payload: `take` it; a thread keeps it alive until `release`."""
 
     def __init__(
-        self,
-        client: ObjectClient,
-        key: str,
-        note: ClaimNote,
-        version: str,
-        *,
-        lock: WriterLock,
-        timing: ClaimTiming,
-        conditional: bool,
-        previous: ClaimNote | None,
+        self, client: ObjectClient, can: Capabilities, timing: ClaimTiming, payload: str, path: str, package: str
     ) -> None:
-        self._client, self._key, self._note, self._version = client, key, note, version
-        self._lock, self._conditional = lock, conditional
+        self._client, self._can, self._timing = client, can, timing
+        self._key = f"{FOLDER}/{payload}"
+        self._lock = WriterLock()
+        self._note = ClaimNote(self._lock.writer, path, package)
+        self._version = ""
         #: What the claim said that was taken over: its writer may have finished its package and died before the hint.
-        self.previous = previous
+        self.previous: ClaimNote | None = None
         self._guard = threading.Lock()
         self._lost = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, args=(timing.heartbeat,), name="diadem-claim", daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._beat, name="diadem-claim", daemon=True)
+
+    def take(self) -> bool:
+        """Whether it is ours from now on; False where a living writer holds it."""
+        taken = False
+        try:
+            taken = self._take()
+        finally:
+            if not taken:
+                self._lock.release()
+        if taken:
+            self._thread.start()
+        return taken
+
+    def _take(self) -> bool:
+        if (found := read_claim(self._client, self._key)) is not None:
+            stat, self.previous = found
+            # Silence by the store's clock; a store that tells no times has no stale claims.
+            silence = timedelta(0) if stat.modified is None else self._client.now() - stat.modified
+            if not is_dead(self.previous.writer) and silence < timedelta(seconds=self._timing.stale):
+                return False
+            if self._can.replaces:
+                return self._put(replaces=stat.version)
+            self._client.delete(self._key)
+        if self._can.creates:
+            return self._put(create=True)
+        self._put()
+        time.sleep(1.0)  # without conditions: the last of the writers of this second wins
+        return self._is_mine()
 
     def confirm(self) -> None:
         """Raise `Refused` if another writer has taken the claim over."""
@@ -124,31 +146,33 @@ class Claim:
         self._thread.join()
         try:
             if not self._lost and self._is_mine():
-                self._client.once().delete(self._key, only=self._version if self._conditional else "")
+                self._client.once().delete(self._key, only=self._version if self._can.replaces else "")
         except DiademError:
             pass
         finally:
             self._lock.release()
 
-    def _beat(self, interval: float) -> None:
-        while not self._done.wait(interval):
+    def _beat(self) -> None:
+        while not self._done.wait(self._timing.heartbeat):
             with self._guard, contextlib.suppress(DiademError):  # `confirm` will tell; the next beat may get through
                 self._renew()
 
     def _renew(self) -> None:
         if self._lost:
             return
-        note = ClaimNote(self._note.writer, self._note.path, self._note.package, self._note.beat + 1)
+        self._note = replace(self._note, beat=self._note.beat + 1)
+        if self._can.replaces:
+            self._lost = not self._put(replaces=self._version)
+        else:
+            self._lost = not (self._is_mine() and self._put())
+
+    def _put(self, *, create: bool = False, replaces: str = "") -> bool:
+        """Write the claim; whether it is ours. A refusal may be the echo of our own write whose answer was lost."""
         try:
-            if not self._conditional and not self._is_mine():
-                self._lost = True
-                return
-            self._version = self._client.put(
-                self._key, note.to_bytes(), replaces=self._version if self._conditional else ""
-            )
-        except (Occupied, NotFound):  # perhaps by an earlier try of our own whose answer was lost
-            self._lost = not self._is_mine()
-        self._note = note
+            self._version = self._client.put(self._key, self._note.to_bytes(), create=create, replaces=replaces)
+        except (Occupied, NotFound):
+            return self._is_mine()
+        return True
 
     def _is_mine(self) -> bool:
         """Whether the object is ours; if so its version is noted."""
@@ -178,71 +202,6 @@ class WriterLock:
         self._lock.remove()
 
 
-def take(
-    client: ObjectClient,
-    capabilities: Capabilities,
-    payload: str,
-    *,
-    path: str,
-    package: str,
-    timing: ClaimTiming | None = None,
-) -> Claim | None:
-    """Claim a payload, or return None if a living writer holds it."""
-    timing = timing or ClaimTiming()
-    lock = WriterLock()
-    key = f"{FOLDER}/{payload}"
-    note = ClaimNote(lock.writer, path, package)
-    try:
-        previous = _take(client, capabilities, key, note, timing)
-    except BaseException:
-        lock.release()
-        raise
-    if previous is None:
-        lock.release()
-        return None
-    version, taken_from = previous
-    return Claim(
-        client, key, note, version, lock=lock, timing=timing, conditional=capabilities.replaces, previous=taken_from
-    )
-
-
-def _take(
-    client: ObjectClient, capabilities: Capabilities, key: str, note: ClaimNote, timing: ClaimTiming
-) -> tuple[str, ClaimNote | None] | None:
-    """The version of our claim and the note before it; None if another holds it."""
-    found = read_claim(client, key)
-    if found is None:
-        version = _create(client, capabilities, key, note)
-        return None if version is None else (version, None)
-    stat, other = found
-    if not is_dead(other.writer) and _age(client, stat) < timedelta(seconds=timing.stale):
-        return None
-    if capabilities.replaces:
-        version = _write(client, key, note, replaces=stat.version)
-    else:
-        client.delete(key)
-        version = _create(client, capabilities, key, note)
-    return None if version is None else (version, other)
-
-
-def _create(client: ObjectClient, capabilities: Capabilities, key: str, note: ClaimNote) -> str | None:
-    if capabilities.creates:
-        return _write(client, key, note, create=True)
-    client.put(key, note.to_bytes())
-    time.sleep(1.0)  # without conditions: the last of the writers of this second wins
-    found = read_claim(client, key)
-    return found[0].version if found is not None and found[1].writer == note.writer else None
-
-
-def _write(client: ObjectClient, key: str, note: ClaimNote, *, create: bool = False, replaces: str = "") -> str | None:
-    """Write conditionally. A refusal may be the echo of our own write whose answer was lost: read and compare."""
-    try:
-        return client.put(key, note.to_bytes(), create=create, replaces=replaces)
-    except (Occupied, NotFound):
-        found = read_claim(client, key)
-        return found[0].version if found is not None and found[1].writer == note.writer else None
-
-
 def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
     """Write the hint that a dead writer owes: its package may be complete, and only its claim says where."""
     if note is None or not note.path or not _PACKAGE.match(note.package):
@@ -261,11 +220,6 @@ def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:
     except NotFound:
         return None
     return stat, ClaimNote.from_bytes(data)
-
-
-def _age(client: ObjectClient, stat: Stat) -> timedelta:
-    """Silence by the store's clock; a store that tells no times has no stale claims."""
-    return client.now() - stat.modified if isinstance(stat.modified, datetime) else timedelta(0)
 
 
 def is_dead(writer: str) -> bool:
@@ -308,3 +262,119 @@ def _lock_paths(writer: str) -> tuple[Path, Path]:
         folder = fallback
     name = f"diadem-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]}-{writer}.lock"
     return folder / name, fallback / name
+
+
+# -- what dead writers left: folders without a tag manifest, open multi-part uploads, old claims and probes -----------
+
+#: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
+SILENCE = timedelta(days=7)
+
+#: Names that DIADEM gives to packages. Anything else in a store is somebody's, and never touched.
+_PACKAGE_NAME = re.compile(r"(\d{4}/\d{8}-(?:[^/]+-)?[0-9a-f]{12}(?:-\d{1,3})?)/(.+)\Z", re.DOTALL)
+_TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, PREVIEWS_PATH, VENDOR_PATH}
+
+
+@dataclass(slots=True)
+class Leftover:
+    """An unfinished package: what lies there, and when it was last written to, by the store's clock.
+
+    `foreign`: files lie there that DIADEM did not write. `lost`: it is known, or a hint names it, so it was a package
+    once, and has lost its tag manifest. `finished`: it has one.
+    """
+
+    path: str
+    objects: int = 0
+    bytes: int = 0
+    newest: datetime | None = None
+    finished: bool = False
+    foreign: bool = False
+    lost: bool = False
+
+    @property
+    def removable(self) -> bool:
+        """Whether it is nothing but what a dead writer left."""
+        return not (self.finished or self.foreign or self.lost)
+
+    def add(self, path: str, stat: Stat) -> None:
+        """Count one object; `path` is relative to the package."""
+        self.objects += 1
+        self.bytes += stat.size
+        self.finished |= path == TAGMANIFEST
+        self.foreign |= not (path.startswith("data/") or path in _TAG_FILES or path == TAGMANIFEST)
+        if stat.modified is not None and (self.newest is None or stat.modified > self.newest):
+            self.newest = stat.modified
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What a sweep found: unfinished packages, of which only those that are `removable` are ever removed; multi-part
+    uploads, which a provider bills although no object is seen; keys of old claims, probes and drafts.
+    """
+
+    packages: tuple[Leftover, ...] = ()
+    uploads: tuple[OpenUpload, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def sweep(
+    client: ObjectClient, hints: Hints, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()
+) -> Leftovers:
+    """Find leftovers that nobody has touched for `older` by the store's clock; remove them only when asked.
+
+    One listing of the whole store: a thousand objects for a request. What lies at a path in `keep` is no leftover.
+    """
+    limit = client.now() - older
+    claimed = {note.path for note in _living_claims(client, limit)}
+    unfinished: dict[str, Leftover] = {}
+    for stat in client.list(""):
+        if match := _PACKAGE_NAME.match(stat.key):
+            path, name = match.groups()
+            unfinished.setdefault(path, Leftover(path)).add(name, stat)
+    packages = tuple(
+        found
+        for found in unfinished.values()
+        if not (found.finished or found.path in claimed) and found.newest is not None and found.newest <= limit
+    )
+    for found in packages:
+        found.lost = not found.foreign and (found.path in keep or hints.is_named(found.path))
+    uploads = tuple(
+        upload for upload in client.uploads("") if upload.begun <= limit and _is_of_nobody(upload.key, claimed)
+    )
+    folders = (FOLDER, PROBES, DRAFTS)
+    old = (stat for folder in folders for stat in client.list(folder) if stat.modified and stat.modified <= limit)
+    notes = tuple(stat.key for stat in old)
+    if delete:
+        for found in packages:
+            if found.removable and client.stat(f"{found.path}/{TAGMANIFEST}") is None:
+                client.clear(found.path)
+        for upload in uploads:
+            client.abort(upload.key, upload.upload)
+        for key in notes:
+            claim = read_claim(client, key) if key.startswith(FOLDER) else None
+            if claim is not None:
+                settle(hints, key.rpartition("/")[2], claim[1])
+            client.delete(key)
+    return Leftovers(packages, uploads, notes)
+
+
+def _living_claims(client: ObjectClient, limit: datetime) -> Iterator[ClaimNote]:
+    for stat in client.list(FOLDER):
+        if stat.modified is None or stat.modified > limit:
+            found = read_claim(client, stat.key)
+            if found is not None and not is_dead(found[1].writer):
+                yield found[1]
+
+
+def _is_of_nobody(key: str, claimed: Container[str]) -> bool:
+    """Whether an upload is of a package that nobody is writing, or of a probe."""
+    match = _PACKAGE_NAME.match(key)
+    return match.group(1) not in claimed if match else key.startswith(f"{PROBES}/")
+
+
+def leftover_at(client: ObjectClient, hints: Hints, path: str) -> Leftover | None:
+    """What lies at a path where there is no package; None if nothing does."""
+    found = Leftover(path)
+    for stat in client.list(path):
+        found.add(stat.key.removeprefix(f"{path}/"), stat)
+    found.lost = not found.foreign and found.objects > 0 and hints.is_named(path)
+    return found if found.objects else None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 import threading
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import DiademError, DigestMismatch
+from diadem.errors import DiademError, DigestMismatch, StoreError
 from diadem.model.manifest import LEAF_SIZE
+from diadem.store.contract import Capabilities
 from diadem.store.retry import Patience, T, persist
 
 #: Parts of an S3 object, at most (Amazon S3 User Guide, "Multipart upload limits").
@@ -66,7 +67,6 @@ class Traffic:
         self.received = 0
 
     def count(self, *, sent: int = 0, received: int = 0, requests: int = 0) -> None:
-        """Add to the sums."""
         with self._lock:
             self.requests += requests
             self.sent += sent
@@ -77,7 +77,7 @@ class ObjectClient(ABC):
     """Requests to one store. Safe to use from several threads; errors are ours (see `diadem.store.retry`).
 
     Conditional writes raise `Occupied` when the condition does not hold. A client whose file system has no
-    conditional requests ignores the condition; `diadem.store.probe` finds that out.
+    conditional requests ignores the condition; `probe` finds that out.
     """
 
     #: Held while a request is made.
@@ -115,12 +115,8 @@ class ObjectClient(ABC):
         """All objects whose key is below `prefix` (a folder without the last slash, or "")."""
 
     @abstractmethod
-    def folders(self, prefix: str) -> Iterator[str]:
-        """Names of what would be folders directly below `prefix`, sorted; objects below them make them."""
-
-    @abstractmethod
-    def files(self, prefix: str) -> Iterator[str]:
-        """Names of the objects directly below `prefix`, sorted."""
+    def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
+        """Names of what lies directly below `prefix`, sorted: the objects, or the folders that others make."""
 
     def space(self) -> tuple[int, int] | None:
         """Bytes that are free, and in all; None where nobody says."""
@@ -247,7 +243,8 @@ class UploadThreads:
         with self._change:
             while self._error is None and self._bytes and self._bytes + weight > _BUDGET:
                 self._change.wait(1.0)
-            self._raise()
+            if self._error is not None:
+                raise self._error
             self._bytes += weight
             self._jobs += 1
         self._pool.submit(self._run, weight, job)
@@ -257,7 +254,8 @@ class UploadThreads:
         with self._change:
             while self._jobs and self._error is None:
                 self._change.wait(1.0)
-            self._raise()
+            if self._error is not None:
+                raise self._error
 
     def or_else(self, give_up: Callable[[], None]) -> None:
         """What to do after a failure, when nothing runs any more. A store that does not answer then stops nothing."""
@@ -275,17 +273,10 @@ class UploadThreads:
                 self._jobs -= 1
                 self._change.notify_all()
 
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
     def __enter__(self) -> Self:
-        """Start."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Let no further job begin if there was a failure, and wait for those that run."""
         self._error = self._error or error
         self._pool.shutdown(wait=True)
@@ -334,3 +325,39 @@ def _exactly(blocks: Iterable[bytes], size: int, where: str) -> Iterator[bytes]:
     if left:
         message = f"the number of bytes found for the file is not {size}; nothing was changed"
         raise DigestMismatch(message, where=where, next="Look for another copy.")
+
+
+# -- what a store can do, found out by trying: claims of server manuals are not proof ---------------------------------
+#
+# The answers are not recorded in the store: a store that is copied to another server would carry a false promise with
+# it. A probe is ten small requests, once for each `ObjectStore` that writes something new.
+
+#: Objects of probes lie here; each is removed at once, and swept later if its writer died.
+PROBES = ".diadem/probe"
+_SENT = b"diadem probe: these bytes"
+_OTHER = b"diadem probe: other bytes"
+
+
+def probe(client: ObjectClient) -> Capabilities:
+    """Try each capability on an object of a random name."""
+    key = f"{PROBES}/{uuid.uuid4().hex}"
+    once = client.once()
+
+    def refuses(data: bytes, **condition: Any) -> bool:
+        """Whether the server answers with a refusal; one that does not answer is an error."""
+        try:
+            once.put(key, data, **condition)
+        except StoreError:
+            return True
+        return False
+
+    client.put(key, _SENT, sha256=hashlib.sha256(_SENT).digest())
+    try:
+        creates = refuses(_OTHER, create=True)
+        stat, wrong = once.stat(key), '"' + "0" * 32 + '"'
+        known = stat is not None and stat.version
+        replaces = bool(known) and refuses(_OTHER, replaces=wrong) and not refuses(_OTHER, replaces=known)
+        checks = refuses(_SENT, sha256=hashlib.sha256(_OTHER).digest())
+    finally:
+        client.delete(key)
+    return Capabilities(creates, replaces, checks, once.checks_parts(key))

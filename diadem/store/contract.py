@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Container, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
+from diadem.errors import DiademError
 from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles
-from diadem.store.draft import Draft
-from diadem.store.stage import Swept
+from diadem.package.seal import Sealed
 
 #: Seconds of sending that `Pace` lets through at once after a pause.
 _BURST = 0.25
@@ -53,26 +54,29 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What `Store.add` did.
+    """What `Store.add` or `Draft.publish` did.
 
     Attributes
     ----------
     path : str
         Where the package is in the store.
     created : bool
-        False where exactly this package was there already and is sound.
+        False where it was there already and is sound: exactly this package, or one with the payload of the draft.
     proof : str
         Why the bytes in the store are known to be right: ``written`` (hashed as they were written), ``server`` (it
         checked every part), ``read-back`` (every leaf read), ``earlier`` (there already: sizes and tag files checked)
         or ``none``.
     damaged : tuple of str
         Paths of copies of the same package that are in the store and damaged. They were left as they are.
+    opened : TagFiles or None
+        What the tag files say, where they were read back; no part of the JSON object.
     """
 
     path: str
     created: bool
     proof: str
     damaged: tuple[str, ...] = ()
+    opened: TagFiles | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -107,6 +111,11 @@ class Capabilities:
         return self.checks_objects and self.checks_parts
 
 
+def proof_of(recheck: Level) -> str:
+    """What is said of a package that was there already and was found sound so; see `Added.proof`."""
+    return "read-back" if recheck is Level.LEAVES else "earlier"
+
+
 @dataclass
 class Pace:
     """Holds a transfer below a rate, over all threads that share it.
@@ -136,9 +145,112 @@ class Pace:
             time.sleep(min(left, _NAP))
 
 
-def proof_of(recheck: Level) -> str:
-    """What is said of a package that was there already and was found sound so; see `Added.proof`."""
-    return "read-back" if recheck is Level.LEAVES else "earlier"
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A stage left by a writer that died, and removed."""
+
+    path: str
+    files: int
+
+
+class Draft(ABC):
+    """One package on its way into a store: `begin`, then place and write its files, `seal`, `publish`.
+
+    Used as a context: entering asks the store whether it can be written to; what is not published is discarded.
+
+    Attributes
+    ----------
+    swept : sequence of Swept
+        What dead writers had left and this draft removed.
+    """
+
+    swept: Sequence[Swept] = ()
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """The draft. Raises what `Store.check` raises."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Discard what was not published. What fails then is noted with the cause, and never takes its place."""
+        try:
+            self.discard()
+        except (OSError, DiademError) as failure:
+            if error is None:
+                raise
+            error.add_note(f"What was written so far could not be removed: {failure}")
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove everything that is not published. Raises `OSError`; what stays is swept later."""
+
+    @abstractmethod
+    def begin(self, size: int) -> None:
+        """Make room for a payload of `size` bytes. Raises `StoreError` where there is none, before a byte is read."""
+
+    @property
+    @abstractmethod
+    def scratch(self) -> Path:
+        """A folder of this machine for what need not stay; it goes with the draft."""
+
+    @property
+    @abstractmethod
+    def payload(self) -> Path | None:
+        """The folder in which placed files lie by their stored names; None where none are placed."""
+
+    @abstractmethod
+    def place(self, path: str) -> str | None:
+        """Where the copy of a file of the payload goes, by its bag path; None where `publish` reads it again.
+
+        Raises `SinkFailed`.
+        """
+
+    @abstractmethod
+    def target(self, path: str) -> str:
+        """A path of this machine for a new file of the bag that DIADEM writes piece by piece. Raises `StoreError`."""
+
+    @abstractmethod
+    def write(self, path: str, data: bytes) -> None:
+        """Add a file of the bag that DIADEM made. Raises `StoreError`."""
+
+    @abstractmethod
+    def seal(self, sealed: Sealed) -> None:
+        """Add the tag files; a stage is on the disk when this returns. Raises `StoreError`.
+
+        From here on the draft speaks for itself: what the caller has in memory of it may go.
+        """
+
+    @abstractmethod
+    def publish(
+        self,
+        name: str,
+        *,
+        tree: str,
+        open_source: Callable[[FileEntry], BinaryIO],
+        is_sound: Callable[[Bundle], bool],
+        listener: Listener = silent,
+    ) -> Added:
+        """Make the sealed draft a package of the store, unless a sound one with this payload is there.
+
+        Parameters
+        ----------
+        name : str
+            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has it.
+        tree : str
+            Digest of paths and sizes, for the hint (`tree_digest`).
+        open_source : callable
+            Opens a file of the payload for reading, once; asked only for what was not placed.
+        is_sound : callable
+            Tells whether a package that is there is whole.
+        listener : callable
+            Told of what is sent.
+
+        Raises
+        ------
+        DigestMismatch
+            The source is no longer what was hashed. Nothing was published.
+        Refused, Unreachable, StoreError
+            The store cannot be written to, or gives back other bytes. Nothing was published.
+        """
 
 
 class Store(Protocol):

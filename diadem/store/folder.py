@@ -16,31 +16,26 @@ import json
 import os
 import shutil
 import stat
-import threading
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, PackageId
-from diadem.model.ports import Bundle, Listener, Progress, RangeReader
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
+from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.store import mend
-from diadem.store.bags import LocalBundle, LocalFile
-from diadem.store.contract import Capabilities, Pace, Stored
-from diadem.store.copy import Copier, Stream
+from diadem.store.bags import LocalBundle
+from diadem.store.contract import Added, Capabilities, Pace, Stored, Swept, proof_of
 from diadem.store.disks import disk_of
-from diadem.store.draft import FolderDraft, read_staged
-from diadem.store.own_files import FolderFiles
-from diadem.store.package_copy import Contents, Item, ReadAhead, compare, damaged, refuse_path, source_errors
-from diadem.store.parity_file import sweep_parity
-from diadem.store.stage import Stage, Swept, lock_path, remove_tree, restrict, sweep
-from diadem.store.store import BaseStore, Copies, numbered, stored
+from diadem.store.own_files import FolderFiles, sweep_parity
+from diadem.store.package_copy import Contents, refuse_path
+from diadem.store.stage import FolderDraft, Stage, StagedCopy, lock_path, remove_tree, restrict, sweep
+from diadem.store.store import BaseStore, numbered, stored
 from diadem.store.system import (
     FileLock,
-    SinkFailed,
     allow,
     flush_folder,
     long_path,
@@ -53,16 +48,9 @@ from diadem.store.system import (
     translated,
 )
 from diadem.store.whole import make_folders, write_whole
-from diadem.trust.hashing import Leaves
-from diadem.work import do_all
 
 #: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
 RESERVE = 16 << 20
-#: Threads that copy small files; opening them is work for the interpreter, whose threads hinder each other.
-_COPIERS = 2
-#: Files, and bytes, that one task copies.
-_BATCH_FILES = 64
-_BATCH_BYTES = 16 << 20
 #: What the system says of a disk or share that has gone.
 _GONE = {
     getattr(errno, name)
@@ -213,7 +201,7 @@ class FolderStore(BaseStore):
                     if moment <= entry.stat(follow_symlinks=False).st_mtime <= until:
                         yield from self.find(entry.name)
 
-    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
         mend.replace_leaf(self.root, path, entry, leaf, leaf_size, data)
 
     def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
@@ -242,19 +230,17 @@ class FolderStore(BaseStore):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
+    ) -> Added:
         """Hashed as it is written to a stage."""
         self.check_space(cargo.size)
-        stage = self.stage()
+        stage, opened = self.stage(), cargo.opened
         with or_else(stage.discard):
-            _StagedCopy(source, cargo, stage, listener, pace).run(self.url)
-            opened = cargo.opened
-            path, created = self.publish(stage, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-        return path, created, "written" if created else self.recheck_proof
+            StagedCopy(source, cargo, stage, listener, pace).run(self.url)
+            return self.publish(stage, path, opened.id, opened.payload_id, cargo.tree, is_sound)
 
     def stage(self) -> Stage:
         """Open a stage. Raises `StoreError`."""
@@ -272,27 +258,34 @@ class FolderStore(BaseStore):
 
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[str], bool]
-    ) -> tuple[str, bool]:
-        """Give a sealed stage its final name, unless another writer was faster. Whether it was this call comes with it.
+    ) -> Added:
+        """Give a sealed stage its final name, unless another writer was faster.
 
         A number is added to the name where a damaged package or a stranger has it. `is_sound` tells whether the package
         at a path is whole; a damaged one does not stop this one. Where a sound one was there the stage is dropped.
         """
         judged: dict[tuple[PackageId, str], bool] = {}
-        # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
-        while (path := self._sound(payload, judged, is_sound)) is None:
+
+        def sound() -> Iterator[str]:
+            for found in self.find(payload):
+                if found not in judged:
+                    judged[found] = is_sound(found[1])
+                if judged[found]:
+                    yield found[1]
+
+        added = None
+        while added is None:
+            # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
+            if (path := next(sound(), None)) is not None:
+                added = Added(path, False, proof_of(self.recheck))
+                continue
             with translated(self.url), FileLock(self.private / "publish.lock"):
-                if any(found not in judged for found in self.find(payload)):  # another writer was faster
-                    continue
-                path = self._give_name(stage, name, package, payload, tree)
-                created = True
-                break
-        else:
-            created = False
+                if all(found in judged for found in self.find(payload)):  # else another writer was faster
+                    added = Added(self._give_name(stage, name, package, payload, tree), True, "written")
         # From the rename on the package is there: what is left to tidy must not look like a failure.
         with contextlib.suppress(OSError):
             stage.discard()
-        return path, created
+        return added
 
     def _give_name(self, stage: Stage, name: str, package: PackageId, payload: str, tree: str) -> str:
         path = next((each for each in numbered(name) if not self.is_taken(each)), None)
@@ -310,17 +303,6 @@ class FolderStore(BaseStore):
             with contextlib.suppress(OSError):
                 flush_folder(long_path(folder))
         return path
-
-    def _sound(
-        self, payload: str, judged: dict[tuple[PackageId, str], bool], is_sound: Callable[[str], bool]
-    ) -> str | None:
-        """A package with this payload that is whole; each is read once."""
-        for found in self.find(payload):
-            if found not in judged:
-                judged[found] = is_sound(found[1])
-            if judged[found]:
-                return found[1]
-        return None
 
     # -- removing: it vanishes by one rename; what is left to delete is a stage like any other ----------------------
 
@@ -418,96 +400,3 @@ def _prune(root: Path, folder: Path) -> None:
         for parent in folder.relative_to(root).parents:
             if parent.parts:
                 os.rmdir(long_path(root / parent))
-
-
-class _StagedCopy:
-    """One copy under way, from a bundle into a stage."""
-
-    def __init__(self, source: Bundle, cargo: Contents, stage: Stage, listener: Listener, pace: Pace | None) -> None:
-        self._source, self._cargo, self._stage = source, cargo, stage
-        self._listener, self._pace = listener, pace
-        self._leaf_size = cargo.opened.manifest.leaf_size
-        self._total = cargo.size
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._done = 0
-
-    def run(self, url: str) -> None:
-        """Copy everything, the tag manifest last, seal the stage, and open what was written."""
-        try:
-            with Copier() as copier:
-                if isinstance(self._source, LocalBundle):
-                    do_all(self._tasks(copier), threads=_COPIERS, stop=self._stop.set)
-                else:
-                    self._fetch(copier)
-        except SinkFailed as error:
-            raise store_error(error.cause, url) from error.cause
-        with translated(url):
-            self._stage.write(TAGMANIFEST, self._cargo.tagmanifest)
-            self._stage.seal([*(item.path for item in self._cargo.items), TAGMANIFEST])
-        read_staged(self._stage, self._cargo.opened.id, url)
-
-    def _tasks(self, copier: Copier) -> Iterator[Callable[[], None]]:
-        for folder in sorted({item.path.rpartition("/")[0] for item in self._cargo.items}):
-            self._stage.target(f"{folder}/x")  # folders first, by one thread
-        for batch in _batches(self._cargo.items):
-            yield partial(self._copy_batch, copier, batch)
-
-    def _copy_batch(self, copier: Copier, batch: Sequence[Item]) -> None:
-        for item in batch:
-            if self._stop.is_set():
-                return
-            with source_errors(item.path), self._source.open(item.path) as reader:
-                if reader.size != item.size:
-                    raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
-                sparse = isinstance(reader, LocalFile) and reader.is_sparse
-                self._copy(copier, item, _Filler(reader), sparse=sparse)
-
-    def _fetch(self, copier: Copier) -> None:
-        """From afar: many requests under way at once, one thread that writes."""
-        with ReadAhead(self._source, self._cargo.items) as ahead:
-            for item in self._cargo.items:
-                with ahead.open(item) as file:
-                    self._copy(copier, item, file.readinto)
-
-    def _copy(self, copier: Copier, item: Item, fill: Callable[[memoryview], int], *, sparse: bool = False) -> None:
-        stream = Stream(fill, item.size, item.mtime_ns, sparse, self._leaf_size)
-        copied = copier.copy_stream(stream, self._stage.target(item.path), partial(self._advance, item.path))
-        compare(item, copied.size, copied.sha256, Leaves(copied.leaves, self._leaf_size))
-
-    def _advance(self, path: str, count: int) -> None:
-        if self._stop.is_set():  # another thread failed, or was interrupted: a large file is not read to its end
-            raise KeyboardInterrupt
-        if self._pace is not None:
-            self._pace.wait(count)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress("copy", done, self._total, path))
-
-
-class _Filler:
-    """Reads a file from its beginning to its end into one buffer after the other."""
-
-    def __init__(self, reader: RangeReader) -> None:
-        self._reader = reader
-        self._offset = 0
-
-    def __call__(self, buffer: memoryview) -> int:
-        count = self._reader.readinto_at(self._offset, buffer)
-        self._offset += count
-        return count
-
-
-def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Files in portions that are worth a task."""
-    batch: list[Item] = []
-    size = 0
-    for item in items:
-        if batch and (len(batch) == _BATCH_FILES or size + item.size > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += item.size
-    if batch:
-        yield batch

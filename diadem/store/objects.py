@@ -11,35 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
-from diadem.errors import DigestMismatch, NotFound, Refused, StoreError, UsageError
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry, leaf_count
-from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.errors import NotFound, Refused, StoreError, UsageError
+from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.ports import Bundle, Listener, Progress
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.package.names import unsafe
 from diadem.store import addresses
-from diadem.store.bags import RemoteBundle, RemoteReader
-from diadem.store.claim import Claim, ClaimTiming, settle, take
-from diadem.store.client import ObjectClient, Stat
-from diadem.store.connect import client_for, file_system
-from diadem.store.contract import Capabilities, Pace, Stored
-from diadem.store.draft import ObjectDraft
+from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
+from diadem.store.client import ObjectClient, Stat, probe
+from diadem.store.contract import Added, Capabilities, Pace, Stored, Swept, proof_of
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
-from diadem.store.package_copy import ADVICE, Arriving, Contents, Item, ReadAhead, compare, refuse_path
-from diadem.store.probe import probe
+from diadem.store.package_copy import ADVICE, Contents, ReadAhead, refuse_path
+from diadem.store.remote import RemoteBundle, RemoteReader, client_for, file_system
 from diadem.store.retry import Occupied, Patience
-from diadem.store.stage import Swept
-from diadem.store.store import BaseStore, Copies, numbered
-from diadem.store.sweep import SILENCE, Leftovers, leftover_at, sweep
-from diadem.store.upload import AGAIN, Job, OpenSource, Proof, Upload, commit, write_package
-from diadem.trust.hashing import Leaves
+from diadem.store.store import BaseStore, numbered
+from diadem.store.upload import Job, ObjectDraft, commit, write_package
 from diadem.work import in_order
 
 #: Packages whose tag manifests are asked for at once.
@@ -117,7 +109,7 @@ class ObjectStore(BaseStore):
 
     def folders(self, path: str) -> Iterable[str]:
         """One LIST."""
-        return self.client.folders(path)
+        return self.client.names(path, folders=True)
 
     def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
         """A few at once."""
@@ -156,59 +148,40 @@ class ObjectStore(BaseStore):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
+    ) -> Added:
         """Checked on its way."""
         files = {item.path: item for item in cargo.items}
         with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
-            tags = {item.path: _whole(ahead, item) for item in cargo.tags}
-            upload = self.upload(
+            job = Job(
                 path,
-                entries=cargo.opened.manifest.entries,
-                leaves=cargo.opened.leaves,
-                open_source=lambda entry: cast(BinaryIO, _Hashed(ahead.open(files[entry.path]), files[entry.path])),
-                tag_files={**tags, TAGMANIFEST: cargo.tagmanifest},
-                tree=cargo.tree,
-                listener=listener if pace is None else _Paced(listener, pace),
-                is_sound=copies.is_sound,
-                advice=ADVICE,
+                cargo.opened.manifest.entries,
+                cargo.opened.leaves,
+                lambda entry: cast(BinaryIO, ahead.open(files[entry.path], compared=True)),
+                {item.path: ahead.open(item, compared=True).readall() for item in cargo.tags}
+                | {TAGMANIFEST: cargo.tagmanifest},
+                cargo.tree,
+                listener,
+                pace,
+                ADVICE,
             )
-        return upload.path, upload.made, str(upload.proof)
+            return self.upload(job, is_sound)
 
-    def upload(
-        self,
-        path: str,
-        *,
-        entries: Sequence[FileEntry],
-        leaves: Leaves,
-        open_source: OpenSource,
-        tag_files: Mapping[str, bytes],
-        tree: str = "",
-        listener: Listener = silent,
-        prove: bool = True,
-        is_sound: Callable[[str], bool] | None = None,
-        advice: str = AGAIN,
-    ) -> Upload:
-        """Write a package, or find that its payload is archived already.
+    def upload(self, job: Job, is_sound: Callable[[str], bool] | None = None) -> Added:
+        """Write a package, or find that its payload is archived already, soundly as `is_sound` tells of its path.
 
         Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
-        been given back. The objects that were sent are no package; the next upload overwrites them.
-
-        `entries` that are not in `tag_files` come from `open_source`, which is called once for each, by one thread;
-        every leaf sent is compared with `leaves` again. The listener hears of ``wait``, ``upload`` and ``prove``.
-        Without `prove` a package is left unproven where the server checks no digests. Errors are as of `Draft.publish`.
+        been given back. The objects that were sent are no package; the next upload overwrites them. Errors are as of
+        `Draft.publish`.
         """
-        job = Job(
-            path, entries, leaves, open_source, tag_files, listener=listener, prove=prove, tree=tree, advice=advice
-        )
         self.client.check()
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
         capabilities = self.probe()
-        while (claim := self._claim(job, capabilities)) is None:  # wait for the claim, or for the other's package
+        while not (claim := self._claim(job, capabilities)).take():  # wait for it, or for the other's package
             job.listener(Progress("wait", 0, 0, job.path))
             time.sleep(self._timing.look)
             if (present := self._present(job.payload, is_sound)) is not None:
@@ -222,18 +195,16 @@ class ObjectStore(BaseStore):
             claim.confirm()
             commit(self.client, root, job)
             self.hints.write(job.payload, job.package, root, job.tree)
-            return Upload(job.package, root, made=True, proof=proof)
+            return Added(root, True, proof)
         finally:
             claim.release()
 
-    def _claim(self, job: Job, capabilities: Capabilities) -> Claim | None:
-        return take(self.client, capabilities, job.payload, path=job.path, package=job.package.hex, timing=self._timing)
+    def _claim(self, job: Job, capabilities: Capabilities) -> Claim:
+        return Claim(self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
 
-    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
-        for package, path in self.find(payload):
-            if is_sound is None or is_sound(path):
-                return Upload(package, path, made=False, proof=Proof.EARLIER)
-        return None
+    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Added | None:
+        paths = (path for _, path in self.find(payload) if is_sound is None or is_sound(path))
+        return next((Added(path, False, proof_of(self.recheck)) for path in paths), None)
 
     def _free_path(self, path: str) -> str:
         """The path, or the path with a number, where nothing lies but perhaps what a dead writer left."""
@@ -246,14 +217,10 @@ class ObjectStore(BaseStore):
 
     # -- mending: there is no writing in place, objects are sent again ----------------------------------------------
 
-    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
-        """See `Store.replace_leaf`: the file goes again, with one leaf exchanged."""
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
+        """The file goes again, with one leaf exchanged."""
         refuse_path(path)
-        if not 0 <= leaf < leaf_count(entry.size, leaf_size):
-            raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
         start = leaf * leaf_size
-        if len(data) != min(leaf_size, entry.size - start):
-            raise DigestMismatch("the bytes do not have the length of the leaf", where=entry.path, leaf=leaf)
         key = _key(path, entry.path)
         stat = self.client.stat(key)
         if stat is None or stat.size != entry.size:
@@ -294,7 +261,7 @@ class ObjectStore(BaseStore):
         return packages + [Swept(f"{self.url}/{upload.key}", 0) for upload in found.uploads]
 
     def leftovers(self, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()) -> Leftovers:
-        """What dead writers left; removed only when asked (see `diadem.store.sweep`)."""
+        """What dead writers left; removed only when asked (see `diadem.store.claim`)."""
         return sweep(self.client, self.hints, older=older, delete=delete, keep=keep)
 
 
@@ -311,58 +278,6 @@ def _patched(client: ObjectClient, stat: Stat, start: int, data: bytes) -> Itera
             yield client.get(stat.key, offset, min(offset + _STEP, last), stat.version)
         if last == start:
             yield data
-
-
-def _whole(ahead: ReadAhead, item: Item) -> bytes:
-    with ahead.open(item) as file:
-        data = file.readall()
-    compare(item, len(data), hashlib.sha256(data).hexdigest())
-    return data
-
-
-class _Hashed(io.RawIOBase):
-    """A file whose SHA-256 is held against what it must be when its end is reached.
-
-    Its leaves are compared before that, by whoever sends it: they say where the damage is.
-    """
-
-    def __init__(self, file: Arriving, item: Item) -> None:
-        super().__init__()
-        self._file, self._item = file, item
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; fewer bytes only at the end."""
-        view = memoryview(buffer).cast("B")
-        count = self._file.readinto(view)
-        self._sha256.update(view[:count])
-        self._size += count
-        if count < len(view):
-            compare(self._item, self._size, self._sha256.hexdigest())
-        return count
-
-
-class _Paced:
-    """A listener that holds what it is told of below a rate."""
-
-    def __init__(self, listener: Listener, pace: Pace) -> None:
-        self._listener, self._pace = listener, pace
-        self._lock = threading.Lock()
-        self._seen: dict[str, int] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Wait for the bytes that are new, then pass on."""
-        with self._lock:
-            new = progress.done - self._seen.get(progress.stage, 0)
-            self._seen[progress.stage] = max(progress.done, self._seen.get(progress.stage, 0))
-        if new > 0 and progress.stage != "wait":
-            self._pace.wait(new)
-        self._listener(progress)
 
 
 class ObjectFiles(OwnFiles):
@@ -421,7 +336,7 @@ class ObjectFiles(OwnFiles):
 
     def folders(self, folder: str) -> Iterable[str]:
         """One LIST."""
-        return self._client.folders(f".diadem/{folder}" if folder else ".diadem")
+        return self._client.names(f".diadem/{folder}" if folder else ".diadem", folders=True)
 
     def below(self, folder: str) -> Iterable[str]:
         """Hints of a large store are many: they are not even listed."""
@@ -429,7 +344,7 @@ class ObjectFiles(OwnFiles):
         for top in tops:
             yield from (stat.key.removeprefix(".diadem/") for stat in self._client.list(f".diadem/{top}"))
         if not folder:
-            yield from self._client.files(".diadem")
+            yield from self._client.names(".diadem", folders=False)
 
     def remove(self, key: str) -> None:
         """And folders, where there are any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import Any, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
-from diadem.model.ports import Bundle
+from diadem.model.ports import Bundle, Listener, Progress
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.package.names import unsafe
 from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
+from diadem.store.contract import Pace
 from diadem.trust.hashing import Leaves, tree_digest
 from diadem.work import in_order
 
@@ -154,6 +156,23 @@ def refuse_path(path: str) -> None:
         raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")
 
 
+class Counter:
+    """Tells a listener of bytes done in one stage, from any thread, and holds them below a rate."""
+
+    def __init__(self, stage: str, total: int, listener: Listener, pace: Pace | None) -> None:
+        self._stage, self._total, self._listener, self._pace = stage, total, listener, pace
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def __call__(self, path: str, count: int) -> None:
+        if self._pace is not None:
+            self._pace.wait(count)
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress(self._stage, done, self._total, path))
+
+
 # -- reading them ahead ------------------------------------------------------------------------------------------------
 
 
@@ -174,9 +193,9 @@ class ReadAhead:
             name="diadem-ahead",
         )
 
-    def open(self, item: Item) -> Arriving:
-        """The next file; files are asked for in the order that was announced."""
-        return Arriving(self, item)
+    def open(self, item: Item, *, compared: bool = False) -> Arriving:
+        """The next file, in the order that was announced; `compared` with its SHA-256 when its end is reached."""
+        return Arriving(self, item, compared=compared)
 
     def take(self, item: Item) -> bytes:
         """The next piece of a file. Raises `DigestMismatch` where it cannot be had."""
@@ -195,7 +214,6 @@ class ReadAhead:
         return item, data
 
     def __enter__(self) -> Self:
-        """Start."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -206,16 +224,16 @@ class ReadAhead:
 class Arriving(io.RawIOBase):
     """One file as it arrives, from its beginning to its end."""
 
-    def __init__(self, ahead: ReadAhead, item: Item) -> None:
+    def __init__(self, ahead: ReadAhead, item: Item, *, compared: bool) -> None:
         super().__init__()
         self._ahead, self._item = ahead, item
+        self._sha256 = hashlib.sha256() if compared else None
         self._left = item.size
         self._piece = memoryview(b"")
         if not item.size:
             ahead.take(item)  # that it is there, and empty
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -230,6 +248,10 @@ class Arriving(io.RawIOBase):
             view[filled : filled + count] = self._piece[:count]
             self._piece = self._piece[count:]
             filled += count
+        if self._sha256 is not None:
+            self._sha256.update(view[:filled])
+            if filled < len(view):
+                compare(self._item, self._item.size, self._sha256.hexdigest())
         return filled
 
 

@@ -1,13 +1,12 @@
-"""Requests to any other fsspec file system (memory, sftp, …): no parts, no checksums, no conditions but `create`."""
+"""Requests to any other fsspec file system (memory, …): no versions, parts or checksums, no condition but `create`."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound
@@ -38,10 +37,8 @@ class PlainClient(ObjectClient):
 
     def check(self) -> None:
         """A folder that is not there yet is made by the first write."""
-        try:
+        with contextlib.suppress(NotFound):
             self._try("", lambda: self._fs.ls(self._root or "/", detail=False))
-        except NotFound:
-            return
 
     def now(self) -> datetime:
         """The modification time of an object written just now."""
@@ -54,7 +51,6 @@ class PlainClient(ObjectClient):
         return (written and written.modified) or datetime.now(UTC)
 
     def stat(self, key: str) -> Stat | None:
-        """Size and modification time."""
         try:
             entry = self._try(key, lambda: self._fs.info(self._path(key)))
         except NotFound:
@@ -74,28 +70,20 @@ class PlainClient(ObjectClient):
             if name.startswith(folder + "/"):
                 yield Stat(name[len(self._root) + 1 :], int(entry["size"]), "", _time_in(entry))
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
         """One listing."""
-        yield from self._directly_below(prefix, "directory")
-
-    def files(self, prefix: str) -> Iterator[str]:
-        """One listing."""
-        yield from self._directly_below(prefix, "file")
-
-    def _directly_below(self, prefix: str, kind: str) -> Iterator[str]:
-        folder = self._path(prefix) if prefix else self._root
+        folder, kind = self._path(prefix) if prefix else self._root, "directory" if folders else "file"
         try:
             entries = self._try(prefix, lambda: self._fs.ls(folder or "/", detail=True, refresh=True))
         except NotFound:
-            return
-        names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
-        yield from sorted(names)
+            return []
+        return sorted(str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
     def place(self) -> str | None:
         """For memory its name; other file systems do not say what they stand on."""
         return f"memory:{self._root}" if "memory" in self._fs.protocol else None
 
-    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:  # noqa: ARG002  there are no versions
+    def get(self, key: str, start: int, end: int, _version: str = "") -> bytes:
         """One ranged read."""
         if end <= start:
             return b""
@@ -105,15 +93,7 @@ class PlainClient(ObjectClient):
             raise IntegrityError("the store returned more than was asked for", where=self._at(key))
         return data
 
-    def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        sha256: bytes | None = None,  # noqa: ARG002
-        create: bool = False,
-        replaces: str = "",  # noqa: ARG002
-    ) -> str:
+    def put(self, key: str, data: bytes, *, create: bool = False, **_: Any) -> str:
         """One write; folders on the way are made where the file system has them."""
         mode = "create" if create else "overwrite"
         self._try(key, lambda: self._with_folder(key, lambda path: self._fs.pipe_file(path, data, mode=mode)))
@@ -124,8 +104,8 @@ class PlainClient(ObjectClient):
         self,
         key: str,
         blocks: Iterator[bytes],
-        size: int,  # noqa: ARG002
-        threads: UploadThreads,  # noqa: ARG002  a stream is one thread's
+        _size: int,
+        _threads: UploadThreads,  # a stream is one thread's
         told: Callable[[int], None],
     ) -> None:
         """Block by block under another name, which then becomes the right one; not tried again: the blocks are gone."""
@@ -138,37 +118,34 @@ class PlainClient(ObjectClient):
                     self.traffic.count(sent=len(block))
                     told(len(block))
 
+        def rename(path: str) -> None:
+            try:
+                self._fs.cp_file(self._path(draft), path)
+            except NotImplementedError:
+                self._fs.mv(self._path(draft), path)
+
         once = Patience(tries=1)
         with self._alone:
             try:
                 self._try(key, lambda: self._with_folder(draft, write), once)
-                self._try(key, lambda: self._with_folder(key, partial(self._rename, self._path(draft))), once)
+                self._try(key, lambda: self._with_folder(key, rename), once)
             finally:
                 with contextlib.suppress(DiademError):
                     self.once().delete(draft)
 
-    def _rename(self, draft: str, path: str) -> None:
-        try:
-            self._fs.cp_file(draft, path)
-        except NotImplementedError:
-            self._fs.mv(draft, path)
-
-    def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
-        """Remove."""
-        try:
+    def delete(self, key: str, **_: str) -> None:
+        with contextlib.suppress(NotFound):
             self._try(key, lambda: self._fs.rm_file(self._path(key)))
-        except NotFound:
-            return
 
     def prune(self, prefix: str) -> None:
         """As far as the file system removes an empty folder and refuses a full one."""
-        while prefix:
-            folder = self._path(prefix)
-            try:
-                self._try(prefix, lambda folder=folder: self._fs.rmdir(folder))  # type: ignore[misc]
-            except (DiademError, NotImplementedError):
-                return
-            prefix = prefix.rpartition("/")[0]
+        with contextlib.suppress(DiademError, NotImplementedError):
+            while prefix:
+                self._remove_folder(prefix)
+                prefix = prefix.rpartition("/")[0]
+
+    def _remove_folder(self, prefix: str) -> None:
+        self._try(prefix, lambda: self._fs.rmdir(self._path(prefix)))
 
     def _with_folder(self, key: str, write: Callable[[str], T]) -> T:
         path = self._path(key)

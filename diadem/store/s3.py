@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import threading
@@ -131,25 +132,18 @@ class S3Client(ObjectClient):
     def list(self, prefix: str) -> Iterator[Stat]:
         """One LIST for a thousand objects, all levels. Markers of empty folders, made by consoles, are no objects."""
         folder = self._prefix + (f"{prefix}/" if prefix else "")
-        for page in self._pages("list_objects_v2", ("ContinuationToken", "NextContinuationToken"), Prefix=folder):
+        for page in self._pages(folder):
             for entry in page.get("Contents", ()):
                 key, size = str(entry["Key"]).removeprefix(self._prefix), int(entry["Size"])
                 if size or not key.endswith("/"):
                     yield Stat(key, size, str(entry.get("ETag", "")), entry.get("LastModified"))
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
         """The server gathers what has the same beginning up to the next slash."""
-        yield from (name for name in self._directly_below(prefix, "CommonPrefixes", "Prefix") if name)
-
-    def files(self, prefix: str) -> Iterator[str]:
-        """The same listing, the other half of the answer."""
-        yield from (name for name in self._directly_below(prefix, "Contents", "Key") if name)
-
-    def _directly_below(self, prefix: str, kind: str, name: str) -> Iterator[str]:
+        kind, name = ("CommonPrefixes", "Prefix") if folders else ("Contents", "Key")
         folder = self._prefix + (f"{prefix}/" if prefix else "")
-        tokens = ("ContinuationToken", "NextContinuationToken")
-        for page in self._pages("list_objects_v2", tokens, Prefix=folder, Delimiter="/"):
-            yield from (str(entry[name])[len(folder) :].rstrip("/") for entry in page.get(kind, ()))
+        entries = (entry for page in self._pages(folder, Delimiter="/") for entry in page.get(kind, ()))
+        return sorted(filter(None, (str(entry[name])[len(folder) :].rstrip("/") for entry in entries)))
 
     def place(self) -> str | None:
         """Endpoint and bucket: names of buckets are unique at one endpoint, and at Amazon in all regions."""
@@ -171,20 +165,15 @@ class S3Client(ObjectClient):
 
     def _download(self, key: str, span: str, condition: dict[str, str]) -> bytes:
         answer = self._server.call("get_object", Bucket=self._bucket, Key=self._prefix + key, Range=span, **condition)
-        body = answer[
-            "Body"
-        ]  # as a context it is urllib3's, which neither counts the bytes nor speaks botocore's errors
-        try:
+        # As a context the body is urllib3's, which neither counts the bytes nor speaks botocore's errors.
+        with contextlib.closing(answer["Body"]) as body:
             data: bytes = body.read()
-        finally:
-            body.close()
         self.traffic.count(received=len(data))
         return data
 
     def put(
         self, key: str, data: bytes, *, sha256: bytes | None = None, create: bool = False, replaces: str = ""
     ) -> str:
-        """One PUT."""
         options: dict[str, str] = {}
         if sha256 is not None:
             options["ChecksumSHA256"] = _base64(sha256)
@@ -199,10 +188,8 @@ class S3Client(ObjectClient):
     def delete(self, key: str, *, only: str = "") -> None:
         """One DELETE; S3 does not mind if nothing is there."""
         condition = {"IfMatch": only} if only else {}
-        try:
+        with contextlib.suppress(NotFound):
             self._call("delete_object", key, Key=self._prefix + key, **condition)
-        except NotFound:
-            return
 
     def _write_large(
         self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
@@ -245,16 +232,8 @@ class S3Client(ObjectClient):
         return str(answer["UploadId"])
 
     def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
-        """One part."""
-        answer = self._call(
-            "upload_part",
-            key,
-            Key=self._prefix + key,
-            UploadId=upload,
-            PartNumber=number,
-            Body=data,
-            ChecksumSHA256=_base64(sha256),
-        )
+        place = {"Key": self._prefix + key, "UploadId": upload, "PartNumber": number}
+        answer = self._call("upload_part", key, Body=data, ChecksumSHA256=_base64(sha256), **place)
         self.traffic.count(sent=len(data))
         return str(answer["ETag"])
 
@@ -264,25 +243,17 @@ class S3Client(ObjectClient):
             {"PartNumber": number, "ETag": mark, "ChecksumSHA256": _base64(digest)}
             for number, mark, digest in sorted(parts)
         ]
+        options = {"Key": self._prefix + key, "UploadId": upload, "MultipartUpload": {"Parts": listed}}
         try:
-            self._call(
-                "complete_multipart_upload",
-                key,
-                Key=self._prefix + key,
-                UploadId=upload,
-                MultipartUpload={"Parts": listed},
-            )
+            self._call("complete_multipart_upload", key, **options)
         except NotFound:
             now = self.stat(key)
             if now is None or now.version.strip('"') != _etag_of([str(part["ETag"]) for part in listed]):
                 raise  # what has the key is not this upload: an older object, or another writer's
 
     def abort(self, key: str, upload: str) -> None:
-        """Abort."""
-        try:
+        with contextlib.suppress(NotFound):
             self._call("abort_multipart_upload", key, Key=self._prefix + key, UploadId=upload)
-        except NotFound:
-            return
 
     def uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """Open uploads, a thousand for a request."""
@@ -298,14 +269,14 @@ class S3Client(ObjectClient):
                 return
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
 
-    def _pages(self, method: str, tokens: tuple[str, str], **options: Any) -> Iterator[dict[str, Any]]:
-        """All pages of an answer; each is a request of its own, so that a failing one is tried again."""
+    def _pages(self, folder: str, **options: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a listing; each is a request of its own, so that a failing one is tried again."""
         while True:
-            page = self._call(method, "", **options)
+            page = self._call("list_objects_v2", "", Prefix=folder, **options)
             yield page
             if not page.get("IsTruncated"):
                 return
-            options[tokens[0]] = page[tokens[1]]
+            options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _call(self, method: str, key: str, **options: Any) -> dict[str, Any]:
         return self._try(key, lambda: self._server.call(method, Bucket=self._bucket, **options))

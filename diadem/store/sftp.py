@@ -21,7 +21,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import paramiko
@@ -65,7 +64,6 @@ class SftpClient(PlainClient):
 
     @property
     def url(self) -> str:
-        """``sftp://user@host/path``."""
         return f"sftp://{self._files.login}{self._root}"
 
     def check(self) -> None:
@@ -91,13 +89,10 @@ class SftpClient(PlainClient):
                 elif stat.S_ISREG(entry.st_mode):
                     yield _stat(start + entry.filename, entry)
 
-    def folders(self, prefix: str) -> Iterator[str]:
+    def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
         """One listing."""
-        yield from sorted(entry.filename for entry in self._entries(prefix) if stat.S_ISDIR(entry.st_mode))
-
-    def files(self, prefix: str) -> Iterator[str]:
-        """One listing."""
-        yield from sorted(entry.filename for entry in self._entries(prefix) if stat.S_ISREG(entry.st_mode))
+        is_kind = stat.S_ISDIR if folders else stat.S_ISREG
+        return [entry.filename for entry in self._entries(prefix) if is_kind(entry.st_mode)]
 
     def space(self) -> tuple[int, int] | None:
         """What OpenSSH says of the disk; other servers do not."""
@@ -110,24 +105,21 @@ class SftpClient(PlainClient):
         """The server: what it stands on it does not say."""
         return f"sftp:{self._files.server}"
 
-    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:  # noqa: ARG002  there are no versions
-        """A range of a file."""
+    def get(self, key: str, start: int, end: int, _version: str = "") -> bytes:
+        """All requests for a range are under way together."""
         if end <= start:
             return b""
-        data = self._ask(key, lambda ftp: self._read(ftp, self._path(key), start, end - start))
+
+        def read(ftp: Any) -> bytes:
+            with ftp.open(self._path(key), "rb") as file:
+                file.MAX_REQUEST_SIZE = self._files.request_size
+                return b"".join(file.readv([(start, end - start)]))
+
+        data = self._ask(key, read)
         self.traffic.count(received=len(data))
         return data
 
-    def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        sha256: bytes | None = None,  # noqa: ARG002
-        create: bool = False,
-        replaces: str = "",  # noqa: ARG002
-    ) -> str:
-        """A file, whole."""
+    def put(self, key: str, data: bytes, *, create: bool = False, **_: Any) -> str:
         self._ask(key, lambda ftp: self._write(ftp, key, (data,), create=create))
         self.traffic.count(sent=len(data))
         return ""
@@ -136,8 +128,8 @@ class SftpClient(PlainClient):
         self,
         key: str,
         blocks: Iterator[bytes],
-        size: int,  # noqa: ARG002
-        threads: UploadThreads,  # noqa: ARG002  a stream is one thread's
+        _size: int,
+        _threads: UploadThreads,  # a stream is one thread's
         told: Callable[[int], None],
     ) -> None:
         """A file, block by block; not tried again, as the blocks are gone."""
@@ -152,44 +144,40 @@ class SftpClient(PlainClient):
             channel = self._try(key, lambda: stack.enter_context(self._files.channel()))  # until here nothing has gone
             self._try(key, lambda: self._write(channel, key, counted(), create=False), Patience(tries=1))
 
-    def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
-        """Remove."""
+    def delete(self, key: str, **_: str) -> None:
         with contextlib.suppress(NotFound):
             self._ask(key, lambda ftp: ftp.remove(self._path(key)))
 
-    def prune(self, prefix: str) -> None:
-        """Folders at and above a prefix that are empty: the server refuses to remove others."""
-        while prefix:
-            try:
-                self._ask(prefix, partial(_remove_folder, self._path(prefix)))
-            except DiademError:
-                return
-            prefix = prefix.rpartition("/")[0]
-
     # -- requests --------------------------------------------------------------------------------------------------
 
-    def _read(self, ftp: Any, path: str, start: int, length: int) -> bytes:
-        """All requests are under way together."""
-        with ftp.open(path, "rb") as file:
-            file.MAX_REQUEST_SIZE = self._files.request_size
-            return b"".join(file.readv([(start, length)]))
+    def _remove_folder(self, prefix: str) -> None:
+        """The server refuses where it is not empty."""
+        self._ask(prefix, lambda ftp: ftp.rmdir(self._path(prefix)))
 
     def _write(self, ftp: Any, key: str, blocks: Iterable[bytes], *, create: bool) -> None:
-        draft, target = self._path(f"{DRAFTS}/{uuid.uuid4().hex}"), self._path(key)
-        size = 0
-        with _opened_draft(ftp, draft, self._at(key)) as file:
-            file.MAX_REQUEST_SIZE = self._files.request_size
-            for block in blocks:
-                _send(file, block)
-                size += len(block)
-            with contextlib.suppress(OSError):  # not every server can; then it is as sure as its disk
-                ftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)  # noqa: SLF001  paramiko has no name for it
+        draft, size = self._path(f"{DRAFTS}/{uuid.uuid4().hex}"), 0
         try:
-            _check_size(ftp, draft, size, self._at(key))
-            _rename(ftp, draft, target, create=create, where=self._at(key))
-        except BaseException:
+            file = ftp.open(draft, "wx")
+        except FileNotFoundError:
+            _make_folders(ftp, draft.rpartition("/")[0])
+            file = ftp.open(draft, "wx")
+        try:
+            with file:
+                file.MAX_REQUEST_SIZE = self._files.request_size
+                for block in blocks:
+                    _send(file, block)
+                    size += len(block)
+                with contextlib.suppress(OSError):  # not every server can; then it is as sure as its disk
+                    ftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)  # noqa: SLF001  it has no name there
+            _rename(ftp, draft, self._path(key), size, create=create, where=self._at(key))
+        except BaseException as error:
+            wordless = isinstance(error, OSError) and not isinstance(error, DiademError) and error.errno is None
+            full = wordless and _is_full(ftp, draft)
             with contextlib.suppress(Exception):
                 ftp.remove(draft)
+            if full:
+                advice = "Free space, or choose another store."
+                raise StoreError("the store is full", where=self._at(key), next=advice) from error
             raise
 
     def _status(self, key: str) -> Any:
@@ -230,27 +218,6 @@ def _space(ftp: Any, path: str) -> tuple[int, int]:
     return numbers[_AVAILABLE] * numbers[_FRAGMENT], numbers[_BLOCKS] * numbers[_FRAGMENT]
 
 
-@contextlib.contextmanager
-def _opened_draft(ftp: Any, path: str, where: str) -> Iterator[Any]:
-    """A new file; removed again if writing to it fails."""
-    try:
-        file = ftp.open(path, "wx")
-    except FileNotFoundError:
-        _make_folders(ftp, path.rpartition("/")[0])
-        file = ftp.open(path, "wx")
-    try:
-        with file:
-            yield file
-    except BaseException as error:
-        full = isinstance(error, OSError) and error.errno is None and _is_full(ftp, path)
-        with contextlib.suppress(Exception):
-            ftp.remove(path)
-        if full:
-            advice = "Free space, or choose another store."
-            raise StoreError("the store is full", where=where, next=advice) from error
-        raise
-
-
 def _is_full(ftp: Any, path: str) -> bool:
     """Whether that is why a write failed: SFTP has no word for it."""
     try:
@@ -269,19 +236,16 @@ def _send(file: Any, data: bytes) -> None:
     file.write(view[last:])
 
 
-def _check_size(ftp: Any, draft: str, size: int, where: str) -> None:
+def _rename(ftp: Any, draft: str, target: str, size: int, *, create: bool, where: str) -> None:
+    """Give a draft its name, if it has the bytes that were sent."""
     if ftp.stat(draft).st_size != size:
         raise StoreError("the server stored different bytes than were sent", where=where)
-
-
-def _remove_folder(folder: str, ftp: Any) -> None:
-    ftp.rmdir(folder)
-
-
-def _rename(ftp: Any, draft: str, target: str, *, create: bool, where: str) -> None:
     for attempt in range(_TRIES):
         try:
-            _renamed(ftp, draft, target, create=create)
+            if create:
+                ftp.rename(draft, target)
+            else:
+                _replace(ftp, draft, target)
         except FileNotFoundError:
             _make_folders(ftp, target.rpartition("/")[0])
         except OSError as error:  # OpenSSH says "Failure" for everything else
@@ -294,19 +258,14 @@ def _rename(ftp: Any, draft: str, target: str, *, create: bool, where: str) -> N
     raise NotFound("the folder for a file cannot be made", where=where)
 
 
-def _renamed(ftp: Any, draft: str, target: str, *, create: bool) -> None:
-    if create:
-        ftp.rename(draft, target)
-        return
+def _replace(ftp: Any, draft: str, target: str) -> None:
     try:
         ftp.posix_rename(draft, target)
     except FileNotFoundError:
         raise
     except OSError:  # a server without that extension
-        if not _is_there(ftp, target):
-            ftp.rename(draft, target)
-            return
-        ftp.remove(target)
+        if _is_there(ftp, target):
+            ftp.remove(target)
         ftp.rename(draft, target)
 
 
@@ -383,7 +342,7 @@ class SftpFiles(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types
             try:
                 yield channel
             except BaseException as error:
-                if is_answer(error):
+                if _is_answer(error):
                     self._idle.append(channel)
                 else:
                     with contextlib.suppress(Exception):
@@ -393,7 +352,8 @@ class SftpFiles(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     def _channel(self) -> paramiko.SFTPClient:
         with self._lock:
-            if self.client is None or not _is_alive(self.client):
+            transport = None if self.client is None else self.client.get_transport()
+            if transport is None or not transport.is_active():
                 self._idle.clear()
                 self.client = self._new_client()
             if self._idle:
@@ -430,7 +390,7 @@ class _Unknown(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         )
 
 
-def is_answer(error: BaseException) -> bool:
+def _is_answer(error: BaseException) -> bool:
     """Whether an error is a server's answer to a request, after which the channel is as good as before."""
     if isinstance(error, Occupied):
         return True
@@ -439,14 +399,11 @@ def is_answer(error: BaseException) -> bool:
     return error.errno is not None or str(error) != "Socket is closed"
 
 
-def _is_alive(client: Any) -> bool:
-    transport = client.get_transport()
-    return transport is not None and bool(transport.is_active())
-
-
 def _completed(host: str, options: dict[str, Any]) -> dict[str, Any]:
     """Options with what ``~/.ssh/config`` says of a host, as far as they do not say it themselves."""
-    said = _configured(host)
+    said: dict[str, Any] = {}
+    with contextlib.suppress(OSError, paramiko.SSHException):
+        said = dict(paramiko.SSHConfig.from_path(os.path.expanduser("~/.ssh/config")).lookup(host))
     made: dict[str, Any] = {
         "hostname": said.get("hostname", host),
         "port": int(said.get("port", 22)),
@@ -458,10 +415,3 @@ def _completed(host: str, options: dict[str, Any]) -> dict[str, Any]:
     if "identityfile" in said:
         made["key_filename"] = said["identityfile"]
     return made | {name: value for name, value in options.items() if value is not None}
-
-
-def _configured(host: str) -> dict[str, Any]:
-    try:
-        return dict(paramiko.SSHConfig.from_path(os.path.expanduser("~/.ssh/config")).lookup(host))
-    except (OSError, paramiko.SSHException):
-        return {}

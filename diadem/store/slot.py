@@ -16,6 +16,7 @@ from typing import Self
 from diadem.errors import Refused, StoreError
 from diadem.model.manifest import PackageId
 from diadem.package.names import unsafe
+from diadem.store.bags import STEPWISE, open_folder
 from diadem.store.system import (
     READ_FLAGS,
     SEALED,
@@ -29,10 +30,7 @@ from diadem.store.system import (
 )
 from diadem.trust.hashing import leaf_digest
 
-_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE_FLAGS = (READ_FLAGS & ~os.O_RDONLY) | os.O_RDWR
-#: Whether this system opens, stats and renames relative to an open folder, so that no step can be exchanged for a link.
-_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _SEALED_FOLDER = 0o555
 _MOST_TWINS = 1000
 
@@ -53,25 +51,18 @@ class OpenSlot:
         self._made: list[str] = []
         self._folder: int | None = None
         try:
-            self._open(bag, folders, make_folders=make_folders)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, bag: Path, folders: list[str], *, make_folders: bool) -> None:
-        """Step by step, each step refusing links; where the system cannot, after a look at each step."""
-        try:
             if make_folders:
                 self._make(bag, folders)
-            if _STEPWISE:
-                self._folder = _open_folder(str(bag), folders)
+            if STEPWISE:  # no step can be exchanged for a link
+                self._folder = open_folder(str(bag), folders)
             else:
                 _look_at_folders(str(bag), folders)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise Refused(
                     "there is a link or a file where a folder of the package should be",
-                    where=self._file,
+                    where=file,
                     next="Move it away, then repair again.",
                 ) from error
             raise
@@ -100,21 +91,18 @@ class OpenSlot:
             return None
 
     def open_reading(self) -> int:
-        """A descriptor to read the file."""
         return os.open(self._at, READ_FLAGS, dir_fd=self._folder)
 
     def digest(self, offset: int, length: int) -> bytes | None:
         """BLAKE3 of some bytes of the file; None where they cannot be read."""
         try:
             descriptor = self.open_reading()
-        except PermissionError:
-            return None
-        try:
-            return leaf_digest(read_exactly(descriptor, offset, length))
+            try:
+                return leaf_digest(read_exactly(descriptor, offset, length))
+            finally:
+                os.close(descriptor)
         except OSError:
             return None
-        finally:
-            os.close(descriptor)
 
     def open_writing(self) -> int:
         """A descriptor to write in place; the file itself is read-only again when this returns."""
@@ -152,15 +140,12 @@ class OpenSlot:
         with contextlib.suppress(OSError, OverflowError):
             if os.utime in os.supports_fd:
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-            else:
-                self._set_time_sealed(mtime_ns)
-
-    def _set_time_sealed(self, mtime_ns: int) -> None:
-        os.chmod(self._at, stat.S_IWRITE)
-        try:
-            os.utime(self._at, ns=(mtime_ns, mtime_ns))
-        finally:
-            os.chmod(self._at, stat.S_IREAD)
+                return
+            os.chmod(self._at, stat.S_IWRITE)
+            try:
+                os.utime(self._at, ns=(mtime_ns, mtime_ns))
+            finally:
+                os.chmod(self._at, stat.S_IREAD)
 
     def put(self, staged: str) -> None:
         """Give a finished file this name, over whatever file, link or empty folder has it; force the name to disk.
@@ -170,20 +155,17 @@ class OpenSlot:
         present = self.status()
         with writable_folder(self._path, self._folder):
             if present is not None and stat.S_ISDIR(present.st_mode):
-                self._remove_folder()
+                try:
+                    os.rmdir(self._at, dir_fd=self._folder)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    message = "there is a folder that is not empty where a file should be"
+                    raise Refused(message, where=self._file, next="Move it away.") from error
             elif WINDOWS and present is not None:
                 os.chmod(self._at, stat.S_IWRITE)
             patiently(lambda: os.replace(long_path(staged), self._at, dst_dir_fd=self._folder))
         flush_folder(long_path(self._path))
-
-    def _remove_folder(self) -> None:
-        try:
-            os.rmdir(self._at, dir_fd=self._folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            message = "there is a folder that is not empty where a file should be"
-            raise Refused(message, where=self._file, next="Move it away.") from error
 
     def move(self, target: str) -> None:
         """Take whatever has this name out of the package, to another name on the same file system."""
@@ -201,20 +183,16 @@ class OpenSlot:
                     self.set_time(descriptor, mtime_ns)
                 finally:
                     os.close(descriptor)
-            if status.st_mode & 0o222:
-                self._seal()
+            if WINDOWS:
+                os.chmod(self._at, stat.S_IREAD)
+            elif status.st_mode & 0o222:
+                descriptor = self.open_reading()
+                try:
+                    allow(descriptor, SEALED)
+                finally:
+                    os.close(descriptor)
         if self._folder is not None:
             allow(self._folder, _SEALED_FOLDER)
-
-    def _seal(self) -> None:
-        if WINDOWS:
-            os.chmod(self._at, stat.S_IREAD)
-            return
-        descriptor = self.open_reading()
-        try:
-            allow(descriptor, SEALED)
-        finally:
-            os.close(descriptor)
 
     def close(self) -> None:
         """Seal the folders that were made, and let go of the folder."""
@@ -227,11 +205,9 @@ class OpenSlot:
             self._folder = None
 
     def __enter__(self) -> Self:
-        """The place itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close."""
         self.close()
 
 
@@ -255,12 +231,9 @@ def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
 @contextlib.contextmanager
 def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
     """A folder in which names can be changed, until the block ends. Windows has no such permission."""
-    if WINDOWS:
-        yield
-        return
-    target: int | str = descriptor if descriptor is not None else path
+    target: int | str = path if descriptor is None else descriptor
     mode = stat.S_IMODE(os.stat(target).st_mode)
-    if mode & stat.S_IWUSR:
+    if WINDOWS or mode & stat.S_IWUSR:
         yield
         return
     allow(target, mode | stat.S_IWUSR)
@@ -269,17 +242,6 @@ def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # what was changed is changed; `reseal` tries again
             allow(target, mode)
-
-
-def _open_folder(root: str, folders: list[str]) -> int:
-    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
-    for part in folders:
-        try:
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-        finally:
-            os.close(folder)
-        folder = inner
-    return folder
 
 
 def _look_at_folders(root: str, folders: list[str]) -> None:

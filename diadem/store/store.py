@@ -1,23 +1,38 @@
-"""What every store of packages does in the same way, whatever it lies on."""
+"""What every store of packages does in the same way, whatever it lies on; and its hints.
+
+Hints say which package holds a payload. They are never trusted, always checked on use; a reindex makes them anew::
+
+    <store>/.diadem/by-payload/<payload id>/<id>    the path of the package with this payload
+    <store>/.diadem/by-tree/<digest>/<payload id>   a payload with these paths and sizes
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from diadem.errors import DiademError
-from diadem.model.manifest import PackageId
+from diadem.errors import DiademError, DigestMismatch, UsageError
+from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.names import unsafe
 from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored, proof_of
-from diadem.store.hints import Hints
 from diadem.store.own_files import OwnFiles
 from diadem.store.package_copy import NO_YEARS, Contents, contents_of, refuse_path, tree_of
+
+_BY_PAYLOAD = "by-payload"
+_BY_TREE = "by-tree"
+#: A hint holds one path.
+_LIMIT = 4096
+#: The digits of the payload id at the end of a package's name, perhaps with a number after them.
+_DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 
 
 class BaseStore(Store):
@@ -29,11 +44,6 @@ class BaseStore(Store):
     def __init__(self, own: OwnFiles) -> None:
         self.own = own
         self.hints = Hints(own, self.tagmanifest_at)
-
-    @property
-    def recheck_proof(self) -> str:
-        """What is told of a package that was there already, and is sound; see `Added.proof`."""
-        return proof_of(self.recheck)
 
     def free(self) -> int | None:
         return None if (space := self.space()) is None else space[0]
@@ -89,6 +99,27 @@ class BaseStore(Store):
         refuse_path(path)
         self.hints.renew(opened.payload_id, opened.id, path, tree_of(opened))
 
+    # -- mending ---------------------------------------------------------------------------------------------------
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        if not 0 <= leaf < leaf_count(entry.size, leaf_size):
+            raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
+        first = leaf * leaf_size
+        length = min(leaf_size, entry.size - first)
+        if len(data) != length:
+            raise DigestMismatch(
+                f"what was found for leaf {leaf} is not what was archived; nothing was written",
+                where=entry.path,
+                leaf=leaf,
+                range=(first, first + length),
+                next="Look for another copy.",
+            )
+        self.write_leaf(path, entry, leaf, leaf_size, data)
+
+    @abstractmethod
+    def write_leaf(self, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes) -> None:
+        """Put a leaf right with data of its length. Raises `Refused` where the file is missing or of another size."""
+
     # -- adding and removing ---------------------------------------------------------------------------------------
 
     def add(
@@ -106,9 +137,9 @@ class BaseStore(Store):
         if (present := copies.sound()) is not None:
             with contextlib.suppress(DiademError):  # it is there, also where nothing can be written
                 self.write_hints(opened, present)
-            return Added(present, False, self.recheck_proof, copies.damaged)
-        path, created, proof = self.receive(source, cargo, path, copies, listener=listener, pace=pace)
-        return Added(path, created, proof, copies.damaged)
+            return Added(present, False, proof_of(self.recheck), copies.damaged)
+        added = self.receive(source, cargo, path, copies.is_sound, listener=listener, pace=pace)
+        return replace(added, damaged=copies.damaged)
 
     @abstractmethod
     def receive(
@@ -116,12 +147,12 @@ class BaseStore(Store):
         source: Bundle,
         cargo: Contents,
         path: str,
-        copies: Copies,
+        is_sound: Callable[[str], bool],
         *,
         listener: Listener,
         pace: Pace | None,
-    ) -> tuple[str, bool, str]:
-        """Copy, prove and publish a package. Gives path, whether it was made, and the proof; errors as of `add`."""
+    ) -> Added:
+        """Copy, prove and publish a package, unless a sound one is there; errors as of `add`."""
 
     @abstractmethod
     def is_taken(self, path: str) -> bool:
@@ -214,3 +245,72 @@ def numbered(path: str) -> Iterator[str]:
     """The path, and those that may be taken in its place: ``path-2``, ``path-3`` … up to 999."""
     yield path
     yield from (f"{path}-{number}" for number in range(2, 1000))
+
+
+class Hints:
+    """The hints of one store."""
+
+    def __init__(self, own: OwnFiles, tagmanifest_at: Callable[[str], bytes | None]) -> None:
+        self._own, self._tagmanifest_at = own, tagmanifest_at
+
+    def find(self, payload: str) -> Iterator[tuple[PackageId, str]]:
+        """Packages that hold a payload, with their path: those that are there, with the id they are said to have."""
+        for name, path in self.of_payload(payload):
+            if path and unsafe(path) is None and path.split("/")[0] not in NO_YEARS and self.package_at(path) == name:
+                yield PackageId(name), path
+
+    def package_at(self, path: str) -> str | None:
+        """SHA-256 of the tag manifest at a path, 64 hex digits; None where there is none, and so no package."""
+        data = self._tagmanifest_at(path)
+        return None if data is None else hashlib.sha256(data).hexdigest()
+
+    def of_payload(self, payload: str) -> Iterator[tuple[str, str]]:
+        """Hints for a payload, true or not: the package's id in hex, and the path that they name."""
+        for name, data in self._own.contents(f"{_BY_PAYLOAD}/{payload}", _LIMIT):
+            yield name, data.decode("utf-8", "replace").strip()
+
+    def knows_tree(self, tree: str) -> bool:
+        """Whether some package has these paths and sizes (see `tree_digest`)."""
+        return any(True for _ in self._own.contents(f"{_BY_TREE}/{tree}", _LIMIT))
+
+    def is_named(self, path: str) -> bool:
+        """Whether a hint names this path: there was a package once."""
+        return any(named == path for like in self._payloads_like(path) for _, named in self.of_payload(like))
+
+    def _payloads_like(self, path: str) -> Iterator[str]:
+        """Payloads with hints whose id begins as the name of a package says."""
+        match = _DIGITS.search(path)
+        yield from (name for name in self._own.folders(_BY_PAYLOAD) if match and name.startswith(match.group(1)))
+
+    def write(self, payload: str, package: PackageId, path: str, tree: str = "") -> None:
+        """Leave the hints for a package, over those that are there."""
+        self._write(f"{_BY_PAYLOAD}/{payload}/{package.hex}", path)
+        if tree:
+            self._write(f"{_BY_TREE}/{tree}/{payload}", "")
+
+    def renew(self, payload: str, package: PackageId, path: str, tree: str) -> None:
+        """Leave the same hints where they are not there, or wrong: mostly they are right, and reading is cheap."""
+        if (package.hex, path) not in self.of_payload(payload):
+            self._write(f"{_BY_PAYLOAD}/{payload}/{package.hex}", path)
+        if all(name != payload for name, _ in self._own.contents(f"{_BY_TREE}/{tree}", _LIMIT)):
+            self._write(f"{_BY_TREE}/{tree}/{payload}", "")
+
+    def _write(self, key: str, content: str) -> None:
+        data = content.encode()
+        self._own.write(key, (data,), len(data), hint=True)
+
+    def drop(self, opened: TagFiles | None, path: str) -> None:
+        """Remove the hints to a place. Where the package is too damaged to say its payload, all that fit its name."""
+        for payload in {opened.payload_id} if opened else list(self._payloads_like(path)):
+            left = 0
+            for name, named in list(self.of_payload(payload)):
+                if named == path:
+                    self._own.remove(f"{_BY_PAYLOAD}/{payload}/{name}")
+                else:
+                    left += 1
+            if opened is not None and not left:
+                self._own.remove(f"{_BY_TREE}/{tree_of(opened)}/{payload}")
+
+    def drop_one(self, payload: str, package: PackageId) -> None:
+        """Remove the hint of one package."""
+        self._own.remove(f"{_BY_PAYLOAD}/{payload}/{package.hex}")

@@ -4,111 +4,162 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import threading
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import partial
-from typing import BinaryIO
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
 
-from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
+from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry, PackageId
-from diadem.model.ports import Listener, Progress, silent
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.package.seal import Sealed
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
+from diadem.store.contract import Added, Draft, Pace
+from diadem.store.package_copy import Counter
 from diadem.store.retry import Occupied
 from diadem.trust.hashing import Leaves, payload_id
 
-#: What to do where a source is not what was hashed.
-AGAIN = "Archive it again when nothing writes to it."
+if TYPE_CHECKING:
+    from diadem.store.objects import ObjectStore
 
-OpenSource = Callable[[FileEntry], BinaryIO]
-
-
-class Proof(StrEnum):
-    """Why the bytes in a store are known to be right.
-
-    ``server``: it refused every object and part whose SHA-256 was not the one sent along. ``read-back``: every leaf was
-    read once after it was written. ``earlier``: the package was there already. ``none``: written, unproven.
-    """
-
-    SERVER = "server"
-    READ_BACK = "read-back"
-    EARLIER = "earlier"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What an upload did: the package that is in the store now, another of the same payload if it was there first."""
-
-    package: PackageId
-    path: str
-    made: bool
-    proof: Proof
-
-    @property
-    def proven(self) -> bool:
-        """Whether this upload proved the bytes."""
-        return self.proof in (Proof.SERVER, Proof.READ_BACK)
+#: What to do where a store does not hold what was sent.
+_DISTRUST = "Run the same command again; if it happens twice, do not trust this store."
 
 
 @dataclass(frozen=True)
 class Job:
     """A package to be written.
 
-    Entries that are not among the tag files come from `open_source`; the tag manifest is one of them, and files that
-    DIADEM derives may be.
+    Entries that are not among the tag files come from `open_source`, which is called once for each, by one thread; the
+    tag manifest is one of the tag files, and files that DIADEM derives may be. The listener hears of ``wait``,
+    ``upload`` and ``prove``.
     """
 
     path: str
     entries: Sequence[FileEntry]
     leaves: Leaves
-    open_source: OpenSource
+    open_source: Callable[[FileEntry], BinaryIO]
     tag_files: Mapping[str, bytes]
-    listener: Listener = silent
-    prove: bool = True
     tree: str = ""
-    advice: str = AGAIN
-    sources: Sequence[FileEntry] = field(init=False)
-    package: PackageId = field(init=False)
-    payload: str = field(init=False)
+    listener: Listener = silent
+    pace: Pace | None = None
+    #: What to do where the source is not what was hashed.
+    advice: str = "Archive it again when nothing writes to it."
 
     def __post_init__(self) -> None:
-        """Derive ids, and refuse what contradicts itself before anything is sent."""
+        """Refuse what contradicts itself before anything is sent."""
         if TAGMANIFEST not in self.tag_files:
             raise UsageError("a package needs its tag manifest", where=TAGMANIFEST)
         for entry in self.entries:
             data = self.tag_files.get(entry.path)
             if data is not None and hashlib.sha256(data).hexdigest() != entry.sha256:
                 raise IntegrityError("the derived file is not the one in the manifest", where=entry.path)
-        sources = [entry for entry in self.entries if entry.path not in self.tag_files]
-        object.__setattr__(self, "sources", sources)
-        object.__setattr__(self, "package", PackageId(hashlib.sha256(self.tag_files[TAGMANIFEST]).hexdigest()))
-        payload = payload_id(entry for entry in self.entries if entry.path not in DERIVED_PATHS)
-        object.__setattr__(self, "payload", payload)
 
-    @property
-    def plain_tag_files(self) -> dict[str, bytes]:
+    @cached_property
+    def package(self) -> PackageId:
+        return PackageId(hashlib.sha256(self.tag_files[TAGMANIFEST]).hexdigest())
+
+    @cached_property
+    def payload(self) -> str:
+        return payload_id(entry for entry in self.entries if entry.path not in DERIVED_PATHS)
+
+    @cached_property
+    def sources(self) -> Sequence[FileEntry]:
+        """What `open_source` gives."""
+        return [entry for entry in self.entries if entry.path not in self.tag_files]
+
+    @cached_property
+    def plain_tag_files(self) -> Mapping[str, bytes]:
         """All but the tag manifest."""
         return {path: data for path, data in self.tag_files.items() if path != TAGMANIFEST}
 
-    def sizes(self) -> dict[str, int]:
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
         """What must lie in the folder before the tag manifest comes."""
         sizes = {entry.path: entry.size for entry in self.sources}
         return sizes | {path: len(data) for path, data in self.plain_tag_files.items()}
 
+    def counter(self, stage: str) -> Counter:
+        """Tells of bytes done in one stage."""
+        return Counter(stage, sum(self.sizes.values()), self.listener, self.pace)
 
-def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: bool) -> Proof:
-    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not."""
-    _clear(client, root, set(job.sizes()))
+
+class ObjectDraft(Draft):
+    """A folder of this machine for what DIADEM makes; the payload stays where it is until it is sent."""
+
+    payload = None
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._files: dict[str, bytes] = {}
+        self._targets: dict[str, Path] = {}
+        self._sealed: Sealed | None = None
+
+    def __enter__(self) -> Self:
+        """Find out what the store can do: no terabyte is hashed for a store that cannot be written to."""
+        self._store.probe()
+        self._folder = tempfile.TemporaryDirectory(prefix="diadem-")
+        return self
+
+    def discard(self) -> None:
+        self._folder.cleanup()
+
+    def begin(self, size: int) -> None:
+        """Nothing to do: no server says what room it has."""
+
+    @property
+    def scratch(self) -> Path:
+        return Path(self._folder.name)
+
+    def place(self, path: str) -> None:
+        """It is read again."""
+
+    def target(self, path: str) -> str:
+        self._targets[path] = self.scratch / f"{len(self._targets)}.part"
+        return str(self._targets[path])
+
+    def write(self, path: str, data: bytes) -> None:
+        self._files[path] = data
+
+    def seal(self, sealed: Sealed) -> None:
+        self._sealed = sealed
+
+    def publish(
+        self,
+        name: str,
+        *,
+        tree: str,
+        open_source: Callable[[FileEntry], BinaryIO],
+        is_sound: Callable[[Bundle], bool],
+        listener: Listener = silent,
+    ) -> Added:
+        assert self._sealed is not None, "the draft is not sealed"
+        made = {path: file.read_bytes() for path, file in self._targets.items()}
+        files = {**made, **self._files, **self._sealed.tag_files}
+        job = Job(name, self._sealed.manifest.entries, self._sealed.leaves, open_source, files, tree, listener)
+        return self._store.upload(job, lambda path: is_sound(self._store.bundle(path)))
+
+
+def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: bool) -> str:
+    """Send everything but the tag manifest, check that exactly this is there, and prove it where the server did not.
+
+    What an earlier writer left here and this one will not overwrite goes first, with its open uploads. Gives the proof;
+    see `Added.proof`.
+    """
+    for stat in list(client.list(root)):
+        if stat.key.removeprefix(f"{root}/") not in job.sizes:
+            client.delete(stat.key)
+    for upload in list(client.uploads(root)):
+        with contextlib.suppress(NotFound):
+            client.abort(upload.key, upload.upload)
     _send(client, root, job)
-    _check_listing(client, root, job.sizes())
+    _check_listing(client, root, job.sizes)
     if server_proves:
-        return Proof.SERVER
-    if not job.prove:
-        return Proof.NONE
+        return "server"
     _read_back(client, root, job)
-    return Proof.READ_BACK
+    return "read-back"
 
 
 def commit(client: ObjectClient, root: str, job: Job) -> None:
@@ -133,7 +184,7 @@ def _send(client: ObjectClient, root: str, job: Job) -> None:
 
     Raises `DigestMismatch` if the source is no longer what was hashed; what was sent is no package.
     """
-    count = _Counter("upload", job)
+    count = job.counter("upload")
     with UploadThreads() as threads:
         for entry in job.sources:
             told = partial(count, entry.path)
@@ -169,25 +220,46 @@ def _checked(job: Job, entry: FileEntry, source: BinaryIO, step: int) -> Iterato
         raise changed(f"it is longer than {entry.size} bytes")
 
 
+def _check_listing(client: ObjectClient, root: str, sizes: Mapping[str, int]) -> None:
+    """Exactly the files with exactly these sizes. What a slow listing does not show yet is asked for by name."""
+    found = {stat.key.removeprefix(f"{root}/"): stat.size for stat in client.list(root)}
+    for path in sizes.keys() - found.keys():
+        if (stat := client.stat(f"{root}/{path}")) is not None:
+            found[path] = stat.size
+    wrong = sorted(path for path in sizes.keys() | found.keys() if sizes.get(path) != found.get(path))
+    if not wrong:
+        return
+    where = f"{client.url}/{root}/{wrong[0]}"
+    if (sent := sizes.get(wrong[0])) is None:
+        raise Refused("an object appeared that this writer did not send; nothing was published", where=where)
+    size = f"{found[wrong[0]]} bytes" if wrong[0] in found else "nothing"
+    message = f"the store has {size} where {sent} bytes were sent; nothing was published"
+    raise StoreError(message, where=where, next=_DISTRUST)
+
+
 def _read_back(client: ObjectClient, root: str, job: Job) -> None:
     """Every leaf and every tag file once, for stores that do not check digests themselves.
 
     Raises `StoreError`, naming the file and the leaf that came back different: the store is to blame.
     """
-    count = _Counter("prove", job)
+    count = job.counter("prove")
     step = max(PART_SIZE, job.leaves.size)
+
+    def bent(path: str, place: str = "") -> StoreError:
+        message = f"{place}the store returns different bytes than were sent; nothing was published"
+        return StoreError(message, where=path, next=_DISTRUST)
 
     def prove_range(entry: FileEntry, offset: int, length: int) -> None:
         data = memoryview(client.get(f"{root}/{entry.path}", offset, offset + length))
         if len(data) != length:
-            raise _bent(entry.path)
+            raise bent(entry.path)
         if (leaf := job.leaves.wrong(entry, offset, data)) is not None:
-            raise _bent(entry.path, f"leaf {leaf}: ")
+            raise bent(entry.path, f"leaf {leaf}: ")
         count(entry.path, length)
 
     def prove_tag_file(path: str, data: bytes) -> None:
         if client.get(f"{root}/{path}", 0, len(data)) != data:
-            raise _bent(path)
+            raise bent(path)
         count(path, len(data))
 
     with UploadThreads() as threads:
@@ -198,59 +270,3 @@ def _read_back(client: ObjectClient, root: str, job: Job) -> None:
         for path, data in job.plain_tag_files.items():
             threads.submit(len(data), partial(prove_tag_file, path, data))
         threads.finish()
-
-
-def _bent(path: str, place: str = "") -> StoreError:
-    return StoreError(
-        f"{place}the store returns different bytes than were sent; nothing was published",
-        where=path,
-        next="Run the same command again; if it happens twice, do not trust this store.",
-    )
-
-
-class _Counter:
-    """Tells a listener of bytes done in one stage, from any thread."""
-
-    def __init__(self, stage: str, job: Job) -> None:
-        self._stage, self._listener, self._total = stage, job.listener, sum(job.sizes().values())
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, path: str, count: int) -> None:
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress(self._stage, done, self._total, path))
-
-
-def _clear(client: ObjectClient, root: str, wanted: set[str]) -> None:
-    """Remove what an earlier writer left here and this one will not overwrite, and its open uploads."""
-    for stat in list(client.list(root)):
-        if stat.key.removeprefix(f"{root}/") not in wanted:
-            client.delete(stat.key)
-    for upload in list(client.uploads(root)):
-        with contextlib.suppress(NotFound):
-            client.abort(upload.key, upload.upload)
-
-
-def _check_listing(client: ObjectClient, root: str, sizes: Mapping[str, int]) -> None:
-    """Exactly the files with exactly these sizes. What a slow listing does not show yet is asked for by name."""
-    found = {stat.key.removeprefix(f"{root}/"): stat.size for stat in client.list(root)}
-    for path in sizes.keys() - found.keys():
-        if (stat := client.stat(f"{root}/{path}")) is not None:
-            found[path] = stat.size
-    wrong = sorted(path for path in sizes.keys() | found.keys() if sizes.get(path) != found.get(path))
-    if wrong:
-        path = wrong[0]
-        raise _wrong_object(f"{client.url}/{root}/{path}", sizes.get(path), found.get(path))
-
-
-def _wrong_object(where: str, wanted: int | None, found: int | None) -> DiademError:
-    if wanted is None:
-        return Refused("an object appeared that this writer did not send; nothing was published", where=where)
-    size = "nothing" if found is None else f"{found} bytes"
-    return StoreError(
-        f"the store has {size} where {wanted} bytes were sent; nothing was published",
-        where=where,
-        next="Run the same command again; if it happens twice, do not trust this store.",
-    )

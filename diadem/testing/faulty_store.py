@@ -14,7 +14,7 @@ from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles
-from diadem.store.base import Added, Capabilities, Draft, Pace, Store, Stored, Swept
+from diadem.store.contract import Added, Capabilities, Draft, Pace, Store, Stored, Swept
 from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
 from diadem.testing.store_faults import Fault
 

@@ -1,4 +1,4 @@
-"""The promises of `diadem.store.base.Store` about own files, each as a function that tries one."""
+"""The promises of `diadem.store.contract.Store` about own files, each as a function that tries one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from diadem.errors import DiademError, UsageError, line_of
-from diadem.store.base import Store
+from diadem.store.contract import Store
 
 T = TypeVar("T")
 #: Opens the store of a name: the same name leads to the same place, a new one to an empty place.

@@ -1,7 +1,7 @@
 """For those who write or use stores: a kit that tries every promise of `Store`, and a store that fails on purpose.
 
 >>> from diadem.testing.stores import check_store
->>> from diadem.store.base import open_store
+>>> from diadem.store import open_store
 >>> check_store(lambda name: open_store(f"memory://{name}")).raise_for_findings()
 """
 
@@ -117,7 +117,7 @@ class StoreFault(AssertionError):
 
 
 def check_store(make_store: MakeStore, *, only: Iterable[str] | None = None) -> StoreReport:
-    """Try every promise of `diadem.store.base.Store`.
+    """Try every promise of `diadem.store.contract.Store`.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from diadem.model.ports import Listener
 from diadem.package.examine import TagFiles
 from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
-from diadem.store.base import Added, Store
+from diadem.store.contract import Added, Store
 from diadem.store.folder import FolderStore
 from diadem.store.package_copy import contents_of, refuse_path
 from diadem.store.stage import Stage, lock_path, remove_tree
@@ -348,8 +349,8 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
     cargo = contents_of(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
-    path, created = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-    return Added(path, created, "written" if created else "read-back", copies.damaged)
+    added = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    return replace(added, damaged=copies.damaged)
 
 
 def published_path(store: Store, package: str, payload: str) -> str:

@@ -21,7 +21,7 @@ from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
 from diadem.store.bags import LocalBundle, MemoryBundle
-from diadem.store.base import Added
+from diadem.store.contract import Added
 from diadem.transfer.arrival import ARRIVING, Arrival, land, published_path
 from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk

@@ -9,7 +9,7 @@ from diadem.model.ports import silent
 from diadem.pack.compose import Options
 from diadem.pack.pack import pack
 from diadem.pack.plan import PackPlan
-from diadem.store.base import Store
+from diadem.store.contract import Store
 
 
 def packed_into(store: Store, plan: PackPlan, extractor: Extractor, options: Options | None = None) -> Package:

@@ -19,7 +19,7 @@ from diadem.model.scan import PlannedSession
 from diadem.pack.plan import PackPlan, make_plan, merged_metadata, plan_session
 from diadem.scan.scan import sessions_of
 from diadem.scan.sessions import Cover, placed
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.store.source import read_tree
 from tests.archive.packing import packed_into
 from tests.archive.scan_trees import Scanner, digest_of_tree, image, posix

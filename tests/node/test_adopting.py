@@ -24,9 +24,10 @@ from diadem.pack.adopt import Adoption, adopt, root_of
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan
 from diadem.package.examine import open_tag_files
+from diadem.store import open_store
 from diadem.store.adopted import AdoptedFile, AdoptedFolders, Location, Stamp
 from diadem.store.bags import AdoptedBundle
-from diadem.store.base import Store, open_store
+from diadem.store.contract import Store
 from tests.archive.packing import packed_into
 from tests.archive.scan_trees import image
 

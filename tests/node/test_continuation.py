@@ -23,7 +23,7 @@ from diadem.node.continuation import Extends, Relation, Same, Unrelated, inherit
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
 from diadem.package.examine import open_tag_files
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.store.copy import Copier
 from tests.archive.packing import packed_into
 from tests.archive.test_packing import state

@@ -17,7 +17,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
-from diadem.store.base import open_store
+from diadem.store import open_store
 from tests.archive.packing import packed_into
 from tests.node.test_adopting import everything
 

@@ -26,8 +26,9 @@ from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
+from diadem.store import open_store
 from diadem.store.bags import LocalBundle
-from diadem.store.base import Store, open_store
+from diadem.store.contract import Store
 from diadem.testing import faults
 from tests.package.sample_bags import write_package
 from tests.store.mending_samples import unprivileged_folder

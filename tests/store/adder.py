@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.testing.stores import SamplePackage, make_package
 
 

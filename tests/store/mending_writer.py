@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diadem.model.manifest import FileEntry
-from diadem.store.mend import Intent, Intents, replace_file, replace_leaf
+from diadem.store.folder import FolderStore
+from diadem.store.mend import Intent, Intents
 from diadem.store.slot import OpenSlot
 from diadem.trust.hashing import leaf_digest
 from tests.store.mending_samples import FILE, LEAF, PACKAGE, SHA256, SIZE, good_leaf
@@ -22,7 +23,7 @@ def entry() -> FileEntry:
 def leaves(root: Path) -> None:
     """Mend leaf after leaf in place."""
     for leaf in range(SIZE // LEAF):
-        replace_leaf(root, PACKAGE, entry(), leaf, LEAF, good_leaf(leaf))
+        FolderStore(root).replace_leaf(PACKAGE, entry(), leaf, good_leaf(leaf), leaf_size=LEAF)
 
 
 def dying_in_place(root: Path) -> None:
@@ -47,7 +48,7 @@ def dying_beside(root: Path) -> None:
         yield good_leaf(0)
         os._exit(9)
 
-    replace_file(root, PACKAGE, FILE, blocks(), SIZE, None)
+    FolderStore(root).replace_file(PACKAGE, FILE, blocks(), SIZE, None)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ import hashlib
 import io
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from diadem.model.manifest import RECORD_PATH, FileEntry
+from diadem.model.manifest import RECORD_PATH, FileEntry, PackageId
 from diadem.package.seal import HashedFile, Sealed, seal
+from diadem.store.contract import Added
 from diadem.store.objects import ObjectStore
-from diadem.store.upload import Upload
+from diadem.store.upload import Job
 from diadem.trust.hashing import LeafHasher
 
 NAMES = {
@@ -45,7 +46,14 @@ class Sample:
         self.opened.append(entry.path)
         return io.BytesIO(self.contents[entry.path])
 
-    def upload(self, store: ObjectStore, path: str | None = None, **options: Any) -> Upload:
+    def upload(
+        self,
+        store: ObjectStore,
+        path: str | None = None,
+        *,
+        is_sound: Callable[[str], bool] | None = None,
+        **options: Any,
+    ) -> Added:
         """Write it."""
         arguments: dict[str, Any] = {
             "entries": self.entries,
@@ -53,7 +61,14 @@ class Sample:
             "open_source": self.open_source,
             "tag_files": self.tag_files,
         }
-        return store.upload(path or self.path, **{**arguments, **options})
+        return store.upload(Job(path or self.path, **{**arguments, **options}), is_sound)
+
+
+def id_at(store: ObjectStore, path: str) -> PackageId:
+    """Of the package at a path of a store."""
+    stored = store.stored_at(path)
+    assert stored is not None
+    return stored.id
 
 
 def make_sample(

@@ -15,7 +15,7 @@ def main(url: str, seed: str, size: str) -> None:
     sample = make_sample({**{f"data/{n:03}.tif": 3000 for n in range(60)}, "data/large.raw": int(size)}, seed=int(seed))
     _say("ready")
     done = sample.upload(ObjectStore(url, timing=ClaimTiming(look=0.1)))
-    _say(json.dumps({"package": done.package, "path": done.path, "made": done.made}))
+    _say(json.dumps({"path": done.path, "created": done.created}))
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no such f
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds for both ways of opening and reading; the second is the only one on Windows."""
     if request.param == "as on Windows":
-        monkeypatch.setattr("diadem.store.bags._STEPWISE", False)
+        monkeypatch.setattr("diadem.store.bags.STEPWISE", False)
         monkeypatch.setattr("diadem.store.bags._POSITIONED", False)
 
 

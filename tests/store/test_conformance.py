@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from diadem.store.base import Store, open_store
+from diadem.store import open_store
 from diadem.store.claim import ClaimTiming
+from diadem.store.contract import Store
 from diadem.store.objects import ObjectStore
 from diadem.testing.stores import CHECKS, Fault, FaultyStore, MakeStore, StoreFault, check_store
 

@@ -26,8 +26,9 @@ from diadem.model.report import Level
 from diadem.package.examine import open_tag_files
 from diadem.package.tags import index_text, manifest_text, parse_manifest
 from diadem.package.verify import verify
+from diadem.store import open_store
 from diadem.store.bags import LocalBundle
-from diadem.store.base import Pace, open_store
+from diadem.store.contract import Pace
 from diadem.store.folder import FolderStore
 from diadem.testing.stores import SamplePackage, make_package
 from diadem.trust.hashing import LeafHasher

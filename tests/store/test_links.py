@@ -15,8 +15,7 @@ from diadem.errors import DiademError, StoreError
 from diadem.package.examine import open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.store.own_files import FolderFiles
-from diadem.store.parity_file import sweep_parity
+from diadem.store.own_files import FolderFiles, sweep_parity
 from diadem.store.stage import remove_tree
 from diadem.store.system import is_link, read_plain, through_link
 

@@ -36,7 +36,8 @@ def staged(store: FolderStore, text: bytes = b"tags") -> tuple[object, PackageId
 
 def publish(store: FolderStore, text: bytes = b"tags", *, sound: bool = True) -> tuple[str, bool]:
     stage, package = staged(store, text)
-    return store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, lambda _: sound)  # type: ignore[arg-type]
+    added = store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, lambda _: sound)  # type: ignore[arg-type]
+    return added.path, added.created
 
 
 def test_publishing_makes_one_read_only_folder_and_hints(tmp_path: Path) -> None:
@@ -78,8 +79,7 @@ def test_nobody_waits_while_a_package_that_may_be_damaged_is_read(tmp_path: Path
         return False
 
     stage, package = staged(store, b"other tags")
-    _, created = store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, is_sound)  # type: ignore[arg-type]
-    assert created
+    assert store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, is_sound).created  # type: ignore[arg-type]
     assert len(read) == 1
 
 

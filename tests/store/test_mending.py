@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,7 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,9 @@ import pytest
 
 from diadem.errors import DigestMismatch, Refused, StoreError, UsageError
 from diadem.model.manifest import FileEntry, PackageId
-from diadem.store.mend import Unfinished, replace_file, replace_leaf, settle, unfinished
+from diadem.store.folder import FolderStore
 from diadem.store.slot import set_aside
 from diadem.testing import faults
-from diadem.trust.hashing import leaf_digest
 from tests import zygote
 from tests.store.mending_samples import (
     FILE,
@@ -33,7 +33,6 @@ from tests.store.mending_samples import (
     damaged_package,
     good,
     good_leaf,
-    seal,
     unprivileged_folder,
 )
 
@@ -53,6 +52,24 @@ def spoilt(*leaves: int) -> bytes:
 def root() -> Iterator[Path]:
     with unprivileged_folder() as folder:
         yield folder / "store"
+
+
+def replace_leaf(root: Path, leaf: int, data: bytes | None = None, entry: FileEntry = ENTRY) -> None:
+    content = good_leaf(leaf) if data is None else data
+    FolderStore(root).replace_leaf(PACKAGE, entry, leaf, content, leaf_size=LEAF)
+
+
+def replace_file(root: Path, blocks: Iterable[bytes], mtime_ns: int | None = None) -> None:
+    FolderStore(root).replace_file(PACKAGE, FILE, blocks, SIZE, mtime_ns)
+
+
+def sweep(root: Path) -> None:
+    FolderStore(root).sweep()
+
+
+def announced(root: Path) -> list[int | None]:
+    """Leaves, or the whole file (None), of which the store knows that somebody began to write them."""
+    return [json.loads(path.read_bytes())["leaf"] for path in sorted((root / ".diadem" / "mending").glob("*.json"))]
 
 
 def state(path: Path) -> tuple[int, int, int, int]:
@@ -75,33 +92,34 @@ def sealed(root: Path) -> bool:
 def test_a_leaf_is_written_in_place_and_nothing_else_changes(root: Path, leaf: int) -> None:
     file = damaged_package(root, spoilt(leaf))
     before, folder = state(file), state(file.parent)
-    assert replace_leaf(root, PACKAGE, ENTRY, leaf, LEAF, good_leaf(leaf), digest=leaf_digest(good_leaf(leaf)))
+    replace_leaf(root, leaf)
     assert file.read_bytes() == good()
     assert state(file) == before
     assert state(file.parent) == folder
     assert sealed(root)
-    assert not replace_leaf(root, PACKAGE, ENTRY, leaf, LEAF, good_leaf(leaf))
+    changed = file.lstat().st_ctime_ns
+    replace_leaf(root, leaf)
+    assert file.lstat().st_ctime_ns == changed
 
 
 def test_a_short_last_leaf(root: Path) -> None:
     size = 5 * LEAF + 3
     file = damaged_package(root, spoilt(5)[:size])
     entry = FileEntry(FILE, size, "", MTIME)
-    assert replace_leaf(root, PACKAGE, entry, 5, LEAF, good()[5 * LEAF : size])
+    replace_leaf(root, 5, good()[5 * LEAF : size], entry)
     assert file.read_bytes() == good()[:size]
 
 
-def test_wrong_bytes_are_not_written(root: Path) -> None:
+def test_bytes_of_another_length_are_not_written(root: Path) -> None:
     file = damaged_package(root, spoilt(3))
     before = state(file), file.lstat().st_ctime_ns
-    digest = leaf_digest(good_leaf(3))
-    for data in (good_leaf(4), good_leaf(3)[:-1], good_leaf(3) + b"x", b""):
+    for data in (good_leaf(3)[:-1], good_leaf(3) + b"x", b""):
         with pytest.raises(DigestMismatch) as refused:
-            replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, data, digest=digest)
+            replace_leaf(root, 3, data)
         assert (refused.value.where, refused.value.leaf) == (FILE, 3)
     for leaf in (-1, SIZE // LEAF):
         with pytest.raises(UsageError):
-            replace_leaf(root, PACKAGE, ENTRY, leaf, LEAF, good_leaf(3))
+            replace_leaf(root, leaf, good_leaf(3))
     assert file.read_bytes() == spoilt(3)
     assert (state(file), file.lstat().st_ctime_ns) == before
 
@@ -109,7 +127,7 @@ def test_wrong_bytes_are_not_written(root: Path) -> None:
 def test_a_good_leaf_is_not_touched(root: Path) -> None:
     file = damaged_package(root, good())
     before = file.lstat().st_ctime_ns
-    assert not replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+    replace_leaf(root, 3)
     assert file.lstat().st_ctime_ns == before
 
 
@@ -118,7 +136,7 @@ def test_another_name_of_the_file_keeps_its_bytes(root: Path) -> None:
     file = damaged_package(root, spoilt(3, 5))
     other = root / "other.dat"
     os.link(file, other)
-    assert replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+    replace_leaf(root, 3)
     assert file.read_bytes() == spoilt(5)
     assert other.read_bytes() == spoilt(3, 5)
     assert file.lstat().st_mtime_ns == MTIME
@@ -128,11 +146,11 @@ def test_another_name_of_the_file_keeps_its_bytes(root: Path) -> None:
 def test_a_file_of_another_size_is_not_mended_by_the_leaf(root: Path) -> None:
     file = damaged_package(root, spoilt(3)[:-1])
     with pytest.raises(Refused, match="bytes, not"):
-        replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+        replace_leaf(root, 3)
     assert file.read_bytes() == spoilt(3)[:-1]
     faults.remove(file)
     with pytest.raises(Refused, match="not there"):
-        replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+        replace_leaf(root, 3)
 
 
 @POSIX
@@ -144,16 +162,16 @@ def test_no_link_is_followed(root: Path) -> None:
     with unsealed(file.parent):
         file.symlink_to(outside / file.name)
     with pytest.raises(Refused, match="not a plain file"):
-        replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+        replace_leaf(root, 3)
     faults.remove(file.parent)
     with unsealed(file.parent.parent):
         file.parent.symlink_to(outside)
     with pytest.raises(Refused, match="link"):
-        replace_leaf(root, PACKAGE, ENTRY, 3, LEAF, good_leaf(3))
+        replace_leaf(root, 3)
     with pytest.raises(Refused, match="link"):
-        replace_file(root, PACKAGE, FILE, [good()], SIZE, None)
+        replace_file(root, [good()])
     with pytest.raises(Refused, match="link"):
-        replace_file(root, PACKAGE, FILE + "/deeper/file", [good()], SIZE, None)
+        FolderStore(root).replace_file(PACKAGE, FILE + "/deeper/file", [good()], SIZE, None)
     assert (outside / file.name).read_bytes() == spoilt(3)
     assert sorted(path.name for path in outside.iterdir()) == ["neighbour.dat", file.name]
 
@@ -162,9 +180,9 @@ def test_paths_that_leave_the_store_are_refused(root: Path) -> None:
     damaged_package(root, spoilt(3))
     for package, file in ((PACKAGE, "../../x"), ("../x", FILE), (PACKAGE, "/etc/passwd"), ("/etc", "passwd")):
         with pytest.raises(Refused):
-            replace_file(root, package, file, [b"x"], 1, None)
+            FolderStore(root).replace_file(package, file, [b"x"], 1, None)
         with pytest.raises(Refused):
-            replace_leaf(root, package, FileEntry(file, 1, "", 0), 0, LEAF, b"x")
+            FolderStore(root).replace_leaf(package, FileEntry(file, 1, "", 0), 0, b"x", leaf_size=LEAF)
 
 
 class unsealed:  # noqa: N801
@@ -190,11 +208,11 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def test_a_file_is_exchanged_whatever_its_size(root: Path) -> None:
     file = damaged_package(root, b"short")
-    replace_file(root, PACKAGE, FILE, pieces(good()), SIZE, MTIME, sha256=SHA256)
+    replace_file(root, pieces(good()), MTIME)
     assert file.read_bytes() == good()
     assert file.lstat().st_mtime_ns == MTIME
     assert sealed(root)
-    replace_file(root, PACKAGE, FILE, [], 0, None)
+    FolderStore(root).replace_file(PACKAGE, FILE, [], 0, None)
     assert file.read_bytes() == b""
     assert sealed(root)
 
@@ -202,7 +220,7 @@ def test_a_file_is_exchanged_whatever_its_size(root: Path) -> None:
 def test_a_missing_folder_is_made_and_sealed(root: Path) -> None:
     file = damaged_package(root, b"")
     faults.remove(root / PACKAGE / "data")
-    replace_file(root, PACKAGE, FILE, pieces(good()), SIZE, MTIME)
+    replace_file(root, pieces(good()), MTIME)
     assert file.read_bytes() == good()
     assert sealed(root)
 
@@ -223,7 +241,7 @@ def test_what_is_no_file_gives_way(root: Path, kind: str) -> None:
             os.mkfifo(file)
         else:
             file.mkdir()
-    replace_file(root, PACKAGE, FILE, pieces(good()), SIZE, MTIME)
+    replace_file(root, pieces(good()), MTIME)
     assert not file.is_symlink()
     assert file.read_bytes() == good()
     assert outside.read_bytes() == b"outside"
@@ -238,7 +256,7 @@ def test_a_folder_with_something_in_it_stays(root: Path) -> None:
         file.mkdir()
         (file / "precious").write_bytes(b"precious")
     with pytest.raises(Refused, match="folder"):
-        replace_file(root, PACKAGE, FILE, pieces(good()), SIZE, None)
+        replace_file(root, pieces(good()))
     assert (file / "precious").read_bytes() == b"precious"
 
 
@@ -250,15 +268,15 @@ def test_what_is_not_proven_leaves_the_old_file(root: Path) -> None:
         yield good_leaf(0)
         raise Refused("the source fails")
 
-    for blocks, sha256 in (([good()[:-1]], None), ([good(), b"x"], None), ([spoilt(2)], SHA256)):
+    for blocks in ([good()[:-1]], [good(), b"x"]):
         with pytest.raises(DigestMismatch):
-            replace_file(root, PACKAGE, FILE, blocks, SIZE, None, sha256=sha256)
+            replace_file(root, blocks)
     with pytest.raises(Refused, match="source fails"):
-        replace_file(root, PACKAGE, FILE, failing(), SIZE, None)
+        replace_file(root, failing())
     assert state(file) == before
     assert sealed(root)
     with pytest.raises(Refused, match="package is not there"):
-        replace_file(root, "2026/other", FILE, [good()], SIZE, None)
+        FolderStore(root).replace_file("2026/other", FILE, [good()], SIZE, None)
     assert not (root / "2026" / "other").exists()
 
 
@@ -274,10 +292,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     try:
         file = damaged_package(disk, spoilt(1))
         with pytest.raises(StoreError, match="full; the file stays as it was"):
-            replace_file(disk, PACKAGE, FILE, pieces(good()), SIZE, None)
+            replace_file(disk, pieces(good()))
         assert file.read_bytes() == spoilt(1)
         assert sealed(disk)
-        assert replace_leaf(disk, PACKAGE, ENTRY, 1, LEAF, good_leaf(1))
+        replace_leaf(disk, 1)
         assert file.read_bytes() == good()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -290,14 +308,14 @@ def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (reached, kept[1]))  # as where a quota ends
         with pytest.raises(StoreError, match="the leaf is still damaged"):
-            replace_leaf(root, PACKAGE, ENTRY, 1, LEAF, good_leaf(1))
+            replace_leaf(root, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
     assert file.read_bytes() == good()[:reached] + spoilt(1)[reached:]
-    assert settle(root) == [Unfinished(PACKAGE, FILE, 1, complete=False)]
-    assert replace_leaf(root, PACKAGE, ENTRY, 1, LEAF, good_leaf(1))
+    sweep(root)
+    assert announced(root) == [1]
+    replace_leaf(root, 1)
     assert file.read_bytes() == good()
-    assert not unfinished(root)
     assert sealed(root)
 
 
@@ -354,20 +372,18 @@ def test_killed_while_leaves_are_mended(tmp_path: Path, seed: int) -> None:
             assert is_between(part, leaf)
             torn.append(leaf)
     assert len(torn) <= 1
-    told = unfinished(tmp_path)
+    told = announced(tmp_path)
     assert len(told) <= 1
-    assert set(torn) <= {one.leaf for one in told}
-    for one in told:
-        assert one.leaf is not None
-        part = found[one.leaf * LEAF : (one.leaf + 1) * LEAF]
-        assert one == Unfinished(PACKAGE, FILE, one.leaf, complete=part == good_leaf(one.leaf))
-    assert settle(tmp_path) == told
+    assert set(torn) <= set(told)
+    sweep(tmp_path)
+    assert announced(tmp_path) == [
+        leaf for leaf in told if leaf is None or found[leaf * LEAF : (leaf + 1) * LEAF] != good_leaf(leaf)
+    ]
     assert file.lstat().st_mtime_ns == MTIME
     for leaf in range(SIZE // LEAF):
-        replace_leaf(tmp_path, PACKAGE, ENTRY, leaf, LEAF, good_leaf(leaf))
+        replace_leaf(tmp_path, leaf)
     assert file.read_bytes() == good()
     assert (file.parent / "neighbour.dat").read_bytes() == b"neighbour"
-    assert unfinished(tmp_path) == []
     assert sealed(tmp_path)
 
 
@@ -376,15 +392,14 @@ def test_a_torn_leaf_is_told_until_it_is_mended(tmp_path: Path) -> None:
     process = start(tmp_path, "in-place")
     assert process.wait() == 9
     process.communicate()
-    told = [Unfinished(PACKAGE, FILE, 2, complete=False)]
-    assert unfinished(tmp_path) == told
-    assert settle(tmp_path) == told
-    assert settle(tmp_path) == told
+    assert announced(tmp_path) == [2]
+    for _ in range(2):
+        sweep(tmp_path)
+        assert announced(tmp_path) == [2]
     assert file.lstat().st_mtime_ns == MTIME
     assert stat.S_IMODE(file.lstat().st_mode) == 0o444
     assert is_between(file.read_bytes()[2 * LEAF : 3 * LEAF], 2)
-    assert replace_leaf(tmp_path, PACKAGE, ENTRY, 2, LEAF, good_leaf(2))
-    assert unfinished(tmp_path) == []
+    replace_leaf(tmp_path, 2)
     assert sealed(tmp_path)
 
 
@@ -392,15 +407,16 @@ def test_a_record_ends_with_the_package_or_a_new_file(tmp_path: Path) -> None:
     file = damaged_package(tmp_path, spoilt(2))
     process = start(tmp_path, "in-place")
     process.communicate()
-    replace_file(tmp_path, PACKAGE, FILE, pieces(good()), SIZE, MTIME)
+    replace_file(tmp_path, pieces(good()), MTIME)
     assert file.read_bytes() == good()
-    assert unfinished(tmp_path) == []
+    assert announced(tmp_path) == []
     faults.remove(tmp_path / "2026")
     damaged_package(tmp_path, spoilt(2))
     start(tmp_path, "in-place").communicate()
     faults.remove(tmp_path / "2026")
-    assert [one.complete for one in settle(tmp_path)] == [False]
-    assert unfinished(tmp_path) == []
+    assert announced(tmp_path) == [2]
+    sweep(tmp_path)
+    assert announced(tmp_path) == []
 
 
 def test_half_a_file_beside_the_package_is_swept(tmp_path: Path) -> None:
@@ -410,9 +426,8 @@ def test_half_a_file_beside_the_package_is_swept(tmp_path: Path) -> None:
     process.communicate()
     assert file.read_bytes() == spoilt(2)
     assert [path.suffix for path in sorted((tmp_path / ".diadem/mending").iterdir())] == [".lock", ".part"]
-    assert settle(tmp_path) == []
+    sweep(tmp_path)
     assert sealed(tmp_path)
-    seal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -425,8 +440,7 @@ def test_a_record_that_cannot_be_read_is_swept(tmp_path: Path, text: bytes) -> N
     desk.mkdir(parents=True)
     (desk / "0b3c.2.json").write_bytes(text)
     (desk / "0b3c.2.json.draft").write_bytes(text)
-    assert unfinished(tmp_path) == []
-    assert settle(tmp_path) == []
+    sweep(tmp_path)
     assert list(desk.iterdir()) == []
 
 
@@ -435,9 +449,10 @@ def test_a_living_mender_is_left_alone(tmp_path: Path) -> None:
 
     def blocks() -> Iterator[bytes]:
         yield good_leaf(0)
-        assert unfinished(tmp_path) == []
-        assert settle(tmp_path) == []
+        left = sorted((tmp_path / ".diadem" / "mending").iterdir())
+        sweep(tmp_path)
+        assert sorted((tmp_path / ".diadem" / "mending").iterdir()) == left != []
         yield good()[LEAF:]
 
-    replace_file(tmp_path, PACKAGE, FILE, blocks(), SIZE, None, sha256=SHA256)
+    replace_file(tmp_path, blocks())
     assert sealed(tmp_path)

@@ -22,12 +22,11 @@ from diadem.model.manifest import TAGMANIFEST, FileEntry
 from diadem.model.ports import Progress
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.bags import open_remote
 from diadem.store.claim import ClaimNote, ClaimTiming, WriterLock, is_dead
 from diadem.store.client import MAX_PARTS, PART_SIZE, part_size, regrouped
 from diadem.store.objects import ObjectStore
-from diadem.store.upload import Proof
-from tests.store.object_samples import Gate, Sample, make_sample
+from diadem.store.remote import open_remote
+from tests.store.object_samples import Gate, Sample, id_at, make_sample
 
 QUICK = ClaimTiming(heartbeat=0.1, stale=30, look=0.05)
 
@@ -52,13 +51,13 @@ def test_upload_and_read(store: ObjectStore) -> None:
     sample = make_sample()
     seen: list[Progress] = []
     done = sample.upload(store, listener=seen.append, tree="ab" * 32)
-    assert (done.package, done.path, done.made) == (sample.sealed.package_id, sample.path, True)
-    assert done.proof is Proof.READ_BACK
-    assert next(store.find(sample.sealed.payload_id)) == (done.package, done.path)
+    assert (id_at(store, done.path), done.path, done.created) == (sample.sealed.package_id, sample.path, True)
+    assert done.proof == "read-back"
+    assert next(store.find(sample.sealed.payload_id)) == (id_at(store, done.path), done.path)
     assert store.knows_tree("ab" * 32)
     assert not store.knows_tree("cd" * 32)
     bundle = store.bundle(done.path)
-    report = verify(bundle, level=Level.FULL, expected_id=done.package)
+    report = verify(bundle, level=Level.FULL, expected_id=id_at(store, done.path))
     assert report.ok, report.findings
     for path, data in sample.contents.items():
         assert bundle.read(path, 1 << 24) == data
@@ -78,8 +77,8 @@ def test_again_is_already_archived(store: ObjectStore) -> None:
     later = make_sample(date="2026-04-01", name="20260401-zno")
     assert later.sealed.package_id != first.sealed.package_id
     done = later.upload(store)
-    assert (done.made, done.package, done.path) == (False, first.sealed.package_id, first.path)
-    assert done.proof is Proof.EARLIER
+    assert (done.created, id_at(store, done.path), done.path) == (False, first.sealed.package_id, first.path)
+    assert done.proof == "earlier"
     assert later.opened == []
     assert keys(store) == before
 
@@ -93,7 +92,7 @@ def test_hint_is_checked_on_use(store: ObjectStore) -> None:
     store.client.delete(f"{sample.path}/{TAGMANIFEST}")
     assert not list(store.find(sample.sealed.payload_id))
     again = sample.upload(store)
-    assert (again.made, again.path) == (True, f"{sample.path}-2"), "what has lost its tag manifest is left as it is"
+    assert (again.created, again.path) == (True, f"{sample.path}-2"), "what has lost its tag manifest is left as it is"
     assert next(store.find(sample.sealed.payload_id)) == (sample.sealed.package_id, again.path)
 
 
@@ -102,8 +101,8 @@ def test_damaged_package_does_not_count(store: ObjectStore) -> None:
     sample = make_sample({"data/a": 10})
     sample.upload(store)
     done = sample.upload(store, is_sound=lambda path: path != sample.path)
-    assert (done.made, done.path) == (True, f"{sample.path}-2")
-    assert sample.upload(store, is_sound=lambda path: path != sample.path).made is False
+    assert (done.created, done.path) == (True, f"{sample.path}-2")
+    assert sample.upload(store, is_sound=lambda path: path != sample.path).created is False
 
 
 def test_what_was_a_package_or_is_a_strangers_is_never_swept_nor_overwritten(store: ObjectStore) -> None:
@@ -177,8 +176,6 @@ def test_store_that_returns_other_bytes(store: ObjectStore) -> None:
         sample.upload(store, listener=bend)
     assert caught.value.where == "data/scan.dm4"
     assert not list(store.find(sample.sealed.payload_id))
-    done = sample.upload(store, prove=False)
-    assert (done.proof, done.proven) == (Proof.NONE, False)
 
 
 def test_object_that_vanishes(store: ObjectStore) -> None:
@@ -203,7 +200,7 @@ def test_interrupt(store: ObjectStore) -> None:
     with pytest.raises(KeyboardInterrupt):
         sample.upload(store, open_source=stop)
     assert not [key for key in keys(store) if "/claims/" in key or key.endswith(TAGMANIFEST)]
-    assert sample.upload(store).made
+    assert sample.upload(store).created
 
 
 def test_second_writer_waits(store: ObjectStore) -> None:
@@ -225,7 +222,7 @@ def test_second_writer_waits(store: ObjectStore) -> None:
     done = second.upload(other, listener=listen)
     writer.join()
     assert waited.is_set()
-    assert (results[0].made, done.made, done.package) == (True, False, first.sealed.package_id)
+    assert (results[0].created, done.created, id_at(store, done.path)) == (True, False, first.sealed.package_id)
 
 
 def test_a_dead_writer_that_had_its_own_folder_for_temporary_files_is_seen(tmp_path: Path) -> None:
@@ -259,7 +256,7 @@ def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
     store.client.put(f".diadem/claims/{sample.sealed.payload_id}", note.to_bytes())
     assert not is_dead(lock.writer)
     lock._lock.release()  # what the kernel does when a process dies
-    assert sample.upload(store).made
+    assert sample.upload(store).created
     assert not lock._lock._path.exists()
 
 
@@ -269,7 +266,7 @@ def test_claim_becomes_stale(store: ObjectStore) -> None:
     store.client.put(f".diadem/claims/{sample.sealed.payload_id}", ClaimNote("elsewhere", "x", "y").to_bytes())
     waits: list[Progress] = []
     slow = ObjectStore(store.url, timing=ClaimTiming(heartbeat=0.1, stale=0.5, look=0.05))
-    assert sample.upload(slow, listener=lambda p: waits.append(p) if p.stage == "wait" else None).made
+    assert sample.upload(slow, listener=lambda p: waits.append(p) if p.stage == "wait" else None).created
     assert waits
 
 
@@ -285,7 +282,7 @@ def test_hint_owed_by_a_dead_writer(store: ObjectStore) -> None:
     note = ClaimNote(lock.writer, first.path, first.sealed.package_id.hex)
     store.client.put(f".diadem/claims/{first.sealed.payload_id}", note.to_bytes())
     done = make_sample({"data/a": 10}, date="2026-05-05", name="20260505-zno").upload(store)
-    assert (done.made, done.package) == (False, first.sealed.package_id)
+    assert (done.created, id_at(store, done.path)) == (False, first.sealed.package_id)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"writer": 5}', b"\xff\xfe", b"null"])

@@ -20,19 +20,17 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, Sto
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store import probe
-from diadem.store.bags import open_remote
-from diadem.store.claim import ClaimTiming
-from diadem.store.client import PART_SIZE
+from diadem.store.claim import ClaimTiming, Leftovers
+from diadem.store.client import PART_SIZE, PROBES
 from diadem.store.contract import Capabilities
 from diadem.store.objects import ObjectStore
+from diadem.store.remote import open_remote
 from diadem.store.retry import Occupied, Patience
 from diadem.store.s3 import S3Client
-from diadem.store.sweep import Leftovers
-from diadem.store.upload import Job, Proof, commit
+from diadem.store.upload import Job, commit
 from tests import zygote
 from tests.services import CuttingProxy, S3Server, free_ports
-from tests.store.object_samples import Gate, make_sample
+from tests.store.object_samples import Gate, id_at, make_sample
 
 pytest.importorskip("botocore", reason="the extra [s3] is not installed")
 
@@ -93,14 +91,14 @@ def test_upload_verify_read(store: ObjectStore) -> None:
     """A package with an empty file and difficult names, in one request for each object."""
     sample = make_sample()
     done = sample.upload(store, tree="ab" * 32)
-    assert (done.made, done.proof, done.path) == (True, Proof.SERVER, sample.path)
+    assert (done.created, done.proof, done.path) == (True, "server", sample.path)
     bundle = store.bundle(done.path)
-    report = verify(bundle, level=Level.FULL, expected_id=done.package)
+    report = verify(bundle, level=Level.FULL, expected_id=id_at(store, done.path))
     assert report.ok, report.findings
     for path, data in sample.contents.items():
         assert bundle.read(path, 1 << 24) == data
     again = make_sample(date="2026-05-05", name="20260505-zno").upload(store)
-    assert (again.made, again.package) == (False, done.package)
+    assert (again.created, id_at(store, again.path)) == (False, id_at(store, done.path))
     assert store.knows_tree("ab" * 32)
 
 
@@ -116,7 +114,7 @@ def test_multipart(store: ObjectStore) -> None:
     size = 104_857_600 + 12_345
     sample = make_sample({"data/large.raw": size})
     done = sample.upload(store)
-    assert done.proof is Proof.SERVER
+    assert done.proof == "server"
     assert uploads(store) == 0
     bundle = store.bundle(done.path)
     assert verify(bundle, level=Level.LEAVES).ok
@@ -167,7 +165,7 @@ def test_interrupt_aborts_parts(store: ObjectStore) -> None:
         sample.upload(store, open_source=lambda entry: Stopping(sample.contents[entry.path]))
     assert uploads(store) == 0
     assert not is_visible(store)
-    assert sample.upload(store).made
+    assert sample.upload(store).created
 
 
 def test_object_that_changes_while_it_is_read(store: ObjectStore) -> None:
@@ -215,9 +213,9 @@ def test_two_uploads_at_once(s3_server: S3Server, url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(done.made for done in results) == [False, False, False, True]
-    assert len({done.package for done in results}) == 1
+    assert sorted(done.created for done in results) == [False, False, False, True]
     store = ObjectStore(url, s3_server.storage_options)
+    assert len({id_at(store, done.path) for done in results}) == 1
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1
     assert verify(store.bundle(results[0].path), level=Level.FULL).ok
     assert not [key for key in keys(store) if "/claims/" in key]
@@ -245,7 +243,7 @@ def test_writer_whose_claim_was_taken_over_publishes_nothing(s3_server: S3Server
     done = second.upload(eager)
     gate.go.set()
     writer.join()
-    assert done.made
+    assert done.created
     assert "took over" in str(errors[0])
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1
 
@@ -269,7 +267,7 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
     second = _start_writer(s3_server, url)
     output, _ = second.communicate(timeout=120)
     assert second.returncode == 0
-    assert '"package"' in output
+    assert '"path"' in output
     tagmanifests = [key for key in keys(store) if key.endswith(TAGMANIFEST)]
     assert len(tagmanifests) == 1
     assert verify(store.bundle(tagmanifests[0].rpartition("/")[0]), level=Level.FULL).ok
@@ -336,7 +334,7 @@ def test_line_that_stays_broken(s3_server: S3Server, url: str, store: ObjectStor
     assert "run the same command again" in str(caught.value)
     assert not is_visible(store)
     assert uploads(store) == 0
-    assert sample.upload(store).made
+    assert sample.upload(store).created
 
 
 def test_server_down(s3_server: S3Server) -> None:
@@ -386,7 +384,7 @@ def test_stores_that_can_less(store: ObjectStore, able: bool) -> None:
     store._capabilities = Capabilities(able, False, False, False)
     sample = make_sample({"data/large.raw": 3 * PART_SIZE, "data/empty": 0})
     done = sample.upload(store)
-    assert (done.made, done.proof) == (True, Proof.READ_BACK)
+    assert (done.created, done.proof) == (True, "read-back")
     assert store.client.traffic.received > 3 * PART_SIZE
     assert verify(store.bundle(done.path), level=Level.FULL).ok
     assert not [key for key in keys(store) if "/claims/" in key]
@@ -399,15 +397,15 @@ def test_sweep(store: ObjectStore) -> None:
     store.client.put(f"{half}/data/a b", b"12345")
     s3(store).begin(f"{half}/data/large.raw")
     s3(store).begin("thesis/film.mov")
-    s3(store).begin(f"{probe.FOLDER}/killed")
+    s3(store).begin(f"{PROBES}/killed")
     assert store.leftovers() == Leftovers()
     time.sleep(1.1)
     found = store.leftovers(older=timedelta(0))
     assert [(each.path, each.bytes) for each in found.packages] == [(half, 5)]
-    ours = {f"{half}/data/large.raw", f"{probe.FOLDER}/killed"}
+    ours = {f"{half}/data/large.raw", f"{PROBES}/killed"}
     assert {each.key for each in found.uploads} == ours
     assert uploads(store) == 1
-    assert store.leftovers(older=timedelta(0), delete=True).removed
+    store.leftovers(older=timedelta(0), delete=True)
     assert store.leftovers(older=timedelta(0)).packages == ()
     assert [each.key for each in store.client.uploads("")] == ["thesis/film.mov"]
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1

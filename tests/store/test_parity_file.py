@@ -12,14 +12,16 @@ import pytest
 
 from diadem.errors import Refused
 from diadem.model.manifest import PackageId
-from diadem.store.parity_file import open_parity, parity_packages, remove_parity, sweep_parity, write_parity
+from diadem.store.own_files import open_parity, parity_packages, remove_parity, sweep_parity, write_parity
 
 PACKAGE = PackageId("cd" * 32)
 DYING = """
 import os, sys
 from pathlib import Path
 from diadem.model.manifest import PackageId
-from diadem.store.parity_file import write_parity
+from diadem.store.own_files import write_parity
+from diadem.model.manifest import PackageId
+from diadem.store.own_files import write_parity
 def blocks():
     yield b"half"
     print("ready", flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.store.disks import Mount, disk_of, disks_below, is_network_folder, mount_of, parse_mount, parse_mountinfo
 
 LINUX = r"""

@@ -17,9 +17,9 @@ from diadem.errors import NotFound, PackageError, Refused, StoreError, Unreachab
 from diadem.model.report import Level
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
-from diadem.store.bags import open_remote
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.store.objects import ObjectStore
+from diadem.store.remote import open_remote
 from diadem.store.retry import Patience
 from diadem.testing.stores import make_package
 from tests.services import CuttingProxy, free_ports

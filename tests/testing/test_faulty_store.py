@@ -10,7 +10,7 @@ import pytest
 from diadem.errors import DigestMismatch, StoreError, Unreachable
 from diadem.model.report import Level
 from diadem.package.verify import verify
-from diadem.store.base import open_store
+from diadem.store import open_store
 from diadem.testing.stores import Fault, FaultyStore, make_package
 
 PACKAGE = make_package({"data/a.raw": 2_500_000, "data/b.txt": 100, "data/empty": 0})

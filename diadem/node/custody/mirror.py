@@ -26,7 +26,7 @@ _MAX_HEAD: Final = MAX_NOTE + 4096
 
 
 class Mirror(Protocol):
-    """Where the log is copied to: a store's own files (`diadem.store.base.Store`)."""
+    """Where the log is copied to: a store's own files (`diadem.store.contract.Store`)."""
 
     @property
     def url(self) -> str:
