@@ -20,8 +20,6 @@ import os, sys
 from pathlib import Path
 from diadem.model.manifest import PackageId
 from diadem.store.own_files import write_parity
-from diadem.model.manifest import PackageId
-from diadem.store.own_files import write_parity
 def blocks():
     yield b"half"
     print("ready", flush=True)
