@@ -102,7 +102,7 @@ def previews_of(package: Package) -> dict[int, bytes]:
 def _derived(package: Package, path: str) -> bytes:
     if path not in package.manifest:
         return b""
-    with package.open_derived(path) as file:
+    with package.open_stored(path) as file:
         return file.read(_LIMIT)
 
 
