@@ -55,11 +55,7 @@ def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listene
 
 
 def _extracted(
-    path: StrPath,
-    at_hand: Tools,
-    extractor: Extractor,
-    listener: Listener,
-    metadata: Mapping[str, Any] | None = None,
+    path: StrPath, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None = None
 ) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own

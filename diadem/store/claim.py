@@ -63,7 +63,6 @@ class ClaimNote:
     beat: int = 0
 
     def to_bytes(self) -> bytes:
-        """JSON."""
         content = {"writer": self.writer, "path": self.path, "package": self.package, "beat": self.beat}
         return json.dumps(content, sort_keys=True).encode()
 
@@ -198,7 +197,6 @@ class WriterLock:
             self._lock.acquire()
 
     def release(self) -> None:
-        """Unlock, and remove the file."""
         self._lock.remove()
 
 
@@ -211,7 +209,6 @@ def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
 
 
 def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:
-    """A claim object and what it says."""
     stat = client.stat(key)
     if stat is None:
         return None

@@ -63,17 +63,14 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
         return sum(item.size for item in self.items) + len(self.tagmanifest)
 
     @property
     def tree(self) -> str:
-        """Digest of the payload's stored paths and sizes, as packing computes it."""
         return tree_of(self.opened)
 
 
 def tree_of(opened: TagFiles) -> str:
-    """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
@@ -90,12 +87,8 @@ def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
-
-
-def _files(opened: TagFiles) -> Iterator[Item]:
-    for entry in opened.manifest:
-        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
+    files = (Item(each.path, each.size, each.sha256, each.mtime_ns, opened.leaves.of(each)) for each in opened.manifest)
+    return Contents(opened, tagmanifest, tuple(files), tags)
 
 
 def _tag_item(source: Bundle, path: str, digest: str) -> Item:
@@ -232,7 +225,6 @@ class Arriving(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; fewer bytes only at the end."""
         view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and (self._piece or self._left):

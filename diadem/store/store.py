@@ -210,11 +210,9 @@ class Copies:
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """Paths of those that were found damaged."""
         return tuple(path for path, sound in self._judged.items() if not sound)
 
     def sound(self) -> str | None:
-        """One that is whole."""
         return next((path for path in self._candidates() if self.is_sound(path)), None)
 
     def is_sound(self, path: str) -> bool:
@@ -237,7 +235,6 @@ class Copies:
 
 
 def stored(path: str, tagmanifest: bytes | None) -> Stored | None:
-    """The package with a tag manifest."""
     return None if tagmanifest is None else Stored(PackageId(hashlib.sha256(tagmanifest).hexdigest()), path)
 
 
@@ -312,5 +309,4 @@ class Hints:
                 self._own.remove(f"{_BY_TREE}/{tree_of(opened)}/{payload}")
 
     def drop_one(self, payload: str, package: PackageId) -> None:
-        """Remove the hint of one package."""
         self._own.remove(f"{_BY_PAYLOAD}/{payload}/{package.hex}")
