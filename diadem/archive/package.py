@@ -497,19 +497,12 @@ class Package(Reopenable, Display):
         DigestMismatch
             What was read is damaged.
         """
-        from diadem.archive.picture import picture_of
+        from diadem.archive.picture import opened
+        from diadem.archive.plot import Contrast
 
-        return picture_of(
-            self,
-            path_of(path),
-            signal=signal,
-            size=size,
-            at=at,
-            crop=crop,
-            percentiles=percentiles,
-            levels=levels,
-            gamma=gamma,
-        )
+        contrast = Contrast(percentiles, levels, gamma)
+        with opened(self, path_of(path)) as scene:
+            return scene.part(signal=signal, size=size, at=at, crop=crop).draw(size, contrast)
 
     def previews(self) -> Mapping[str, bytes]:
         """Return the small pictures of its datasets, as drawn when the package was sealed.

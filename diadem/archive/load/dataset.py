@@ -69,7 +69,7 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     """
     with ExitStack() as until:
         found, primary = _by_readers(package, path, "proof", partial(arrays, until=until))
-        _doubts_about(package, primary, stacklevel=8)
+        _doubts_about(package, primary, stacklevel=7)
         yield found
 
 
