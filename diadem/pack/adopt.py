@@ -23,8 +23,7 @@ from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.pack import Outcome, packing_errors
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file
-from diadem.package.seal import Sealed
-from diadem.package.tags import parse_manifest
+from diadem.package.tags import Sealed, parse_manifest
 from diadem.store.adopted import AdoptedFolders, Location
 from diadem.store.bags import AdoptedBundle, LocalBundle
 from diadem.store.contract import Added, Draft, Store

@@ -23,7 +23,7 @@ from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
-from diadem.package.seal import HashedFile, payload_of, seal
+from diadem.package.tags import HashedFile, payload_of, seal
 from diadem.package.zips import previews_zip
 from diadem.serialization.record_json import read_record
 from diadem.store.contract import Draft

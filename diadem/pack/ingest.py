@@ -22,8 +22,7 @@ from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Meter, Progress
 from diadem.pack.plan import PackPlan, omitted_dict
-from diadem.package.seal import HashedFile
-from diadem.package.tags import MAX_TIME_NS
+from diadem.package.tags import MAX_TIME_NS, HashedFile
 from diadem.store.contract import Draft
 from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile

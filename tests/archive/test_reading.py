@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.errors import NotFound, ReaderError
-from diadem.package.seal import seal
+from diadem.package.tags import seal
 from diadem.testing.faults import flip_byte
 from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 
