@@ -28,7 +28,7 @@ from diadem.model.manifest import (
     PackageId,
     leaf_count,
 )
-from diadem.package.names import unsafe
+from diadem.model.names import unsafe
 from diadem.trust.hashing import Leaves, payload_id, payload_urn, sha256_hex
 
 PROFILE = "https://diadem-em.org/bagit-profile/1.0.0"
