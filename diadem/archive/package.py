@@ -313,8 +313,7 @@ class Package(Reopenable, Display):
         """One that DIADEM derived, whole. Raises `DocumentError` where it is larger than anything that it derives."""
         entry = self._stored(path)
         require_size(entry.size, where=path)
-        with self._bundle.open(path) as file:
-            return read_proven(file, entry, self._opened.leaves)
+        return read_proven(self._bundle, entry, self._opened.leaves)
 
     def _stored(self, path: str) -> FileEntry:
         if path not in self.manifest:
