@@ -55,14 +55,6 @@ _INDEX_ROW = re.compile(
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
 
 
-def _lines(data: bytes, where: str, subject: str = "") -> list[str]:
-    """The lines of a tag file, the last one empty where every line has its end."""
-    try:
-        return data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise PackageError(f"{subject}is not UTF-8 at byte {error.start}", where=where, next=_NEXT) from error
-
-
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +144,14 @@ def manifest_text(entries: Iterable[tuple[str, str]]) -> bytes:
             raise PackageError("a path with CR, LF or % cannot be listed", where=path, next="Map the name first.")
         lines.append(f"{digest}  {path}\n")
     return "".join(lines).encode()
+
+
+def _lines(data: bytes, where: str, subject: str = "") -> list[str]:
+    """The lines of a tag file, the last one empty where every line has its end."""
+    try:
+        return data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise PackageError(f"{subject}is not UTF-8 at byte {error.start}", where=where, next=_NEXT) from error
 
 
 def parse_manifest(data: bytes, where: str) -> list[tuple[str, str]]:
