@@ -112,8 +112,7 @@ def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for copy in document["copies"]:
         yield f"copy             {copy['store']:12} {_PROOFS.get(copy['proof'], copy['proof'])}   {copy['path']}"
     yield from _remarks(document)
-    for path in document["swept"]:
-        yield f"cleaned up       {path}, left by a run that was killed"
+    yield from (f"cleaned up       {path}, left by a run that was killed" for path in document["swept"])
     yield from suggested_lines(document)
     yield f"time             {duration_text(document['seconds'])}"
     if document.get("next"):
@@ -136,12 +135,10 @@ def _remarks(document: Mapping[str, Any], shown: int | None = None) -> Iterator[
         yield f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair"
     for package in document["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still in the source were archived again"
-    for item in document["omitted"][:shown]:
-        yield f"LEFT OUT         {item['path']}: {item['reason']}"
+    yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in document["omitted"][:shown])
     if shown is not None and len(document["omitted"]) > shown:
         yield f"                 and {len(document['omitted']) - shown:,} more; all with --json"
-    for item in document["flagged"][:5]:
-        yield f"look at          {item['path']}: {item['code']}"
+    yield from (f"look at          {item['path']}: {item['code']}" for item in document["flagged"][:5])
     if sum(document["issues"].values()) > len(document["flagged"][:5]):
         total = sum(document["issues"].values())
         yield f"                 {total} issues in all: see the page data/ro-crate-preview.html"
@@ -198,8 +195,7 @@ def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:
         files = count_text(document["files"], "file")
         word = {"same": "archived already", "extends": "would continue"}.get(document["known"]["relation"])
         yield f"{word or 'would archive':16} {document['title']}  {files}, {size_text(document['bytes'])}"
-        for item in document["omitted"][:_NAMED]:
-            yield f"would leave out  {item['path']}: {item['reason']}"
+        yield from (f"would leave out  {item['path']}: {item['reason']}" for item in document["omitted"][:_NAMED])
     else:
         yield f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…"
         seen = [copy for copy in document["copies"] if copy["proof"] != "unseen"]
@@ -234,8 +230,7 @@ def _summed_up(documents: list[dict[str, Any]]) -> str:
 
 def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iterator[str]:
     """Name what the scan would not archive by itself: nobody should think that it was."""
-    for session in sessions[:_NAMED]:
-        yield f"left             {session.folder}: {session.why}"
+    yield from (f"left             {session.folder}: {session.why}" for session in sessions[:_NAMED])
     if len(sessions) > _NAMED:
         yield f"                 and {len(sessions) - _NAMED:,} more"
     if sessions:
@@ -301,15 +296,13 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"would export     {amount} to {document['path']}; nothing was written"
     redaction = document["redaction"]
     word = "package" if redaction is None and document["only"] is None else "taken from"
-    for package in document["packages"]:
-        yield f"{word:16} {package}"
+    yield from (f"{word:16} {package}" for package in document["packages"])
     if document["others"]:
         more = count_text(document["others"], "more package")
         yield f"not in it        {more} of this session: --chain includes them"
     for one in document["lacking"]:
         yield f"NOT HERE         {one['package']}, a package of this session: {one['reason']}"
-    for item in document["renamed"][:_SHOWN]:
-        yield f"other name       {item['original']!r} → {item['name']}"
+    yield from (f"other name       {item['original']!r} → {item['name']}" for item in document["renamed"][:_SHOWN])
     for store in document["damaged"]:
         yield f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair"
     if redaction is not None:
@@ -320,10 +313,8 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
-    for kind, count in redaction["removed"].items():
-        yield f"removed          {kind}: {count:,}"
-    for text, reason in list(redaction["unsought"].items())[:_SHOWN]:
-        yield f"not searched for {text!r}: {reason}"
+    yield from (f"removed          {kind}: {count:,}" for kind, count in redaction["removed"].items())
+    yield from (f"not searched for {text!r}: {reason}" for text, reason in list(redaction["unsought"].items())[:_SHOWN])
     remaining = redaction["remaining"]
     for one in remaining[:_SHOWN]:
         text = f"{one['text']!r}, " if one["text"] else ""
@@ -331,8 +322,7 @@ def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
     if len(remaining) > _SHOWN:
         yield f"NOT CLEAN        and {len(remaining) - _SHOWN:,} more; all with --json"
     unsearched = list(redaction["unsearched"].items())
-    for path, reason in unsearched[:_SHOWN]:
-        yield f"NOT SEARCHED     {path}: {reason}"
+    yield from (f"NOT SEARCHED     {path}: {reason}" for path, reason in unsearched[:_SHOWN])
     if len(unsearched) > _SHOWN:
         yield f"NOT SEARCHED     and {len(unsearched) - _SHOWN:,} more; all with --json"
     if remaining or unsearched:

@@ -72,15 +72,13 @@ def custody(
 def _written_lines(document: Mapping[str, Any]) -> Iterator[str]:
     path, beside = document["written"], document["relays"]
     yield f"written          {path}"
-    for one in beside:
-        yield f"written          {one}   (of its route through a hub)"
+    yield from (f"written          {one}   (of its route through a hub)" for one in beside)
     yield f"next             diadem custody verify {' '.join([path, *beside])}   (anywhere, offline)"
     yield f"this node's id   {document['node']}   (give it to the reader by another channel, such as the phone)"
 
 
 def _custody_lines(report: CustodyReport, document: Mapping[str, Any], own: str = "") -> Iterator[str]:
-    for subject in document["subjects"]:
-        yield f"custody of       {subject}"
+    yield from (f"custody of       {subject}" for subject in document["subjects"])
     for node in document["nodes"]:
         trust = {
             True: "a confirmed peer" if own else "trusted",

@@ -140,8 +140,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
         yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"
     for package in archived["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still here were archived again"
-    for item in archived["omitted"][:_NAMED]:
-        yield f"LEFT OUT         {item['path']}: {item['reason']}"
+    yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in archived["omitted"][:_NAMED])
     if len(archived["omitted"]) > _NAMED:
         yield f"                 and {len(archived['omitted']) - _NAMED:,} more; all with --json"
     yield from suggested_lines(archived)
