@@ -266,23 +266,22 @@ def export(
     with opened(node, user) as at:
         if to:
             disk = at.export_disk(package, to, path, dry_run=dry_run, listener=listener).to_dict()
-            return Answer(disk, _disk_lines(disk))
+            offered = disk["transfer"]
+            what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
+            if not disk["done"]:
+                would = f"would export     {what}, into {disk['folder']}; nothing was written or offered"
+                return Answer(disk, [would])
+            lines = [
+                f"exported         {what}, sealed for their node",
+                f"transfer         {offered['id']}, until {offered['expires'][:10]}",
+                f"written          {disk['objects']} objects into {disk['folder']}; run it again to resume",
+                "on the other side: diadem import FOLDER",
+            ]
+            return Answer(disk, lines)
         document = at.export(
             package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
         ).to_dict()
     return Answer(document, _exported_lines(document), not document["ok"])
-
-
-def _disk_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    offered = document["transfer"]
-    what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
-    if not document["done"]:
-        yield f"would export     {what}, into {document['folder']}; nothing was written or offered"
-        return
-    yield f"exported         {what}, sealed for their node"
-    yield f"transfer         {offered['id']}, until {offered['expires'][:10]}"
-    yield f"written          {document['objects']} objects into {document['folder']}; run it again to resume"
-    yield "on the other side: diadem import FOLDER"
 
 
 def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
