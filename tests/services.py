@@ -256,11 +256,15 @@ class CuttingProxy:
                     if not self._stalls:
                         client.shutdown(socket.SHUT_RDWR)
                     return
+                self.answered(data)
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
 
     def passed(self, data: bytes) -> None:
         """Told of all that a client sends."""
+
+    def answered(self, data: bytes) -> None:
+        """Told of all that it gets."""
 
     def _take_cut(self) -> bool:
         with self._lock:
@@ -271,18 +275,23 @@ class CuttingProxy:
 
 
 class CountingProxy(CuttingProxy):
-    """Passes everything on to a server, and writes down which requests it saw: ``GET /bucket/key``."""
+    """Passes everything on to a server, and writes down what it saw: requests, ``GET /bucket/key``, and bytes."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target, after=0, cuts=0)
         self._seen: list[str] = []
+        self.received = 0
 
     def passed(self, data: bytes) -> None:
         """Look for the first lines of requests; a client sends the head of one at once."""
         lines = re.findall(rb"^(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n", data, re.MULTILINE)
         self._seen += [f"{method.decode()} {target.decode()}" for method, target in lines]
 
+    def answered(self, data: bytes) -> None:
+        """Count."""
+        self.received += len(data)
+
     def take(self) -> list[str]:
-        """The requests since the last time."""
-        seen, self._seen = self._seen, []
+        """The requests since the last time; bytes are counted from here on."""
+        seen, self._seen, self.received = self._seen, [], 0
         return seen

@@ -15,14 +15,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from diadem.errors import NotFound, PackageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.bags import AdoptedBundle, path_below
 from diadem.store.contract import Swept
 from diadem.store.folder import FolderStore
@@ -33,18 +32,8 @@ from diadem.store.whole import write_whole
 LOCATION = "location.json"
 FORMAT: Final = "diadem-adopted/1"
 _NEXT: Final = "Say where the folder is: diadem rescan --look-in FOLDER"
-
-
 #: The number of a file on a share that makes numbers up anew each time it is mounted.
 UNSTEADY: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What `AdoptedFolders.publish` did: the bag with the sealed files, and whether this call put it there."""
-
-    bag: Path
-    created: bool
 
 
 class AdoptedFolders:
@@ -56,13 +45,11 @@ class AdoptedFolders:
 
     @property
     def url(self) -> str:
-        """The folder as text."""
         return self._store.url
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def ids(self) -> Iterator[PackageId]:
-        """Every adopted package, sorted."""
         with contextlib.suppress(OSError):
             for name in sorted(os.listdir(long_path(self.root))):
                 if len(name) == 64 and os.path.isfile(long_path(self.root / name / LOCATION)):
@@ -112,7 +99,7 @@ class AdoptedFolders:
         """Open a stage. Raises `StoreError`."""
         return self._store.stage()
 
-    def publish(self, stage: Stage, location: Location, payload: str, tree: str) -> Publication:
+    def publish(self, stage: Stage, location: Location, payload: str, tree: str) -> None:
         """Give a sealed stage its name, or its location to what is there already. `tree`: see `tree_digest`."""
         target = self.root / location.package.hex
         with translated(self.url), FileLock(self._store.private / "publish.lock"):
@@ -126,7 +113,6 @@ class AdoptedFolders:
             restrict(str(target / "bag"))
         with contextlib.suppress(OSError):
             stage.discard()
-        return Publication(target / "bag", created)
 
     def relocate(self, location: Location) -> None:
         """Note where the files of an adopted package are now. Raises `NotFound` and `StoreError`."""
@@ -164,7 +150,6 @@ class Stamp:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """From what the system says of a file."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
     def fits(self, other: Stamp) -> bool:
@@ -224,7 +209,7 @@ class Location:
     @property
     def mapping(self) -> dict[str, bytes]:
         """Bag path of every file to its path in the folder."""
-        return {path: place.name for path, place in self.files.items()}
+        return {path: file.name for path, file in self.files.items()}
 
     def moved(self, root: str) -> Location:
         """The same files in a folder that is elsewhere now."""
@@ -239,7 +224,7 @@ class Location:
             "root": quote_from_bytes(os.fsencode(self.root)),
             "number": self.number,
         }
-        lines = ",\n".join(json.dumps(_row(path, place), ensure_ascii=False) for path, place in self.files.items())
+        lines = ",\n".join(json.dumps(_row(path, file), ensure_ascii=False) for path, file in self.files.items())
         return (json.dumps(head, ensure_ascii=False)[:-1] + ',\n"files": [\n' + lines + "\n]}\n").encode()
 
     @classmethod
@@ -253,7 +238,7 @@ class Location:
                 path=str(document["path"]),
                 root=os.fsdecode(unquote_to_bytes(document["root"])),
                 number=int(document["number"]),
-                files=dict(_place(row) for row in document["files"]),
+                files=dict(_file(row) for row in document["files"]),
             )
         except Exception as error:
             raise PackageError("cannot be understood", where="location.json", next=_NEXT) from error
@@ -262,18 +247,13 @@ class Location:
         return location
 
 
-def _row(path: str, place: AdoptedFile) -> list[Any]:
-    stored = path.removeprefix("data/").encode()
-    name = None if place.name == stored else quote_from_bytes(place.name)
-    row = [path, _numbers(place.stamp), name, None if place.edited is None else _numbers(place.edited)]
-    return row[: 4 if place.edited else 3 if name is not None else 2]
+def _row(path: str, file: AdoptedFile) -> list[Any]:
+    name = None if file.name == path.removeprefix("data/").encode() else quote_from_bytes(file.name)
+    row = [path, astuple(file.stamp), name, None if file.edited is None else astuple(file.edited)]
+    return row[: 4 if file.edited else 3 if name is not None else 2]
 
 
-def _numbers(stamp: Stamp) -> list[int]:
-    return [stamp.size, stamp.mtime_ns, stamp.number]
-
-
-def _place(row: list[Any]) -> tuple[str, AdoptedFile]:
+def _file(row: list[Any]) -> tuple[str, AdoptedFile]:
     path, stamp, name, edited = [*row, None, None][:4]
     original = str(path).removeprefix("data/").encode() if name is None else unquote_to_bytes(name)
     return str(path), AdoptedFile(original, _stamp(stamp), None if edited is None else _stamp(edited))

@@ -37,7 +37,6 @@ class LocalBundle(Bundle):
 
     @property
     def url(self) -> str:
-        """Absolute path of the bag's folder."""
         return self._url
 
     def listing(self) -> Listing:
@@ -135,18 +134,15 @@ class LocalFile(RangeReader):
 
     @property
     def size(self) -> int:
-        """Bytes in the file when it was opened."""
         return self._size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
         length = max(0, min(length, self._size - offset))
         if _POSITIONED and len(data := os.pread(self._descriptor, length, offset)) == length:
             return data  # made once: a buffer would be copied
         return super().read_at(offset, length)
 
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset`; the bytes read, fewer than its length only at the end of the file."""
         done = self._fill(offset, buffer)
         while 0 < done < len(buffer):
             more = self._fill(offset + done, buffer[done:])
@@ -165,7 +161,6 @@ class LocalFile(RangeReader):
         return len(data)
 
     def close(self) -> None:
-        """Release the file; a second time does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -174,7 +169,6 @@ class LocalFile(RangeReader):
 def _classify(
     entry: os.DirEntry[str], path: str, files: dict[str, int], irregular: dict[str, str], folders: list[str]
 ) -> None:
-    """Enter one directory entry where it belongs."""
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:
@@ -264,7 +258,6 @@ class AdoptedBundle(Bundle):
 
     @property
     def url(self) -> str:
-        """The adopted folder."""
         return self._root
 
     @property
@@ -291,7 +284,6 @@ class AdoptedBundle(Bundle):
         return Listing(files, irregular)
 
     def read(self, path: str, limit: int) -> bytes:
-        """The whole of a small file."""
         return super().read(path, limit) if path in self._mapping else self._sealed.read(path, limit)
 
     def open(self, path: str) -> RangeReader:
@@ -332,11 +324,9 @@ class MemoryBundle(Bundle):
         self.url = url
 
     def listing(self) -> Listing:
-        """Everything there is."""
         return Listing({path: len(data) for path, data in self._files.items()}, {})
 
     def open(self, path: str) -> RangeReader:
-        """Random access to a file. Raises `NotFound`."""
         if path not in self._files:
             raise NotFound("is not in the bag", where=path)
 

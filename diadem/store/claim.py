@@ -31,8 +31,7 @@ from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH, PackageId
 from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.plain import DRAFTS
@@ -64,7 +63,6 @@ class ClaimNote:
     beat: int = 0
 
     def to_bytes(self) -> bytes:
-        """JSON."""
         content = {"writer": self.writer, "path": self.path, "package": self.package, "beat": self.beat}
         return json.dumps(content, sort_keys=True).encode()
 
@@ -199,7 +197,6 @@ class WriterLock:
             self._lock.acquire()
 
     def release(self) -> None:
-        """Unlock, and remove the file."""
         self._lock.remove()
 
 
@@ -212,7 +209,6 @@ def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
 
 
 def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:
-    """A claim object and what it says."""
     stat = client.stat(key)
     if stat is None:
         return None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +17,7 @@ from diadem.errors import DiademError, DigestMismatch, StoreError
 from diadem.model.manifest import LEAF_SIZE
 from diadem.store.contract import Capabilities
 from diadem.store.retry import Patience, T, persist
+from diadem.work import as_they_come
 
 #: Parts of an S3 object, at most (Amazon S3 User Guide, "Multipart upload limits").
 MAX_PARTS = 10_000
@@ -31,7 +30,7 @@ _THREADS = 8
 #: Bytes under way at once; the process holds some two and a half times as much, as the HTTP client copies. Parts are
 #: larger than this in files of more than 335 GB (see `part_size`); then there is one at a time.
 _BUDGET = 32 * LEAF_SIZE
-#: What a job weighs at least, so that a million empty files do not wait in memory.
+#: What a request weighs at least, so that a million empty files do not wait in memory.
 _WEIGHT = 16 << 10
 
 
@@ -57,20 +56,13 @@ class OpenUpload:
     begun: datetime
 
 
-class Traffic:
-    """Requests made and bytes moved, counted from any thread."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that some thread makes, the bytes that it holds, and what to do after a failure, if it was begun."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests = 0
-        self.sent = 0
-        self.received = 0
-
-    def count(self, *, sent: int = 0, received: int = 0, requests: int = 0) -> None:
-        with self._lock:
-            self.requests += requests
-            self.sent += sent
-            self.received += received
+    size: int
+    make: Callable[[], None]
+    give_up: Callable[[], None] | None = None
 
 
 class ObjectClient(ABC):
@@ -85,7 +77,6 @@ class ObjectClient(ABC):
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
-        self.traffic = Traffic()
 
     @property
     @abstractmethod
@@ -140,28 +131,32 @@ class ObjectClient(ABC):
         there; with `replaces` to refuse unless that version is there.
         """
 
-    def write(
+    def write(self, key: str, blocks: Iterable[bytes], size: int) -> None:
+        """Write an object of any size, or leave what was there, where the store can do that. Raises as `requests`."""
+        requests = self.requests(key, blocks, size)
+        if size > SINGLE_SIZE:
+            make_all(requests)
+        else:
+            for request in requests:
+                request.make()
+
+    def requests(
         self,
         key: str,
         blocks: Iterable[bytes],
         size: int,
         *,
         sha256: bytes | None = None,
-        threads: UploadThreads | None = None,
         told: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """Write an object of any size, or leave what was there, where the store can do that.
+    ) -> Iterator[Request]:
+        """What writes an object of any size: it is there when all requests are made (`make_all`).
 
-        An exception that `blocks` raises passes through; `DigestMismatch` where they are not `size` bytes. With
-        `threads` it goes with other objects, and may be there only when those have finished; `told` hears of the bytes
-        sent, from any thread.
+        An exception that `blocks` raises passes through; `DigestMismatch` where they are not `size` bytes. `told` hears
+        of the bytes sent, from any thread.
         """
         exact = _exactly(blocks, size, key)
         if size > SINGLE_SIZE:
-            with nullcontext(threads) if threads is not None else UploadThreads() as those:
-                self._write_large(key, exact, size, those, told)
-                if threads is None:
-                    those.finish()
+            yield from self._large(key, exact, size, told)
             return
         data = b"".join(exact)
 
@@ -169,16 +164,11 @@ class ObjectClient(ABC):
             self.put(key, data, sha256=sha256 or hashlib.sha256(data).digest())
             told(size)
 
-        if threads is None:
-            send()
-        else:
-            threads.submit(size, send)
+        yield Request(size, send)
 
     @abstractmethod
-    def _write_large(
-        self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
-    ) -> None:
-        """Write an object that is too large for one request."""
+    def _large(self, key: str, blocks: Iterator[bytes], size: int, told: Callable[[int], None]) -> Iterable[Request]:
+        """The same for an object that is too large for one request; a stream is sent while this is asked for."""
 
     @abstractmethod
     def delete(self, key: str, *, only: str = "") -> None:
@@ -190,10 +180,7 @@ class ObjectClient(ABC):
     def clear(self, path: str) -> int:
         """Remove everything below a path, several objects at once, with the folders. Returns how many objects."""
         keys = [stat.key for stat in self.list(path)]
-        with UploadThreads() as threads:
-            for key in keys:
-                threads.submit(0, partial(self.delete, key))
-            threads.finish()
+        make_all(Request(0, partial(self.delete, key)) for key in keys)
         folders = {path, *(key.rpartition("/")[0] for key in keys)}
         for folder in sorted(folders, key=lambda folder: -folder.count("/")):
             self.prune(folder)
@@ -211,79 +198,46 @@ class ObjectClient(ABC):
         """Give a multi-part upload up; none is left even if it was already gone."""
 
     def _try(self, key: str, request: Callable[[], T], patience: Patience | None = None) -> T:
-        def counted() -> T:
-            self.traffic.count(requests=1)
+        def alone() -> T:
             with self._alone:
                 return request()
 
-        return persist(counted, self._at(key), patience or self._patience)
+        return persist(alone, self._at(key), patience or self._patience)
 
     def _at(self, key: str) -> str:
         return f"{self.url}/{key}".rstrip("/")
 
 
-class UploadThreads:
-    """A few threads that send what one thread reads, with a bound on the bytes under way; use as a context manager.
+def make_all(requests: Iterator[Request]) -> None:
+    """Make requests, a few at once, with a bound on the bytes under way; one that is larger than that goes alone.
 
-    The first failure stops everything and is raised by the next `submit` or by `finish`. One job that is larger than
-    the bound runs alone.
+    The first failure stops everything, and is raised when nothing runs any more and what was begun has been given up.
     """
+    begun: list[Callable[[], None]] = []
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="diadem-upload")
-        self._change = threading.Condition()
-        self._bytes = 0
-        self._jobs = 0
-        self._error: BaseException | None = None
-        self._give_up: list[Callable[[], None]] = []
+    def noted() -> Iterator[Request]:
+        for request in requests:
+            if request.give_up is not None:
+                begun.append(request.give_up)
+            yield request
 
-    def submit(self, size: int, job: Callable[[], None]) -> None:
-        """Run a job that holds `size` bytes, as soon as there is room for them."""
-        weight = max(size, _WEIGHT)
-        with self._change:
-            while self._error is None and self._bytes and self._bytes + weight > _BUDGET:
-                self._change.wait(1.0)
-            if self._error is not None:
-                raise self._error
-            self._bytes += weight
-            self._jobs += 1
-        self._pool.submit(self._run, weight, job)
-
-    def finish(self) -> None:
-        """Wait for every job."""
-        with self._change:
-            while self._jobs and self._error is None:
-                self._change.wait(1.0)
-            if self._error is not None:
-                raise self._error
-
-    def or_else(self, give_up: Callable[[], None]) -> None:
-        """What to do after a failure, when nothing runs any more. A store that does not answer then stops nothing."""
-        self._give_up.append(give_up)
-
-    def _run(self, weight: int, job: Callable[[], None]) -> None:
-        try:
-            if self._error is None:
-                job()
-        except BaseException as error:  # raised again in the thread that submits
-            self._error = self._error or error
-        finally:
-            with self._change:
-                self._bytes -= weight
-                self._jobs -= 1
-                self._change.notify_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Let no further job begin if there was a failure, and wait for those that run."""
-        self._error = self._error or error
-        self._pool.shutdown(wait=True)
-        if self._error is not None:
-            for give_up in self._give_up:
-                with suppress(DiademError):
-                    give_up()
+    made = as_they_come(
+        lambda request: request.make(),
+        noted(),
+        threads=_THREADS,
+        ahead=_BUDGET // _WEIGHT,
+        size=lambda request: max(request.size, _WEIGHT),
+        budget=_BUDGET,
+        name="diadem-upload",
+    )
+    try:
+        for _ in made:
+            pass
+    except BaseException:
+        for give_up in begun:
+            with suppress(DiademError):  # a store that does not answer stops nothing
+                give_up()
+        raise
 
 
 def part_size(size: int) -> int:

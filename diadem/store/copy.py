@@ -12,8 +12,8 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -100,7 +100,6 @@ class Copier:
         self._writing = ThreadPoolExecutor(1, "diadem-write")
 
     def __enter__(self) -> Self:
-        """The copier itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -142,51 +141,75 @@ class Copier:
         What was copied is told, not judged: the caller compares it with what it must be, and removes what is wrong.
         Errors of the stream pass through; `SinkFailed` is the copy's.
         """
-        if stream.size <= SMALL:
-            return _small(stream, target, advance)
-        with self._large:
-            return self._large_pass(stream, target, advance)
+        large = stream.size > SMALL
+        with self._large if large else contextlib.nullcontext():
+            if target is None:
+                return self._stream(stream, None, advance) if large else _small(stream, None, advance)
+            with Sink(target, self._pages if large else None, sparse=large and stream.sparse) as sink:
+                copied = self._stream(stream, sink, advance) if large else _small(stream, sink, advance)
+                sink.finish(stream.mtime_ns)
+                return copied
 
-    def _large_pass(self, stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
-        if target is None:
-            return self._stream(stream, None, advance)
-        with Sink(target) as sink:
-            copied = self._stream(stream, sink.descriptor, advance)
-            _set_time(sink, stream)
-        return copied
-
-    def _stream(self, stream: Stream, sink: int | None, advance: Callable[[int], None]) -> Copied:
+    def _stream(self, stream: Stream, sink: Sink | None, advance: Callable[[int], None]) -> Copied:
         sha256, leaves = hashlib.sha256(), LeafHasher(stream.leaf_size)
-        writer = Writer(sink, self._pages, sparse=stream.sparse)
+
+        def write(chunk: memoryview) -> None:
+            if sink is not None:
+                sink.write(chunk)
+            leaves.update(chunk)
+
         buffers = [bytearray(BUFFER) for _ in range(DEPTH)]
-        busy: list[tuple[Future[None], Future[None]] | None] = [None] * DEPTH
+        busy: list[Sequence[Future[None]]] = [()] * DEPTH
         turn, size, head = 0, 0, b""
         try:
-            while True:
-                _wait(busy[turn])
-                busy[turn] = None
+            while size <= stream.size:  # where it grows while we read: do not run after it
+                for future in busy[turn]:
+                    future.result()
                 view = memoryview(buffers[turn])
                 count = stream.fill(view)
                 if not count:
                     break
                 head = head or bytes(view[: min(HEAD, count)])
                 chunk = view[:count]
-                busy[turn] = (
-                    self._hashing.submit(sha256.update, chunk),
-                    self._writing.submit(_leaf_and_write, leaves, writer, chunk),
-                )
+                busy[turn] = self._hashing.submit(sha256.update, chunk), self._writing.submit(write, chunk)
                 size += count
                 advance(count)
                 turn = (turn + 1) % DEPTH
-                if size > stream.size:  # it grows while we read: do not run after it
-                    break
         finally:
-            for pair in busy:
-                _wait(pair, quiet=True)
-        for pair in busy:
-            _wait(pair)
-        writer.finish(size)
+            wait(future for pair in busy for future in pair)
+        for future in (future for pair in busy for future in pair):
+            future.result()
         return Copied(size, sha256.hexdigest(), leaves.digest(), stream.mtime_ns or 0, head)
+
+
+def _small(stream: Stream, sink: Sink | None, advance: Callable[[int], None]) -> Copied:
+    buffer = memoryview(bytearray(stream.size + 1))
+    data = buffer[: stream.fill(buffer)]
+    if sink is not None:
+        sink.write(data)
+    advance(len(data))
+    pieces = (data[start : start + stream.leaf_size] for start in range(0, len(data), stream.leaf_size))
+    leaves = b"".join(map(leaf_digest, pieces))
+    return Copied(len(data), hashlib.sha256(data).hexdigest(), leaves, stream.mtime_ns or 0, bytes(data[:HEAD]))
+
+
+def _fill(source: int, view: memoryview) -> int:
+    """Read until the buffer is full or the file ends, so that leaves never straddle buffers."""
+    filled = 0
+    try:
+        while filled < len(view):
+            if hasattr(os, "readv"):
+                count = os.readv(source, [view[filled:]])
+            else:
+                data = os.read(source, len(view) - filled)
+                count = len(data)
+                view[filled : filled + count] = data
+            if not count:
+                break
+            filled += count
+    except OSError as error:
+        raise SourceFailed(error) from error
+    return filled
 
 
 def _status(descriptor: int) -> os.stat_result:
@@ -196,65 +219,6 @@ def _status(descriptor: int) -> os.stat_result:
         raise SourceFailed(error) from error
 
 
-def _small(stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
-    buffer = memoryview(bytearray(stream.size + 1))
-    data = buffer[: stream.fill(buffer)]
-    if target is not None:
-        with Sink(target) as sink:
-            write_all(sink.descriptor, data)
-            _set_time(sink, stream)
-    advance(len(data))
-    return Copied(
-        len(data),
-        hashlib.sha256(data).hexdigest(),
-        _leaves(data, stream.leaf_size),
-        stream.mtime_ns or 0,
-        bytes(data[:HEAD]),
-    )
-
-
-def _leaves(data: memoryview, leaf_size: int) -> bytes:
-    return b"".join(leaf_digest(data[start : start + leaf_size]) for start in range(0, len(data), leaf_size))
-
-
-def _set_time(sink: Sink, stream: Stream) -> None:
-    if stream.mtime_ns is not None:
-        sink.set_time(stream.mtime_ns)
-
-
-def _leaf_and_write(leaves: LeafHasher, writer: Writer, data: memoryview) -> None:
-    writer.write(data)
-    leaves.update(data)
-
-
-def _fill(source: int, view: memoryview) -> int:
-    """Read until the buffer is full or the file ends, so that leaves never straddle buffers."""
-    filled = 0
-    try:
-        while filled < len(view):
-            count = os.readv(source, [view[filled:]]) if hasattr(os, "readv") else _read_into(source, view[filled:])
-            if not count:
-                break
-            filled += count
-    except OSError as error:
-        raise SourceFailed(error) from error
-    return filled
-
-
-def _read_into(source: int, view: memoryview) -> int:
-    data = os.read(source, len(view))
-    view[: len(data)] = data
-    return len(data)
-
-
-def _wait(pair: tuple[Future[None], Future[None]] | None, *, quiet: bool = False) -> None:
-    for future in pair or ():
-        if quiet:
-            future.exception()
-        else:
-            future.result()
-
-
 def _state(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, 0 if os.name == "nt" else status.st_ctime_ns
 
@@ -262,29 +226,57 @@ def _state(status: os.stat_result) -> tuple[int, int, int]:
 # -- the copy ----------------------------------------------------------------------------------------------------------
 
 
-class Sink:
-    """A new read-only file whose failures are told apart from those of the source."""
+class _sink_errors:  # noqa: N801  a generator would cost a small file more than its hashing
+    def __enter__(self) -> None: ...
 
-    def __init__(self, target: str) -> None:
-        self._target = long_path(target)
-        try:
-            self.descriptor = os.open(self._target, CREATE_FLAGS, SEALED)
-        except OSError as error:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
             raise SinkFailed(error) from error
 
-    def set_time(self, mtime_ns: int) -> None:
-        """Give the copy the modification time of its original, where the file system can hold it."""
-        with contextlib.suppress(OSError, OverflowError):
-            os.utime(self.descriptor if os.utime in os.supports_fd else self._target, ns=(mtime_ns, mtime_ns))
+
+class Sink:
+    """A new read-only file whose failures are told apart from those of the source.
+
+    With `pages` the disk begins while the file is written; holes are left where a `sparse` original has them.
+    """
+
+    def __init__(self, target: str, pages: Pages | None = None, *, sparse: bool = False) -> None:
+        self._target, self._pages, self._sparse = long_path(target), pages, sparse
+        self._offset = self._started = 0
+        with _sink_errors():
+            self.descriptor = os.open(self._target, CREATE_FLAGS, SEALED)
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Write what follows."""
+        if self._sparse:
+            write_with_holes(self.descriptor, data)
+        else:
+            write_all(self.descriptor, memoryview(data))
+        self._offset += len(data)
+        if self._offset - self._started >= _WRITEBACK:
+            self._start_disk()
+
+    def finish(self, mtime_ns: int | None) -> None:
+        """Give it its length, and the modification time of its original, where the file system can hold it."""
+        self._start_disk()
+        if self._sparse:
+            with _sink_errors():
+                os.ftruncate(self.descriptor, self._offset)
+        if mtime_ns is not None:
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(self.descriptor if os.utime in os.supports_fd else self._target, ns=(mtime_ns, mtime_ns))
+
+    def _start_disk(self) -> None:
+        if self._pages is not None:
+            self._pages.written(self.descriptor, self._started, self._offset - self._started)
+            self._started = self._offset
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        try:
+        with _sink_errors():
             os.close(self.descriptor)  # where a network file system reports a full disk
-        except OSError as error:
-            raise SinkFailed(error) from error
 
 
 class Pages:
@@ -298,22 +290,19 @@ class Pages:
         self._bytes = 0
 
     def written(self, descriptor: int, offset: int, length: int) -> None:
-        """A range of an open file has been written."""
+        """Note a range of an open file."""
         if not PAGES_CAN_BE_RELEASED or not length:
             return
         start_writeback(descriptor, offset, length)
         self._ranges.append((os.dup(descriptor), offset, length))
         self._bytes += length
         while self._bytes > _KEPT or len(self._ranges) > _MAX_RANGES:
-            self._release()
-
-    def _release(self) -> None:
-        descriptor, offset, length = self._ranges.popleft()
-        self._bytes -= length
-        try:
-            release_cache(descriptor, offset, length)
-        finally:
-            os.close(descriptor)
+            oldest, start, size = self._ranges.popleft()
+            self._bytes -= size
+            try:
+                release_cache(oldest, start, size)
+            finally:
+                os.close(oldest)
 
     def close(self) -> None:
         """Forget what is left; its memory stays with the system."""
@@ -322,59 +311,20 @@ class Pages:
         self._ranges.clear()
 
 
-class Writer:
-    """Writes consecutive buffers; leaves holes where a sparse original has them; starts the disk early."""
-
-    def __init__(self, sink: int | None, pages: Pages, *, sparse: bool) -> None:
-        self._sink = sink
-        self._pages = pages
-        self._sparse = sparse
-        self._offset = 0
-        self._started = 0
-
-    def write(self, data: memoryview) -> None:
-        if self._sink is None:
-            return
-        if self._sparse:
-            write_with_holes(self._sink, data)
-        else:
-            write_all(self._sink, data)
-        self._offset += len(data)
-        if self._offset - self._started >= _WRITEBACK:
-            self._pages.written(self._sink, self._started, self._offset - self._started)
-            self._started = self._offset
-
-    def finish(self, size: int) -> None:
-        if self._sink is not None:
-            self._pages.written(self._sink, self._started, self._offset - self._started)
-        if self._sink is not None and self._sparse:
-            try:
-                os.ftruncate(self._sink, size)
-            except OSError as error:
-                raise SinkFailed(error) from error
-
-
 def write_with_holes(sink: int, data: memoryview | bytes) -> None:
     """Write a buffer, leaving a hole for each 64 KiB of zeros; the caller gives the file its length at the end."""
     view = memoryview(data)
     for start in range(0, len(view), _HOLE):
         block = view[start : start + _HOLE]
         if bytes(block) == _ZEROS[: len(block)]:
-            _skip(sink, len(block))
+            with _sink_errors():
+                os.lseek(sink, len(block), os.SEEK_CUR)
         else:
             write_all(sink, block)
 
 
 def write_all(sink: int, data: memoryview) -> None:
-    try:
+    """Write a buffer whole."""
+    with _sink_errors():
         while data:
             data = data[os.write(sink, data) :]
-    except OSError as error:
-        raise SinkFailed(error) from error
-
-
-def _skip(sink: int, length: int) -> None:
-    try:
-        os.lseek(sink, length, os.SEEK_CUR)
-    except OSError as error:
-        raise SinkFailed(error) from error

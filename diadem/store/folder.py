@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS, TagFiles
@@ -80,7 +79,6 @@ class FolderStore(BaseStore):
 
     @property
     def url(self) -> str:
-        """The folder as text."""
         return str(self.root)
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -129,7 +127,6 @@ class FolderStore(BaseStore):
         return True
 
     def space(self) -> tuple[int, int] | None:
-        """As the file system says."""
         try:
             usage = shutil.disk_usage(long_path(self.root))
         except OSError:
@@ -159,7 +156,6 @@ class FolderStore(BaseStore):
     # -- packages --------------------------------------------------------------------------------------------------
 
     def folders(self, path: str) -> Iterable[str]:
-        """Links are none."""
         try:
             with os.scandir(long_path(self._at(path) if path else self.root)) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
@@ -187,7 +183,6 @@ class FolderStore(BaseStore):
         return LocalBundle(self._package(path))
 
     def is_taken(self, path: str) -> bool:
-        """Whether anything has the name."""
         return os.path.lexists(long_path(self._at(path)))
 
     def packages_since(self, moment: float, until: float) -> Iterator[tuple[PackageId, str]]:
@@ -356,7 +351,6 @@ class FolderStore(BaseStore):
         return [*self.sweep_stages(), *sweep_parity(self.root), *self._finish_removals(keep)]
 
     def sweep_stages(self) -> list[Swept]:
-        """Remove stages whose writer is dead, and say which."""
         return sweep(self.private / "stage")
 
     def _finish_removals(self, keep: Container[str]) -> list[Swept]:

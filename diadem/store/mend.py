@@ -35,14 +35,12 @@ from diadem.store.system import (
     LONG_PATIENCE,
     FileLock,
     discard,
-    flush_folder,
     long_path,
-    move,
     read_plain,
     refuse_links,
     translated,
 )
-from diadem.store.whole import write_draft
+from diadem.store.whole import write_whole
 from diadem.trust.hashing import leaf_digest
 
 _BLOCK = 1 << 20
@@ -126,15 +124,14 @@ def _exchange(intents: Intents, slot: OpenSlot, intent: Intent, blocks: Iterable
     try:
         with Sink(intents.part) as sink:
             for block in blocks:
-                write_all(sink.descriptor, memoryview(block))
+                sink.write(block)
                 size += len(block)
             if size != intent.size:
                 message = (
                     f"the {size} bytes that were found for the file are not what was archived; nothing was changed"
                 )
                 raise DigestMismatch(message, where=intent.file, next="Look for another copy.")
-            if intent.mtime_ns is not None:
-                sink.set_time(intent.mtime_ns)
+            sink.finish(intent.mtime_ns)
             os.fsync(sink.descriptor)
         intents.announce(intent)
         slot.put(intents.part)
@@ -207,13 +204,8 @@ class Intents:
 
     def announce(self, intent: Intent) -> None:
         """Write an intent and force it to disk."""
-        target = self._record(intent.leaf)
         text = json.dumps({"format": _FORMAT, **asdict(intent)}, sort_keys=True)
-        draft = target + ".draft"
-        discard(draft)
-        write_draft(Path(draft), (text.encode(),))
-        move(draft, target)
-        flush_folder(long_path(self._folder))
+        write_whole(Path(self._record(intent.leaf)), text.encode())
 
     def done(self, leaf: int | None) -> None:
         """Take back the record of a leaf, or of the whole file."""
@@ -237,7 +229,8 @@ def settle(root: Path) -> None:
 
     A leaf that is still damaged keeps its record until it is mended, or its file is gone.
     """
-    for left in abandoned(root, root / ".diadem" / "mending", lambda name: name.partition(".")[0]):
+    folder = root / ".diadem" / "mending"
+    for left in abandoned(root, folder, lambda name: name.lstrip(".").partition(".")[0]):  # a draft begins with a dot
         for path in map(str, left):
             intent = _read(path)
             if intent is None or _is_settled(root, intent):

@@ -73,7 +73,6 @@ class ObjectStore(BaseStore):
 
     @property
     def url(self) -> str:
-        """The store's address."""
         return self.client.url
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -99,7 +98,6 @@ class ObjectStore(BaseStore):
         return self._capabilities
 
     def space(self) -> tuple[int, int] | None:
-        """As the server says."""
         return self.client.space()
 
     def place(self) -> str | None:
@@ -108,11 +106,9 @@ class ObjectStore(BaseStore):
     # -- packages --------------------------------------------------------------------------------------------------
 
     def folders(self, path: str) -> Iterable[str]:
-        """One LIST."""
         return self.client.names(path, folders=True)
 
     def look(self, paths: Iterator[str]) -> Iterator[tuple[str, Stored | None]]:
-        """A few at once."""
         yield from in_order(
             lambda path: (path, self.stored_at(path)), paths, threads=_LOOKS, ahead=2 * _LOOKS, name="diadem-look"
         )
@@ -131,7 +127,6 @@ class ObjectStore(BaseStore):
         return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path, self._patience)
 
     def is_taken(self, path: str) -> bool:
-        """Whether any object lies below it."""
         return next(iter(self.client.list(path)), None) is not None
 
     def put_readme(self, text: str) -> None:
@@ -153,7 +148,6 @@ class ObjectStore(BaseStore):
         listener: Listener,
         pace: Pace | None,
     ) -> Added:
-        """Checked on its way."""
         files = {item.path: item for item in cargo.items}
         with ReadAhead(source, [*cargo.tags, *cargo.files]) as ahead:
             job = Job(
@@ -308,7 +302,6 @@ class ObjectFiles(OwnFiles):
         create: bool = False,
         hint: bool = False,  # noqa: ARG002  no server offers less
     ) -> bool:
-        """One object."""
         name = f".diadem/{key}"
         if not create:
             self._client.write(name, blocks, size)
@@ -335,7 +328,6 @@ class ObjectFiles(OwnFiles):
                 yield stat.key.rpartition("/")[2], self._client.get(stat.key, 0, stat.size)
 
     def folders(self, folder: str) -> Iterable[str]:
-        """One LIST."""
         return self._client.names(f".diadem/{folder}" if folder else ".diadem", folders=True)
 
     def below(self, folder: str) -> Iterable[str]:
@@ -347,6 +339,5 @@ class ObjectFiles(OwnFiles):
             yield from self._client.names(".diadem", folders=False)
 
     def remove(self, key: str) -> None:
-        """And folders, where there are any."""
         self._client.delete(f".diadem/{key}")
         self._client.prune(f".diadem/{key}".rpartition("/")[0])

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from diadem.errors import NotFound, PackageError, StoreError, UsageError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import RangeReader
 from diadem.package.names import unsafe
 from diadem.store.bags import LocalBundle, LocalFile, open_below
@@ -58,7 +58,6 @@ class OwnFiles(ABC):
     """Files by their keys: what is promised of them, on whatever they lie. See `Store.get` and its neighbours."""
 
     def get(self, key: str) -> bytes | None:
-        """The content of a file, or None."""
         refuse_key(key)
         return self.read(key)
 
@@ -68,13 +67,11 @@ class OwnFiles(ABC):
         return self.write(key, (data,), len(data), create=create) or self.read(key) == data
 
     def put_file(self, key: str, source: Path) -> None:
-        """Write a file from one that lies elsewhere."""
         refuse_key(key)
         with open(long_path(source), "rb") as content:
             self.write(key, iter(lambda: content.read(_BLOCK), b""), os.fstat(content.fileno()).st_size)
 
     def get_file(self, key: str, target: Path) -> bool:
-        """Copy a file to somewhere else; whether it was there."""
         refuse_key(key)
         if (reader := self.open(key)) is None:
             return False
@@ -221,7 +218,6 @@ class FolderFiles(OwnFiles):
         return _names(self._private / folder)
 
     def below(self, folder: str) -> Iterable[str]:
-        """One walk."""
         top = refuse_links(self._private.parent, self._private.joinpath(*folder.split("/")))
         for inner, folders, files in os.walk(long_path(top)):
             below = os.path.relpath(inner, long_path(self._private)).replace(os.sep, "/")
@@ -230,7 +226,6 @@ class FolderFiles(OwnFiles):
             yield from (start + name for name in files)
 
     def remove(self, key: str) -> None:
-        """And force that to the disk."""
         target = self._path(key)
         with translated(str(target), "it was not removed"):
             if not os.path.lexists(long_path(target)):

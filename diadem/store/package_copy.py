@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
-from diadem.model.ports import Bundle, Listener, Progress
+from diadem.model.ports import Bundle, Listener, Meter
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.package.names import unsafe
 from diadem.package.tags import parse_manifest
@@ -64,17 +63,14 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
         return sum(item.size for item in self.items) + len(self.tagmanifest)
 
     @property
     def tree(self) -> str:
-        """Digest of the payload's stored paths and sizes, as packing computes it."""
         return tree_of(self.opened)
 
 
 def tree_of(opened: TagFiles) -> str:
-    """Digest of the payload's stored paths and sizes, as packing computes it."""
     return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
 
 
@@ -91,12 +87,8 @@ def contents_of(source: Bundle, opened: TagFiles) -> Contents:
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
     tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
-    return Contents(opened, tagmanifest, tuple(_files(opened)), tags)
-
-
-def _files(opened: TagFiles) -> Iterator[Item]:
-    for entry in opened.manifest:
-        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, opened.leaves.of(entry))
+    files = (Item(each.path, each.size, each.sha256, each.mtime_ns, opened.leaves.of(each)) for each in opened.manifest)
+    return Contents(opened, tagmanifest, tuple(files), tags)
 
 
 def _tag_item(source: Bundle, path: str, digest: str) -> Item:
@@ -156,21 +148,17 @@ def refuse_path(path: str) -> None:
         raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")
 
 
-class Counter:
-    """Tells a listener of bytes done in one stage, from any thread, and holds them below a rate."""
+class Counter(Meter):
+    """A meter that holds what it counts below a rate."""
 
     def __init__(self, stage: str, total: int, listener: Listener, pace: Pace | None) -> None:
-        self._stage, self._total, self._listener, self._pace = stage, total, listener, pace
-        self._lock = threading.Lock()
-        self._done = 0
+        super().__init__(stage, total, listener)
+        self._pace = pace
 
     def __call__(self, path: str, count: int) -> None:
         if self._pace is not None:
             self._pace.wait(count)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress(self._stage, done, self._total, path))
+        self.add(count, path)
 
 
 # -- reading them ahead ------------------------------------------------------------------------------------------------
@@ -237,7 +225,6 @@ class Arriving(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; fewer bytes only at the end."""
         view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and (self._piece or self._left):

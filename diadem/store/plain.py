@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound
-from diadem.store.client import ObjectClient, Stat, UploadThreads
+from diadem.store.client import ObjectClient, Request, Stat
 from diadem.store.retry import Patience, T
 
 #: Where files are written before they get their names.
@@ -32,7 +32,6 @@ class PlainClient(ObjectClient):
 
     @property
     def url(self) -> str:
-        """``scheme://path``."""
         return str(self._fs.unstrip_protocol(self._root))
 
     def check(self) -> None:
@@ -58,7 +57,6 @@ class PlainClient(ObjectClient):
         return Stat(key, int(entry["size"]), "", _time_in(entry)) if entry["type"] == "file" else None
 
     def list(self, prefix: str) -> Iterator[Stat]:
-        """One recursive listing."""
         folder = self._path(prefix) if prefix else self._root
 
         def find() -> dict[str, dict[str, Any]]:
@@ -71,7 +69,6 @@ class PlainClient(ObjectClient):
                 yield Stat(name[len(self._root) + 1 :], int(entry["size"]), "", _time_in(entry))
 
     def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
-        """One listing."""
         folder, kind = self._path(prefix) if prefix else self._root, "directory" if folders else "file"
         try:
             entries = self._try(prefix, lambda: self._fs.ls(folder or "/", detail=True, refresh=True))
@@ -84,11 +81,9 @@ class PlainClient(ObjectClient):
         return f"memory:{self._root}" if "memory" in self._fs.protocol else None
 
     def get(self, key: str, start: int, end: int, _version: str = "") -> bytes:
-        """One ranged read."""
         if end <= start:
             return b""
         data: bytes = self._try(key, lambda: self._fs.cat_file(self._path(key), start=start, end=end))
-        self.traffic.count(received=len(data))
         if len(data) > end - start:
             raise IntegrityError("the store returned more than was asked for", where=self._at(key))
         return data
@@ -97,17 +92,9 @@ class PlainClient(ObjectClient):
         """One write; folders on the way are made where the file system has them."""
         mode = "create" if create else "overwrite"
         self._try(key, lambda: self._with_folder(key, lambda path: self._fs.pipe_file(path, data, mode=mode)))
-        self.traffic.count(sent=len(data))
         return ""
 
-    def _write_large(
-        self,
-        key: str,
-        blocks: Iterator[bytes],
-        _size: int,
-        _threads: UploadThreads,  # a stream is one thread's
-        told: Callable[[int], None],
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], _size: int, told: Callable[[int], None]) -> Sequence[Request]:
         """Block by block under another name, which then becomes the right one; not tried again: the blocks are gone."""
         draft = f"{DRAFTS}/{uuid.uuid4().hex}"
 
@@ -115,7 +102,6 @@ class PlainClient(ObjectClient):
             with self._fs.open(path, "wb") as sink:
                 for block in blocks:
                     sink.write(block)
-                    self.traffic.count(sent=len(block))
                     told(len(block))
 
         def rename(path: str) -> None:
@@ -132,6 +118,7 @@ class PlainClient(ObjectClient):
             finally:
                 with contextlib.suppress(DiademError):
                     self.once().delete(draft)
+        return ()
 
     def delete(self, key: str, **_: str) -> None:
         with contextlib.suppress(NotFound):

@@ -74,18 +74,7 @@ class RemoteBundle(Reopenable, Bundle):
 
     @property
     def url(self) -> str:
-        """The bag's address."""
         return self._client.url
-
-    @property
-    def transferred(self) -> int:
-        """Bytes of objects received so far."""
-        return self._client.traffic.received
-
-    @property
-    def requests(self) -> int:
-        """Requests made so far, repeated ones counted."""
-        return self._client.traffic.requests
 
     def listing(self) -> Listing:
         """Everything below the prefix; an object store has plain objects only."""
@@ -96,7 +85,6 @@ class RemoteBundle(Reopenable, Bundle):
         return Listing({path: stat.size for path, stat in found.items()}, {})
 
     def exists(self, path: str) -> bool:
-        """Whether an object is there."""
         return path in self._known or self._client.stat(path) is not None
 
     def read(self, path: str, limit: int) -> bytes:
@@ -127,7 +115,6 @@ class RemoteReader(RangeReader):
 
     @property
     def size(self) -> int:
-        """Bytes in the object when it was opened."""
         return self._stat.size
 
     def read_at(self, offset: int, length: int) -> bytes:

@@ -9,9 +9,9 @@ import errno
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 
@@ -29,6 +29,15 @@ _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Expir
 _ABSENT = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NotFound", "404"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
 _TAKEN = {"PreconditionFailed", "412"}
+
+#: Errors that say that no answer, or only a part of one, came back.
+_LOST = (
+    "socket.gaierror", "botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError",
+    "botocore.exceptions.ResponseParserError", "botocore.exceptions.IncompleteReadError",
+    "botocore.parsers.ResponseParserError", "aiohttp.ClientConnectionError", "aiohttp.ClientPayloadError",
+    "aiohttp.ServerTimeoutError", "fsspec.exceptions.FSTimeoutError", f"{_SSH}.SSHException",
+    f"{_SSH}.NoValidConnectionsError",
+)  # fmt: skip
 
 _FULL_NUMBERS = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _READ_ONLY_NUMBERS = {errno.EROFS, errno.EPERM}
@@ -49,14 +58,10 @@ class Patience:
     longest_wait: float = 10.0
     enough: float = 240.0
 
-    def waits(self) -> list[float]:
-        """Seconds before each further try."""
-        return [min(self.first_wait * 2**step, self.longest_wait) for step in range(self.tries - 1)]
-
 
 def persist(action: Callable[[], T], where: str, patience: Patience) -> T:
     """Do `action` until it succeeds, fails for good, or patience ends. Raises what the last failure means."""
-    waits = patience.waits()
+    waits = [min(patience.first_wait * 2**step, patience.longest_wait) for step in range(patience.tries - 1)]
     end = time.monotonic() + patience.enough
     while True:
         try:
@@ -81,11 +86,13 @@ class Occupied(StoreError):
 
 def response_code(error: BaseException) -> tuple[str, int]:
     """Error code and HTTP status that an S3 server answered with; ``("", 0)`` where it did not answer at all."""
-    for link in _chain(error):
+    link: BaseException | None = error
+    while link is not None:
         response = getattr(link, "response", None)
         if isinstance(response, dict) and "Error" in response:
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             return str(response["Error"].get("Code", "")), int(status or 0)
+        link = link.__cause__
     return "", 0
 
 
@@ -111,7 +118,11 @@ def translate(error: BaseException, where: str) -> DiademError | None:
         return meaning
     if _no_answer(error):
         return Unreachable(f"the store does not answer: {_reason(error)}", where=where, next=_ADDRESS)
-    return _botocore(error, where) or (_system(error, where) if isinstance(error, OSError) else None)
+    if _is(error, "botocore.exceptions.NoCredentialsError", "botocore.exceptions.PartialCredentialsError"):
+        return Refused("no credentials for this store were found", where=where, next=_CREDENTIALS)
+    if _is(error, "botocore.exceptions.BotoCoreError"):
+        return UsageError(f"the store cannot be addressed: {_reason(error)}", where=where, next=_ADDRESS)
+    return _system(error, where) if isinstance(error, OSError) else None
 
 
 def _answered(code: str, status: int, error: BaseException, where: str) -> DiademError:
@@ -137,39 +148,18 @@ def _answered(code: str, status: int, error: BaseException, where: str) -> Diade
 
 def _no_answer(error: BaseException) -> bool:
     """Whether no answer, or only a part of one, came back."""
-    if isinstance(error, ConnectionError | TimeoutError | EOFError) or _is(error, "socket", "gaierror"):
+    if isinstance(error, ConnectionError | TimeoutError | EOFError) or _is(error, *_LOST):
         return True
-    if isinstance(error, OSError) and error.errno is None and str(error) == "Socket is closed":  # paramiko
-        return True
-    botocore = ("ConnectionError", "HTTPClientError", "ResponseParserError", "IncompleteReadError")
-    aiohttp = ("ClientConnectionError", "ClientPayloadError", "ServerTimeoutError")
-    return (
-        any(_is(error, "botocore.exceptions", name) for name in botocore)
-        or _is(error, "botocore.parsers", "ResponseParserError")
-        or any(_is(error, "aiohttp", name) for name in aiohttp)
-        or _is(error, "fsspec.exceptions", "FSTimeoutError")
-        or _is(error, _SSH, "SSHException")
-        or _is(error, _SSH, "NoValidConnectionsError")
-    )
+    return isinstance(error, OSError) and error.errno is None and str(error) == "Socket is closed"  # paramiko
 
 
 def _ssh(error: BaseException, where: str) -> DiademError | None:
     """What an SSH server's refusal to let us in means; None for anything else."""
-    if _is(error, _SSH, "BadHostKeyException"):
+    if _is(error, f"{_SSH}.BadHostKeyException"):
         return Refused("the server's key is not the one that is known", where=where, next=_OTHER_KEY)
-    without = _is(error, _SSH, "SSHException") and "authentication" in str(error).lower()
-    if without or _is(error, _SSH, "AuthenticationException"):
+    without = _is(error, f"{_SSH}.SSHException") and "authentication" in str(error).lower()
+    if without or _is(error, f"{_SSH}.AuthenticationException"):
         return Refused("the server does not let this user in", where=where, next=_SSH_CREDENTIALS)
-    return None
-
-
-def _botocore(error: BaseException, where: str) -> DiademError | None:
-    if _is(error, "botocore.exceptions", "NoCredentialsError") or _is(
-        error, "botocore.exceptions", "PartialCredentialsError"
-    ):
-        return Refused("no credentials for this store were found", where=where, next=_CREDENTIALS)
-    if _is(error, "botocore.exceptions", "BotoCoreError"):
-        return UsageError(f"the store cannot be addressed: {_reason(error)}", where=where, next=_ADDRESS)
     return None
 
 
@@ -183,29 +173,18 @@ def _system(error: OSError, where: str) -> DiademError:
         return StoreError("the store is full", where=where, next="Free space, or choose another store.")
     if error.errno in _READ_ONLY_NUMBERS:
         return StoreError("the store is read-only", where=where, next="Choose a store that can be written to.")
-    if error.errno is None and _is_answer_of_sftp(error):
+    if type(error) is OSError and error.errno is None and len(error.args) == 1:  # paramiko: a server's own words
         return StoreError(f"the server refused the request: {_reason(error)}", where=where)
     if isinstance(error, PermissionError):
         return Refused("the store refuses access", where=where, next="Check the permissions.")
     return Unreachable(f"the store failed: {_reason(error)}", where=where, next=_AGAIN)
 
 
-def _is_answer_of_sftp(error: OSError) -> bool:
-    """Whether paramiko made the error of a server's status: it carries nothing but the server's words."""
-    return type(error) is OSError and len(error.args) == 1
-
-
-def _is(error: BaseException, module: str, name: str) -> bool:
+def _is(error: BaseException, *classes: str) -> bool:
     """Whether the error is of a class in a module that need not be installed: unless loaded, it cannot have raised."""
-    kind: Any = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(error, kind)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__
+    named = (name.rpartition(".") for name in classes)
+    kinds = (getattr(sys.modules.get(module), name, None) for module, _, name in named)
+    return any(isinstance(kind, type) and isinstance(error, kind) for kind in kinds)
 
 
 def _reason(error: BaseException) -> str:

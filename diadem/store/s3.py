@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from diadem.errors import IntegrityError, NotFound, StoreError
-from diadem.store.client import ObjectClient, OpenUpload, Stat, UploadThreads, part_size, regrouped
+from diadem.store.client import ObjectClient, OpenUpload, Request, Stat, part_size, regrouped
 from diadem.store.retry import Occupied, Patience
 
 #: Seconds. A part of 8 MiB beside three others takes 30 s on a line of 10 Mbit/s, before any answer comes.
@@ -102,7 +102,6 @@ class S3Client(ObjectClient):
 
     @property
     def url(self) -> str:
-        """``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def check(self) -> None:
@@ -117,7 +116,6 @@ class S3Client(ObjectClient):
             ) from error
 
     def now(self) -> datetime:
-        """The Date header of an answer."""
         headers = self._call("head_bucket", "")["ResponseMetadata"]["HTTPHeaders"]
         return parsedate_to_datetime(headers["date"]).astimezone(UTC)
 
@@ -168,7 +166,6 @@ class S3Client(ObjectClient):
         # As a context the body is urllib3's, which neither counts the bytes nor speaks botocore's errors.
         with contextlib.closing(answer["Body"]) as body:
             data: bytes = body.read()
-        self.traffic.count(received=len(data))
         return data
 
     def put(
@@ -182,7 +179,6 @@ class S3Client(ObjectClient):
         if replaces:
             options["IfMatch"] = replaces
         answer = self._call("put_object", key, Key=self._prefix + key, Body=data, **options)
-        self.traffic.count(sent=len(data))
         return str(answer.get("ETag", ""))
 
     def delete(self, key: str, *, only: str = "") -> None:
@@ -191,15 +187,12 @@ class S3Client(ObjectClient):
         with contextlib.suppress(NotFound):
             self._call("delete_object", key, Key=self._prefix + key, **condition)
 
-    def _write_large(
-        self, key: str, blocks: Iterator[bytes], size: int, threads: UploadThreads, told: Callable[[int], None]
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], size: int, told: Callable[[int], None]) -> Iterator[Request]:
         """In parts, several at once; the thread that sends the last one completes the object."""
         upload, length = self.begin(key), part_size(size)
         parts: list[tuple[int, str, bytes]] = []
         lock = threading.Lock()
         done = threading.Event()
-        threads.or_else(lambda: None if done.is_set() else self.abort(key, upload))
 
         def send(number: int, data: bytes) -> None:
             digest = hashlib.sha256(data).digest()
@@ -212,11 +205,12 @@ class S3Client(ObjectClient):
                 done.set()
             told(len(data))
 
+        # First what to do after a failure: the first block may be one.
+        yield Request(0, lambda: None, lambda: None if done.is_set() else self.abort(key, upload))
         for number, block in enumerate(regrouped(blocks, length), 1):
-            threads.submit(len(block), partial(send, number, block))
+            yield Request(len(block), partial(send, number, block))
 
     def checks_parts(self, key: str) -> bool:
-        """By an upload that is aborted."""
         upload = self.begin(key)
         try:
             self.part(key, upload, 1, b"diadem probe", hashlib.sha256(b"diadem probe: other bytes").digest())
@@ -234,7 +228,6 @@ class S3Client(ObjectClient):
     def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
         place = {"Key": self._prefix + key, "UploadId": upload, "PartNumber": number}
         answer = self._call("upload_part", key, Body=data, ChecksumSHA256=_base64(sha256), **place)
-        self.traffic.count(sent=len(data))
         return str(answer["ETag"])
 
     def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:

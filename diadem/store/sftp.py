@@ -28,7 +28,7 @@ from fsspec.implementations.sftp import SFTPFileSystem
 from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.store.client import Stat, UploadThreads
+from diadem.store.client import Request, Stat
 from diadem.store.plain import DRAFTS, PlainClient
 from diadem.store.retry import Occupied, Patience, T
 
@@ -90,7 +90,6 @@ class SftpClient(PlainClient):
                     yield _stat(start + entry.filename, entry)
 
     def names(self, prefix: str, *, folders: bool) -> Sequence[str]:
-        """One listing."""
         is_kind = stat.S_ISDIR if folders else stat.S_ISREG
         return [entry.filename for entry in self._entries(prefix) if is_kind(entry.st_mode)]
 
@@ -115,34 +114,24 @@ class SftpClient(PlainClient):
                 file.MAX_REQUEST_SIZE = self._files.request_size
                 return b"".join(file.readv([(start, end - start)]))
 
-        data = self._ask(key, read)
-        self.traffic.count(received=len(data))
-        return data
+        return self._ask(key, read)
 
     def put(self, key: str, data: bytes, *, create: bool = False, **_: Any) -> str:
         self._ask(key, lambda ftp: self._write(ftp, key, (data,), create=create))
-        self.traffic.count(sent=len(data))
         return ""
 
-    def _write_large(
-        self,
-        key: str,
-        blocks: Iterator[bytes],
-        _size: int,
-        _threads: UploadThreads,  # a stream is one thread's
-        told: Callable[[int], None],
-    ) -> None:
+    def _large(self, key: str, blocks: Iterator[bytes], _size: int, told: Callable[[int], None]) -> Sequence[Request]:
         """A file, block by block; not tried again, as the blocks are gone."""
 
         def counted() -> Iterator[bytes]:
             for block in blocks:
                 yield block
-                self.traffic.count(sent=len(block))
                 told(len(block))
 
         with contextlib.ExitStack() as stack:
             channel = self._try(key, lambda: stack.enter_context(self._files.channel()))  # until here nothing has gone
             self._try(key, lambda: self._write(channel, key, counted(), create=False), Patience(tries=1))
+        return ()
 
     def delete(self, key: str, **_: str) -> None:
         with contextlib.suppress(NotFound):

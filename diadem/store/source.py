@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -64,28 +64,22 @@ class SourceTree:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
     @property
     def allocated(self) -> int:
-        """Bytes that all files take on disk."""
         return sum(file.allocated for file in self.files)
 
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
-        """Every folder is looked into."""
         return True
 
     def file(self, name: bytes, path: str, status: os.stat_result) -> None:
-        """Take a plain file."""
         self.files.append(_source_file(name, path, status))
 
     def empty(self, name: bytes) -> None:
-        """Take an empty folder."""
         self.empty_folders.append(name)
 
     def omit(self, omission: Omission) -> None:
-        """Take what must be left out."""
         self.omissions.append(omission)
 
 
@@ -115,7 +109,10 @@ def read_tree(sources: Sequence[Path], *, base: Path | None = None, shallow: Col
             _add(tree, str(root), name)
     tree.files.sort(key=lambda file: file.name)
     if not tree.files:
-        raise UsageError(_nothing(tree), where=str(roots[0]), next="Name a folder that holds files.")
+        nothing, kinds = "there is no file to archive", sorted({omission.kind for omission in tree.omissions})
+        if kinds:
+            nothing += f", only {len(tree.omissions)} items that cannot be archived: {', '.join(kinds)}"
+        raise UsageError(nothing, where=str(roots[0]), next="Name a folder that holds files.")
     return tree
 
 
@@ -134,13 +131,6 @@ def _below(base: Path, roots: Sequence[Path], shallow: Collection[str]) -> Sourc
     tree.empty_folders = list(dict.fromkeys(tree.empty_folders))
     tree.omissions = list(dict.fromkeys(tree.omissions))
     return tree
-
-
-def _nothing(tree: SourceTree) -> str:
-    if not tree.omissions:
-        return "there is no file to archive"
-    kinds = sorted({omission.kind for omission in tree.omissions})
-    return f"there is no file to archive, only {len(tree.omissions)} items that cannot be archived: {', '.join(kinds)}"
 
 
 def _add(tree: SourceTree, path: str, name: bytes) -> None:
@@ -173,24 +163,19 @@ def walk(watcher: Watcher, top: str, prefix: bytes = b"", *, deep: bool = True) 
             watcher.empty(prefix.rstrip(b"/"))
         if watcher.enter(prefix.rstrip(b"/"), folder, found):
             for entry in found:
-                inner = _visit(watcher, entry, os.path.join(folder, entry.name), prefix)
-                pending.extend(found_folder for found_folder in inner if deep)
-
-
-def _visit(watcher: Watcher, entry: os.DirEntry[str], path: str, prefix: bytes) -> Iterator[tuple[str, bytes]]:
-    name = prefix + os.fsencode(entry.name)
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError as error:
-        watcher.omit(Omission(name, "unreadable", _system_reason(error)))
-        return
-    kind = kind_of(status)
-    if kind == "folder":
-        yield path, name + b"/"
-    elif kind == "file":
-        watcher.file(name, path, status)
-    else:
-        watcher.omit(Omission(name, kind, _REASONS[kind]))
+                name, path = prefix + os.fsencode(entry.name), os.path.join(folder, entry.name)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError as error:
+                    watcher.omit(Omission(name, "unreadable", _system_reason(error)))
+                    continue
+                kind = kind_of(status)
+                if kind == "file":
+                    watcher.file(name, path, status)
+                elif kind != "folder":
+                    watcher.omit(Omission(name, kind, _REASONS[kind]))
+                elif deep:
+                    pending.append((path, name + b"/"))
 
 
 _REASONS = {

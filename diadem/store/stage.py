@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from diadem.errors import IntegrityError, PackageError, StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.seal import Sealed
@@ -89,7 +88,11 @@ class Stage:
 
         A file that was begun and dropped may have left an empty folder behind; such folders go.
         """
-        self._drop_empty_folders(files)
+        used = set(_with_parents({path.rpartition("/")[0] for path in files}))
+        for folder in _with_parents(self._folders):
+            if folder and folder not in used:
+                os.rmdir(long_path(self.bag / folder))
+        self._folders &= used | {""}
         folders = [str(self.bag / folder) for folder in _with_parents(self._folders) if folder]
         for folder in folders:
             restrict(folder)
@@ -98,13 +101,6 @@ class Stage:
             (long_path(self.bag / path) for path in files),
             (long_path(folder) for folder in [*folders, str(self.bag)]),
         )
-
-    def _drop_empty_folders(self, files: Sequence[str]) -> None:
-        used = set(_with_parents({path.rpartition("/")[0] for path in files}))
-        for folder in _with_parents(self._folders):
-            if folder and folder not in used:
-                os.rmdir(long_path(self.bag / folder))
-        self._folders &= used | {""}
 
     def discard(self) -> None:
         """Remove the stage and everything in it; what cannot be removed is swept later, for its lock is free then."""
@@ -190,14 +186,10 @@ def remove_tree(folder: Path) -> int:
                     pending.append((entry.path, False))
                 else:
                     files += 1
-                    _remove_file(entry.path)
+                    if os.name == "nt":
+                        os.chmod(entry.path, stat.S_IWRITE)
+                    patiently(partial(os.unlink, entry.path))
     return files
-
-
-def _remove_file(path: str) -> None:
-    if os.name == "nt":
-        os.chmod(path, stat.S_IWRITE)
-    patiently(lambda: os.unlink(path))
 
 
 def _remove_link(path: str) -> None:
@@ -343,7 +335,7 @@ class StagedCopy:
                 if reader.size != item.size:
                     raise damaged(item.path, f"it has {reader.size} bytes, not {item.size}")
                 sparse = isinstance(reader, LocalFile) and reader.is_sparse
-                self._copy(copier, item, _Filler(reader), sparse=sparse)
+                self._copy(copier, item, _filler(reader), sparse=sparse)
 
     def _fetch(self, copier: Copier) -> None:
         """From afar: many requests under way at once, one thread that writes."""
@@ -363,17 +355,17 @@ class StagedCopy:
         self._count(path, count)
 
 
-class _Filler:
+def _filler(reader: RangeReader) -> Callable[[memoryview], int]:
     """Reads a file from its beginning to its end into one buffer after the other."""
+    offset = 0
 
-    def __init__(self, reader: RangeReader) -> None:
-        self._reader = reader
-        self._offset = 0
-
-    def __call__(self, buffer: memoryview) -> int:
-        count = self._reader.readinto_at(self._offset, buffer)
-        self._offset += count
+    def fill(buffer: memoryview) -> int:
+        nonlocal offset
+        count = reader.readinto_at(offset, buffer)
+        offset += count
         return count
+
+    return fill
 
 
 def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:

@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diadem.errors import DiademError, DigestMismatch, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, FileEntry, leaf_count
+from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files
@@ -211,11 +210,9 @@ class Copies:
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """Paths of those that were found damaged."""
         return tuple(path for path, sound in self._judged.items() if not sound)
 
     def sound(self) -> str | None:
-        """One that is whole."""
         return next((path for path in self._candidates() if self.is_sound(path)), None)
 
     def is_sound(self, path: str) -> bool:
@@ -238,7 +235,6 @@ class Copies:
 
 
 def stored(path: str, tagmanifest: bytes | None) -> Stored | None:
-    """The package with a tag manifest."""
     return None if tagmanifest is None else Stored(PackageId(hashlib.sha256(tagmanifest).hexdigest()), path)
 
 
@@ -313,5 +309,4 @@ class Hints:
                 self._own.remove(f"{_BY_TREE}/{tree_of(opened)}/{payload}")
 
     def drop_one(self, payload: str, package: PackageId) -> None:
-        """Remove the hint of one package."""
         self._own.remove(f"{_BY_PAYLOAD}/{payload}/{package.hex}")

@@ -19,25 +19,12 @@ from diadem.model.system_paths import long_form
 T = TypeVar("T")
 
 WINDOWS = sys.platform == "win32"
-#: Flags for reading a file that must be a plain file: no link is followed, no FIFO blocks, no newline is translated.
-READ_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOINHERIT", 0)
-)
+#: No link is followed, no newline is translated, no other program inherits it.
+_PLAIN = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_CLOEXEC", "O_NOINHERIT"))
+#: Flags for reading a file that must be a plain file: no FIFO blocks.
+READ_FLAGS = os.O_RDONLY | _PLAIN | getattr(os, "O_NONBLOCK", 0)
 #: Flags for creating a file that must not exist yet.
-CREATE_FLAGS = (
-    os.O_RDWR
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOINHERIT", 0)
-)
+CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN
 #: Mode of archived files: the descriptor that created the file can still write, nobody can afterwards.
 SEALED = 0o444
 #: Whether `start_writeback` and `release_cache` do anything.
@@ -69,7 +56,6 @@ class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
         """Nothing to prepare."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Translate."""
         cause = error.cause if isinstance(error, SinkFailed) else error
         if isinstance(cause, OSError) and not isinstance(cause, DiademError):
             raise store_error(cause, self._url, self._consequence) from cause
@@ -95,7 +81,6 @@ def or_else(tidy_up: Callable[[], object]) -> Iterator[None]:
 
 
 def _library() -> Any:
-    """The C library on Linux, else None."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -158,10 +143,7 @@ def is_sparse(status: os.stat_result) -> bool:
 
 def start_writeback(descriptor: int, offset: int, length: int) -> None:
     """Ask the system to begin writing a range of a file to disk, so that the final flush is short (Linux only)."""
-    if _LIBC is not None and hasattr(_LIBC, "sync_file_range"):
-        _LIBC.sync_file_range(
-            ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
-        )
+    _sync_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
 
 
 def release_cache(descriptor: int, offset: int, length: int) -> None:
@@ -169,11 +151,15 @@ def release_cache(descriptor: int, offset: int, length: int) -> None:
 
     A copy of a terabyte then reuses the same few pages, instead of driving everything else out of the cache.
     """
-    if _LIBC is not None and hasattr(_LIBC, "sync_file_range"):
-        _LIBC.sync_file_range(
-            ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_ALL
-        )
+    if _sync_range(descriptor, offset, length, _SYNC_FILE_RANGE_ALL):
         os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+
+def _sync_range(descriptor: int, offset: int, length: int, flags: int) -> bool:
+    if _LIBC is None or not hasattr(_LIBC, "sync_file_range"):
+        return False
+    _LIBC.sync_file_range(ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), flags)
+    return True
 
 
 def return_large_blocks() -> None:
@@ -243,15 +229,6 @@ def move(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
     patiently(lambda: os.replace(long_path(source), long_path(target)))
 
 
-def _open_lock(path: str) -> int:
-    """Open a lock file, for all users of a shared store; one that another user made may only be read."""
-    flags = os.O_CREAT | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        return os.open(path, os.O_RDWR | flags, 0o666)
-    except PermissionError:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_NOINHERIT", 0))
-
-
 #: Seconds to wait for a lock that is held while small files are written.
 PATIENCE: Final = 300.0
 #: Seconds to wait for a lock that is held while a whole session or package is read or copied.
@@ -292,7 +269,11 @@ class FileLock:
 
     def _try(self) -> bool:
         while True:
-            descriptor = _open_lock(long_path(self._path))
+            path, private = long_path(self._path), getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
+            try:  # for all users of a shared store; one that another user made may only be read
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | private, 0o666)
+            except PermissionError:
+                descriptor = os.open(path, os.O_RDONLY | private)
             try:
                 try:
                     _lock(descriptor)
@@ -325,7 +306,6 @@ class FileLock:
         )
 
     def release(self) -> None:
-        """Give the lock back."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
@@ -340,12 +320,10 @@ class FileLock:
         self.release()
 
     def __enter__(self) -> Self:
-        """Wait for the lock."""
         self.acquire(wait=PATIENCE)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Release."""
         self.release()
 
 
@@ -386,7 +364,12 @@ def is_link(path: str | os.PathLike[str]) -> bool:
 
 def through_link(root: Path, path: Path) -> Path | None:
     """The first step from the root, which may be one itself, down to the path that is a link; None if there is none."""
-    return next((step for step in _steps(root, path) if is_link(step)), None)
+    step = os.fspath(root)
+    for part in path.relative_to(root).parts:
+        step = os.path.join(step, part)  # a text: each way into a store is gone down a dozen times a command
+        if is_link(step):
+            return Path(step)
+    return None
 
 
 def refuse_links(root: Path, path: Path) -> Path:
@@ -413,13 +396,6 @@ def read_plain(path: str | os.PathLike[str], limit: int) -> bytes:
             return file.read(min(limit, about.st_size))  # Python asks at once for the memory that it is told to fill
     finally:
         os.close(descriptor)
-
-
-def _steps(root: Path, path: Path) -> Iterator[Path]:
-    step = root
-    for part in path.relative_to(root).parts:
-        step = step / part
-        yield step
 
 
 if sys.platform == "win32":

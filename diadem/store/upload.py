@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.package.seal import Sealed
-from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, UploadThreads
+from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, Request, make_all
 from diadem.store.contract import Added, Draft, Pace
 from diadem.store.package_copy import Counter
 from diadem.store.retry import Occupied
@@ -83,7 +82,6 @@ class Job:
         return sizes | {path: len(data) for path, data in self.plain_tag_files.items()}
 
     def counter(self, stage: str) -> Counter:
-        """Tells of bytes done in one stage."""
         return Counter(stage, sum(self.sizes.values()), self.listener, self.pace)
 
 
@@ -186,17 +184,19 @@ def _send(client: ObjectClient, root: str, job: Job) -> None:
     Raises `DigestMismatch` if the source is no longer what was hashed; what was sent is no package.
     """
     count = job.counter("upload")
-    with UploadThreads() as threads:
+
+    def requests() -> Generator[Request, None, None]:
         for entry in job.sources:
-            told = partial(count, entry.path)
             with job.open_source(entry) as source:
                 step = max(entry.size if entry.size <= SINGLE_SIZE else PART_SIZE, job.leaves.size)
                 blocks = _checked(job, entry, source, step)
-                digest = bytes.fromhex(entry.sha256)
-                client.write(f"{root}/{entry.path}", blocks, entry.size, sha256=digest, threads=threads, told=told)
+                told, digest = partial(count, entry.path), bytes.fromhex(entry.sha256)
+                yield from client.requests(f"{root}/{entry.path}", blocks, entry.size, sha256=digest, told=told)
         for path, data in job.plain_tag_files.items():
-            client.write(f"{root}/{path}", (data,), len(data), threads=threads, told=partial(count, path))
-        threads.finish()
+            yield from client.requests(f"{root}/{path}", (data,), len(data), told=partial(count, path))
+
+    with contextlib.closing(requests()) as each:
+        make_all(each)
 
 
 def _checked(job: Job, entry: FileEntry, source: BinaryIO, step: int) -> Iterator[bytes]:
@@ -263,11 +263,12 @@ def _read_back(client: ObjectClient, root: str, job: Job) -> None:
             raise bent(path)
         count(path, len(data))
 
-    with UploadThreads() as threads:
+    def requests() -> Iterator[Request]:
         for entry in job.sources:
             for offset in range(0, entry.size, step):
                 length = min(step, entry.size - offset)
-                threads.submit(length, partial(prove_range, entry, offset, length))
+                yield Request(length, partial(prove_range, entry, offset, length))
         for path, data in job.plain_tag_files.items():
-            threads.submit(len(data), partial(prove_tag_file, path, data))
-        threads.finish()
+            yield Request(len(data), partial(prove_tag_file, path, data))
+
+    make_all(requests())

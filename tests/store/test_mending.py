@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from diadem.errors import DigestMismatch, Refused, StoreError, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.folder import FolderStore
 from diadem.store.slot import set_aside
 from diadem.testing import faults
@@ -440,6 +439,7 @@ def test_a_record_that_cannot_be_read_is_swept(tmp_path: Path, text: bytes) -> N
     desk = tmp_path / ".diadem" / "mending"
     desk.mkdir(parents=True)
     (desk / "0b3c.2.json").write_bytes(text)
+    (desk / ".0b3c.2.json.5e6f7a8b").write_bytes(text)
     (desk / "0b3c.2.json.draft").write_bytes(text)
     sweep(tmp_path)
     assert list(desk.iterdir()) == []
