@@ -40,7 +40,7 @@ from diadem.extract.sandbox import peak_memory
 from diadem.extract.survey import HEAD_SIZE, rank, survey
 from diadem.hooks.manager import collect
 from diadem.node.watch.plan import read_watch_plan
-from diadem.package.vendor import member
+from diadem.package.zips import member
 from diadem.scan.plan import read_plan
 from diadem.scan.tables import read_table
 from diadem.serialization import typed_json

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import zygote
 from tests.hooks.distributions import IMPORTS, install
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -72,15 +73,8 @@ def session(tmp_path: Path) -> Path:
 def run(site: Path, cwd: Path, *arguments: str, code: int = 0, plugins: str = "") -> str:
     """Run Python with the installed plugins on the search path."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**environment, "PYTHONPATH": str(site), "DIADEM_PLUGINS": plugins},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    environment |= {"PYTHONPATH": str(site), "DIADEM_PLUGINS": plugins}
+    done = zygote.run([sys.executable, *arguments], cwd=cwd, env=environment)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -242,7 +236,8 @@ def test_a_mistake_in_the_table_is_named(site: Path, tmp_path: Path, old: str, n
     shutil.copy(DATA / "zno_film.xyl", tmp_path)
     script = (
         "from diadem.testing import check_plugin\n"
-        f"for one in check_plugin('example_with_a_mistake', [{str(example)!r}], strict=False).findings: print(one)"
+        f"report = check_plugin('example_with_a_mistake', [{str(example)!r}], strict=False, only=[{code!r}])\n"
+        "print(*report.findings, sep='\\n')"
     )
     found = run(site, tmp_path, "-c", script, plugins="off")
     assert [line for line in found.splitlines() if f": {code}: " in line and told in line], found

@@ -45,11 +45,6 @@ CHOSEN = (
     "tvips/test_tvips_2233_000.tvips",
     "wdf/renishaw_test_spectrum.wdf",
 )
-#: All real files of the other formats that say when something was, or are text.
-FOLDERS = (
-    "app5", "arina", "blo", "delmic", "dens", "ebsd", "elid", "hspy", "impulse", "jeol_single", "mdoc", "mib", "mrc",
-    "mrcz", "msa", "nxs", "protochips", "prz", "quadstar", "rpl", "semper", "spc", "tofwerk", "tvips", "wdf", "zspy",
-)  # fmt: skip
 #: Goes before every name in a renamed copy, so that files of one dataset stay together.
 PREFIX = "renamed-"
 #: A day after any acquisition among the files: a file that is older than its content is an issue, and should be.
@@ -100,14 +95,12 @@ def test_the_machine_does_not_matter(record: Any, session: Path, setting: Mappin
     assert_same(extracted(session, setting), record)
 
 
-def test_no_format_depends_on_the_zone(unpacked_data: Path, tmp_path: Path) -> None:
+def test_no_format_depends_on_the_zone(unpacked_data: Path) -> None:
     """RosettaSciIO puts times of some formats into the zone it runs in."""
-    for name in FOLDERS:
-        shutil.copytree(unpacked_data / name, tmp_path / "data" / name)
-    tokyo, newfoundland = (extracted(tmp_path / "data", {"TZ": zone}) for zone in ("Asia/Tokyo", "America/St_Johns"))
+    tokyo, newfoundland = (extracted(unpacked_data, {"TZ": zone}) for zone in ("Asia/Tokyo", "America/St_Johns"))
     assert_same(tokyo, newfoundland)
-    assert len(tokyo) > 40
-    assert sum("time.acquired_start" in dataset["fields"] for dataset in tokyo) > 25
+    assert len(tokyo) > 100
+    assert sum("time.acquired_start" in dataset["fields"] for dataset in tokyo) > 70
 
 
 def test_names_and_dates_of_files_do_not_matter(record: Any, session: Path, tmp_path: Path) -> None:

@@ -55,11 +55,7 @@ def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listene
 
 
 def _extracted(
-    path: StrPath,
-    at_hand: Tools,
-    extractor: Extractor,
-    listener: Listener,
-    metadata: Mapping[str, Any] | None = None,
+    path: StrPath, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None = None
 ) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own
@@ -76,8 +72,8 @@ def _of_file(path: Path, at_hand: Tools, extractor: Extractor, metadata: Mapping
     from diadem.extract.survey import dataset_of
     from diadem.model.names import stored_names
     from diadem.model.record import Dataset, Datasets, Record
-    from diadem.serialization.migrations import SCHEMA
-    from diadem.serialization.record_json import build_record
+    from diadem.serialization.record_json import SCHEMA
+    from diadem.serialization.record_writer import build_record
     from diadem.serialization.validation import validate_metadata
     from diadem.terms.fields import field_keys
 
@@ -103,7 +99,7 @@ def _of_folder(
 ) -> Record:
     """The record of many datasets, what repeats in them kept once."""
     from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
-    from diadem.serialization.record_json import build_record
+    from diadem.serialization.record_writer import build_record
 
     planned = planned_with(at_hand, path, metadata=metadata)
     site = Site(planned.metadata)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DocumentError, NotFound, PackageError
 from diadem.export.pages import previews_on
-from diadem.model.assertions import Assertion
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, PREVIEWS_PATH
 from diadem.model.plain_text import quoted
-from diadem.model.record import Dataset, Record
-from diadem.pack.describe import NO_LICENCE, dataset_facts, instrument_of
+from diadem.model.record import Dataset, Record, understood
+from diadem.pack.describe import dataset_facts, instrument_of
+from diadem.package.crate import NO_LICENCE
 from diadem.package.examine import read_tag_file
-from diadem.package.previews import previews_in
+from diadem.package.zips import previews_in
 from diadem.serialization.strict_json import parse_object
 
 if TYPE_CHECKING:
@@ -34,32 +34,15 @@ def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
     Another record may take the place of its own. Raises `IntegrityError` where crate, record or previews are not what
     was sealed.
     """
-    crate = _crate(package)
-    root = crate.get("./", {})
-    entries = package.files
-    facts = PackageFacts(
-        name=str(root.get("name") or package.url.rstrip("/").rpartition("/")[2]),
-        archived=str(root.get("datePublished", "")),
-        payload_id=package.payload_id,
-        file_count=len(entries),
-        total_bytes=sum(entry.size for entry in entries),
-        dataset_count=0,
-        license=_licence(crate, root),
-        software=next((value for label, value in package.bag_info if label == "Bag-Software-Agent"), ""),
-    )
+    facts = facts_without_record(package)
     try:
         record = package.record if record is None else record
     except DocumentError:
         return facts
-    return _described(facts, record, previews_of(package))
-
-
-def _described(facts: PackageFacts, record: Record, previews: Mapping[int, bytes]) -> PackageFacts:
-    """The same, with what a record says."""
-    described = list(islice(_readable(record), MAX_DESCRIBED))
-    stated = [dataset.fields for _, dataset in described]
-    instruments = [instrument_of(dataset.document.get("fields", {})) for _, dataset in described]
-    days = sorted({day[:10] for day in _texts(stated, "time.acquired_start")})
+    previews = previews_of(package)
+    described = list(islice(understood(record.datasets), MAX_DESCRIBED))
+    datasets = [dataset for _, dataset in described]
+    days = sorted({day[:10] for day in texts_in(datasets, "time.acquired_start")})
     return replace(
         facts,
         dataset_count=len(record.datasets),
@@ -71,22 +54,41 @@ def _described(facts: PackageFacts, record: Record, previews: Mapping[int, bytes
         people=record.people,
         omitted=[(str(item["path"]), str(item["kind"]), str(item["reason"])) for item in record.omitted],
         days=(days[0], days[-1]) if days else None,
-        instruments=list({repr(one): one for one in instruments if one}.values()),
-        operators=list(dict.fromkeys(_texts(stated, "person.operator"))),
+        instruments=instruments_in(datasets),
+        operators=texts_in(datasets, "person.operator"),
         continues=record.continues,
     )
 
 
-def _texts(stated: Sequence[Mapping[str, Sequence[Assertion]]], key: str) -> list[str]:
-    return [str(assertion.value) for fields in stated for assertion in fields.get(key, ())]
+def facts_without_record(package: Package) -> PackageFacts:
+    """What a package tells a person before its record is read. Raises `IntegrityError`."""
+    crate = _crate(package)
+    root = crate.get("./", {})
+    reference = root.get("license")
+    licence = crate.get(str(reference.get("@id")), {}) if isinstance(reference, dict) else {}
+    entries = package.files
+    return PackageFacts(
+        name=str(root.get("name") or package.url.rstrip("/").rpartition("/")[2]),
+        archived=str(root.get("datePublished", "")),
+        payload_id=package.payload_id,
+        file_count=len(entries),
+        total_bytes=sum(entry.size for entry in entries),
+        dataset_count=0,
+        license=str(licence.get("name") or NO_LICENCE),
+        software=next((value for label, value in package.bag_info if label == "Bag-Software-Agent"), ""),
+    )
 
 
-def _readable(record: Record) -> Iterator[tuple[int, Dataset]]:
-    for index in range(len(record.datasets)):
-        try:
-            yield index, record.datasets[index]
-        except DocumentError:  # of a later version: it is counted, and in the record
-            continue
+def texts_in(datasets: Iterable[Dataset], key: str) -> list[str]:
+    """What datasets state of a field, each text once."""
+    said = (one for dataset in datasets for one in dataset.document.get("fields", {}).get(key, ()))
+    return list(dict.fromkeys(str(one["value"]) for one in said))
+
+
+def instruments_in(datasets: Iterable[Dataset]) -> list[dict[str, str]]:
+    """The instruments that datasets state, each once."""
+    found = (instrument_of(dataset.document.get("fields", {})) for dataset in datasets)
+    return list({repr(one): one for one in found if one}.values())
 
 
 def previews_of(package: Package) -> dict[int, bytes]:
@@ -112,12 +114,6 @@ def _crate(package: Package) -> Mapping[str, Mapping[str, Any]]:
         return {}
     items = [item for item in graph if isinstance(item, dict)] if isinstance(graph, list) else []
     return {str(item.get("@id")): item for item in items}
-
-
-def _licence(crate: Mapping[str, Mapping[str, Any]], root: Mapping[str, Any]) -> str:
-    reference = root.get("license")
-    entity = crate.get(str(reference.get("@id")), {}) if isinstance(reference, dict) else {}
-    return str(entity.get("name") or NO_LICENCE)
 
 
 @dataclass(frozen=True, slots=True)

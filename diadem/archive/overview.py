@@ -6,19 +6,19 @@ Of a package from a node also what is said of it, and where its copies lie.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.facts import facts_of
+from diadem.archive.facts import facts_without_record, instruments_in, texts_in
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.quantities import quantity_text, signal_text
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Record, understood
 from diadem.terms.fields import field as field_of
 from diadem.terms.fields import is_field, looked_for_first
 
@@ -158,14 +158,16 @@ class Overview(Display):
 
 def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: Any) -> Overview:
     """What a package, and a node that knows more of it, says. Raises `IntegrityError`."""
-    facts = facts_of(package)
+    facts = facts_without_record(package)
     record = _record(package)
-    datasets = list(islice(_readable(record), MAX_DESCRIBED)) if record is not None else []
+    datasets = [] if record is None else [one for _, one in islice(understood(record.datasets), MAX_DESCRIBED)]
     session = dict(record.session) if record is not None else {}
     title = known.pop("title", "") or str(session.get("title") or "") or facts.name
     page = f"{package.url.rstrip('/')}/{PAGE_PATH}" if PAGE_PATH in package.manifest else ""
     if page and (folder := package.path) is not None:
         page = str(folder.joinpath(*PAGE_PATH.split("/")))
+    # What merely somebody says of a sample is none of it.
+    samples = [one.assertion(key) for one in datasets for key in ("sample.identifier", "sample.name")]
     dates = any(one.change.field == "session.date" and one.change.value for one in corrected)
     return Overview(
         **{
@@ -182,16 +184,16 @@ def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: 
             "session": session,
             "sample": dict(record.sample) if record is not None else {},
             "instrument": dict(record.instrument) if record is not None else {},
-            "instruments": tuple(facts.instruments),
-            "operators": tuple(facts.operators),
-            "samples": tuple(dict.fromkeys(_texts(datasets, "sample.identifier", "sample.name"))),
+            "instruments": tuple(instruments_in(datasets)),
+            "operators": tuple(texts_in(datasets, "person.operator")),
+            "samples": tuple(dict.fromkeys(str(one.value) for one in samples if one is not None)),
             "people": tuple(record.people) if record is not None else (),
             "datasets": tuple(map(_summary, datasets)),
-            "dataset_count": facts.dataset_count,
+            "dataset_count": 0 if record is None else len(record.datasets),
             "file_count": facts.file_count,
             "bytes": facts.total_bytes,
             "omitted": tuple(record.omitted) if record is not None else (),
-            "continues": facts.continues,
+            "continues": "" if record is None else record.continues,
             "corrections": tuple(map(_correction, corrected)),
             # What is said of itself stands among the judgements, where these are known.
             "warnings": tuple(one.sentence for one in package.warnings() if one.way or "judgements" not in known),
@@ -205,14 +207,6 @@ def _record(package: Package) -> Record | None:
         return package.record
     except (DocumentError, NotFound):  # of a later version
         return None
-
-
-def _readable(record: Record, start: int = 0, stop: int | None = None) -> Iterator[Dataset]:
-    for number in range(len(record.datasets))[start:stop]:
-        try:
-            yield record.datasets[number]
-        except DocumentError:
-            continue
 
 
 def session_span(
@@ -234,14 +228,6 @@ def session_span(
         source = CORRECTED if corrected else STATED
     last = ends[1] or last
     return SessionDays(first, last if first and last and last > first else None, source)
-
-
-def _texts(datasets: Iterable[Dataset], *keys: str) -> Iterator[str]:
-    """What datasets state of some fields; what merely somebody says is none of it."""
-    for dataset in datasets:
-        for key in keys:
-            if (said := dataset.assertion(key)) is not None:
-                yield str(said.value)
 
 
 def _day(text: str) -> datetime.date | None:
@@ -277,7 +263,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 def dataset_summaries(package: Package, start: int, stop: int) -> list[dict[str, Any]]:
     """Some datasets of a package, in words, as in `Overview.datasets`."""
     record = _record(package)
-    return [] if record is None else [_summary(one) for one in _readable(record, start, stop)]
+    return [] if record is None else [_summary(one) for _, one in understood(record.datasets, start, stop)]
 
 
 def _shape(signal: Mapping[str, Any]) -> str:

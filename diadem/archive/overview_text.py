@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.model.plain_text import count_text, printable, quoted, size_text, value_text
+from diadem.model.plain_text import count_text, first_of, printable, quoted, size_text, value_text
 from diadem.model.quantities import quantity_text
 
 WIDTH: Final = 110
@@ -86,7 +86,7 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         yield from _row("continued", f"by {', '.join(one[7:19] for one in document['continued_by'])}")
     people = [_person(one) for one in document["people"]] or list(document["operators"])
     if people:
-        yield from _row("people", _some(people, "; ") + _before(document, "person.operator"))
+        yield from _row("people", first_of(people, _NAMED, "; ") + _before(document, "person.operator"))
     if sample := _sample(document):
         yield from _row("sample", sample)
     if instrument := _instruments(document):
@@ -98,13 +98,6 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         yield from list(_row("about", document["description"]))[:3]
     if document["licence"]:
         yield from _row("licence", document["licence"])
-
-
-def _some(names: Sequence[str], between: str = ", ") -> str:
-    """The first names of several, each once."""
-    each = list(dict.fromkeys(names))
-    more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
-    return between.join(each[:_NAMED]) + more
 
 
 def _before(document: Mapping[str, Any], *fields: str) -> str:
@@ -125,7 +118,7 @@ def _sample(document: Mapping[str, Any]) -> str:
     names = names or list(document["samples"])
     about = [str(sample["description"])] if sample.get("description") else []
     fields = [f"sample.{key}" for key in ("identifier", "name", "description")]
-    return _some([*names, *about]) + _before(document, *fields) if names or about else ""
+    return first_of([*names, *about], _NAMED) + _before(document, *fields) if names or about else ""
 
 
 def _instruments(document: Mapping[str, Any]) -> str:
@@ -133,7 +126,7 @@ def _instruments(document: Mapping[str, Any]) -> str:
     if name := said.get("name") or said.get("model"):
         model = f" ({said['model']})" if said.get("model") and said["model"] != name else ""
         return f"{name}{model}"
-    return _some([str(one.get("name") or one.get("model")) for one in document["instruments"]])
+    return first_of((str(one.get("name") or one.get("model")) for one in document["instruments"]), _NAMED)
 
 
 def _datasets(document: Mapping[str, Any], short: str, most: _Most) -> Iterator[str]:

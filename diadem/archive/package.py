@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.archive.restore import Restored, restore
-from diadem.archive.verified_file import VerifiedFile
+from diadem.archive.verified_file import VerifiedFile, read_proven
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry, Manifest
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, VENDOR_PATH, FileEntry, Manifest, PackageId
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.model.progress_bar import progress_bar
 from diadem.model.record import Dataset, Named, Record, path_of
 from diadem.model.reopenable import Reopenable
 from diadem.model.report import Level, Report
-from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.vendor import PackageVault
+from diadem.package.examine import TagFiles, open_tag_files, read_tag_file
 from diadem.package.verify import note_consistent, verify
-from diadem.serialization.record_json import read_record
-from diadem.serialization.record_reading import require_size
+from diadem.package.zips import Vault
+from diadem.serialization.record_json import read_record, require_size
 from diadem.store.bags import LocalBundle
 
 if TYPE_CHECKING:
@@ -45,14 +43,8 @@ _SHOWN = 50
 class Home:
     """The node that gives a package, and what it tells of it beyond what was sealed.
 
-    Attributes
-    ----------
-    node : object
-        The node.
-    custody, warnings : callable
-        Tell the chain of custody, and warnings about its data, by the package's id.
-    amend : callable, optional
-        Gives the sealed record with its owner's corrections.
+    `custody` and `warnings` tell the chain of custody, and warnings about its data, by the package's id; `amend` gives
+    the sealed record with its owner's corrections.
     """
 
     node: object
@@ -217,7 +209,8 @@ class Package(Reopenable, Display):
     @cached_property
     def sealed_record(self) -> Record:
         """The record as it was sealed, proven."""
-        return read_record(self.read_derived(RECORD_PATH), PackageVault(self._bundle, self.id))
+        vault = Vault(partial(read_tag_file, self._bundle, VENDOR_PATH, self.id))
+        return read_record(self.read_derived(RECORD_PATH), vault)
 
     def warnings(self) -> Sequence[Caution]:
         """Warnings about its data and about their sources; empty for a package opened without a node."""
@@ -264,17 +257,15 @@ class Package(Reopenable, Display):
                 return self._by_original[name]
         if path in self.manifest and path not in DERIVED_PATHS:  # last: a folder of the payload may be called data
             return self.manifest[path]
-        raise NotFound(f"the package has no file '{path}'", where=self.url, next=self._hint(path))
+        import difflib
+
+        near = difflib.get_close_matches(path, [entry.name for entry in self.files], 3, 0.5)
+        hint = f"Did you mean {', '.join(near)}?" if near else "See .files for what it holds."
+        raise NotFound(f"the package has no file '{path}'", where=self.url, next=hint)
 
     @cached_property
     def _by_original(self) -> Mapping[str, FileEntry]:
         return {entry.original_name.decode("utf-8", "surrogateescape"): entry for entry in self.files}
-
-    def _hint(self, path: str) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(path, [entry.name for entry in self.files], 3, 0.5)
-        return f"Did you mean {', '.join(near)}?" if near else "See .files for what it holds."
 
     @property
     def fs(self) -> PackageFileSystem:
@@ -308,13 +299,20 @@ class Package(Reopenable, Display):
 
     def open_derived(self, path: str) -> VerifiedFile:
         """Open one of the files that DIADEM derived (`diadem.model.manifest.DERIVED_PATHS`), proven as `open` does."""
-        return self._open(self.manifest[path])
+        return self._open(self._derived(path))
 
     def read_derived(self, path: str) -> bytes:
         """The same, whole. Raises `DocumentError` where it is larger than anything that DIADEM derives."""
-        require_size(self.manifest[path].size, where=path)
-        with self.open_derived(path) as source:
-            return source.read()
+        entry = self._derived(path)
+        require_size(entry.size, where=path)
+        with self._bundle.open(path) as file:
+            return read_proven(file, entry, self._opened.leaves)
+
+    def _derived(self, path: str) -> FileEntry:
+        if path not in self.manifest:
+            what = "record" if path == RECORD_PATH else path
+            raise NotFound(f"the package has no {what}", where=self.url, next="See .files for what it holds.")
+        return self.manifest[path]
 
     def _open(self, entry: FileEntry) -> VerifiedFile:
         opened = self.stored_as(entry, self._bundle.open(entry.path))

@@ -20,6 +20,7 @@ from PIL import Image
 
 from diadem.archive import plot
 from diadem.archive.load.dataset import arrays_of
+from diadem.archive.load.signals import place_of
 from diadem.archive.plot import Axis, Contrast
 from diadem.errors import NotFound, ReaderError, UsageError
 from diadem.extract.axes import describe_axes, in_order, places_first
@@ -184,7 +185,11 @@ class Scene:
         """As much as a picture of this size shows; parameters and errors as of `Package.picture`."""
         if not LEAST <= size <= MOST:
             raise UsageError(f"a picture has {LEAST} to {MOST} pixels, not {size}")
-        for one in self._candidates() if signal is None else [self._named(signal)]:
+        if signal is None:
+            candidates = self._candidates()
+        else:
+            candidates = [self.arrays[place_of(signal, [_title(one) for one in self.arrays], self.path)]]
+        for one in candidates:
             if (found := _read(one, size, at, crop, self.path)) is not None:
                 return found
         raise ReaderError(
@@ -200,17 +205,6 @@ class Scene:
         ranked = sorted(range(len(self.arrays)), key=lambda at: RANKS.get(kinds.get(f"s{at + 1}", ""), 4))
         return [self.arrays[at] for at in ranked[:_TRIED]]
 
-    def _named(self, wanted: int | str) -> Mapping[str, Any]:
-        """One signal, by its place, title or id."""
-        titles = [_title(one) for one in self.arrays]
-        places = [wanted] if isinstance(wanted, int) else [at for at, title in enumerate(titles) if title == wanted]
-        places = places or [at for at in range(len(titles)) if wanted == f"s{at + 1}"]
-        if len(places) == 1 and -len(titles) <= places[0] < len(titles):
-            return self.arrays[places[0]]
-        named = "; ".join(f"{at} (s{at + 1}) '{title}'" for at, title in enumerate(titles))
-        what = "several signals" if len(places) > 1 else "no signal"
-        raise NotFound(f"{what} {wanted!r}", where=self.path, next=f"It has: {named}.")
-
 
 def _title(array: Mapping[str, Any]) -> str:
     metadata = array.get("metadata")
@@ -222,7 +216,9 @@ def _read(array: Mapping[str, Any], size: int, at: At | None, crop: Sequence[int
     """What a picture shows of one signal; None where it is empty, or of a kind that has none."""
     data = array["data"]
     shape = tuple(int(n) for n in getattr(data, "shape", ()))
-    if not shape or 0 in shape or (data.dtype.kind not in "biufc" and not _is_colour(data.dtype)):
+    if not shape or 0 in shape:
+        return None
+    if data.dtype.kind not in "biufc" and not {"R", "G", "B"} <= set(data.dtype.names or ()):  # nor colours
         return None
     said = in_order(array.get("axes") or [])
     order, count = places_first(said, shape, array.get("metadata") or {})  # places of the scan first
@@ -298,10 +294,6 @@ def _rectangle(crop: Sequence[int], shown: Sequence[Axis], told: list[str], wher
 
 
 # -- reading a part ------------------------------------------------------------------------------------------------
-
-
-def _is_colour(dtype: Any) -> bool:
-    return bool(dtype.names) and {"R", "G", "B"} <= set(dtype.names)
 
 
 def _numbers(data: Any) -> NDArray[Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from diadem.archive.load.dataset import source_of
@@ -18,11 +17,10 @@ from diadem.extract.extraction import Extraction
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
-from diadem.model.record import Record
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingested
 from diadem.package.seal import HashedFile
-from diadem.package.vendor import Vault
+from diadem.package.zips import Vault
 from diadem.serialization.record_json import read_record
 from diadem.work import in_order
 
@@ -30,16 +28,15 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.extract.pool import Extractor
 
-_BLOCK = 4 << 20
-
 
 def reextract(package: Package, listener: Listener) -> Reextraction:
     """See `Package.reextract`."""
     if package.extractor is None:
         raise UsageError("this package was opened without readers", next="Open it with diadem.open.")
     plans = survey([(entry.name, entry.size) for entry in package.files], package.readers)
-    sink = io.BytesIO()
-    old = _sealed(package)
+    sink, old = io.BytesIO(), None
+    with suppress(NotFound):
+        old = package.sealed_record
     describer = Describer(sink, {}, title="", profiles=None if old is None else sealed_profiles(old.datasets))
     with package.extractor() as extractor:
         for number, ingested in enumerate(_read(package, plans, extractor), 1):
@@ -53,21 +50,16 @@ def reextract(package: Package, listener: Listener) -> Reextraction:
     return Reextraction(package.id, new, tuple(differences(() if old is None else old.datasets, new.datasets)))
 
 
-def _sealed(package: Package) -> Record | None:
-    try:
-        return package.sealed_record
-    except NotFound:
-        return None
-
-
 def _read(package: Package, plans: Sequence[DatasetPlan], extractor: Extractor) -> Iterator[Ingested]:
     """Every dataset, in order, as many at once as there are workers."""
 
     def read(plan: DatasetPlan) -> Ingested:
+        # The files as the package has them, with the times of the day when it was made; nobody here needs their leaves.
+        files = [HashedFile(package.manifest["data/" + planned.path], b"") for planned in plan.files]
         if not plan.offers:
-            return Ingested(plan, _hashed(package, plan), Extraction(), ())
+            return Ingested(plan, files, Extraction(), ())
         with _proven(package, plan) as root:
-            return Ingested(plan, _hashed(package, plan), extractor.extract(plan, root, preview=False), ())
+            return Ingested(plan, files, extractor.extract(plan, root, preview=False), ())
 
     yield from in_order(read, plans, threads=extractor.workers, ahead=4 * extractor.workers, name="diadem-read")
 
@@ -76,27 +68,13 @@ def _read(package: Package, plans: Sequence[DatasetPlan], extractor: Extractor) 
 def _proven(package: Package, plan: DatasetPlan) -> Iterator[Path]:
     """The folder under which the proven files lie: the package's own, or a copy that is removed at the end."""
     source = source_of(package, plan)
-    if source.local_path() is not None:
+    if source.local(plan.entry) is not None:
         source.prove()
         yield Path(package.url, "data")
         source.prove()  # at once where nothing has changed; what was read of a changed file counts for nothing
         return
-    folder = Path(tempfile.mkdtemp(prefix="diadem-again-"))
+    folder = source.copy({planned.path: PurePosixPath(planned.path) for planned in plan.files})
     try:
-        for planned in plan.files:
-            _fetch(package, planned.path, folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _fetch(package: Package, name: str, folder: Path) -> None:
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with package.open(name) as source, target.open("xb") as sink:
-        shutil.copyfileobj(source, sink, _BLOCK)
-
-
-def _hashed(package: Package, plan: DatasetPlan) -> list[HashedFile]:
-    """The files as the package has them, with the times of the day when it was made; nobody here needs their leaves."""
-    return [HashedFile(package.manifest["data/" + planned.path], b"") for planned in plan.files]

@@ -21,13 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from diadem.errors import DocumentError, Interrupted, NotFound, Refused, UsageError
-from diadem.export.names import tagged_name
+from diadem.errors import Interrupted, NotFound, Refused, UsageError
+from diadem.export.names import target_names
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
-from diadem.model.names import can_hold, twin_key
-from diadem.model.ports import Listener, Progress
-from diadem.model.record import Record
+from diadem.model.ports import Listener, Meter
+from diadem.model.record import Record, understood
 from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 4 << 20
-#: Systems that take names for the same that differ in case or composition.
-_FOLDS_CASE = frozenset({"win32", "darwin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,15 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         flush_folder(long_path(folder.parent))
         return
     moved: list[Path] = []
-    with or_else(partial(_take_out, moved)):
+
+    def take_out() -> None:
+        for path in moved:
+            if os.path.isdir(long_path(path)):  # noqa: PTH112
+                remove_tree(path)
+            else:
+                discard(str(path))
+
+    with or_else(take_out):
         for name in os.listdir(long_path(draft)):
             source, target = long_path(draft / name), long_path(folder / name)
             patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
@@ -127,28 +132,19 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         remove_tree(draft)
 
 
-def _take_out(moved: Sequence[Path]) -> None:
-    for path in moved:
-        if os.path.isdir(long_path(path)):  # noqa: PTH112
-            remove_tree(path)
-        else:
-            discard(str(path))
-
-
 def _fill(
     pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
 ) -> tuple[int, int, list[str]]:
     total = sum(piece.entry.size for piece in pieces)
-    names = target_names([piece.entry for piece in pieces])
-    done, written, folders = 0, [], [str(draft)]
+    names = target_names([piece.entry for piece in pieces], system=sys.platform)
+    meter, written, folders = Meter("restore", total, listener), [], [str(draft)]
     with translated(str(draft.parent), "nothing was restored"):
         os.makedirs(long_path(draft))  # noqa: PTH103
     for piece, name in zip(pieces, names, strict=True):
         target = str(draft / name)
         _make_folder(draft, os.path.dirname(target))  # noqa: PTH120
         for count in _copy(piece, target):
-            done += count
-            listener(Progress("restore", done, total, piece.entry.name))
+            meter.add(count, piece.entry.name)
         written.append(long_path(target))
         folders.append(os.path.dirname(target))  # noqa: PTH120
     for name in empty_folders():
@@ -188,48 +184,6 @@ def _copy(piece: Piece, target: str) -> Iterator[int]:
         os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def target_names(entries: Sequence[FileEntry], *, system: str = sys.platform) -> list[str]:
-    """Where each file goes, relative to the restored folder: its original path, else its stored one.
-
-    The originals come from the package, which may be anyone's: one that the system cannot hold, that leads elsewhere,
-    or that clashes with another gives way to the stored path, which is legal on every system, and unique in a package.
-    Where several packages clash in that too, as where a file became a folder, the later in the list gets a tag.
-    """
-    names: dict[int, str] = {}
-    taken: dict[str, str] = {}
-    fold = twin_key if system in _FOLDS_CASE else str
-    order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
-    for number in order:
-        entry = entries[number]
-        wishes = [name for name in (_original(entry, system), entry.name, tagged_name(entry)) if name is not None]
-        names[number] = next((name for name in wishes if not _clashes(fold(name), taken)), wishes[-1])
-        parts = fold(names[number]).split("/")
-        for depth in range(1, len(parts) + 1):
-            taken["/".join(parts[:depth])] = "file" if depth == len(parts) else "folder"
-    return [names[number] for number in range(len(entries))]
-
-
-def _clashes(name: str, taken: dict[str, str]) -> bool:
-    parts = name.split("/")
-    for depth in range(1, len(parts) + 1):
-        kind = taken.get("/".join(parts[:depth]))
-        if kind == "file" or (kind == "folder" and depth == len(parts)):
-            return True
-    return False
-
-
-def _original(entry: FileEntry, system: str) -> str | None:
-    """The original path as the system writes it, or None where it cannot or must not be used."""
-    try:
-        name = os.fsdecode(entry.original_name)
-    except UnicodeDecodeError:
-        return None
-    parts = name.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        return None
-    return name if all(can_hold(part, system) for part in parts) else None
-
-
 # -- some of the files -----------------------------------------------------------------------------------------------
 
 #: Names that an error proposes.
@@ -238,15 +192,7 @@ _PROPOSED = 5
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was chosen.
-
-    Attributes
-    ----------
-    matched : tuple of str
-        Stored names of the files that the patterns mean.
-    companions : tuple of str
-        Those of the other files of their datasets.
-    """
+    """What was chosen: stored names of the files that the patterns mean, and of the others of their datasets."""
 
     matched: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
@@ -268,7 +214,11 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
         entry.name: tuple(dict.fromkeys((_folded(entry.name), _folded(entry.original_name.decode("utf-8", "replace")))))
         for entry in entries
     }
-    groups = list(_groups(records))
+    groups: list[tuple[str, tuple[str, ...]]] = []  # id and files of every dataset, the primary first
+    for record in records:
+        for _, dataset in understood(record.datasets):
+            others = [one.path for one in dataset.files if one.path != dataset.path]
+            groups.append((dataset.id, (dataset.path, *others)))
     matched: dict[str, None] = {}
     for pattern in wanted:
         text = _folded(pattern.replace("\\", "/")).removeprefix("./").rstrip("/")
@@ -287,18 +237,6 @@ def select(entries: Sequence[FileEntry], only: Sequence[str] | str, records: Ite
         name for _, files in groups if not matched.keys().isdisjoint(files) for name in files if name in names
     )
     return Selection(tuple(matched), tuple(name for name in companions if name not in matched))
-
-
-def _groups(records: Iterable[Record]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Id and files of every dataset, the primary first."""
-    for record in records:
-        for number in range(len(record.datasets)):
-            try:
-                dataset = record.datasets[number]
-            except DocumentError:  # of a later version
-                continue
-            others = [one.path for one in dataset.files if one.path != dataset.path]
-            yield dataset.id, (dataset.path, *others)
 
 
 def _folded(text: str) -> str:

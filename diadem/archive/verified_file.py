@@ -6,10 +6,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from diadem.archive.rangefile import PositionedFile
 from diadem.errors import DigestMismatch
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import RangeReader
+from diadem.model.ports import RangeFile, RangeReader
 from diadem.model.reopenable import Reopenable
 from diadem.trust.hashing import Leaves
 
@@ -21,7 +20,7 @@ RUN = 32
 READ_AHEAD = 8
 
 
-class VerifiedFile(Reopenable, PositionedFile):
+class VerifiedFile(Reopenable, RangeFile):
     """A seekable binary file; every read raises `DigestMismatch` rather than return a byte that is not proven.
 
     Safe to use from several threads through `read_at` and `readinto_at`; `seek` and `read` share one position.
@@ -37,8 +36,7 @@ class VerifiedFile(Reopenable, PositionedFile):
     """
 
     def __init__(self, reader: RangeReader, entry: FileEntry, leaves: Leaves) -> None:
-        super().__init__()
-        self._reader = reader
+        super().__init__(reader)
         self._entry = entry
         self._leaves = leaves
         self._leaf_size = leaves.size
@@ -46,25 +44,15 @@ class VerifiedFile(Reopenable, PositionedFile):
         self._lock = threading.Lock()
         self._ahead = 1
         self._expected = 0
-        if reader.size != entry.size:
+        try:
+            _require_size(reader, entry)
+        except DigestMismatch:
             reader.close()
-            raise DigestMismatch(
-                f"the file has {reader.size:,} bytes and should have {entry.size:,}",
-                where=entry.path,
-                range=(min(reader.size, entry.size), max(reader.size, entry.size)),
-                next="Take this file from another copy of the package.",
-            )
+            raise
 
     def __repr__(self) -> str:
         """Name and size."""
         return f"<VerifiedFile {self.name}, {self.size:,} bytes{', closed' if self.closed else ''}>"
-
-    # -- random access, from any thread ----------------------------------------------------------------------------
-
-    @property
-    def size(self) -> int:
-        """Bytes in the file."""
-        return self._entry.size
 
     @property
     def name(self) -> str:
@@ -89,18 +77,25 @@ class VerifiedFile(Reopenable, PositionedFile):
         wanted = max(0, min(len(buffer), self.size - offset))
         if not wanted:
             return 0
-        first, last = offset // self._leaf_size, (offset + wanted - 1) // self._leaf_size
-        for start in range(first, last + 1, RUN):
-            self._fill(start, min(start + RUN - 1, last), offset, buffer[:wanted])
+        buffer = buffer[:wanted]
+        end = (offset + wanted - 1) // self._leaf_size + 1
+        for first in range(offset // self._leaf_size, end, RUN):
+            leaves = range(first, min(first + RUN, end))
+            with self._lock:
+                apart = len(leaves) > 1 and not any(leaf in self._cache for leaf in leaves)
+            if apart:
+                self._read_run(leaves, offset, buffer)
+                continue
+            for leaf in leaves:
+                self._hand_over(leaf, self._leaf(leaf), offset, buffer)
         return wanted
 
-    def _fill(self, first: int, last: int, offset: int, buffer: memoryview) -> None:
-        """Put what the leaves `first` to `last` hold of the request into the caller's buffer."""
-        if last > first and not self._any_cached(first, last):
-            self._read_run(first, last, offset, buffer)
-            return
-        for leaf in range(first, last + 1):
-            self._hand_over(leaf, self._leaf(leaf), offset, buffer)
+    def close(self) -> None:
+        """Release the file and the cache."""
+        if not self.closed:
+            self._reader.close()
+            self._cache.clear()
+        super().close()
 
     def _hand_over(self, leaf: int, data: memoryview, offset: int, buffer: memoryview) -> None:
         """Copy the part of a leaf that was asked for."""
@@ -108,13 +103,9 @@ class VerifiedFile(Reopenable, PositionedFile):
         piece = data[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
         buffer[begin - offset : begin - offset + len(piece)] = piece
 
-    def _any_cached(self, first: int, last: int) -> bool:
-        with self._lock:
-            return any(leaf in self._cache for leaf in range(first, last + 1))
-
-    def _read_run(self, first: int, last: int, offset: int, buffer: memoryview) -> None:
+    def _read_run(self, leaves: range, offset: int, buffer: memoryview) -> None:
         """Read several leaves at once, straight into the caller's buffer where it holds all of them."""
-        start, end = first * self._leaf_size, min((last + 1) * self._leaf_size, self.size)
+        start, end = leaves[0] * self._leaf_size, min((leaves[-1] + 1) * self._leaf_size, self.size)
         direct = offset <= start and end <= offset + len(buffer)
         if direct:
             view = buffer[start - offset : end - offset]
@@ -122,46 +113,46 @@ class VerifiedFile(Reopenable, PositionedFile):
         else:
             view = memoryview(self._reader.read_at(start, end - start))
             count = len(view)
-        leaves = [
+        pieces = [
             view[at - start : min(at - start + self._leaf_size, count)] for at in range(start, end, self._leaf_size)
         ]
         try:
-            for leaf, data in enumerate(leaves, first):
-                self._prove(leaf, data)
+            for leaf, data in zip(leaves, pieces, strict=True):
+                _prove(self._leaves, self._entry, leaf, data)
         except DigestMismatch:
             if direct:
                 view[:] = bytes(len(view))  # not even the caller's own buffer shows what is not proven
             raise
+        kept: dict[int, memoryview] = {}
         if not direct:
-            for leaf, data in enumerate(leaves, first):
+            for leaf, data in zip(leaves, pieces, strict=True):
                 self._hand_over(leaf, data, offset, buffer)
-        self._keep(
-            {} if direct else {first: memoryview(bytes(leaves[0])), last: memoryview(bytes(leaves[-1]))}, last + 1
-        )
+            kept = {leaves[at]: memoryview(bytes(pieces[at])) for at in (0, -1)}
+        self._keep(kept, leaves.stop)
 
     def _leaf(self, leaf: int) -> memoryview:
-        """A proven leaf: in memory, or fetched with as many of those behind it as whoever reads on will want."""
+        """A proven leaf: in memory, or read with as many of those behind it as whoever reads on will want.
+
+        Another one of these that is damaged raises when somebody asks for it.
+        """
         with self._lock:
             if (known := self._cache.get(leaf)) is not None:
                 self._cache.move_to_end(leaf)
                 return known
             follows = leaf == self._expected > 0
             ahead = self._ahead = min(self._ahead * 2, READ_AHEAD) if follows else 1
-        return self._fetch(leaf, min(leaf + ahead, -(-self.size // self._leaf_size)))
-
-    def _fetch(self, first: int, end: int) -> memoryview:
-        """Read and prove leaves, and return the first; another one that is damaged raises when somebody asks for it."""
-        data = memoryview(self._reader.read_at(first * self._leaf_size, (end - first) * self._leaf_size))
+        end = min(leaf + ahead, -(-self.size // self._leaf_size))
+        data = memoryview(self._reader.read_at(leaf * self._leaf_size, (end - leaf) * self._leaf_size))
         pieces: dict[int, memoryview] = {}
-        for leaf in range(first, end):  # parts of what was read: copies would cost as much as the proof
-            piece = data[(leaf - first) * self._leaf_size : (leaf - first + 1) * self._leaf_size]
-            if leaf == first:
-                self._prove(leaf, piece)
-            elif not self._leaves.proves(self._entry, leaf, piece):
+        for number in range(leaf, end):  # parts of what was read: copies would cost as much as the proof
+            piece = data[(number - leaf) * self._leaf_size : (number - leaf + 1) * self._leaf_size]
+            if number == leaf:
+                _prove(self._leaves, self._entry, leaf, piece)
+            elif not self._leaves.proves(self._entry, number, piece):
                 break
-            pieces[leaf] = piece
+            pieces[number] = piece
         self._keep(pieces, end)
-        return pieces[first]
+        return pieces[leaf]
 
     def _keep(self, pieces: Mapping[int, memoryview], expected: int) -> None:
         """Keep proven leaves in memory, the latest ones, and where a reader from front to back will go on."""
@@ -171,22 +162,34 @@ class VerifiedFile(Reopenable, PositionedFile):
             while len(self._cache) > CACHED_LEAVES:
                 self._cache.popitem(last=False)
 
-    def _prove(self, leaf: int, data: memoryview) -> None:
-        if not self._leaves.proves(self._entry, leaf, data):
-            start, end = self._leaves.span(self._entry, leaf)
-            raise DigestMismatch(
-                f"bytes {start:,} to {end:,} (leaf {leaf}) are not what was archived",
-                where=self._entry.path,
-                leaf=leaf,
-                range=(start, end),
-                next="Take this part from another copy of the package.",
-            )
 
-    # -- the file protocol -----------------------------------------------------------------------------------------
+def read_proven(reader: RangeReader, entry: FileEntry, leaves: Leaves) -> bytes:
+    """The whole of a small file, as `VerifiedFile` would give it."""
+    _require_size(reader, entry)
+    data = reader.read_at(0, entry.size)
+    for leaf in range(leaves.count(entry)):
+        start, end = leaves.span(entry, leaf)
+        _prove(leaves, entry, leaf, memoryview(data)[start:end])
+    return data
 
-    def close(self) -> None:
-        """Release the file and the cache."""
-        if not self.closed:
-            self._reader.close()
-            self._cache.clear()
-        super().close()
+
+def _require_size(reader: RangeReader, entry: FileEntry) -> None:
+    if reader.size != entry.size:
+        raise DigestMismatch(
+            f"the file has {reader.size:,} bytes and should have {entry.size:,}",
+            where=entry.path,
+            range=(min(reader.size, entry.size), max(reader.size, entry.size)),
+            next="Take this file from another copy of the package.",
+        )
+
+
+def _prove(leaves: Leaves, entry: FileEntry, leaf: int, data: memoryview) -> None:
+    if not leaves.proves(entry, leaf, data):
+        start, end = leaves.span(entry, leaf)
+        raise DigestMismatch(
+            f"bytes {start:,} to {end:,} (leaf {leaf}) are not what was archived",
+            where=entry.path,
+            leaf=leaf,
+            range=(start, end),
+            next="Take this part from another copy of the package.",
+        )

@@ -110,12 +110,7 @@ def export(
 
 @assessments.verb("import", user=True)
 def import_(
-    node: Node,
-    file: FromSheet,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    node: Node, file: FromSheet, yes: Yes = False, dry_run: DryRun = False, json: Json = False, quiet: Quiet = False
 ) -> int:
     """Import an edited sheet. It shows what would change, and writes that if you agree.
 
@@ -223,7 +218,7 @@ def _parameters(path: Path) -> dict[str, Any]:
         document = json_text.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"this is not JSON: {error}", where=str(path)) from error
     if not isinstance(document, dict):
         raise UsageError("parameters are one JSON object", where=str(path), next='Example: {"threshold": 0.5}')

@@ -143,8 +143,7 @@ def page(
 
 @root.verb(sick=True)
 def jobs(
-    node: Node,
-    stop: Annotated[str | None, Option("Stop a running job; it can be resumed later.")] = None,
+    node: Node, stop: Annotated[str | None, Option("Stop a running job; it can be resumed later.")] = None
 ) -> Answer:
     """List long jobs: what runs, what was killed, how each ended."""
     if stop is not None:

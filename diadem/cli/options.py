@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from types import NoneType
+from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import click
@@ -41,25 +41,22 @@ class Option:
 
     def made(self, parameter: inspect.Parameter) -> click.Parameter:
         """The parameter that click reads; its type, and whether it is required, are as Python has them."""
-        kind, default = get_args(parameter.annotation)[0], parameter.default
-        kinds = [one for one in get_args(kind) if one is not NoneType] if get_origin(kind) is not list else [kind]
-        kind = kinds[0] if kinds else kind
+        kind, needed = get_args(parameter.annotation)[0], parameter.default is inspect.Parameter.empty
+        kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind  # of ``str | None``
         many = get_origin(kind) is list
         kind = get_args(kind)[0] if many else kind
-        needed = default is inspect.Parameter.empty
-        common = {"required": needed, "metavar": self.metavar, **({} if needed or many else {"default": default})}
+        common: dict[str, Any] = {"required": needed, "metavar": self.metavar}
+        if not needed and not many:
+            common["default"] = parameter.default
         if kind is str:
             common["shell_complete"] = _names_of_files
-        return self._made(parameter.name, self._type(kind), common, many=many)
-
-    def _type(self, kind: Any) -> Any:
         if self.parser is not None:
-            return self.parser
-        if kind is Path:
-            return click.Path(path_type=Path)
-        if self.min is not None or self.max is not None:
-            return (click.IntRange if kind is int else click.FloatRange)(self.min, self.max)  # type: ignore[arg-type]
-        return kind
+            kind = self.parser
+        elif kind is Path:
+            kind = click.Path(path_type=Path)
+        elif self.min is not None or self.max is not None:
+            kind = (click.IntRange if kind is int else click.FloatRange)(self.min, self.max)  # type: ignore[arg-type]
+        return self._made(parameter.name, kind, common, many=many)
 
     def _made(self, name: str, kind: Any, common: dict[str, Any], *, many: bool) -> click.Parameter:
         more = {"is_flag": True} if kind is bool else {"type": kind, "multiple": many}

@@ -167,8 +167,7 @@ def ways_lines(peers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 @peers.verb()
 def refresh(
-    node: Node,
-    name: Annotated[str | None, Argument("Which one. Default: all that have an address.")] = None,
+    node: Node, name: Annotated[str | None, Argument("Which one. Default: all that have an address.")] = None
 ) -> Answer:
     """Exchange the newest keys and addresses with peers."""
     outcomes = [one.to_dict() for one in node.peers.refresh(name)]
@@ -243,10 +242,7 @@ def remove(node: Node, name: Annotated[str, Argument("Which one.")]) -> Answer:
 
 
 @root.verb()
-def login(
-    ticket: Ticket,
-    full_name: Annotated[str, Option("Your name, as you write it.")] = "",
-) -> Answer:
+def login(ticket: Ticket, full_name: Annotated[str, Option("Your name, as you write it.")] = "") -> Answer:
     """Become a user of a node, from a laptop. Your key is made here and stays here."""
     from diadem.api.nodes import login as log_in
 

@@ -103,10 +103,7 @@ def add(
 @samples.verb(user=True)
 @_says
 def change(
-    node: Node,
-    sample: Which,
-    identifier: Annotated[str | None, Option("Another identifier.")] = None,
-    **said: Any,
+    node: Node, sample: Which, identifier: Annotated[str | None, Option("Another identifier.")] = None, **said: Any
 ) -> Answer:
     """Change what is said of a sample; an empty text removes it. What was said before stays in the log."""
     return _answer(node.samples.change(sample, identifier=identifier, **said))
@@ -161,12 +158,7 @@ def export(node: Node, file: ToSheet, replace: Replace = False) -> Answer:
 
 @samples.verb("import", user=True)
 def import_(
-    node: Node,
-    file: FromSheet,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    node: Node, file: FromSheet, yes: Yes = False, dry_run: DryRun = False, json: Json = False, quiet: Quiet = False
 ) -> int:
     """Import an edited sheet. It shows what would change, and writes that if you agree.
 

@@ -1,9 +1,11 @@
-"""The page of a package: `data/ro-crate-preview.html`, one file that any browser shows, now and in fifty years.
+"""The pages of a package: one file each that any browser shows, now and in fifty years.
 
-No script, nothing from elsewhere. It is made of the templates beside this file, in which every text is escaped; here is
-what stands in them. The room lies above `store`, for its ZIPs lie on disks. The page needs nothing of that and could
-stand with the format in `package`, but sealing never asks for it: whoever packs makes it of the facts, as `readme` does
-the page beside an export of the same parts, and hands its bytes over like those of any other file.
+`data/ro-crate-preview.html` lies in it; ``READ ME FIRST.html`` beside what is given to someone who has never heard of
+DIADEM: what came, from whom, how to check it with what every computer has, and how to say that it arrived. No script,
+nothing from elsewhere. They are made of the templates beside this file, in which every text is escaped; here is what
+stands in them. The room lies above `store`, for its ZIPs lie on disks. The pages need nothing of that and could stand
+with the format in `package`, but sealing never asks for one: whoever packs makes it of the facts, and hands its bytes
+over like those of any other file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,15 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.markup import templates
 from diadem.model.plain_text import date_text, value_text
 from diadem.package.crate import NO_LICENCE, is_address, licence_address, orcid_address
+from diadem.package.zips import picture_kind
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+#: Name of the page; and of the owners' signed corrections beside it, one sheet a line (`diadem.node.custody`).
+README, CORRECTIONS = "READ ME FIRST.html", "corrections.jsonl"
+#: What was exported: packages, the instrument's files alone, metadata alone.
+WHOLE, RAW, RECORD = "package", "raw", "record"
 #: Bytes that the previews' data addresses take together at most; those beyond are left out, and their number told.
 BUDGET = 2 << 20
 _SESSION = {
@@ -74,7 +81,6 @@ _FILES = (
     (LEAVES_PATH, "A BLAKE3 digest of every leaf (1 MiB), so that damage can be found and repaired piece by piece."),
     (VENDOR_PATH, "The instrument makers' own metadata blocks, as they were."),
 )
-_PICTURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 #: How a card's picture is written, in `parts.html` and on every page that was ever sealed.
 _PICTURE = re.compile(
     rb'<article class="card" id="dataset-([0-9]{1,6})">\n'
@@ -92,6 +98,48 @@ def page_html(facts: PackageFacts, *, budget: int = BUDGET, cleaned: bool = Fals
     description = facts.description or str(facts.session.get("description", ""))
     return render_page(
         "package.html", page_values(facts, budget), title=title, description=description, cleaned=cleaned
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnclosedFolder:
+    """One folder of the ZIP, with what is in it; `id` is that of the package that it is, or was taken from."""
+
+    folder: str
+    id: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMe:
+    """What the page beside an export says: the session in plain words, and what came of it, of a `kind`.
+
+    `moment` is when it was made, ISO 8601; `to` and `sender` are "" where neither is to be said; `redacted` says
+    whether people's names were taken out, `others` how many packages of the same session are not enclosed. `renamed`
+    are files that have another name here than they had: both names, the one here first. `corrected` is what the owner
+    corrected since, in words: what, before, now, by; "" where nothing was stated before, or is now.
+    """
+
+    facts: PackageFacts
+    enclosed: Sequence[EnclosedFolder]
+    kind: str
+    moment: str
+    to: str = ""
+    sender: str = ""
+    redacted: bool = False
+    others: int = 0
+    renamed: Sequence[tuple[str, str]] = ()
+    corrected: Sequence[tuple[str, str, str, str]] = ()
+
+
+def readme_html(readme: ReadMe) -> bytes:
+    """The page beside an export. The same values give the same bytes."""
+    values = {field.name: getattr(readme, field.name) for field in fields(readme)}
+    name = readme.facts.name.strip() or "Untitled session"
+    title = f"{name}: read me first"
+    return render_page(
+        "readme.html", values | page_values(readme.facts), name=name, title=title, CORRECTIONS=CORRECTIONS
     )
 
 
@@ -218,7 +266,7 @@ def choose_previews(datasets: Sequence[DatasetFacts], budget: int) -> Previews:
     shown: dict[int, Markup] = {}
     left_out = 0
     for index, dataset in enumerate(datasets):
-        kind = _kind_of(dataset.preview or b"")
+        _, kind = picture_kind(dataset.preview)
         address = f"data:{kind};base64,{base64.b64encode(dataset.preview).decode()}" if kind and dataset.preview else ""
         if address and index < MAX_PICTURED and len(address) <= budget:
             shown[index] = Markup(address)  # noqa: S704  nothing in it is a mark
@@ -236,13 +284,9 @@ def previews_on(page: bytes) -> dict[int, bytes]:
             picture = base64.b64decode(match[2], validate=True)
         except ValueError:
             continue
-        if _kind_of(picture):
+        if any(picture_kind(picture)):
             found[int(match[1]) - 1] = picture
     return found
-
-
-def _kind_of(preview: bytes) -> str:
-    return next((kind for magic, kind in _PICTURES if preview.startswith(magic)), "")
 
 
 # -- how to check without DIADEM ---------------------------------------------------------------------------------------

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from diadem.errors import DocumentError
 from diadem.export.terms import PERSON, REMOVED, Terms, meaning
-from diadem.model.record import Record
-from diadem.serialization.record_json import RecordWriter
+from diadem.model.record import Record, understood
+from diadem.serialization.record_writer import RecordWriter
 from diadem.serialization.validation import admitted
 
 #: Members of a dataset that this version knows; what a later one adds cannot be looked through, and is left out.
@@ -30,29 +29,16 @@ def learn_from(record: Record, terms: Terms) -> None:
         terms.add(provider, PERSON if len(provider.split()) == 2 else "provider")  # Karl Weiss, AG Koch; not a faculty
     for part in (record.session, record.sample, record.instrument, record.extensions, record.omitted):
         terms.learn(part)
-    for document in _documents(record):
-        _learn_from_dataset(document, terms)
-
-
-def _learn_from_dataset(document: Mapping[str, Any], terms: Terms) -> None:
-    for key, assertions in document.get("fields", {}).items():
-        for assertion in assertions:
-            source = assertion.get("source", {})
-            kind = PERSON if key.startswith("person.") and key != "person.role" else None
-            terms.learn([assertion.get("value"), source.get("raw")], kind)
-            if source.get("person"):
-                terms.add(str(source["person"]))
-    for part in ("signals", "issues", "extensions"):
-        terms.learn(document.get(part, ()))
-
-
-def _documents(record: Record) -> Iterator[Mapping[str, Any]]:
-    """The datasets that this version understands."""
-    for index in range(len(record.datasets)):
-        try:
-            yield record.datasets[index].document
-        except DocumentError:
-            continue
+    for _, dataset in understood(record.datasets):
+        for key, assertions in dataset.document.get("fields", {}).items():
+            for assertion in assertions:
+                source = assertion.get("source", {})
+                kind = PERSON if key.startswith("person.") and key != "person.role" else None
+                terms.learn([assertion.get("value"), source.get("raw")], kind)
+                if source.get("person"):
+                    terms.add(str(source["person"]))
+        for name in ("signals", "issues", "extensions"):
+            terms.learn(dataset.document.get(name, ()))
 
 
 class Cleaner:
@@ -70,9 +56,11 @@ class Cleaner:
         """The record as bytes."""
         stream = io.BytesIO()
         writer = RecordWriter(stream, metadata=self._metadata(record))
-        for document in _documents(record):
-            writer.add(self.dataset(document))
-        if lost := len(record.datasets) - sum(1 for _ in _documents(record)):
+        lost = len(record.datasets)
+        for _, dataset in understood(record.datasets):
+            writer.add(self.dataset(dataset.document))
+            lost -= 1
+        if lost:
             self.removed["datasets of a later version"] += lost
         writer.finish(
             omitted=[self._tree(dict(item), "texts") for item in record.omitted],

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from diadem.errors import IntegrityError, Refused
-from diadem.export.names import portable_names
+from diadem.export.names import target_names
 from diadem.model.manifest import FileEntry
 from diadem.store.system import flush_folder, long_path, patiently, translated
 from diadem.store.whole import give_name
@@ -171,7 +171,7 @@ class ZipStream:
 
     def __init__(self, opened: Callable[[str], io.RawIOBase], entries: Sequence[FileEntry], folder: str) -> None:
         self._opened, self._entries = opened, entries
-        self.names = [f"{folder}/{name}" for name in portable_names(entries)]
+        self.names = [f"{folder}/{name}" for name in target_names(entries)]
 
     @property
     def size(self) -> int:

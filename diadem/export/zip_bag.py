@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import NotFound, PackageError, Refused
-from diadem.export.readme import README
+from diadem.export.pages import README
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
@@ -57,10 +57,7 @@ def is_package(bundle: Bundle) -> bool:
 def packages_in(path: Path) -> list[Bundle]:
     """The packages that a path means: its folder, an unpacked export, or a ZIP of some; none for anything else.
 
-    Raises
-    ------
-    PackageError
-        It is a ZIP with a package in it that would write elsewhere, or has a file twice.
+    Raises `PackageError` for a ZIP with a package in it that would write elsewhere, or has a file twice.
     """
     if path.is_dir():
         if is_package(LocalBundle(path)):
@@ -80,10 +77,7 @@ def packages_in(path: Path) -> list[Bundle]:
 def bags_in_zip(path: Path) -> list[ZipBundle]:
     """The bags at the top of a ZIP, or in a folder of it.
 
-    Raises
-    ------
-    PackageError
-        It cannot be read; a bag in it has a file twice, or one that leads elsewhere.
+    Raises `PackageError` where it cannot be read, or a bag in it has a file twice, or one that leads elsewhere.
     """
     directory = _Directory(path)
     return [ZipBundle(directory, root) for root in directory.roots]

@@ -21,9 +21,10 @@ from diadem.hooks.formats import CutShort
 from diadem.hooks.manifest import document, several
 from diadem.hooks.offers import NAMESPACE
 from diadem.hooks.tables import table
+from diadem.model.canonical import depth_exceeds
 from diadem.model.vendor import TREE
 from diadem.serialization import typed_json
-from diadem.serialization.strict_json import compact, depth_exceeds, parse
+from diadem.serialization.strict_json import compact, parse
 from diadem.terms import fields
 from diadem.terms.units import convert
 

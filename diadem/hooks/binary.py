@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 from diadem.errors import PluginError, ReaderError
 from diadem.hooks.formats import CutShort
 from diadem.hooks.manifest import FILE, required
-from diadem.model.ports import RangeReader
+from diadem.model.ports import RangeFile, RangeReader
 
 #: Bytes fetched at once; headers are small and read front to back.
 _WINDOW = 64 << 10
@@ -154,30 +153,4 @@ def single(value: Any) -> float:
 
 def stream_of(reader: RangeReader) -> BinaryIO:
     """A file for libraries that take files; closing it does not close the reader."""
-    return io.BufferedReader(_Stream(reader), _WINDOW)
-
-
-class _Stream(io.RawIOBase):
-    def __init__(self, reader: RangeReader) -> None:
-        super().__init__()
-        self._reader = reader
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._reader.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"a place before the file: {base + offset}")
-        self._place = base + offset
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        count = self._reader.readinto_at(self._place, view) if self._place < self._reader.size else 0
-        self._place += count
-        return count
+    return io.BufferedReader(RangeFile(reader), _WINDOW)

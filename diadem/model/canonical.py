@@ -34,7 +34,7 @@ def encode(value: Any, *, where: str) -> bytes:
         raise DocumentError(
             f"cannot be written as JSON: {error}", where=where, next="Use texts, numbers, lists and objects only."
         ) from None
-    if _exceeds(value, MAX_DEPTH):
+    if depth_exceeds(value, MAX_DEPTH):
         raise _too_deep(where)
     return data
 
@@ -73,7 +73,7 @@ def decode(data: bytes, *, where: str, limit: int) -> Any:
     return value
 
 
-def _exceeds(value: Any, limit: int) -> bool:
+def depth_exceeds(value: Any, limit: int) -> bool:
     """Whether objects and arrays stand more than `limit` deep in one another. Does not recurse."""
     level = [value]
     for _ in range(limit):

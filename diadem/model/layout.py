@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -115,3 +115,15 @@ def besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
     pieces = sorted(piece for array in arrays for piece in pieces_of(array))
     edges = [0, *(edge for piece in pieces for edge in piece), size]
     return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+
+
+def joined(ranges: Iterable[ByteRange], size: int | None = None) -> list[ByteRange]:
+    """The same bytes, of a file of this size, in order: those that touch or overlap are one range."""
+    result: list[ByteRange] = []
+    for first, last in sorted(ranges):
+        start, stop = max(0, first), last if size is None else min(last, size)
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(stop, result[-1][1]))
+        elif start < stop:
+            result.append((start, stop))
+    return result

@@ -1,11 +1,14 @@
-"""Files of a package: one entry a file, in the order of the manifest."""
+"""What a package is called, and its files: one entry a file, in the order of the manifest."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
+from diadem.errors import UsageError
 from diadem.model.display import Display, DisplayRows, FixedRows
 
 #: Bytes in a leaf, the unit of proof, repair and transfer. A power of two, recorded in every package.
@@ -25,6 +28,29 @@ INDEX_PATH = "diadem/index.tsv"
 LEAVES_PATH = "diadem/leaves.blake3"
 VENDOR_PATH = "diadem/vendor.zip"
 PREVIEWS_PATH = "diadem/previews.zip"
+
+
+#: What a package id begins with.
+PREFIX = "diadem:"
+_FULL = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
+
+
+class PackageId(str):
+    """The id of a package, ``diadem:<64 hex>``: the SHA-256 of `tagmanifest-sha256.txt`."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Accept the id with or without its prefix."""
+        match = _FULL.match(text)
+        if match is None:
+            raise UsageError(f"'{text}' is not a package id", next="Write diadem: and 64 lower-case hex digits.")
+        return super().__new__(cls, PREFIX + match.group(1))
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits."""
+        return self[len(PREFIX) :]
 
 
 def leaf_count(size: int, leaf_size: int = LEAF_SIZE) -> int:

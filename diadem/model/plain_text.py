@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,6 +73,12 @@ def size_text(size: int) -> str:
 def count_text(count: int, singular: str, plural: str = "") -> str:
     """A number with its noun: ``1 file``, ``20,000 files``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def first_of(texts: Iterable[str], most: int, between: str = ", ") -> str:
+    """The first of several texts, each once, and how many more there are."""
+    each = list(dict.fromkeys(texts))
+    return between.join(each[:most]) + (f" and {len(each) - most} more" if len(each) > most else "")
 
 
 def duration_words(span: timedelta) -> str:

@@ -5,12 +5,17 @@ Who says that it is a `Bundle` or a `RangeReader` gives what is its own, and has
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from diadem.errors import DiademError, NotFound, PackageError
+
+#: Bytes in which lines are looked for at once.
+_BLOCK = 1 << 13
 
 
 class RangeReader(Protocol):
@@ -41,6 +46,87 @@ class RangeReader(Protocol):
     ) -> None:
         """Close."""
         self.close()
+
+
+class RangeFile(io.RawIOBase):
+    """A seekable, readable file on top of random access, for readers that take files in place of paths."""
+
+    mode = "rb"
+
+    def __init__(self, reader: RangeReader) -> None:
+        super().__init__()
+        self._reader = reader
+        self._position = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._reader.size
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
+        return self._reader.readinto_at(offset, buffer)
+
+    def require_open(self) -> None:
+        """Raise `ValueError` where the file was closed, as files of Python do."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """The position, bytes from the start."""
+        self.require_open()
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position; see `io.IOBase.seek`."""
+        self.require_open()
+        if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
+            raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+        base = (0, self._position, self.size)[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to so many bytes from the position; all that is left without a number."""
+        data: bytes = super().read(-1 if size is None else size)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the position."""
+        self.require_open()
+        view = memoryview(buffer).cast("B")
+        count = self.readinto_at(self._position, view) if self._position < self.size else 0
+        self._position += count
+        return count
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next line, read in blocks: `io.RawIOBase` reads byte by byte."""
+        self.require_open()
+        most = self.size if size is None or size < 0 else size
+        line = bytearray()
+        while len(line) < most:
+            block = bytearray(min(_BLOCK, most - len(line)))
+            count = self.readinto_at(self._position, memoryview(block))
+            end = block.find(b"\n", 0, count) + 1
+            line += block[: end or count]
+            self._position += end or count
+            if end or not count:
+                break
+        return bytes(line)
+
+    def write(self, _: Any) -> NoReturn:
+        """A package never changes. Raises `io.UnsupportedOperation`."""
+        raise io.UnsupportedOperation("not writable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +261,19 @@ Listener = Callable[[Progress], None]
 
 def silent(progress: Progress) -> None:
     """A listener that does nothing."""
+
+
+class Meter:
+    """What a task has done in one stage, counted from any of its threads and told to a listener."""
+
+    def __init__(self, stage: str, total: int, listener: Listener) -> None:
+        self._stage, self._total, self._listener = stage, total, listener
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int, item: str) -> None:
+        """Count bytes of an item; fewer than none where it begins anew."""
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress(self._stage, done, self._total, item))

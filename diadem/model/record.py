@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, SupportsIndex, overload
 
-from diadem.errors import AmbiguousValue, DiademError, NotFound, UsageError
+from diadem.errors import AmbiguousValue, DiademError, DocumentError, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
 from diadem.model.display import (
     Cell,
@@ -20,6 +20,7 @@ from diadem.model.display import (
     pandas_module,
     short_name,
 )
+from diadem.model.plain_text import first_of
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
@@ -431,6 +432,16 @@ class Datasets(DisplayRows, Sequence[Dataset]):
         return [dataset.path for dataset in self]
 
 
+def understood(datasets: Sequence[Dataset], start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Dataset]]:
+    """Datasets with their places, but for those of a later version, which this one cannot read."""
+    for place in range(len(datasets))[start:stop]:
+        try:
+            dataset = datasets[place]
+        except DocumentError:
+            continue
+        yield place, dataset
+
+
 @dataclass(frozen=True, slots=True)
 class Record(Display):
     """The extended metadata of a package.
@@ -543,17 +554,12 @@ class Record(Display):
 
 
 def _ambiguous(key: str, found: list[tuple[Any, list[str]]]) -> AmbiguousValue:
-    described = [f"{value!r} in {_names(datasets)}" for value, datasets in found[:_NAMED]]
+    described = [f"{value!r} in {first_of(datasets, _NAMED)}" for value, datasets in found[:_NAMED]]
     more = f" and {len(found) - _NAMED} more values" if len(found) > _NAMED else ""
     return AmbiguousValue(
         f"'{key}' is not the same in all datasets: {'; '.join(described)}{more}",
         next="Ask one dataset: record.datasets[i].value(key).",
     )
-
-
-def _names(datasets: list[str]) -> str:
-    more = f" and {len(datasets) - _NAMED} more" if len(datasets) > _NAMED else ""
-    return ", ".join(datasets[:_NAMED]) + more
 
 
 def _plain(value: Any) -> Any:

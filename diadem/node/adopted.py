@@ -16,7 +16,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level

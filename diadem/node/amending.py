@@ -10,7 +10,7 @@ from diadem.errors import IntegrityError
 from diadem.model.amendments import Amendment, Corrections
 from diadem.model.display import Display
 from diadem.model.effective import effective_record
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.node.amended_values import changes_of

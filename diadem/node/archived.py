@@ -8,7 +8,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.placing import Copy, Debt
 from diadem.node.sample_suggesting import Suggestion
 from diadem.pack.pack import Outcome

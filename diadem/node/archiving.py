@@ -13,7 +13,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.export.zip_bag import packages_in
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState

@@ -20,8 +20,8 @@ from diadem.errors import Interrupted
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
-from diadem.model.ports import Listener, Progress, silent
+from diadem.model.manifest import PackageId
+from diadem.model.ports import Listener, Meter, silent
 from diadem.model.record import Record
 from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
@@ -373,9 +373,7 @@ class _Digests:
         self._elsewhere = elsewhere
         self._listener = listener
         self._known: dict[str, str] = {}
-        self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._done = self._total = 0
 
     def of(self, files: Sequence[SourceFile]) -> Mapping[str, str]:
         """Path to digest; "" for a file that cannot be read or changes meanwhile."""
@@ -384,7 +382,7 @@ class _Digests:
             found = self._elsewhere(wanted)
             self._known.update((path, digest) for path, digest in found.items() if digest is not None)
             wanted = [file for file in wanted if file.path not in self._known]
-        self._done, self._total = 0, sum(file.size for file in wanted)
+        self._meter = Meter("compare", sum(file.size for file in wanted), self._listener)
         digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
         self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
         return self._known
@@ -398,7 +396,4 @@ class _Digests:
     def _advance(self, count: int, file: SourceFile) -> None:
         if self._stopped.is_set():
             raise Interrupted("comparing was stopped", where=file.path)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress("compare", done, self._total, file.path))
+        self._meter.add(count, file.path)

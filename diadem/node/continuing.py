@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.amending import effective
 from diadem.node.catalogue import traces

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.peers import PeerState
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject

@@ -15,8 +15,8 @@ from typing import Any, Final
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display
-from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import Derivation, Source
+from diadem.model.manifest import PREFIX, PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft
@@ -26,7 +26,7 @@ from diadem.node.archiving import archive
 from diadem.node.context import Context
 from diadem.node.placing import best_package, subject
 from diadem.node.results import file_of, software_in_use, title_of
-from diadem.serialization.statements import validate_draft
+from diadem.serialization.validation import validate_draft
 
 #: Packages that one statement names as sources; more are further statements of the same result.
 MAX_SOURCES: Final = 2_000

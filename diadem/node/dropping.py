@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level

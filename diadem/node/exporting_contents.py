@@ -9,12 +9,11 @@ from datetime import datetime
 from functools import partial
 
 from diadem.errors import DocumentError
-from diadem.export.names import portable_names
-from diadem.export.readme import CORRECTIONS, README, EnclosedFolder
+from diadem.export.names import target_names
+from diadem.export.pages import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
 from diadem.hooks.binary import InMemory
-from diadem.model.ids import PackageId
-from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry
+from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.names import illegal, twin_key
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
@@ -140,7 +139,7 @@ def raw_files(
     files: Sequence[EffectiveFile], copies: dict[PackageId, Copies], folder: str, moment: datetime
 ) -> Contents:
     """Files under the names that they had, where every system can hold them, and the list of their digests."""
-    names = portable_names([file.entry for file in files])
+    names = target_names([file.entry for file in files])
     members = [
         _member(copies[file.package], file.entry, f"{folder}/{name}") for file, name in zip(files, names, strict=True)
     ]

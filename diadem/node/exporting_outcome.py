@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diadem.export.readme import WHOLE
+from diadem.export.pages import WHOLE
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.exporting_redacted import Redaction
 from diadem.node.session import Lacking
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import Refused, Unreachable, UsageError
-from diadem.export.readme import RAW, RECORD, WHOLE
+from diadem.export.pages import RAW, RECORD, WHOLE
 from diadem.export.zip import refuse_existing
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
 from diadem.node.exporting_outcome import Exported, Wishes

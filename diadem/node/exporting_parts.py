@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from diadem.archive.facts import facts_of
 from diadem.errors import DocumentError, UsageError
-from diadem.export.readme import RAW, RECORD
+from diadem.export.pages import RAW, RECORD
 from diadem.model.amendments import Corrections
 from diadem.model.effective import TITLE, Corrected, corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.plain_text import date_text
 from diadem.model.quantities import quantity_text
 from diadem.model.record import Record

@@ -20,12 +20,12 @@ from diadem.model.amendments import Corrections
 from diadem.model.display import Display
 from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
-from diadem.model.record import Record
+from diadem.model.record import Record, understood
 from diadem.model.vendor import TREE
 from diadem.node.exporting_contents import Member
 from diadem.node.reading_copies import Copies
 from diadem.package.crate import crate_json
-from diadem.package.vendor import LARGEST, member_bytes
+from diadem.package.zips import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
 from diadem.serialization.strict_json import parse
 from diadem.serialization.zip_list import UNREADABLE, open_zip
@@ -250,11 +250,7 @@ class Watched:
 
 def _blocks_of(record: Record) -> Iterator[tuple[str, str, str, str]]:
     """Digest, file, place and media type of every block that a record names."""
-    for index in range(len(record.datasets)):
-        try:
-            dataset = record.datasets[index]
-        except DocumentError:
-            continue
+    for _, dataset in understood(record.datasets):
         files = {str(file["id"]): str(file["path"]) for file in dataset.document["files"]}
         for entry in dataset.raw:
             path = files.get(str(entry.get("file")), dataset.path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
-from diadem.export.readme import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
+from diadem.export.pages import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage
 from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft

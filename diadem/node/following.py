@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.custody.entries import Entry
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from diadem.model.access import (
     Visible,
 )
 from diadem.model.display import Display
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.samples import PREFIX as SAMPLE_PREFIX
 from diadem.model.statements import MAX_SUBJECTS, Draft, Subject

@@ -13,8 +13,8 @@ from typing import Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
-from diadem.export.readme import CORRECTIONS, README
-from diadem.model.ids import PackageId
+from diadem.export.pages import CORRECTIONS, README
+from diadem.model.manifest import PackageId
 from diadem.model.peers import PeerState
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level

@@ -27,7 +27,7 @@ from urllib.parse import quote_from_bytes
 from diadem.errors import NotFound, Refused
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
 from diadem.node.finished import Reason, Unfinished

@@ -8,8 +8,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Refused
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE

@@ -14,7 +14,7 @@ from diadem.node.assessing import Judgement, by_scheme, draft_of, drawn, evidenc
 from diadem.node.context import Context
 from diadem.node.judgement_sheet import SAID, said_cells
 from diadem.node.sheet_plan import as_shown, in_cell
-from diadem.serialization.statements import validate_draft
+from diadem.serialization.validation import validate_draft
 
 #: Numbers that differ by less are one: spreadsheet programs keep 15 digits.
 _DIGITS: Final = 1e-13

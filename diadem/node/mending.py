@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, Refused
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.report import Report
 from diadem.node.mending_outcome import Mended, Repair, Unmended

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, Refused
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, RangeReader, silent
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.package.examine import TagFiles

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from diadem.errors import DiademError, line_of
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.package.examine import LIMITS, REQUIRED, TagFiles, open_tag_files
 from diadem.package.tags import parse_manifest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
 from diadem.node.archived import Wishes

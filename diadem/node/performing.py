@@ -13,7 +13,7 @@ from typing import Any
 
 from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import silent
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove

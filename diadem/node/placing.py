@@ -11,7 +11,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity

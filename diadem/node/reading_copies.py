@@ -14,8 +14,7 @@ from typing import Self
 from diadem.archive.package import Package
 from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import RangeReader
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
@@ -23,8 +22,7 @@ from diadem.node.context import Context
 from diadem.node.placing import best_package, damage_draft, readable_copies
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import parse_manifest
-from diadem.serialization.record_json import read_record
-from diadem.serialization.record_reading import require_size
+from diadem.serialization.record_json import read_record, require_size
 from diadem.trust.hashing import sha256_hex
 
 _BLOCK = 4 << 20

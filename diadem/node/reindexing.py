@@ -18,7 +18,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.node.adopted import IN_PLACE, enter_adopted

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from diadem.errors import DiademError, NotFound, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Listener
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
 from diadem.node.context import Context

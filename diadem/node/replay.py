@@ -14,15 +14,15 @@ from typing import Any
 from diadem.errors import DocumentError
 from diadem.model import samples
 from diadem.model.assessments import Assessment
-from diadem.model.ids import PREFIX
 from diadem.model.lineage import Derivation
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.node.custody.entries import Entry
 from diadem.node.sample_following import follow_sample
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 #: The code of a finding that says that nothing of a copy is there.
 COPY_MISSING = "copy-missing"

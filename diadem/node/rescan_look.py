@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from diadem.errors import Interrupted
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Listener, Progress
+from diadem.model.ports import Listener, Meter
 from diadem.node.rescanned import FileChange, FileState
 from diadem.pack.plan import text_of
 from diadem.store.adopted import NOT_THERE, UNSTEADY, AdoptedFile, Location, Stamp, number_of
@@ -253,10 +253,8 @@ class Digests:
     def __init__(self, root: str, copier: Copier, listener: Listener) -> None:
         self._root = root
         self._copier = copier
-        self._listener = listener
-        self._lock = threading.Lock()
+        self._meter = Meter("rescan", 0, listener)
         self._stopped = threading.Event()
-        self._done = 0
         self.known: dict[bytes, str] = {}
 
     def of(self, names: Sequence[bytes]) -> Mapping[bytes, str]:
@@ -279,7 +277,4 @@ class Digests:
     def _advance(self, count: int, name: bytes) -> None:
         if self._stopped.is_set():
             raise Interrupted("the look was stopped", where=self._root)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress("rescan", done, 0, text_of(name)))
+        self._meter.add(count, text_of(name))

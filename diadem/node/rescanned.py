@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text
 from diadem.store.adopted import Location
 

@@ -12,7 +12,7 @@ from typing import Any
 from diadem.archive.restore import Piece, Selection, restore_pieces, select
 from diadem.errors import DocumentError, NotFound
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.node.context import Context

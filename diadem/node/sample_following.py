@@ -13,7 +13,7 @@ from diadem.model.samples import is_sample_id
 from diadem.model.statements import Statement, Subject
 from diadem.node.catalogue import Catalogue
 from diadem.node.custody.entries import Entry
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 
 def follow_sample(catalogue: Catalogue, statement: Statement) -> None:

@@ -13,8 +13,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import Fault
 from diadem.node.sample_saying import tidied
 from diadem.node.sheet_plan import as_shown, in_cell
-from diadem.serialization.statements import validate_draft
-from diadem.serialization.validation import orcid_address
+from diadem.serialization.validation import orcid_address, validate_draft
 
 #: Members that a withdrawal leaves empty; of the others it says null.
 _LISTS: Final = ("names", "identifiers", "parents", "elements", "preparation")

@@ -17,7 +17,7 @@ from typing import Any
 
 from diadem.errors import DiademError, Interrupted, Unreachable, UsageError
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report

@@ -8,7 +8,7 @@ from typing import Any
 
 from diadem.errors import DiademError, NotFound
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.chains import ArchivedPackage, EffectiveFile, chain_of, merge_chain
 from diadem.node.context import Context
 from diadem.node.placing import best_package, deleted, opened_from_catalogue, require_kept

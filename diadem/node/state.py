@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from diadem.errors import DiademError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.replicas import SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import STRANGER
 from diadem.model.times import read_time

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from diadem.errors import DiademError, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.policy import Policy
 from diadem.model.report import Level, Report
 from diadem.node.config import StoreSettings

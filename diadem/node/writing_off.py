@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
 from diadem.model.statements import Draft

@@ -16,8 +16,7 @@ from typing import Self
 
 from diadem.errors import DiademError, IntegrityError, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
-from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST
+from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict

@@ -17,16 +17,15 @@ from diadem.errors import Refused, UsageError
 from diadem.export.pages import page_html
 from diadem.extract.pool import Extractor
 from diadem.model.folder_dates import leading_date
-from diadem.model.ids import PackageId
-from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
+from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry, PackageId
 from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
-from diadem.package.previews import previews_zip
 from diadem.package.seal import HashedFile, payload_of, seal
+from diadem.package.zips import previews_zip
 from diadem.serialization.record_json import read_record
 from diadem.store.contract import Draft
 from diadem.store.copy import Copier, SourceFailed

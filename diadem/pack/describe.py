@@ -11,15 +11,17 @@ from typing import Any, BinaryIO
 from diadem.extract.dataset import Siblings, Site, dataset_document
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.folder_dates import leading_date, session_days
+from diadem.model.manifest import RECORD_PATH
+from diadem.model.plain_text import first_of
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
+from diadem.package.crate import NO_LICENCE
 from diadem.package.seal import HashedFile, payload_of
-from diadem.package.vendor import VendorArchive
-from diadem.serialization.record_json import RecordWriter
+from diadem.package.zips import VendorArchive
+from diadem.serialization.record_writer import RecordWriter
 from diadem.store.source import SourceFile
 from diadem.terms.fields import field, looked_for_first
 
-NO_LICENCE = "No licence stated; ask the owner"
 #: Names that files state, of each kind, that are kept for the page.
 _NAMED = 8
 #: Values of one field that stand in one line.
@@ -81,7 +83,8 @@ class Describer:
             if len(self.flagged) < MAX_DESCRIBED:
                 self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
-            self._days.update(_days(dataset["fields"]))
+            said = dataset["fields"].get("time.acquired_start", ())
+            self._days.update(str(item["value"])[:10] for item in said)
             if (instrument := instrument_of(dataset["fields"])) and len(self._instruments) <= _NAMED:
                 self._instruments.setdefault(repr(instrument), instrument)
             if len(self._operators) <= _NAMED:
@@ -127,13 +130,12 @@ class Describer:
         continues: str = "",
     ) -> PackageFacts:
         """What crate and page tell of hashed files, the record among them; `archived` is ISO 8601 with offset."""
-        payload = payload_of(files)
-        entries = [file.entry for file in files if file.entry.path != "data/diadem-record.json"]
+        entries = [file.entry for file in files if file.entry.path != RECORD_PATH]
         session = self._metadata.get("session", {})
         return PackageFacts(
             name=self.slug,
             archived=archived,
-            payload_id=payload,
+            payload_id=payload_of(files),
             file_count=len(entries),
             total_bytes=sum(entry.size for entry in entries),
             dataset_count=self._count,
@@ -151,10 +153,6 @@ class Describer:
             operators=list(self._operators),
             continues=continues,
         )
-
-
-def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
-    return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
 
 
 def instrument_of(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
@@ -191,9 +189,7 @@ def _texts(assertions: Sequence[Mapping[str, Any]]) -> str:
     """All that is stated of a field, of several signals or by several sources, as far as one line holds it."""
     if any(assertion.get("preferred") for assertion in assertions):
         assertions = [_chosen(assertions)]
-    texts = list(dict.fromkeys(quantity_text(item["value"], item.get("unit", "")) for item in assertions))
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return " · ".join(texts[:_SHOWN]) + more
+    return first_of((quantity_text(item["value"], item.get("unit", "")) for item in assertions), _SHOWN, " · ")
 
 
 def _chosen(assertions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan, PlannedFile
 from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Listener, Progress
+from diadem.model.ports import Listener, Meter, Progress
 from diadem.pack.plan import PackPlan
 from diadem.package.seal import HashedFile
 from diadem.package.tags import MAX_TIME_NS
@@ -64,9 +64,7 @@ class Ingest:
         self._draft = draft
         self._extractor = extractor
         self._listener = listener
-        self._total = sum(file.size for file in plan.files.values())
-        self._done = 0
-        self._lock = threading.Lock()
+        self._meter = Meter("copy", sum(file.size for file in plan.files.values()), listener)
         self._stopped = threading.Event()
 
     def run(self, copier: Copier) -> Generator[Ingested, None, None]:
@@ -156,10 +154,7 @@ class Ingest:
     def _advance(self, count: int, source: SourceFile) -> None:
         if self._stopped.is_set():
             raise Interrupted("packing was stopped", where=source.path)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress("copy", done, self._total, source.path))
+        self._meter.add(count, source.path)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
 
 from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.system_paths import path_within
@@ -76,16 +74,9 @@ class Packed:
 def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options, listener: Listener) -> Packed:
     """Pack into a store, unless a sound package with this payload is there.
 
-    Raises
-    ------
-    Refused
-        With `strict`, where anything would be left out; or where the store refuses.
-    Unreachable, StoreError
-        The store does not answer, or cannot be written.
-    DigestMismatch
-        The source changed between two reads, where the store is one that needs two.
-    Interrupted
-        On Ctrl-C. Nothing is visible, as after each of the others.
+    Raises `Refused` with `strict`, where anything would be left out, or where the store refuses; `Unreachable` or
+    `StoreError` where it does not answer, or cannot be written; `DigestMismatch` where the source changed between two
+    reads, and the store is one that needs two; `Interrupted` on Ctrl-C. Nothing is visible after any of them.
     """
     started = time.monotonic()
     refuse_if_strict(plan.tree.omissions, options)
@@ -100,7 +91,7 @@ def pack(plan: PackPlan, store: Store, *, extractor: Extractor, options: Options
             published = draft.publish(
                 composed.name,
                 tree=plan.tree_digest,
-                open_source=lambda entry: _open_source(plan, entry),
+                open_source=lambda entry: os.fdopen(os.open(long_path(plan.files[entry.name].path), READ_FLAGS), "rb"),
                 is_sound=is_sound,
                 listener=listener,
             )
@@ -148,10 +139,6 @@ def _already_there(
     opened = open_tag_files(bundle)
     outcome = Outcome(created=False, omissions=[omitted_dict(omission) for omission in omissions], proof=proof)
     return Packed(opened.id, path_within(store.url, bundle.url), outcome, opened)
-
-
-def _open_source(plan: PackPlan, entry: FileEntry) -> BinaryIO:
-    return os.fdopen(os.open(long_path(plan.files[entry.name].path), READ_FLAGS), "rb")
 
 
 @contextmanager

@@ -104,6 +104,7 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
     datasets = [_dataset(graph, number, one) for number, one in enumerate(facts.datasets, 1)] if few else []
     graph.add(_PAGE, "CreativeWork", name="Preview of this package", about={"@id": "./"}, encodingFormat="text/html")
     start, end = _days(facts)
+    kind, urn = "PropertyValue", payload_urn(fit(facts.payload_id))
     own = Graph()
     own.add(
         "./",
@@ -112,15 +113,26 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         description=_description(facts),
         datePublished=facts.archived,
         license=_licence(graph, facts.license.strip()),
-        identifier=_identifiers(graph, facts.payload_id),
+        identifier=[
+            graph.add("#payload-id", kind, propertyID="Diadem-Payload-Id", name="Payload id", value=facts.payload_id),
+            graph.add("#external-identifier", kind, propertyID="External-Identifier", name="UUID", value=urn),
+        ],
         author=people,
         keywords=[str(word) for word in facts.session.get("keywords", ())],
         temporalCoverage=f"{start}/{end}" if start and end and start != end else start,
         variableMeasured=[
-            graph.add("#dataset-count", "PropertyValue", name="Number of datasets", value=facts.dataset_count),
+            graph.add("#dataset-count", kind, name="Number of datasets", value=facts.dataset_count),
             *_properties(graph, "session", facts.session),
         ],
-        isBasedOn=_predecessor(graph, facts),
+        isBasedOn=graph.add(
+            "#predecessor",
+            "CreativeWork",
+            name="The package that this one continues",
+            description="This package holds only files that are new or changed since that one was made.",
+            identifier=facts.continues,
+        )
+        if facts.continues
+        else None,
         mentions=_actions(graph, facts, people),
         hasPart=[record, *datasets],
     )
@@ -143,26 +155,6 @@ def _licence(graph: Graph, text: str) -> Reference:
         return graph.add(address, "CreativeWork", name=text, description=f"Licence of the data: {text}")
     stated = text or NO_LICENCE
     return graph.add("#license", "CreativeWork", name=stated, description=stated)
-
-
-def _identifiers(graph: Graph, payload: str) -> list[Reference]:
-    urn = payload_urn(fit(payload))
-    return [
-        graph.add("#payload-id", "PropertyValue", propertyID="Diadem-Payload-Id", name="Payload id", value=payload),
-        graph.add("#external-identifier", "PropertyValue", propertyID="External-Identifier", name="UUID", value=urn),
-    ]
-
-
-def _predecessor(graph: Graph, facts: PackageFacts) -> Reference | None:
-    if not facts.continues:
-        return None
-    return graph.add(
-        "#predecessor",
-        "CreativeWork",
-        name="The package that this one continues",
-        description="This package holds only files that are new or changed since that one was made.",
-        identifier=facts.continues,
-    )
 
 
 def _days(facts: PackageFacts) -> tuple[str, str]:

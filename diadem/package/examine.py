@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 from diadem.errors import DiademError, IntegrityError, NotFound, PackageError, UsageError
-from diadem.model.ids import PackageId
 from diadem.model.manifest import (
     DIGEST_SIZE,
     INDEX_PATH,
@@ -24,6 +23,7 @@ from diadem.model.manifest import (
     TAGMANIFEST,
     VENDOR_PATH,
     Manifest,
+    PackageId,
 )
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listing
@@ -117,12 +117,8 @@ class Examined:
 def open_tag_files(bundle: Bundle, *, expected_id: str | None = None) -> TagFiles:
     """Read and prove what the tag files of a package say; `expected_id` is the id that it must have.
 
-    Raises
-    ------
-    PackageError
-        If it is no DIADEM package, or its tag files are malformed.
-    IntegrityError
-        If it has another id, or the tag files do not agree with each other.
+    Raises `PackageError` where it is no DIADEM package, or its tag files are malformed; `IntegrityError` where it has
+    another id, or the tag files do not agree with each other.
     """
     found = _proven(bundle, REQUIRED, expected_id)
     _parse(found, _raised)

@@ -17,7 +17,7 @@ from typing import Any
 
 from diadem.errors import DiademError
 from diadem.model.manifest import leaf_count
-from diadem.model.ports import Bundle, Listener, Progress, RangeReader
+from diadem.model.ports import Bundle, Listener, Meter, RangeReader
 from diadem.model.report import Findings
 from diadem.trust.hashing import Leaves, leaf_digest
 from diadem.work import do_all
@@ -142,9 +142,10 @@ class _Proof:
     ) -> None:
         self.stop = threading.Event()
         self.failed: set[str] = set()
-        self.bytes = self.leaves = self._done = 0
+        self.bytes = self.leaves = 0
         self.leaf_size = leaves.size
-        self._bundle, self._findings, self._listener, self._total = bundle, findings, listener, total
+        self._bundle, self._findings = bundle, findings
+        self._meter = Meter("verify", total, listener)
         self._digests = leaves
         self._lane = lane
         self._counts, self._one_batch = threading.Lock(), threading.Lock()
@@ -167,12 +168,12 @@ class _Proof:
             if self.stop.is_set():
                 return
             self.check(job)
-        self._advance(jobs[-1].path, sum(job.available for job in jobs))
+        self._meter.add(sum(job.available for job in jobs), jobs[-1].path)
 
     def check_stretch(self, job: FileJob, start: int, stop: int) -> None:
         """Prove leaves of a file from `start` to `stop`."""
         self.check(job, start, stop)
-        self._advance(job.path, min(stop * self.leaf_size, job.available) - start * self.leaf_size)
+        self._meter.add(min(stop * self.leaf_size, job.available) - start * self.leaf_size, job.path)
 
     def check(self, job: FileJob, start: int = 0, stop: int | None = None) -> None:
         """Prove a file, or its leaves from `start` to `stop`; whatever goes wrong is a finding."""
@@ -229,7 +230,7 @@ class _Proof:
             for hasher in hashers:
                 hasher.update(view)
             if job.size >= _LARGE:
-                self._advance(job.path, len(view))
+                self._meter.add(len(view), job.path)
         for future in pending:
             _wait(future)
         if complete and not self.stop.is_set() and job.path not in self.failed:  # what a leaf named is not said again
@@ -275,13 +276,6 @@ class _Proof:
         with self._counts:
             self.bytes += size
             self.leaves += leaves
-
-    def _advance(self, path: str, size: int) -> None:
-        """Tell the listener that bytes have been read."""
-        with self._counts:
-            self._done += size
-            done = self._done
-        self._listener(Progress("verify", done, self._total, path))
 
     def _changed(self, job: FileJob, how: str) -> None:
         self._fail("file-changed", f"the file changes while it is verified: {how}", job)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from diadem.model.ids import PackageId
 from diadem.model.manifest import (
     DERIVED_PATHS,
     DIGEST_SIZE,
@@ -17,6 +16,7 @@ from diadem.model.manifest import (
     VENDOR_PATH,
     FileEntry,
     Manifest,
+    PackageId,
 )
 from diadem.package.tags import (
     BAG_INFO,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diadem.model.folder_dates import EARLIEST, EDGES, SESSION_DAYS, date_in, date_of_path, session_days, title_of
+from diadem.scan.plan import moment
 from diadem.scan.reading import Found
 
 #: Data in a folder and in its sub-folders are one session where they were recorded within a day.
@@ -194,12 +195,9 @@ def item_of(found: Found) -> Item:
 
 def moment_of(acquired: str) -> datetime.datetime | None:
     """An acquisition time as local time; None where it is not stated or cannot be true."""
-    try:
-        moment = datetime.datetime.fromisoformat(acquired).replace(tzinfo=None)
-    except ValueError:
-        return None
+    stated = moment(acquired)
     tomorrow = datetime.datetime.now() + datetime.timedelta(days=1)  # noqa: DTZ005
-    return moment if _EARLIEST <= moment <= tomorrow else None
+    return stated if stated and _EARLIEST <= stated <= tomorrow else None
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
@@ -19,14 +19,15 @@ from diadem.scan.tables import (
     AS_TEXT,
     LOST,
     MAX_TEXT,
-    UNSHOWN,
     Column,
     Row,
     Workbook,
+    from_cell,
     is_empty,
     lost_text,
     read_table,
     table_csv,
+    to_cell,
 )
 
 #: Name of the sheet, and of the one that takes lists of parts too long for a cell.
@@ -50,6 +51,10 @@ def _day(text: str) -> datetime.date | None:
         return None
 
 
+def _parts_cell(session: PlannedSession) -> str:
+    return "\n".join(map(to_cell, session.parts))
+
+
 #: A path is written so that it can be read back, see `to_cell`.
 PLAN_COLUMNS: Sequence[Column[PlannedSession]] = (
     Column("archive", "archive", "text", lambda row: "yes" if row.archive else "no"),
@@ -64,7 +69,7 @@ PLAN_COLUMNS: Sequence[Column[PlannedSession]] = (
     Column("first", "first acquired", "moment", lambda row: moment(row.first)),
     Column("last", "last acquired", "moment", lambda row: moment(row.last)),
     Column("folder", "folder", "text", lambda row: to_cell(row.folder)),
-    Column("parts", "parts", "text", lambda row: "\n".join(map(to_cell, row.parts))),
+    Column("parts", "parts", "text", _parts_cell),
     Column("name", "package name", "text", lambda row: row.name),
     Column("formats", "formats", "text", lambda row: row.formats),
     Column("why", "why", "text", lambda row: row.why),
@@ -91,37 +96,12 @@ def plan_data(path: Path, sessions: Sequence[PlannedSession]) -> bytes:
 def add_plan(book: Workbook, sessions: Sequence[PlannedSession]) -> None:
     """Write a plan as a sheet, and lists of parts that are too long for a cell as another."""
     long = {session.id: session for session in sessions if len(_parts_cell(session)) >= MAX_TEXT}
-    columns = [
-        Column(one.key, one.header, one.kind, lambda row: _SEE_PARTS if row.id in long else _parts_cell(row))
-        if one.key == "parts"
-        else one
-        for one in PLAN_COLUMNS
-    ]
+    parts = {"parts": lambda row: _SEE_PARTS if row.id in long else _parts_cell(row)}
+    columns = [replace(one, value=parts.get(one.key, one.value)) for one in PLAN_COLUMNS]
     book.add(SHEET, columns, sessions, choices={"archive": ("yes", "no")})
     if long:
         rows = [(session.id, to_cell(part)) for session in long.values() for part in session.parts]
         book.add(PARTS_SHEET, _PART_COLUMNS, rows)
-
-
-def _parts_cell(session: PlannedSession) -> str:
-    return "\n".join(map(to_cell, session.parts))
-
-
-def to_cell(path: str) -> str:
-    """A path for a cell: what no cell can hold or show, and the percent sign, are written ``%XX``."""
-    if path.isprintable() and "%" not in path:
-        return path
-    return "".join(
-        "".join(f"%{byte:02X}" for byte in os.fsencode(character))
-        if character == "%" or unicodedata.category(character) in UNSHOWN
-        else character
-        for character in path
-    )
-
-
-def from_cell(cell: str) -> str:
-    """The path that `to_cell` has written."""
-    return os.fsdecode(unquote_to_bytes(cell))
 
 
 def part_from_cell(cell: str, *, windows: bool = WINDOWS) -> str:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ class DatasetReading:
     listener: Listener
     read: int = 0
     cached: int = 0
-    _total: int = field(default=0, repr=False)
 
     def run(self, planned: Sequence[tuple[ScanTree, DatasetPlan]]) -> list[Found]:
         """Read all datasets of all trees; results in the order given.
@@ -82,17 +81,13 @@ class DatasetReading:
             else:
                 self.cached += 1
                 found[index] = _described(tree, plan, *kept)
-        self._total = len(waiting)
         found.update(self._reading(waiting))
         return [found[index] for index in range(len(planned))]
 
     def _reading(self, waiting: Sequence[_Job]) -> Iterator[tuple[int, Found]]:
-        def extracted(job: _Job) -> Extraction:
-            return self.extractor.extract(job[2], Path(job[1].root), preview=False)
-
         self.extractor.expect(len(waiting))
         extractions = as_they_come(
-            lambda job: (job, extracted(job)),
+            lambda job: (job, self.extractor.extract(job[2], Path(job[1].root), preview=False)),
             waiting,
             threads=self.extractor.workers + 1,
             ahead=_AHEAD * self.extractor.workers,
@@ -104,7 +99,7 @@ class DatasetReading:
                 for (index, tree, plan, state), extraction in extractions:
                     self.read += 1
                     shown = without_surrogates(plan.entry)
-                    self.listener(Progress("read", self.read, self._total, shown, "datasets"))
+                    self.listener(Progress("read", self.read, len(waiting), shown, "datasets"))
                     yield index, self._found(tree, plan, extraction, state)
         finally:
             self.cache.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import os
 import re
 import stat
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from diadem.errors import DiademError, DocumentError, NotFound, StoreError, UsageError
 from diadem.model.plain_text import without_surrogates
@@ -90,6 +92,23 @@ def shown_as(text: str) -> tuple[str, ...]:
 
 def _fitting(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def to_cell(path: str) -> str:
+    """A path for a cell: what no cell can hold or show, and the percent sign, are written ``%XX``."""
+    if path.isprintable() and "%" not in path:
+        return path
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in os.fsencode(character))
+        if character == "%" or unicodedata.category(character) in UNSHOWN
+        else character
+        for character in path
+    )
+
+
+def from_cell(cell: str) -> str:
+    """The path that `to_cell` has written."""
+    return os.fsdecode(unquote_to_bytes(cell))
 
 
 class Exponent(float):
@@ -262,6 +281,8 @@ MAX_ROWS: Final = 200_000
 MAX_BYTES: Final = 100_000_000
 #: The same unpacked, and the cells of a sheet, the empty ones between others counted.
 _MAX_UNPACKED, _MAX_CELLS = 1 << 30, 10_000_000
+#: The limit of the length of a cell is one for the whole process.
+_TURN: Final = threading.Lock()
 #: A format of numbers with an exponent.
 _EXPONENT: Final = re.compile(r"[0#?]E[+-]", re.IGNORECASE)
 
@@ -342,25 +363,6 @@ def is_empty(cell: object) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-class _LongCells:
-    """While a table is read its cells may be as long as the table; the limit of others who read CSV stays."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._before = 0
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._before = csv.field_size_limit(MAX_BYTES)
-
-    def __exit__(self, *_: object) -> None:
-        csv.field_size_limit(self._before)
-        self._lock.release()
-
-
-_long_cells = _LongCells()
-
-
 def _require_file(path: Path, make: str) -> None:
     """Raise `NotFound` where nothing is, `DocumentError` where it is no file or too large."""
     try:  # what cannot be looked at is there perhaps, and says something
@@ -381,8 +383,12 @@ def _csv_cells(path: Path) -> tuple[list[list[str]], str]:
         raise DocumentError("the table is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     try:
-        with _long_cells:
-            cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        with _TURN:  # cells may be as long as the table; the limit of others who read CSV stays
+            before = csv.field_size_limit(MAX_BYTES)
+            try:
+                cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+            finally:
+                csv.field_size_limit(before)
     except csv.Error as error:
         raise DocumentError(
             f"the table is not valid CSV: {error}",

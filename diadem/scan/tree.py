@@ -63,7 +63,8 @@ class ScanTree:
             if {"bagit.txt", "diadem"} <= names:
                 self.archived.append(Archived(shown_path(path), "package", 1))
             elif ".diadem" in names and _is_store(path):
-                self.archived.append(Archived(shown_path(path), "store", _count_packages(path)))
+                packages = sum(1 for _ in Path(long_path(path)).glob("*/*/bagit.txt"))  # none of them is read
+                self.archived.append(Archived(shown_path(path), "store", packages))
             else:
                 return True
         self.closed.append(os.fsdecode(name))
@@ -134,11 +135,6 @@ def _packages_in_zip(path: str) -> int:
         return len(packages_in(Path(long_path(path))))
     except (DiademError, OSError):
         return 0
-
-
-def _count_packages(store: str) -> int:
-    """Folders of a store that look like packages, without reading them."""
-    return sum(1 for _ in Path(long_path(store)).glob("*/*/bagit.txt"))
 
 
 def shown_path(path: str) -> str:

@@ -76,7 +76,11 @@ def attention(scan: Scan) -> list[Attention]:
     for concern in (Concern.UNSEEN, Concern.UNREADABLE, Concern.INCOMPLETE):
         found.extend(_of_issues(scan, concern, by_concern[concern]))
     found.extend(_of_duplicates(scan))
-    found.extend(_of_single_copies(scan))
+    for single in scan.single_copies:
+        if single.files:
+            amount = f"{count_text(single.files, 'file')} ({size_text(single.bytes)})"
+            lines = [(text_of_cell(path), "") for path in single.paths]
+            found.append(Attention("Single copies", f"{amount} only in {text_of_cell(single.root)}", lines))
     found.extend(_of_issues(scan, Concern.NOTE, by_concern[Concern.NOTE]))
     return found
 
@@ -144,15 +148,6 @@ def _inner(scan: Scan, path: str) -> str:
     if len(scan.roots) == 1:
         path = path.removeprefix(without_surrogates(scan.roots[0]).replace(os.sep, "/").rstrip("/")).lstrip("/")
     return text_of_cell(path)
-
-
-def _of_single_copies(scan: Scan) -> Iterator[Attention]:
-    for single in scan.single_copies:
-        if single.files:
-            title = (
-                f"{count_text(single.files, 'file')} ({size_text(single.bytes)}) only in {text_of_cell(single.root)}"
-            )
-            yield Attention("Single copies", title, [(text_of_cell(path), "") for path in single.paths])
 
 
 def folder_text(scan: Scan, session: PlannedSession) -> str:
@@ -227,11 +222,7 @@ def _attention_text(scan: Scan) -> str:
     return ", ".join(words) or "nothing"
 
 
-_WORDS = {
-    Concern.UNSEEN: "not seen",
-    Concern.UNREADABLE: "damaged or unreadable",
-    Concern.INCOMPLETE: "incomplete",
-}
+_WORDS = {Concern.UNSEEN: "not seen", Concern.UNREADABLE: "damaged or unreadable", Concern.INCOMPLETE: "incomplete"}
 
 
 def when_text(dataset: ScannedDataset) -> str:

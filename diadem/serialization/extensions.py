@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
-from diadem.serialization.refusals import worded
+from diadem.serialization.schemas import worded
 
 #: Faults of one extension that are told.
 _MOST_FAULTS: Final = 5
@@ -22,18 +22,10 @@ _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the schemas say of an extension.
+    """What the schemas say of an extension: `validated` only where one for namespace and version is known, and holds.
 
-    Attributes
-    ----------
-    validated : bool
-        True only where a schema for namespace and version is known, and holds.
-    schema : str
-        Its `$id`, or "".
-    faults : tuple of str
-        Path and broken rule of each fault; empty where nothing is known against the data.
-    broken : str
-        Why the schema cannot be used, or "".
+    `schema` is its `$id`; `faults` are path and broken rule of each, empty where nothing is known against the data;
+    `broken` is why the schema cannot be used.
     """
 
     validated: bool
@@ -43,13 +35,7 @@ class Verdict:
 
 
 class ExtensionSchemas:
-    """The schemas at hand, compiled when they are first needed.
-
-    Parameters
-    ----------
-    offered : mapping of str to mapping
-        Namespace to version to JSON Schema.
-    """
+    """The schemas at hand, by namespace and version, compiled when they are first needed."""
 
     def __init__(self, offered: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None) -> None:
         self._schemas = {
@@ -59,15 +45,7 @@ class ExtensionSchemas:
         self._compiled: dict[tuple[str, str], Any] = {}
 
     def judge(self, namespace: str, version: str, data: Any) -> Verdict:
-        """Judge the data of one extension.
-
-        Parameters
-        ----------
-        namespace, version : str
-            Which schema.
-        data : object
-            Plain JSON values.
-        """
+        """Judge the data of one extension, plain JSON values."""
         known = self._schemas.get((namespace, version))
         if known is None:
             return Verdict(False)
@@ -108,19 +86,10 @@ class ExtensionSchemas:
 
 
 def judged(said: Mapping[str, Any], known: ExtensionSchemas) -> dict[str, Any]:
-    """The extensions that a person gives with `--meta`, each marked with what the schemas say of it.
+    """The extensions that a person gives with `--meta`, by namespace, each marked with what the schemas say of it.
 
-    Parameters
-    ----------
-    said : mapping
-        By namespace: version, data; already of the form that the metadata schema asks for.
-    known : ExtensionSchemas
-        Schemas at hand.
-
-    Raises
-    ------
-    DocumentError
-        The data break the schema of their namespace and version; names path and rule.
+    They are of the form that the metadata schema asks for. Raises `DocumentError` where the data break the schema of
+    their namespace and version.
     """
     marked = {}
     for namespace, extension in said.items():

@@ -27,26 +27,11 @@ _ORDINAL: Final = re.compile(r"[1-9][0-9]{0,2}\Z")
 
 
 def metadata_from_pairs(pairs: Iterable[str], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Session, sample, people and instrument from pairs.
+    """Session, sample, people and instrument from pairs ``key=value``, validated, as `diadem.pack` takes them.
 
-    Parameters
-    ----------
-    pairs : iterable of str
-        ``key=value`` each. White space around key and value does not count; of several ``=`` the first divides.
-    base : mapping, optional
-        A metadata document to which they are added; what a pair says goes before what it says, and people are added.
-
-    Returns
-    -------
-    dict
-        Validated, as `diadem.pack` takes it.
-
-    Raises
-    ------
-    UsageError
-        A pair that cannot be understood, or a key said twice.
-    DocumentError
-        The schema refuses what was said: names path, rule and an example.
+    White space around key and value does not count; of several ``=`` the first divides. What a pair says goes before
+    what `base` says, a metadata document; people are added. Raises `UsageError` for a pair that cannot be understood,
+    or a key said twice; `DocumentError` where the schema refuses what was said.
     """
     document = validate_metadata(base or {})
     said: set[str] = set()

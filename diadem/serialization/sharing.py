@@ -99,13 +99,7 @@ def _split(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def resolved(dataset: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]], *, where: str) -> dict[str, Any]:
-    """The dataset with every reference replaced.
-
-    Raises
-    ------
-    DocumentError
-        A reference to nothing, or to another reference.
-    """
+    """The dataset with every reference replaced. Raises `DocumentError` where one leads nowhere, or to another."""
     result = dict(dataset)
     if isinstance(fields := dataset.get("fields"), dict):
         result["fields"] = _fields(fields, shared, where)

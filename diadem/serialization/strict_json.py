@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from diadem.errors import DocumentError
+from diadem.model.canonical import depth_exceeds
 
 #: Objects and arrays inside one another. A record has about eight; deeper ones are an attack or a mistake.
 MAX_DEPTH = 64
@@ -23,10 +23,8 @@ _NEXT = "The file is not what DIADEM wrote: verify the package, or ask its sende
 def parse(data: bytes, *, where: str, next: str = _NEXT) -> Any:  # noqa: A002
     """The value of a JSON text in UTF-8.
 
-    Raises
-    ------
-    DocumentError
-        Not UTF-8, not JSON, duplicate keys, NaN or infinity, lone surrogates, or nested deeper than `MAX_DEPTH`.
+    Raises `DocumentError` for what is not UTF-8, not JSON, has duplicate keys, NaN or infinity, lone surrogates, or is
+    nested deeper than `MAX_DEPTH`.
     """
     try:
         value = _DECODER.decode(data.decode("utf-8"))
@@ -52,34 +50,14 @@ def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
 def compact(value: Any, *, where: str) -> bytes:
     """One line of JSON in UTF-8, keys in their order.
 
-    Raises
-    ------
-    DocumentError
-        The value holds what JSON cannot: NaN, a lone surrogate, an object of another type, or itself.
+    Raises `DocumentError` where the value holds what JSON cannot: NaN, a lone surrogate, another type, or itself.
     """
     return _dumped(value, where=where, sort_keys=False)
 
 
-def canonical(value: Any, *, where: str = "") -> bytes:
+def canonical(value: Any) -> bytes:
     """The same with sorted keys: equal bytes mean equal values, 1 and 1.0 told apart."""
-    return _dumped(value, where=where, sort_keys=True)
-
-
-def depth_exceeds(value: Any, limit: int) -> bool:
-    """Whether objects and arrays stand more than `limit` deep in one another. Does not recurse."""
-    level = [value]
-    for _ in range(limit):
-        level = [item for container in level for item in _items(container)]
-        if not level:
-            return False
-    return True
-
-
-def _items(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from (item for item in value.values() if isinstance(item, dict | list))
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, dict | list))
+    return _dumped(value, where="", sort_keys=True)
 
 
 def _dumped(value: Any, *, where: str, sort_keys: bool) -> bytes:

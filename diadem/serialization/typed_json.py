@@ -38,10 +38,8 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The value again; arrays that were represented by their digest come back as ``{"@nd": …}``.
 
-    Raises
-    ------
-    DocumentError
-        It is no typed JSON, or would take up far more memory than it has bytes: it may be a stranger's.
+    Raises `DocumentError` for what is no typed JSON, or, as it may be a stranger's, would take up far more memory than
+    it has bytes.
     """
     room = _Room(_PER_BYTE * len(data) + LARGEST_ITEM)
     try:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from diadem.errors import DocumentError
+from diadem.model.statements import Draft, Statement
 from diadem.serialization import schemas
-from diadem.serialization.refusals import check
+from diadem.serialization.schemas import check
 from diadem.serialization.strict_json import MAX_DEPTH, compact, parse
 
 _ORCID = re.compile(r"(?:https://orcid\.org/)?((?:\d{4}-){3}\d{3}[\dX])\Z")
@@ -21,15 +23,8 @@ _ORCID = re.compile(r"(?:https://orcid\.org/)?((?:\d{4}-){3}\d{3}[\dX])\Z")
 def validate_metadata(document: object) -> dict[str, Any]:
     """The document that a person gives with `--meta`: session, sample, people, instrument, extensions.
 
-    Returns
-    -------
-    dict
-        A copy in plain JSON types; dates (as TOML and YAML have them) are text, ORCID iDs are addresses.
-
-    Raises
-    ------
-    DocumentError
-        Names the JSON path, the rule and a valid example.
+    A copy in plain JSON types: dates (as TOML and YAML have them) are text, ORCID iDs are addresses. Raises
+    `DocumentError` with the JSON path, the rule and a valid example.
     """
     if not isinstance(document, Mapping):
         raise DocumentError(
@@ -53,22 +48,10 @@ def validate_metadata(document: object) -> dict[str, Any]:
 
 
 def validate_dataset(document: Mapping[str, Any], *, closed: bool = True, sealed: bool = True) -> None:
-    """One dataset, references resolved.
+    """One dataset, references resolved. Raises `DocumentError` with the JSON path and the rule.
 
-    Parameters
-    ----------
-    document : mapping
-        As `schemas/record/1.0.0/dataset.schema.json` describes it.
-    closed : bool
-        Whether keys that this version does not know are refused, as when a record is made, or let pass, as when
-        one of a later minor version is read.
-    sealed : bool
-        Whether every file must have its digest, as in a package.
-
-    Raises
-    ------
-    DocumentError
-        Names the JSON path and the rule.
+    Keys that this version does not know are refused where it is `closed`, as when a record is made, and pass when one
+    of a later minor version is read. Where it is `sealed`, as in a package, every file must have its digest.
     """
     check(schemas.DATASET, document, closed=closed)
     where = f"dataset {document['id']}"
@@ -86,32 +69,11 @@ def validate_dataset(document: Mapping[str, Any], *, closed: bool = True, sealed
 
 
 def validate_record(document: Mapping[str, Any]) -> None:
-    """A whole record, as `Record.to_dict` gives it: references resolved.
-
-    Raises
-    ------
-    DocumentError
-        Names the dataset, the JSON path and the rule.
-    """
+    """A whole record, as `Record.to_dict` gives it: references resolved. Raises `DocumentError`."""
     check(schemas.RECORD, document)
     _unique(document["datasets"], "$.datasets")
     for dataset in document["datasets"]:
         validate_dataset(dataset, sealed=document.get("sealed", True))
-
-
-def validate_head(document: Mapping[str, Any], *, closed: bool = True) -> None:
-    """All of a record but its datasets."""
-    check(schemas.RECORD, document, closed=closed)
-
-
-def validate_finding(document: Mapping[str, Any]) -> None:
-    """One finding, as `Finding.to_dict` gives it."""
-    check(schemas.FINDING, document)
-
-
-def validate_report(document: Mapping[str, Any]) -> None:
-    """A report, as `Report.to_dict` gives it."""
-    check(schemas.REPORT, document)
 
 
 def _plain(document: object) -> Any:
@@ -212,24 +174,11 @@ def require_admissible(dataset: Mapping[str, Any], *, sealed: bool = True) -> No
 def admitted(dataset: dict[str, Any], *, sealed: bool = True) -> dict[str, Any]:
     """The dataset without what a record does not admit, and an issue for each part left out.
 
-    Parameters
-    ----------
-    dataset : dict
-        `id` and `files` are ours and must be right; the rest comes from a reader, and is kept as far as it is valid:
-        field by field and extension by extension, the other parts whole.
-    sealed : bool
-        See `validate_dataset`.
-
-    Raises
-    ------
-    DocumentError
-        `id` or `files` are refused.
+    `id` and `files` are ours and must be right, else `DocumentError`; the rest comes from a reader, and is kept as far
+    as it is valid: field by field and extension by extension, the other parts whole.
     """
-    try:
+    with suppress(DocumentError):
         require_admissible(dataset, sealed=sealed)
-    except DocumentError:
-        pass
-    else:
         return dataset
     result = {"id": dataset.get("id"), "files": dataset.get("files"), "fields": {}, **_OPTIONAL}
     require_admissible(result, sealed=sealed)
@@ -253,3 +202,37 @@ def _tried(result: dict[str, Any], change: Mapping[str, Any], part: str) -> list
         return [{"code": "not-recorded", "message": f"{part} was left out of the record: {said}"}]
     result.update(change)
     return []
+
+
+# -- statements ------------------------------------------------------------------------------------------------------
+
+
+def validate_draft(draft: Draft) -> None:
+    """That a log may sign and keep this. Raises `DocumentError` with kind, JSON path and rule."""
+    _check_predicate(draft.kind, draft.predicate)
+
+
+def validate_statement(statement: Statement) -> None:
+    """That a statement is what its kind demands; one of a kind without a schema passes (see `Statement.known`)."""
+    if statement.kind in schemas.STATEMENT_KINDS:
+        _check_predicate(statement.kind, statement.predicate)
+
+
+def read_statement(payload: bytes) -> Statement:
+    """The statement in the payload of an envelope, judged by its schema.
+
+    Members that this version does not know are kept. A kind that it does not know can be read, but means nothing to it.
+    Raises `DocumentError` for what is no statement, is not written canonically, or is refused by its kind's schema.
+    """
+    statement = Statement.from_payload(payload)
+    validate_statement(statement)
+    return statement
+
+
+def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
+    document = parse(compact(dict(predicate), where=kind), where=kind)
+    try:
+        check(f"{schemas.STATEMENT}/{kind}", document)
+    except DocumentError as error:
+        error.where = f"{kind} statement"
+        raise

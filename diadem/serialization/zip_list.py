@@ -38,18 +38,8 @@ class _Sparing:
 
 
 def open_zip(stream: BinaryIO) -> zipfile.ZipFile:
-    """Open an archive for reading.
+    """Open an archive for reading; the stream stays open. Raises one of `UNREADABLE`.
 
-    Parameters
-    ----------
-    stream : file object
-        The archive; it stays open. Members are to be read piece by piece, and no further than they are wanted.
-
-    Raises
-    ------
-    zipfile.LargeZipFile
-        Its list of members is too long.
-    Exception
-        Another of `UNREADABLE`: it is damaged, or was never one.
+    Members are to be read piece by piece, and no further than they are wanted.
     """
     return zipfile.ZipFile(_Sparing(stream))  # type: ignore[call-overload,no-any-return,unused-ignore]

@@ -21,8 +21,7 @@ from typing import Any, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from diadem.errors import NotFound, PackageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.bags import AdoptedBundle, path_below
 from diadem.store.contract import Swept
 from diadem.store.folder import FolderStore

@@ -31,8 +31,7 @@ from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH, PackageId
 from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.plain import DRAFTS

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
 from diadem.errors import DiademError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, FileEntry
+from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles

@@ -22,8 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS, TagFiles

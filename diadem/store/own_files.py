@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from diadem.errors import NotFound, PackageError, StoreError, UsageError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import RangeReader
 from diadem.package.names import unsafe
 from diadem.store.bags import LocalBundle, LocalFile, open_below

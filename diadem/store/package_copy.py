@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
-from diadem.model.ports import Bundle, Listener, Progress
+from diadem.model.ports import Bundle, Listener, Meter
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.package.names import unsafe
 from diadem.package.tags import parse_manifest
@@ -149,21 +148,17 @@ def refuse_path(path: str) -> None:
         raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")
 
 
-class Counter:
-    """Tells a listener of bytes done in one stage, from any thread, and holds them below a rate."""
+class Counter(Meter):
+    """A meter that holds what it counts below a rate."""
 
     def __init__(self, stage: str, total: int, listener: Listener, pace: Pace | None) -> None:
-        self._stage, self._total, self._listener, self._pace = stage, total, listener, pace
-        self._lock = threading.Lock()
-        self._done = 0
+        super().__init__(stage, total, listener)
+        self._pace = pace
 
     def __call__(self, path: str, count: int) -> None:
         if self._pace is not None:
             self._pace.wait(count)
-        with self._lock:
-            self._done += count
-            done = self._done
-        self._listener(Progress(self._stage, done, self._total, path))
+        self.add(count, path)
 
 
 # -- reading them ahead ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from diadem.errors import Refused, StoreError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.package.names import unsafe
 from diadem.store.bags import STEPWISE, open_folder
 from diadem.store.system import (

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from diadem.errors import IntegrityError, PackageError, StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.seal import Sealed

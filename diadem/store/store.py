@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diadem.errors import DiademError, DigestMismatch, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, FileEntry, leaf_count
+from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files

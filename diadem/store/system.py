@@ -10,7 +10,6 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -365,8 +364,12 @@ def is_link(path: str | os.PathLike[str]) -> bool:
 
 def through_link(root: Path, path: Path) -> Path | None:
     """The first step from the root, which may be one itself, down to the path that is a link; None if there is none."""
-    steps = accumulate(path.relative_to(root).parts, Path.joinpath, initial=root)
-    return next((step for step in islice(steps, 1, None) if is_link(step)), None)
+    step = os.fspath(root)
+    for part in path.relative_to(root).parts:
+        step = os.path.join(step, part)  # a text: each way into a store is gone down a dozen times a command
+        if is_link(step):
+            return Path(step)
+    return None
 
 
 def refuse_links(root: Path, path: Path) -> Path:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.package.seal import Sealed
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, Request, make_all

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +16,8 @@ from typing import Final
 
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.carriers import MAX_OBJECT, Carrier
-from diadem.testing.store_checks import Broken, failed, need, refuses, together
-from diadem.testing.stores import StoreFinding, StoreReport
+from diadem.testing.store_checks import need, refuses, together
+from diadem.testing.stores import StoreReport, try_each
 
 #: Connects to the same place, each time with an object of its own.
 Connect = Callable[[], Carrier]
@@ -128,24 +129,11 @@ def check_carrier(connect: Connect) -> StoreReport:
     StoreReport
         Which promises were kept; call ``raise_for_findings()`` to raise. Only an interruption is raised here.
     """
-    kept, findings = {}, []
-    for name, check in CHECKS.items():
-        relay, promise = secrets.token_hex(16), " ".join((check.__doc__ or "").split())
-        try:
-            check(connect, relay)
-        except Broken as error:
-            findings.append(StoreFinding(name, promise, str(error)))
-        except Exception as error:  # whatever a carrier raises that it should not
-            findings.append(StoreFinding(name, promise, f"it raised {failed(error)}"))
-        else:
-            kept[name] = promise
-        _end(connect, relay)
-    return StoreReport("the carrier", kept, tuple(findings))
-
-
-def _end(connect: Connect, relay: str) -> None:
-    """Leave nothing behind, as far as it can be removed."""
+    relays = {name: secrets.token_hex(16) for name in CHECKS}
     try:
-        connect().end(relay)
-    except (DiademError, OSError):
-        return
+        kept, findings = try_each({name: (check, connect, relays[name]) for name, check in CHECKS.items()})
+    finally:
+        for relay in relays.values():  # leave nothing behind, as far as it can be removed
+            with contextlib.suppress(DiademError, OSError):
+                connect().end(relay)
+    return StoreReport("the carrier", kept, findings)

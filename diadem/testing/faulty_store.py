@@ -6,19 +6,80 @@ import random
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from diadem.errors import StoreError, Unreachable
 from diadem.model.manifest import LEAF_SIZE, FileEntry
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Bundle, BundleAround, Listener, Listing, RangeReader, ReaderAround, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles
 from diadem.store.contract import Added, Capabilities, Draft, Pace, Store, Stored, Swept
-from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
-from diadem.testing.store_faults import Fault
 
 T = TypeVar("T")
+Kind = Literal["unreachable", "full", "lost", "flip", "torn", "slow"]
+
+#: Operations that can fail: methods of `Store`, and ``read`` for reading from its packages.
+OPERATIONS = frozenset(
+    {
+        "add",
+        "capabilities",
+        "check",
+        "delete",
+        "draft",
+        "get",
+        "keys",
+        "packages",
+        "put",
+        "put_readme",
+        "read",
+        "remove",
+    }
+    | {"replace_file", "replace_leaf", "sweep", "write_hints"}
+)
+#: Faults that only these operations can have.
+_ONLY: dict[str, frozenset[str]] = {
+    "flip": frozenset({"put", "add", "replace_leaf", "replace_file", "read"}),
+    "torn": frozenset({"put", "add", "replace_leaf", "replace_file"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a store fails.
+
+    Attributes
+    ----------
+    operation : str
+        A method of `Store`, ``read`` for reading from its packages, or ``*`` for all of them.
+    kind : str
+        ``unreachable`` and ``full`` raise and do nothing; ``lost`` does it and raises, as if the answer were lost;
+        ``flip`` does it and then changes one byte of what was written (or read); ``torn`` does half and raises;
+        ``slow`` waits first.
+    skip : int
+        Calls that are let through before.
+    times : int or None
+        Calls that fail; None for all that come.
+    chance : float
+        How likely a call fails that could.
+    seconds : float
+        How long ``slow`` waits.
+    """
+
+    operation: str
+    kind: Kind
+    skip: int = 0
+    times: int | None = 1
+    chance: float = 1.0
+    seconds: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse what can never happen, so that no test passes because its fault had a wrong name."""
+        if self.operation not in OPERATIONS | {"*"}:
+            raise ValueError(f"there is no operation '{self.operation}'; one of {', '.join(sorted(OPERATIONS))}, *")
+        if self.kind in _ONLY and self.operation not in _ONLY[self.kind]:
+            raise ValueError(f"'{self.kind}' can happen to {', '.join(sorted(_ONLY[self.kind]))} only")
 
 
 class FaultyStore(Store):
@@ -265,3 +326,90 @@ class FaultyStore(Store):
 
 def _away(where: str, what: str) -> Unreachable:
     return Unreachable(f"{what} (on purpose)", where=where, next="Run the same command again.")
+
+
+# -- what is read of its packages --------------------------------------------------------------------------------------
+
+#: Does a read of some path, or fails in its place.
+Reading = Callable[[str, Callable[[], bytes]], bytes]
+
+
+class FaultyBundle(BundleAround):
+    """A bag whose every read goes through a function.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The real one.
+    reading : callable
+        Called with the path and the read that is to be done.
+    """
+
+    def __init__(self, bundle: Bundle, reading: Reading) -> None:
+        super().__init__(bundle)
+        self._reading = reading
+
+    def listing(self) -> Listing:
+        """What the bag lists; a fault that changes bytes does nothing here."""
+        found: list[Listing] = []
+
+        def look() -> bytes:
+            found.append(self._bundle.listing())
+            return b""
+
+        self._reading("", look)
+        return found[0]
+
+    def read(self, path: str, limit: int) -> bytes:
+        """One read."""
+        return self._reading(path, lambda: self._bundle.read(path, limit))
+
+    def open(self, path: str) -> FaultyReader:
+        """A file whose every read goes through the function."""
+        return FaultyReader(self._bundle.open(path), path, self._reading)
+
+
+class FaultyReader(ReaderAround):
+    """A file of a `FaultyBundle`."""
+
+    def __init__(self, reader: RangeReader, path: str, reading: Reading) -> None:
+        super().__init__(reader)
+        self._path, self._reading = path, reading
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """One read."""
+        return self._reading(self._path, lambda: self._reader.read_at(offset, length))
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """One read."""
+        data = self.read_at(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class TornBundle(FaultyBundle):
+    """A bag on a line that breaks after some bytes and stays broken.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The real one.
+    after : int
+        Bytes that still arrive.
+    error : callable, optional
+        Makes what is raised then; `Unreachable` by default.
+    """
+
+    def __init__(self, bundle: Bundle, after: int, error: Callable[[], BaseException] | None = None) -> None:
+        super().__init__(bundle, self._count)
+        self._left = after
+        self._lock = threading.Lock()
+        self._error = error or (lambda: Unreachable("the line broke in the middle (on purpose)", where=bundle.url))
+
+    def _count(self, path: str, read: Callable[[], bytes]) -> bytes:  # noqa: ARG002
+        data = read()
+        with self._lock:
+            self._left -= len(data)
+            if self._left < 0:
+                raise self._error()
+        return data

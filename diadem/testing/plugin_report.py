@@ -1,7 +1,8 @@
-"""What the conformance kit found of a plugin."""
+"""What the conformance kit found of a plugin, and where two readings of one file differ."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,13 +110,19 @@ class PluginFault(AssertionError):
 class Notes:
     """Findings as they come, each once; what was looked at, how often, and the kinds of blocks that examples have.
 
-    `outcomes` is what became of each rule in each block: see `diadem.extract.tables.Cut.told`.
+    `only` are the codes that are looked for, all where there are none. `outcomes` is what became of each rule in each
+    block: see `diadem.extract.tables.Cut.told`.
     """
 
+    only: frozenset[str] = frozenset()
     findings: list[PluginFinding] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     kinds: set[str] = field(default_factory=set)
     outcomes: list[Mapping[str, str]] = field(default_factory=list)
+
+    def wants(self, codes: frozenset[str]) -> bool:
+        """Whether one of them is looked for."""
+        return not self.only or bool(self.only & codes)
 
     def error(self, code: str, where: str, message: str, next: str = "") -> None:  # noqa: A002
         """A promise is broken."""
@@ -125,15 +132,35 @@ class Notes:
         """Something is worth a thought."""
         self._note(PluginFinding("hint", code, where, message, next))
 
-    def sound(self, where: str) -> bool:
-        """Whether nothing is wrong with an example, or a copy of it, so far."""
-        return not any(item.severity == "error" and item.where.startswith(where) for item in self.findings)
-
     def _note(self, finding: PluginFinding) -> None:
         if finding not in self.findings:
             self.findings.append(finding)
+
+    def sound(self, where: str) -> bool:
+        """Whether nothing is wrong with an example, or a copy of it, so far."""
+        return not any(item.severity == "error" and item.where.startswith(where) for item in self.findings)
 
     def report(self, plugin: str) -> PluginReport:
         """All of them, errors first."""
         ordered = sorted(self.findings, key=lambda finding: finding.severity != "error")
         return PluginReport(plugin, tuple(ordered), dict(self.checked))
+
+
+def difference(one: Any, other: Any, path: str = "") -> str:
+    """Where two JSON values first differ, and how; "" where they do not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in (*one, *(key for key in other if key not in one)):
+            if key not in one or key not in other:
+                return f"{path}/{key} is there only {'at first' if key in one else 'then'}"
+            if found := difference(one[key], other[key], f"{path}/{key}"):
+                return found
+        return ""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return next(filter(None, (difference(a, b, f"{path}/{place}") for place, (a, b) in pairs)), "")
+    return "" if one == other else f"{path or 'it'} is {_brief(one)}, then {_brief(other)}"
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}…"

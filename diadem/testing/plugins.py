@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diadem import api
+from diadem.errors import PluginError
 from diadem.extract.pool import Extractor, Offered
-from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer
+from diadem.hooks.fields import Derived, Rule
+from diadem.hooks.inventory import lies
+from diadem.hooks.offers import CarrierOffer, CheckOffer, FieldsOffer, PreviewOffer, SchemaOffer, target
+from diadem.hooks.tables import near, table, unit_fault
 from diadem.serialization.extensions import ExtensionSchemas
-from diadem.testing.plugin_alone import read_alone
-from diadem.testing.plugin_copies import Example, prepare
-from diadem.testing.plugin_offers import examine_offers
-from diadem.testing.plugin_reading import archive, read_elsewhere, read_spoiled, read_whole
+from diadem.terms import fields
+from diadem.testing.plugin_examples import Example, archive, prepare, read_elsewhere, read_spoiled, read_whole
 from diadem.testing.plugin_report import Notes, PluginReport
+from diadem.testing.trial import read_alone
 
 if TYPE_CHECKING:
     from diadem.extract.extraction import Extraction
     from diadem.hooks.manager import Offers, Plugin
-
 
 #: What only a second and a renamed look, spoiled copies, processes of its own or a package find: each takes long.
 _ELSEWHERE = frozenset({"unsteady", "names-fixed", "name-or-time"})
@@ -78,12 +82,16 @@ def check_plugin(
     PluginFault
         An `AssertionError` that lists every finding, where there are errors and `strict` is true.
     """
-    notes = Notes()
+    notes = Notes(frozenset(only))
     with _loaded(plugin, notes) as (offers, found):
         if found:
             mine = offers.made_by(found)
-            examine_offers(mine, offers, ExtensionSchemas(offers.schema_table), notes)
-            _try_examples([Path(path) for path in examples], mine, offers, notes, seconds, frozenset(only))
+            _examine_offers(mine, offers, notes)
+            if examples:
+                _try_examples([Path(path) for path in examples], mine, offers, notes, seconds)
+            else:
+                advice = "Give check_plugin a small, honest file of each kind."
+                notes.hint("no-examples", "examples", "without examples only the offers are checked", advice)
     report = notes.report(plugin)
     if strict:
         report.raise_for_findings()
@@ -123,25 +131,161 @@ def _note_failures(found: Sequence[Plugin], offers: Offers, notes: Notes) -> Non
             notes.error("plugin-failed", str(failure.where), failure.message)
 
 
-def _try_examples(
-    examples: Sequence[Path], mine: Offers, offers: Offers, notes: Notes, seconds: float, only: frozenset[str]
-) -> None:
-    """Try each example, and say where none was given or what no example has tried."""
-    if not examples:
-        advice = "Give check_plugin a small, honest file of each kind."
-        notes.hint("no-examples", "examples", "without examples only the offers are checked", advice)
+# -- its offers -------------------------------------------------------------------------------------------------------
+
+
+def _examine_offers(mine: Offers, offers: Offers, notes: Notes) -> None:
+    """What can be said of offers without reading a file: targets, tables, schemas, names."""
+    count = sum(map(len, mine.by_kind.values()))
+    notes.checked["offers"] += count
+    if not count:
+        notes.error("nothing-offered", "plugin", "it offers nothing", "docs/plugins.md says what can be offered.")
+    for name, lie in lies(offers):
+        if name in {plugin.name for plugin in mine.plugins}:
+            notes.error("untrue", name, lie)
+    for where, dotted, arguments in _targets(mine):
+        _examine_target(where, dotted, arguments, notes)
+    for offer in mine.of(FieldsOffer):
+        for kind, dotted in offer.tables.items():
+            _examine_table(f"table '{kind}' of '{offer.name}'", dotted, notes)
+    for namespace, version, reason in ExtensionSchemas(offers.schema_table).broken():
+        if any(offer.namespace == namespace for offer in mine.of(SchemaOffer)):
+            notes.error("schema-unusable", f"schema {namespace} {version}", reason)
+    for schema in mine.of(SchemaOffer):
+        for version, document in schema.versions.items():
+            if "$id" not in document:
+                advice = "Give it an address of your own; nothing needs to be there."
+                notes.hint("schema-unnamed", f"schema {schema.namespace} {version}", "it has no $id", advice)
+    _examine_suffixes(mine, offers, notes)
+
+
+def _targets(mine: Offers) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], dict[str, Any]]]]:
+    """Every function, and how it will be called."""
+    path, files = "path", ["path"]
+    for reader in mine.readers:
+        where = f"reader '{reader.name}'"
+        if reader.open:
+            yield f"{where}: open", reader.open, (({},), {})
+        if reader.load:
+            yield f"{where}: load", reader.load, ((path,), {"lazy": True, **reader.options})
+        if reader.probe:
+            yield f"{where}: probe", reader.probe, ((path,), {})
+    for offer in mine.of(FieldsOffer):
+        if ":" in offer.blocks:
+            yield f"fields '{offer.name}': blocks", offer.blocks, ((path, files), {})
+    for preview in mine.of(PreviewOffer):
+        yield f"preview '{preview.name}': draw", preview.draw, ((path, files, []), {})
+    for check in mine.of(CheckOffer):
+        yield f"check '{check.name}': check", check.check, ((path, files, None), {})
+    for carrier in mine.of(CarrierOffer):
+        yield f"carrier '{carrier.scheme}': connect", carrier.connect, (("url",), {})
+
+
+def _examine_target(where: str, dotted: str, arguments: tuple[tuple[Any, ...], dict[str, Any]], notes: Notes) -> None:
+    notes.checked["functions"] += 1
+    try:
+        function = target(dotted)
+    except Exception as error:  # whatever the module does
+        notes.error("target-unusable", where, f"'{dotted}' cannot be imported: {type(error).__name__}: {error}")
         return
+    if not callable(function):
+        notes.error("target-unusable", where, f"'{dotted}' is not a function but {type(function).__name__}")
+        return
+    with contextlib.suppress(TypeError, ValueError):  # compiled code may have no signature
+        signature = inspect.signature(function)
+        try:
+            signature.bind(*arguments[0], **arguments[1])
+        except TypeError as error:
+            told = f"'{dotted}' cannot be called the way DIADEM calls it: {error}; its parameters are {signature}"
+            notes.error("target-unusable", where, told)
+
+
+def _examine_table(where: str, dotted: str, notes: Notes) -> None:
+    try:
+        found: Any = table(dotted)
+    except Exception as error:  # whatever the module does, or a fault in its TOML
+        message = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        notes.error("target-unusable", where, f"'{dotted}' cannot be used: {message}")
+        return
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        notes.error("table-rule", where, f"'{dotted}' is not a sequence of Rule and Derived but {type(found).__name__}")
+        return
+    notes.checked["rules"] += len(found)
+    for place, rule in enumerate(found) if "/" not in dotted else ():  # one in a `formats.toml` is judged by `lies`
+        if not isinstance(rule, Rule | Derived):
+            notes.error("table-rule", where, f"item {place} is neither Rule nor Derived but {type(rule).__name__}")
+            continue
+        at = f"{where}, rule {place} ({rule.name})"
+        if not rule.cite.strip():
+            advice = "Say in `cite` what proves meaning and unit: a specification, or a file and an independent check."
+            notes.error("table-cite", at, "nothing says how it is known", advice)
+        if isinstance(rule, Derived):
+            continue
+        if not fields.is_field(rule.field):
+            advice = f"docs/fields.md lists them{near(rule.field, fields.field_keys())}"
+            notes.error("table-field", at, "the record has no such field; use an extension", advice)
+        elif fault := unit_fault(rule.field, rule.unit, elsewhere=bool(rule.unit_key)):
+            notes.error("table-unit", at, fault)
+        if not rule.key:
+            notes.error("table-rule", at, "the key is empty")
+
+
+def _examine_suffixes(mine: Offers, offers: Offers, notes: Notes) -> None:
+    """That suffixes which others have, too, can be told apart."""
+    others = [reader for reader in offers.readers if reader not in mine.readers]
+    for reader in mine.readers:
+        shared = {suffix: other.name for other in others for suffix in set(other.suffixes) & set(reader.suffixes)}
+        if shared and not reader.magic and not reader.probe:
+            named = ", ".join(f"{suffix} ({name})" for suffix, name in sorted(shared.items()))
+            advice = "Give it a magic number or a probe, so that neither takes the other's files."
+            notes.hint("suffix-shared", f"reader '{reader.name}'", f"others read the same suffixes: {named}", advice)
+
+
+# -- its examples -----------------------------------------------------------------------------------------------------
+
+
+def _try_examples(examples: Sequence[Path], mine: Offers, offers: Offers, notes: Notes, seconds: float) -> None:
+    """Try each example, and say what no example has tried."""
+    foreign = {name for kind, name in offers.foreign if kind == "checks"}  # being tried, they run whenever they are to
+    extractor = Extractor(
+        offers.readers,
+        offers.of(FieldsOffer),
+        previewers=offers.of(PreviewOffer),
+        checks=[check for check in offers.of(CheckOffer) if check.when == "extract" or check.name in foreign],
+        schemas=offers.schema_table,
+        origins=offers.foreign,
+        timeout=seconds,
+        lasting=os.name != "nt",
+    )
     with tempfile.TemporaryDirectory(prefix="diadem-plugin-") as folder:
-        place, read = Path(folder).resolve(), []
-        with _extractor(offers, seconds) as extractor:
+        read: list[tuple[Path, Example, Extraction]] = []
+        with extractor:
             for number, path in enumerate(examples):
-                if found := _try(path, place / str(number), mine, offers, extractor, notes, only):
-                    read.append((place / str(number), *found))
-        for work, example, extraction in read:  # with the worker that has read them
-            if not only or only & _ALONE:
-                _archive(example, extraction, work, offers, notes, only)
-    if only and not only & _ALONE:  # what its tables find is seen there
-        return
+                work = Path(folder).resolve() / str(number)
+                example = prepare(path, work / "whole", offers.readers, notes)
+                if example is None:
+                    continue
+                notes.checked["examples"] += 1
+                found = read_whole(example, mine, extractor, notes)
+                if found.format in ("", "unknown"):
+                    continue
+                read.append((work, example, found))
+                if notes.wants(_ELSEWHERE):
+                    read_elsewhere(example, found, work / "renamed", offers.readers, extractor, notes)
+                if notes.wants(_SPOILED):
+                    read_spoiled(example, found, mine, work / "spoiled", extractor, notes)
+        if not notes.wants(_ALONE):
+            return
+        kinds = offers.of(FieldsOffer), offers.of(PreviewOffer), offers.of(CheckOffer)
+        offered = Offered({offer.name: offer for offer in offers.readers}, *kinds, offers.foreign)
+        for work, example, found in read:  # with the worker that has read them
+            signals = read_alone(example, found.format, offered, work / "scratch", notes)
+            if not notes.wants(_PACKED):
+                continue
+            if notes.sound(example.name):  # a reader that does what it should not is not called in this process
+                archive(example, found, signals, work / "store", notes)
+            else:
+                notes.hint("not-archived", example.name, "it will be packed and loaded once its errors are corrected")
     for offer in mine.of(FieldsOffer):
         for kind in set(offer.tables) - notes.kinds:
             notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
@@ -165,61 +309,3 @@ def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
             why = f"what is there{at} is dropped: {verdicts['dropped']}" if "dropped" in verdicts else f"nothing is{at}"
             advice = "Is the key misspelt? Give an example that has it."
             notes.hint("rule-untried", where, f"it finds nothing in any example: {why}", advice)
-
-
-def _try(
-    path: Path,
-    work: Path,
-    mine: Offers,
-    offers: Offers,
-    extractor: Extractor,
-    notes: Notes,
-    only: frozenset[str],
-) -> tuple[Example, Extraction] | None:
-    """Have workers read an example, its renamed and its spoiled copies; None where it is not recognised."""
-    example = prepare(path, work / "whole", offers.readers, notes)
-    if example is None:
-        return None
-    notes.checked["examples"] += 1
-    found = read_whole(example, mine, extractor, notes)
-    if found.format in ("", "unknown"):
-        return None
-    if not only or only & _ELSEWHERE:
-        read_elsewhere(example, found, work / "renamed", offers.readers, extractor, notes)
-    if not only or only & _SPOILED:
-        read_spoiled(example, found, mine, work / "spoiled", extractor, notes)
-    return example, found
-
-
-def _archive(
-    example: Example, found: Extraction, work: Path, offers: Offers, notes: Notes, only: frozenset[str]
-) -> None:
-    """Run an example's reader alone, and through a package."""
-    kinds = offers.of(FieldsOffer), offers.of(PreviewOffer), offers.of(CheckOffer)
-    readers = {offer.name: offer for offer in offers.readers}
-    offered = Offered(readers, *kinds, offers.foreign)
-    signals = read_alone(example, found.format, offered, work / "scratch", notes)
-    if only and not only & _PACKED:
-        return
-    if notes.sound(example.name):  # a reader that does what it should not is not called in this process
-        archive(example, found, signals, work / "store", notes)
-    else:
-        notes.hint("not-archived", example.name, "it will be packed and loaded once its errors are corrected")
-
-
-def _is_foreign(check: str, offers: Offers) -> bool:
-    """Whether a check is of a plugin that is being tried: it runs whenever it is to run."""
-    return ("checks", check) in offers.foreign
-
-
-def _extractor(offers: Offers, seconds: float) -> Extractor:
-    return Extractor(
-        offers.readers,
-        offers.of(FieldsOffer),
-        previewers=offers.of(PreviewOffer),
-        checks=[check for check in offers.of(CheckOffer) if check.when == "extract" or _is_foreign(check.name, offers)],
-        schemas=offers.schema_table,
-        origins=offers.foreign,
-        timeout=seconds,
-        lasting=os.name != "nt",
-    )

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.errors import DiademError
 from diadem.model.display import Display
-from diadem.testing import store_checks, store_package_checks
-from diadem.testing.faulty_store import FaultyStore
-from diadem.testing.store_checks import Broken, Check, MakeStore, failed
-from diadem.testing.store_faults import Fault
-from diadem.testing.store_packages import HARD_FILES, SamplePackage, make_package
+from diadem.store.contract import Store
+from diadem.testing import store_checks
+from diadem.testing.faulty_store import Fault, FaultyStore
+from diadem.testing.samples import HARD_FILES, SamplePackage, make_package
+from diadem.testing.store_checks import Broken, Check, MakeStore
 
 __all__ = [
     "CHECKS",
@@ -36,8 +37,7 @@ __all__ = [
 #: Every promise that is tried, by its name.
 CHECKS: Mapping[str, Check] = {
     name.removeprefix("check_").replace("_", "-"): check
-    for module in (store_checks, store_package_checks)
-    for name, check in vars(module).items()
+    for name, check in vars(store_checks).items()
     if name.startswith("check_")
 }
 
@@ -132,17 +132,35 @@ def check_store(make_store: MakeStore, *, only: Iterable[str] | None = None) -> 
     StoreReport
         Which promises were kept; only an interruption is raised.
     """
-    kept, findings, url = {}, [], ""
-    for name in CHECKS if only is None else only:
-        check, place = CHECKS[name], f"kit-{name}-{uuid.uuid4().hex[:8]}"
-        promise = " ".join((check.__doc__ or "").split())
+    urls: list[str] = []
+
+    def opened(name: str) -> Store:
+        store = make_store(name)
+        urls.append(store.url)
+        return store
+
+    names = CHECKS if only is None else only
+    tries = {name: (CHECKS[name], opened, f"kit-{name}-{uuid.uuid4().hex[:8]}") for name in names}
+    kept, findings = try_each(tries)
+    return StoreReport(next(iter(urls), ""), kept, findings)
+
+
+def try_each(tries: Mapping[str, tuple[Any, ...]]) -> tuple[dict[str, str], tuple[StoreFinding, ...]]:
+    """Call checks, each with what follows it, by name: the promises that are kept, and what was found of the others.
+
+    Only an interruption is raised.
+    """
+    kept, findings = {}, []
+    for name, (check, *given) in tries.items():
+        promise, message = " ".join((check.__doc__ or "").split()), ""
         try:
-            url = url or make_store(place).url
-            check(make_store, place)
+            check(*given)
         except Broken as error:
-            findings.append(StoreFinding(name, promise, str(error)))
-        except Exception as error:  # whatever a store raises that it should not
-            findings.append(StoreFinding(name, promise, f"it raised {failed(error)}"))
+            message = str(error)
+        except Exception as error:  # whatever a store or a carrier raises that it should not
+            message = f"it raised {type(error).__name__}: {error.message if isinstance(error, DiademError) else error}"
+        if message:
+            findings.append(StoreFinding(name, promise, message))
         else:
             kept[name] = promise
-    return StoreReport(url, kept, tuple(findings))
+    return kept, tuple(findings)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from diadem.errors import NotFound
 from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.access.reading import require
 from diadem.node.context import Context
 from diadem.node.granting import Wanted, grant

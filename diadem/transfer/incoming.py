@@ -14,7 +14,7 @@ from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
 from diadem.node.custody.said import quoted
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
 from diadem.transfer.closing import brought_with, close_received, closure_message

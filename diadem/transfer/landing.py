@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.report import Level

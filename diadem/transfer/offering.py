@@ -10,7 +10,7 @@ from typing import Any, Final
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.carriers import via
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft

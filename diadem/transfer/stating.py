@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Statement
 from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node import granting
@@ -19,7 +19,7 @@ from diadem.node.context import Context
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.words import sentence
 from diadem.node.following import follow
-from diadem.serialization.statements import read_statement
+from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.desks import desk_of

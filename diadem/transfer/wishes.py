@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diadem.errors import UsageError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.assessing import Judgement
 
 ASSESSMENT: Final = "assessment"

@@ -65,8 +65,8 @@ class Payload:
             package="diadem:" + f"{id(self):064x}",
             path=path,
             sidecars=sidecars,
-            entry=entry,
-            opener=self.open,
+            entry=entry or path,
+            open=self.open,
             local=lambda name: None if far else self.folder / name,
         )
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import diadem
-from diadem.testing import formats
-from diadem.testing.formats import Axis
+from diadem.testing import samples
+from diadem.testing.samples import Axis
 
 #: Scans folders as `diadem.scan` does, with workers that live longer than one scan (see conftest.py).
 Scanner = Callable[..., diadem.Scan]
@@ -37,7 +37,7 @@ def image(
         "Acquisition_instrument": {"TEM": {"beam_energy": kv, **({"microscope": microscope} if microscope else {})}},
     }
     axes = (Axis("y", 0.02, "nm"), Axis("x", 0.02, "nm"))
-    formats.write_hspy(path, formats.signal_dictionary(data, axes, metadata))
+    samples.write_signal(path, samples.signal_dictionary(data, axes, metadata), kind=".hspy")
     return path
 
 

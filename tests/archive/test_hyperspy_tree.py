@@ -18,7 +18,7 @@ from diadem.archive.load.signals import build
 from diadem.archive.load.tree import Tree
 from diadem.archive.package import Package
 from diadem.model.record import Dataset
-from diadem.serialization.record_json import build_record
+from diadem.serialization.record_writer import build_record
 from tests.archive.load_sources import as_list
 from tests.serialization.record_documents import assertion
 from tests.serialization.record_documents import dataset as described

@@ -22,7 +22,7 @@ from diadem.archive.load.files import load
 from diadem.archive.load.safe import Neutraliser, evaluate
 from diadem.archive.load.signals import build
 from diadem.errors import ReaderError
-from diadem.testing.formats import Axis, signal_dictionary, write_zspy
+from diadem.testing.samples import Axis, signal_dictionary, write_zspy
 from tests.archive.load_sources import Payload, offer
 
 CANARY = "DIADEM_CANARY"

@@ -25,7 +25,7 @@ from diadem.archive.load import proof as proving
 from diadem.archive.load.files import load
 from diadem.errors import DigestMismatch, NotFound, ReaderError, StoreError, UsageError
 from diadem.testing.faults import flip_byte, truncate
-from diadem.testing.formats import Axis, signal_dictionary, write_blo, write_mrc
+from diadem.testing.samples import Axis, signal_dictionary, write_mrc, write_signal
 from tests.archive.load_sources import Payload, as_list, offer, same, values
 from tests.plugins.velox.made_up import MINIMAL, velox
 
@@ -408,7 +408,7 @@ def test_blo_written_here(tmp_path: Path) -> None:
     data = np.random.default_rng(3).integers(0, 255, (5, 7, 16, 16)).astype(np.uint8)
     axes = (Axis("y", 2, "nm", True), Axis("x", 2, "nm", True), Axis("ky", 0.1, "cm"), Axis("kx", 0.1, "cm"))
     metadata = {"General": {"title": "a"}, "Signal": {"signal_type": ""}}
-    write_blo(tmp_path / "a.blo", signal_dictionary(data, axes, metadata))
+    write_signal(tmp_path / "a.blo", signal_dictionary(data, axes, metadata))
     signal = load(Payload(tmp_path).source("a.blo"), offer=offer("blockfile"))
     assert signal.metadata.General.diadem.verify == "leaves"
     assert same(values(signal), data)

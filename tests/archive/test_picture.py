@@ -16,7 +16,7 @@ import diadem
 from diadem.archive.package import Package
 from diadem.archive.picture import Picture
 from diadem.errors import DigestMismatch, NotFound, ReaderError, UsageError
-from diadem.testing import formats
+from diadem.testing import samples
 from diadem.testing.faults import flip_byte
 
 pytestmark = [
@@ -77,8 +77,8 @@ def test_a_peak_stands_at_its_place_on_the_axis(channels: int, tmp_path: Path) -
     counts[round(0.8 * channels)] = 1000.0
     (tmp_path / "session").mkdir()
     metadata = {"General": {"title": "peak"}, "Signal": {"signal_type": ""}}
-    signal = formats.signal_dictionary(counts, (formats.Axis("Energy", 0.01, "keV", navigate=False),), metadata)
-    formats.write_hspy(tmp_path / "session" / "peak.hspy", signal)
+    signal = samples.signal_dictionary(counts, (samples.Axis("Energy", 0.01, "keV", navigate=False),), metadata)
+    samples.write_signal(tmp_path / "session" / "peak.hspy", signal)
     package = diadem.pack(tmp_path / "session", tmp_path / "store")
     shown = pixels(package["peak.hspy"].picture(size=384)).astype(int)
     blue = shown[:, :, 2] - shown[:, :, 0] > 60

@@ -16,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
+from diadem.errors import NotFound, ReaderError
+from diadem.package.seal import seal
 from diadem.testing.faults import flip_byte
+from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 
 LEAF = 1 << 20
 SIZE = 21 * LEAF + 4321
@@ -120,3 +123,18 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
         package.open("a.dat")
     with pytest.raises(diadem.NotFound, match=r"a\.dat"):
         package.open("a.dta")
+
+
+def test_a_package_without_a_record_gives_its_files(tmp_path: Path) -> None:
+    """DIADEM writes none; what others have sealed so verifies, with a warning, and is shown and read as files."""
+    content = b"some bytes\n"
+    sealed = seal([hashed("data/a.txt", content)], vendor=EMPTY_ZIP, date="2026-03-14", software="others")
+    write(tmp_path / "bag", {"data/a.txt": content, **sealed.tag_files})
+    package = diadem.open(tmp_path / "bag")
+    assert package.verify().ok
+    assert package.open("a.txt").read() == content
+    with pytest.raises(NotFound, match="the package has no record"):
+        _ = package.record
+    assert package.show().file_count == 1
+    with pytest.raises(ReaderError, match="no reader knows this file"):
+        package.load("a.txt")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.restore import target_names
+from diadem.export.names import target_names
 from diadem.model.manifest import FileEntry
 
 
@@ -22,19 +22,19 @@ def entry(name: str, original: bytes | None) -> FileEntry:
     "original", [b"../../evil", b"/etc/evil", b"a/../../evil", b"", b"a//b", b".", b"nul\0l", b"sub/.."]
 )
 def test_an_original_that_leads_elsewhere_gives_way_to_the_stored_name(original: bytes) -> None:
-    assert target_names([entry("stored.dat", original)]) == ["stored.dat"]
+    assert target_names([entry("stored.dat", original)], system=sys.platform) == ["stored.dat"]
 
 
 def test_originals_that_clash_give_way() -> None:
     files = [entry("a~1.dat", b"same"), entry("a~2.dat", b"same"), entry("b~1.dat", b"a.dat/x"), entry("a.dat", None)]
-    first, second, *others = target_names(files)
+    first, second, *others = target_names(files, system=sys.platform)
     assert others == ["b~1.dat", "a.dat"]
     assert sorted((first, second)) == ["a~2.dat", "same"]
 
 
 def test_of_several_packages_the_first_has_its_place_and_nothing_is_lost() -> None:
     newer, older = [entry("a/b", None), entry("x_y~1.dat", b"x:y.dat")], [entry("a", None), entry("a/b", None)]
-    *first, file, again = target_names([*newer, *older])
+    *first, file, again = target_names([*newer, *older], system=sys.platform)
     assert first == ["a/b", "x_y~1.dat" if sys.platform == "win32" else "x:y.dat"]
     assert file.startswith("a~")
     assert again.startswith("a~")

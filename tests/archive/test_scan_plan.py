@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import diadem
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
-from diadem.scan.plan import from_cell, part_from_cell, read_plan, to_cell
-from diadem.scan.tables import FORMULA_STARTS, as_meant, harmless, read_table
+from diadem.scan.plan import part_from_cell, read_plan
+from diadem.scan.tables import FORMULA_STARTS, as_meant, from_cell, harmless, read_table, to_cell
 from tests.archive.scan_trees import Scanner, image, posix
 
 HOSTILE = '=HYPERLINK("http://evil.example","x")'

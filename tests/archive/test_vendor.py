@@ -20,8 +20,8 @@ from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.record import Dataset
 from diadem.model.vendor import TREE
 from diadem.package.seal import HashedFile, seal
-from diadem.package.vendor import member
-from diadem.serialization.record_json import RecordWriter, build_record
+from diadem.package.zips import member
+from diadem.serialization.record_writer import RecordWriter, build_record
 from diadem.testing.faults import flip_byte, make_writable
 from diadem.testing.samples import write_session
 from tests.package.sample_bags import EMPTY_ZIP, hashed, write

@@ -73,6 +73,7 @@ def test_doubts_are_shown_wherever_a_result_is(package: str, tmp_path: Path) -> 
     assert said_json("assess", own)["warnings"][0]["assessment"]["purpose"] == "EELS"
     assert "parameters are one JSON object" in _derived_with(result, package, tmp_path / "p.json", "[1]")
     assert "this is not JSON" in _derived_with(result, package, tmp_path / "p.json", "{")
+    assert "this is not JSON" in _derived_with(result, package, tmp_path / "p.json", "[" * 100_000)
 
 
 def _derived_with(result: Path, package: str, parameters: Path, text: str) -> str:

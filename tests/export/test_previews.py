@@ -13,7 +13,7 @@ import diadem
 from diadem.errors import IntegrityError
 from diadem.export.pages import previews_on
 from diadem.model.manifest import PAGE_PATH, PREVIEWS_PATH, TAGMANIFEST
-from diadem.package.previews import previews_in, previews_zip
+from diadem.package.zips import previews_in, previews_zip
 from diadem.testing.faults import flip_byte, make_writable
 from diadem.testing.samples import write_image_session
 from tests.export.test_pages import picture

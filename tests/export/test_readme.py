@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.export.names import portable_names
-from diadem.export.pages import page_html, previews_on
-from diadem.export.readme import RAW, RECORD, WHOLE, EnclosedFolder, ReadMe, readme_html
+from diadem.export.names import target_names
+from diadem.export.pages import RAW, RECORD, WHOLE, EnclosedFolder, ReadMe, page_html, previews_on, readme_html
 from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, stored_names, twin_key
 from tests.export.test_pages import FULL, Page, dataset, package, picture
@@ -110,7 +109,7 @@ def test_names_are_legal_and_unique_everywhere(paths: set[str]) -> None:
         FileEntry("data/" + name, 0, "0" * 64, 0, None if name.encode() == original else original)
         for original, name in stored.items()
     ]
-    names = portable_names(entries)
+    names = target_names(entries)
     keys = [twin_key(name) for name in names]
     assert len(set(keys)) == len(keys)
     folders = {twin_key(name.rpartition("/")[0]): name.rpartition("/")[0] for name in names}
@@ -121,5 +120,5 @@ def test_names_are_legal_and_unique_everywhere(paths: set[str]) -> None:
 
 
 def test_a_name_that_only_diadem_reserves_is_given_back() -> None:
-    (name,) = portable_names([FileEntry("data/diadem-record~1.json", 0, "0" * 64, 0, b"diadem-record.json")])
+    (name,) = target_names([FileEntry("data/diadem-record~1.json", 0, "0" * 64, 0, b"diadem-record.json")])
     assert name == "diadem-record.json"

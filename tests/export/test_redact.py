@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from diadem.export.redact import Cleaner, learn_from
 from diadem.export.search import Search, compression_of
 from diadem.export.terms import COMPUTER, PERSON, REMOVED, Terms, is_nobody, meaning
-from diadem.serialization.record_json import RecordWriter, read_record
+from diadem.serialization.record_json import read_record
+from diadem.serialization.record_writer import RecordWriter
 
 
 def terms(*names: str) -> Terms:

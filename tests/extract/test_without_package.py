@@ -15,7 +15,8 @@ import pytest
 import diadem
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
-from diadem.serialization.record_json import read_record, write_record
+from diadem.serialization.record_json import read_record
+from diadem.serialization.record_writer import write_record
 from diadem.serialization.strict_json import compact
 from diadem.serialization.validation import validate_record
 from diadem.testing.samples import write_session

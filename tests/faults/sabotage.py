@@ -70,7 +70,7 @@ DEFENCES: Sequence[Defence] = (
                 "    _send(client, root, job)\n    _check",
                 "    commit(client, root, job)\n    _send(client, root, job)\n    _check",
             ),
-            Patch("store/upload.py", "    _check_listing(client, root, job.sizes())\n", ""),
+            Patch("store/upload.py", "    _check_listing(client, root, job.sizes)\n", ""),
         ],
     ),
     Defence(
@@ -114,7 +114,7 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "a leaf is forced to disk before it counts as mended",
         "power",
-        [Patch("store/mend.py", "        os.fsync(descriptor)\n        _read_back", "        _read_back")],
+        [Patch("store/mend.py", "        os.fsync(descriptor)\n        if has", "        if has")],
     ),
     Defence(
         "the intent is on disk before a leaf is written",

@@ -17,7 +17,7 @@ from diadem.api.tools import tools
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, Interrupted, NotFound, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
 from diadem.pack.adopt import Adoption, adopt, root_of

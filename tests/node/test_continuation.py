@@ -16,8 +16,7 @@ import diadem
 from diadem.api.tools import tools
 from diadem.archive.package import Package
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without

@@ -14,7 +14,7 @@ from diadem.api.tools import tools
 from diadem.archive.package import Package
 from diadem.errors import Refused
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.node.finishing import utc_now
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.store import open_store

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import IntegrityError, Refused, Unreachable
 from diadem.model import report as findings
-from diadem.model.ids import PackageId
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.report import Level, Report
 from diadem.node.entries import tag_files

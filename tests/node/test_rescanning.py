@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Progress, silent
 from diadem.node.rescanned import FileState, FolderState, Rescan
 from diadem.node.rescanning import rescan, rescan_all, settle

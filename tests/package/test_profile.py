@@ -13,11 +13,10 @@ import bagit_profile
 import pytest
 
 from diadem.errors import PackageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
+from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry, PackageId
 from diadem.package.examine import open_tag_files
-from diadem.package.previews import previews_zip
 from diadem.package.seal import PROFILE, HashedFile, seal
+from diadem.package.zips import previews_zip
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from diadem.serialization.record_json import RecordWriter
+from diadem.serialization.record_writer import RecordWriter
 
 BY = {"plugin": "diadem-test", "version": "1.0.0", "rule": "test/1", "reader": "rosettasciio 0.15.0"}
 

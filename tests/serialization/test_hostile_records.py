@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
-from diadem.serialization import record_reading
+from diadem.serialization import record_json
 from diadem.serialization.record_json import read_record
 from tests.serialization.record_documents import session_image, written
 
@@ -85,11 +85,11 @@ def test_a_list_hidden_in_the_head_is_not_taken_for_the_datasets() -> None:
 def test_a_large_record_in_a_foreign_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = json.dumps(json.loads(GOOD)).encode()
     assert len(read_record(foreign).datasets) == 4
-    monkeypatch.setattr(record_reading, "MAX_WHOLE", 100)
+    monkeypatch.setattr(record_json, "MAX_WHOLE", 100)
     assert len(read_record(GOOD).datasets) == 4
     with pytest.raises(DocumentError, match="more than the 100 that are read"):
         read_record(foreign)
-    monkeypatch.setattr(record_reading, "MAX_BYTES", 100)
+    monkeypatch.setattr(record_json, "MAX_BYTES", 100)
     with pytest.raises(DocumentError, match="more than the 100 that are read"):
         read_record(GOOD)
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from diadem.errors import DocumentError
-from diadem.serialization.record_json import RecordWriter, build_record, read_record, write_record
+from diadem.serialization.record_json import read_record
+from diadem.serialization.record_writer import RecordWriter, build_record, write_record
 from diadem.serialization.validation import validate_record
 from tests.serialization.examples import valid
 from tests.serialization.record_documents import assertion, dataset, dataset_lists, session_image, written
@@ -113,13 +114,12 @@ def test_memory_of_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_datasets_behave_as_a_sequence() -> None:
-    record = build_record([dataset(index) for index in range(5)], empty_dirs=["a"])
+    record = build_record([dataset(index) for index in range(5)])
     assert [item.id for item in record.datasets] == ["d0", "d1", "d2", "d3", "d4"]
     assert [item.id for item in record.datasets[1:3]] == ["d1", "d2"]
     assert record.datasets[-1].id == "d4"
     with pytest.raises(IndexError):
         _ = record.datasets[5]
-    assert record.empty_dirs == ["a"]
 
 
 def test_a_record_without_datasets_is_a_record() -> None:
@@ -170,9 +170,10 @@ def test_nothing_is_written_for_refused_metadata_and_extensions_are_kept() -> No
         RecordWriter(stream, metadata={"sesion": {}})
     assert stream.getvalue() == b""
     writer = RecordWriter(stream, metadata=valid("metadata", "everything"))
-    writer.finish(omitted=[], empty_dirs=[], extensions={"org.example.x": {"version": "1", "data": [1]}})
+    writer.finish(omitted=[], empty_dirs=["a"])
     record = read_record(stream.getvalue())
-    assert set(record.extensions) == {"org.example.cl", "org.example.x"}
+    assert set(record.extensions) == {"org.example.cl"}
+    assert record.empty_dirs == ["a"]
     assert record.sample["name"] == "ZnO nanorods"
 
 

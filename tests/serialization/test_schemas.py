@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ JUDGES: Mapping[str, Callable[[Any], object]] = {
     "record": validation.validate_record,
     "dataset": validation.validate_dataset,
     "metadata": validation.validate_metadata,
-    "finding": validation.validate_finding,
-    "report": validation.validate_report,
+    "finding": partial(schemas.check, schemas.FINDING),
+    "report": partial(schemas.check, schemas.REPORT),
 }
 OF_KIND = {
     "record": schemas.RECORD,

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import KINDS, Draft, Statement, Subject
 from diadem.serialization import schemas
-from diadem.serialization.statements import read_statement, validate_draft
 from diadem.serialization.strict_json import parse
+from diadem.serialization.validation import read_statement, validate_draft
 from tests.serialization.examples import INVALID, VALID, invalid, valid
 
 PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)

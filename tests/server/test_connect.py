@@ -27,7 +27,7 @@ from diadem.errors import (
     Unreachable,
     UsageError,
 )
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.node.assessing import Judgement

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from diadem.model.ids import PackageId
-from diadem.model.manifest import RECORD_PATH, FileEntry
+from diadem.model.manifest import RECORD_PATH, FileEntry, PackageId
 from diadem.package.seal import HashedFile, Sealed, seal
 from diadem.store.contract import Added
 from diadem.store.objects import ObjectStore

@@ -15,8 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from diadem.errors import StoreError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.store import system
 from diadem.store.folder import FolderStore
 from diadem.store.stage import remove_tree

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 
 from diadem.errors import DigestMismatch, Refused, StoreError, UsageError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.folder import FolderStore
 from diadem.store.slot import set_aside
 from diadem.testing import faults

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import Refused
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.store.own_files import open_parity, parity_packages, remove_parity, sweep_parity, write_parity
 
 PACKAGE = PackageId("cd" * 32)
 DYING = """
 import os, sys
 from pathlib import Path
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.store.own_files import write_parity
 def blocks():
     yield b"half"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from diadem.testing import PluginFault, check_plugin
-from diadem.testing.plugin_copies import spoiled
-from diadem.testing.plugin_reading import difference
+from diadem.testing.plugin_examples import spoiled
+from diadem.testing.plugin_report import difference
 from tests.hooks.distributions import install
 from tests.testing.kit_plugin import SOURCE, write, write_example
 

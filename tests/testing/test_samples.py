@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from diadem.testing import physics
-from diadem.testing.formats import MRC_HEADER, write_mrc
-from diadem.testing.samples import write_large, write_session, write_small_images
+from diadem.testing.samples import MRC_HEADER, write_large, write_mrc, write_session, write_small_images
 
 # RosettaSciIO's MRC reader leaves its file open; the collector finds it sooner or later.
 pytestmark = pytest.mark.filterwarnings("ignore:.*mrc:pytest.PytestUnraisableExceptionWarning")

@@ -28,8 +28,7 @@ from diadem.errors import (
     Unreachable,
 )
 from diadem.model import canonical
-from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS
+from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.examine import TagFiles, open_tag_files

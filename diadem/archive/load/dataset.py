@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,8 +21,7 @@ from diadem.errors import DigestMismatch, NotFound, PackageError, QualityWarning
 from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
+from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Dataset
 from diadem.store.bags import AdoptedBundle, LocalBundle
@@ -49,19 +48,17 @@ def load_from_package(
     lazy: bool = True,
     signal: int | str | None = None,
     verify: str = "proof",
-    listener: Listener = silent,
 ) -> Any:
     """See `Package.load`; `path` may be a file of the dataset that can be read alone.
 
     Raises `NotFound`; `ReaderError` where no reader knows it, or reading it failed when it was archived.
     """
-
-    def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
-        how = cast("Verify", verify)
-        return load(source, offer=offer, lazy=lazy, signal=signal, verify=how, dataset=dataset, trial=trial)
-
-    found, primary = _by_readers(package, path, verify, listener, read)
-    return _with_doubts(found, doubts_about(package, primary))
+    read = partial(load, lazy=lazy, signal=signal, verify=cast("Verify", verify))
+    found, primary = _by_readers(package, path, verify, read)
+    if doubts := _doubts_about(package, primary, stacklevel=4):
+        for one in found if isinstance(found, list) else [found]:
+            one.metadata.set_item("General.diadem.warnings", list(doubts))
+    return found
 
 
 @contextmanager
@@ -71,27 +68,22 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     They can be read inside the ``with``, at the end of which their files are closed.
     """
     with ExitStack() as until:
-
-        def read(source: DatasetSource, offer: ReaderOffer, dataset: Dataset | None, trial: Trial | None) -> Any:
-            return arrays(source, offer=offer, dataset=dataset, trial=trial, until=until)
-
-        found, primary = _by_readers(package, path, "proof", silent, read)
-        _warn(doubts_about(package, primary), stacklevel=8)
+        found, primary = _by_readers(package, path, "proof", partial(arrays, until=until))
+        _doubts_about(package, primary, stacklevel=8)
         yield found
 
 
-def _by_readers(
-    package: Package, path: str, verify: str, listener: Listener, read: Callable[..., Any]
-) -> tuple[Any, str]:
+def _by_readers(package: Package, path: str, verify: str, read: Callable[..., Any]) -> tuple[Any, str]:
     """What the first reader that can gives of a dataset, and the path of its primary file."""
     catalogue = _catalogue_of(package)
     plan = catalogue.plan(path)
     dataset = catalogue.datasets.get(plan.primary.path)
-    source = source_of(package, plan, listener)
+    source = source_of(package, plan)
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset, verify):
+        trial = catalogue.trial(plan, offer)
         try:
-            return read(source, offer, dataset, catalogue.trial(plan, offer)), plan.primary.path
+            return read(source, offer=offer, dataset=dataset, trial=trial), plan.primary.path
         except ReaderError as error:
             errors.append(error)
     if errors:
@@ -99,30 +91,13 @@ def _by_readers(
     raise ReaderError("no reader knows this file", where=plan.entry, next=_BYTES)
 
 
-def plan_of(package: Package, path: str) -> DatasetPlan:
-    """The files of the dataset that a path stands for, or that file alone. Raises `NotFound`."""
-    return _catalogue_of(package).plan(path)
-
-
-def doubts_about(package: Package, path: str) -> list[str]:
-    """What whoever uses a dataset should know: doubts about it, and about what the package was made from."""
-    said = package.warnings()
-    return [one.sentence for one in said if one.way or one.path in ("", path)]
-
-
-def _warn(doubts: Sequence[str], *, stacklevel: int) -> None:
+def _doubts_about(package: Package, path: str, *, stacklevel: int) -> list[str]:
+    """What whoever uses a dataset should know, and is told: doubts about it, and what the package was made from."""
+    doubts = [one.sentence for one in package.warnings() if one.way or one.path in ("", path)]
     if doubts:
         more = f"; and {len(doubts) - _TOLD} more" if len(doubts) > _TOLD else ""
         warnings.warn("; ".join(doubts[:_TOLD]) + more, QualityWarning, stacklevel=stacklevel)
-
-
-def _with_doubts(found: Any, doubts: Sequence[str]) -> Any:
-    """Signals that say what is doubtful about them, also to who loads them."""
-    _warn(doubts, stacklevel=5)
-    if doubts:
-        for signal in found if isinstance(found, list) else [found]:
-            signal.metadata.set_item("General.diadem.warnings", list(doubts))
-    return found
+    return doubts
 
 
 class _Catalogue:
@@ -134,7 +109,9 @@ class _Catalogue:
         for plan in survey([(entry.name, entry.size) for entry in package.files], package.readers):
             self._plans[plan.primary.path] = plan
             self._plans.setdefault(plan.entry, plan)
-        self.datasets = {dataset.path: dataset for dataset in _recorded(package)}
+        self.datasets: dict[str, Dataset] = {}
+        with suppress(NotFound):  # a package without a record; loose datasets, for others hold the package
+            self.datasets = {dataset.path: dataset for dataset in package.record.datasets.loose}
         self._tried: set[tuple[str, str]] = set()
 
     def plan(self, path: str) -> DatasetPlan:
@@ -178,14 +155,6 @@ def _catalogue_of(package: Package) -> _Catalogue:
     if (known := _CATALOGUES.get(package)) is None:
         known = _CATALOGUES[package] = _Catalogue(package)
     return known
-
-
-def _recorded(package: Package) -> Sequence[Dataset]:
-    """What the record says of the datasets; nothing where the package has no record."""
-    try:
-        return package.record.datasets.loose  # these do not hold the package, which would then outlive everybody
-    except NotFound:
-        return ()
 
 
 def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None, verify: str) -> Sequence[ReaderOffer]:
@@ -232,11 +201,7 @@ def array_again(again: Callable[[], Package], package: str, path: str, verify: V
             _ARRAYS.popitem(last=False)
     with kept.turn:
         if not kept.found:
-
-            def read(source: DatasetSource, offer: ReaderOffer, _: Dataset | None, __: Trial | None) -> list[Any]:
-                return stored_arrays(source, offer=offer, verify=verify)
-
-            kept.found = _by_readers(again(), path, verify, silent, read)[0]
+            kept.found, _ = _by_readers(again(), path, verify, partial(stored_arrays, verify=verify))
     if number >= len(kept.found):
         what = f"this process finds {len(kept.found)} signals in it, and is asked for number {number + 1}"
         raise ReaderError(what, where=path, next=_SAME)
@@ -269,10 +234,10 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
         path=plan.primary.path,
         sidecars=[file.path for file in plan.files[1:]],
         entry=plan.entry,
-        opener=package.open,
+        open=package.open,
         local=lambda path: _local(package, path),
         listener=listener,
-        arrays=find,
+        array_again=find,
     )
 
 
@@ -295,9 +260,9 @@ def local_path(package: Package, path: str, *, folder: Path | None, listener: Li
 
     The next call proves the copy and fetches again only what was changed.
     """
-    plan = plan_of(package, path)
+    plan = _catalogue_of(package).plan(path)
     source = source_of(package, plan, listener)
-    if folder is None and source.local_path() is not None:
+    if folder is None and source.local(plan.entry) is not None:
         return source.prove(again=True)
     top = (folder or cache_folder() / PackageId(package.id).hex[:16]).absolute()
     entries = [package.find(file.path) for file in plan.files]

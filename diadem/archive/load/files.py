@@ -9,17 +9,18 @@ The format is opened as for the record (`diadem.extract.opening`), on files that
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
 from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
 from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
 from diadem.archive.load.signals import build, choose
-from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order
@@ -29,7 +30,7 @@ from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE
-from diadem.model.ports import RangeReader, ReaderAround
+from diadem.model.ports import RangeFile, RangeReader, ReaderAround
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
@@ -93,7 +94,14 @@ def arrays(
     return read
 
 
-def stored_arrays(source: DatasetSource, *, offer: ReaderOffer, verify: Verify) -> list[Any]:
+def stored_arrays(
+    source: DatasetSource,
+    *,
+    offer: ReaderOffer,
+    verify: Verify,
+    dataset: Dataset | None = None,  # noqa: ARG001  arrays alone are wanted, of what was tried and calibrated before
+    trial: Trial | None = None,  # noqa: ARG001
+) -> list[Any]:
     """The arrays of a dataset's signals as they stay in its files, each signal's at its place in the file."""
     with PackageFiles(source, offer, True, verify, None) as files:
         found = [one.get("data") for one in _read(files, offer, source, None)]
@@ -126,13 +134,9 @@ def _signals(files: PackageFiles, offer: ReaderOffer, fields: Mapping[str, Any])
     opened = open_dataset(files, offer)
     if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
         raise CutShort(files.entry, opened.size, size)
-    signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
-    return [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
-
-
-def _is_undecodable(issue: Mapping[str, Any]) -> bool:
-    """Whether a signal's array cannot be made here; the other signals' notes tell that it is left out."""
-    return issue.get("code") == "reader-missing"
+    # What cannot be decoded here is left out; the notes of the other signals tell that.
+    known = [one for one in opened.signals if all(issue.get("code") != "reader-missing" for issue in one.issues)]
+    return [calibrated(one, f"s{number}", fields) for number, one in enumerate(known, 1)]
 
 
 def _dictionary(signal: Signal, files: PackageFiles, source: DatasetSource, number: int) -> Dictionary:
@@ -154,17 +158,18 @@ def _dictionary(signal: Signal, files: PackageFiles, source: DatasetSource, numb
 
 def _axes(signal: Signal, readers: Sequence[Dictionary]) -> Sequence[Mapping[str, Any]]:
     """The axes; in the reader's units, which people know from HyperSpy, where it says the same of them."""
+
+    def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """Whether two axes are the same in SI units."""
+        scale = one.get("scale", 1.0)
+        close = math.isclose(scale, other.get("scale", 1.0), rel_tol=1e-9)
+        offsets = one.get("offset", 0.0), other.get("offset", 0.0)
+        close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(scale))
+        return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
+
     ours, theirs = (describe_axes(axes, signal.shape) for axes in (signal.axes, readers))
-    same = len(ours) == len(theirs) == len(readers) and all(map(_alike, ours, theirs))
+    same = len(ours) == len(theirs) == len(readers) and all(map(alike, ours, theirs))
     return in_order(readers) if same else [dict(axis) for axis in signal.axes]
-
-
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two axes are the same in SI units."""
-    close = math.isclose(one.get("scale", 1.0), other.get("scale", 1.0), rel_tol=1e-9)
-    offsets = one.get("offset", 0.0), other.get("offset", 0.0)
-    close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(one.get("scale", 1.0)))
-    return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
 
 
 class PackageFiles(Files):
@@ -187,7 +192,7 @@ class PackageFiles(Files):
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
-        self._here = source.local_path() if verify == "never" else None
+        self._here = source.local(source.entry) if verify == "never" else None
         self.proof = "leaves" if verify == "proof" else "never" if self._here else "proven-file"
 
     @property
@@ -241,13 +246,13 @@ class PackageFiles(Files):
         close_hdf5_at_exit()
         name, reader = PurePosixPath(self.entry).name, self[self.entry]
         with lifted():
-            if self._trial is not None and (place := self._source.local_path()) is not None:
+            if self._trial is not None and (place := self._source.local(self.entry)) is not None:
                 self._trial(*self._folder(place))
                 self._trial = None
             self._require_harmless(
-                {self.entry: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
+                {self.entry: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", _NamedFile(reader, name))
             )
-        return RangeFile(reader, name)
+        return _NamedFile(reader, name)
 
     def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> Dictionaries:
         """Signals as the reader gives them, lazily if it can; where parts are not enough for it, from whole files."""
@@ -274,7 +279,7 @@ class PackageFiles(Files):
         name = PurePosixPath(self.entry).name
         for dictionary in read:
             general = dictionary.get("metadata", {}).get("General", {})
-            if general.get("original_filename") == shown_name(name):
+            if general.get("original_filename") == _shown_name(name):
                 general["original_filename"] = name
         return read
 
@@ -315,3 +320,60 @@ class _Lifted(ReaderAround):
     def readinto_at(self, offset: int, buffer: memoryview) -> int:
         with lifted():
             return super().readinto_at(offset, buffer)
+
+
+# -- HDF5 on top of open files -----------------------------------------------------------------------------------------
+
+#: What h5py takes for the name of every file that is read through a `_NamedFile` begins with this.
+_MARK = "<diadem "
+
+
+class _NamedFile(RangeFile):
+    """A file for h5py that reads through a package, and closes nothing of it."""
+
+    def __init__(self, reader: RangeReader, name: str) -> None:
+        super().__init__(reader)
+        self._name = name
+
+    def __repr__(self) -> str:
+        """No path: whoever takes it for one finds nothing there."""
+        return _shown_name(self._name)
+
+
+def _shown_name(name: str) -> str:
+    """What h5py calls such a file."""
+    return f"{_MARK}{name}>".encode("ascii", "replace").decode()
+
+
+@cache
+def close_hdf5_at_exit() -> None:
+    """See to it that HDF5 files on top of Python objects are closed while there is still a Python to close them.
+
+    The HDF5 library closes what is open when the process ends, after the interpreter is gone, and its call into the
+    file object then crashes the process. A lazy signal keeps its file open, so this is the usual case.
+    """
+    atexit.register(_close_hdf5)
+
+
+def _close_hdf5() -> None:
+    from h5py import h5f, h5i
+
+    for item in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_DATASET | h5f.OBJ_GROUP | h5f.OBJ_ATTR):
+        if _ours(h5i.get_file_id(item)):
+            _release(item)
+    for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE):
+        if _ours(file):
+            _release(file)
+
+
+def _ours(file: Any) -> bool:
+    from h5py import h5f
+
+    return bool(h5f.get_name(file).startswith(_MARK.encode()))
+
+
+def _release(item: Any) -> None:
+    from h5py import h5i
+
+    while item.valid:
+        h5i.dec_ref(item)

@@ -9,12 +9,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from diadem.errors import DigestMismatch, StoreError
-from diadem.model.layout import ByteRange
-from diadem.model.ports import Listener, Progress, RangeReader, silent
+from diadem.model.layout import ByteRange, joined
+from diadem.model.ports import Listener, Meter, RangeReader, silent
 from diadem.store.system import or_else
 from diadem.work import in_order
 
@@ -34,42 +35,23 @@ _COPIES: dict[tuple[str, str], Path] = {}
 _LOCK = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSource:
     """A dataset of a package, proven against its id. Paths are stored paths, relative to `data/`.
 
-    `path` is the primary file, `entry` what the reader is given: that, or the folder that is the dataset. `opener`
-    opens a file for proven reading; `local` gives its real path, or None where the package is not on a disk of this
-    machine; `arrays` finds the array of a signal in another process, and gives None where the package has no address.
+    `path` is the primary file, `entry` what the reader is given: that, or the folder that is the dataset. `open` gives
+    random access to a file, proven; `local` its real path, or None where the package is not on a disk of this machine;
+    `array_again` finds the array of a signal in another process, and gives None where the package has no address.
     """
 
-    def __init__(
-        self,
-        *,
-        package: str,
-        path: str,
-        opener: Callable[[str], RangeReader],
-        local: Callable[[str], Path | None],
-        sidecars: Sequence[str] = (),
-        entry: str = "",
-        listener: Listener = silent,
-        arrays: Callable[[int, str], Callable[[], Any] | None] = lambda number, verify: None,  # noqa: ARG005
-    ) -> None:
-        self.package = package
-        self.path = path
-        self.sidecars = tuple(sidecars)
-        self.entry = entry or path
-        self._opener = opener
-        self._local = local
-        self._listener = listener
-        self.array_again = arrays
-
-    def open(self, path: str) -> RangeReader:
-        """Random access to one of the files, proven."""
-        return self._opener(path)
-
-    def local_path(self) -> Path | None:
-        """The entry itself, where the package lies on a disk of this machine."""
-        return self._local(self.entry)
+    package: str
+    path: str
+    sidecars: Sequence[str]
+    entry: str
+    open: Callable[[str], RangeReader]
+    local: Callable[[str], Path | None]
+    listener: Listener = silent
+    array_again: Callable[[int, str], Callable[[], Any] | None] = lambda number, verify: None  # noqa: ARG005
 
     def prove(self, *, again: bool = False) -> Path:
         """Prove every file of the dataset, side files too; the entry, or its copy, which lives as long as this process.
@@ -77,7 +59,7 @@ class DatasetSource:
         Raises `DigestMismatch` where a file is not what was archived, or changed meanwhile; `StoreError` where there is
         no room for the copy of a remote dataset.
         """
-        here = self.local_path()
+        here = self.local(self.entry)
         if here is None:
             return self._copied(again)
         with _LOCK:
@@ -97,11 +79,11 @@ class DatasetSource:
     def _reading(self, names: Iterable[str]) -> Iterator[tuple[int, Callable[[str, BinaryIO | None], None]]]:
         """Some files, open: their bytes in all, and what reads one to its end, on several threads, and may keep it."""
         with ExitStack() as stack:
-            readers = {name: stack.enter_context(self._opener(name)) for name in names}
-            total, done = sum(reader.size for reader in readers.values()), 0
+            readers = {name: stack.enter_context(self.open(name)) for name in names}
+            total = sum(reader.size for reader in readers.values())
+            meter = Meter("prove", total, self.listener)
 
             def read(name: str, sink: BinaryIO | None) -> None:
-                nonlocal done
                 reader = readers[name]
                 pieces = in_order(
                     lambda start: reader.read_at(start, _PIECE),
@@ -114,13 +96,12 @@ class DatasetSource:
                     for data in pieces:
                         if sink is not None:
                             sink.write(data)
-                        done += len(data)
-                        self._listener(Progress("prove", done, total, name))
+                        meter.add(len(data), name)
 
             yield total, read
 
     def _identity(self, name: str) -> _Identity:
-        path = self._local(name)
+        path = self.local(name)
         assert path is not None, "only files on a local disk have an identity"
         status = path.stat()
         return str(path), status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino
@@ -133,7 +114,7 @@ class DatasetSource:
         with _LOCK:
             copy = _COPIES.get(key)
         if copy is None or again:
-            new = self._copy(places)
+            new = self.copy(places)
             if copy is None or not _moved(new, copy, places.values()):
                 copy = new
                 atexit.register(shutil.rmtree, copy, ignore_errors=True)
@@ -141,8 +122,8 @@ class DatasetSource:
                 _COPIES[key] = copy
         return copy / PurePosixPath(self.entry).relative_to(base)
 
-    def _copy(self, places: Mapping[str, PurePosixPath]) -> Path:
-        """A new folder with the files, proven; none where that fails."""
+    def copy(self, places: Mapping[str, PurePosixPath]) -> Path:
+        """A new temporary folder with these files, proven, at their places in it; none where that fails."""
         folder = Path(tempfile.mkdtemp(prefix="diadem-"))
         with or_else(lambda: shutil.rmtree(folder, ignore_errors=True)), self._reading(places) as (total, read):
             if (free := shutil.disk_usage(folder).free) < total + _SPARE:
@@ -194,7 +175,7 @@ def header_copy(
     `header` does not name is copied whole. Raises `TooLarge` for more than `MAX_BYTES`, or where there is no room;
     `DigestMismatch` where a header is damaged.
     """
-    plan = {name: merged(header.get(name, [(0, reader.size)]), reader.size) for name, reader in files.items()}
+    plan = {name: joined(header.get(name, [(0, reader.size)]), reader.size) for name, reader in files.items()}
     if sum(stop - start for ranges in plan.values() for start, stop in ranges) > MAX_BYTES:
         raise TooLarge
     base = common_folder(files)
@@ -222,17 +203,3 @@ def common_folder(names: Iterable[str]) -> PurePosixPath:
         for folder in (parents[0], *parents[0].parents)
         if all(folder == parent or folder in parent.parents for parent in parents)
     )
-
-
-def merged(ranges: Iterable[ByteRange], size: int) -> list[ByteRange]:
-    """The same bytes in order, without overlaps, within the file."""
-    result: list[ByteRange] = []
-    for first, last in sorted(ranges):
-        start, stop = max(0, first), min(last, size)
-        if start >= stop:
-            continue
-        if result and start <= result[-1][1]:
-            result[-1] = (result[-1][0], max(stop, result[-1][1]))
-        else:
-            result.append((start, stop))
-    return result

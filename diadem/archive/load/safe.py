@@ -51,19 +51,14 @@ class Neutraliser:
             kept["axes"] = [self._axis(axis, n) for axis, n in zip(given["axes"], data.shape, strict=False)]
         for name in ("metadata", "original_metadata"):
             kept[name] = self._tree(given.get(name) or {}, depth + 1)
-        if attributes := self._attributes(given.get("attributes") or {}):
+        attributes = {key: value for key, value in (given.get("attributes") or {}).items() if key in _ATTRIBUTES}
+        results = attributes.pop("learning_results", None)
+        if isinstance(results, Mapping):
+            attributes["learning_results"] = {key: value for key, value in results.items() if not key.startswith("_")}
+        if attributes:
             kept["attributes"] = attributes
         if given.get("models"):
             self.notes.append("models stored with the signal were left out: restoring one can run code")
-        return kept
-
-    def _attributes(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {key: value for key, value in given.items() if key in _ATTRIBUTES}
-        results = kept.get("learning_results")
-        if isinstance(results, Mapping):
-            kept["learning_results"] = {key: value for key, value in results.items() if not key.startswith("_")}
-        else:
-            kept.pop("learning_results", None)
         return kept
 
     # -- metadata --------------------------------------------------------------------------------------------------

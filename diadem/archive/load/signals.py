@@ -46,8 +46,12 @@ def build(
             for name, texts in (("replaced", replaced), ("notes", notes)):
                 if texts:
                     signal.metadata.set_item(f"General.diadem.{name}", texts)
-    for signal, supposed in zip(signals, defaults, strict=True):
-        _suppose(signal, supposed)
+    for signal, supposed in zip(signals, defaults, strict=True):  # what nobody knows better, and that it is supposed
+        left = {path: value for path, value in supposed.items() if not signal.metadata.has_item(path)}
+        for path, value in left.items():
+            signal.metadata.set_item(path, value)
+        if left:
+            signal.metadata.set_item("General.diadem.assumed", [f"{path}: {value:g}" for path, value in left.items()])
     return signals
 
 
@@ -69,15 +73,6 @@ def _unpickled(kind: type, held: Mapping[str, Any], axes: Sequence[bool]) -> Any
     for axis, navigate in zip(signal.axes_manager._axes, axes, strict=True):  # noqa: SLF001
         axis.navigate = navigate
     return signal
-
-
-def _suppose(signal: Any, supposed: Mapping[str, Any]) -> None:
-    """Set what the class of a signal supposes where nobody knows better, and say so."""
-    left = {path: value for path, value in supposed.items() if not signal.metadata.has_item(path)}
-    for path, value in left.items():
-        signal.metadata.set_item(path, value)
-    if left:
-        signal.metadata.set_item("General.diadem.assumed", [f"{path}: {value:g}" for path, value in left.items()])
 
 
 def _same_in_record(told: Sequence[Recorded], signals: Sequence[Any]) -> dict[int, int]:
@@ -133,77 +128,64 @@ def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> 
     safe["metadata"].setdefault("Signal", {})
     if "attributes" in safe:
         safe["attributes"]["_lazy"] = lazy
-    if not lazy:
-        safe["data"] = _in_memory(safe["data"])
+    if not lazy:  # the array itself: what was proven now, not what a file may hold later
+        data = safe["data"].compute() if hasattr(safe["data"], "compute") else safe["data"]
+        safe["data"] = np.array(data) if isinstance(data, np.memmap) else data
     said = leaves(safe["metadata"])  # before HyperSpy adds to it
     with _without_advice_on_types():
         signal = dict2signal(safe, lazy=lazy)
     mapped = {to[0] for key, to in safe.get("mapping", {}).items() if signal.original_metadata.has_item(key)}
     supposed = take_defaults(signal, said | mapped)
-    _move_binned(signal)
+    if signal.metadata.has_item("Signal.binned"):  # of HyperSpy before 1.7; today its axes say so
+        for axis in signal.axes_manager.signal_axes:
+            axis.is_binned = bool(signal.metadata.Signal.binned)
+        del signal.metadata.Signal.binned
     for note in neutraliser.notes:
         _LOG.warning("%s: %s", origin["path"], note)
-    _describe(signal, {**origin, **({"notes": neutraliser.notes} if neutraliser.notes else {})})
+    if signal.metadata.has_item("General.diadem"):  # whatever the file itself claims
+        del signal.metadata.General.diadem
+    notes = {"notes": neutraliser.notes} if neutraliser.notes else {}
+    signal.metadata.set_item("General.diadem", {**origin, **notes})
+    signal.tmp_parameters.filename = origin["path"].rpartition("/")[2].rpartition(".")[0]
     return signal, supposed
 
 
 @contextmanager
 def _without_advice_on_types() -> Iterator[None]:
     """A type for which no class is installed is no fault of the file: HyperSpy's own class takes its data."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "not understood" not in record.getMessage()
+
     log = logging.getLogger("hyperspy.io")
-    log.addFilter(_is_other_advice)
+    log.addFilter(is_other)
     try:
         yield
     finally:
-        log.removeFilter(_is_other_advice)
-
-
-def _is_other_advice(record: logging.LogRecord) -> bool:
-    return "not understood" not in record.getMessage()
-
-
-def _in_memory(data: Any) -> Any:
-    """The array itself: what was proven now, not what a file may hold later."""
-    data = data.compute() if hasattr(data, "compute") else data
-    return np.array(data) if isinstance(data, np.memmap) else data
-
-
-def _move_binned(signal: Any) -> None:
-    """Files of HyperSpy before 1.7 say in the metadata what its axes say now."""
-    if signal.metadata.has_item("Signal.binned"):
-        for axis in signal.axes_manager.signal_axes:
-            axis.is_binned = bool(signal.metadata.Signal.binned)
-        del signal.metadata.Signal.binned
-
-
-def _describe(signal: Any, origin: Mapping[str, Any]) -> None:
-    """State where the signal comes from, over whatever the file itself claims."""
-    if signal.metadata.has_item("General.diadem"):
-        del signal.metadata.General.diadem
-    signal.metadata.set_item("General.diadem", dict(origin))
-    signal.tmp_parameters.filename = origin["path"].rpartition("/")[2].rpartition(".")[0]
+        log.removeFilter(is_other)
 
 
 def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
-    """The signal that was asked for; without a wish the only one, or the list of all.
-
-    A text is a title or, where no title is so, the signal's id in the record: ``s1``, ``s2`` …
-    """
+    """The signal that was asked for, as `place_of` takes it; without a wish the only one, or the list of all."""
     if not signals:
         raise ReaderError("the file holds no signal", where=where)
     if wanted is None:
         return signals[0] if len(signals) == 1 else list(signals)
     titles = [str(signal.metadata.General.title) for signal in signals]
-    places = [wanted] if isinstance(wanted, int) else [i for i, title in enumerate(titles) if title == wanted]
-    if not places:
-        places = [number for number in range(len(signals)) if wanted == f"s{number + 1}"]
-    if len(places) == 1 and -len(signals) <= places[0] < len(signals):
-        return signals[places[0]]
-    named = "; ".join(_told_apart(number, signal) for number, signal in enumerate(signals))
+    shapes = [f", {_by(signal.data.shape)} {signal.data.dtype}" for signal in signals]  # several may have one title
+    return signals[place_of(wanted, titles, where, shapes)]
+
+
+def place_of(wanted: int | str, titles: Sequence[str], where: str, more: Sequence[str] = ()) -> int:
+    """The place of the signal that is meant: by its place, its title or, where no title is so, its id: ``s1``.
+
+    Raises `NotFound` where there is none, or are several; the message names them all, and says `more` of each.
+    """
+    places = [wanted] if isinstance(wanted, int) else [at for at, title in enumerate(titles) if title == wanted]
+    places = places or [at for at in range(len(titles)) if wanted == f"s{at + 1}"]
+    if len(places) == 1 and -len(titles) <= places[0] < len(titles):
+        return places[0]
+    told = zip(titles, more or [""] * len(titles), strict=True)
+    named = "; ".join(f"{at} (s{at + 1}) '{title}'{rest}" for at, (title, rest) in enumerate(told))
     what = "several signals" if len(places) > 1 else "no signal"
     raise NotFound(f"{what} {wanted!r}", where=where, next=f"It has: {named}.")
-
-
-def _told_apart(number: int, signal: Any) -> str:
-    """Number, id, title and shape of a signal: several may have the same title."""
-    return f"{number} (s{number + 1}) '{signal.metadata.General.title}', {_by(signal.data.shape)} {signal.data.dtype}"

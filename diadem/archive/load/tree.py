@@ -89,11 +89,18 @@ class Tree:
         for path, (value, unit) in found.items():
             self._put(path, value, unit)
         for leaf in written():
-            for path in _anywhere(leaf):
-                if path not in found and not leaf.may_be_zero and _is_zero(self._leaf(path)):
+            # Some readers give a scanning microscope the places of a transmission one.
+            below = leaf.path_below("TEM") or leaf.path_below("SEM")
+            places = [f"Acquisition_instrument.{kind}.{below}" for kind in ("TEM", "SEM")]
+            for path in places if below else [leaf.place.path]:
+                old = self._leaf(path)
+                is_zero = isinstance(old, int | float) and not isinstance(old, bool) and old == 0
+                if path not in found and not leaf.may_be_zero and is_zero:
                     self._delete(path)
                     self.replaced.append(f"{path}: 0 → unknown")
-        self._put_mode(instrument)
+        # HyperSpy knows two modes of a transmission microscope; the vendor's text begins with one of them.
+        if instrument == "TEM" and (mode := transmission_mode(str(self._value("beam.mode") or ""))):
+            self._put("Acquisition_instrument.TEM.acquisition_mode", mode)
         self._put_time()
         self._put_type(facts, instrument)
         return self.replaced
@@ -125,18 +132,14 @@ class Tree:
     def _facts(self, technique: Any, instrument: str) -> frozenset[str]:
         """What holds of the signal: its instrument, and what kind of detector it comes from."""
         facts = {"", instrument}
-        if self._is_spectrum():
+        axes = self._signal.axes_manager.signal_axes
+        if len(axes) == 1 and str(axes[0].units).strip().lower() in ("ev", "kev", "mev"):
             facts |= {technique} & {"EDS", "EELS"}
-        elif self._signal.axes_manager.signal_dimension == 2:
+        elif len(axes) == 2:
             facts.add("image")
             if technique in _DIFFRACTION or self._leaf("Signal.signal_type") in _PATTERN_TYPES:
                 facts.add("pattern")
         return frozenset(facts)
-
-    def _is_spectrum(self) -> bool:
-        """Whether it has one signal axis, an energy."""
-        axes = self._signal.axes_manager.signal_axes
-        return len(axes) == 1 and str(axes[0].units).strip().lower() in ("ev", "kev", "mev")
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -184,18 +187,13 @@ class Tree:
         parent, _, leaf = path.rpartition(".")
         delattr(self._metadata.get_item(parent) if parent else self._metadata, leaf)
 
-    def _put_mode(self, instrument: str) -> None:
-        """HyperSpy knows two modes of a transmission microscope; the vendor's text begins with one of them."""
-        mode = transmission_mode(str(self._value("beam.mode") or ""))
-        if instrument == "TEM" and mode:
-            self._put("Acquisition_instrument.TEM.acquisition_mode", mode)
-
     def _put_time(self) -> None:
         """Date, time and zone; without a known offset there is no zone, whatever the reader's machine had."""
         if (start := self._asserted("time.acquired_start")) is None:
             return
         day, _, clock = str(start.value).partition("T")
-        clock, zone = _zone_of(clock)
+        zone = "UTC" if clock.endswith("Z") else clock[-6:] if clock[-6:-5] in ("+", "-") else ""
+        clock = clock.removesuffix("Z").removesuffix(zone)
         self._put("General.date", day)
         if clock:
             self._put("General.time", clock)
@@ -207,8 +205,17 @@ class Tree:
 
     def _put_type(self, facts: frozenset[str], instrument: str) -> None:
         """The type that an installed package has a class for."""
-        wanted = next(_types(facts, instrument), None)
-        if wanted is None or wanted not in _known_types():
+        from hyperspy.extensions import ALL_EXTENSIONS
+
+        if "EELS" in facts:
+            wanted = "EELS"
+        elif "EDS" in facts:
+            wanted = f"EDS_{instrument}"
+        elif "pattern" in facts and instrument == "TEM":
+            wanted = "electron_diffraction"
+        else:
+            return
+        if wanted not in {told["signal_type"] for told in ALL_EXTENSIONS["signals"].values()}:
             return
         old = str(self._signal.metadata.get_item("Signal.signal_type", default=""))
         if old == wanted:
@@ -221,13 +228,6 @@ class Tree:
                 self.replaced.append(f"Signal.signal_type: {old} → {wanted}")
 
 
-def _anywhere(leaf: Leaf) -> list[str]:
-    """Paths at which a reader may have put a leaf: some give a scanning microscope those of a transmission one."""
-    if below := leaf.path_below("TEM") or leaf.path_below("SEM"):
-        return [f"Acquisition_instrument.{kind}.{below}" for kind in ("TEM", "SEM")]
-    return [leaf.place.path]
-
-
 def _scaled(value: Any, leaf: Leaf) -> Any:
     """A number in the unit of a leaf, and anything else as it is."""
     if not isinstance(value, int | float) or leaf.unit == leaf.field.unit:
@@ -235,32 +235,6 @@ def _scaled(value: Any, leaf: Leaf) -> Any:
     one = convert(1.0, leaf.unit, leaf.field.unit)
     assert one is not None, leaf
     return tidy(value / one)
-
-
-def _types(facts: frozenset[str], instrument: str) -> Iterator[str]:
-    if "EELS" in facts:
-        yield "EELS"
-    if "EDS" in facts:
-        yield f"EDS_{instrument}"
-    if "pattern" in facts and instrument == "TEM":
-        yield "electron_diffraction"
-
-
-def _known_types() -> frozenset[str]:
-    from hyperspy.extensions import ALL_EXTENSIONS
-
-    return frozenset(told["signal_type"] for told in ALL_EXTENSIONS["signals"].values())
-
-
-def _zone_of(clock: str) -> tuple[str, str]:
-    """Time of day and zone of an RFC 3339 time: ``UTC``, an offset, or "" where none is known."""
-    if clock.endswith("Z"):
-        return clock[:-1], "UTC"
-    return (clock[:-6], clock[-6:]) if clock[-6:-5] in ("+", "-") else (clock, "")
-
-
-def _is_zero(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -13,7 +13,7 @@ from diadem.node.custody.entries import Entry
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.log_reading import LogReader
 from diadem.node.custody.statements import USER
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 
 @dataclass(frozen=True, slots=True)

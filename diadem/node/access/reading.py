@@ -23,7 +23,7 @@ from diadem.model.access import (
     Visible,
 )
 from diadem.model.amendments import Amendment
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.statements import Subject

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select
 
 from diadem.model.access import Reach, Visible
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, standing, states, tables, writing

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import CTE, ColumnElement, Connection, Select, select
 
 from diadem.model.assessments import Assessment, current
-from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import MAX_ANCESTORS, MAX_GENERATIONS, Caution, Source, ancestors, cautions
+from diadem.model.manifest import PREFIX, PackageId
 from diadem.node.catalogue import dialects, saying, tables
 from diadem.node.catalogue.assessing import counting_of, paths_of
 from diadem.node.catalogue.expressions import among_texts

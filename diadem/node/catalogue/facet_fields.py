@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -111,8 +112,12 @@ def written_number(value: str, unit: str) -> str:
     return f"{number / scale:.{_DIGITS}g}{prefix}{unit}"
 
 
-def _made() -> Mapping[str, FacetField]:
-    """What is kept for counting. The numbers stand in catalogues: they are never given to another field."""
+@cache
+def kept_fields() -> Mapping[str, FacetField]:
+    """Fields by which all packages are counted already, by name.
+
+    The numbers stand in catalogues: they are never given to another field.
+    """
     listed: Mapping[str, tuple[str, ...]] = {
         "instrument": ("instrument.name", "instrument.model"),
         "format": (facts.FORMAT,),
@@ -130,9 +135,6 @@ def _made() -> Mapping[str, FacetField]:
     return MappingProxyType(made)
 
 
-#: Fields by which all packages are counted already.
-KEPT: Final = _made()
-BY_NUMBER: Final = MappingProxyType({field.number: field for field in KEPT.values()})
 #: By what is counted where nobody says.
 DEFAULT: Final = (
     "year", "instrument", "voltage", "technique", "kind", "detector", "format", "sample", "person", "owner", "store",
@@ -154,14 +156,14 @@ def fields_of(names: Sequence[str] | None) -> list[FacetField]:
 
 def _field(name: str) -> FacetField:
     folded = name.strip().casefold()
-    if folded in KEPT:
-        return KEPT[folded]
+    if folded in kept_fields():
+        return kept_fields()[folded]
     key = vocabulary.find(folded)
     if key is None:
         near = vocabulary.near(folded)
         advice = f"Did you mean {' or '.join(near)}?" if near else f"For example: {', '.join(DEFAULT)}."
         raise UsageError(f"there is no field '{name}' to count by", next=advice)
-    known = [field for field in KEPT.values() if field.kind == key.kind and field.keys == key.of]
+    known = [field for field in kept_fields().values() if field.kind == key.kind and field.keys == key.of]
     if known:
         return known[0]
     if key.kind not in ("text", "number"):

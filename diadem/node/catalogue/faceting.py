@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.expressions import among, among_texts
-from diadem.node.catalogue.facet_fields import DISPUTED, KEPT, UNJUDGED, FacetField, name_of
+from diadem.node.catalogue.facet_fields import DISPUTED, UNJUDGED, FacetField, kept_fields, name_of
 from diadem.node.catalogue.facts import SESSION_END, day_of
 from diadem.node.catalogue.spans import full, mask, written
 
@@ -85,7 +85,7 @@ def fill(connection: Connection) -> None:
 
 def _restate(connection: Connection, keys: Sequence[int]) -> None:
     sizes = _sizes(connection, keys)
-    values = values_of(connection, KEPT.values(), sizes)
+    values = values_of(connection, kept_fields().values(), sizes)
     codes = _codes(connection, values)
     new: dict[int, dict[int, tuple[int, bool]]] = {}
     rows: list[tuple[int, bytes, str]] = []

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Final, Self
 
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 
 #: Bits of the number that come from the id; with the day before them, up to the year 9999, they are 63.
 ID_BITS = 41

@@ -10,8 +10,8 @@ from sqlalchemy import or_, select
 from diadem.errors import NotFound
 from diadem.model.amendments import Corrections
 from diadem.model.assessments import Assessment
-from diadem.model.ids import PREFIX
 from diadem.model.lineage import Caution, Derivation
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.node.catalogue import amending, assessing, deriving, faceting, owning, reading, saying, tables, writing
 from diadem.node.catalogue.facts import storable

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, disputes
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import tables

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, select, update
 
 from diadem.errors import UsageError
-from diadem.model.ids import PREFIX, PackageId
+from diadem.model.manifest import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
 from diadem.node.catalogue import dialects, tables

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from diadem.model.display import Display
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import driver

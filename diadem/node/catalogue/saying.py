@@ -66,7 +66,7 @@ class Brought(NamedTuple):
 def sheets_of(connection: Connection, sha256: str) -> list[Brought]:
     """The sheets of corrections with which a package came, the oldest first."""
     from diadem.node.custody.corrections import CorrectionSheet
-    from diadem.serialization.statements import read_statement
+    from diadem.serialization.validation import read_statement
 
     found = []
     for one in _lines(connection, [sha256], "corrections"):
@@ -113,7 +113,7 @@ def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> boo
 
 def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str, int, dict[str, object]]]:
     """Id, place and predicate of each statement of a kind on a subject that is by whom it says."""
-    from diadem.serialization.statements import read_statement
+    from diadem.serialization.validation import read_statement
 
     trusted: dict[tuple[str, tuple[str, ...]], bool] = {}
     for found in _lines(connection, [sha256], kind):
@@ -144,7 +144,7 @@ def _lines(connection: Connection, subjects: Sequence[str], kind: str) -> list[_
 
 
 def _is_card(line: bytes, name: str) -> bool:
-    from diadem.serialization.statements import read_statement
+    from diadem.serialization.validation import read_statement
 
     try:
         said = read_statement(Envelope.from_line(line).payload).predicate

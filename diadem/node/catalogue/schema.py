@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, Dialect, func, insert, inspect, select
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from diadem.errors import IntegrityError, Refused
 from diadem.model.times import time_text
@@ -32,7 +33,8 @@ def require(place: CataloguePlace, *, read_only: bool) -> None:
     if found == 0 and not read_only:
         with place.transaction(writing=True, new=True) as connection:
             if version(connection) == 0:  # else another process has just made them
-                metadata.create_all(connection)
+                for statement in _statements(connection.dialect):
+                    connection.exec_driver_sql(statement)
                 dialects.of(connection).create_texts(connection)
                 now = time_text(datetime.datetime.now(datetime.UTC))
                 connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
@@ -56,6 +58,20 @@ def require(place: CataloguePlace, *, read_only: bool) -> None:
             where=place.address,
             next="It is a cache, rebuilt from log and stores. Run: diadem reindex",
         )
+
+
+#: What makes the tables and their indexes, in order, by the name of the database: compiled once in a process.
+_STATEMENTS: dict[str, tuple[str, ...]] = {}
+
+
+def _statements(dialect: Dialect) -> tuple[str, ...]:
+    if dialect.name not in _STATEMENTS:
+        made: list[DDLElement] = []
+        for table in metadata.sorted_tables:
+            made.append(CreateTable(table))
+            made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        _STATEMENTS[dialect.name] = tuple(str(statement.compile(dialect=dialect)) for statement in made)
+    return _STATEMENTS[dialect.name]
 
 
 def version(connection: Connection) -> int:

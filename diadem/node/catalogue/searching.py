@@ -15,7 +15,7 @@ from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.expressions import contains
-from diadem.node.catalogue.facet_fields import KEPT, fields_of
+from diadem.node.catalogue.facet_fields import fields_of, kept_fields
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.facts import SESSION_END
 from diadem.node.catalogue.hints import hint
@@ -141,7 +141,9 @@ class Names:
 
     def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:
         """The words of all texts of some keys that have a part, or end with it; see `Looking`."""
-        fields = [field.number for field in KEPT.values() if field.kind == "text" and set(keys) <= set(field.keys)]
+        fields = [
+            field.number for field in kept_fields().values() if field.kind == "text" and set(keys) <= set(field.keys)
+        ]
         if not fields:
             return None
         faceting.settle(self._connection)

@@ -109,7 +109,7 @@ def standing(connection: Connection, digits: str) -> Standing:
 
 def _named_in(amendments: Sequence[tuple[int, bytes]]) -> list[str]:
     """Datasets that amendments speak of by name."""
-    from diadem.serialization.statements import read_statement
+    from diadem.serialization.validation import read_statement
 
     found: dict[str, None] = {}
     for _, line in amendments:

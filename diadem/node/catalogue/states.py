@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.replicas import DROPPED, PackageState, ReplicaState
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.paths import read as read_path

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.node.catalogue import tables, vocabulary
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.expressions import among, among_texts

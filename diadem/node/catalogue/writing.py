@@ -13,8 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.errors import NotFound
-from diadem.model.ids import PREFIX, PackageId
-from diadem.model.manifest import PREVIEWS_PATH, VENDOR_PATH
+from diadem.model.manifest import PREFIX, PREVIEWS_PATH, VENDOR_PATH, PackageId
 from diadem.model.times import time_text
 from diadem.node.catalogue import amending, assessing, dialects, faceting, saying, tables
 from diadem.node.catalogue.database import Said

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from diadem.errors import DocumentError
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.report import CustodyStep, Verdict
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 #: Kinds by whom of the two they are said.
 _SENDER: Final = ("offer", "closure")

@@ -20,12 +20,12 @@ from typing import Any, Final, Self
 
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.canonical import decode, encode
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.peer_checks import HEX, matches
 from diadem.node.custody.entries import MAX_ENTRIES, MAX_EPOCHS, Entry
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.statements import ONLINE
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey
 

@@ -12,7 +12,7 @@ from diadem.model import statement_kinds as kinds
 from diadem.model.times import read_time
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.statements import LOG, ONLINE, ROOT, USER
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 from diadem.trust.keys import PublicKey
 
 #: The key by which each sort of signer signs.

@@ -19,7 +19,7 @@ from diadem.node.custody.mirror import Mirror
 from diadem.node.custody.pushing import MirrorDesk, Superseded
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import signed_checkpoint
-from diadem.serialization.statements import read_statement, validate_draft
+from diadem.serialization.validation import read_statement, validate_draft
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tree import Frontier

@@ -150,7 +150,9 @@ class MirrorDesk:
 
     def _listed(self) -> tuple[Mirror, ...]:
         try:
-            return tuple(self.mirrors)
+            return tuple(
+                iter(self.mirrors)
+            )  # a tuple of the list itself would ask for its length first: each store twice
         except (DiademError, OSError):  # a live list of stores, none of which can be opened
             return ()
 

@@ -16,7 +16,7 @@ from diadem.node.custody.agreeing import Witness
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.report import CustodyStep, Verdict
 from diadem.node.custody.said import counted, size_text
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 _COUNTS: Final = ("objects", "bytes", "sha256")
 #: What a hub says by saying nothing; the digest of no line.

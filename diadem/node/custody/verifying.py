@@ -15,7 +15,7 @@ from diadem.node.custody.loading import Loaded, load
 from diadem.node.custody.relaying import relayed
 from diadem.node.custody.report import CustodyReport, CustodyStep, NodeSeen, Verdict
 from diadem.node.custody.weighing import Scales
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 from diadem.trust.note import Checkpoint
 
 #: Files that are compared with each other at once.

@@ -12,7 +12,7 @@ from diadem.model.statements import Statement
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.network_words import WRITERS
 from diadem.node.custody.said import Said, bare, counted, quoted, size_text
-from diadem.serialization.statements import validate_statement
+from diadem.serialization.validation import validate_statement
 
 #: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.
 HANDED_OVER: Final = "found as a package in "

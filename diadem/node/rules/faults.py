@@ -16,7 +16,7 @@ from diadem.node.rules.measures import read_duration, read_size
 from diadem.node.rules.places import line_of
 from diadem.node.rules.required import keys_that_can_be_required
 from diadem.serialization import schemas
-from diadem.serialization.refusals import described, shortened
+from diadem.serialization.schemas import described, shortened
 from diadem.terms.fields import close_matches, is_field
 
 #: Faults looked at; the first in the text is told.

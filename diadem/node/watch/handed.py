@@ -12,7 +12,7 @@ from typing import Any
 from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.archived import Archived, Wishes
 from diadem.node.archiving import archive

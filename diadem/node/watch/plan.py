@@ -27,8 +27,7 @@ from diadem.errors import DiademError, DocumentError, NotFound
 from diadem.model.plain_text import duration_words
 from diadem.model.table_changes import cell_text
 from diadem.node.rules.measures import read_duration
-from diadem.scan.plan import from_cell, to_cell
-from diadem.scan.tables import Column, Row, read_table, table_csv
+from diadem.scan.tables import Column, Row, from_cell, read_table, table_csv, to_cell
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 PLAN_FILE: Final = "plan.csv"

@@ -11,13 +11,12 @@ from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, line_of
 from diadem.model.manifest import TAGMANIFEST, FileEntry
-from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.ports import Bundle, Listener, Meter, silent
 from diadem.package.examine import LIMITS, TagFiles
 from diadem.package.parity.field import DATA, Bytes, absorb
-from diadem.package.parity.format import Header, TagCopy, block_size, short_digest
+from diadem.package.parity.format import Header, TagCopy, block_size, short_digest, tag_pieces
 from diadem.package.tags import parse_manifest
 
-_PIECE = 1 << 20
 Chunk = bytes | memoryview
 
 
@@ -58,7 +57,9 @@ def build(
     header = plan(bundle, opened, block=block)
     yield header.front()
     for tag in header.tags:
-        yield from _tag_file(bundle, tag)
+        damaged = DigestMismatch("no parity is made from a damaged tag file", where=tag.path, next="Repair it first.")
+        with bundle.open(tag.path) as file:
+            yield from tag_pieces(tag, file.read_at, damaged)
     region = header.stripe(0).region if header.stripes else 0
     whole_p, whole_q = np.empty(region, dtype=np.uint8), np.empty(region, dtype=np.uint8)
     scratch: Bytes = np.empty(header.block, dtype=np.uint8)
@@ -86,17 +87,6 @@ def build(
     yield header.back()
 
 
-def _tag_file(bundle: Bundle, tag: TagCopy) -> Iterator[bytes]:
-    digest, offset = hashlib.sha256(), 0
-    with bundle.open(tag.path) as file:
-        while offset < tag.size and (piece := file.read_at(offset, min(_PIECE, tag.size - offset))):
-            digest.update(piece)
-            offset += len(piece)
-            yield piece
-    if offset != tag.size or digest.hexdigest() != tag.sha256:
-        raise DigestMismatch("no parity is made from a damaged tag file", where=tag.path, next="Repair it first.")
-
-
 def _blocks(header: Header, leaves: Iterator[memoryview]) -> Generator[Bytes]:
     """The stream, which is all files end to end, cut into the blocks of the stripes, region by region."""
     room: Bytes = np.empty(header.block, dtype=np.uint8)
@@ -120,7 +110,7 @@ def _proven_leaves(
     bundle: Bundle, opened: TagFiles, listener: Listener, pace: Callable[[int], None] | None
 ) -> Iterator[memoryview]:
     """All leaves of all files in their order, each proven; good until the next is asked for."""
-    done, total = 0, sum(entry.size for entry in opened.manifest)
+    meter = Meter("parity", sum(entry.size for entry in opened.manifest), listener)
     buffer = memoryview(bytearray(opened.leaves.size))
     for entry in opened.manifest:
         if not entry.size:
@@ -145,8 +135,7 @@ def _proven_leaves(
                     raise _damaged(entry, start, "the file became shorter while it was read")
                 if not opened.leaves.proves(entry, leaf, view):
                     raise _damaged(entry, start, "not what was archived", leaf)
-                done += len(view)
-                listener(Progress("parity", done, total, entry.path))
+                meter.add(len(view), entry.path)
                 yield view
 
 

@@ -24,16 +24,17 @@ to a tenth of the stripe (128 MiB of 1.25 GiB) touches each column at most twice
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from blake3 import blake3
 
-from diadem.errors import DiademError, IntegrityError
-from diadem.model.ids import PackageId
+from diadem.errors import DiademError, DigestMismatch, IntegrityError
+from diadem.model.manifest import PackageId
 from diadem.model.ports import RangeReader
 from diadem.package.parity.field import DATA
 
@@ -50,6 +51,7 @@ _REGION_BLOCKS = 65
 _ENOUGH_BLOCKS = 256
 #: Regions are a multiple of this many bytes.
 _GRAIN = 64
+_PIECE = 1 << 20
 _BLOCKS_AIMED_AT = 640
 _MAX_HEADER = 1 << 20
 _FRONT = struct.Struct("<8sII")
@@ -214,39 +216,39 @@ def region_size(length: int, block: int) -> int:
     return min(twentieth + slack, _REGION_BLOCKS * block)
 
 
+def tag_pieces(tag: TagCopy, read: Callable[[int, int], bytes], damaged: DigestMismatch) -> Iterator[bytes]:
+    """A tag file, piece by piece, as `read` gives bytes at an offset. At its end `damaged` is raised, if it is so."""
+    digest, offset = hashlib.sha256(), 0
+    while offset < tag.size and (piece := read(offset, min(_PIECE, tag.size - offset))):
+        digest.update(piece)
+        offset += len(piece)
+        yield piece
+    if offset != tag.size or digest.hexdigest() != tag.sha256:
+        raise damaged
+
+
 def read_header(file: RangeReader) -> tuple[Header, bool]:
     """The header of a parity file, from whichever of its two copies is sound, and whether both are.
 
     Raises `IntegrityError` if neither is, or it is no parity file of this version.
     """
-    copies = [copy for copy in (_front(file), _back(file)) if copy is not None]
+    copies: list[bytes] = []
+    front, back = bytes_of(file, 0, _FRONT.size), bytes_of(file, file.size - _BACK.size, _BACK.size)
+    if len(front) == _FRONT.size:
+        magic, version, length = _FRONT.unpack(front)
+        if (magic, version) == (MAGIC, VERSION):
+            copies += _guarded(file, _FRONT.size, length)
+    if len(back) == _BACK.size:
+        length, magic = _BACK.unpack(back)
+        if magic == END_MAGIC:
+            copies += _guarded(file, file.size - _BACK.size - DIGEST - length, length)
     if not copies:
         raise IntegrityError("is not a parity file, or both copies of its header are damaged", next=_AGAIN)
     header = _parsed(copies[0])
     return header, len(copies) == 2 and copies[0] == copies[1] and file.size == header.size
 
 
-def _front(file: RangeReader) -> bytes | None:
-    head = _bytes(file, 0, _FRONT.size)
-    if len(head) < _FRONT.size:
-        return None
-    magic, version, length = _FRONT.unpack(head)
-    if magic != MAGIC or version != VERSION or length > _MAX_HEADER:
-        return None
-    return _guarded(_bytes(file, _FRONT.size, length + DIGEST), length)
-
-
-def _back(file: RangeReader) -> bytes | None:
-    tail = _bytes(file, file.size - _BACK.size, _BACK.size)
-    if len(tail) < _BACK.size:
-        return None
-    length, magic = _BACK.unpack(tail)
-    if magic != END_MAGIC or length > _MAX_HEADER:
-        return None
-    return _guarded(_bytes(file, file.size - _BACK.size - DIGEST - length, length + DIGEST), length)
-
-
-def _bytes(file: RangeReader, offset: int, length: int) -> bytes:
+def bytes_of(file: RangeReader, offset: int, length: int) -> bytes:
     """Bytes of the file; none where the disk cannot read them."""
     try:
         return file.read_at(offset, length) if offset >= 0 else b""
@@ -254,9 +256,11 @@ def _bytes(file: RangeReader, offset: int, length: int) -> bytes:
         return b""
 
 
-def _guarded(data: bytes, length: int) -> bytes | None:
+def _guarded(file: RangeReader, offset: int, length: int) -> list[bytes]:
+    """The header there, if the digest behind it is right."""
+    data = bytes_of(file, offset, length + DIGEST) if length <= _MAX_HEADER else b""
     text = data[:length]
-    return text if len(data) == length + DIGEST and blake3(text).digest() == data[length:] else None
+    return [text] if len(data) == length + DIGEST and blake3(text).digest() == data[length:] else []
 
 
 def _parsed(text: bytes) -> Header:

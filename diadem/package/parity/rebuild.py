@@ -11,18 +11,26 @@ import numpy as np
 from blake3 import blake3
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.layout import joined
+from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import TagFiles
 from diadem.package.parity.field import DATA, Bytes, absorb, solve
-from diadem.package.parity.format import DIGEST, SHORT_DIGEST, Stripe, TagCopy, read_header, short_digest
+from diadem.package.parity.format import (
+    DIGEST,
+    SHORT_DIGEST,
+    Stripe,
+    TagCopy,
+    bytes_of,
+    read_header,
+    short_digest,
+    tag_pieces,
+)
 from diadem.package.tags import parse_manifest
 
 #: Columns that are kept once they have been made again: neighbouring leaves share one.
 _KEPT = 4
-_PIECE = 1 << 20
 _AGAIN = "Write the parity file again from the package, once that verifies."
 #: One leaf of a file, or all of it.
 Suspect = tuple[FileEntry, int | None]
@@ -53,21 +61,12 @@ class Parity:
 
     def tag_blocks(self, path: str) -> Iterator[bytes]:
         """A copy of a tag file, piece by piece. At the end of a damaged one `DigestMismatch` is raised."""
-        tag = self.tag_files()[path]
-        digest, offset = hashlib.sha256(), 0
-        start = self.header.tag_offset(path)
-        while offset < tag.size:
-            try:
-                piece = self._file.read_at(start + offset, min(_PIECE, tag.size - offset))
-            except (DiademError, OSError):
-                piece = b""
-            if not piece:
-                break
-            digest.update(piece)
-            offset += len(piece)
-            yield piece
-        if offset != tag.size or digest.hexdigest() != tag.sha256:
-            raise DigestMismatch("the copy of the tag file beside the parity is damaged", where=path, next=_AGAIN)
+        start, message = self.header.tag_offset(path), "the copy of the tag file beside the parity is damaged"
+        yield from tag_pieces(
+            self.tag_files()[path],
+            lambda offset, length: bytes_of(self._file, start + offset, length),
+            DigestMismatch(message, where=path, next=_AGAIN),
+        )
 
     def proves_id(self) -> bool:
         """Whether the copies, as the header lists them, give the package id."""
@@ -94,10 +93,7 @@ class Parity:
     def _table_of(self, stripe: Stripe) -> tuple[bytes, bool]:
         if self._table[0] != stripe.offset:
             place = stripe.offset + 2 * stripe.region
-            try:
-                data = self._file.read_at(place, stripe.table_size + DIGEST)
-            except (DiademError, OSError):
-                data = b""
+            data = bytes_of(self._file, place, stripe.table_size + DIGEST)
             table, digest = data[: stripe.table_size], data[stripe.table_size :]
             self._table = (stripe.offset, table, blake3(table).digest() == digest)
         return self._table[1], self._table[2]
@@ -195,7 +191,7 @@ class Rebuilder:
         self._parity = parity
         self._bundle = bundle
         self._opened = opened
-        self._suspects = _merged(self._range(entry, leaf) for entry, leaf in suspects if entry.size)
+        self._suspects = joined(self._range(entry, leaf) for entry, leaf in suspects if entry.size)
         self._columns: OrderedDict[tuple[int, int, bool], dict[int, Bytes] | None] = OrderedDict()
         self._scratch: Bytes = np.empty(parity.header.block, dtype=np.uint8)
 
@@ -293,14 +289,3 @@ class Rebuilder:
         if known and short_digest(parity.data) != self._parity.digest(stripe, region, column):
             return None
         return parity ^ absorbed
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in order, those that touch joined, so that none overlaps another."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-        else:
-            merged.append((start, stop))
-    return merged

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.node.access.reading import not_found, require
 from diadem.node.amending import effective
-from diadem.serialization.record_json import write_record
+from diadem.serialization.record_writer import write_record
 from diadem.transfer import telling
 from diadem.transfer.askers import weighed
 from diadem.transfer.exchange import BYTES, JSON, Request, Response, Route, Services, WhileAllowed

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from diadem.errors import Refused
 from diadem.model.statements import parse_time
-from diadem.serialization.statements import read_statement
+from diadem.serialization.validation import read_statement
 from diadem.transfer.hub.statements import relay_subject
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope
 from diadem.trust.keys import PublicKey

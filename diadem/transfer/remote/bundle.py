@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable
-from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
+from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH, PackageId
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import MemoryBundle

@@ -17,7 +17,7 @@ from diadem.archive.package import Home
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.display import Display
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable

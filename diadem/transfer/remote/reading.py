@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from diadem.errors import DiademError, DocumentError
 from diadem.model.assessments import Assessment, current, disputes
-from diadem.model.ids import PackageId
 from diadem.model.lineage import Caution
+from diadem.model.manifest import PackageId
 from diadem.model.times import read_time
 from diadem.model.transfers import State, Transfer
 from diadem.node.assessing import Assessments

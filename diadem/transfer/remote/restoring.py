@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.chains import ArchivedPackage, chain_of
 from diadem.node.restoring import RestoredSession

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, Refused
 from diadem.model.assessments import label
-from diadem.model.ids import PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.statements import ADDED, Statement, Subject
 from diadem.model.times import read_time
 from diadem.node.assessing import Judgement
-from diadem.serialization.statements import read_statement
+from diadem.serialization.validation import read_statement
 from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.offering import FETCHING
 from diadem.transfer.wishes import OfferWish

@@ -12,8 +12,7 @@ from diadem.model.ports import Listing
 from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.testing.faulty_store import FaultyStore
-from diadem.testing.store_faults import Fault
+from diadem.testing.faulty_store import Fault, FaultyStore
 from tests.node.verbs.conftest import Lab, damage
 
 pytestmark = pytest.mark.catalogue

@@ -13,8 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.store import open_store
-from diadem.testing.faulty_store import FaultyStore
-from diadem.testing.store_faults import Fault
+from diadem.testing.faulty_store import Fault, FaultyStore
 from tests.node.verbs.conftest import Lab
 
 

@@ -15,14 +15,12 @@ from hypothesis import strategies as st
 
 from diadem.api import extract, pack
 from diadem.extract.tables import apply
-from diadem.hooks.binary import Structure
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
 from diadem.plugins.edax.files import SPECTRUM_SIZE, read_image, read_map, read_spectrum
 from tests.plugins.opened import blocks
 
 IMAGE, MAP, SPECTRUM = (tables("diadem.plugins.edax")[f"edax-{kind}"] for kind in ("ipr", "spd", "spc"))
-IMAGE_SIZE, MAP_SIZE = (Structure("diadem.plugins.edax", kind).size for kind in ("ipr", "spd"))
 
 
 @pytest.fixture(scope="module")
@@ -48,27 +46,6 @@ def test_older_spectra_have_the_same_header(spectrum: Path, tmp_path: Path, vers
     (tmp_path / "a.spc").write_bytes(data)
     (found,) = extract(tmp_path / "a.spc").datasets
     assert (found.value("stage.tilt"), found.value("time.acquired_start")) == (-1.0, "2022-08-29T10:14:08")
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "unit"),
-    [
-        ("beam.acceleration_voltage", 10_000.0, "V"),
-        ("optics.working_distance", 9.75e-3, "m"),
-        ("stage.tilt", -1.0, "deg"),
-        ("eds.live_time", 30.0, "s"),
-        ("eds.resolution", 125.1621, "eV"),
-        ("detector.elevation", 35.0, "deg"),
-        ("detector.azimuth", 0.0, "deg"),
-        ("sample.elements", ["O", "Co", "S"], ""),
-        ("time.acquired_start", "2022-08-29T10:14:08", ""),
-    ],
-)
-def test_fields(dataset: Any, field: str, value: Any, unit: str) -> None:
-    (assertion,) = dataset.assertions(field)
-    assert assertion.value == value
-    assert (assertion.unit or "") == unit
-    assert assertion.offset_status == ("unknown" if field.startswith("time.") else "")
 
 
 def test_what_the_file_does_not_state_is_absent(dataset: Any) -> None:
@@ -232,9 +209,6 @@ def test_any_bytes_are_a_header_or_none(data: bytes) -> None:
             apply(table, Block(kind, tree), "edax")
 
 
-def test_truncated_and_foreign_files_have_no_blocks(spectrum: Path, tmp_path: Path) -> None:
-    galactic = b"\x00\x4b" + bytes(5000)
-    for name, data in (("a.spc", spectrum.read_bytes()[: SPECTRUM_SIZE - 1]), ("b.spc", galactic), ("c.spd", b"MAP"),
-                       ("d.ipr", bytes(IMAGE_SIZE)), ("e.lsd", bytes(MAP_SIZE)), ("f.csv", b"a,b")):  # fmt: skip
-        (tmp_path / name).write_bytes(data)
-        assert blocks("diadem.plugins.edax.files:open", tmp_path / name) == []
+def test_a_file_cut_in_its_header_has_no_blocks(spectrum: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.spc").write_bytes(spectrum.read_bytes()[: SPECTRUM_SIZE - 1])
+    assert blocks("diadem.plugins.edax.files:open", tmp_path / "a.spc") == []

@@ -86,14 +86,6 @@ def test_the_exposure_cannot_be_in_seconds(folder: Path) -> None:
     assert 0 < scan - background < 1000
 
 
-def test_the_record_is_the_same_in_another_time_zone(
-    found: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    (dataset,) = diadem.extract(folder).to_dict()["datasets"]
-    assert dataset["fields"] == found["fields"]
-
-
 def document(path: Path, inside: str) -> dict[str, tuple[Any, str]]:
     """Value and status of the offset by field, of a document's tables."""
     path.write_text(f'<?xml version="1.0"?><root name="a">{inside}</root>', encoding="utf-8")
@@ -174,8 +166,6 @@ def test_clocks_of_the_second_generation(tmp_path: Path, epoch: str, iso: str, s
 
 
 def test_other_documents_have_no_block(tmp_path: Path) -> None:
-    (tmp_path / "a.xml").write_text("<root><sensor/></root>", encoding="utf-8")
-    assert blocks(OPEN, tmp_path / "a.xml") == []
     for text in ("<other><raw_file/></other>", "<root>text</root>"):
         (tmp_path / "a.xml").write_text(text, encoding="utf-8")
         with pytest.raises(ReaderError):

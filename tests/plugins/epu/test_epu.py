@@ -140,14 +140,6 @@ def test_values_against_the_bytes(found: dict[str, Any], folder: Path) -> None:
         assert str(found["alone"]["fields"][field][0]["value"]) == raw
 
 
-def test_the_record_is_the_same_in_another_time_zone(
-    found: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    for dataset in diadem.extract(folder).to_dict()["datasets"]:
-        assert dataset["fields"] == found[Path(dataset["files"][0]["path"]).parent.name]["fields"]
-
-
 def values(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Values by field."""
     return {value.field: value.value for value in apply(TABLE, Block("a", tree), "epu").values}

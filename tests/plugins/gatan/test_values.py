@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import os
 import re
 import struct
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import pytest
 from rsciio.digitalmicrograph import file_reader
 
-import diadem
 from diadem.model.record import Dataset
 
 #: Keys of `expected.json` to fields, with the factor to the field's unit; None compares texts.
@@ -233,18 +230,3 @@ def test_vendor_blocks_are_the_bytes_of_the_file(datasets: Mapping[str, Dataset]
             place += piece
         assert rebuilt + block.data[place:] == content, name
         assert all("ImageData/Data" in array["tag"] for array in block.tree["left out"])
-
-
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has no time zone to set")
-def test_the_reading_machines_clock_does_not_matter(
-    dm_files: Path, datasets: Mapping[str, Dataset], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    try:
-        assert os.environ["TZ"] == "Asia/Tokyo"
-        again = diadem.extract(dm_files / "test_diffraction_pattern.dm3").datasets[0]
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-    assert again.document["fields"] == datasets["test_diffraction_pattern.dm3"].document["fields"]

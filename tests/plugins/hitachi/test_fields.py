@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
 from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.hooks.text import ini
 from tests.plugins.tiff.files import firsts, values, write
 
 read = cutter("diadem.plugins.hitachi/hitachi")
@@ -105,8 +102,3 @@ def test_what_is_not_measured(tmp_path: Path) -> None:
 def test_texts_of_others(tmp_path: Path) -> None:
     assert made(tmp_path, "[Other]", "PixelSize=1") == {}
     assert made(tmp_path, "a diary") == {}
-
-
-@given(st.text(max_size=200))
-def test_any_text_has_an_answer(text: str) -> None:
-    ini(text)

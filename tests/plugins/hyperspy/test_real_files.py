@@ -15,36 +15,6 @@ import pytest
 
 import diadem
 
-EXPECTED: Mapping[str, Mapping[str, tuple[Any, str | None]]] = {
-    "EDS_SEM_TM002.hspy": {
-        "beam.acceleration_voltage": (10e3, "V"),
-        "instrument.model": ("Nvision40 Carl Zeiss", None),
-        "detector.elevation": (37, "deg"),
-        "eds.live_time": (19.997292, "s"),
-        "eds.real_time": (39.593745, "s"),
-        "stage.x": (0.0457421, "m"),
-        "stage.y": (0.0676363, "m"),
-        "stage.z": (0.0407, "m"),
-        "sample.elements": (["Al", "C", "Cu", "Mn", "Zr"], None),
-        "time.acquired_start": ("2011-01-10T11:18:00", None),
-    },
-    "example1_v1.2.hdf5": {
-        "beam.acceleration_voltage": (120e3, "V"),
-        "beam.convergence_semi_angle": (1.5e-3, "rad"),
-        "beam.probe_current": (1.2345e-8, "A"),
-        "sample.thickness": (5e-8, "m"),
-        "scan.dwell_time": (0.1, "s"),
-        "time.acquired_start": ("1991-10-01T12:00:00", None),
-    },
-    "example2_v3.1.hspy": {
-        "beam.acceleration_voltage": (200e3, "V"),
-        "optics.camera_length": (0.32, "m"),
-        "instrument.model": ("FEI Tecnai", None),
-        "stage.alpha": (10, "deg"),
-        "camera.exposure": (0.2, "s"),
-    },
-}
-
 
 def extracted(folder: Path) -> dict[str, Any]:
     """Datasets by the name of their first file or folder."""
@@ -63,14 +33,6 @@ def found(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return extracted(folder)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_real_files(found: dict[str, Any], name: str) -> None:
-    for key, (value, unit) in EXPECTED[name].items():
-        assert (value, unit) in [(one["value"], one.get("unit")) for one in found[name]["fields"][key]], key
-        # INCA's list of elements is another than that of whoever saved the file
-        assert key == "sample.elements" or len(found[name]["fields"][key]) == 1
-
-
 def test_a_day_that_a_reader_guessed_is_no_date(found: dict[str, Any]) -> None:
     """2014-07-09 of a DM3 file may be the ninth of July or the seventh of September."""
     assert not [key for key in found["example2_v3.1.hspy"]["fields"] if key.startswith("time.")]
@@ -81,7 +43,7 @@ def test_a_resolution_that_hyperspy_supposes_is_none(found: dict[str, Any]) -> N
     assert "eds.resolution" not in found["EDS_SEM_TM002.hspy"]["fields"]
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", ["EDS_SEM_TM002.hspy", "example1_v1.2.hdf5", "example2_v3.1.hspy"])
 def test_every_value_stands_where_it_is_said_to(found: dict[str, Any], shared_data: Path, name: str) -> None:
     """By h5py: the attribute that a locator names, or one whose name begins so, has the raw value."""
     checked = 0

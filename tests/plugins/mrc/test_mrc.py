@@ -33,43 +33,8 @@ def values(table: Table, tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def datasets(shared_data: Path) -> Mapping[str, Any]:
-    found = [*extract(shared_data / "mrc").datasets, *extract(shared_data / "mdoc").datasets]
-    return {Path(dataset.path).name: dataset for dataset in found}
-
-
-EXPECTED = [
-    ("TS_41.mrc.mdoc", "beam.acceleration_voltage", 300e3, "V"),
-    ("TS_41.mrc.mdoc", "optics.magnification", 53000.0, "1"),
-    ("TS_41.mrc.mdoc", "image.pixel_size_x", 2.66e-10, "m"),
-    ("TS_41.mrc.mdoc", "camera.exposure", 2.6, "s"),
-    ("TS_41.mrc.mdoc", "optics.energy_filter_slit", 20.0, "eV"),
-    ("20241021_00405_movie.mrc", "beam.acceleration_voltage", 300e3, "V"),
-    ("20241021_00405_movie.mrc", "optics.magnification", 1000.0, "1"),
-    ("20241021_00405_movie.mrc", "camera.exposure", 0.045712, "s"),
-    ("20241021_00405_movie.mrc", "scan.dwell_time", 1464.212499e-6, "s"),
-    ("20241021_00405_movie.mrc", "detector.name", "DESim", ""),
-    ("20241021_00405_movie.mrc", "time.acquired_start", "2024-10-21T19:36:50Z", ""),
-    ("HAADFscan.mrc", "beam.acceleration_voltage", 300e3, "V"),
-    ("HAADFscan.mrc", "instrument.model", "Spectra", ""),
-    ("HAADFscan.mrc", "instrument.serial", "3814", ""),
-    ("HAADFscan.mrc", "image.pixel_size_x", 5.67913129e-9, "m"),
-    ("HAADFscan.mrc", "optics.camera_length", 0.0911, "m"),
-    ("HAADFscan.mrc", "scan.dwell_time", 0.01, "s"),
-    ("HAADFscan.mrc", "stage.x", 2.38563e-5, "m"),
-    ("HAADFscan.mrc", "detector.name", "HAADF", ""),
-    ("HAADFscan.mrc", "signal.technique", "STEM", ""),
-    ("HAADFscan.mrc", "time.acquired_start", "2022-12-05T12:13:07", ""),
-]
-
-
-@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
-def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
-    (assertion,) = datasets[name].assertions(field)
-    assert assertion.value == (pytest.approx(value, rel=1e-8) if isinstance(value, float) else value)
-    assert (assertion.unit or "") == unit
-    if field.startswith("time."):
-        assert assertion.offset_status == ("known" if value.endswith("Z") else "unknown")
+def datasets(real: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {Path(path).name: dataset for path, dataset in real.items() if path.startswith(("mrc/", "mdoc/"))}
 
 
 def test_what_is_not_stated_is_absent(datasets: Mapping[str, Any]) -> None:

@@ -96,13 +96,6 @@ def test_serial_days_come_back(day: int, clock: dt.time) -> None:
     assert abs(found - moment) < dt.timedelta(milliseconds=2)
 
 
-@pytest.mark.parametrize("data", [b"", b"IMGBLO", header(id=b"OTHERS"), header(magic=1), header(image=10), b"t" * 999])
-def test_other_files_have_no_header(data: bytes, tmp_path: Path) -> None:
-    assert parse(data) is None
-    (tmp_path / "a.blo").write_bytes(data)
-    assert blocks(OPEN, tmp_path / "a.blo") == []
-
-
 def written(data: Any, mark: bytes = b"\xaa\x55", **changes: Any) -> bytes:
     """A block file of patterns, rows by columns."""
     rows, columns, edge, _ = data.shape

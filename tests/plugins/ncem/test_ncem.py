@@ -93,14 +93,6 @@ def test_attributes_of_everything_are_kept(folder: Path) -> None:
     assert parameters["c"] == pytest.approx([5.43, 5.43, 5.43])
 
 
-def test_the_record_is_the_same_in_another_time_zone(
-    found: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    for dataset in diadem.extract(folder).to_dict()["datasets"]:
-        assert dataset["fields"] == found[Path(dataset["files"][0]["path"]).name]["fields"]
-
-
 def emd(path: Path, groups: Mapping[str, Mapping[str, Any]]) -> Path:
     """A file of EMD 0.2 with an image and attributes."""
     with h5py.File(path, "w") as root:

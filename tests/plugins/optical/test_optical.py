@@ -29,64 +29,6 @@ SCAN, AVERAGE = "linescan.tvf", "spec_1s_1acc_1frame_average.tvf"
 ANGLES, COLOURS = "sparc-angle-resolved.h5", "sparc-hyperspectral.h5"
 SURFACE = "test_spectral_map.sur"
 
-EXPECTED = [
-    (LINE, "person.operator", "optik", ""),
-    (LINE, "instrument.model", "InVia", ""),
-    (LINE, "instrument.software", "WiRE 5.5.0.22400", ""),
-    (LINE, "detector.name", "Renishaw Centrus 2URV61", ""),
-    (LINE, "detector.serial", "2URV61", ""),
-    (LINE, "camera.exposure", 1.0, "s"),
-    (LINE, "stage.x", 1.001e-4, "m"),
-    (LINE, "stage.z", -2.3655e-3, "m"),
-    (LINE, "time.acquired_start", "2022-06-27T17:52:13", ""),
-    (LINE, "time.acquired_end", "2022-06-27T17:52:20", ""),
-    (POINT, "camera.exposure", 180.0, "s"),
-    (POINT, "stage.x", 25.2198e-3, "m"),
-    (POINT, "stage.y", -41.8275e-3, "m"),
-    (POINT, "time.acquired_start", "2022-02-16T13:01:31", ""),
-    (MAP, "camera.exposure", 2.0, "s"),
-    (MAP, "camera.binning", 30, "1"),
-    (MAP, "instrument.model", "LabRAM HR Evol", ""),
-    (MAP, "detector.name", "Symphony VIS", ""),
-    (MAP, "sample.name", "test", ""),
-    (MAP, "session.project", "A", ""),
-    (MAP, "time.acquired_start", "2022-08-19T09:30:34", ""),
-    (SPECTRUM, "camera.exposure", 1.0, "s"),
-    (SPECTRUM, "time.acquired_start", "2022-06-27T16:26:24", ""),
-    (SCAN, "camera.exposure", 1.0, "s"),
-    (AVERAGE, "camera.exposure", 1.0, "s"),
-    (AVERAGE, "detector.name", "Camera1", ""),
-    (ANGLES, "scan.dwell_time", 1.852977, "s"),
-    (ANGLES, "optics.magnification", 10_000.0, "1"),
-    (ANGLES, "detector.serial", "1234", ""),
-    (ANGLES, "time.acquired_start", "2024-08-29T09:59:53.667029Z", ""),
-    (COLOURS, "scan.dwell_time", 0.002027, "s"),
-    (COLOURS, "optics.magnification", 10_000.0, "1"),
-    (COLOURS, "scan.rotation", 0.0, "deg"),
-    (COLOURS, "detector.name", "Andor Clara FAKECDD 1024", ""),
-    (COLOURS, "instrument.software", "Odemis 3.5.2", ""),
-    (COLOURS, "time.acquired_start", "2024-08-29T09:54:25.333349Z", ""),
-    (SURFACE, "beam.acceleration_voltage", 4996.0, "V"),
-    (SURFACE, "beam.emission_current", 1.101e-4, "A"),
-    (SURFACE, "beam.extraction_voltage", 4149.0, "V"),
-    (SURFACE, "optics.magnification", 12390.080078, "1"),
-    (SURFACE, "scan.dwell_time", 3.35e-3, "s"),
-    (SURFACE, "camera.exposure", 1e-3, "s"),
-    (SURFACE, "detector.name", "A.920", ""),
-]
-
-
-@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
-def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
-    assertion, *others = datasets[name].assertions(field)
-    assert [one.value for one in others] == (
-        [f"{value}Z"] if name in (LINE, POINT) and field.startswith("time.") else []
-    )
-    assert assertion.value == pytest.approx(value, rel=1e-12) if isinstance(value, float) else assertion.value == value
-    assert (assertion.unit or "") == unit
-    if field.startswith("time."):
-        assert assertion.offset_status == ("known" if str(value).endswith("Z") else "unknown")
-
 
 def test_what_is_not_stated_is_absent(datasets: Mapping[str, Any]) -> None:
     """Magnifications of objectives and light paths, positions of three zeros or without a unit."""
@@ -272,11 +214,6 @@ def test_digital_surfs_own_header(applied: Apply) -> None:
         "time.acquired_start": "2021-03-04T15:05:06",
         "beam.acceleration_voltage": 10_000.0,
     }
-
-
-@given(st.text(max_size=300))
-def test_any_comment_has_settings_or_none(text: str) -> None:
-    assert all(len(found) == 4 for found in attolight_settings(text))
 
 
 NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8)

@@ -40,50 +40,9 @@ def singles(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def datasets(singles: Path) -> Mapping[str, Any]:
-    return {Path(dataset.path).name: dataset for dataset in extract(singles).datasets}
-
-
-EXPECTED = [
-    (PHENOM, "beam.acceleration_voltage", 15_000.0, "V"),
-    (PHENOM, "beam.emission_current", 4.03e-5, "A"),
-    (PHENOM, "scan.dwell_time", 2e-7, "s"),
-    (PHENOM, "instrument.model", "PhenomXL", ""),
-    (PHENOM, "instrument.serial", "MVE027364-0026-L", ""),
-    (PHENOM, "instrument.software", "5.4.5.rc1.bb8fbe3.23039", ""),
-    (PHENOM, "detector.elevation", 28.5, "deg"),
-    (PHENOM, "detector.azimuth", 0.0, "deg"),
-    (PHENOM, "detector.type", "FastSDD_C2", ""),
-    (ARINA, "camera.exposure", 9.95000009424984e-05, "s"),
-    (ARINA, "camera.counter_depth", 8, "bit"),
-    (ARINA, "detector.name", "Dectris ARINA CZT", ""),
-    (ARINA, "detector.serial", "A-01-0011", ""),
-    (ARINA, "detector.type", "HPC", ""),
-    (ARINA, "time.acquired_start", "2025-05-03T01:51:00.302+02:00", ""),
-    (ARINA, "time.utc_offset", "+02:00", ""),
-    (VOLUME, "time.acquired_start", "2015-10-27T14:28:22", ""),
-    (TITLED, "time.acquired_start", "2015-10-27T14:31:41", ""),
-    (NORDIF, "beam.acceleration_voltage", 20_000.0, "V"),
-    (NORDIF, "optics.working_distance", 24.7e-3, "m"),
-    (NORDIF, "optics.magnification", 200.0, "1"),
-    (NORDIF, "stage.tilt", 70.0, "deg"),
-    (NORDIF, "camera.exposure", 3.5e-3, "s"),
-    (NORDIF, "camera.frame_rate", 202.0, "1/s"),
-    (NORDIF, "instrument.vendor", "Hitachi", ""),
-    (NORDIF, "instrument.model", "SU-6600", ""),
-    (NORDIF, "detector.name", "UF1100", ""),
-    (NORDIF, "sample.name", "Ni", ""),
-    (NORDIF, "signal.technique", "EBSD", ""),
-]
-
-
-@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
-def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
-    (assertion,) = datasets[name].assertions(field)
-    assert assertion.value == pytest.approx(value, rel=1e-9) if isinstance(value, float) else assertion.value == value
-    assert (assertion.unit or "") == unit
-    if field.startswith("time.acquired"):
-        assert assertion.offset_status == ("known" if name == ARINA else "unknown")
+def datasets(real: Mapping[str, Any]) -> Mapping[str, Any]:
+    folders = ("elid/", "arina/", "semper/", "ebsd/", "nxs/")
+    return {Path(path).name: dataset for path, dataset in real.items() if path.startswith(folders)}
 
 
 @pytest.mark.parametrize(
@@ -319,8 +278,3 @@ def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str,
         for section, inside in tree.items()
     }
     assert settings("\n".join(lines)) == expected
-
-
-@given(st.text(max_size=400))
-def test_any_text_has_settings_or_none(text: str) -> None:
-    assert isinstance(settings(text), dict)

@@ -17,7 +17,7 @@ from diadem.hooks.fields import Block
 from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
 from diadem.plugins.ripple.files import parse
-from tests.plugins.opened import Held, blocks, dictionaries
+from tests.plugins.opened import Held, dictionaries
 
 OPEN = "diadem.plugins.ripple.files:open"
 KEYS = tables("diadem.plugins.ripple")["ripple-keys"]
@@ -80,12 +80,6 @@ def test_what_says_nothing(line: str) -> None:
 def test_inca() -> None:
     tree = parse("(MLX::\n(MLX::WIDTH : 128)\n(MLX::RECORD-BY : IMAGE)\n")
     assert tree == {"width": "128", "record-by": "IMAGE"}
-
-
-def test_an_empty_file_has_no_block(tmp_path: Path) -> None:
-    path = tmp_path / "a.rpl"
-    path.write_bytes(b"")
-    assert blocks(OPEN, path) == []
 
 
 @given(st.text(alphabet=";key\tvalue-angle0123.\n(MLX:) ", max_size=200))

@@ -6,8 +6,6 @@ import configparser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import diadem
 from diadem.hooks.cuts import cutter
@@ -136,8 +134,3 @@ def test_headers_of_others(tmp_path: Path) -> None:
     header = tmp_path / "a.hdr"
     header.write_text("HDR,\nTime and Date Stamp:\t1/2/2020\n")
     assert list(read(str(write(tmp_path / "a.tif")), [str(header)])) == []
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_have_an_answer(data: bytes) -> None:
-    records(data)

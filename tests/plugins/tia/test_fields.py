@@ -451,17 +451,3 @@ def test_every_rule_names_a_field() -> None:
     for rule in chain(*TIA.values()):
         if hasattr(rule, "field"):
             assert fields.is_field(rule.field), rule
-
-
-@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has no time zone to set")
-def test_the_reading_machines_clock_does_not_matter(
-    datasets: Mapping[str, Dataset], tia_files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    try:
-        again = diadem.extract(tia_files / MAP).datasets[0]
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-    assert again.document["fields"] == datasets[MAP].document["fields"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,17 +125,3 @@ def test_vendors_bytes_are_kept_with_their_places(folder: Path) -> None:
     data = (folder / "scios_xml_metadata.tif").read_bytes()
     pieces = [data[slice(*raw["byte_range"])] for raw in record["raw"] if raw.get("byte_range")]
     assert [piece[:6] for piece in pieces] == [b"[User]", b"<?xml "]
-
-
-def test_the_computers_zone_changes_nothing(
-    folder: Path, found: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    if hasattr(time, "tzset"):
-        time.tzset()
-    try:
-        assert fields_of(folder) == found
-    finally:
-        monkeypatch.undo()
-        if hasattr(time, "tzset"):
-            time.tzset()

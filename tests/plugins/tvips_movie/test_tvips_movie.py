@@ -126,16 +126,6 @@ def test_version_1_has_time_only(tmp_path: Path) -> None:
     assert "beam.mode" not in ours
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"x" * 300, head(3), head(size=12), head(bits=32), head(x=0), head(header=4), head(header=1 << 30)],
-)
-def test_other_files_are_none(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "a_000.tvips"
-    path.write_bytes(data)
-    assert blocks(OPEN, path) == []
-
-
 def test_a_movie_cut_in_its_first_frame(tmp_path: Path) -> None:
     path = tmp_path / "a_000.tvips"
     path.write_bytes(head() + picture()[:20])

@@ -256,12 +256,3 @@ def test_every_frame_is_kept(folder: Path, tmp_path: Path) -> None:
             frames = [stored[:, frame].tobytes().rstrip(b"\0") for frame in range(stored.shape[1])]
             ours = [block.data for block in blocks if f"Data/{kind}/" in block.place]
             assert b"\x1e".join([ours[0], *(part.lstrip(b"\x1e") for part in ours[1:])]) == b"\x1e".join(frames)
-
-
-def test_the_record_is_the_same_in_another_time_zone(
-    found: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    record = diadem.extract(folder).to_dict()
-    for dataset in record["datasets"]:
-        assert dataset["fields"] == found[Path(dataset["files"][0]["path"]).name]["fields"]

@@ -7,13 +7,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
 from diadem.hooks.cuts import cutter
 from diadem.hooks.tables import tables
-from diadem.plugins.zeiss.blocks import parse_smartsem, value_of
+from diadem.plugins.zeiss.blocks import value_of
 from tests.plugins.tiff.files import firsts, values, write
 
 TABLES = tables("diadem.plugins.zeiss")
@@ -234,8 +232,3 @@ def test_values() -> None:
     assert value_of("19/21 inch display") == {"Value": "19/21 inch display"}
     assert value_of("V05.04.03.00 : 16-Apr-10") == {"Value": "V05.04.03.00 : 16-Apr-10"}
     assert value_of("1     ") == {"Value": "1     "}
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_have_an_answer(data: bytes) -> None:
-    parse_smartsem(data)

@@ -10,7 +10,7 @@ import pytest
 
 import diadem
 from diadem.errors import DocumentError
-from diadem.model.ids import PREFIX
+from diadem.model.manifest import PREFIX
 from diadem.model.statements import Draft, Subject
 from diadem.node.custody.report import CustodyStep, Verdict
 from diadem.transfer.desks import desk_of

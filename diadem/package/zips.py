@@ -1,19 +1,21 @@
-"""`diadem/vendor.zip`: vendor metadata kept whole, members named by their SHA-256. The same content, the same bytes.
+"""The two ZIPs among a package's tag files. The same content gives the same bytes.
 
-`VendorArchive` writes one; `Vault` reads the blocks of a record from one at hand, `PackageVault` from a package's.
+`diadem/vendor.zip` keeps vendor metadata whole, members named by their SHA-256: `VendorArchive` writes one, `Vault`
+reads the blocks of a record. `diadem/previews.zip` keeps small pictures by the ids of their datasets.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import re
 import zipfile
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from diadem.errors import IntegrityError
 from diadem.model.manifest import VENDOR_PATH
-from diadem.model.ports import Bundle
-from diadem.package.examine import read_tag_file
 from diadem.serialization import typed_json
 from diadem.serialization.zip_list import UNREADABLE, open_zip
 
@@ -23,6 +25,10 @@ _LEVEL = 1
 #: Bytes of one content. Extraction keeps none above 8 MiB.
 LARGEST = 64 << 20
 _PIECE = 1 << 20
+_PICTURES = ((b"\x89PNG\r\n\x1a\n", "png", "image/png"), (b"\xff\xd8\xff", "jpg", "image/jpeg"))
+_NAME = re.compile(r"d([1-9][0-9]{0,8})\.(?:png|jpg)\Z")
+#: Bytes of all pictures of a package, and of one that is read.
+_BUDGET, _LARGEST = 2 << 20, 1 << 20
 
 
 class _Buffer(io.BytesIO):
@@ -83,13 +89,15 @@ def member_bytes(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> bytes
 
 
 class Vault:
-    """Where a record's vendor blocks are: an archive in memory."""
+    """Where a record's vendor blocks are: an archive at hand, or what reads a package's when the first is asked for."""
 
-    def __init__(self, archive: bytes) -> None:
+    def __init__(self, archive: bytes | Callable[[], bytes]) -> None:
         self._archive = archive
 
     def read(self, digest: str) -> bytes:
         """The block with this SHA-256. Raises `IntegrityError` where it is not there or damaged."""
+        if not isinstance(self._archive, bytes):
+            self._archive = self._archive()
         try:
             return member(self._archive, digest)
         except (KeyError, ValueError) as error:
@@ -101,16 +109,36 @@ class Vault:
         return typed_json.decode(data)
 
 
-class PackageVault(Vault):
-    """Blocks of a package: its archive is read, and proven against the package's id, when the first is asked for."""
+# -- previews ----------------------------------------------------------------------------------------------------------
 
-    def __init__(self, bundle: Bundle, package_id: str) -> None:
-        super().__init__(b"")
-        self._bundle = bundle
-        self._package_id = package_id
 
-    def read(self, digest: str) -> bytes:
-        """The block with this SHA-256. Raises `IntegrityError`."""
-        if not self._archive:
-            self._archive = read_tag_file(self._bundle, VENDOR_PATH, self._package_id)
-        return super().read(digest)
+def previews_zip(pictures: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """The pictures that fit, PNG and JPEG, by the id of their dataset, in order; b"" where there are none."""
+    left, buffer = _BUDGET, io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # stored: a picture is compressed already
+        for dataset, picture in pictures:
+            suffix, _ = picture_kind(picture)
+            if picture and suffix and len(picture) <= min(left, _LARGEST):
+                archive.writestr(zipfile.ZipInfo(f"{dataset}.{suffix}", _EPOCH), picture)
+                left -= len(picture)
+    return buffer.getvalue() if left < _BUDGET else b""
+
+
+def previews_in(data: bytes) -> dict[int, bytes]:
+    """The pictures by index of their dataset, whose id counts from 1. What is no picture of ours is passed over."""
+    found = {}
+    with contextlib.suppress(*UNREADABLE), open_zip(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            name = _NAME.match(info.filename)
+            if name and info.compress_type == zipfile.ZIP_STORED and info.file_size <= _LARGEST:
+                picture = archive.read(info)
+                if any(picture_kind(picture)):
+                    found[int(name[1]) - 1] = picture
+    return found
+
+
+def picture_kind(picture: bytes | None) -> tuple[str, str]:
+    """Suffix and media type of a PNG or JPEG; "" each for anything else, which is shown nowhere."""
+    found = (kind for magic, *kind in _PICTURES if picture and picture.startswith(magic))
+    suffix, media = next(found, ("", ""))
+    return suffix, media

@@ -1,10 +1,14 @@
-"""A plugin's examples in the worker: read as promised, alike under another name, harmless when spoiled."""
+"""A plugin's examples: read as promised, alike when renamed, harmless when spoiled, given back by a package."""
 
 from __future__ import annotations
 
-import json
+import os
+import random
+import re
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +17,20 @@ from diadem.archive.package import Package
 from diadem.errors import DiademError, line_of
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
-from diadem.extract.survey import DatasetPlan
+from diadem.extract.survey import DatasetPlan, survey, with_companions
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
 from diadem.serialization.validation import require_admissible, validate_record
-from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
-from diadem.testing.plugin_report import Notes
+from diadem.testing.plugin_report import Notes, difference
 from diadem.testing.trial import digest
 
 if TYPE_CHECKING:
     from diadem.hooks.manager import Offers
 
+#: Bytes of an example's files in all; larger ones make slow tests.
+MAX_EXAMPLE = 64 << 20
+#: When a renamed copy says that it was written: in 2001.
+_LONG_AGO = 1_000_000_000
+_NEW_STEM = "renamed_copy"
 #: Seconds beyond which a small example is read slowly.
 _SLOW = 10.0
 #: What must not become of a worker.
@@ -31,6 +39,52 @@ _DEATHS = frozenset({"reader-crashed", "reader-timeout", "memory-limit", "plugin
 _MOST_DEATHS = 3
 #: Issues that are the plugin's own fault, however small.
 _OWN_FAULTS = frozenset({"check-failed", "preview-refused", "extension-unjudged"})
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One dataset in a folder of its own."""
+
+    name: str
+    root: Path
+    plan: DatasetPlan
+
+    @property
+    def path(self) -> Path:
+        """What the reader gets."""
+        return self.root / self.plan.entry
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of its files, the primary first, relative to the folder."""
+        return [file.path for file in self.plan.files]
+
+
+def prepare(given: Path, root: Path, readers: Sequence[ReaderOffer], notes: Notes) -> Example | None:
+    """Copy an example's dataset into an empty folder."""
+    if not given.exists():
+        notes.error("example-missing", given.name, f"there is no file '{given}'")
+        return None
+    root.mkdir(parents=True)
+    for source in with_companions(given, readers) if given.is_file() else [given]:
+        if source.is_dir():
+            shutil.copytree(source, root / source.name)
+        else:
+            shutil.copyfile(source, root / source.name)
+    found = _surveyed(given.name, given.name, root, readers)
+    if found is None:
+        advice = "Its name must end as the reader's offer says, and it must not be a side file of another."
+        notes.error("example-unclaimed", given.name, "no dataset begins with this file", advice)
+    elif sum(file.size for file in found.plan.files) > MAX_EXAMPLE:
+        notes.error("example-large", given.name, f"an example has at most {MAX_EXAMPLE >> 20} MiB; cut it down")
+        return None
+    return found
+
+
+def _surveyed(name: str, entry: str, root: Path, readers: Sequence[ReaderOffer]) -> Example | None:
+    files = [(path.relative_to(root).as_posix(), path.stat().st_size) for path in root.rglob("*") if path.is_file()]
+    plans = (plan for plan in survey(files, readers) if plan.entry == entry and plan.offers)
+    return next((Example(name, root, replace(plan, id="d1")) for plan in plans), None)
 
 
 def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Notes) -> Extraction:
@@ -115,16 +169,33 @@ def read_elsewhere(
         notes.error("name-or-time", example.name, f"a renamed copy says something else: {changed}", advice)
 
 
+def renamed(example: Example, root: Path, readers: Sequence[ReaderOffer]) -> Example | None:
+    """The files in another folder, the primary's stem replaced in all names, as if written years ago.
+
+    None where they are no whole dataset any more.
+    """
+    shutil.copytree(example.root, root)
+    stem = example.plan.entry.split(".")[0]
+    for path in sorted(root.iterdir()):
+        if path.name.startswith(stem):
+            path.rename(path.with_name(_NEW_STEM + path.name[len(stem) :]))
+    for path in root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (_LONG_AGO, _LONG_AGO))
+    found = _surveyed(example.name, _NEW_STEM + example.plan.entry[len(stem) :], root, readers)
+    return found if found is not None and len(found.files) == len(example.files) else None
+
+
 def read_spoiled(
     example: Example, found: Extraction, mine: Offers, root: Path, extractor: Extractor, notes: Notes
 ) -> None:
     """That no spoiled copy hangs or kills the worker, and that the plugin's reader notices what is incomplete."""
     shapes = [signal["shape"] for signal in found.signals]
     deaths = 0
-    for copy in spoiled_copies(example, root):
+    for what, copy, incomplete in spoiled_copies(example, root):
         notes.checked["spoiled copies"] += 1
-        read = extractor.extract(copy.example.plan, copy.example.root)
-        where = f"{example.name}, {copy.what}"
+        read = extractor.extract(copy.plan, copy.root)
+        where = f"{example.name}, {what}"
         for issue in read.issues:
             if issue["code"] in _DEATHS:
                 notes.error(_death(issue), where, issue["message"], "Check sizes and counts before you trust them.")
@@ -134,12 +205,7 @@ def read_spoiled(
         if deaths >= _MOST_DEATHS:
             notes.hint("not-all-tried", example.name, f"after {deaths} dead workers no more spoiled copies were tried")
             return
-        if (
-            copy.incomplete
-            and found.format in {offer.name for offer in mine.readers}
-            and read.signals
-            and not read.issues
-        ):
+        if incomplete and found.format in {offer.name for offer in mine.readers} and read.signals and not read.issues:
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
             note("incomplete-unseen", where, "it is read without complaint, as if it were complete", "Raise an error.")
@@ -151,6 +217,105 @@ def _death(issue: Mapping[str, Any]) -> str:
         return "memory"
     late = "no answer" in issue["message"] or "processor time" in issue["message"]
     return "hang" if late else "crash"
+
+
+#: Bytes at the beginning in which headers lie.
+_HEAD = 4096
+_DIGITS = re.compile(rb"\d+")
+#: Changes of the head by chance.
+_BY_CHANCE = 12
+#: How other files than the primary are spoiled.
+_SIDE_FAULTS = frozenset({"empty", "cut in half", "random bytes"})
+
+
+def spoiled_copies(example: Example, root: Path) -> Iterator[tuple[str, Example, bool]]:
+    """Spoil the primary in every way, each other file in some, and leave each other file out.
+
+    What was done, the copy, and whether a reader should notice that it is less. A copy is removed when the next one is
+    asked for.
+    """
+    number = 0
+    for place, name in enumerate(example.files):
+        data = (example.root / name).read_bytes()
+        faults = list(spoiled(data)) if data else []
+        if place:  # not the primary
+            sides = [
+                replace(item, name=f"{name} {item.name}", incomplete=False)
+                for item in faults
+                if item.name in _SIDE_FAULTS
+            ]
+            faults = [*sides, Spoiled(f"without {name}", None)]
+        for item in faults:
+            folder, number = root / str(number), number + 1
+            yield item.name, _with(example, folder, name, item.data), item.incomplete
+            shutil.rmtree(folder)
+
+
+def _with(example: Example, root: Path, name: str, data: bytes | None) -> Example:
+    """A copy of the dataset in which a file holds something else, or (None) is missing."""
+    shutil.copytree(example.root, root)
+    if data is None:
+        (root / name).unlink()
+    else:
+        (root / name).write_bytes(data)
+    files = [
+        replace(file, size=(root / file.path).stat().st_size)
+        for file in example.plan.files
+        if data is not None or file.path != name
+    ]
+    return Example(example.name, root, replace(example.plan, files=tuple(files)))
+
+
+# -- as disks, cables, other programs and enemies leave a file ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """What was done to a file, what is left of it (None: it is gone), and whether a reader should notice."""
+
+    name: str
+    data: bytes | None
+    incomplete: bool = False
+
+
+def spoiled(data: bytes, seed: int = 0) -> Iterator[Spoiled]:
+    """Spoil a file of at least one byte in some thirty ways, the same ones for the same seed."""
+    random_ = random.Random(seed)  # noqa: S311 - faults, not secrets
+    size = len(data)
+    yield Spoiled("empty", b"", incomplete=True)
+    for name, kept in (("cut to an eighth", size // 8), ("cut in half", size // 2)):
+        yield Spoiled(name, data[:kept], incomplete=True)
+    for name, kept in (("cut to its first 16 bytes", 16), ("cut by one byte", size - 1)):
+        yield Spoiled(name, data[:kept])
+    yield Spoiled("random bytes", random_.randbytes(size))
+    yield Spoiled("random bytes after the first 32", data[:32] + random_.randbytes(max(0, size - 32)))
+    yield Spoiled("zeros in its second half", data[: size // 2] + bytes(size - size // 2))
+    yield Spoiled("zeros from the first 64 bytes on", data[:64] + bytes(max(0, size - 64)))
+    yield Spoiled("written twice over", data + data)
+    yield from _numbers(data)
+    for number in range(_BY_CHANCE):
+        yield Spoiled(f"random bytes of the head changed ({number + 1})", _changed(data, random_))
+
+
+def _numbers(data: bytes) -> Iterator[Spoiled]:
+    """Every number at the beginning huge, or negative, or none: as texts, and as binary words."""
+    head, rest = data[:_HEAD], data[_HEAD:]
+    for text in (b"999999999999", b"-1", b"0", b"1e308", b"nan"):
+        yield Spoiled(f"every number of the head is {text.decode()}", _DIGITS.sub(text, head) + rest)
+    for word, name in ((b"\xff\xff\xff\x7f", "the largest"), (b"\xff\xff\xff\xff", "-1"), (b"\0\0\0\0", "0")):
+        for start in (4, 16, 64):
+            spoilt = head[:start] + word * ((len(head[start:256]) + 3) // 4) + head[256:]
+            yield Spoiled(f"every binary number from byte {start} on is {name}", spoilt + rest)
+
+
+def _changed(data: bytes, random_: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(8):
+        changed[random_.randrange(min(_HEAD, len(data)))] = random_.randrange(256)
+    return bytes(changed)
+
+
+# -- through a package ----------------------------------------------------------------------------------------------
 
 
 def archive(
@@ -199,9 +364,6 @@ def _load(
         notes.error("load", example.name, f"loaded {how}, the arrays are not those that the reader returns")
 
 
-# -- what two readings have in common -------------------------------------------------------------------------------
-
-
 def stated_by(found: Extraction) -> dict[str, Any]:
     """What an extraction says of the content: signals, fields, extensions."""
     return {"signals": found.signals, "fields": found.fields, "extensions": found.extensions}
@@ -216,23 +378,3 @@ def dataset_of(plan: DatasetPlan, found: Extraction) -> dict[str, Any]:
     files[0].update(format=found.format, format_evidence=list(found.evidence))
     about = {"id": plan.id, "files": files, "raw": [], "issues": found.issues, "extraction": found.extraction}
     return {**about, **stated_by(found)}
-
-
-def difference(one: Any, other: Any, path: str = "") -> str:
-    """Where two JSON values first differ, and how; "" where they do not."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in (*one, *(key for key in other if key not in one)):
-            if key not in one or key not in other:
-                return f"{path}/{key} is there only {'at first' if key in one else 'then'}"
-            if found := difference(one[key], other[key], f"{path}/{key}"):
-                return found
-        return ""
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = enumerate(zip(one, other, strict=True))
-        return next(filter(None, (difference(a, b, f"{path}/{place}") for place, (a, b) in pairs)), "")
-    return "" if one == other else f"{path or 'it'} is {_brief(one)}, then {_brief(other)}"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import Any, BinaryIO, Final
 
 from diadem.errors import DocumentError
 from diadem.model.record import Record
-from diadem.serialization.migrations import SCHEMA
+from diadem.model.vendor import VendorSource
+from diadem.serialization.record_json import SCHEMA, read_record
+from diadem.serialization.schemas import RECORD, check
 from diadem.serialization.sharing import Pool
 from diadem.serialization.strict_json import compact
-from diadem.serialization.validation import validate_dataset, validate_head, validate_metadata
+from diadem.serialization.validation import validate_dataset, validate_metadata
 
 _HEAD: Final[Mapping[str, Any]] = {"schema": SCHEMA, "session": {}, "sample": {}, "people": [], "instrument": {}}
 
@@ -18,19 +21,8 @@ _HEAD: Final[Mapping[str, Any]] = {"schema": SCHEMA, "session": {}, "sample": {}
 class RecordWriter:
     """Writes a record to a stream, dataset by dataset. Memory does not grow with what they say.
 
-    Parameters
-    ----------
-    stream : BinaryIO
-        Where to; only `write` is used.
-    metadata : mapping
-        What a person says: see `validate_metadata`.
-    sealed : bool
-        Whether it becomes part of a package; else its files need no digests, and it says so.
-
-    Raises
-    ------
-    DocumentError
-        The metadata are refused; nothing is written.
+    `metadata` is what a person says, as `validate_metadata` takes it: where they are refused nothing is written. Of a
+    record that does not become part of a package, not `sealed`, the files need no digests, and it says so.
     """
 
     def __init__(self, stream: BinaryIO, *, metadata: Mapping[str, Any], sealed: bool = True) -> None:
@@ -40,19 +32,10 @@ class RecordWriter:
         self._lines = _Lines(stream, {**_HEAD, **said, **({} if sealed else {"sealed": False})}, closed=True)
 
     def add(self, dataset: dict[str, Any], *, admitted: bool = False) -> None:
-        """Validate one dataset and write it.
+        """Validate one dataset and write it; what `validation.admitted` has just returned is not validated twice.
 
-        Parameters
-        ----------
-        dataset : dict
-            The dataset.
-        admitted : bool
-            True for what `admitted` has just returned: it need not be validated twice.
-
-        Raises
-        ------
-        DocumentError
-            The dataset is refused, or its id was used before; nothing of it is written, and the next may be added.
+        Raises `DocumentError` where it is refused, or its id was used before: nothing of it is written, and the next
+        may be added.
         """
         self._lines.add(dataset, admitted=admitted)
 
@@ -61,31 +44,17 @@ class RecordWriter:
         *,
         omitted: Sequence[Mapping[str, Any]],
         empty_dirs: Sequence[str],
-        extensions: Mapping[str, Any] | None = None,
         continues: str = "",
     ) -> None:
         """Write what comes after the datasets, and the shared objects. The stream stays open.
 
-        Parameters
-        ----------
-        omitted : sequence of mapping
-            What the folder held and the package does not: path, kind, reason.
-        empty_dirs : sequence of str
-            Empty folders, stored paths relative to `data/`.
-        extensions : mapping, optional
-            More extensions, beside those of the metadata.
-        continues : str
-            Id of the package to which this one adds, or "".
-
-        Raises
-        ------
-        DocumentError
-            The tail is refused.
+        `omitted` is what the folder held and the package does not (path, kind, reason), `empty_dirs` are stored paths,
+        `continues` is the id of the package to which this one adds.
         """
         tail = {
             "omitted": [dict(item) for item in omitted],
             "empty_dirs": list(empty_dirs),
-            "extensions": {**self._extensions, **(extensions or {})},
+            "extensions": self._extensions,
             **({"continues": str(continues)} if continues else {}),  # the validator knows no other kinds of text
         }
         self._lines.end(tail)
@@ -94,10 +63,8 @@ class RecordWriter:
 def write_record(stream: BinaryIO, record: Record) -> None:
     """Write a record that was read, keys of a later minor version included.
 
-    Raises
-    ------
-    DocumentError
-        A dataset of it is malformed, or its files have no digests: what is written becomes part of a package.
+    Raises `DocumentError` where a dataset of it is malformed, or its files have no digests: what is written becomes
+    part of a package.
     """
     lines = _Lines(stream, {key: getattr(record, key) for key in _HEAD}, closed=False)
     for dataset in record.datasets:
@@ -105,6 +72,25 @@ def write_record(stream: BinaryIO, record: Record) -> None:
     tail = {"omitted": list(record.omitted), "empty_dirs": list(record.empty_dirs), "extensions": record.extensions}
     continues = {"continues": record.continues} if record.continues else {}
     lines.end({**tail, **continues, **record.unknown})
+
+
+def build_record(
+    datasets: Iterable[dict[str, Any]],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    sealed: bool = True,
+    vendor: VendorSource | None = None,
+) -> Record:
+    """A record of datasets at hand, as it would be read from a package; see `RecordWriter`.
+
+    They are taken one after the other: memory grows with what is new in each.
+    """
+    stream = BytesIO()
+    writer = RecordWriter(stream, metadata=metadata or {}, sealed=sealed)
+    for dataset in datasets:
+        writer.add(dataset)
+    writer.finish(omitted=(), empty_dirs=())
+    return read_record(stream.getvalue(), vendor, sealed=sealed)
 
 
 class _Lines:
@@ -131,7 +117,7 @@ class _Lines:
         self._ids.add(name)
 
     def end(self, tail: Mapping[str, Any]) -> None:
-        validate_head({**_HEAD, "datasets": [], **tail}, closed=self._closed)
+        check(RECORD, {**_HEAD, "datasets": [], **tail}, closed=self._closed)
         kinds = [b'"%s":{\n%s}' % (kind.encode(), _joined(shared)) for kind, shared in self._pool.shared()]
         shared = b"\n" + b",\n".join(kinds) if kinds else b""
         self._stream.write((b"\n" if self._ids else b"") + b"],\n" + _members(tail))
