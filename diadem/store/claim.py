@@ -31,7 +31,7 @@ from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH, PackageId
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.plain import DRAFTS
@@ -204,8 +204,9 @@ def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
     """Write the hint that a dead writer owes: its package may be complete, and only its claim says where."""
     if note is None or not note.path or not _PACKAGE.match(note.package):
         return
-    if hints.package_at(note.path) == note.package:
-        hints.write(payload, PackageId(note.package), note.path)
+    stored = hints.stored_at(note.path)
+    if stored is not None and stored.id.hex == note.package:
+        hints.write(payload, stored.id, note.path)
 
 
 def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:
