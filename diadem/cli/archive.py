@@ -23,8 +23,7 @@ from diadem.cli.options import (
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, tell_all
-from diadem.cli.output import duration_text, print_json, progress, size_text, tell_all
+from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_metadata
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError

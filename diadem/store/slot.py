@@ -16,8 +16,6 @@ from typing import Self
 from diadem.errors import Refused, StoreError
 from diadem.model.manifest import PackageId
 from diadem.model.names import unsafe
-from diadem.store.bags import STEPWISE, open_folder
-from diadem.package.names import unsafe
 from diadem.store.bags import STEPWISE, look_at_folders, open_folder
 from diadem.store.system import (
     READ_FLAGS,
