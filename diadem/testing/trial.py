@@ -50,7 +50,7 @@ Signals = Sequence[Mapping[str, Any]]
 
 
 def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, notes: Notes) -> Signals:
-    """Run the reader twice, in different surroundings, with nothing refused and all of it noted.
+    """Run the reader, and again in other surroundings, with nothing refused and all of it noted.
 
     The signals are as `signature` describes them.
     """
@@ -67,8 +67,9 @@ def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, 
         "packages": locate(offered.targets()),
     }
     scratch.mkdir(exist_ok=True)
-    first, second = (_answer(job | {"foreign": foreign}, scratch) for foreign in (False, True))
-    for answer in (first, second):
+    surroundings = (False, True) if notes.wants(frozenset({"zone-or-locale"})) else (False,)
+    answers = [_answer(job | {"foreign": foreign}, scratch) for foreign in surroundings]
+    for answer in answers:
         notes.checked["processes"] += 1
         notes.checked["foreign locales"] += bool(answer.get("locale"))
         if answer["error"]:
@@ -80,15 +81,15 @@ def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, 
         if answer["left_open"]:
             names = ", ".join(answer["left_open"])
             notes.error("left-open", example.name, f"still open when all signals are gone: {names}", "Use `with`.")
-    one, other = ({key: answer[key] for key in _STATED} for answer in (first, second))
-    if changed := difference(one, other):
+    stated = [{key: answer[key] for key in _STATED} for answer in answers]
+    if changed := difference(stated[0], stated[-1]):
         advice = "Use datetime with a time zone, and nothing that asks the locale."
         notes.error("zone-or-locale", example.name, f"in another time zone or locale it says: {changed}", advice)
     if before != _listing(example.root):
         notes.error("not-alone", example.name, "files beside the example were changed or added")
-    notes.kinds.update(first["kinds"])
-    notes.outcomes += first["outcomes"]
-    signals: Signals = first["signals"]
+    notes.kinds.update(answers[0]["kinds"])
+    notes.outcomes += answers[0]["outcomes"]
+    signals: Signals = answers[0]["signals"]
     for axis in (axis for signal in signals for axis in signal["axes"]):
         units = axis.get("units")
         if isinstance(units, str) and units.strip() and not to_si(units)[0]:
