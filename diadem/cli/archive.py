@@ -23,11 +23,11 @@ from diadem.cli.options import (
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, progress, size_text, tell_all
+from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_metadata
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
-from diadem.model.plain_text import count_text, quoted
+from diadem.model.plain_text import count_text, quoted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,10 +21,10 @@ from diadem.cli.options import (
     Package,
     Reason,
 )
-from diadem.cli.output import duration_text, size_text
+from diadem.cli.output import duration_text
 from diadem.cli.verb import Answer, Commands
 from diadem.errors import NotFound
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import STRANGER
 
 root = Commands()
@@ -41,7 +41,7 @@ def scrub(
     store: Annotated[str | None, Argument("One store. Default: all.")] = None,
     part: Annotated[str, Option("A slice of the packages: 3/28 for the third of 28.")] = "1/1",
     level: Annotated[str | None, Option("leaves (BLAKE3) or full (SHA-256 as well).")] = None,
-    due: Annotated[bool, Option("Only copies whose proof is older than the policy allows.")] = False,
+    due: Annotated[bool, Option("Only copies that are due: nine tenths of the policy's interval are over.")] = False,
     package: Annotated[str | None, Option("One package only.")] = None,
     max_rate: MaxRate = None,
     jobs: Jobs = None,

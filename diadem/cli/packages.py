@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diadem.cli.options import Argument, Json, Listener, Meta, NodeAt, Option, Strict
-from diadem.cli.output import duration_text, size_text
+from diadem.cli.output import duration_text
 from diadem.cli.verb import Answer, Commands, is_id, opened
 from diadem.errors import DocumentError, NotFound, UsageError
-from diadem.model.plain_text import count_text, quoted
+from diadem.model.plain_text import count_text, quoted, size_text
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package

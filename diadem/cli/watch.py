@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from diadem.cli.archive import suggested_lines
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Quiet
-from diadem.cli.output import minute, print_json, size_text, tell_all
+from diadem.cli.output import minute, print_json, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.errors import Interrupted
-from diadem.model.plain_text import count_text, quoted
+from diadem.model.plain_text import count_text, quoted, size_text
 
 root = Commands()
 watched = root.add(Commands("watch", "Archive sessions once they are finished.", default="run", needs_word=False))
