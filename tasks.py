@@ -21,7 +21,8 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
         [["tests.notebook.outputs"]],
     ),
     "test": ("the tests", [["pytest"]]),
-    "program": ("the tests of whole programs, which take long", [["pytest", "-m", "program"]]),
+    "program": ("the tests of whole programs and in a browser", [["pytest", "-m", "program or browser"]]),
+    "postgresql": ("the tests on a PostgreSQL server", [["pytest", "-m", "postgresql or catalogue", "tests/node"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
     "bench": (
         "the benchmarks, small; see benchmarks/README.md for the full size",

@@ -118,6 +118,16 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what looks at pages in a browser, and what asks a PostgreSQL server: few who try the project have them."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "chromium" in fixtures:
+        item.add_marker("browser")
+    database = item.callspec.params.get("new_address") if hasattr(item, "callspec") else None
+    if database == "postgresql" or "postgres_server" in fixtures:
+        item.add_marker("postgresql")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the share of each process begin with some of the long tests, so that none is left alone with them at the end.
