@@ -16,7 +16,7 @@ import pytest
 
 import diadem
 from diadem.model.manifest import FileEntry
-from diadem.package.seal import HashedFile, Sealed, seal
+from diadem.package.tags import HashedFile, Sealed, seal
 from diadem.store.disks import disk_of
 from diadem.testing.faults import flip_byte, writable_copy
 from diadem.trust.hashing import LeafHasher

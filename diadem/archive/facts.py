@@ -14,7 +14,7 @@ from diadem.export.pages import previews_on
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, PREVIEWS_PATH
 from diadem.model.plain_text import quoted
-from diadem.model.record import Dataset, Record, understood
+from diadem.model.record import Dataset, Datasets, Record, understood
 from diadem.pack.describe import dataset_facts, instrument_of
 from diadem.package.crate import NO_LICENCE
 from diadem.package.examine import read_tag_file
@@ -35,10 +35,7 @@ def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
     was sealed.
     """
     facts = facts_without_record(package)
-    try:
-        record = package.record if record is None else record
-    except DocumentError:
-        return facts
+    record = record_of(package) if record is None else record
     previews = previews_of(package)
     described = list(islice(understood(record.datasets), MAX_DESCRIBED))
     datasets = [dataset for _, dataset in described]
@@ -58,6 +55,14 @@ def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
         operators=texts_in(datasets, "person.operator"),
         continues=record.continues,
     )
+
+
+def record_of(package: Package) -> Record:
+    """The record of a package; one that says nothing where it has none that this version understands."""
+    try:
+        return package.record
+    except (DocumentError, NotFound):
+        return Record("", Datasets(()), frozenset())
 
 
 def facts_without_record(package: Package) -> PackageFacts:
@@ -102,7 +107,7 @@ def previews_of(package: Package) -> dict[int, bytes]:
 def _derived(package: Package, path: str) -> bytes:
     if path not in package.manifest:
         return b""
-    with package.open_derived(path) as file:
+    with package.open_stored(path) as file:
         return file.read(_LIMIT)
 
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.archive.facts import facts_without_record, instruments_in, texts_in
-from diadem.errors import DocumentError, NotFound
+from diadem.archive.facts import facts_without_record, instruments_in, record_of, texts_in
 from diadem.model.display import Display
 from diadem.model.facts import MAX_DESCRIBED
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.quantities import quantity_text, signal_text
-from diadem.model.record import Dataset, Record, understood
+from diadem.model.record import Dataset, understood
 from diadem.terms.fields import field as field_of
 from diadem.terms.fields import is_field, looked_for_first
 
@@ -159,9 +158,9 @@ class Overview(Display):
 def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: Any) -> Overview:
     """What a package, and a node that knows more of it, says. Raises `IntegrityError`."""
     facts = facts_without_record(package)
-    record = _record(package)
-    datasets = [] if record is None else [one for _, one in islice(understood(record.datasets), MAX_DESCRIBED)]
-    session = dict(record.session) if record is not None else {}
+    record = record_of(package)
+    datasets = [one for _, one in islice(understood(record.datasets), MAX_DESCRIBED)]
+    session = dict(record.session)
     title = known.pop("title", "") or str(session.get("title") or "") or facts.name
     page = f"{package.url.rstrip('/')}/{PAGE_PATH}" if PAGE_PATH in package.manifest else ""
     if page and (folder := package.path) is not None:
@@ -182,31 +181,24 @@ def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: 
             "description": str(session.get("description", "")),
             "software": facts.software,
             "session": session,
-            "sample": dict(record.sample) if record is not None else {},
-            "instrument": dict(record.instrument) if record is not None else {},
+            "sample": dict(record.sample),
+            "instrument": dict(record.instrument),
             "instruments": tuple(instruments_in(datasets)),
             "operators": tuple(texts_in(datasets, "person.operator")),
             "samples": tuple(dict.fromkeys(str(one.value) for one in samples if one is not None)),
-            "people": tuple(record.people) if record is not None else (),
+            "people": tuple(record.people),
             "datasets": tuple(map(_summary, datasets)),
-            "dataset_count": 0 if record is None else len(record.datasets),
+            "dataset_count": len(record.datasets),
             "file_count": facts.file_count,
             "bytes": facts.total_bytes,
-            "omitted": tuple(record.omitted) if record is not None else (),
-            "continues": "" if record is None else record.continues,
+            "omitted": tuple(record.omitted),
+            "continues": record.continues,
             "corrections": tuple(map(_correction, corrected)),
             # What is said of itself stands among the judgements, where these are known.
             "warnings": tuple(one.sentence for one in package.warnings() if one.way or "judgements" not in known),
             **known,
         }
     )
-
-
-def _record(package: Package) -> Record | None:
-    try:
-        return package.record
-    except (DocumentError, NotFound):  # of a later version
-        return None
 
 
 def session_span(
@@ -262,8 +254,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 
 def dataset_summaries(package: Package, start: int, stop: int) -> list[dict[str, Any]]:
     """Some datasets of a package, in words, as in `Overview.datasets`."""
-    record = _record(package)
-    return [] if record is None else [_summary(one) for _, one in understood(record.datasets, start, stop)]
+    return [_summary(one) for _, one in understood(record_of(package).datasets, start, stop)]
 
 
 def _shape(signal: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.archive.restore import Restored, restore
 from diadem.archive.verified_file import VerifiedFile, read_proven
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.display import Display, FixedRows, Previews, data_addresses, short_name
 from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, VENDOR_PATH, FileEntry, Manifest, PackageId
 from diadem.model.plain_text import count_text, size_text
@@ -97,7 +97,7 @@ class Package(Reopenable, Display):
         return type(self)(self._bundle, **{"opened": self._opened, **same, **known})
 
     _internal = frozenset({
-        "again", "bare", "bundle", "extractor", "home", "open_derived", "outcome", "read_derived", "readers",
+        "again", "bare", "bundle", "extractor", "home", "open_stored", "outcome", "read_derived", "readers",
         "replaced", "stored_as",
     })  # fmt: skip
 
@@ -105,12 +105,12 @@ class Package(Reopenable, Display):
         return {
             "id": self.id,
             "place": self.url,
-            "datasets": self._record.datasets,
+            "datasets": self._datasets,
             "next": "package['…'].load()  .picture()  .local();  .record  .files  .verify()  .restore(folder)",
         }
 
     def _display_title(self) -> str:
-        counts = count_text(len(self._record.datasets), "dataset"), count_text(len(self.files), "file")
+        counts = count_text(len(self._datasets), "dataset"), count_text(len(self.files), "file")
         size = size_text(sum(entry.size for entry in self.files))
         return f"{self.url.rstrip('/').rpartition('/')[2]}: {', '.join(counts)}, {size}"
 
@@ -119,7 +119,7 @@ class Package(Reopenable, Display):
             found = self.previews()
         except (DiademError, OSError):  # a copy that is damaged or away has no picture
             return {}
-        names = {dataset.id: short_name(dataset.path) for dataset in self._record.datasets[:_SHOWN]}
+        names = {dataset.id: short_name(dataset.path) for dataset in self._datasets[:_SHOWN]}
         return data_addresses((names[id_], data) for id_, data in found.items() if id_ in names)
 
     def __repr__(self) -> str:
@@ -153,7 +153,7 @@ class Package(Reopenable, Display):
         return wanted in self.record.datasets
 
     def _ipython_key_completions_(self) -> list[str]:
-        return [dataset.path for dataset in self._record.datasets]
+        return [dataset.path for dataset in self._datasets]
 
     @property
     def id(self) -> PackageId:
@@ -205,6 +205,14 @@ class Package(Reopenable, Display):
         """The same, of datasets that do not hold the package: whoever keeps them beside it makes no ring."""
         home = self.home
         return self.sealed_record if home is None or home.amend is None else home.amend(self.sealed_record)
+
+    @property
+    def _datasets(self) -> Sequence[Dataset]:
+        """Those that can be shown: none where there is no record, or that of a later version."""
+        try:
+            return self._record.datasets
+        except (DocumentError, NotFound):
+            return ()
 
     @cached_property
     def sealed_record(self) -> Record:
@@ -297,18 +305,17 @@ class Package(Reopenable, Display):
         """
         return self._open(self.find(path))
 
-    def open_derived(self, path: str) -> VerifiedFile:
-        """Open one of the files that DIADEM derived (`diadem.model.manifest.DERIVED_PATHS`), proven as `open` does."""
-        return self._open(self._derived(path))
+    def open_stored(self, path: str) -> VerifiedFile:
+        """Open a file by its path in the bag, those that DIADEM derived too, proven as `open` does."""
+        return self._open(self._stored(path))
 
     def read_derived(self, path: str) -> bytes:
-        """The same, whole. Raises `DocumentError` where it is larger than anything that DIADEM derives."""
-        entry = self._derived(path)
+        """One that DIADEM derived, whole. Raises `DocumentError` where it is larger than anything that it derives."""
+        entry = self._stored(path)
         require_size(entry.size, where=path)
-        with self._bundle.open(path) as file:
-            return read_proven(file, entry, self._opened.leaves)
+        return read_proven(self._bundle, entry, self._opened.leaves)
 
-    def _derived(self, path: str) -> FileEntry:
+    def _stored(self, path: str) -> FileEntry:
         if path not in self.manifest:
             what = "record" if path == RECORD_PATH else path
             raise NotFound(f"the package has no {what}", where=self.url, next="See .files for what it holds.")
@@ -489,19 +496,12 @@ class Package(Reopenable, Display):
         DigestMismatch
             What was read is damaged.
         """
-        from diadem.archive.picture import picture_of
+        from diadem.archive.picture import opened
+        from diadem.archive.plot import Contrast
 
-        return picture_of(
-            self,
-            path_of(path),
-            signal=signal,
-            size=size,
-            at=at,
-            crop=crop,
-            percentiles=percentiles,
-            levels=levels,
-            gamma=gamma,
-        )
+        contrast = Contrast(percentiles, levels, gamma)
+        with opened(self, path_of(path)) as scene:
+            return scene.part(signal=signal, size=size, at=at, crop=crop).draw(size, contrast)
 
     def previews(self) -> Mapping[str, bytes]:
         """Return the small pictures of its datasets, as drawn when the package was sealed.
@@ -555,5 +555,4 @@ class Package(Reopenable, Display):
 
 def _file_again(again: Callable[[], Package], path: str) -> VerifiedFile:
     """A file of a package that another process had opened, from its beginning."""
-    package = again()
-    return package.open_derived(path) if path in DERIVED_PATHS else package.open(path)
+    return again().open_stored(path)

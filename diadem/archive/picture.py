@@ -136,24 +136,6 @@ def sizes_of(signal: Signal) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return sizes[:count], sizes[count:]
 
 
-def picture_of(
-    package: Package,
-    path: str,
-    *,
-    signal: int | str | None = None,
-    size: int = 512,
-    at: At | None = None,
-    crop: Sequence[int] | None = None,
-    percentiles: tuple[float, float] | None = None,
-    levels: tuple[float, float] | None = None,
-    gamma: float | None = None,
-) -> Picture:
-    """Draw a dataset of a package; see `Package.picture`."""
-    contrast = Contrast(percentiles, levels, gamma)
-    with opened(package, path) as scene:
-        return scene.part(signal=signal, size=size, at=at, crop=crop).draw(size, contrast)
-
-
 @contextmanager
 def opened(package: Package, path: str) -> Iterator[Scene]:
     """A dataset that is looked at in several ways; what it needs is open until the ``with`` ends."""

@@ -19,7 +19,7 @@ from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
 from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingested
-from diadem.package.seal import HashedFile
+from diadem.package.tags import HashedFile
 from diadem.package.zips import Vault
 from diadem.serialization.record_json import read_record
 from diadem.work import in_order

@@ -25,9 +25,9 @@ from diadem.errors import Interrupted, NotFound, Refused, UsageError
 from diadem.export.names import target_names
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
+from diadem.model.names import unsafe
 from diadem.model.ports import Listener, Meter
 from diadem.model.record import Record, understood
-from diadem.package.names import unsafe
 from diadem.store.copy import write_with_holes
 from diadem.store.stage import remove_tree
 from diadem.store.system import discard, flush_folder, flush_tree, long_path, make_deep, or_else, patiently, translated

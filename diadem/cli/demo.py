@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from diadem.cli.archive import archived_lines
 from diadem.cli.options import Argument, Option
-from diadem.cli.output import progress, size_text, tell_all
+from diadem.cli.output import progress, tell_all
 from diadem.cli.packages import report_lines
 from diadem.cli.verb import Commands
 from diadem.errors import DiademError, Refused, UsageError
-from diadem.model.plain_text import count_text, quoted
+from diadem.model.plain_text import count_text, quoted, size_text
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node

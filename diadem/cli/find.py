@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option
-from diadem.cli.output import minute, size_text
+from diadem.cli.output import minute
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, size_text
 
 root = Commands()
 #: Datasets that a row of a search names; names of a sample and its parts that a search tells.
@@ -167,8 +167,7 @@ def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{'':14}recorded until {row['until']}"
         if row["quality"]:
             yield f"{'':14}assessed: {', '.join(row['quality'])}"
-        for text in row["warnings"][:_NAMED]:
-            yield f"{'':14}! {text}"
+        yield from (f"{'':14}! {text}" for text in row["warnings"][:_NAMED])
         if len(row["warnings"]) > _NAMED:
             yield f"{'':14}! and {len(row['warnings']) - _NAMED} more warnings: diadem custody {row['id'][7:19]}"
         if row["matching"] < row["datasets"]:
@@ -189,8 +188,7 @@ def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _saved_lines(documents: Sequence[Mapping[str, Any]], verb: str) -> Iterator[str]:
-    for one in documents:
-        yield f"{'@' + one['name']:16} {one['query']}   ({one['by']}, {one['saved'][:10]})"
+    yield from (f"{'@' + one['name']:16} {one['query']}   ({one['by']}, {one['saved'][:10]})" for one in documents)
     if verb:
         yield f"{verb:16} {count_text(len(documents), 'search', 'searches')}"
     elif not documents:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from diadem.errors import DiademError
-from diadem.model.plain_text import printable
+from diadem.model.plain_text import printable, size_text
 from diadem.model.ports import Listener, Progress, silent
 
 #: Seconds between two redraws of the progress line.
@@ -188,16 +188,6 @@ def _progress_text(progress: Progress, seconds: float, fresh: int) -> str:
 def _counted(number: int, unit: str) -> str:
     """``1 dataset``, ``20 datasets``; a unit of one letter stays."""
     return f"{number:,} {unit[:-1] if number == 1 and len(unit) > 1 else unit}"
-
-
-def size_text(size: int) -> str:
-    """Bytes in the unit a person would choose: ``1.4 GB``."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(value) < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
 def duration_text(seconds: float) -> str:

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from diadem.cli.output import draw, duration_text, size_text
+from diadem.cli.output import draw, duration_text
+from diadem.model.plain_text import size_text
 from diadem.model.scan import PlannedSession, ScannedDataset
 from diadem.scan.scan import Scan
 from diadem.scan.tables import text_of_cell

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import click
 
 from diadem.cli.options import Argument, Json, Node, NodeAt, Option, Reason
-from diadem.cli.output import print_error, size_text
+from diadem.cli.output import print_error
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
-from diadem.model.plain_text import count_text, slug
+from diadem.model.plain_text import count_text, size_text, slug
 
 root = Commands()
 stores = root.add(Commands("store", "The stores of a node, where its packages are kept."))

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreOf
-from diadem.cli.output import duration_text, minute, size_text
+from diadem.cli.output import duration_text, minute
 from diadem.cli.verb import Answer, Commands
+from diadem.model.plain_text import size_text
 
 root = Commands()
 transfers = root.add(Commands("transfer", "Packages on their way, in both directions."))

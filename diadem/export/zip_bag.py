@@ -21,9 +21,9 @@ from typing import Final
 from diadem.errors import NotFound, PackageError, Refused
 from diadem.export.pages import README
 from diadem.model.manifest import INDEX_PATH
+from diadem.model.names import unsafe
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
-from diadem.package.names import unsafe
 from diadem.package.tags import BAG_INFO, BAGIT
 from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bags import LocalBundle

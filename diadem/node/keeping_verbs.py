@@ -50,7 +50,7 @@ class KeepingVerbs:
         level : {"leaves", "full"}, optional
             Default: leaves where leaves and files are known to agree, else full.
         due : bool
-            Only copies whose proof is older than the policy allows.
+            Only copies whose proof is older than nine tenths of what the policy allows.
         package : str, optional
             One package only.
         max_rate : float, optional

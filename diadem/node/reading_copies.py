@@ -14,7 +14,7 @@ from typing import Self
 from diadem.archive.package import Package
 from diadem.archive.verified_file import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
+from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import RangeReader
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
@@ -262,9 +262,7 @@ class CopiedFile:
 
     def _file(self, number: int, package: Package) -> VerifiedFile:
         if number not in self._files:
-            derived = self._entry.path in DERIVED_PATHS
-            opened = package.open_derived(self._entry.path) if derived else package.open(self._entry.name)
-            self._files[number] = opened
+            self._files[number] = package.open_stored(self._entry.path)
         return self._files[number]
 
     def _unreadable(self, problem: Exception | None) -> DiademError:

@@ -21,15 +21,13 @@ from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.pack import Outcome, packing_errors
-from diadem.pack.plan import PackPlan, omitted_dict
+from diadem.pack.plan import PackPlan
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files, read_tag_file
-from diadem.package.seal import Sealed
-from diadem.package.tags import parse_manifest
+from diadem.package.tags import Sealed, parse_manifest
 from diadem.store.adopted import AdoptedFolders, Location
 from diadem.store.bags import AdoptedBundle, LocalBundle
 from diadem.store.contract import Added, Draft, Store
 from diadem.store.copy import Copier
-from diadem.store.source import Omission
 from diadem.store.stage import Stage
 from diadem.store.system import or_else, translated
 from diadem.trust.hashing import sha256_hex, tree_digest
@@ -122,8 +120,7 @@ class _Adopting:
         tree = self.plan.tree_digest
         if not self.folders.knows_tree(tree) and not any(store.knows_tree(tree) for store in known):
             return None
-        payload, omissions = hash_only(self.plan, self.copier, self.listener)
-        refuse_if_strict(omissions, self.options)
+        payload, omissions = hash_only(self.plan, options=self.options, copier=self.copier, listener=self.listener)
         for package in self.folders.find_payload(payload):
             if adoption := self._again(package, omissions):
                 return adoption
@@ -133,7 +130,7 @@ class _Adopting:
                     return adoption
         return None
 
-    def _again(self, package: PackageId, omissions: Sequence[Omission]) -> Adoption | None:
+    def _again(self, package: PackageId, omissions: Sequence[Mapping[str, str]]) -> Adoption | None:
         """This payload is adopted: from here, from a folder that has gone, or from one that is still there."""
         try:
             before = self.folders.location(package)
@@ -149,9 +146,9 @@ class _Adopting:
             )
         location = self._location(opened, before.path)
         self.folders.relocate(location)
-        return Adoption(location, opened, _outcome(omissions, created=not same))
+        return Adoption(location, opened, Outcome(not same, omissions, proof="read-back"))
 
-    def _of_store(self, bundle: Bundle, store: str, omissions: Sequence[Omission]) -> Adoption | None:
+    def _of_store(self, bundle: Bundle, store: str, omissions: Sequence[Mapping[str, str]]) -> Adoption | None:
         """Another replica of a package that lies in a store: its sealed files, proven while they are copied."""
         try:
             opened = open_tag_files(bundle)
@@ -162,7 +159,7 @@ class _Adopting:
         with _SealedFiles(self.folders, self._location) as draft:
             draft.add(files)
             draft.publish(path, tree=self.plan.tree_digest)
-        return Adoption(self._location(opened, path), opened, _outcome(omissions, created=True))
+        return Adoption(self._location(opened, path), opened, Outcome(True, omissions, proof="read-back"))
 
     # -- what is new ---------------------------------------------------------------------------------------------
 
@@ -185,10 +182,6 @@ class _Adopting:
     def _location(self, opened: TagFiles, path: str) -> Location:
         names = {"data/" + stored: file.name for stored, file in self.plan.files.items()}
         return Location.of(opened.id, path, self.root, opened.manifest.payload, names)
-
-
-def _outcome(omissions: Sequence[Omission], *, created: bool) -> Outcome:
-    return Outcome(created, [omitted_dict(omission) for omission in omissions], proof="read-back")
 
 
 class _SealedFiles(Draft):

@@ -8,12 +8,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diadem.errors import Refused, UsageError
+from diadem.errors import Refused
 from diadem.export.pages import page_html
 from diadem.extract.pool import Extractor
 from diadem.model.folder_dates import leading_date
@@ -24,7 +23,7 @@ from diadem.pack.describe import Describer
 from diadem.pack.ingest import Ingest
 from diadem.pack.plan import PackPlan, omitted_dict, text_of
 from diadem.package.crate import crate_json
-from diadem.package.seal import HashedFile, payload_of, seal
+from diadem.package.tags import HashedFile, payload_of, seal
 from diadem.package.zips import previews_zip
 from diadem.serialization.record_json import read_record
 from diadem.store.contract import Draft
@@ -78,17 +77,10 @@ def compose(
     archived = options.archived or datetime.datetime.now().astimezone()
     moment = int(archived.timestamp()) * 10**9  # of what DIADEM derives: nanoseconds, in whole seconds
     record = draft.target(RECORD_PATH)
-    files: list[HashedFile] = []
-    omissions: list[Omission] = list(plan.tree.omissions)
     ingest = Ingest(plan, draft=draft, extractor=extractor, listener=listener)
     with _RecordFile(record) as file, io.BufferedWriter(file, 1 << 20) as sink:
         describer = Describer(sink, plan.metadata, title=plan.tree.title, files=plan.files)
-        with closing(ingest.run(copier)) as datasets:
-            for ingested in datasets:
-                files.extend(ingested.files)
-                omissions.extend(ingested.omissions)
-                describer.add(ingested)
-        refuse_if_empty(files, omissions)
+        files, omissions = ingest.run(copier, describer.add)
         refuse_if_strict(omissions, options)
         left_out = [omitted_dict(omission) for omission in omissions]
         describer.finish(
@@ -162,27 +154,13 @@ def _hashed_record(record: str, copier: Copier, moment: int) -> HashedFile:
     return HashedFile(FileEntry(RECORD_PATH, copied.size, copied.sha256, copied.mtime_ns), copied.leaves)
 
 
-def hash_only(plan: PackPlan, copier: Copier, listener: Listener) -> tuple[str, list[Omission]]:
+def hash_only(
+    plan: PackPlan, *, options: Options, copier: Copier, listener: Listener
+) -> tuple[str, list[dict[str, str]]]:
     """The payload id of a source and what is left out of it; every byte read and nothing written."""
-    files: list[HashedFile] = []
-    omissions = list(plan.tree.omissions)
-    with closing(Ingest(plan, listener=listener).run(copier)) as datasets:
-        for ingested in datasets:
-            files.extend(ingested.files)
-            omissions.extend(ingested.omissions)
-    refuse_if_empty(files, omissions)
-    return payload_of(files), omissions
-
-
-def refuse_if_empty(files: Sequence[HashedFile], omissions: Sequence[Omission]) -> None:
-    """Raise `UsageError` where no file could be had: a package of nothing would look like an archive."""
-    if not files:
-        first = omitted_dict(omissions[0])
-        raise UsageError(
-            f"no file can be archived; the first of {len(omissions)} is {first['kind']}: {first['reason']}",
-            where=first["path"],
-            next="Make the files readable.",
-        )
+    files, omissions = Ingest(plan, listener=listener).run(copier)
+    refuse_if_strict(omissions, options)
+    return payload_of(files), [omitted_dict(omission) for omission in omissions]
 
 
 def package_name(date: str, slug: str, payload: str) -> str:

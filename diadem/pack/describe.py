@@ -16,7 +16,7 @@ from diadem.model.plain_text import first_of
 from diadem.model.quantities import quantity_text, signal_text
 from diadem.pack.ingest import Ingested
 from diadem.package.crate import NO_LICENCE
-from diadem.package.seal import HashedFile, payload_of
+from diadem.package.tags import HashedFile, payload_of
 from diadem.package.zips import VendorArchive
 from diadem.serialization.record_writer import RecordWriter
 from diadem.store.source import SourceFile

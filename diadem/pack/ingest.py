@@ -5,25 +5,24 @@ Copying and extraction overlap: while one dataset is copied, the worker reads th
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from diadem.errors import Interrupted
+from diadem.errors import Interrupted, UsageError
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan, PlannedFile
 from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Meter, Progress
-from diadem.pack.plan import PackPlan
-from diadem.package.seal import HashedFile
-from diadem.package.tags import MAX_TIME_NS
+from diadem.pack.plan import PackPlan, omitted_dict
+from diadem.package.tags import MAX_TIME_NS, HashedFile
 from diadem.store.contract import Draft
 from diadem.store.copy import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
@@ -67,8 +66,30 @@ class Ingest:
         self._meter = Meter("copy", sum(file.size for file in plan.files.values()), listener)
         self._stopped = threading.Event()
 
-    def run(self, copier: Copier) -> Generator[Ingested, None, None]:
-        """Yield every dataset, in order. Close the generator to stop early."""
+    def run(
+        self, copier: Copier, add: Callable[[Ingested], object] = lambda _: None
+    ) -> tuple[list[HashedFile], list[Omission]]:
+        """The hashed files, and what is left out; `add` is given every dataset, in order.
+
+        Raises `UsageError` where no file could be had: a package of nothing would look like an archive.
+        """
+        files: list[HashedFile] = []
+        omissions = list(self._plan.tree.omissions)
+        with closing(self._datasets(copier)) as datasets:
+            for ingested in datasets:
+                files.extend(ingested.files)
+                omissions.extend(ingested.omissions)
+                add(ingested)
+        if not files:
+            first = omitted_dict(omissions[0])
+            raise UsageError(
+                f"no file can be archived; the first of {len(omissions)} is {first['kind']}: {first['reason']}",
+                where=first["path"],
+                next="Make the files readable.",
+            )
+        return files, omissions
+
+    def _datasets(self, copier: Copier) -> Generator[Ingested, None, None]:
         datasets = self._plan.datasets
         workers = self._extractor.workers if self._extractor else 1
         with (
@@ -199,7 +220,7 @@ class Ingest:
         if sum(file.size for file in dataset.files) <= _MAX_SHOWN:
             for stored, source in sources.items():
                 target = folder / stored
-                with contextlib.suppress(OSError):  # what its reader does not find is an issue of the dataset
+                with suppress(OSError):  # what its reader does not find is an issue of the dataset
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source, target)
         return folder

@@ -15,7 +15,7 @@ from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
-from diadem.pack.plan import PackPlan, omitted_dict
+from diadem.pack.plan import PackPlan
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.contract import Store, Swept, proof_of
@@ -131,13 +131,12 @@ def _already_there(
     """The package that a source is archived in: a tree that looks like one is hashed before anything is copied."""
     if not store.knows_tree(plan.tree_digest):
         return None
-    payload, omissions = hash_only(plan, copier, listener)
-    refuse_if_strict(omissions, options)
+    payload, omissions = hash_only(plan, options=options, copier=copier, listener=listener)
     bundle = next((bundle for bundle in store.bundles(payload) if is_sound(bundle)), None)
     if bundle is None:
         return None
     opened = open_tag_files(bundle)
-    outcome = Outcome(created=False, omissions=[omitted_dict(omission) for omission in omissions], proof=proof)
+    outcome = Outcome(created=False, omissions=omissions, proof=proof)
     return Packed(opened.id, path_within(store.url, bundle.url), outcome, opened)
 
 

@@ -25,10 +25,10 @@ from diadem.model.manifest import (
     Manifest,
     PackageId,
 )
+from diadem.model.names import report_names, unsafe
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listing
 from diadem.model.report import Findings
-from diadem.package.names import report_names, unsafe
 from diadem.package.tags import (
     BAG_INFO,
     BAGIT,

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from diadem.errors import DiademError
-from diadem.model.names import twin_key
+from diadem.model.names import report_names, twin_key, unsafe
 from diadem.model.ports import Bundle, Listener, Listing
 from diadem.model.report import Findings, Level, Report
-from diadem.package.names import report_names, unsafe
 from diadem.package.prove import FileJob, prove
 from diadem.package.tags import BAG_INFO, BAGIT
 

@@ -1,21 +1,37 @@
 """The tag files of a bag as DIADEM writes them and reads its own: what is read would be written as the same bytes.
 
 `bagit.txt`, `bag-info.txt` and the manifests are BagIt 1.0 (RFC 8493) in one canonical form; `diadem/index.tsv` says of
-every file of the manifest its size, leaves, time and original name. Bags of others, in all their variety, are read by
+every file of the manifest its size, leaves, time and original name. `seal` makes all of them of hashed files, and the
+two ids: the same input gives the same bytes. Bags of others, in all their variety, are read by
 `diadem.package.foreign`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from diadem.errors import PackageError
-from diadem.model.manifest import INDEX_PATH, MANIFEST, TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.package.names import unsafe
-from diadem.trust.hashing import sha256_hex
+from diadem.model.manifest import (
+    DERIVED_PATHS,
+    DIGEST_SIZE,
+    INDEX_PATH,
+    LEAVES_PATH,
+    MANIFEST,
+    PREVIEWS_PATH,
+    TAGMANIFEST,
+    VENDOR_PATH,
+    FileEntry,
+    Manifest,
+    PackageId,
+    leaf_count,
+)
+from diadem.model.names import unsafe
+from diadem.trust.hashing import Leaves, payload_id, payload_urn, sha256_hex
 
+PROFILE = "https://diadem-em.org/bagit-profile/1.0.0"
 BAGIT = "bagit.txt"
 BAG_INFO = "bag-info.txt"
 #: Label of the field of `bag-info.txt` that names the package to which this one adds.
@@ -39,12 +55,79 @@ _INDEX_ROW = re.compile(
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
 
 
-def _lines(data: bytes, where: str, subject: str = "") -> list[str]:
-    """The lines of a tag file, the last one empty where every line has its end."""
-    try:
-        return data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise PackageError(f"{subject}is not UTF-8 at byte {error.start}", where=where, next=_NEXT) from error
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HashedFile:
+    """A file of the package with its digests: an entry without its place among the leaves, and the leaves."""
+
+    entry: FileEntry
+    leaves: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Everything but the files below `data/`; the tag manifest is the last of the tag files, as it is written last."""
+
+    package_id: PackageId
+    payload_id: str
+    manifest: Manifest
+    leaves: Leaves
+    tag_files: Mapping[str, bytes]
+
+
+def payload_of(files: Iterable[HashedFile]) -> str:
+    """The payload id of hashed files, derived ones left out."""
+    return payload_id(file.entry for file in files if file.entry.path not in DERIVED_PATHS)
+
+
+def seal(
+    files: Iterable[HashedFile],
+    *,
+    vendor: bytes,
+    previews: bytes = b"",
+    date: str,
+    software: str,
+    omitted: int = 0,
+    continues: PackageId | None = None,
+) -> Sealed:
+    """Write the tag files.
+
+    `files` are all below `data/`, derived ones included, in any order; `vendor` is the content of `diadem/vendor.zip`,
+    `previews` that of `diadem/previews.zip`, which there is only where it has content, `date` the day of archiving
+    (``YYYY-MM-DD``), `software` the program's name and version, `omitted` the number of things left out, `continues`
+    the package to which this one adds.
+    """
+    entries, digests = [], bytearray()
+    for file in sorted(files, key=lambda file: file.entry.path.encode()):
+        entries.append(replace(file.entry, first_leaf=len(digests) // DIGEST_SIZE))
+        digests += file.leaves
+    manifest, leaves = Manifest(tuple(entries)), Leaves(bytes(digests))
+    payload = payload_id(manifest.payload)
+    total = sum(entry.size for entry in manifest)
+    info = [
+        ("BagIt-Profile-Identifier", PROFILE),
+        ("Bag-Software-Agent", software),
+        ("Bagging-Date", date),
+        ("External-Identifier", payload_urn(payload)),
+        ("Payload-Oxum", f"{total}.{len(manifest)}"),
+        ("Diadem-Payload-Id", payload),
+        *([(OMITTED, str(omitted))] if omitted else []),
+        *([(CONTINUES, continues)] if continues else []),
+    ]
+    tags = {
+        BAGIT: BAGIT_TXT,
+        BAG_INFO: bag_info_text(info),
+        MANIFEST: manifest_text((entry.sha256, entry.path) for entry in manifest),
+        INDEX_PATH: index_text(manifest),
+        LEAVES_PATH: leaves.digests,
+        VENDOR_PATH: vendor,
+        **({PREVIEWS_PATH: previews} if previews else {}),
+    }
+    last = manifest_text((sha256_hex(data), path) for path, data in tags.items())
+    tags[TAGMANIFEST] = last
+    return Sealed(PackageId(sha256_hex(last)), payload, manifest, leaves, tags)
 
 
 # -- manifests ---------------------------------------------------------------------------------------------------------
@@ -61,6 +144,14 @@ def manifest_text(entries: Iterable[tuple[str, str]]) -> bytes:
             raise PackageError("a path with CR, LF or % cannot be listed", where=path, next="Map the name first.")
         lines.append(f"{digest}  {path}\n")
     return "".join(lines).encode()
+
+
+def _lines(data: bytes, where: str, subject: str = "") -> list[str]:
+    """The lines of a tag file, the last one empty where every line has its end."""
+    try:
+        return data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise PackageError(f"{subject}is not UTF-8 at byte {error.start}", where=where, next=_NEXT) from error
 
 
 def parse_manifest(data: bytes, where: str) -> list[tuple[str, str]]:

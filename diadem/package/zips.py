@@ -28,7 +28,7 @@ _PIECE = 1 << 20
 _PICTURES = ((b"\x89PNG\r\n\x1a\n", "png", "image/png"), (b"\xff\xd8\xff", "jpg", "image/jpeg"))
 _NAME = re.compile(r"d([1-9][0-9]{0,8})\.(?:png|jpg)\Z")
 #: Bytes of all pictures of a package, and of one that is read.
-_BUDGET, _LARGEST = 2 << 20, 1 << 20
+_BUDGET, _LARGEST_PICTURE = 2 << 20, 1 << 20
 
 
 class _Buffer(io.BytesIO):
@@ -118,7 +118,7 @@ def previews_zip(pictures: Iterable[tuple[str, bytes | None]]) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:  # stored: a picture is compressed already
         for dataset, picture in pictures:
             suffix, _ = picture_kind(picture)
-            if picture and suffix and len(picture) <= min(left, _LARGEST):
+            if picture and suffix and len(picture) <= min(left, _LARGEST_PICTURE):
                 archive.writestr(zipfile.ZipInfo(f"{dataset}.{suffix}", _EPOCH), picture)
                 left -= len(picture)
     return buffer.getvalue() if left < _BUDGET else b""
@@ -130,7 +130,7 @@ def previews_in(data: bytes) -> dict[int, bytes]:
     with contextlib.suppress(*UNREADABLE), open_zip(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             name = _NAME.match(info.filename)
-            if name and info.compress_type == zipfile.ZIP_STORED and info.file_size <= _LARGEST:
+            if name and info.compress_type == zipfile.ZIP_STORED and info.file_size <= _LARGEST_PICTURE:
                 picture = archive.read(info)
                 if any(picture_kind(picture)):
                     found[int(name[1]) - 1] = picture

@@ -64,26 +64,19 @@ def schema(name: str) -> dict[str, Any]:
 
 
 @cache
-def validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """Compiled validator of a schema: closed, as documents are written."""
-    return jsonschema_rs.Draft202012Validator(schema(name), retriever=_known, validate_formats=True)
+def validator(name: str, *, closed: bool = True) -> jsonschema_rs.Draft202012Validator:
+    """Compiled validator of a schema: closed, as documents are written.
 
+    Where it is open, keys of a later minor version pass, and everything that is known must still hold.
+    """
 
-@cache
-def reading_validator(name: str) -> jsonschema_rs.Draft202012Validator:
-    """The same, open: keys of a later minor version pass, everything that is known must still hold."""
-    return jsonschema_rs.Draft202012Validator(_opened(schema(name)), retriever=_known_opened, validate_formats=True)
+    def form(address: str) -> Any:
+        try:
+            return schema(address) if closed else _opened(schema(address))
+        except KeyError:
+            raise DocumentError(f"the schema '{address}' does not ship with DIADEM and is not fetched") from None
 
-
-def _known(address: str) -> Any:
-    try:
-        return schema(address)
-    except KeyError:
-        raise DocumentError(f"the schema '{address}' does not ship with DIADEM and is not fetched") from None
-
-
-def _known_opened(address: str) -> Any:
-    return _opened(_known(address))
+    return jsonschema_rs.Draft202012Validator(form(name), retriever=form, validate_formats=True)
 
 
 def _opened(node: Any) -> Any:
@@ -106,7 +99,7 @@ def check(name: str, document: Any, *, closed: bool = True, advise: bool = False
 
     `closed` refuses keys that this version does not know.
     """
-    compiled = validator(name) if closed else reading_validator(name)
+    compiled = validator(name, closed=closed)
     if compiled.is_valid(document):
         return
     found = islice(compiled.iter_errors(document), 50)

@@ -24,7 +24,7 @@ from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 
 #: Seconds of sending that `Pace` lets through at once after a pause.
 _BURST = 0.25

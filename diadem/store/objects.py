@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, cast
 
 from diadem.errors import NotFound, Refused, StoreError, UsageError
 from diadem.model.manifest import TAGMANIFEST, FileEntry
+from diadem.model.names import unsafe
 from diadem.model.ports import Bundle, Listener, Progress
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
-from diadem.package.names import unsafe
 from diadem.store import addresses
 from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
 from diadem.store.client import ObjectClient, Stat, probe

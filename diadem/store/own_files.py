@@ -21,8 +21,8 @@ from pathlib import Path
 
 from diadem.errors import NotFound, PackageError, StoreError, UsageError
 from diadem.model.manifest import PackageId
+from diadem.model.names import unsafe
 from diadem.model.ports import RangeReader
-from diadem.package.names import unsafe
 from diadem.store.bags import LocalBundle, LocalFile, open_below
 from diadem.store.contract import Swept
 from diadem.store.stage import abandoned, lock_path

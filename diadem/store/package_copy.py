@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
+from diadem.model.names import unsafe
 from diadem.model.ports import Bundle, Listener, Meter
 from diadem.package.examine import LIMITS, TagFiles
-from diadem.package.names import unsafe
 from diadem.package.tags import parse_manifest
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Pace

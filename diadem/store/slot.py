@@ -15,7 +15,7 @@ from typing import Self
 
 from diadem.errors import Refused, StoreError
 from diadem.model.manifest import PackageId
-from diadem.package.names import unsafe
+from diadem.model.names import unsafe
 from diadem.store.bags import STEPWISE, look_at_folders, open_folder
 from diadem.store.system import (
     READ_FLAGS,

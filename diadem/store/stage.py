@@ -21,7 +21,7 @@ from diadem.errors import IntegrityError, PackageError, StoreError
 from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.store.contract import Added, Draft, Pace, Swept
 from diadem.store.copy import Copier, Stream

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from diadem.errors import DiademError, DigestMismatch, UsageError
 from diadem.model.manifest import LEAF_SIZE, FileEntry, PackageId, leaf_count
+from diadem.model.names import unsafe
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.names import unsafe
 from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store, Stored, proof_of
 from diadem.store.own_files import OwnFiles

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.store.client import PART_SIZE, SINGLE_SIZE, ObjectClient, Request, make_all
 from diadem.store.contract import Added, Draft, Pace
 from diadem.store.package_copy import Counter

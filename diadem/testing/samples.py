@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.seal import HashedFile, seal
+from diadem.package.tags import HashedFile, seal
 from diadem.store.bags import MemoryBundle
 from diadem.testing import physics
 from diadem.trust.hashing import LeafHasher

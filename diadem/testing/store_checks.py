@@ -26,7 +26,7 @@ from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Progress
 from diadem.model.report import Level
 from diadem.package.examine import open_tag_files
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.package.verify import verify
 from diadem.store.contract import Added, Pace, Store
 from diadem.testing.faulty_store import TornBundle

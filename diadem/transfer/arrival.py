@@ -27,9 +27,9 @@ from typing import Final
 
 from diadem.errors import IntegrityError, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
+from diadem.model.names import require_sound_names
 from diadem.model.ports import Listener
 from diadem.package.examine import TagFiles
-from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added, Store
 from diadem.store.folder import FolderStore

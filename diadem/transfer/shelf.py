@@ -73,7 +73,7 @@ class Shelf:
         size = package.manifest[RECORD_PATH].size
         if size > MAX_BYTES:
             raise Refused(f"the record has {size:,} bytes; {MAX_BYTES:,} are read", next="Read its files instead.")
-        with package.open_derived(RECORD_PATH) as source:
+        with package.open_stored(RECORD_PATH) as source:
             return read_record(source.read())
 
     def tags(self, package_id: str) -> Response:

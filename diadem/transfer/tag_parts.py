@@ -9,8 +9,8 @@ from typing import Final
 
 from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
+from diadem.model.names import require_sound_names
 from diadem.package.examine import LIMITS
-from diadem.package.names import require_sound_names
 from diadem.package.tags import parse_manifest
 from diadem.transfer.network import Reader
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.errors import NotFound, ReaderError
-from diadem.package.seal import seal
+from diadem.package.tags import seal
 from diadem.testing.faults import flip_byte
 from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 
@@ -136,5 +136,6 @@ def test_a_package_without_a_record_gives_its_files(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="the package has no record"):
         _ = package.record
     assert package.show().file_count == 1
+    assert "1 file" in package._repr_html_()
     with pytest.raises(ReaderError, match="no reader knows this file"):
         package.load("a.txt")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import diadem
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
+from diadem.errors import DigestMismatch
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST
 from diadem.store.objects import ObjectStore
 from tests.archive.test_earlier import NAME, unpacked
 from tests.services import CountingProxy, S3Server, put_folder
@@ -44,7 +45,20 @@ def test_opening_asks_for_each_tag_file_once(url: str, options: dict[str, object
     asked = proxy.take()
     names = ("bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, TAGMANIFEST)
     assert sorted(asked) == sorted(f"GET /{url.removeprefix('s3://')}/{name}" for name in names)
+    assert len(package.record.datasets) > 0
+    assert proxy.take() == [f"GET /{url.removeprefix('s3://')}/{RECORD_PATH}"]
     assert package.verify(level="quick").ok
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\n", lambda data: data[:0]])
+def test_a_record_of_another_length_is_not_what_was_archived(
+    change: Callable[[bytes], bytes], url: str, options: dict[str, object], s3_server: S3Server
+) -> None:
+    client = ObjectStore(url, s3_server.storage_options).client
+    data = client.get(RECORD_PATH, 0, 1 << 20)
+    client.put(RECORD_PATH, change(data))
+    with pytest.raises(DigestMismatch, match=f"bytes and should have {len(data):,}"):
+        _ = diadem.open(url, storage_options=options).record
 
 
 @pytest.mark.parametrize("level", ["quick", "full", None])

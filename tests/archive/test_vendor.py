@@ -19,7 +19,7 @@ from diadem.errors import DocumentError, IntegrityError, NotFound, UsageError
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.record import Dataset
 from diadem.model.vendor import TREE
-from diadem.package.seal import HashedFile, seal
+from diadem.package.tags import HashedFile, seal
 from diadem.package.zips import member
 from diadem.serialization.record_writer import RecordWriter, build_record
 from diadem.testing.faults import flip_byte, make_writable

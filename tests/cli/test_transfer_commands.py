@@ -59,7 +59,7 @@ def test_what_cannot_be_sent(package: str) -> None:
 def test_rules() -> None:
     rule = said_json("rule", "add", "*@nmi", "--max", "50GB", "--project", "ZnO", "--expires", "90days")["rules"][0]
     assert (rule["max_bytes"], rule["by"]) == (50 * 10**9, "alice@hu-berlin")
-    assert "accepts from *@nmi up to 50.0 GB, of the project ZnO" in said("rule", "ls")
+    assert "accepts from *@nmi up to 50 GB, of the project ZnO" in said("rule", "ls")
     assert "Only its user" in said("rule", "rm", rule["id"][:8], "--user", "bob", code=4)
     said("rule", "rm", rule["id"][:8])
     assert "no rules" in said("rule", "ls")

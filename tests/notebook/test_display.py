@@ -204,7 +204,7 @@ def test_completion_of_names_is_public(told: tuple[diadem.Node, diadem.Package],
 
     assert completed("diadem.") == {name for name in dir(diadem) if not name.startswith("_")}
     inner = {"home", "bare", "readers", "extractor", "outcome"}
-    inner |= {"context", "at", "remember", "remirror", "bundle", "open_derived", "replaced"} if jedi else set()
+    inner |= {"context", "at", "remember", "remirror", "bundle", "open_stored", "replaced"} if jedi else set()
     for what, some in (("node.", {"search", "archive", "stores"}), ("package.", {"load", "record", "previews"})):
         names = completed(what)
         assert some <= names

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import BundleAround, RangeReader, ReaderAround
-from diadem.package.seal import HashedFile, Sealed, seal
+from diadem.package.tags import HashedFile, Sealed, seal
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
 

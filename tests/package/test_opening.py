@@ -9,7 +9,7 @@ import pytest
 from diadem.errors import IntegrityError, PackageError, UsageError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.package.examine import open_tag_files
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import write_bag, write_package
 

@@ -20,7 +20,7 @@ from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.parity.build import build, plan
 from diadem.package.parity.format import MAX_BLOCK, MIN_BLOCK, block_size, region_size
 from diadem.package.parity.rebuild import Parity, Rebuilder, Suspect
-from diadem.package.seal import seal
+from diadem.package.tags import seal
 from diadem.store.bags import MemoryBundle
 from tests.package.sample_bags import EMPTY_ZIP, hashed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diadem.package.names import unsafe
+from diadem.model.names import unsafe
 
 
 @pytest.mark.parametrize(

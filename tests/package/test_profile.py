@@ -15,7 +15,7 @@ import pytest
 from diadem.errors import PackageError
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry, PackageId
 from diadem.package.examine import open_tag_files
-from diadem.package.seal import PROFILE, HashedFile, seal
+from diadem.package.tags import PROFILE, HashedFile, seal
 from diadem.package.zips import previews_zip
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
 from diadem.model.report import Level
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.package.verify import verify
 from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import write_package

@@ -19,7 +19,7 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.ports import Progress
 from diadem.model.report import MAX_LISTED, Level, Report
 from diadem.package.examine import open_tag_files
-from diadem.package.seal import Sealed
+from diadem.package.tags import Sealed
 from diadem.package.verify import verify
 from diadem.store.bags import LocalBundle
 from tests.package.sample_bags import FailingDisk, write_package

@@ -96,9 +96,11 @@ def test_another_validator_finds_the_same_faults_at_the_same_places(cases: Mappi
             assert found == ours, f"{kind} {name}"
 
 
-def test_nothing_is_fetched() -> None:
+@pytest.mark.parametrize("closed", [True, False])
+def test_nothing_is_fetched(closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "schema", {"of elsewhere": {"$ref": "https://example.org/x"}}.__getitem__)
     with pytest.raises(Exception, match="not fetched"):
-        jsonschema_rs.Draft202012Validator({"$ref": "https://example.org/x"}, retriever=schemas._known)
+        schemas.validator("of elsewhere", closed=closed)
 
 
 def test_examples_in_the_metadata_schema_are_valid() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from diadem.model.manifest import RECORD_PATH, FileEntry, PackageId
-from diadem.package.seal import HashedFile, Sealed, seal
+from diadem.package.tags import HashedFile, Sealed, seal
 from diadem.store.contract import Added
 from diadem.store.objects import ObjectStore
 from diadem.store.upload import Job

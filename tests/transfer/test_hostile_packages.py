@@ -21,10 +21,10 @@ from diadem.model.manifest import (
     FileEntry,
     Manifest,
 )
+from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
-from diadem.package.names import MAX_FOLDERS, require_sound_names
 from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text
 from diadem.store.bags import LocalBundle
 from diadem.transfer.exchange import PARAMETERS
@@ -202,7 +202,7 @@ def test_names_of_thousands_of_folders_cost_neither_time_nor_memory(monkeypatch:
     require_sound_names(f"data/{number:02}/{deep}" for number in range(20))
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
-    monkeypatch.setattr("diadem.package.names.MAX_FOLDERS", 50_000)
+    monkeypatch.setattr("diadem.model.names.MAX_FOLDERS", 50_000)
     assert MAX_FOLDERS == 1_000_000
     with pytest.raises(PackageError, match="more than 50,000 folders"):
         require_sound_names(f"data/{number:02}/{deep}" for number in range(20))

@@ -14,9 +14,9 @@ import pytest
 import diadem
 from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
+from diadem.model.names import require_sound_names
 from diadem.model.ports import silent
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.package.names import require_sound_names
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.transfer.arrival import Arrival, land

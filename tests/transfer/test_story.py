@@ -65,7 +65,7 @@ def ticking(*nodes: diadem.Node) -> None:
 
 
 STORY = """\
-1 file (5.1 kB) from … was archived in the store main for alice@hu-berlin
+1 file (5.12 kB) from … was archived in the store main for alice@hu-berlin
 alice@hu-berlin allowed marie@nmi to read 1 package until …
 alice@hu-berlin offered the package (1 file, … kB) to marie@nmi until …
 marie@nmi accepted the offer, up to 67.3 MB, to travel through a hub

@@ -18,13 +18,12 @@ from uuid import uuid4
 from diadem.archive.load.files import Trial, Verify, arrays, load, stored_arrays
 from diadem.archive.load.proof import DatasetSource
 from diadem.errors import DigestMismatch, NotFound, PackageError, QualityWarning, ReaderError
-from diadem.export.zip_bag import ZipBundle
 from diadem.extract.survey import HEAD_SIZE, DatasetPlan, rank, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Dataset
-from diadem.store.bags import AdoptedBundle, LocalBundle
+from diadem.store.bags import LocalBundle
 from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def arrays_of(package: Package, path: str) -> Iterator[Sequence[Mapping[str, Any
     """
     with ExitStack() as until:
         found, primary = _by_readers(package, path, "proof", partial(arrays, until=until))
-        _doubts_about(package, primary, stacklevel=8)
+        _doubts_about(package, primary, stacklevel=7)
         yield found
 
 
@@ -247,9 +246,7 @@ def _local(package: Package, path: str) -> Path | None:
     Not in a ZIP; nor in an adopted folder: what was proven there may be edited before a reader looks, or a signal is
     computed.
     """
-    if "://" in package.url or isinstance(package.bundle, AdoptedBundle | ZipBundle):
-        return None
-    return Path(package.url, "data", *path.split("/"))
+    return None if package.path is None else package.path.joinpath("data", *path.split("/"))
 
 
 # -- as a path, for programs that know nothing of packages ------------------------------------------------------------

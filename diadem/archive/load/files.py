@@ -14,12 +14,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, cast
 
 from diadem.archive.load.proof import DatasetSource, TooLarge, common_folder, header_copy
-from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
+from diadem.archive.load.readers import Dictionaries, allow, brief, confined, lifted, reader_errors, reader_of
 from diadem.archive.load.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.assertions import calibrated
@@ -61,12 +61,8 @@ def load(
         read = _read(files, offer, source, dataset)
         origin = {"package": str(source.package), "path": source.entry, "verify": files.proof, "reader": offer.name}
         origin |= {"dataset": dataset.id} if dataset is not None else {}
-        try:
+        with reader_errors(offer, source.entry):
             found = choose(build(read, lazy, origin, dataset), signal, source.entry)
-        except DiademError:
-            raise
-        except Exception as error:
-            raise unreadable(offer, source.entry, error) from error
         if lazy:
             files.keep()
     return found
@@ -85,10 +81,8 @@ def arrays(
         files.chunk = LEAF_SIZE  # what a part of a picture costs is counted in chunks
         read = [one for one in _read(files, offer, source, dataset) if "data" in one and "metadata" in one]
         if any(one.get("post_process") for one in read):
-            try:
+            with reader_errors(offer, source.entry):
                 made = build(read, True, {"path": source.entry})
-            except Exception as error:
-                raise unreadable(offer, source.entry, error) from error
             read = [signal._to_dictionary(add_learning_results=False, add_models=False) for signal in made]  # noqa: SLF001 - as hyperspy.io does
         until.enter_context(stack.pop_all())
     return read
@@ -118,15 +112,8 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: DatasetSource, datase
     with confined(()):
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
-        try:
+        with reader_errors(offer, source.entry):
             return [_dictionary(one, files, source, n) for n, one in enumerate(_signals(files, offer, fields))]
-        except ReaderError as error:
-            error.where = error.where or source.entry
-            raise
-        except DiademError:
-            raise
-        except Exception as error:
-            raise unreadable(offer, source.entry, error) from error
 
 
 def _signals(files: PackageFiles, offer: ReaderOffer, fields: Mapping[str, Any]) -> list[Signal]:
@@ -257,21 +244,15 @@ class PackageFiles(Files):
     def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> Dictionaries:
         """Signals as the reader gives them, lazily if it can; where parts are not enough for it, from whole files."""
         reader = reader_of(self._offer)
-        if parts is not None and self.by_leaves:
-            try:
-                return self._renamed(reader(self.hdf5() if hdf5 else self.path(parts), lazy=True))
-            except DiademError:
-                raise
-            except Exception:  # noqa: S110 - the reader wants more than the headers: it gets the proven file
-                pass
         source = self.hdf5 if hdf5 else self.path
-        if self.lazy:
+        headers = [source if hdf5 else partial(self.path, parts)] if parts is not None and self.by_leaves else []
+        for lazily in (*headers, *([source] if self.lazy else [])):
             try:
-                return self._renamed(reader(source(), lazy=True))
+                return self._renamed(reader(lazily(), lazy=True))
             except DiademError:
                 raise
-            except Exception:  # noqa: S110 - many readers cannot read lazily, and each says so in its own way
-                pass
+            except Exception:  # noqa: S112 - it wants more than the headers, or cannot read lazily, and says so its own way
+                continue
         return self._renamed(reader(source(), lazy=False))
 
     def _renamed(self, read: Dictionaries) -> Dictionaries:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.load.safe import detached
-from diadem.errors import ReaderError, line_of
+from diadem.errors import DiademError, ReaderError, line_of
 from diadem.hooks.offers import ReaderOffer, target
 
 #: Signal dictionaries as RosettaSciIO defines them.
@@ -150,19 +150,22 @@ def reader_of(offer: ReaderOffer) -> Callable[..., Dictionaries]:
     return call
 
 
-def unreadable(offer: ReaderOffer, where: str, error: Exception) -> ReaderError:
-    """The error for whatever a reader raised."""
-    if isinstance(error, ImportError):
-        return ReaderError(
-            f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}",
-            where=where,
-            next=f"pip install {error.name}" if error.name else None,
-        )
-    return ReaderError(
-        f"'{offer.name}' cannot read it: {brief(error)}",
-        where=where,
-        next="The bytes are as they were archived; `open` gives them.",
-    )
+@contextmanager
+def reader_errors(offer: ReaderOffer, where: str) -> Iterator[None]:
+    """Whatever a reader raises becomes a `ReaderError` that names the file."""
+    try:
+        yield
+    except ReaderError as error:
+        error.where = error.where or where
+        raise
+    except DiademError:
+        raise
+    except ImportError as error:
+        message = f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}"
+        raise ReaderError(message, where=where, next=f"pip install {error.name}" if error.name else None) from error
+    except Exception as error:
+        advice = "The bytes are as they were archived; `open` gives them."
+        raise ReaderError(f"'{offer.name}' cannot read it: {brief(error)}", where=where, next=advice) from error
 
 
 def brief(error: Exception) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from diadem.node.custody.said import Said, bare, counted, quoted, size_text
+from diadem.model.plain_text import size_text
+from diadem.node.custody.said import Said, bare, counted, quoted
 
 _RIGHTS: Final[Mapping[str, str]] = {"list": "list", "read": "read", "assess": "judge"}
 _ROUTES: Final[Mapping[str, str]] = {

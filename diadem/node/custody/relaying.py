@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.errors import DocumentError
+from diadem.model.plain_text import size_text
 from diadem.node.custody.agreeing import Witness
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.report import CustodyStep, Verdict
-from diadem.node.custody.said import counted, size_text
+from diadem.node.custody.said import counted
 from diadem.serialization.validation import validate_statement
 
 _COUNTS: Final = ("objects", "bytes", "sha256")

@@ -7,19 +7,8 @@ from typing import Any, Final
 
 from diadem.model.statements import Statement
 
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 #: Characters of a free text that are shown; the statement has the rest.
 _SHOWN: Final = 200
-
-
-def size_text(count: int) -> str:
-    """A number of bytes for people: ``3.2 GB``; units of a thousand, as disks are sold."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    if unit == 0:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    return f"{value:.1f} {_UNITS[unit]}" if value < 99.95 else f"{value:.0f} {_UNITS[unit]}"
 
 
 def counted(count: int, word: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from diadem.errors import DocumentError
+from diadem.model.plain_text import size_text
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import MEMBERS, Event
 from diadem.model.statements import Statement
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.network_words import WRITERS
-from diadem.node.custody.said import Said, bare, counted, quoted, size_text
+from diadem.node.custody.said import Said, bare, counted, quoted
 from diadem.serialization.validation import validate_statement
 
 #: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.

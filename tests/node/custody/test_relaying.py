@@ -78,7 +78,7 @@ def test_the_hub_and_both_nodes_say_the_same(tmp_path: Path) -> None:
     assert (step.verdict, step.node) == (Verdict.PROVED, made.hub.node)
     assert step.sentence == (
         "The hub the-hub and the nodes that have taken and put it say the same about what it carried for the transfer"
-        " 5d6a3f90…: 4 sealed windows, 1.0 kB."
+        " 5d6a3f90…: 4 sealed windows, 1 kB."
     )
     told = [one.sentence for one in made.report().steps if one.kind == "relay" and one.statement_id]
     assert "stored 3 sealed windows (900 bytes)" in told[0]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diadem.model.plain_text import size_text
 from diadem.model.statement_kinds import KINDS
 from diadem.model.statements import Draft, Statement, Subject
-from diadem.node.custody.said import size_text
 from diadem.node.custody.statements import head, node_card, recovery, user_card
 from diadem.node.custody.words import sentence
 from tests.node.custody.group import Group, fixity, ingest, key, package
@@ -165,7 +165,7 @@ def of(kind: str, **predicate: Any) -> str:
         ),
         (
             of("rule", **{"from": "marie@nmi"}, max_bytes=50_000_000_000, expires=None, by="alice@hu-berlin"),
-            "alice@hu-berlin agreed to accept offers from marie@nmi of up to 50.0 GB.",
+            "alice@hu-berlin agreed to accept offers from marie@nmi of up to 50 GB.",
         ),
         (
             of(
@@ -214,7 +214,7 @@ def of(kind: str, **predicate: Any) -> str:
             ),
             (
                 "the node hu-berlin received the package for marie@nmi and proved every byte in main: 3.2 GB came "
-                "directly, 1.0 MB of them again."
+                "directly, 1 MB of them again."
             ),
         ),
         (
@@ -313,10 +313,10 @@ def test_free_texts_stay_one_line(text: str) -> None:
         (0, "0 bytes"),
         (1, "1 byte"),
         (999, "999 bytes"),
-        (1000, "1.0 kB"),
+        (1000, "1 kB"),
         (99_960, "100 kB"),
-        (999_600, "1.0 MB"),
-        (5 * 10**15, "5.0 PB"),
+        (999_600, "1 MB"),
+        (5 * 10**15, "5 PB"),
     ],
 )
 def test_sizes(count: int, expected: str) -> None:

@@ -225,10 +225,19 @@ def test_what_a_file_browser_leaves_in_a_copy_goes_by_the_command_that_is_printe
         require_agreement(node)
 
 
-def at(lab: Lab, years: float) -> diadem.Node:
-    """The node on a machine whose clock is wrong by so many years."""
-    by = timedelta(days=365.25 * years)
+def at(lab: Lab, years: float = 0, *, days: float = 0) -> diadem.Node:
+    """The node on a machine whose clock is ahead by so much."""
+    by = timedelta(days=365.25 * years + days)
     return diadem.Node(open_context(lab.node.path, user=None, gather=tools_of_now(), clock=lambda: utc_now() + by))
+
+
+def test_a_task_that_reads_each_night_what_is_due_never_finds_the_rule_red(lab: Lab) -> None:
+    lab.archived("session")
+    for day in range(75, 100):
+        with at(lab, days=day - 0.001) as node:
+            node.scrub(due=True)
+        with at(lab, days=day + 0.2) as node:
+            assert "scrub.interval" not in {finding.rule for finding in node.status().findings}, day
 
 
 def test_a_clock_that_was_behind_ends_no_retention(lab: Lab) -> None:

@@ -525,7 +525,7 @@ def test_the_commands(lab: Lab) -> None:
     text = said("status", *on)
     assert "NOT watching since" in text
     assert "1 session archived, 1 waiting" in text
-    assert "held (1 file, 3.0 kB): 'x.tmp' is a temporary file" in text
+    assert "held (1 file, 3 kB): 'x.tmp' is a temporary file" in text
     watched = said_json("status", *on)["watch"]
     assert (watched["running"], watched["folders"][0]["archived"]) == (False, 1)
     assert "held" in said("watch", "ls", *on)

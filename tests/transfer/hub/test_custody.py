@@ -78,10 +78,10 @@ def test_the_story_holds_here_and_offline(harbour: Harbour, package: str, tmp_pa
     step = relay_step(report.steps)
     assert step.verdict is Verdict.PROVED
     assert "The hub hub and the nodes that have taken it say the same" in step.sentence
-    assert "3 sealed windows, 3.0 kB" in step.sentence
+    assert "3 sealed windows, 3 kB" in step.sentence
     told = [one.sentence for one in report.steps if one.kind == "relay" and one.statement_id]
     assert len(told) == 1
-    assert "stored 3 sealed windows (3.0 kB)" in told[0]
+    assert "stored 3 sealed windows (3 kB)" in told[0]
     assert "deleted the last by" in told[0]
     assert any("allowed the node" in one.sentence and one.kind == "permit" for one in report.steps)
     own = harbour.node(B).export_custody(package, tmp_path / "chain.json")
