@@ -1,4 +1,4 @@
-"""Commands by which packages come in and go out: archive, export, import."""
+"""Commands by which packages come in and go out: scan, archive, export, import."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from diadem.cli.options import (
     NodeAt,
     Option,
     Package,
+    Quiet,
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, tell_all
+from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_metadata
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
@@ -36,6 +37,59 @@ if TYPE_CHECKING:
 root = Commands()
 #: Things left out that are named, of each of many sessions; and things of an export that are.
 _NAMED, _SHOWN = 5, 20
+
+# -- scan ------------------------------------------------------------------------------------------------------------
+
+
+@root.verb()
+def scan(
+    folders: Annotated[list[Path], Argument("One folder or several; they are only read.", metavar="FOLDER")],
+    csv: Annotated[Path | None, Option("Write the datasets as a table.")] = None,
+    xlsx: Annotated[Path | None, Option("Write all tables as sheets, the plan too.")] = None,
+    html: Annotated[Path | None, Option("Write one page to look at.")] = None,
+    plan: Annotated[Path | None, Option("Write the sessions as a sheet to edit: .xlsx or .csv.")] = None,
+    everything: Annotated[bool, Option("Show every session and dataset here.", "--all")] = False,
+    no_cache: Annotated[bool, Option("Read everything again, and keep nothing for the next scan.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Look at the folders you have; nothing is written. What is there, which sessions it makes, what is odd."""
+    import diadem
+
+    outputs = _outputs(folders, csv=csv, xlsx=xlsx, html=html)
+    plans = _outputs(folders, plan=plan)
+    with progress(quiet=quiet or json) as listener:
+        found = diadem.scan(*folders, cache=not no_cache, listener=listener)
+    written = [found.save(path) for path in outputs] + [found.save_plan(path) for path in plans]
+    if json:
+        print_json({**found.to_dict(), "written": [str(path) for path in written]})
+    else:
+        from diadem.cli.scan_view import show
+
+        show(found, everything=everything, written=written)
+    return 0 if found.complete else 1
+
+
+_ENDINGS = {"csv": (".csv",), "xlsx": (".xlsx",), "html": (".html", ".htm"), "plan": (".xlsx", ".csv")}
+
+
+def _outputs(folders: list[Path], **named: Path | None) -> list[Path]:
+    """The outputs that were asked for; one that cannot be is refused now, not after an hour."""
+    from diadem.scan.scan import keep_out
+
+    chosen = []
+    for option, path in named.items():
+        if path is None:
+            continue
+        if path.suffix.lower() not in _ENDINGS[option]:
+            wanted = " or ".join(_ENDINGS[option])
+            raise UsageError(f"--{option} writes {wanted}", where=str(path), next=f"Let its name end in {wanted}.")
+        keep_out(path, [str(folder) for folder in folders])
+        if not path.absolute().parent.is_dir():
+            raise UsageError("there is no such folder to write in", where=str(path.parent), next="Make it first.")
+        chosen.append(path)
+    return chosen
+
 
 # -- archive ---------------------------------------------------------------------------------------------------------
 
@@ -112,8 +166,7 @@ def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for copy in document["copies"]:
         yield f"copy             {copy['store']:12} {_PROOFS.get(copy['proof'], copy['proof'])}   {copy['path']}"
     yield from _remarks(document)
-    for path in document["swept"]:
-        yield f"cleaned up       {path}, left by a run that was killed"
+    yield from (f"cleaned up       {path}, left by a run that was killed" for path in document["swept"])
     yield from suggested_lines(document)
     yield f"time             {duration_text(document['seconds'])}"
     if document.get("next"):
@@ -136,12 +189,10 @@ def _remarks(document: Mapping[str, Any], shown: int | None = None) -> Iterator[
         yield f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair"
     for package in document["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still in the source were archived again"
-    for item in document["omitted"][:shown]:
-        yield f"LEFT OUT         {item['path']}: {item['reason']}"
+    yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in document["omitted"][:shown])
     if shown is not None and len(document["omitted"]) > shown:
         yield f"                 and {len(document['omitted']) - shown:,} more; all with --json"
-    for item in document["flagged"][:5]:
-        yield f"look at          {item['path']}: {item['code']}"
+    yield from (f"look at          {item['path']}: {item['code']}" for item in document["flagged"][:5])
     if sum(document["issues"].values()) > len(document["flagged"][:5]):
         total = sum(document["issues"].values())
         yield f"                 {total} issues in all: see the page data/ro-crate-preview.html"
@@ -198,8 +249,7 @@ def _session_lines(document: Mapping[str, Any]) -> Iterator[str]:
         files = count_text(document["files"], "file")
         word = {"same": "archived already", "extends": "would continue"}.get(document["known"]["relation"])
         yield f"{word or 'would archive':16} {document['title']}  {files}, {size_text(document['bytes'])}"
-        for item in document["omitted"][:_NAMED]:
-            yield f"would leave out  {item['path']}: {item['reason']}"
+        yield from (f"would leave out  {item['path']}: {item['reason']}" for item in document["omitted"][:_NAMED])
     else:
         yield f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…"
         seen = [copy for copy in document["copies"] if copy["proof"] != "unseen"]
@@ -234,8 +284,7 @@ def _summed_up(documents: list[dict[str, Any]]) -> str:
 
 def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iterator[str]:
     """Name what the scan would not archive by itself: nobody should think that it was."""
-    for session in sessions[:_NAMED]:
-        yield f"left             {session.folder}: {session.why}"
+    yield from (f"left             {session.folder}: {session.why}" for session in sessions[:_NAMED])
     if len(sessions) > _NAMED:
         yield f"                 and {len(sessions) - _NAMED:,} more"
     if sessions:
@@ -271,23 +320,22 @@ def export(
     with opened(node, user) as at:
         if to:
             disk = at.export_disk(package, to, path, dry_run=dry_run, listener=listener).to_dict()
-            return Answer(disk, _disk_lines(disk))
+            offered = disk["transfer"]
+            what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
+            if not disk["done"]:
+                would = f"would export     {what}, into {disk['folder']}; nothing was written or offered"
+                return Answer(disk, [would])
+            lines = [
+                f"exported         {what}, sealed for their node",
+                f"transfer         {offered['id']}, until {offered['expires'][:10]}",
+                f"written          {disk['objects']} objects into {disk['folder']}; run it again to resume",
+                "on the other side: diadem import FOLDER",
+            ]
+            return Answer(disk, lines)
         document = at.export(
             package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
         ).to_dict()
     return Answer(document, _exported_lines(document), not document["ok"])
-
-
-def _disk_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    offered = document["transfer"]
-    what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
-    if not document["done"]:
-        yield f"would export     {what}, into {document['folder']}; nothing was written or offered"
-        return
-    yield f"exported         {what}, sealed for their node"
-    yield f"transfer         {offered['id']}, until {offered['expires'][:10]}"
-    yield f"written          {document['objects']} objects into {document['folder']}; run it again to resume"
-    yield "on the other side: diadem import FOLDER"
 
 
 def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -301,15 +349,13 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"would export     {amount} to {document['path']}; nothing was written"
     redaction = document["redaction"]
     word = "package" if redaction is None and document["only"] is None else "taken from"
-    for package in document["packages"]:
-        yield f"{word:16} {package}"
+    yield from (f"{word:16} {package}" for package in document["packages"])
     if document["others"]:
         more = count_text(document["others"], "more package")
         yield f"not in it        {more} of this session: --chain includes them"
     for one in document["lacking"]:
         yield f"NOT HERE         {one['package']}, a package of this session: {one['reason']}"
-    for item in document["renamed"][:_SHOWN]:
-        yield f"other name       {item['original']!r} → {item['name']}"
+    yield from (f"other name       {item['original']!r} → {item['name']}" for item in document["renamed"][:_SHOWN])
     for store in document["damaged"]:
         yield f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair"
     if redaction is not None:
@@ -320,10 +366,8 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
-    for kind, count in redaction["removed"].items():
-        yield f"removed          {kind}: {count:,}"
-    for text, reason in list(redaction["unsought"].items())[:_SHOWN]:
-        yield f"not searched for {text!r}: {reason}"
+    yield from (f"removed          {kind}: {count:,}" for kind, count in redaction["removed"].items())
+    yield from (f"not searched for {text!r}: {reason}" for text, reason in list(redaction["unsought"].items())[:_SHOWN])
     remaining = redaction["remaining"]
     for one in remaining[:_SHOWN]:
         text = f"{one['text']!r}, " if one["text"] else ""
@@ -331,8 +375,7 @@ def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
     if len(remaining) > _SHOWN:
         yield f"NOT CLEAN        and {len(remaining) - _SHOWN:,} more; all with --json"
     unsearched = list(redaction["unsearched"].items())
-    for path, reason in unsearched[:_SHOWN]:
-        yield f"NOT SEARCHED     {path}: {reason}"
+    yield from (f"NOT SEARCHED     {path}: {reason}" for path, reason in unsearched[:_SHOWN])
     if len(unsearched) > _SHOWN:
         yield f"NOT SEARCHED     and {len(unsearched) - _SHOWN:,} more; all with --json"
     if remaining or unsearched:

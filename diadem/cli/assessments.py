@@ -60,8 +60,7 @@ def assess(
 
 def _assessment_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"assessments of   {document['package']}"
-    for one in document.get("machine", {}).get("failures", ()):
-        yield f"NOT CHECKED      {one}"
+    yield from (f"NOT CHECKED      {one}" for one in document.get("machine", {}).get("failures", ()))
     if "machine" in document:
         yield f"checked          {document['machine']['datasets']} datasets by {document['machine']['checks']} checks"
     counting = [one for one in document["assessments"] if one["counts"]]

@@ -108,10 +108,8 @@ def _scrub_lines(document: Mapping[str, Any], titles: Mapping[str, str], *, due:
             yield f"                 {place}{finding['message']}"
         if len(errors) > 5:
             yield f"                 and {len(errors) - 5} more; all with --json"
-    for note in document["notes"]:
-        yield f"note             {note}"
-    for away in document["unread"]:
-        yield f"NOT READ         {away['store']}: {away['reason']}"
+    yield from (f"note             {note}" for note in document["notes"])
+    yield from (f"NOT READ         {away['store']}: {away['reason']}" for away in document["unread"])
     if any(finding["code"] == STRANGER for damage in document["damaged"] for finding in damage["findings"]):
         yield f"next             diadem repair --set-aside   {_ASIDE}"
     elif document["damaged"]:
@@ -148,14 +146,11 @@ def _repair_lines(document: Mapping[str, Any], titles: Mapping[str, str], *, dry
         yield f"mended           {place}, from {source}"
     for copy in document["copies"]:
         yield f"copied           {titles[copy['package']]} to {copy['store']}: {copy['path']}"
-    for made in document["parity"]:
-        yield f"parity           {titles[made['package']]} in {made['store']}"
+    yield from (f"parity           {titles[made['package']]} in {made['store']}" for made in document["parity"])
     for aside in document["set_aside"]:
         yield f"set aside        {titles[aside['package']]} in {aside['store']}: {aside['path']}, to {aside['place']}"
-    for note in document["notes"]:
-        yield f"tidied           {note}"
-    for problem in document["problems"]:
-        yield f"NOT DONE         {problem}"
+    yield from (f"tidied           {note}" for note in document["notes"])
+    yield from (f"NOT DONE         {problem}" for problem in document["problems"])
     for left in document["left"]:
         place = f"{titles[left['package']]} in {left['store']}: {left['path']}{_leaf(left)}"
         yield f"NOT MENDED       {place}: {left['reason']}"
@@ -228,8 +223,7 @@ def _written_off_lines(document: Mapping[str, Any]) -> Iterator[str]:
     said = "written off" if document["done"] else "would be written off"
     places = f", once in {', '.join(document['stores'])}" if document["stores"] else ""
     yield f"{said:16} {document['package'][:19]}… {document['title']}: no copy is left{places}"
-    for note in document["notes"]:
-        yield f"note             {note}"
+    yield from (f"note             {note}" for note in document["notes"])
 
 
 def _gone_lines(document: Mapping[str, Any], word: str) -> Iterator[str]:
@@ -239,8 +233,7 @@ def _gone_lines(document: Mapping[str, Any], word: str) -> Iterator[str]:
         yield f"{what}: {'; '.join(document['notes'])}"
         return
     yield f"{what}, from {', '.join(document['stores']) or 'no store'}, {size_text(document['bytes'])} each"
-    for proof in document["proofs"]:
-        yield f"proven just now  {proof['store']} ({proof['level']}, {proof['at']})"
+    yield from (f"proven just now  {proof['store']} ({proof['level']}, {proof['at']})" for proof in document["proofs"])
 
 
 # -- reindex, rescan -------------------------------------------------------------------------------------------------

@@ -58,29 +58,21 @@ def custody(
     with opened(node) as at:
         if export is not None:
             path = at.export_custody(what[0], export, since=[path.read_text("utf-8") for path in since or ()])
-            written = {
-                "written": str(path),
-                "relays": [str(one) for one in at.export_relays(what[0], export)],
-                "node": at.id,
-            }
-            return Answer(written, _written_lines(written))
+            relays = [str(one) for one in at.export_relays(what[0], export)]
+            written = {"written": str(path), "relays": relays, "node": at.id}
+            lines = [f"written          {path}"]
+            lines += [f"written          {one}   (of its route through a hub)" for one in relays]
+            files = " ".join([str(path), *relays])
+            lines.append(f"next             diadem custody verify {files}   (anywhere, offline)")
+            advice = "(give it to the reader by another channel, such as the phone)"
+            return Answer(written, [*lines, f"this node's id   {at.id}   {advice}"])
         report, own = at.custody(what[0]), at.id
     document = report.to_dict()
     return Answer(document, _custody_lines(report, document, own), not document["ok"])
 
 
-def _written_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    path, beside = document["written"], document["relays"]
-    yield f"written          {path}"
-    for one in beside:
-        yield f"written          {one}   (of its route through a hub)"
-    yield f"next             diadem custody verify {' '.join([path, *beside])}   (anywhere, offline)"
-    yield f"this node's id   {document['node']}   (give it to the reader by another channel, such as the phone)"
-
-
 def _custody_lines(report: CustodyReport, document: Mapping[str, Any], own: str = "") -> Iterator[str]:
-    for subject in document["subjects"]:
-        yield f"custody of       {subject}"
+    yield from (f"custody of       {subject}" for subject in document["subjects"])
     for node in document["nodes"]:
         trust = {
             True: "a confirmed peer" if own else "trusted",
@@ -137,19 +129,18 @@ def add(
         dry_run=dry_run,
     )
     document = made.to_dict() | {"dry_run": dry_run}
-    return Answer(document, _granted_lines(document))
-
-
-def _granted_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    grant, word = document["grant"], "would grant" if document["dry_run"] else "granted"
-    yield f"{word:16} {_what(grant)} to {grant['to']}: {', '.join(grant['rights'])}"
-    yield f"until            {grant['expires'] or 'it is revoked'}"
-    yield f"opens now        {count_text(document['packages'], 'package')}"
-    if not document["dry_run"]:
-        yield f"grant            {grant['id']}"
-        yield f"next             diadem revoke {grant['id'][:12]}   (at any time; what was delivered stays delivered)"
-    yield from warning_lines([] if document["packages"] else ["None of your packages belongs to it now."])
-    yield f"note             {_OPERATOR}"
+    grant, word = document["grant"], "would grant" if dry_run else "granted"
+    lines = [
+        f"{word:16} {_what(grant)} to {grant['to']}: {', '.join(grant['rights'])}",
+        f"until            {grant['expires'] or 'it is revoked'}",
+        f"opens now        {count_text(document['packages'], 'package')}",
+    ]
+    if not dry_run:
+        lines.append(f"grant            {grant['id']}")
+        then = "(at any time; what was delivered stays delivered)"
+        lines.append(f"next             diadem revoke {grant['id'][:12]}   {then}")
+    lines += warning_lines([] if document["packages"] else ["None of your packages belongs to it now."])
+    return Answer(document, [*lines, f"note             {_OPERATOR}"])
 
 
 def _what(grant: Mapping[str, Any]) -> str:

@@ -167,8 +167,7 @@ def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{'':14}recorded until {row['until']}"
         if row["quality"]:
             yield f"{'':14}assessed: {', '.join(row['quality'])}"
-        for text in row["warnings"][:_NAMED]:
-            yield f"{'':14}! {text}"
+        yield from (f"{'':14}! {text}" for text in row["warnings"][:_NAMED])
         if len(row["warnings"]) > _NAMED:
             yield f"{'':14}! and {len(row['warnings']) - _NAMED} more warnings: diadem custody {row['id'][7:19]}"
         if row["matching"] < row["datasets"]:
@@ -189,8 +188,7 @@ def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _saved_lines(documents: Sequence[Mapping[str, Any]], verb: str) -> Iterator[str]:
-    for one in documents:
-        yield f"{'@' + one['name']:16} {one['query']}   ({one['by']}, {one['saved'][:10]})"
+    yield from (f"{'@' + one['name']:16} {one['query']}   ({one['by']}, {one['saved'][:10]})" for one in documents)
     if verb:
         yield f"{verb:16} {count_text(len(documents), 'search', 'searches')}"
     elif not documents:

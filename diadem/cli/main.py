@@ -26,9 +26,8 @@ from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 FILES: Final = {
     "demo": "demo",
     "packages": "pack verify get extract show open",
-    "scan_command": "scan",
     "setup": "init store user",
-    "archive": "archive export import",
+    "archive": "scan archive export import",
     "find": "status search",
     "copies": "scrub repair drop delete reindex rescan",
     "custody": "custody grant revoke",

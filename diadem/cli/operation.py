@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Node, NodeAt, Option, Quiet
-from diadem.cli.output import print_json, tell_all
+from diadem.cli.output import print_json, tell, tell_all
 from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
 
@@ -65,13 +65,13 @@ def show_serving(started: Serving, *, as_json: bool) -> None:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
         return
+    tell_all([f"node             {started.name}", f"id               {started.node}"])
     tell_all(_serving_lines(started) if started.listen else _calling_lines(started))
+    tell("stop             Ctrl-C")
 
 
 def _serving_lines(started: Serving) -> Iterator[str]:
     pending = f", and {started.pending} to be confirmed (diadem peer ls)" if started.pending else ""
-    yield f"node             {started.name}"
-    yield f"id               {started.node}"
     yield f"listening at     {started.listen}"
     for url in started.urls or ["nobody can yet: give the address once, diadem serve --url https://HOST:PORT"]:
         yield f"others call      {url}"
@@ -84,15 +84,11 @@ def _serving_lines(started: Serving) -> Iterator[str]:
         yield f"WARNING          hubs do not collect from hubs: nothing comes from '{hub}'"
     if started.metrics:
         yield f"metrics          http://{started.metrics}/metrics"
-    yield "stop             Ctrl-C"
 
 
 def _calling_lines(started: Serving) -> Iterator[str]:
-    yield f"node             {started.name}"
-    yield f"id               {started.node}"
     yield "listening at     nowhere: this node calls its peers and hubs"
     yield f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET   (of a hub)'}"
-    yield "stop             Ctrl-C"
 
 
 # -- page ------------------------------------------------------------------------------------------------------------

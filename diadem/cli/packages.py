@@ -128,8 +128,7 @@ def _packed_lines(document: Mapping[str, Any], *, with_metadata: bool) -> Iterat
     yield f"package          {document['package']['id']}"
     yield f"payload          {document['package']['payload_id']}"
     yield f"path             {document['package']['path']}"
-    for path in document["swept"]:
-        yield f"cleaned up       {path}: left by a run that was stopped"
+    yield from (f"cleaned up       {path}: left by a run that was stopped" for path in document["swept"])
     for code, count in sorted(document["issues"].items()):
         named = [item["path"] for item in document["flagged"] if item["code"] == code][:3]
         yield f"flagged          {count} × {code}: {', '.join(named)}{', …' if count > len(named) else ''}"
@@ -146,18 +145,15 @@ def plan_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for dataset in document["datasets"]:
         name = " or ".join(sorted(dataset["readers"])[:3]) or "unknown format, kept as it is"
         formats[name] = formats.get(name, 0) + 1
-    for name, count in sorted(formats.items(), key=lambda item: -item[1]):
-        yield f"  {count:6,} × {name}"
-    for item in document["mapped"][:_SHOWN]:
-        yield f"would map        {item['original']!r} → {item['stored']}"
+    yield from (f"  {count:6,} × {name}" for name, count in sorted(formats.items(), key=lambda item: -item[1]))
+    yield from (f"would map        {item['original']!r} → {item['stored']}" for item in document["mapped"][:_SHOWN])
     if len(document["mapped"]) > _SHOWN:
         yield f"would map        and {len(document['mapped']) - _SHOWN:,} more"
     yield from _omission_lines(document["omitted"], "would leave out")
 
 
 def _omission_lines(omitted: Sequence[Mapping[str, str]], word: str) -> Iterator[str]:
-    for item in omitted[:_SHOWN]:
-        yield f"{word:16} {item['path']}: {item['kind']}: {item['reason']}"
+    yield from (f"{word:16} {item['path']}: {item['kind']}: {item['reason']}" for item in omitted[:_SHOWN])
     if len(omitted) > _SHOWN:
         yield f"{word:16} and {len(omitted) - _SHOWN:,} more; the record lists all"
 
@@ -255,14 +251,12 @@ def _restored_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"{files}, {size}, each proven, in {document['path']}"
     for key, what in (("matched", "as named"), ("companions", "belongs to it")):
         names = document.get(key, ())
-        for name in names[:_NAMED]:
-            yield f"  {what:14} {name}"
+        yield from (f"  {what:14} {name}" for name in names[:_NAMED])
         if len(names) > _NAMED:
             yield f"  {what:14} and {len(names) - _NAMED:,} more"
     if len(document["packages"]) > 1:
         yield f"  of {len(document['packages'])} packages of one session, each file in its newest version"
-    for text in document.get("warnings", ()):
-        yield f"  WARNING: {text}"
+    yield from (f"  WARNING: {text}" for text in document.get("warnings", ()))
     for name in document["renamed"]:
         yield f"  restored under its stored name, as this system cannot hold the original: {name}"
     for store in document.get("damaged", ()):
@@ -305,16 +299,13 @@ def _record_lines(found: Record) -> Iterator[str]:
 
     for dataset, document in zip(found.datasets, found.to_dict()["datasets"], strict=True):
         yield f"{dataset.path}  [{dataset.files[0].format}]"
-        for signal in document["signals"]:
-            yield f"  signal         {signal_text(signal)}"
+        yield from (f"  signal         {signal_text(signal)}" for signal in document["signals"])
         for key, assertions in dataset.fields.items():
-            for number, text in enumerate(_stated(assertions)):
-                yield f"  {'' if number else key:30} {text}"
+            yield from (f"  {'' if number else key:30} {text}" for number, text in enumerate(_stated(assertions)))
         for namespace, extension in dataset.extensions.items():
             verdict = "valid" if extension.get("validated") else "not validated"
             yield f"  extension      {namespace} {extension.get('version', '')} ({verdict})"
-        for issue in dataset.issues:
-            yield f"  ! {issue['code']}: {issue['message']}"
+        yield from (f"  ! {issue['code']}: {issue['message']}" for issue in dataset.issues)
 
 
 def _stated(assertions: Sequence[Assertion]) -> list[str]:

@@ -309,8 +309,7 @@ def _story_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _line(word: str, *texts: str) -> Iterator[str]:
     """Texts under one word; none where there is nothing to say."""
-    for number, text in enumerate(filter(None, texts)):
-        yield f"{'' if number else word:16} {text}"
+    yield from (f"{'' if number else word:16} {text}" for number, text in enumerate(filter(None, texts)))
 
 
 def _title(document: Mapping[str, Any]) -> str:

@@ -87,50 +87,42 @@ def run(
     return code
 
 
-def _is_finding(document: dict[str, Any]) -> bool:
+def _every_archived(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The packages of a session; a hand-in makes one."""
     archived = document["archived"] or []
-    every = archived if isinstance(archived, list) else [archived]
+    return archived if isinstance(archived, list) else [archived]
+
+
+def _is_finding(document: Mapping[str, Any]) -> bool:
     refused = document["state"] in ("refused", "away", "held", "failed")
-    return bool(document["error"]) or refused or any(one["omitted"] or one["lost"] for one in every)
+    lacks = any(one["omitted"] or one["lost"] for one in _every_archived(document))
+    return bool(document["error"]) or refused or lacks
 
 
 def _tell(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json_text.dumps(document, default=str), flush=True)
         return
-    tell_all(_hand_in_lines(document) if "store" in document else _event_lines(document))
-
-
-def _hand_in_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """What became of one hand-in."""
-    name = f"{document['store']}/incoming/{document['name']}"
-    if document["error"]:
-        yield from _failed(name, document["error"])
-    elif document["archived"]:
-        yield from _archived(name, document["archived"])
-    else:
-        yield f"{document['state']:16} {name}: {document['words']}"
+    tell_all(_event_lines(document))
 
 
 def _event_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """What became of one session of a watched folder, or of the folder."""
-    folder, session = document["folder"], document["session"]
-    name = f"{folder}/{session}" if session else folder
-    for archived in document["archived"]:
+    """What became of a hand-in, of one session of a watched folder, or of the folder."""
+    marks = {"there": "watching", "away": "NOT THERE", "refused": "REFUSED"}
+    name = "/".join(filter(None, (document.get("folder"), document.get("session"))))
+    if handed := "store" in document:
+        marks, name = {}, f"{document['store']}/incoming/{document['name']}"
+    every = _every_archived(document)
+    for archived in every:
         yield from _archived(name, archived)
-    if document["error"]:
-        yield from _failed(name, document["error"])
-    elif not document["archived"]:
-        state = {"there": "watching", "away": "NOT THERE", "refused": "REFUSED"}.get(document["state"])
-        yield f"{state or document['state']:16} {name}: {document['words']}".rstrip(": ")
-    elif document["words"]:
+    if error := document["error"]:
+        yield f"NOT ARCHIVED     {name}: {error['message']}"
+        if error.get("next"):
+            yield f"                 {error['next']}"
+    elif not every:
+        yield f"{marks.get(document['state'], document['state']):16} {name}: {document['words']}".rstrip(": ")
+    elif document["words"] and not handed:
         yield f"LEFT OUT         {document['words']}"
-
-
-def _failed(name: str, error: Mapping[str, Any]) -> Iterator[str]:
-    yield f"NOT ARCHIVED     {name}: {error['message']}"
-    if error.get("next"):
-        yield f"                 {error['next']}"
 
 
 def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
@@ -140,8 +132,7 @@ def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
         yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"
     for package in archived["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still here were archived again"
-    for item in archived["omitted"][:_NAMED]:
-        yield f"LEFT OUT         {item['path']}: {item['reason']}"
+    yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in archived["omitted"][:_NAMED])
     if len(archived["omitted"]) > _NAMED:
         yield f"                 and {len(archived['omitted']) - _NAMED:,} more; all with --json"
     yield from suggested_lines(archived)

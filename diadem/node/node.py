@@ -471,35 +471,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Exported:
-        """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log records it.
-
-        Parameters
-        ----------
-        package : str
-            Which one.
-        path : path
-            A new file: ``session.zip``.
-        for_ : str
-            For whom: ``Marie Curie <m@x.org>``.
-        only : {"raw", "record"}, optional
-            The instrument's files alone, or the metadata alone. Default: the package, byte for byte.
-        redact : bool
-            Remove names of people, computers and places on disks from what DIADEM derived, and list where they still
-            stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
-        chain : bool
-            All packages of the session.
-        dry_run : bool
-            Say what would be done, and write nothing.
-        listener : Listener
-            Told of progress.
-
-        Raises
-        ------
-        Refused
-            The file exists, or no store can hold the statement that it was given out.
-        IntegrityError
-            A file is damaged in every copy; nothing was exported.
-        """
+        """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
         from diadem.node.exporting_outcome import Wishes
         from diadem.node.exporting_package import export
 

@@ -38,11 +38,13 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ, *, platform: str = sys.platform) -> Path | None:
-    """Where this system keeps a user's caches; None where there is no home.
+    """Where caches are kept: ``DIADEM_CACHE``, else where this system keeps a user's; None where there is no home.
 
     ``%LOCALAPPDATA%\\diadem\\Cache`` on Windows, ``~/Library/Caches/diadem`` on macOS, else ``$XDG_CACHE_HOME/diadem``
     or ``~/.cache/diadem`` (XDG Base Directory Specification 0.8: a relative path there is to be ignored).
     """
+    if own := environment.get("DIADEM_CACHE"):
+        return Path(own, "scan")  # beside what others keep there: a scan stays out of this folder
     if platform == "win32":
         local = environment.get("LOCALAPPDATA")
         return Path(local, "diadem", "Cache") if local else None

@@ -220,18 +220,25 @@ def _replaced(old: int, new: int) -> int:
     return new
 
 
-def _open_by_path(root: str, parts: list[str]) -> int:
-    """After a look at every step, where the system cannot open relative to a folder (Windows)."""
+def look_at_folders(root: str, folders: list[str]) -> str:
+    """The path of a folder, after a look at every step, where the system cannot open relative to one (Windows).
+
+    Raises `OSError` where a step is a link, a junction or no folder.
+    """
     path = root
-    for part in parts:
-        if ":" in part:  # an alternate data stream of NTFS
-            raise OSError(errno.EINVAL, "a colon is not allowed here")
-        path = path + os.sep + part
-        status = os.lstat(path)
-        if kind_of(status) == "symlink":
-            raise OSError(errno.ELOOP, "is a link")
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "is not a regular file")
+    for part in folders:
+        path = os.path.join(path, part)
+        if kind_of(os.lstat(long_path(path))) != "folder":
+            raise OSError(errno.ENOTDIR, "is a link or not a folder", path)
+    return path
+
+
+def _open_by_path(root: str, parts: list[str]) -> int:
+    if any(":" in part for part in parts):  # an alternate data stream of NTFS
+        raise OSError(errno.EINVAL, "a colon is not allowed here")
+    path = os.path.join(look_at_folders(root, parts[:-1]), parts[-1])
+    if (kind := kind_of(os.lstat(path))) != "file":
+        raise OSError(errno.ELOOP if kind == "symlink" else errno.EINVAL, "is not a regular file")
     return os.open(path, READ_FLAGS)
 
 

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH, PackageId
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
 from diadem.store.contract import Capabilities
 from diadem.store.plain import DRAFTS
@@ -204,8 +204,9 @@ def settle(hints: Hints, payload: str, note: ClaimNote | None) -> None:
     """Write the hint that a dead writer owes: its package may be complete, and only its claim says where."""
     if note is None or not note.path or not _PACKAGE.match(note.package):
         return
-    if hints.package_at(note.path) == note.package:
-        hints.write(payload, PackageId(note.package), note.path)
+    stored = hints.stored_at(note.path)
+    if stored is not None and stored.id.hex == note.package:
+        hints.write(payload, stored.id, note.path)
 
 
 def read_claim(client: ObjectClient, key: str) -> tuple[Stat, ClaimNote] | None:
@@ -321,7 +322,9 @@ def sweep(
     One listing of the whole store: a thousand objects for a request. What lies at a path in `keep` is no leftover.
     """
     limit = client.now() - older
-    claimed = {note.path for note in _living_claims(client, limit)}
+    fresh = (stat for stat in client.list(FOLDER) if stat.modified is None or stat.modified > limit)
+    claims = filter(None, (read_claim(client, stat.key) for stat in fresh))
+    claimed = {note.path for _, note in claims if not is_dead(note.writer)}
     unfinished: dict[str, Leftover] = {}
     for stat in client.list(""):
         if match := _PACKAGE_NAME.match(stat.key):
@@ -347,19 +350,10 @@ def sweep(
         for upload in uploads:
             client.abort(upload.key, upload.upload)
         for key in notes:
-            claim = read_claim(client, key) if key.startswith(FOLDER) else None
-            if claim is not None:
+            if key.startswith(FOLDER) and (claim := read_claim(client, key)) is not None:
                 settle(hints, key.rpartition("/")[2], claim[1])
             client.delete(key)
     return Leftovers(packages, uploads, notes)
-
-
-def _living_claims(client: ObjectClient, limit: datetime) -> Iterator[ClaimNote]:
-    for stat in client.list(FOLDER):
-        if stat.modified is None or stat.modified > limit:
-            found = read_claim(client, stat.key)
-            if found is not None and not is_dead(found[1].writer):
-                yield found[1]
 
 
 def _is_of_nobody(key: str, claimed: Container[str]) -> bool:

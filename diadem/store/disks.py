@@ -11,6 +11,7 @@ r"""On which disk or share a folder lies: two copies on one disk are one copy, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -43,7 +44,8 @@ def is_network_folder(path: str | os.PathLike[str]) -> str | None:
 
     Where the folder does not exist yet, the next one above it that does counts.
     """
-    folder = _existing(path)
+    real = Path(os.path.realpath(path))
+    folder = str(next((place for place in (real, *real.parents) if place.exists()), real))
     if sys.platform == "win32":
         return _windows_network(folder)
     mount = mount_of(folder, _mounts())
@@ -70,11 +72,6 @@ def disk_of(path: str | os.PathLike[str]) -> str | None:
     return _linux_disk(folder, mount)
 
 
-def _existing(path: str | os.PathLike[str]) -> str:
-    folder = Path(os.path.realpath(path))
-    return str(next((place for place in (folder, *folder.parents) if place.exists()), folder))
-
-
 def _mounts() -> Iterator[Mount]:
     try:
         if sys.platform == "darwin":
@@ -93,22 +90,14 @@ def _linux_disk(folder: str, mount: Mount) -> str | None:
     """The physical disks below a file system, by sysfs."""
     if mount.plain_kind == "zfs":
         return f"disk:zfs:{mount.source.partition('/')[0]}"
-    for device in (_device_number(os.stat(folder).st_dev), _source_number(mount.source)):  # Btrfs shows only the second
-        disks = disks_below(device) if device else ()
-        if disks:
+    devices = [os.stat(folder).st_dev]
+    if mount.source.startswith("/dev/"):
+        with contextlib.suppress(OSError):
+            devices.append(os.stat(mount.source).st_rdev)  # Btrfs shows only this
+    for device in devices:
+        if disks := disks_below(f"{os.major(device)}:{os.minor(device)}"):
             return "disk:" + "+".join(disks)
     return None
-
-
-def _device_number(device: int) -> str:
-    return f"{os.major(device)}:{os.minor(device)}"
-
-
-def _source_number(source: str) -> str:
-    try:
-        return _device_number(os.stat(source).st_rdev) if source.startswith("/dev/") else ""
-    except OSError:
-        return ""
 
 
 def disks_below(device: str, root: str = _SYSTEM_BLOCK) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from diadem.errors import NotFound, Refused, StoreError, UsageError
@@ -175,26 +176,24 @@ class ObjectStore(BaseStore):
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
         capabilities = self.probe()
-        while not (claim := self._claim(job, capabilities)).take():  # wait for it, or for the other's package
+        claim = partial(Claim, self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
+        while not (held := claim()).take():  # wait for it, or for the other's package
             job.listener(Progress("wait", 0, 0, job.path))
             time.sleep(self._timing.look)
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
         try:
-            settle(self.hints, job.payload, claim.previous)
+            settle(self.hints, job.payload, held.previous)
             if (present := self._present(job.payload, is_sound)) is not None:
                 return present
             root = self._free_path(job.path)
             proof = write_package(self.client, root, job, server_proves=capabilities.proves)
-            claim.confirm()
+            held.confirm()
             commit(self.client, root, job)
             self.hints.write(job.payload, job.package, root, job.tree)
             return Added(root, True, proof)
         finally:
-            claim.release()
-
-    def _claim(self, job: Job, capabilities: Capabilities) -> Claim:
-        return Claim(self.client, capabilities, self._timing, job.payload, job.path, job.package.hex)
+            held.release()
 
     def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Added | None:
         paths = (path for _, path in self.find(payload) if is_sound is None or is_sound(path))

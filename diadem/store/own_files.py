@@ -302,8 +302,7 @@ def _names(folder: Path) -> list[str]:
 _NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")
 
 
-def folder_of(root: Path) -> Path:
-    """Where a store keeps parity files."""
+def _parity(root: Path) -> Path:
     return root / ".diadem" / "parity"
 
 
@@ -312,7 +311,7 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
 
     The older one is there until the new one is on the disk; an exception that `blocks` raises leaves it so.
     """
-    folder = folder_of(root)
+    folder = _parity(root)
     with translated(str(root), "no parity was written"):
         os.makedirs(long_path(refuse_links(root, folder)), exist_ok=True)
         part = folder / f"{package.hex}.{uuid.uuid4().hex}.part"
@@ -335,7 +334,7 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
 def open_parity(root: Path, package: PackageId) -> LocalFile | None:
     """The parity file of a package, open for reading; None if there is none. Raises `PackageError` if it is no file."""
     try:
-        return LocalBundle(folder_of(root)).open(f"{package.hex}.pq")
+        return LocalBundle(_parity(root)).open(f"{package.hex}.pq")
     except NotFound:
         return None
 
@@ -343,7 +342,7 @@ def open_parity(root: Path, package: PackageId) -> LocalFile | None:
 def parity_packages(root: Path) -> Iterator[PackageId]:
     """The packages that have a parity file, whatever its state."""
     try:
-        names = sorted(os.listdir(long_path(folder_of(root))))
+        names = sorted(os.listdir(long_path(_parity(root))))
     except OSError:
         return
     yield from (PackageId(match[1]) for name in names if (match := _NAME.match(name)))
@@ -351,7 +350,7 @@ def parity_packages(root: Path) -> Iterator[PackageId]:
 
 def remove_parity(root: Path, package: PackageId) -> bool:
     """Remove the parity file of a package that has left the store; whether there was one."""
-    target = folder_of(root) / f"{package.hex}.pq"
+    target = _parity(root) / f"{package.hex}.pq"
     if not os.path.lexists(long_path(target)):
         return False
     with translated(str(root), "the parity stays"):
@@ -362,7 +361,7 @@ def remove_parity(root: Path, package: PackageId) -> bool:
 def sweep_parity(root: Path) -> list[Swept]:
     """Remove parity files whose writer died, and say which."""
     swept = []
-    for left in abandoned(root, folder_of(root), _writer):
+    for left in abandoned(root, _parity(root), _writer):
         for part in left:
             with contextlib.suppress(OSError):  # the next sweep tries again
                 discard(str(part))

@@ -16,7 +16,7 @@ from typing import Self
 from diadem.errors import Refused, StoreError
 from diadem.model.manifest import PackageId
 from diadem.model.names import unsafe
-from diadem.store.bags import STEPWISE, open_folder
+from diadem.store.bags import STEPWISE, look_at_folders, open_folder
 from diadem.store.system import (
     READ_FLAGS,
     SEALED,
@@ -56,7 +56,7 @@ class OpenSlot:
             if STEPWISE:  # no step can be exchanged for a link
                 self._folder = open_folder(str(bag), folders)
             else:
-                _look_at_folders(str(bag), folders)
+                look_at_folders(str(bag), folders)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -71,7 +71,7 @@ class OpenSlot:
         """Make the folders that are missing; nothing is made behind a link."""
         for depth in range(1, len(folders) + 1):
             above = bag.joinpath(*folders[: depth - 1])
-            _look_at_folders(str(bag), folders[: depth - 1])
+            look_at_folders(str(bag), folders[: depth - 1])
             folder = str(bag.joinpath(*folders[:depth]))
             if not os.path.lexists(long_path(folder)):
                 with writable_folder(str(above)):
@@ -242,16 +242,6 @@ def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # what was changed is changed; `reseal` tries again
             allow(target, mode)
-
-
-def _look_at_folders(root: str, folders: list[str]) -> None:
-    """Raise `OSError` where a step is a link, a junction or no folder."""
-    path = root
-    for part in folders:
-        path = os.path.join(path, part)
-        status = os.lstat(long_path(path))
-        if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0:
-            raise OSError(errno.ENOTDIR, "is a link or not a folder", path)
 
 
 def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:

@@ -43,7 +43,7 @@ class BaseStore(Store):
 
     def __init__(self, own: OwnFiles) -> None:
         self.own = own
-        self.hints = Hints(own, self.tagmanifest_at)
+        self.hints = Hints(own, self.stored_at)
 
     def free(self) -> int | None:
         return None if (space := self.space()) is None else space[0]
@@ -247,19 +247,16 @@ def numbered(path: str) -> Iterator[str]:
 class Hints:
     """The hints of one store."""
 
-    def __init__(self, own: OwnFiles, tagmanifest_at: Callable[[str], bytes | None]) -> None:
-        self._own, self._tagmanifest_at = own, tagmanifest_at
+    def __init__(self, own: OwnFiles, stored_at: Callable[[str], Stored | None]) -> None:
+        self._own, self.stored_at = own, stored_at
 
     def find(self, payload: str) -> Iterator[tuple[PackageId, str]]:
         """Packages that hold a payload, with their path: those that are there, with the id they are said to have."""
         for name, path in self.of_payload(payload):
-            if path and unsafe(path) is None and path.split("/")[0] not in NO_YEARS and self.package_at(path) == name:
-                yield PackageId(name), path
-
-    def package_at(self, path: str) -> str | None:
-        """SHA-256 of the tag manifest at a path, 64 hex digits; None where there is none, and so no package."""
-        data = self._tagmanifest_at(path)
-        return None if data is None else hashlib.sha256(data).hexdigest()
+            if path and unsafe(path) is None and path.split("/")[0] not in NO_YEARS:
+                stored = self.stored_at(path)
+                if stored is not None and stored.id.hex == name:
+                    yield stored.id, path
 
     def of_payload(self, payload: str) -> Iterator[tuple[str, str]]:
         """Hints for a payload, true or not: the package's id in hex, and the path that they name."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import diadem
+from diadem.model.ports import silent
 from diadem.model.scan import Effort
 from diadem.scan.cache import ScanCache, cache_folder, state_of
 from diadem.testing.samples import write_small_images
@@ -180,6 +182,14 @@ def test_where_caches_are_kept() -> None:
     assert found.parts[-2:] == ("diadem", "Cache")
     assert cache_folder({}, platform="linux") is None
     assert cache_folder({}, platform="win32") is None
+
+
+def test_the_cache_is_where_the_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("a")
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    diadem.scan(tmp_path / "data", listener=silent)
+    assert list((tmp_path / "cache" / "scan").glob("scan-*.sqlite"))
 
 
 def test_states_differ() -> None:
