@@ -21,23 +21,10 @@ T = TypeVar("T")
 Kind = Literal["unreachable", "full", "lost", "flip", "torn", "slow"]
 
 #: Operations that can fail: methods of `Store`, and ``read`` for reading from its packages.
-OPERATIONS = frozenset(
-    {
-        "add",
-        "capabilities",
-        "check",
-        "delete",
-        "draft",
-        "get",
-        "keys",
-        "packages",
-        "put",
-        "put_readme",
-        "read",
-        "remove",
-    }
-    | {"replace_file", "replace_leaf", "sweep", "write_hints"}
-)
+OPERATIONS = frozenset({
+    "add", "capabilities", "check", "delete", "draft", "get", "keys", "packages", "put", "put_readme", "read", "remove",
+    "replace_file", "replace_leaf", "sweep", "write_hints",
+})  # fmt: skip
 #: Faults that only these operations can have.
 _ONLY: dict[str, frozenset[str]] = {
     "flip": frozenset({"put", "add", "replace_leaf", "replace_file", "read"}),
@@ -335,15 +322,7 @@ Reading = Callable[[str, Callable[[], bytes]], bytes]
 
 
 class FaultyBundle(BundleAround):
-    """A bag whose every read goes through a function.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The real one.
-    reading : callable
-        Called with the path and the read that is to be done.
-    """
+    """A bag whose every read goes through a function."""
 
     def __init__(self, bundle: Bundle, reading: Reading) -> None:
         super().__init__(bundle)
@@ -388,17 +367,7 @@ class FaultyReader(ReaderAround):
 
 
 class TornBundle(FaultyBundle):
-    """A bag on a line that breaks after some bytes and stays broken.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        The real one.
-    after : int
-        Bytes that still arrive.
-    error : callable, optional
-        Makes what is raised then; `Unreachable` by default.
-    """
+    """A bag on a line that breaks after some bytes and stays broken: `Unreachable`, or what `error` makes."""
 
     def __init__(self, bundle: Bundle, after: int, error: Callable[[], BaseException] | None = None) -> None:
         super().__init__(bundle, self._count)

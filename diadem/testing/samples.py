@@ -294,18 +294,10 @@ def write_zspy(path: Path, signal: dict[str, Any]) -> None:
 
 
 def write_mrc(path: Path, data: npt.NDArray[Any], pixel: tuple[float, float, float], label: str) -> None:
-    """An MRC2014 file; RosettaSciIO reads the format but does not write it.
+    """An MRC2014 file of sections, rows, columns; RosettaSciIO reads the format but does not write it.
 
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    data : ndarray
-        Sections, rows, columns; int8, int16, uint16 or float32.
-    pixel : tuple of float
-        Size of a voxel along z, y and x in nm; the header holds ångström.
-    label : str
-        First of the ten labels, at most 80 ASCII characters.
+    `pixel` is the size of a voxel along z, y and x in nm, where the header holds ångström; `label` is at most 80 ASCII
+    characters.
     """
     sections, rows, columns = data.shape
     words = np.zeros(MRC_HEADER // 4, dtype="<i4")

@@ -38,23 +38,7 @@ _POSIX = frozenset({"power", "full"})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case.
-
-    Attributes
-    ----------
-    seed : int
-        Gives the case again.
-    kind : str
-        One of `KINDS`.
-    history : list of str
-        What was done.
-    problems : list of str
-        Promises that were broken; empty if all were kept.
-    counts : mapping of str to int
-        What happened how often.
-    seconds : float
-        Time taken.
-    """
+    """What came of a case, which its seed gives again: what was done, and the promises that were broken."""
 
     seed: int
     kind: str

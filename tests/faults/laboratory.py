@@ -85,13 +85,7 @@ def workplace(chosen: Path | None) -> Iterator[Path]:
 
 
 class Laboratory:
-    """The template and the place where it is put.
-
-    Parameters
-    ----------
-    work : Path
-        A folder of this process alone.
-    """
+    """The template and the place where it is put, in a folder of this process alone."""
 
     def __init__(self, work: Path) -> None:
         self._template, self._early = work / "template", work / "early"

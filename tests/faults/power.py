@@ -35,15 +35,7 @@ _REAL: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in (*_N
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
-    """A file or folder that has had a name.
-
-    Attributes
-    ----------
-    number : int
-        Its inode, or one made up where the system gave an inode a second time.
-    folder : bool
-        Whether it is a folder.
-    """
+    """A file or folder that has had a name, by its inode, or a number made up where the system gave one again."""
 
     number: int
     folder: bool
@@ -196,16 +188,9 @@ def _materialise(
 
 
 def cut_power(*, roots: list[str], moment: int, seed: int) -> None:
-    """Wrap what this process does, and cut the power at a moment.
+    """Wrap what this process does, and cut the power of the disk below some folders at the how-manieth event.
 
-    Parameters
-    ----------
-    roots : list of str
-        Folders whose files are on the disk that loses power.
-    moment : int
-        The how-manieth event; where there are fewer the process ends as ever.
-    seed : int
-        What the disk had got round to.
+    The seed decides what the disk had got round to. Where there are fewer events the process ends as ever.
     """
     books = _Books(roots, moment, random.Random(seed))
     books.open()

@@ -28,17 +28,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Defence:
-    """Something that keeps data from being lost.
-
-    Attributes
-    ----------
-    name : str
-        In a few words.
-    kind : str
-        The kind of cases that should notice its absence.
-    patches : sequence of Patch
-        What switches it off.
-    """
+    """Something that keeps data from being lost, the kind of cases that should miss it, and what removes it."""
 
     name: str
     kind: str
@@ -252,23 +242,9 @@ DEFENCES: Sequence[Defence] = (
 
 
 def check_defences(work: Path, *, cases: int, seed: int, names: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """Switch off one defence after the other, and tell at which case its absence was noticed.
+    """Switch off one defence after the other, and tell at which of so many cases, if any, its absence was noticed.
 
-    Parameters
-    ----------
-    work : Path
-        Where.
-    cases : int
-        Most cases for one defence.
-    seed : int
-        The first seed.
-    names : sequence of str
-        Words of the names of those that are tried; default all.
-
-    Yields
-    ------
-    dict
-        ``defence``, ``kind``, ``noticed`` (the how-manieth case, or None), ``seed``, ``problem``.
+    `names` are words of the names of those that are tried; all by default.
     """
     for defence in DEFENCES:
         if names and not any(name in defence.name for name in names):

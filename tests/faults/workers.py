@@ -25,26 +25,10 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def outcomes(
     work: Path, *, first: int, count: int, jobs: int = 1, kind: str = "", code: Path | None = None
 ) -> Generator[dict[str, Any], None, None]:
-    """Do cases with some workers at once, each in a folder of its own.
+    """Do cases with some workers at once, each in a folder of its own; `Outcome.to_dict` of each as it ends.
 
-    Parameters
-    ----------
-    work : Path
-        Where.
-    first, count : int
-        The first seed, and how many.
-    jobs : int
-        Workers.
-    kind : str
-        One kind only; "" for what each seed says.
-    code : Path, optional
-        The folder of the packages `diadem` and `tests` that are tried; this checkout by default.
-
-    Yields
-    ------
-    dict
-        `Outcome.to_dict` of each case, in the order in which they end. A worker that ends by an error is an outcome of
-        its own.
+    A worker that ends by an error is an outcome of its own. `code` is the folder of the packages `diadem` and `tests`
+    that are tried; this checkout by default.
     """
     queue: Queue[dict[str, Any] | None] = Queue()
     workers = []

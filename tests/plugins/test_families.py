@@ -32,21 +32,23 @@ from tests.plugins.nanomegas.test_blockfile import header as blockfile
 from tests.plugins.opened import Bytes, blocks
 from tests.plugins.tvips_movie.test_tvips_movie import head as movie
 
-#: (file, field) to what is stated: value, unit, what is known of a time's offset. The values come from elsewhere: the
-#: tests of a family compare them with the file's bytes, with another program's export, or with a side file.
-STATED: dict[tuple[str, str], list[tuple[Any, str, str]]] = {}
+#: (file, field) to what is stated, if anything: value, unit, what is known of a time's offset, the signals concerned if
+#: not all. The values come from elsewhere: from other programs, from the authors of a file, from its bytes, with which
+#: the tests of a family compare them.
+STATED: dict[tuple[str, str], list[tuple[Any, str, str, str]]] = {}
 with Path(__file__).with_name("expected.tsv").open(encoding="utf-8", newline="") as _file:
     for _row in csv.DictReader(_file, delimiter="\t", quoting=csv.QUOTE_NONE):
-        _stated = (json.loads(_row["value"]), _row["unit"], _row["offset"])
-        STATED.setdefault((_row["file"], _row["field"]), []).append(_stated)
+        _stated = STATED.setdefault((_row["file"], _row["field"]), [])
+        if _row["value"]:
+            _stated.append((json.loads(_row["value"]), _row["unit"], _row["offset"], _row["signals"]))
 
 
 @pytest.mark.parametrize(("name", "field"), STATED)
 def test_what_a_real_file_states(real: Mapping[str, Dataset], name: str, field: str) -> None:
-    found = [(one.value, one.unit or "", one.offset_status) for one in real[name].assertions(field)]
-    assert found == [
-        (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value, unit, offset)
-        for value, unit, offset in STATED[name, field]
+    found = real[name].assertions(field)
+    assert [(one.value, one.unit or "", one.offset_status, " ".join(one.applies_to)) for one in found] == [
+        (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value, *others)
+        for value, *others in STATED[name, field]
     ]
 
 

@@ -2,83 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import math
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rsciio.digitalmicrograph import file_reader
 
 from diadem.model.record import Dataset
-
-#: Keys of `expected.json` to fields, with the factor to the field's unit; None compares texts.
-NUMBERS: Mapping[str, tuple[str, float | None]] = {
-    "beam_energy_keV": ("beam.acceleration_voltage", 1e3),
-    "magnification": ("optics.magnification", 1.0),
-    "camera_length_m": ("optics.camera_length", 1.0),
-    "stage_x_m": ("stage.x", 1.0),
-    "stage_y_m": ("stage.y", 1.0),
-    "stage_z_m": ("stage.z", 1.0),
-    "stage_alpha_deg": ("stage.alpha", 1.0),
-    "stage_beta_deg": ("stage.beta", 1.0),
-    "dwell_time_s": ("scan.dwell_time", 1.0),
-    "exposure_s": ("camera.exposure", 1.0),
-    "convergence_semi_angle_mrad": ("beam.convergence_semi_angle", 1e-3),
-    "collection_semi_angle_mrad": ("eels.collection_semi_angle", 1e-3),
-    "microscope": ("instrument.model", None),
-    "detector": ("detector.name", None),
-    "operator": ("person.operator", None),
-    "sample": ("sample.name", None),
-}
-
-
-def expected_values(shared_data: Path) -> Iterator[tuple[str, str, Any]]:
-    """File, key and value."""
-    for path, told in json.loads((shared_data / "expected.json").read_text())["files"].items():
-        if path.startswith("dm/"):
-            for key, stated in told["expected"].items():
-                yield path.removeprefix("dm/").removesuffix(".gz"), key, stated["value"]
-
-
-def test_every_expected_value(datasets: Mapping[str, Dataset], shared_data: Path) -> None:
-    compared = 0
-    for file, key, value in expected_values(shared_data):
-        if key not in NUMBERS:
-            continue
-        field, factor = NUMBERS[key]
-        found = datasets[file].value(field)
-        if factor is None:
-            assert found == value.strip(), (file, key)
-        else:
-            assert math.isclose(found, value * factor, rel_tol=1e-6, abs_tol=1e-18), (file, key, found)
-        compared += 1
-    assert compared == 131
-
-
-def test_every_expected_time(datasets: Mapping[str, Dataset], shared_data: Path) -> None:
-    """Local times to the second, instants to the second, offsets exactly."""
-    compared = 0
-    for file, key, value in expected_values(shared_data):
-        if key not in ("acquisition_local", "acquisition_utc", "utc_offset_h"):
-            continue
-        start = datasets[file].assertion("time.acquired_start")
-        assert start is not None
-        moment = dt.datetime.fromisoformat(start.value)
-        if key == "acquisition_local":
-            assert start.value[:19] == value, file
-        elif key == "acquisition_utc":
-            assert abs(moment - dt.datetime.fromisoformat(value)) < dt.timedelta(seconds=1), file
-            assert start.offset_status == "derived"
-        else:
-            assert moment.utcoffset() == dt.timedelta(hours=value), file
-            assert datasets[file].value("time.utc_offset") == start.value[-6:]
-        compared += 1
-    assert compared == 20
 
 
 def test_order_of_day_and_month_is_decided_by_the_instant_beside_it(datasets: Mapping[str, Dataset]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
+from diadem.model.record import Dataset
 from diadem.plugins.merlin.files import parse
 from tests.plugins.opened import Held, blocks, dictionaries
 
@@ -28,12 +29,9 @@ SCAN, SINGLE = "002_4x2_6bit_roi128", "Single_1_Frame_CounterDepth_12_Rows_256"
 
 
 @pytest.fixture(scope="module")
-def found(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(real: Mapping[str, Dataset]) -> dict[str, Any]:
     """Datasets by the name of the primary."""
-    folder = tmp_path_factory.mktemp("mib") / "mib"
-    shutil.copytree(shared_data / "mib", folder)
-    record = diadem.extract(folder).to_dict()
-    return {Path(dataset["files"][0]["path"]).stem: dataset for dataset in record["datasets"]}
+    return {Path(path).stem: one.document for path, one in real.items() if path.startswith("mib/")}
 
 
 @pytest.mark.parametrize("name", [SCAN, SINGLE])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
-import shutil
 import struct
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
+from diadem.model.record import Dataset
 from diadem.plugins.msa.blocks import number, parse
 from diadem.terms.dates import dates, month
 from tests.plugins import opened
@@ -31,12 +31,9 @@ HEADER = tables("diadem.plugins.msa")["msa-header"]
 
 
 @pytest.fixture(scope="module")
-def found(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(real: Mapping[str, Dataset]) -> dict[str, Any]:
     """Fields by file name."""
-    folder = tmp_path_factory.mktemp("msa") / "msa"
-    shutil.copytree(shared_data / "msa", folder)
-    record = diadem.extract(folder).to_dict()
-    return {Path(dataset["files"][0]["path"]).name: dataset["fields"] for dataset in record["datasets"]}
+    return {Path(path).name: one.document["fields"] for path, one in real.items() if path.startswith("msa/")}
 
 
 def test_what_is_not_measured_is_absent(found: dict[str, Any]) -> None:

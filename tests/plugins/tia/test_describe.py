@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 import time
@@ -254,7 +255,11 @@ def test_a_changed_head_never_leads_out_of_the_file(seed: int, changes: int, cut
     files = Held({"a.ser": bytes(content[: len(content) - cut])})
     with suppress(ReaderError, ValueError, OSError):
         for signal in tia.open(files).signals:
-            assert array_of(signal, files, "t", lazy=False).shape == signal.shape
+            large = math.prod(signal.shape) > 1 << 16  # elements that the head promises, and nobody has recorded
+            array = array_of(signal, files, "t", lazy=large)
+            assert array.shape == signal.shape
+            for part in (array[:8], array[-1:]) if large else ():
+                assert np.asarray(part).shape == part.shape
     assert files.held["a.ser"].read <= 8 * len(content) + 10_000
 
 

@@ -273,3 +273,15 @@ def test_width_and_height_of_a_picture(shared_data: Path) -> None:
     assert axes == {"x": (752, pytest.approx(1821.4 / 752)), "y": (480, pytest.approx(1201.837 / 480))}
     assert signal["data"].shape == (480, 752)
     assert all("index_in_array" not in axis for axis in signal["axes"])
+
+
+def test_vendors_bytes_are_kept_with_their_places(shared_data: Path) -> None:
+    path = shared_data / "tif-fei" / "scios_xml_metadata.tif"
+    (dataset,) = diadem.extract(path).to_dict()["datasets"]
+    pieces = [path.read_bytes()[slice(*raw["byte_range"])] for raw in dataset["raw"] if raw.get("byte_range")]
+    assert [piece[:6] for piece in pieces] == [b"[User]", b"<?xml "]
+
+
+def test_a_streak_camera_has_no_pixel_size(real: Mapping[str, Any]) -> None:
+    fields = real["tif-hamamatsu/test_hamamatsu_streak_FOCUS.tif"].fields
+    assert not {field for field in fields if field.startswith("image.")}
