@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from diadem.hooks.manager import Offers
     from diadem.model.scan import PlannedSession
     from diadem.pack.plan import PackPlan
+    from diadem.package.examine import TagFiles
     from diadem.scan.scan import Scan
 
 StrPath = str | os.PathLike[str]
@@ -182,19 +183,28 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     return _package(bundle_at(url, storage_options))
 
 
-def _package(bundle: Bundle, copies: Iterable[Bundle] = (), **known: Any) -> Package:
-    """The package of a bundle, with the plugins of now, and what is known of it already."""
+def _package(bundle: Bundle, copies: Iterable[Bundle] = (), *, opened: TagFiles | None = None, **known: Any) -> Package:
+    """The package of a bundle, with the plugins of now, and what is known of it; other processes find it in a copy."""
     from diadem.archive.package import Package
+    from diadem.package.examine import open_tag_files
 
-    at_hand = tools()
-    package = Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor, **known)
-    return addressed(package, copies or (bundle,))
+    at_hand, opened = tools(), opened or open_tag_files(bundle)
+    bare = partial(open_again, opened.id, copies or (bundle,))
+    return Package(
+        bundle,
+        opened=opened,
+        readers=at_hand.readers,
+        extractor=at_hand.extractor,
+        bare=bare,
+        again=bare,
+        **known,
+    )
 
 
-def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:
-    """The package, which other processes find again: in one of its copies, or as its node gives it."""
+def addressed(package: Package, copies: Iterable[Bundle], node: Callable[[], Any]) -> Package:
+    """The package of a node, which other processes find again as their node gives it, or in one of its copies."""
     bare = partial(open_again, package.id, copies)
-    return package.replaced(bare=bare, again=bare if node is None else partial(open_again, package.id, copies, node))
+    return package.replaced(bare=bare, again=partial(open_again, package.id, copies, node))
 
 
 def open_again(package_id: str, copies: Iterable[Bundle], node: Callable[[], Any] | None = None) -> Package:

@@ -25,7 +25,7 @@ from typing import BinaryIO, Final
 from diadem.errors import NotFound, Refused, StoreError
 from diadem.model.names import stored_names, twin_key
 from diadem.model.plain_text import count_text, size_text
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, user_cache
 
 #: Bytes of the disk that stay free: the node's log may lie on it too.
 RESERVE: Final = 512 << 20
@@ -48,7 +48,7 @@ class Staging:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder: Final = folder or _cache()
+        self.folder: Final = folder or user_cache("page")
         self.freed = 0
         self._run: Path | None = None
         self._lock: FileLock | None = None
@@ -243,9 +243,3 @@ def _failed(error: OSError, folder: Path, advice: str = _INSTEAD) -> StoreError:
     full = error.errno in _FULL
     said = "the disk is full" if full else f"it cannot be written: {error.strerror or error}"
     return StoreError(f"{said}; nothing was kept", where=str(folder), next=advice)
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "page"

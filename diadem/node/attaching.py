@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from diadem.node.stores import StoreSet, read_store_file
 from diadem.store import open_store
 from diadem.store.addresses import local_path
 from diadem.store.contract import Store
-from diadem.store.system import move
+from diadem.store.system import move, user_cache
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -110,7 +109,7 @@ def _nothing_at(url: str) -> NotFound:
 
 def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
     """The store's snapshot of the catalogue, in this account's cache: on a share a database is read slowly."""
-    folder = _cache() / settings.short_id
+    folder = user_cache("stores") / settings.short_id
     folder.mkdir(parents=True, exist_ok=True)
     place = home(settings.short_id)
     digest = _digest(store.get(f"{place}/{SNAPSHOT_DIGEST}"))
@@ -139,12 +138,6 @@ def _digest(data: bytes | None) -> str:
     """The SHA-256 that the store says its snapshot has; "" where it says nothing of use."""
     text = (data or b"").decode("ascii", "replace").strip()
     return text if _HEX.match(text) else ""
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "stores"
 
 
 def _forget(path: Path) -> None:

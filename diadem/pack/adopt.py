@@ -17,7 +17,7 @@ from typing import Self
 from diadem.errors import DiademError, IntegrityError, PackageError, Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, TAGMANIFEST, PackageId
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Bundle, Listener
 from diadem.model.system_paths import path_within
 from diadem.pack.compose import Options, compose, hash_only, refuse_if_strict
 from diadem.pack.pack import Outcome, packing_errors
@@ -246,15 +246,7 @@ class _SealedFiles(Draft):
         with translated(self._folders.url):
             self._open.seal(self._files)
 
-    def publish(
-        self,
-        name: str,
-        *,
-        tree: str,
-        open_source: object = None,  # noqa: ARG002  nothing is read again
-        is_sound: object = None,  # noqa: ARG002
-        listener: Listener = silent,  # noqa: ARG002
-    ) -> Added:
+    def publish(self, name: str, *, tree: str, **_: object) -> Added:
         """Keep it, with the place of its files. What cannot be opened is not kept."""
         opened = open_tag_files(LocalBundle(self._open.bag), expected_id=self._package)
         self._folders.publish(self._open, self._locate(opened, name), opened.payload_id, tree)

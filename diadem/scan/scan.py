@@ -33,10 +33,10 @@ from diadem.model.scan import (
 )
 from diadem.pack.plan import text_of
 from diadem.scan.cache import ScanCache
-from diadem.scan.duplicates import Candidate, Comparison, compare, duplicates, single_copies
+from diadem.scan.duplicates import Candidate, compare, duplicates, single_copies
 from diadem.scan.folders import moment_of
 from diadem.scan.plan import add_plan, moment, plan_data, read_plan
-from diadem.scan.reading import DatasetReading, Found, Orphans
+from diadem.scan.reading import DatasetReading, Orphans
 from diadem.scan.sessions import propose_sessions, without_copies
 from diadem.scan.tables import Column, Workbook, put_file, table_csv
 from diadem.scan.tree import ScanTree, roots_of, shown_path
@@ -83,39 +83,34 @@ def scan_folders(
         )
         comparison = compare(candidates, kept, listener)
         listener(Progress("plan", 0, 0, "", "sessions"))
-        scan = _assembled(trees, found, comparison, reading)
+        equal = duplicates(comparison)
+        sessions, membership = propose_sessions(trees, found)
+        datasets = [replace(one.dataset, session=membership[id(one)]) for one in found]
+        files: dict[str, list[str]] = defaultdict(list)
+        for one in found:
+            files[membership[id(one)]].extend(one.tree.absolute_text(file.path) for file in one.plan.files)
+        sessions = without_copies(sessions, files, equal)
+        issues = [issue for tree in trees for issue in _omissions(tree)]
+        issues += [issue for dataset in datasets for issue in dataset.issues]
+        singles = single_copies(trees, comparison)
     except KeyboardInterrupt as error:
         advice = "What was read is kept; the same command resumes from there."
         advice = advice if kept.path else "Run the same command again."
         raise Interrupted("the scan was stopped; nothing was written in the folders", next=advice) from error
     finally:
         kept.close()
-    effort = replace(scan.effort, seconds=round(time.monotonic() - started, 3))
-    return replace(scan, effort=effort, notices=(*notices, *kept.notices))
-
-
-def _assembled(
-    trees: Sequence[ScanTree], found: Sequence[Found], comparison: Comparison, reading: DatasetReading
-) -> Scan:
-    """Everything put together."""
-    equal = duplicates(comparison)
-    sessions, membership = propose_sessions(trees, found)
-    datasets = [replace(one.dataset, session=membership[id(one)]) for one in found]
-    files: dict[str, list[str]] = defaultdict(list)
-    for one in found:
-        files[membership[id(one)]].extend(one.tree.absolute_text(file.path) for file in one.plan.files)
-    issues = [issue for tree in trees for issue in _omissions(tree)]
-    issues += [issue for dataset in datasets for issue in dataset.issues]
+    seconds = round(time.monotonic() - started, 3)
     return Scan(
-        roots=[tree.root for tree in trees],
-        sessions=without_copies(sessions, files, equal),
+        roots=roots,
+        sessions=sessions,
         datasets=datasets,
         duplicates=equal,
         issues=sorted(_once([*issues, *comparison.issues]), key=lambda issue: (_ORDER[issue.concern], issue.code)),
-        single_copies=single_copies(trees, comparison),
+        single_copies=singles,
         archived=[archived for tree in trees for archived in tree.archived],
         totals=_totals(datasets),
-        effort=Effort(reading.read, reading.cached, comparison.hashed_bytes, comparison.cached),
+        effort=Effort(reading.read, reading.cached, comparison.hashed_bytes, comparison.cached, seconds),
+        notices=(*notices, *kept.notices),
     )
 
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from diadem.errors import DocumentError
 from diadem.model.statements import Draft, Statement
@@ -110,6 +109,8 @@ def _require_zone(name: str | None, where: str) -> None:
     """That this machine knows a time zone, already of the right form."""
     if name is None:
         return
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones  # no command but a few needs them
+
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, such as Europe, is an OSError

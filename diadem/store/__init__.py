@@ -1,4 +1,16 @@
-"""Where packages lie; `diadem.store.contract` says what a store is, and this door opens one."""
+"""Where packages lie: `open_store` opens a store. The room, in the order in which it reads:
+
+==========================================  ==========================================================================
+`contract`                                  what a store is, and a draft of a package to be packed into one
+`store`, `own_files`, `package_copy`        what all stores do alike: find, add, remove, hints, their own small files
+`folder`, `stage`, `copy`, `mend`, `slot`   a store in a folder: stage, seal, one rename; mending in place
+`objects`, `upload`, `claim`                a store behind requests: claim, send, prove, the tag manifest last
+`client`, `s3`, `plain`, `sftp`, `retry`    the requests, each tried again; what a failure means
+`bags`, `remote`, `adopted`, `addresses`    packages to be read: here, on a server, in the folder of their people
+`source`                                    a folder to be archived
+`system`, `whole`, `disks`                  what differs between operating systems; small files; which disk it is
+==========================================  ==========================================================================
+"""
 
 from __future__ import annotations
 

@@ -63,10 +63,6 @@ class StoreUrl:
         named = {"host": parts.hostname or "", "port": parts.port, "username": parts.username}
         return {name: value for name, value in named.items() if value is not None}
 
-    def child(self, path: str) -> StoreUrl:
-        """The address of something below this one; `path` uses ``/``."""
-        return StoreUrl(self.kind, self.scheme, f"{self.path.rstrip('/')}/{path}" if self.path else path)
-
 
 def parse(address: str) -> StoreUrl:
     r"""Tell folders (``/data``, ``D:\data``, ``\\nas\share``, ``file:///…``) from what fsspec understands.

@@ -306,12 +306,11 @@ class Leftover:
 @dataclass(frozen=True, slots=True)
 class Leftovers:
     """What a sweep found: unfinished packages, of which only those that are `removable` are ever removed; multi-part
-    uploads, which a provider bills although no object is seen; keys of old claims, probes and drafts.
+    uploads, which a provider bills although no object is seen.
     """
 
     packages: tuple[Leftover, ...] = ()
     uploads: tuple[OpenUpload, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def sweep(
@@ -340,20 +339,18 @@ def sweep(
     uploads = tuple(
         upload for upload in client.uploads("") if upload.begun <= limit and _is_of_nobody(upload.key, claimed)
     )
-    folders = (FOLDER, PROBES, DRAFTS)
-    old = (stat for folder in folders for stat in client.list(folder) if stat.modified and stat.modified <= limit)
-    notes = tuple(stat.key for stat in old)
     if delete:
         for found in packages:
             if found.removable and client.stat(f"{found.path}/{TAGMANIFEST}") is None:
                 client.clear(found.path)
         for upload in uploads:
             client.abort(upload.key, upload.upload)
-        for key in notes:
+        old = (stat for folder in (FOLDER, PROBES, DRAFTS) for stat in client.list(folder))
+        for key in [stat.key for stat in old if stat.modified is not None and stat.modified <= limit]:
             if key.startswith(FOLDER) and (claim := read_claim(client, key)) is not None:
                 settle(hints, key.rpartition("/")[2], claim[1])
             client.delete(key)
-    return Leftovers(packages, uploads, notes)
+    return Leftovers(packages, uploads)
 
 
 def _is_of_nobody(key: str, claimed: Container[str]) -> bool:

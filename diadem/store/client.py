@@ -127,8 +127,8 @@ class ObjectClient(ABC):
     ) -> str:
         """Write a small object and return its version.
 
-        With `sha256` (32 bytes) the server is asked to refuse other bytes; with `create` to refuse if anything is
-        there; with `replaces` to refuse unless that version is there.
+        The server is asked to refuse other bytes than the data's, whose `sha256` (32 bytes) may be known; with `create`
+        to refuse if anything is there; with `replaces` to refuse unless that version is there.
         """
 
     def write(self, key: str, blocks: Iterable[bytes], size: int) -> None:
@@ -161,7 +161,7 @@ class ObjectClient(ABC):
         data = b"".join(exact)
 
         def send() -> None:
-            self.put(key, data, sha256=sha256 or hashlib.sha256(data).digest())
+            self.put(key, data, sha256=sha256)
             told(size)
 
         yield Request(size, send)
@@ -305,7 +305,7 @@ def probe(client: ObjectClient) -> Capabilities:
             return True
         return False
 
-    client.put(key, _SENT, sha256=hashlib.sha256(_SENT).digest())
+    client.put(key, _SENT)
     try:
         creates = refuses(_OTHER, create=True)
         stat, wrong = once.stat(key), '"' + "0" * 32 + '"'

@@ -260,24 +260,19 @@ class FolderStore(BaseStore):
         A number is added to the name where a damaged package or a stranger has it. `is_sound` tells whether the package
         at a path is whole; a damaged one does not stop this one. Where a sound one was there the stage is dropped.
         """
-        judged: dict[tuple[PackageId, str], bool] = {}
-
-        def sound() -> Iterator[str]:
-            for found in self.find(payload):
-                if found not in judged:
-                    judged[found] = is_sound(found[1])
-                if judged[found]:
-                    yield found[1]
-
+        damaged: set[tuple[PackageId, str]] = set()
         added = None
         while added is None:
             # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
-            if (path := next(sound(), None)) is not None:
-                added = Added(path, False, proof_of(self.recheck))
-                continue
-            with translated(self.url), FileLock(self.private / "publish.lock"):
-                if all(found in judged for found in self.find(payload)):  # else another writer was faster
-                    added = Added(self._give_name(stage, name, package, payload, tree), True, "written")
+            for found in self.find(payload):
+                if found not in damaged and is_sound(found[1]):
+                    added = Added(found[1], False, proof_of(self.recheck))
+                    break
+                damaged.add(found)
+            else:
+                with translated(self.url), FileLock(self.private / "publish.lock"):
+                    if damaged.issuperset(self.find(payload)):  # else another writer was faster
+                        added = Added(self._give_name(stage, name, package, payload, tree), True, "written")
         # From the rename on the package is there: what is left to tidy must not look like a failure.
         with contextlib.suppress(OSError):
             stage.discard()

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -131,8 +130,7 @@ class ObjectStore(BaseStore):
         return next(iter(self.client.list(path)), None) is not None
 
     def put_readme(self, text: str) -> None:
-        data = text.encode()
-        self.client.put("README.txt", data, sha256=hashlib.sha256(data).digest())
+        self.client.put("README.txt", text.encode())
 
     # -- adding: everything under a claim, the tag manifest last ----------------------------------------------------
 
@@ -310,7 +308,7 @@ class ObjectFiles(OwnFiles):
         if not conditional and self._client.stat(name) is not None:
             return False
         try:
-            self._client.put(name, data, sha256=hashlib.sha256(data).digest(), create=conditional)
+            self._client.put(name, data, create=conditional)
         except Occupied:  # perhaps by an earlier try of our own, whose answer was lost
             return False
         return conditional or self.read(key) == data

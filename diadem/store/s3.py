@@ -171,13 +171,9 @@ class S3Client(ObjectClient):
     def put(
         self, key: str, data: bytes, *, sha256: bytes | None = None, create: bool = False, replaces: str = ""
     ) -> str:
-        options: dict[str, str] = {}
-        if sha256 is not None:
-            options["ChecksumSHA256"] = _base64(sha256)
-        if create:
-            options["IfNoneMatch"] = "*"
-        if replaces:
-            options["IfMatch"] = replaces
+        options = {"ChecksumSHA256": _base64(sha256 or hashlib.sha256(data).digest())}
+        options |= {"IfNoneMatch": "*"} if create else {}
+        options |= {"IfMatch": replaces} if replaces else {}
         answer = self._call("put_object", key, Key=self._prefix + key, Body=data, **options)
         return str(answer.get("ETag", ""))
 

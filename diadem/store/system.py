@@ -100,6 +100,13 @@ def long_path(path: str | os.PathLike[str]) -> str:
     return long_form(text if text.startswith("\\\\?\\") else os.path.abspath(text))
 
 
+def user_cache(part: str) -> Path:
+    """Where this account keeps what can be made or fetched again: in ``DIADEM_CACHE``, else in its cache folder."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / part
+
+
 def make_deep(folder: str | os.PathLike[str]) -> None:
     """Make a folder with those above it, however deep it lies: `os.makedirs` goes down one call a folder."""
     path, missing = long_path(folder), []

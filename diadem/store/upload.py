@@ -168,7 +168,7 @@ def commit(client: ObjectClient, root: str, job: Job) -> None:
     """
     data = job.tag_files[TAGMANIFEST]
     with contextlib.suppress(Occupied):
-        client.put(f"{root}/{TAGMANIFEST}", data, sha256=hashlib.sha256(data).digest(), create=True)
+        client.put(f"{root}/{TAGMANIFEST}", data, create=True)
     stat = client.stat(f"{root}/{TAGMANIFEST}")
     if stat is None or stat.size != len(data) or client.get(stat.key, 0, stat.size) != data:
         raise Refused(

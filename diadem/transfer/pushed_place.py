@@ -83,13 +83,13 @@ class PushedPackage:
         time. Wrong bytes stay wrong until somebody looks into it.
         """
         with self._count:
-            if self.lands is None:
+            if (lands := self.lands) is None:
                 if self.fault is not None and (not self.heard or self._is_resting(self.fault)):
                     self.heard = True
                     raise self.fault.with_traceback(None)
                 self.fault, self.lands = None, (lands := Future[Transfer]())
                 threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
-            return self.lands
+            return lands
 
     def _is_resting(self, fault: Exception) -> bool:
         return isinstance(fault, FATAL) or time.monotonic() < self._again
@@ -113,7 +113,8 @@ class PushedPackage:
                 self.fault, self.heard, self._again = error, False, self.used + self._rest
             lands.set_exception(error)
         else:
-            self.lands, self.used = None, time.monotonic()
+            with self._count:
+                self.lands, self.used = None, time.monotonic()
             lands.set_result(found)
 
     # -- turns -----------------------------------------------------------------------------------------------------

@@ -52,13 +52,6 @@ def test_object_stores(text: str, scheme: str, path: str, shown: str) -> None:
     assert local_path(text) is None
 
 
-def test_child() -> None:
-    """A package's address below a store's."""
-    assert parse("s3://b").child("2026/x").text == "s3://b/2026/x"
-    assert parse("memory://").child("2026/x").text == "memory://2026/x"
-    assert parse("/data/").child("2026/x").text == "/data/2026/x"
-
-
 @pytest.mark.parametrize(
     "text", ["http://h/b", "https://h/b", "s3://", "s3://key:secret@b/x", "s3://b/../c", "file://"]
 )

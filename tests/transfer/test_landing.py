@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,12 +33,14 @@ from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.examine import TagFiles, open_tag_files
+from diadem.transfer.arrival import Arrival
 from diadem.transfer.handlers.windows import pushed_of
-from diadem.transfer.landing import place_of
+from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
+from diadem.transfer.pushed_place import PushedPackage
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import fetch_all, tidy
@@ -606,6 +609,21 @@ def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_o
     while pushed.have(pair.a.id, transfer.id)["state"] == "verifying":
         time.sleep(0.02)
     assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
+
+
+def test_who_asks_in_the_moment_in_which_a_landing_ends_is_answered(pair: Pair) -> None:
+    """It ends on a thread of its own: between two steps of who asks."""
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    arrival = Arrival.open(place_of(pair.b.desk, transfer), transfer.id)
+    place = PushedPackage(Landing(pair.b.desk, transfer, arrival))
+    interval, ends = sys.getswitchinterval(), time.monotonic() + 0.5
+    sys.setswitchinterval(1e-6)
+    try:
+        while time.monotonic() < ends:
+            assert place.land(lambda: transfer) is not None
+    finally:
+        sys.setswitchinterval(interval)
+        arrival.close()
 
 
 def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> None:

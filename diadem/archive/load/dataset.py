@@ -24,7 +24,7 @@ from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Dataset
 from diadem.store.bags import LocalBundle
-from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated
+from diadem.store.system import discard, long_path, make_deep, or_else, patiently, translated, user_cache
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -261,7 +261,7 @@ def local_path(package: Package, path: str, *, folder: Path | None, listener: Li
     source = source_of(package, plan, listener)
     if folder is None and source.local(plan.entry) is not None:
         return source.prove(again=True)
-    top = (folder or cache_folder() / PackageId(package.id).hex[:16]).absolute()
+    top = (folder or user_cache("files") / PackageId(package.id).hex[:16]).absolute()
     entries = [package.find(file.path) for file in plan.files]
     total, done = sum(entry.size for entry in entries), 0
     for entry in entries:
@@ -270,13 +270,6 @@ def local_path(package: Package, path: str, *, folder: Path | None, listener: Li
                 listener(Progress("fetch", done + count, total, entry.name))
         done += entry.size
     return top.joinpath(*plan.entry.split("/"))
-
-
-def cache_folder() -> Path:
-    """Where copies stay: ``DIADEM_CACHE``, else the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / "files"
 
 
 def _is_whole(package: Package, entry: FileEntry, top: Path) -> bool:
