@@ -22,7 +22,7 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "test": ("the tests", [["pytest"]]),
     "program": ("the tests of whole programs and in a browser", [["pytest", "-m", "program or browser"]]),
-    "postgresql": ("the tests on a PostgreSQL server", [["pytest", "-m", "postgresql or catalogue", "tests/node"]]),
+    "postgresql": ("the tests of a PostgreSQL server itself", [["pytest", "-m", "postgresql"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
     "bench": (
         "the benchmarks, small; see benchmarks/README.md for the full size",
@@ -38,8 +38,8 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in names if name not in TASKS]
     if unknown or not names:
         for name, (purpose, _) in TASKS.items():
-            print(f"{name:9} {purpose}")
-        print(f"{'all':9} {', '.join(ALL)}")
+            print(f"{name:10} {purpose}")
+        print(f"{'all':10} {', '.join(ALL)}")
         return 2 if unknown else 0
     for name in names:
         for command in TASKS[name][1]:

@@ -22,7 +22,7 @@ import diadem
 from diadem.archive.package import Package
 from tests.browser import chromium  # noqa: F401  a fixture for every room
 from tests.catalogues import ON_POSTGRES
-from tests.postgres_server import postgres_server  # noqa: F401  the same
+from tests.postgres_server import own_server, postgres_server  # noqa: F401  the same
 from tests.real_files import SHARED, unpack
 from tests.services import s3_server  # noqa: F401  the same
 from tests.sftp_server import sftp_server  # noqa: F401  the same
@@ -124,7 +124,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if "chromium" in fixtures:
         item.add_marker("browser")
     database = item.callspec.params.get("new_address") if hasattr(item, "callspec") else None
-    if database == "postgresql" or "postgres_server" in fixtures:
+    if database == "postgresql" or {"postgres_server", "own_server"} & {*fixtures}:
         item.add_marker("postgresql")
 
 

@@ -136,3 +136,18 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that a test may stop."""
+    pytest.importorskip("psycopg")
+    try:
+        running = run_postgres()
+        server = running.__enter__()
+    except (RuntimeError, OSError, KeyError) as error:
+        pytest.skip(str(error))
+    try:
+        yield server
+    finally:
+        running.__exit__(None, None, None)

@@ -21,6 +21,7 @@ import pkgutil
 import random
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -281,6 +282,7 @@ def serve(address: str) -> None:
     while True:
         ready = select.select([listener, sys.stdin], [], [], _LOOK if children else None)[0]
         if sys.stdin in ready:
+            shutil.rmtree(os.path.dirname(address), ignore_errors=True)  # whoever made it may have been killed
             return
         if listener in ready:
             connection, _ = listener.accept()

@@ -92,8 +92,8 @@ def _scrub_lines(document: Mapping[str, Any], titles: Mapping[str, str], *, due:
         return
     proven = count_text(document["proven"], "copy", "copies") if document["proven"] else "no copy"
     levels = f" ({' and '.join(document['levels'])})" if document["levels"] else ""
-    read = f"{size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
-    yield f"proven           {proven}, {read}"
+    right = f"{size_text(document['bytes'])} found right{levels} in {duration_text(document['seconds'])}"
+    yield f"proven           {proven}, {right}"
     if document["part"] != "1/1":
         yield f"part             {document['part']}"
     if document["skipped"]:

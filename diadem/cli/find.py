@@ -161,7 +161,7 @@ def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:
         told = " · ".join(fact for fact in facts if fact)
         yield (
             f"{row['id'][7:19]}  {row.get('date') or '(archived)'}  {row['title'][:40]:40}  "
-            f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}"
+            f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>9}  {told}"
         ).rstrip()
         if row.get("until"):
             yield f"{'':14}recorded until {row['until']}"

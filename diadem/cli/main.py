@@ -116,7 +116,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         pass
-    gc.freeze()  # Python would look through all that was imported for cycles before it ends: a fifth of `status`
+    if code == 0:  # what failed may hold files and generators in a cycle: those are tidied up
+        gc.freeze()  # Python would look through all that was imported for cycles before it ends: a fifth of `status`
     sys.exit(code)
 
 

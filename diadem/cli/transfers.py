@@ -178,7 +178,7 @@ def transfer_line(transfer: Mapping[str, Any]) -> str:
     who = transfer["sender"] if transfer["direction"] == "in" else transfer["recipient"]
     parts = [
         f"{transfer['id'][:8]}  {_state(transfer):12} {_ARROWS[transfer['direction']]:4} {who:24}",
-        f"{size_text(transfer['bytes']):>8}  {_progress(transfer):8}",
+        f"{size_text(transfer['bytes']):>9}  {_progress(transfer):8}",
         transfer["title"][:_TITLE],
     ]
     notes = [f"{_STATEMENTS.get(what, what)} missing" for what in transfer["missing"]]

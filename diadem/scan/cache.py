@@ -44,7 +44,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ, *, platform: str =
     or ``~/.cache/diadem`` (XDG Base Directory Specification 0.8: a relative path there is to be ignored).
     """
     if own := environment.get("DIADEM_CACHE"):
-        return Path(own, "scan")  # beside what others keep there: a scan stays out of this folder
+        return Path(own, "scan").absolute()  # beside what others keep there: a scan stays out of this folder
     if platform == "win32":
         local = environment.get("LOCALAPPDATA")
         return Path(local, "diadem", "Cache") if local else None

@@ -66,7 +66,7 @@ def scan_folders(
     roots, notices = roots_of(folders)
     kept = ScanCache(cache)
     try:
-        apart = [str(kept.path.parent)] if kept.path else []
+        apart = [os.path.realpath(kept.path.parent)] if kept.path else []  # as the roots are
         trees = [ScanTree(root, apart=apart, listener=listener) for root in roots]
         planned = [
             (tree, plan)
@@ -92,7 +92,9 @@ def scan_folders(
         sessions = without_copies(sessions, files, equal)
         issues = [issue for tree in trees for issue in _omissions(tree)]
         issues += [issue for dataset in datasets for issue in dataset.issues]
+        issues = sorted(_once([*issues, *comparison.issues]), key=lambda issue: (_ORDER[issue.concern], issue.code))
         singles = single_copies(trees, comparison)
+        totals = _totals(datasets)
     except KeyboardInterrupt as error:
         advice = "What was read is kept; the same command resumes from there."
         advice = advice if kept.path else "Run the same command again."
@@ -105,10 +107,10 @@ def scan_folders(
         sessions=sessions,
         datasets=datasets,
         duplicates=equal,
-        issues=sorted(_once([*issues, *comparison.issues]), key=lambda issue: (_ORDER[issue.concern], issue.code)),
+        issues=issues,
         single_copies=singles,
         archived=[archived for tree in trees for archived in tree.archived],
-        totals=_totals(datasets),
+        totals=totals,
         effort=Effort(reading.read, reading.cached, comparison.hashed_bytes, comparison.cached, seconds),
         notices=(*notices, *kept.notices),
     )

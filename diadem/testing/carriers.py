@@ -11,10 +11,10 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Final
 
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import NotFound, Refused
 from diadem.model.carriers import MAX_OBJECT, Carrier
 from diadem.testing.store_checks import need, refuses, together
 from diadem.testing.stores import StoreReport, try_each
@@ -129,11 +129,15 @@ def check_carrier(connect: Connect) -> StoreReport:
     StoreReport
         Which promises were kept; call ``raise_for_findings()`` to raise. Only an interruption is raised here.
     """
-    relays = {name: secrets.token_hex(16) for name in CHECKS}
-    try:
-        kept, findings = try_each({name: (check, connect, relays[name]) for name, check in CHECKS.items()})
-    finally:
-        for relay in relays.values():  # leave nothing behind, as far as it can be removed
-            with contextlib.suppress(DiademError, OSError):
+
+    def tried(check: Callable[[Connect, str], None], relay: str) -> None:
+        try:
+            check(connect, relay)
+        finally:
+            with contextlib.suppress(Exception):  # leave nothing behind, as far as it can be removed
                 connect().end(relay)
-    return StoreReport("the carrier", kept, findings)
+
+    given = {
+        name: (update_wrapper(partial(tried, check), check), secrets.token_hex(16)) for name, check in CHECKS.items()
+    }
+    return StoreReport("the carrier", *try_each(given))

@@ -152,14 +152,14 @@ def try_each(tries: Mapping[str, tuple[Any, ...]]) -> tuple[dict[str, str], tupl
     """
     kept, findings = {}, []
     for name, (check, *given) in tries.items():
-        promise, message = " ".join((check.__doc__ or "").split()), ""
+        promise, message = " ".join((check.__doc__ or "").split()), None
         try:
             check(*given)
         except Broken as error:
             message = str(error)
         except Exception as error:  # whatever a store or a carrier raises that it should not
             message = f"it raised {type(error).__name__}: {error.message if isinstance(error, DiademError) else error}"
-        if message:
+        if message is not None:
             findings.append(StoreFinding(name, promise, message))
         else:
             kept[name] = promise

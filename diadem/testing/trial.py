@@ -47,6 +47,8 @@ MAX_ARRAY = 256 << 20
 _LOCALES = ("de_DE.UTF-8", "fr_FR.UTF-8", "pl_PL.UTF-8", "German_Germany.1252")
 
 Signals = Sequence[Mapping[str, Any]]
+#: What may be found in the other surroundings only.
+_FOUND_ABROAD = frozenset({"zone-or-locale", "reader-failed", "not-alone", "left-open"})
 
 
 def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, notes: Notes) -> Signals:
@@ -67,7 +69,7 @@ def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, 
         "packages": locate(offered.targets()),
     }
     scratch.mkdir(exist_ok=True)
-    surroundings = (False, True) if notes.wants(frozenset({"zone-or-locale"})) else (False,)
+    surroundings = (False, True) if notes.wants(_FOUND_ABROAD) else (False,)
     answers = [_answer(job | {"foreign": foreign}, scratch) for foreign in surroundings]
     for answer in answers:
         notes.checked["processes"] += 1

@@ -195,3 +195,18 @@ def test_the_cache_is_where_the_others_are(tmp_path: Path, monkeypatch: pytest.M
 def test_states_differ() -> None:
     assert state_of("a", "b") != state_of("ab", "")
     assert state_of("\udcff") != state_of("\udcfe")
+
+
+@pytest.mark.parametrize("way", ["relative", "through a link"])
+def test_a_cache_inside_what_is_scanned_is_no_data(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("notes")
+    monkeypatch.chdir(tmp_path)
+    if way == "through a link":
+        try:
+            (tmp_path / "linked").symlink_to("data", target_is_directory=True)
+        except OSError as error:
+            pytest.skip(str(error))
+    monkeypatch.setenv("DIADEM_CACHE", "data/cache" if way == "relative" else str(tmp_path / "linked" / "cache"))
+    for _ in range(2):
+        assert [dataset.path for dataset in diadem.scan("data").datasets] == ["notes.txt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from tests.faults.laboratory import Laboratory
 
 #: Seconds after which a process that does not end is a broken promise of its own.
 _PATIENCE = 120.0
+#: Numbers of answers.
+_COUNT = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def begin(
     exceed; or ``power``, what `tests.faults.power.cut_power` is told. `start` is the Unix time at which it begins, for
     two that shall begin together.
     """
-    answer = laboratory.scratch / "answers" / f"{time.monotonic_ns()}.json"
+    answer = laboratory.scratch / "answers" / f"{next(_COUNT)}.json"
     answer.parent.mkdir(exist_ok=True)
     order = {
         "node": str(laboratory.place.node),
@@ -89,4 +92,6 @@ def begin(
         "start": start,
         "answer": str(answer),
     }
-    return Child(zygote.start([sys.executable, "-m", "tests.faults.verbs", json.dumps(order)], stdout=2), answer)
+    # The folder above is that of the weakened copy, where there is one: a process that is started looks there first.
+    command = [sys.executable, "-m", "tests.faults.verbs", json.dumps(order)]
+    return Child(zygote.start(command, cwd=Path(__file__).parents[2], stdout=2), answer)

@@ -165,6 +165,14 @@ def test_what_finds_nothing_that_is_looked_for_is_left_out(site: Path, module: s
         assert report.ok == (only == ["crash"])
 
 
+def test_a_reader_that_fails_in_another_zone_is_found_alone(site: Path, module: str, example: Path) -> None:
+    fails = 'if os.environ.get("TZ", "").startswith("NZST"): raise ValueError("far away")'
+    report = check_plugin(
+        write(site, module, ("# READ", fails)), examples=[example], strict=False, only=["reader-failed"]
+    )
+    assert "reader-failed" in {finding.code for finding in report.findings}
+
+
 def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None:
     name = write(site, module, ('"voltage", "kV"', '"votlage", "kV"'))
     report = check_plugin(name, examples=[example], only=["rule-untried"])

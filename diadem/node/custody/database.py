@@ -20,8 +20,9 @@ VERSION: Final = 1
 
 def advice(path: Path) -> str:
     """What to do about a log that is damaged or gone."""
-    return "This restores the log from a store, as a new epoch, and keeps the damaged file beside it: " + recover_here(
-        path.parent.parent
+    return (
+        "This restores the log from a store, as a new epoch, and keeps the folder of the damaged log beside it: "
+        + recover_here(path.parent.parent)
     )
 
 

@@ -20,7 +20,7 @@ from diadem.node.catalogue.order import EVERYTHING, Stretch, day_range
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.wording import Words
 from tests.node.catalogue.making import dataset, entry
-from tests.postgres_server import PostgresServer, run_postgres
+from tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
@@ -82,28 +82,19 @@ def test_a_role_that_may_only_read(on_server: Catalogue) -> None:
             reader.add_package(entry())
 
 
-def test_a_server_that_goes_away_and_comes_back() -> None:
-    pytest.importorskip("psycopg")
-    try:
-        running = run_postgres()
-        server = running.__enter__()
-    except (RuntimeError, OSError, KeyError) as error:
-        pytest.skip(str(error))
-    try:
-        with Catalogue.open(server.url(), create=True) as catalogue:
-            catalogue.add_package(entry("one"))
-            server.stop("fast")
-            for _ in range(2):
-                with pytest.raises(Unreachable, match=r"(?s)does not answer.*Packages and log are not affected"):
-                    catalogue.search("one")
-            with pytest.raises(Unreachable):
-                Catalogue.open(server.url(), create=True)
-            server.start()
-            assert catalogue.search("one").total == 1, "the same catalogue, without opening it anew"
-            catalogue.add_package(entry("two"))
-            assert catalogue.count() == 2
-    finally:
-        running.__exit__(None, None, None)
+def test_a_server_that_goes_away_and_comes_back(own_server: PostgresServer) -> None:
+    with Catalogue.open(own_server.url(), create=True) as catalogue:
+        catalogue.add_package(entry("one"))
+        own_server.stop("fast")
+        for _ in range(2):
+            with pytest.raises(Unreachable, match=r"(?s)does not answer.*Packages and log are not affected"):
+                catalogue.search("one")
+        with pytest.raises(Unreachable):
+            Catalogue.open(own_server.url(), create=True)
+        own_server.start()
+        assert catalogue.search("one").total == 1, "the same catalogue, without opening it anew"
+        catalogue.add_package(entry("two"))
+        assert catalogue.count() == 2
 
 
 def test_who_waits_too_long_is_told(on_server: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:

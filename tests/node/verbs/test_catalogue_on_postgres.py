@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,7 @@ from diadem.node.following import behind
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import memory, require_agreement
 from tests.node.verbs.conftest import Lab
-from tests.postgres_server import PostgresServer, run_postgres
-
-
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A server that a test may stop."""
-    pytest.importorskip("psycopg")
-    try:
-        running = run_postgres()
-        server = running.__enter__()
-    except (RuntimeError, OSError, KeyError) as error:
-        pytest.skip(str(error))
-    try:
-        yield server
-    finally:
-        running.__exit__(None, None, None)
+from tests.postgres_server import PostgresServer
 
 
 def settings(lab: Lab) -> str:
