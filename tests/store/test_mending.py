@@ -195,7 +195,7 @@ def disk_that_opens_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of this name can be looked at, and opening them is an error of the disk."""
     opened = os.open
 
-    def refuse(path: str, *arguments: int, **options: int | None) -> int:
+    def refuse(path: str, *arguments: int, **options: Any) -> int:
         if os.path.basename(path) == name:
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
         return opened(path, *arguments, **options)
