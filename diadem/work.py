@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,18 +40,20 @@ def in_order(
 
     One item larger than the budget goes alone. Close it where its results may not all be taken (`contextlib.closing`).
     """
-    waiting: deque[tuple[int, Future[Result]]] = deque()
+    waiting: deque[tuple[int, SimpleQueue[Future[Result]]]] = deque()
     held = 0
     with _threads(threads, name, stop) as pool:
         for item in items:
             weight = size(item)
             while waiting and (len(waiting) >= ahead or (budget and held + weight > budget)):
                 held -= waiting[0][0]
-                yield _result(waiting.popleft()[1])
+                yield _next(waiting.popleft()[1]).result()
             held += weight
-            waiting.append((weight, pool.submit(function, item)))
+            ready: SimpleQueue[Future[Result]] = SimpleQueue()
+            pool.submit(function, item, ready)
+            waiting.append((weight, ready))
         while waiting:
-            yield _result(waiting.popleft()[1])
+            yield _next(waiting.popleft()[1]).result()
 
 
 def as_they_come(
@@ -77,10 +79,8 @@ def as_they_come(
             ):  # a failure is heard before the next item is begun
                 held -= weights.pop(future := _next(ready))
                 yield future.result()
-            future = pool.submit(function, item)
             held += weight
-            weights[future] = weight
-            future.add_done_callback(ready.put)
+            weights[pool.submit(function, item, ready)] = weight
         while weights:
             del weights[future := _next(ready)]
             yield future.result()
@@ -92,24 +92,32 @@ def do_all(tasks: Iterable[Callable[[], object]], *, threads: int, stop: Callabl
         for task in tasks:
             task()
         return
-    for _ in as_they_come(lambda task: task(), tasks, threads=threads, ahead=2 * threads, stop=stop):
-        pass
+    done = as_they_come(lambda task: task(), tasks, threads=threads, ahead=2 * threads, stop=stop)
+    with closing(done):
+        for _ in done:
+            pass
 
 
 class _Pool:
     """Threads that a process does not wait for when it ends: one of them may hang in a request to a server.
 
-    `concurrent.futures` joins its threads at the exit, so that a second Ctrl-C would end nothing.
+    `concurrent.futures` joins its threads at the exit, so that a second Ctrl-C would end nothing. The caller's thread
+    touches no future before it is handed to it: a Ctrl-C inside the future's lock would leave it locked for the worker.
     """
 
     def __init__(self, number: int, name: str) -> None:
         self._number, self._name = number, name
-        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any, SimpleQueue[Future[Any]]] | None] = (
+            SimpleQueue()
+        )
         self._threads: list[Thread] = []
 
-    def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    def submit(
+        self, function: Callable[[Item], Result], item: Item, ready: SimpleQueue[Future[Result]]
+    ) -> Future[Result]:
+        """Begin, as soon as a thread is free, what is put into `ready` when it has ended."""
         future: Future[Result] = Future()
-        self._tasks.put((future, function, item))
+        self._tasks.put((future, function, item, ready))
         if len(self._threads) < self._number:
             thread = Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -119,8 +127,8 @@ class _Pool:
     def close(self) -> None:
         """Begin nothing more, and wait for what runs."""
         with suppress(Empty):
-            while task := self._tasks.get_nowait():
-                task[0].cancel()
+            while self._tasks.get_nowait():
+                pass
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
@@ -129,13 +137,13 @@ class _Pool:
 
     def _work(self) -> None:
         while task := self._tasks.get():
-            future, function, item = task
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function(item))
-                except BaseException as error:
-                    future.set_exception(error)
-            del task, future, item  # nothing of one item is held while the next is waited for
+            future, function, item, ready = task
+            try:
+                future.set_result(function(item))
+            except BaseException as error:
+                future.set_exception(error)
+            ready.put(future)
+            del task, future, item, ready  # nothing of one item is held while the next is waited for
 
 
 @contextmanager
@@ -148,15 +156,6 @@ def _threads(number: int, name: str, stop: Callable[[], object]) -> Iterator[_Po
         raise
     finally:
         pool.close()
-
-
-def _result(future: Future[Result]) -> Result:
-    while True:
-        try:
-            return future.result(_DEAF)
-        except TimeoutError:
-            if future.done():  # it is the function's own, or the result came in this moment
-                return future.result()
 
 
 def _next(ready: SimpleQueue[Future[Result]]) -> Future[Result]:

@@ -144,3 +144,10 @@ def test_a_second_interruption_ends_the_process_though_a_thread_hangs() -> None:
             assert process.wait(15) != 0
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("run", ["in_order", "do_all", "make_all"])
+def test_an_interruption_at_any_moment_ends_the_work(run: str) -> None:
+    command = [sys.executable, "-m", "tests.interrupted", run]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == "over\n"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -384,7 +385,8 @@ class _Digests:
             wanted = [file for file in wanted if file.path not in self._known]
         self._meter = Meter("compare", sum(file.size for file in wanted), self._listener)
         digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
-        self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
+        with closing(digests):
+            self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
         return self._known
 
     def _digest(self, file: SourceFile) -> str:

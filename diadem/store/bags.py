@@ -122,11 +122,10 @@ def open_below(root: str, parts: list[str], path: str) -> LocalFile:
 class LocalFile(RangeReader):
     """Random access to one file of a local bag; several threads may read at once. Reads raise `OSError`."""
 
-    __slots__ = ("_descriptor", "_lock", "_path", "_size", "is_sparse")
+    __slots__ = ("_descriptor", "_lock", "_size", "is_sparse")
 
-    def __init__(self, descriptor: int, path: str, size: int, *, is_sparse: bool = False) -> None:
+    def __init__(self, descriptor: int, size: int, *, is_sparse: bool = False) -> None:
         self._descriptor = descriptor
-        self._path = path
         self._size = size
         #: Whether the file takes less of its disk than it has bytes.
         self.is_sparse = is_sparse
@@ -192,7 +191,7 @@ def _regular(descriptor: int, path: str) -> LocalFile:
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise PackageError("is not a regular file", where=path, next="Replace it from another copy.")
-    return LocalFile(descriptor, path, status.st_size, is_sparse=is_sparse(status))
+    return LocalFile(descriptor, status.st_size, is_sparse=is_sparse(status))
 
 
 def _unreadable(path: str, error: OSError) -> PackageError:

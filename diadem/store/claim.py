@@ -33,10 +33,10 @@ from typing import Any
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, PREVIEWS_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.store.client import PROBES, ObjectClient, OpenUpload, Stat
-from diadem.store.contract import Capabilities
+from diadem.store.contract import SILENCE, Capabilities
 from diadem.store.plain import DRAFTS
 from diadem.store.retry import Occupied
-from diadem.store.store import Hints
+from diadem.store.store import NAME_ENDING, Hints
 from diadem.store.system import FileLock
 
 FOLDER = ".diadem/claims"
@@ -249,7 +249,8 @@ def _is_ours(path: Path) -> bool:
 def _lock_paths(writer: str) -> tuple[Path, Path]:
     """The account's own folder, since jobs and services have one for temporary files each for themselves; then that.
 
-    A home may be shared by machines, so the name says of which machine the writer is.
+    A home may be shared by machines, so the name says of which machine the writer is. ``DIADEM_CACHE`` has no say: a
+    sweeper that was started with another one would take the living for dead.
     """
     from platformdirs import user_cache_path
 
@@ -264,11 +265,8 @@ def _lock_paths(writer: str) -> tuple[Path, Path]:
 
 # -- what dead writers left: folders without a tag manifest, open multi-part uploads, old claims and probes -----------
 
-#: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
-SILENCE = timedelta(days=7)
-
 #: Names that DIADEM gives to packages. Anything else in a store is somebody's, and never touched.
-_PACKAGE_NAME = re.compile(r"(\d{4}/\d{8}-(?:[^/]+-)?[0-9a-f]{12}(?:-\d{1,3})?)/(.+)\Z", re.DOTALL)
+_PACKAGE_NAME = re.compile(rf"([0-9]{{4}}/[0-9]{{8}}-(?:[^/]+-)?{NAME_ENDING})/(?P<file>.+)\Z", re.DOTALL)
 _TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, PREVIEWS_PATH, VENDOR_PATH}
 
 
@@ -327,7 +325,7 @@ def sweep(
     unfinished: dict[str, Leftover] = {}
     for stat in client.list(""):
         if match := _PACKAGE_NAME.match(stat.key):
-            path, name = match.groups()
+            path, name = match[1], match["file"]
             unfinished.setdefault(path, Leftover(path)).add(name, stat)
     packages = tuple(
         found

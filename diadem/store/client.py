@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -231,8 +231,9 @@ def make_all(requests: Iterator[Request]) -> None:
         name="diadem-upload",
     )
     try:
-        for _ in made:
-            pass
+        with closing(made):
+            for _ in made:
+                pass
     except BaseException:
         for give_up in begun:
             with suppress(DiademError):  # a store that does not answer stops nothing

@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
@@ -26,6 +27,8 @@ from diadem.model.report import Level
 from diadem.package.examine import TagFiles
 from diadem.package.tags import Sealed
 
+#: What a writer left is swept after this long a silence, where no lock says that its writer is dead.
+SILENCE = timedelta(days=7)
 #: Seconds of sending that `Pace` lets through at once after a pause.
 _BURST = 0.25
 #: Seconds that `Pace` sleeps in one go, so that an interruption is heard on every system.

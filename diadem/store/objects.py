@@ -23,9 +23,9 @@ from diadem.model.ports import Bundle, Listener, Progress
 from diadem.model.report import Level
 from diadem.package.examine import LIMITS
 from diadem.store import addresses
-from diadem.store.claim import SILENCE, Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
+from diadem.store.claim import Claim, ClaimTiming, Leftovers, leftover_at, settle, sweep
 from diadem.store.client import ObjectClient, Stat, probe
-from diadem.store.contract import Added, Capabilities, Pace, Stored, Swept, proof_of
+from diadem.store.contract import SILENCE, Added, Capabilities, Pace, Stored, Swept, proof_of
 from diadem.store.own_files import RESERVED, OwnFiles, refuse_size
 from diadem.store.package_copy import ADVICE, Contents, ReadAhead, refuse_path
 from diadem.store.remote import RemoteBundle, RemoteReader, client_for, file_system
@@ -243,7 +243,7 @@ class ObjectStore(BaseStore):
         self.client.clear(path)
 
     def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
-        """See `Store.sweep`: what was silent for seven days by the server's clock."""
+        """See `Store.sweep`: what was silent for `SILENCE` by the server's clock."""
         try:
             found = self.leftovers(delete=True, keep=keep)
         except NotFound:

@@ -94,15 +94,20 @@ class OpenSlot:
         return os.open(self._at, READ_FLAGS, dir_fd=self._folder)
 
     def digest(self, offset: int, length: int) -> bytes | None:
-        """BLAKE3 of some bytes of the file; None where they cannot be read."""
+        """BLAKE3 of some bytes of the file; None where they cannot be read.
+
+        Raises `OSError` where the file cannot even be opened, for another reason than its permissions.
+        """
         try:
             descriptor = self.open_reading()
-            try:
-                return leaf_digest(read_exactly(descriptor, offset, length))
-            finally:
-                os.close(descriptor)
-        except OSError:
+        except PermissionError:
             return None
+        try:
+            return leaf_digest(read_exactly(descriptor, offset, length))
+        except OSError:  # a bad sector: writing may mend it
+            return None
+        finally:
+            os.close(descriptor)
 
     def open_writing(self) -> int:
         """A descriptor to write in place; the file itself is read-only again when this returns."""
@@ -231,9 +236,12 @@ def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
 @contextlib.contextmanager
 def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
     """A folder in which names can be changed, until the block ends. Windows has no such permission."""
+    if WINDOWS:
+        yield
+        return
     target: int | str = path if descriptor is None else descriptor
     mode = stat.S_IMODE(os.stat(target).st_mode)
-    if WINDOWS or mode & stat.S_IWUSR:
+    if mode & stat.S_IWUSR:
         yield
         return
     allow(target, mode | stat.S_IWUSR)

@@ -23,7 +23,7 @@ from diadem.model.ports import Bundle, Listener, RangeReader
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.tags import Sealed
 from diadem.store.bags import LocalBundle, LocalFile
-from diadem.store.contract import Added, Draft, Pace, Swept
+from diadem.store.contract import SILENCE, Added, Draft, Pace, Swept
 from diadem.store.copy import Copier, Stream
 from diadem.store.package_copy import Contents, Counter, Item, ReadAhead, compare, damaged, source_errors
 from diadem.store.system import (
@@ -52,9 +52,6 @@ _COPIERS = 2
 #: Files, and bytes, that one task copies.
 _BATCH_FILES = 64
 _BATCH_BYTES = 16 << 20
-
-#: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
-SILENCE = 7 * 24 * 3600
 
 
 class Stage:
@@ -149,7 +146,7 @@ def abandoned(
                 continue
             try:
                 left = [folder / name for name in names() if writer(name) == each and not name.endswith(".lock")]
-                if lock.supported or time.time() - _last_change(left) >= SILENCE:
+                if lock.supported or time.time() - _last_change(left) >= SILENCE.total_seconds():
                     yield left
                     lock.remove()
             finally:

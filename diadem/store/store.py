@@ -31,8 +31,8 @@ _BY_PAYLOAD = "by-payload"
 _BY_TREE = "by-tree"
 #: A hint holds one path.
 _LIMIT = 4096
-#: The digits of the payload id at the end of a package's name, perhaps with a number after them.
-_DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
+#: How a package's name ends: the first digits of its payload's id, perhaps with a number after them.
+NAME_ENDING = r"(?P<payload>[0-9a-f]{12})(?:-[0-9]{1,3})?"
 
 
 class BaseStore(Store):
@@ -273,8 +273,8 @@ class Hints:
 
     def _payloads_like(self, path: str) -> Iterator[str]:
         """Payloads with hints whose id begins as the name of a package says."""
-        match = _DIGITS.search(path)
-        yield from (name for name in self._own.folders(_BY_PAYLOAD) if match and name.startswith(match.group(1)))
+        match = re.search(rf"{NAME_ENDING}\Z", path)
+        yield from (name for name in self._own.folders(_BY_PAYLOAD) if match and name.startswith(match["payload"]))
 
     def write(self, payload: str, package: PackageId, path: str, tree: str = "") -> None:
         """Leave the hints for a package, over those that are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +50,12 @@ def spoilt(*leaves: int) -> bytes:
     return b"".join(bad_leaf(leaf) if leaf in leaves else good_leaf(leaf) for leaf in range(SIZE // LEAF))
 
 
-@pytest.fixture
-def root() -> Iterator[Path]:
+@pytest.fixture(params=["as this system can", "as on Windows"])
+def root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A store, for both ways of reaching a file in it; the second is the only one on Windows."""
+    if request.param == "as on Windows":
+        monkeypatch.setattr("diadem.store.bags.STEPWISE", False)
+        monkeypatch.setattr("diadem.store.slot.STEPWISE", False)
     with unprivileged_folder() as folder:
         yield folder / "store"
 
@@ -185,6 +191,18 @@ def test_paths_that_leave_the_store_are_refused(root: Path) -> None:
             FolderStore(root).replace_leaf(package, FileEntry(file, 1, "", 0), 0, b"x", leaf_size=LEAF)
 
 
+def disk_that_opens_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of this name can be looked at, and opening them is an error of the disk."""
+    opened = os.open
+
+    def refuse(path: str, *arguments: int, **options: Any) -> int:
+        if os.path.basename(path) == name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr("os.open", refuse)
+
+
 class unsealed:  # noqa: N801
     """A folder that can be written for a while."""
 
@@ -196,6 +214,15 @@ class unsealed:  # noqa: N801
 
     def __exit__(self, *exception: object) -> None:
         self._folder.chmod(0o555)
+
+
+@POSIX
+def test_a_leaf_that_a_failing_disk_does_not_open_is_not_announced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = damaged_package(root, spoilt(3))
+    disk_that_opens_nothing(file.name, monkeypatch)
+    with pytest.raises(StoreError, match="still damaged"):
+        replace_leaf(root, 3)
+    assert announced(root) == []
 
 
 # -- a whole file ------------------------------------------------------------------------------------------------------
@@ -337,6 +364,48 @@ def test_a_stranger_is_moved_aside_and_the_next_of_its_name_too(root: Path) -> N
         set_aside(root, PACKAGE, "data/sub/notes.txt", package)
 
 
+# -- deep folders ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_paths() -> Iterator[None]:
+    """A system that does not look at plain paths of 260 characters and more, as Windows; `/proc` gives the long ones.
+
+    On Windows this is how it is.
+    """
+    if os.name == "nt":
+        yield
+        return
+    look, prefix = os.stat, "/proc/self/root"
+    if not os.path.isdir(prefix):
+        pytest.skip("no second way to a path")
+
+    def stat_of(path: str | int | Path, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and not os.fspath(path).startswith(prefix) and len(os.fspath(path)) >= 260:
+            raise FileNotFoundError(errno.ENOENT, "as on Windows", path)
+        return look(path, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for room in ("bags", "slot"):
+            patch.setattr(f"diadem.store.{room}.STEPWISE", False)
+            patch.setattr(f"diadem.store.{room}.long_path", lambda path: prefix + os.path.abspath(path))
+        patch.setattr("diadem.store.slot.WINDOWS", True)
+        patch.setattr("os.stat", stat_of)
+        yield
+
+
+def test_a_package_is_mended_however_deep_its_folders_are(root: Path, short_paths: None) -> None:
+    (root / PACKAGE / "data").mkdir(parents=True)
+    deep = "data/" + "/".join(["d" * 60] * 5) + "/scan.dat"
+    store = FolderStore(root)
+    for content in (b"made", b"and exchanged"):
+        store.replace_file(PACKAGE, deep, [content], len(content), None)
+        assert store.bundle(PACKAGE).read(deep, 99) == content
+    place = set_aside(root, PACKAGE, deep, PackageId("ab" * 32))
+    assert not store.bundle(PACKAGE).listing().files
+    assert place.endswith(deep)
+
+
 # -- kill --------------------------------------------------------------------------------------------------------------
 
 
@@ -401,6 +470,17 @@ def test_a_torn_leaf_is_told_until_it_is_mended(tmp_path: Path) -> None:
     assert is_between(file.read_bytes()[2 * LEAF : 3 * LEAF], 2)
     replace_leaf(tmp_path, 2)
     assert sealed(tmp_path)
+
+
+@POSIX
+def test_a_torn_leaf_that_a_failing_disk_does_not_open_is_told_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = damaged_package(tmp_path, spoilt(2))
+    start(tmp_path, "in-place").communicate()
+    disk_that_opens_nothing(file.name, monkeypatch)
+    sweep(tmp_path)
+    assert announced(tmp_path) == [2]
 
 
 def test_a_record_ends_with_the_package_or_a_new_file(tmp_path: Path) -> None:
