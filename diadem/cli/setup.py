@@ -181,8 +181,8 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None) -> Ans
     ]
     if recovered["entries"]:
         lines.append(
-            f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
-            f"up to the checkpoint in the store; epoch {recovered['epoch']} is open"
+            f"log              {recovered['entries']} statements, up to the checkpoint of epoch "
+            f"{recovered['epoch'] - 1} in the store; epoch {recovered['epoch']} is open"
         )
     lines += [f"note             {line}" for line in recovered["notes"]]
     return Answer(document, [*lines, "next             diadem status"])

@@ -141,7 +141,7 @@ class ScrubPlan:
     level : Level or None
         None: leaves where leaves and manifest are known to agree, else full.
     due : bool
-        Only copies whose proof is older than the policy's interval.
+        Only copies whose proof is older than nine tenths of the policy's interval.
     package : str or None
         One package only.
     """
