@@ -98,7 +98,7 @@ class Package(Reopenable, Display):
 
     _internal = frozenset({
         "again", "bare", "bundle", "extractor", "home", "open_stored", "outcome", "read_derived", "readers",
-        "replaced", "stored_as",
+        "replaced", "stored", "stored_as",
     })  # fmt: skip
 
     def _display_document(self) -> Mapping[str, Any]:
@@ -307,15 +307,16 @@ class Package(Reopenable, Display):
 
     def open_stored(self, path: str) -> VerifiedFile:
         """Open a file by its path in the bag, those that DIADEM derived too, proven as `open` does."""
-        return self._open(self._stored(path))
+        return self._open(self.stored(path))
 
     def read_derived(self, path: str) -> bytes:
         """One that DIADEM derived, whole. Raises `DocumentError` where it is larger than anything that it derives."""
-        entry = self._stored(path)
+        entry = self.stored(path)
         require_size(entry.size, where=path)
         return read_proven(self._bundle, entry, self._opened.leaves)
 
-    def _stored(self, path: str) -> FileEntry:
+    def stored(self, path: str) -> FileEntry:
+        """What the manifest says of a path in the bag. Raises `NotFound`."""
         if path not in self.manifest:
             what = "record" if path == RECORD_PATH else path
             raise NotFound(f"the package has no {what}", where=self.url, next="See .files for what it holds.")

@@ -19,6 +19,8 @@ CACHED_LEAVES = 16
 RUN = 32
 #: Most leaves fetched ahead when a file is read from front to back.
 READ_AHEAD = 8
+#: Bytes of a whole file that are asked for at once: more is slow to ask for again where a line breaks.
+_AT_ONCE = 8 << 20
 
 
 class VerifiedFile(Reopenable, RangeFile):
@@ -45,11 +47,14 @@ class VerifiedFile(Reopenable, RangeFile):
         self._lock = threading.Lock()
         self._ahead = 1
         self._expected = 0
-        try:
-            _require_size(reader, entry)
-        except DigestMismatch:
+        if reader.size != entry.size:
             reader.close()
-            raise
+            raise DigestMismatch(
+                f"the file has {reader.size:,} bytes and should have {entry.size:,}",
+                where=entry.path,
+                range=(min(reader.size, entry.size), max(reader.size, entry.size)),
+                next="Take this file from another copy of the package.",
+            )
 
     def __repr__(self) -> str:
         """Name and size."""
@@ -165,28 +170,18 @@ class VerifiedFile(Reopenable, RangeFile):
 
 
 def read_proven(bundle: Bundle, entry: FileEntry, leaves: Leaves) -> bytes:
-    """The whole of a small file, as `VerifiedFile` would give it, by one request where that tells its length too."""
-    data = b""
-    with suppress(PackageError):  # it is longer than it should be, or cannot be read: said as of any other file
-        data = bundle.read(entry.path, entry.size)
-    if len(data) != entry.size:
-        with bundle.open(entry.path) as file:
-            _require_size(file, entry)
-            data = file.read_at(0, entry.size)
+    """The whole of a file, as `VerifiedFile` gives it; a small one by one request where that tells its length too."""
+    data = None
+    if entry.size <= _AT_ONCE:
+        with suppress(PackageError):  # it is longer than it should be, or cannot be read: said as of any other file
+            data = bundle.read(entry.path, entry.size)
+    if data is None or len(data) != entry.size:
+        with VerifiedFile(bundle.open(entry.path), entry, leaves) as file:
+            return b"".join(iter(lambda: file.read(_AT_ONCE), b""))
     for leaf in range(leaves.count(entry)):
         start, end = leaves.span(entry, leaf)
         _prove(leaves, entry, leaf, memoryview(data)[start:end])
     return data
-
-
-def _require_size(reader: RangeReader, entry: FileEntry) -> None:
-    if reader.size != entry.size:
-        raise DigestMismatch(
-            f"the file has {reader.size:,} bytes and should have {entry.size:,}",
-            where=entry.path,
-            range=(min(reader.size, entry.size), max(reader.size, entry.size)),
-            next="Take this file from another copy of the package.",
-        )
 
 
 def _prove(leaves: Leaves, entry: FileEntry, leaf: int, data: memoryview) -> None:

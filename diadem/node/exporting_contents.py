@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from diadem.errors import DocumentError
 from diadem.export.names import target_names
 from diadem.export.pages import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
@@ -157,11 +156,8 @@ def raw_files(
 def _empty_folders(copies: Iterable[Copies], names: Sequence[str]) -> Iterator[str]:
     files = set(names)
     for one in copies:
-        try:
-            folders = one.record().empty_dirs
-        except DocumentError:
-            continue
-        for folder in folders:
+        record = one.readable_record()
+        for folder in () if record is None else record.empty_dirs:
             parts = folder.split("/")
             above = {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
             if not any(illegal(part) for part in parts) and above.isdisjoint(files):

@@ -140,8 +140,9 @@ class Parts:
         facts, corrections = facts_of(copies.package), self._corrections(copies)
         if not corrections.fields:
             return facts
-        with suppress(DocumentError):  # of a later version: its facts say what can be said
-            facts = facts_of(copies.package, effective_record(copies.record(), corrections))
+        with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
+            if (record := copies.readable_record()) is not None:
+                facts = facts_of(copies.package, effective_record(record, corrections))
         title = corrections.decide(TITLE).chosen
         return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
 
@@ -153,7 +154,8 @@ class Parts:
         return [
             _corrected_words(one)
             for copies in self._copies.values()
-            for one in corrected(copies.record(), self._corrections(copies))
+            if (record := copies.readable_record()) is not None
+            for one in corrected(record, self._corrections(copies))
         ]
 
     def sheets(self) -> bytes:

@@ -13,7 +13,7 @@ from typing import Self
 
 from diadem.archive.package import Package
 from diadem.archive.verified_file import VerifiedFile
-from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Unreachable
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import RangeReader
 from diadem.model.record import Record
@@ -104,15 +104,25 @@ class Copies:
         return CopiedFile(self, entry)
 
     def derived(self, path: str) -> bytes:
-        """A file that DIADEM derived, whole. Raises `DocumentError` where it is larger than any that DIADEM writes."""
-        entry = self.package.manifest[path]
+        """A file that DIADEM derived, whole.
+
+        Raises `NotFound` where the package has none, `DocumentError` where it is larger than any that DIADEM writes.
+        """
+        entry = self.package.stored(path)
         require_size(entry.size, where=path)
         with self.open(entry) as file:
             return file.read()
 
     def record(self) -> Record:
-        """The sealed record. Raises `DocumentError` where it is of a later version."""
+        """The sealed record. Raises `NotFound` where there is none, `DocumentError` where it is of a later version."""
         return read_record(self.derived(RECORD_PATH))
+
+    def readable_record(self) -> Record | None:
+        """The same, for who can do without: None where there is none, or one of a later version."""
+        if RECORD_PATH in self.package.manifest:
+            with suppress(DocumentError):
+                return self.record()
+        return None
 
     def tag_digests(self) -> dict[str, str]:
         """The SHA-256 of every tag file, as the tag manifest lists them; proven against the id."""

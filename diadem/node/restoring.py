@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.restore import Piece, Selection, restore_pieces, select
-from diadem.errors import DocumentError, NotFound
+from diadem.errors import NotFound
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
-from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
 from diadem.node.session import Lacking, Session, session_of
@@ -100,7 +98,8 @@ def restore_session(
     copies = _copies(context, chosen)
     files = chosen.files()
     names = {file.entry.name for file in files}
-    selection = select([file.entry for file in files], only, _records(copies)) if only else None
+    records = filter(None, (one.readable_record() for one in copies.values()))  # without one, only what is named comes
+    selection = select([file.entry for file in files], only, records) if only else None
     if selection is not None:
         files = [file for file in files if file.entry.name in selection.names]
     pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in files]
@@ -119,12 +118,6 @@ def restore_session(
     )
 
 
-def _records(copies: dict[PackageId, Copies]) -> Iterator[Record]:
-    for one in copies.values():
-        with suppress(DocumentError):  # the record of a later version: then only what is named comes
-            yield one.record()
-
-
 def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
     """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
     needed = {file.package for file in session.files()}
@@ -141,11 +134,8 @@ def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
 def _empty_folders(copies: dict[PackageId, Copies], files: set[str]) -> Iterator[str]:
     """Folders that held nothing; one that has become a file since is none any more."""
     for one in copies.values():
-        try:
-            named = one.record().empty_dirs
-        except DocumentError:  # the record of a later version
-            continue
-        for folder in named:
+        record = one.readable_record()
+        for folder in () if record is None else record.empty_dirs:
             parts = folder.split("/")
             if not any("/".join(parts[:depth]) in files for depth in range(1, len(parts) + 1)):
                 yield folder

@@ -96,10 +96,11 @@ class Vault:
 
     def read(self, digest: str) -> bytes:
         """The block with this SHA-256. Raises `IntegrityError` where it is not there or damaged."""
-        if not isinstance(self._archive, bytes):
-            self._archive = self._archive()
+        archive = self._archive  # looked at once: another thread may put the bytes in its place
+        if not isinstance(archive, bytes):
+            archive = self._archive = archive()
         try:
-            return member(self._archive, digest)
+            return member(archive, digest)
         except (KeyError, ValueError) as error:
             advice = "Verify the package."
             raise IntegrityError(f"the block {digest[:12]}… cannot be read", where=VENDOR_PATH, next=advice) from error

@@ -68,9 +68,9 @@ class Shelf:
         return sum(len(package.manifest) for package in self._kept.values())
 
     def record(self, package_id: str) -> Record:
-        """The sealed record of a package. Raises `Refused` before it reads one that is larger than a record may be."""
+        """The sealed record. Raises `NotFound` where there is none, `Refused` before it reads one that is too large."""
         package = self.package(package_id)
-        size = package.manifest[RECORD_PATH].size
+        size = package.stored(RECORD_PATH).size
         if size > MAX_BYTES:
             raise Refused(f"the record has {size:,} bytes; {MAX_BYTES:,} are read", next="Read its files instead.")
         with package.open_stored(RECORD_PATH) as source:

@@ -64,7 +64,7 @@ class Payload:
         return DatasetSource(
             package="diadem:" + f"{id(self):064x}",
             path=path,
-            sidecars=sidecars,
+            files={name: self._sizes[name] for name in (path, *sidecars)},
             entry=entry or path,
             open=self.open,
             local=lambda name: None if far else self.folder / name,

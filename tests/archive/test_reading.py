@@ -16,10 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.errors import NotFound, ReaderError
+from diadem.archive.package import Package
+from diadem.errors import DigestMismatch, NotFound, ReaderError
+from diadem.model.manifest import RECORD_PATH
 from diadem.package.tags import seal
+from diadem.store.bags import LocalBundle
 from diadem.testing.faults import flip_byte
-from tests.package.sample_bags import EMPTY_ZIP, hashed, write
+from tests.package.sample_bags import EMPTY_ZIP, Watched, hashed, write
 
 LEAF = 1 << 20
 SIZE = 21 * LEAF + 4321
@@ -139,3 +142,17 @@ def test_a_package_without_a_record_gives_its_files(tmp_path: Path) -> None:
     assert "1 file" in package._repr_html_()
     with pytest.raises(ReaderError, match="no reader knows this file"):
         package.load("a.txt")
+
+
+def test_a_large_record_is_asked_for_in_pieces_that_can_be_asked_for_again(tmp_path: Path) -> None:
+    content = random.Random(2).randbytes(20 * LEAF + 5)
+    sealed = seal([hashed(RECORD_PATH, content)], vendor=EMPTY_ZIP, date="2026-03-14", software="others")
+    write(tmp_path, {RECORD_PATH: content, **sealed.tag_files})
+    bag = Watched(LocalBundle(tmp_path))
+    package = Package(bag)
+    bag.largest = 0
+    assert package.read_derived(RECORD_PATH) == content
+    assert bag.largest == 8 * LEAF
+    flip_byte(tmp_path / RECORD_PATH, 19 * LEAF)
+    with pytest.raises(DigestMismatch, match="leaf 19"):
+        package.read_derived(RECORD_PATH)

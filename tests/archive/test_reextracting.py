@@ -21,6 +21,7 @@ from diadem.model.record import Datasets, Record
 from diadem.testing.faults import flip_byte
 from tests import zygote
 from tests.hooks.distributions import IMPORTS
+from tests.package.sample_bags import Watched
 from tests.services import S3Server
 
 FILES = ("msa/example1.msa", "mib/002_4x2_6bit_roi128.mib", "mib/002_4x2_6bit_roi128.hdr", "mrc/HAADFscan.mrc")
@@ -109,6 +110,19 @@ def test_a_package_on_an_object_store(session: Path, s3_server: S3Server, tmp_pa
     found = package.reextract()
     assert found.changes == ()
     assert found.record.to_dict() == package.record.to_dict()
+
+
+def test_a_dataset_of_many_files_is_read_one_file_after_the_other(unpacked_data: Path, tmp_path: Path) -> None:
+    name = "signal1d_10x10-DirectoryStore.zspy"
+    shutil.copytree(unpacked_data / "zspy" / name, tmp_path / "session" / name)
+    packed = diadem.pack(tmp_path / "session", tmp_path / "store")
+    assert len(packed.record.datasets[0].files) > 20
+    bag = Watched(packed.bundle)  # for the readers it is no folder of this machine
+    package = Package(bag, readers=packed.readers, extractor=packed.extractor)
+    assert package.reextract().changes == ()
+    assert bag.most_open == 1
+    assert package.load(name).data.shape == (10, 10)
+    assert bag.most_open == 1
 
 
 def test_the_command(session: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.record import Dataset
 from diadem.model.vendor import TREE
 from diadem.package.tags import HashedFile, seal
-from diadem.package.zips import member
+from diadem.package.zips import Vault, VendorArchive, member
 from diadem.serialization.record_writer import RecordWriter, build_record
 from diadem.testing.faults import flip_byte, make_writable
 from diadem.testing.samples import write_session
@@ -99,6 +99,30 @@ def test_a_record_alone_says_where_they_would_be(package: diadem.Package) -> Non
     alone = build_record([dict(item.document) for item in package.record.datasets])
     with pytest.raises(UsageError, match="vendor"):
         alone.vendor(0)
+
+
+def test_two_threads_may_ask_for_the_first_block_at_once() -> None:
+    archive = VendorArchive()
+    digest = archive.add(b"content")
+    data = archive.close()
+
+    class Unread:
+        """What reads the archive; while the first who asks looks what it is, a second one has had it read."""
+
+        asked = False
+
+        @property  # type: ignore[misc]
+        def __class__(self) -> type:
+            if not self.asked:
+                self.asked = True
+                assert vault.read(digest) == b"content"
+            return Unread
+
+        def __call__(self) -> bytes:
+            return data
+
+    vault = Vault(Unread())
+    assert vault.read(digest) == b"content"
 
 
 # -- packages of strangers -----------------------------------------------------------------------------------------

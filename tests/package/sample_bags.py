@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from diadem.model.manifest import RECORD_PATH, FileEntry
-from diadem.model.ports import BundleAround, RangeReader, ReaderAround
+from diadem.model.ports import Bundle, BundleAround, RangeReader, ReaderAround
 from diadem.package.tags import HashedFile, Sealed, seal
 from diadem.store.bags import LocalBundle
 from diadem.trust.hashing import LeafHasher
@@ -95,3 +96,54 @@ class _FailingFile(ReaderAround):
     def _fail(self, offset: int, length: int) -> None:
         if offset <= self._bad < offset + length:
             raise OSError(errno.EIO, "Input/output error")
+
+
+class Watched(BundleAround):
+    """A bag that tells how many of its files were open at once, and how many bytes were asked for at once, at most."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        self.most_open = self.largest = 0
+        self._open: set[_WatchedFile] = set()
+        self._lock = threading.Lock()
+
+    def read(self, path: str, limit: int) -> bytes:
+        """As it is; a server is asked for as much as it may have."""
+        self.note(limit)
+        return super().read(path, limit)
+
+    def open(self, path: str) -> RangeReader:
+        """As it is, counted until it is closed."""
+        file = _WatchedFile(super().open(path), self)
+        with self._lock:
+            self._open.add(file)
+            self.most_open = max(self.most_open, len(self._open))
+        return file
+
+    def note(self, size: int) -> None:
+        """So many bytes are asked for."""
+        with self._lock:
+            self.largest = max(self.largest, size)
+
+    def closed(self, file: _WatchedFile) -> None:
+        """A file is open no more."""
+        with self._lock:
+            self._open.discard(file)
+
+
+class _WatchedFile(ReaderAround):
+    def __init__(self, file: RangeReader, bag: Watched) -> None:
+        super().__init__(file)
+        self._bag = bag
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        self._bag.note(length)
+        return super().read_at(offset, length)
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        self._bag.note(len(buffer))
+        return super().readinto_at(offset, buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._bag.closed(self)

@@ -231,7 +231,7 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
     return DatasetSource(
         package=package.id,
         path=plan.primary.path,
-        sidecars=[file.path for file in plan.files[1:]],
+        files={file.path: file.size for file in plan.files},
         entry=plan.entry,
         open=package.open,
         local=lambda path: _local(package, path),

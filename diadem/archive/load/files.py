@@ -169,7 +169,7 @@ class PackageFiles(Files):
     def __init__(
         self, source: DatasetSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None
     ) -> None:
-        super().__init__(source.entry, (source.path, *source.sidecars))
+        super().__init__(source.entry, tuple(source.files))
         self.lazy, self.verify, self.chunk = lazy, verify, CHUNK_BYTES
         self._source = source
         self._offer = offer

@@ -7,11 +7,11 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from diadem.errors import DigestMismatch, StoreError
 from diadem.model.layout import ByteRange, joined
@@ -39,14 +39,15 @@ _LOCK = threading.Lock()
 class DatasetSource:
     """A dataset of a package, proven against its id. Paths are stored paths, relative to `data/`.
 
-    `path` is the primary file, `entry` what the reader is given: that, or the folder that is the dataset. `open` gives
-    random access to a file, proven; `local` its real path, or None where the package is not on a disk of this machine;
-    `array_again` finds the array of a signal in another process, and gives None where the package has no address.
+    `path` is the primary file, `files` are the bytes of each file, it first; `entry` is what the reader is given: the
+    primary, or the folder that is the dataset. `open` gives random access to a file, proven; `local` its real path, or
+    None where the package is not on a disk of this machine; `array_again` finds the array of a signal in another
+    process, and gives None where the package has no address.
     """
 
     package: str
     path: str
-    sidecars: Sequence[str]
+    files: Mapping[str, int]
     entry: str
     open: Callable[[str], RangeReader]
     local: Callable[[str], Path | None]
@@ -63,42 +64,38 @@ class DatasetSource:
         if here is None:
             return self._copied(again)
         with _LOCK:
-            known = {name: _PROVEN.get((self.package, name)) for name in (self.path, *self.sidecars)}
+            known = {name: _PROVEN.get((self.package, name)) for name in self.files}
         names = [name for name, before in known.items() if again or before != self._identity(name)]
-        with self._reading(names) as (_, read):
-            for name in names:
-                before = self._identity(name)
-                read(name, None)
-                if self._identity(name) != before:
-                    raise DigestMismatch("the file changed while it was proven", where=name, next="Load it again.")
-                with _LOCK:
-                    _PROVEN[self.package, name] = before
+        meter = Meter("prove", sum(self.files[name] for name in names), self.listener)
+        for name in names:
+            before = self._identity(name)
+            with closing(self._pieces(name)) as pieces:
+                for data in pieces:
+                    meter.add(len(data), name)
+            if self._identity(name) != before:
+                raise DigestMismatch("the file changed while it was proven", where=name, next="Load it again.")
+            with _LOCK:
+                _PROVEN[self.package, name] = before
         return here
 
-    @contextmanager
-    def _reading(self, names: Iterable[str]) -> Iterator[tuple[int, Callable[[str, BinaryIO | None], None]]]:
-        """Some files, open: their bytes in all, and what reads one to its end, on several threads, and may keep it."""
-        with ExitStack() as stack:
-            readers = {name: stack.enter_context(self.open(name)) for name in names}
-            total = sum(reader.size for reader in readers.values())
-            meter = Meter("prove", total, self.listener)
+    def _pieces(self, name: str) -> Generator[bytes, None, None]:
+        """A file from its beginning to its end, read on several threads.
 
-            def read(name: str, sink: BinaryIO | None) -> None:
-                reader = readers[name]
-                pieces = in_order(
+        It is open for as long as that takes: a folder may hold more files than a process may have open.
+        """
+        with (
+            self.open(name) as reader,
+            closing(
+                in_order(
                     lambda start: reader.read_at(start, _PIECE),
                     range(0, reader.size, _PIECE),
                     threads=_WORKERS,
                     ahead=_WORKERS,
                     name="diadem-prove",
                 )
-                with closing(pieces):
-                    for data in pieces:
-                        if sink is not None:
-                            sink.write(data)
-                        meter.add(len(data), name)
-
-            yield total, read
+            ) as pieces,
+        ):
+            yield from pieces
 
     def _identity(self, name: str) -> _Identity:
         path = self.local(name)
@@ -109,8 +106,8 @@ class DatasetSource:
     def _copied(self, again: bool) -> Path:
         """The entry in a private, proven copy; one for each dataset."""
         key = (self.package, self.entry)
-        base = common_folder((self.entry, self.path, *self.sidecars))
-        places = {name: PurePosixPath(name).relative_to(base) for name in (self.path, *self.sidecars)}
+        base = common_folder((self.entry, *self.files))
+        places = {name: PurePosixPath(name).relative_to(base) for name in self.files}
         with _LOCK:
             copy = _COPIES.get(key)
         if copy is None or again:
@@ -124,8 +121,10 @@ class DatasetSource:
 
     def copy(self, places: Mapping[str, PurePosixPath]) -> Path:
         """A new temporary folder with these files, proven, at their places in it; none where that fails."""
+        total = sum(self.files[name] for name in places)
+        meter = Meter("prove", total, self.listener)
         folder = Path(tempfile.mkdtemp(prefix="diadem-"))
-        with or_else(lambda: shutil.rmtree(folder, ignore_errors=True)), self._reading(places) as (total, read):
+        with or_else(lambda: shutil.rmtree(folder, ignore_errors=True)):
             if (free := shutil.disk_usage(folder).free) < total + _SPARE:
                 raise StoreError(
                     f"a proven copy needs {total:,} bytes, the temporary folder has {free:,}",
@@ -135,8 +134,10 @@ class DatasetSource:
             for name, place in places.items():
                 target = folder / place
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("xb") as sink:
-                    read(name, sink)
+                with target.open("xb") as sink, closing(self._pieces(name)) as pieces:
+                    for data in pieces:
+                        sink.write(data)
+                        meter.add(len(data), name)
         return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,12 @@ import pytest
 import diadem
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.replicas import PRESENT, SUSPECT
+from diadem.node.reading_copies import Copies
+from diadem.package.tags import seal
+from diadem.transfer.shelf import shelf_of
+from tests.node.catalogue.making import NOW, entry
 from tests.node.verbs.conftest import Lab, damage
+from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 
 #: 14 March 2026, 09:26:53 UTC, and half a second.
 MOMENT = 1_773_480_413_500_000_000
@@ -112,3 +118,22 @@ def test_a_package_that_was_deleted_is_named(lab: Lab, chain: tuple[Path, list[s
         }
         with pytest.raises(NotFound, match="not worth keeping"):
             node.restore(ids[0], lab.root / "back 2")
+
+
+def test_a_package_without_a_record_gives_its_files_and_says_what_it_has_not(lab: Lab) -> None:
+    """DIADEM makes none: others may have sealed one so, and a log of before may name it."""
+    content, path, node = b"some bytes\n", "2026/20260314-one", lab.node
+    sealed = seal([hashed("data/a.txt", content)], vendor=EMPTY_ZIP, date="2026-03-14", software="others")
+    write(lab.root / "main" / path, {"data/a.txt": content, **sealed.tag_files})
+    package = diadem.open(lab.root / "main" / path)
+    node.context.catalogue.add_package(entry(id=package.id, payload_id=package.payload_id))
+    node.context.catalogue.set_replica(package.id, "main", path, state=PRESENT, written=NOW)
+    with pytest.raises(NotFound, match="the package has no record"):
+        Copies(node.context, package.id).record()
+    with pytest.raises(NotFound, match="the package has no record"):
+        shelf_of(node.context).record(package.id)
+    assert node.restore(package.id, lab.root / "back").ok
+    assert contents(lab.root / "back") == {"a.txt": content}
+    node.export(package.id, lab.root / "one.zip", for_="Marie Curie <m@x.org>", only="raw")
+    with zipfile.ZipFile(lab.root / "one.zip") as exported:
+        assert content in [exported.read(name) for name in exported.namelist()]
