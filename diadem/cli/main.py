@@ -141,6 +141,9 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
         return UsageError.exit_code
     except BrokenPipeError:
         return 1
+    except SystemExit as leaving:  # click's, where a reader has enough: it hides that from the stream, not from its end
+        sys.stdout, sys.stderr = (getattr(stream, "wrapped", stream) for stream in (sys.stdout, sys.stderr))
+        return leaving.code if isinstance(leaving.code, int) else 1
     except Exception as error:
         if os.environ.get("DIADEM_DEBUG"):
             raise

@@ -14,10 +14,10 @@ from tests.node.verbs.conftest import Lab, damage
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int]]:
-    """All folders below, and all files with size and time; files of SQLite beside a database come and go."""
+    """All folders below but the user's cache, and all files with size and time; files of SQLite come and go."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if not path.name.endswith(("-wal", "-shm")):
+        if not path.name.endswith(("-wal", "-shm")) and not path.is_relative_to(folder / "cache"):
             status = path.lstat()
             found[str(path.relative_to(folder))] = (0, 0) if path.is_dir() else (status.st_size, status.st_mtime_ns)
     return found
