@@ -38,6 +38,7 @@ def test_a_reader_that_has_enough_is_no_fault(words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     line = [sys.executable, "-m", "diadem", *words]
-    done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    held = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as in a shell
+    done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=held)
     os.close(writing)
     assert done.stderr == ""
