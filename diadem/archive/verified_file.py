@@ -61,6 +61,11 @@ class VerifiedFile(Reopenable, RangeFile):
         return f"<VerifiedFile {self.name}, {self.size:,} bytes{', closed' if self.closed else ''}>"
 
     @property
+    def size(self) -> int:
+        """Bytes in the file: those that were archived, whatever its reader says later."""
+        return self._entry.size
+
+    @property
     def name(self) -> str:
         """Path relative to `data/`."""
         return self._entry.name

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import diadem
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, NotFound, ReaderError
+from diadem.hooks.binary import InMemory
 from diadem.model.manifest import RECORD_PATH
 from diadem.package.tags import seal
 from diadem.store.bags import LocalBundle
@@ -126,6 +127,16 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
         package.open("a.dat")
     with pytest.raises(diadem.NotFound, match=r"a\.dat"):
         package.open("a.dta")
+
+
+def test_a_file_does_not_end_where_its_reader_says(packed: tuple[diadem.Package, bytes]) -> None:
+    package, data = packed
+    entry, reader = next(file for file in package.manifest if file.name == "a.dat"), InMemory(data)
+    with package.stored_as(entry, reader) as file:
+        reader._data, reader.size = data[: SIZE // 2], SIZE // 2  # it has become shorter since
+        assert file.size == SIZE
+        with pytest.raises(DigestMismatch):
+            file.read()
 
 
 def test_a_package_without_a_record_gives_its_files(tmp_path: Path) -> None:
