@@ -17,7 +17,7 @@ from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import doom, hold, object_place, rows
 from diadem.transfer.hub.limits import MAX_RELAYS, MAX_ROWS
 from diadem.transfer.hub.permits import Permit
-from diadem.transfer.hub.room import Parcel, Room, require_alone
+from diadem.transfer.hub.room import Parcel, Room, file_size, require_alone
 
 #: What became of an object that is here no more. One that the disk lost may be put again.
 DELIVERED, DELETED, EXPIRED, LOST = "delivered", "deleted", "expired", "lost"
@@ -233,7 +233,7 @@ class Relays:
         if not found:
             raise NotFound("there is no such object")
         path, size = self._room.path(object_place(relay, name)), found[0]["bytes"]
-        if _size(path) != size:
+        if file_size(path) != size:
             self._lose(recipient, relay, name)
             raise NotFound("there is no such object")
         return path, size
@@ -242,7 +242,7 @@ class Relays:
         """List an object no more whose file is not what it was; nothing where it was taken at this moment."""
         with self._file.writing() as connection:
             lost = rows(connection, _WAITING, relay, name)
-            if _size(self._room.path(object_place(relay, name))) not in [row["bytes"] for row in lost]:
+            if file_size(self._room.path(object_place(relay, name))) not in [row["bytes"] for row in lost]:
                 self._let_go(connection, recipient, lost, LOST)
         self._room.remove_doomed()
 
@@ -280,14 +280,6 @@ class Relays:
             connection.execute(sql, (how, self._now, row["relay"], row["name"]))
             doom(connection, object_place(row["relay"], row["name"]))
         hold(connection, recipient, -sum(row["bytes"] for row in gone), objects=-len(gone))
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; -1 where it cannot be read."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
 
 
 def _relay(connection: Connection, relay: str) -> Relay | None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -195,6 +196,15 @@ class Room:
                 gone = [(place,) for place in places if _is_removed(self.path(place))]
                 connection.executemany("DELETE FROM doomed WHERE place = ?", gone)
                 done = len(gone)
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file; -1 where there is none that can be read, or something else in its place."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
 def require_alone(connection: Connection, place: str) -> None:

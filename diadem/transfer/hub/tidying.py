@@ -13,7 +13,7 @@ from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import hold, message_place, object_place, rows
 from diadem.transfer.hub.boxes import let_go
 from diadem.transfer.hub.relays import LOST
-from diadem.transfer.hub.room import Room
+from diadem.transfer.hub.room import Room, file_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def tidy(file: SqliteFile, room: Room, *, now: str) -> Tidied:
     found: dict[str, int] = {}
     for folder in ("relays", "boxes"):
         for inner in _folders(room.path(folder)):
-            found |= {f"{folder}/{inner.name}/{path.name}": path.stat().st_size for path in _files(inner)}
+            found |= {f"{folder}/{inner.name}/{path.name}": file_size(path) for path in _files(inner)}
     strays = [place for place in found if place not in known]
     lost = [place for place, size in known.items() if found.get(place) != size]
     if lost:
@@ -106,8 +106,10 @@ def _lose(connection: Connection, place: str, now: str) -> None:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    yield from (Path(entry.path) for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False))
+    with os.scandir(path) as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _files(path: Path) -> Iterator[Path]:
-    yield from (Path(entry.path) for entry in os.scandir(path) if not entry.is_dir(follow_symlinks=False))
+    with os.scandir(path) as entries:
+        yield from (Path(entry.path) for entry in entries if not entry.is_dir(follow_symlinks=False))

@@ -77,7 +77,9 @@ def test_a_link_in_the_place_of_an_object_is_not_followed(harbour: Harbour, tmp_
     (tmp_path / "secret").write_bytes(b"secret")
     path.unlink()
     path.symlink_to(tmp_path / "secret")
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 503
+    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 404
+    assert harbour.names(relay) == []
+    assert (tmp_path / "secret").read_bytes() == b"secret"
 
 
 def test_the_ceiling_counts_all_that_was_ever_put(harbour: Harbour) -> None:

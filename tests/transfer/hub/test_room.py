@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,6 +109,22 @@ def test_a_start_says_what_it_put_in_order(harbour: Harbour) -> None:
     assert harbour.names(relay) == ["2-0-1", "2-2-1"]
     assert not harbour.hub.tidy()
     harbour.end(relay)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+def test_a_link_is_no_object_and_leads_nowhere(harbour: Harbour, tmp_path: Path) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"sealed")
+    objects = harbour.folder / "relays" / relay
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    (objects / "2-0-1").unlink()
+    (objects / "2-0-1").symlink_to(secret)
+    (objects / "2-7-1").symlink_to(tmp_path / "not there")
+    tidied = harbour.hub.tidy()
+    assert (tidied.strays, tidied.lost) == (1, 1)
+    assert not objects.exists()
+    assert secret.read_bytes() == b"secret"
 
 
 def promised(harbour: Harbour, relay: str, name: str, size: int) -> None:
