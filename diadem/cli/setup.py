@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,12 +15,11 @@ from diadem.cli.output import print_error
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text, size_text, slug
+from diadem.store.system import account_home, account_name
 
 root = Commands()
 stores = root.add(Commands("store", "The stores of a node, where its packages are kept."))
 users = root.add(Commands("user", "The users of a node: add, invite and retire them."))
-
-_DEFAULT_FOLDER = str(Path.home() / "diadem-node")
 
 # -- init ------------------------------------------------------------------------------------------------------------
 
@@ -104,12 +102,14 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
         )
 
     asked = {name: text for name, text in given.items() if text}
+    home, account = account_home(), account_name()
+    folder = str(home / "diadem-node") if home else ""
     whole = given.keys() - asked.keys() <= {"full_name"}
     for name, option, question, default in (
-        ("path", "FOLDER", "Folder for the node itself (small, on a disk of this machine)", _DEFAULT_FOLDER),
+        ("path", "FOLDER", "Folder for the node itself (small, on a disk of this machine)", folder),
         ("store", "--store", "Where should the packages go? A folder on a large disk, or a URL", ""),
         ("name", "--name", "What is this archive called? The name is part of addresses: alice@NAME", ""),
-        ("user", "--user", "Your short name", getpass.getuser().lower()),
+        ("user", "--user", "Your short name", account.lower()),
         ("full_name", "--full-name", "Your full name, as on a paper (empty: none)", ""),
     ):
         if name == "full_name" and whole:  # who gives all the rest is not asked for this
@@ -125,7 +125,7 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
             else:
                 asked[name] = answer
         if name == "path":
-            judge({"user": slug(getpass.getuser()), **asked})
+            judge({"user": slug(account), **asked})
     return asked
 
 

@@ -40,7 +40,7 @@ def send(
         f"transfer         {done.id}",
         *([f"route            {way}"] if way else []),
         *([f"FAILED           {done.error}"] if done.error else []),
-        *(f"waits            {line}; the offer is delivered as soon as the two nodes are in contact" for line in unsent),
+        *(f"waits            {line}; the offer is delivered once the two nodes are in contact" for line in unsent),
         f"next             diadem transfer show {done.id[:8]}",
     ]
     return Answer({"transfer": {**done.to_dict(), "unsent": list(unsent), "way": way}}, lines, bool(done.error))

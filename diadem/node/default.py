@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from diadem.errors import DiademError
+from diadem.store.system import user_config
 from diadem.store.whole import write_whole
 
 
 def _file() -> Path:
-    from platformdirs import user_config_path
-
-    return Path(os.environ.get("DIADEM_CONFIG", "") or user_config_path("diadem")) / "node.txt"
+    return user_config("node.txt")
 
 
 def default_node() -> str:

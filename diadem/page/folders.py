@@ -86,8 +86,8 @@ def typed_path(text: str) -> str:
 
 def roots() -> list[Entry]:
     """Where one begins: the home, its usual folders, and what is mounted."""
-    home = Path.home()
-    found = [Entry("Home", place_of(home), str(home))]
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - an account may have none
+    found = [Entry("Home", place_of(home), str(home))] if home.is_absolute() else []
     if sys.platform == "win32":
         drives = (f"{letter}:\\" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         return found + [Entry(drive, place_of(drive), _free(drive)) for drive in drives if Path(drive).exists()]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from blake3 import blake3
+
+from diadem.store.system import user_cache
 
 T = TypeVar("T")
 
@@ -37,24 +38,12 @@ _MARK_DAYS, _KEEP_DAYS = 30, 400
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT})
 
 
-def cache_folder(environment: Mapping[str, str] = os.environ, *, platform: str = sys.platform) -> Path | None:
-    """Where caches are kept: ``DIADEM_CACHE``, else where this system keeps a user's; None where there is no home.
-
-    ``%LOCALAPPDATA%\\diadem\\Cache`` on Windows, ``~/Library/Caches/diadem`` on macOS, else ``$XDG_CACHE_HOME/diadem``
-    or ``~/.cache/diadem`` (XDG Base Directory Specification 0.8: a relative path there is to be ignored).
-    """
-    if own := environment.get("DIADEM_CACHE"):
-        return Path(own, "scan").absolute()  # beside what others keep there: a scan stays out of this folder
-    if platform == "win32":
-        local = environment.get("LOCALAPPDATA")
-        return Path(local, "diadem", "Cache") if local else None
-    chosen = environment.get("XDG_CACHE_HOME", "")
-    if platform != "darwin" and Path(chosen).is_absolute():
-        return Path(chosen, "diadem")
-    home = environment.get("HOME")
-    if not home:
+def cache_folder() -> Path | None:
+    """Where a scan keeps what it read; None for an account without a home."""
+    try:
+        return user_cache("scan")  # a scan stays out of this folder
+    except FileNotFoundError:
         return None
-    return Path(home, "Library", "Caches", "diadem") if platform == "darwin" else Path(home, ".cache", "diadem")
 
 
 class ScanCache:

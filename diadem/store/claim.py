@@ -37,7 +37,7 @@ from diadem.store.contract import SILENCE, Capabilities
 from diadem.store.plain import DRAFTS
 from diadem.store.retry import Occupied
 from diadem.store.store import NAME_ENDING, Hints
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, account_cache
 
 FOLDER = ".diadem/claims"
 _LIMIT = 1 << 16
@@ -252,10 +252,9 @@ def _lock_paths(writer: str) -> tuple[Path, Path]:
     A home may be shared by machines, so the name says of which machine the writer is. ``DIADEM_CACHE`` has no say: a
     sweeper that was started with another one would take the living for dead.
     """
-    from platformdirs import user_cache_path
-
-    folder, fallback = user_cache_path("diadem") / "writers", Path(tempfile.gettempdir())
+    folder = fallback = Path(tempfile.gettempdir())
     try:
+        folder = account_cache() / "writers"
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:  # an account without a home
         folder = fallback

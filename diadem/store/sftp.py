@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import getpass
 import hashlib
 import logging
 import os
@@ -31,6 +30,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.store.client import Request, Stat
 from diadem.store.plain import DRAFTS, PlainClient
 from diadem.store.retry import Occupied, Patience, T
+from diadem.store.system import account_name
 
 #: Tries to give a file its name: what had it may go, and its folder too, in this very moment.
 _TRIES = 4
@@ -396,7 +396,7 @@ def _completed(host: str, options: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "hostname": said.get("hostname", host),
         "port": int(said.get("port", 22)),
-        "username": said.get("user", getpass.getuser()),
+        "username": said.get("user") or account_name(),
         "timeout": _CONNECT_TIMEOUT,
         "banner_timeout": _CONNECT_TIMEOUT,
         "auth_timeout": _CONNECT_TIMEOUT,

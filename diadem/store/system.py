@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import getpass
 import os
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from diadem.errors import DiademError, StoreError, Unreachable, cause_of
 from diadem.model.system_paths import long_form
@@ -100,11 +101,64 @@ def long_path(path: str | os.PathLike[str]) -> str:
     return long_form(text if text.startswith("\\\\?\\") else os.path.abspath(text))
 
 
-def user_cache(part: str) -> Path:
-    """Where this account keeps what can be made or fetched again: in ``DIADEM_CACHE``, else in its cache folder."""
-    from platformdirs import user_cache_path
+def account_name() -> str:
+    """The name of this account; "" in a container that is run under a number that no file of users knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # by version of Python, and on Windows
+        return ""
 
-    return Path(os.environ.get("DIADEM_CACHE") or user_cache_path("diadem")) / part
+
+def account_home() -> Path | None:
+    """The home of this account, if it has one."""
+    found = Path(os.path.expanduser("~"))
+    return found if found.is_absolute() else None
+
+
+def account_cache() -> Path:
+    """The cache folder of this account: on each system the usual one.
+
+    Raises
+    ------
+    FileNotFoundError
+        The account has no home.
+    """
+    return _of_account("cache")
+
+
+def user_cache(part: str) -> Path:
+    """Where this account keeps what can be made or fetched again: in ``DIADEM_CACHE``, else in its cache folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        As `account_cache`.
+    """
+    return Path(os.environ.get("DIADEM_CACHE") or account_cache()).absolute() / part
+
+
+def user_config(part: str) -> Path:
+    """Where this account keeps what it chose: in ``DIADEM_CONFIG``, else in its usual folder for that.
+
+    Raises
+    ------
+    FileNotFoundError
+        As `account_cache`.
+    """
+    return Path(os.environ.get("DIADEM_CONFIG") or _of_account("config")) / part
+
+
+def _of_account(kind: Literal["cache", "config"]) -> Path:
+    import platformdirs
+
+    try:
+        found: Path = getattr(platformdirs, f"user_{kind}_path")("diadem", appauthor=False)
+    except RuntimeError:  # platformdirs 4.3 and later, where others leave "~" as it is
+        found = Path("~")
+    if not found.is_absolute():
+        told = f"this account has no home, so it has no folder for this: name one in DIADEM_{kind.upper()}"
+        raise FileNotFoundError(told)
+    return found
 
 
 def make_deep(folder: str | os.PathLike[str]) -> None:

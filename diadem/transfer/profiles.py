@@ -24,6 +24,7 @@ from diadem.model.display import Display
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
 from diadem.node.keys import PASSPHRASE_VARIABLE, AskPassphrase
+from diadem.store.system import user_config
 from diadem.store.whole import write_whole
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.logins import finish_login, login_request, require_open
@@ -76,10 +77,8 @@ class Profile(Display):
 
 
 def profiles_folder() -> Path:
-    """Where this account keeps profiles; below DIADEM_CONFIG where that is set."""
-    from platformdirs import user_config_path
-
-    return Path(os.environ.get("DIADEM_CONFIG", "") or user_config_path("diadem")) / "profiles"
+    """Where this account keeps profiles. Raises `FileNotFoundError` where it has no home."""
+    return user_config("profiles")
 
 
 def login(text: str, *, connect: Connect = dial, full_name: str = "", passphrase: str = "") -> Profile:

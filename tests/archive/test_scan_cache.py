@@ -170,18 +170,31 @@ def test_entries_are_for_their_owner_only(tmp_path: Path) -> None:
         assert cache.path.stat().st_mode & 0o077 == 0
 
 
-def test_where_caches_are_kept() -> None:
-    assert cache_folder({"HOME": "/home/a"}, platform="linux") == Path("/home/a/.cache/diadem")
-    assert cache_folder({"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}, platform="linux") == Path("/c/diadem")
-    assert cache_folder({"HOME": "/home/a", "XDG_CACHE_HOME": "c"}, platform="linux") == Path("/home/a/.cache/diadem")
-    mac = {"HOME": "/Users/a", "XDG_CACHE_HOME": "/c"}
-    assert cache_folder(mac, platform="darwin") == Path("/Users/a/Library/Caches/diadem")
-    windows = {"LOCALAPPDATA": r"C:\Users\a\AppData\Local"}
-    found = cache_folder(windows, platform="win32")
-    assert found is not None
-    assert found.parts[-2:] == ("diadem", "Cache")
-    assert cache_folder({}, platform="linux") is None
-    assert cache_folder({}, platform="win32") is None
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the folder is another here")
+def test_where_caches_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DIADEM_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "chosen"))
+    assert cache_folder() == tmp_path / "chosen" / "diadem" / "scan"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "diadem" / "scan"
+    monkeypatch.setenv("DIADEM_CACHE", "mine")
+    assert cache_folder() == tmp_path / "mine" / "scan"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become anybody")
+def test_an_account_without_a_home_has_no_cache() -> None:
+    """As in a container that is run under a number of its own."""
+    program = (
+        "import os; from diadem.scan.cache import cache_folder; from diadem.store.claim import _lock_paths\n"
+        "import platformdirs.unix\n"
+        "os.setuid(54321)\n"
+        "[os.environ.pop(name, None) for name in ('HOME', 'XDG_CACHE_HOME', 'DIADEM_CACHE')]\n"
+        "print(cache_folder(), len({*_lock_paths('1')}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["None", "1"], done.stderr
 
 
 def test_the_cache_is_where_the_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
