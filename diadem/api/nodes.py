@@ -20,7 +20,7 @@ from diadem.model.progress_bar import progress_bar
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
 from diadem.store.addresses import without_secrets
-from diadem.store.system import or_else
+from diadem.store.system import account_home, account_name, or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -350,6 +350,12 @@ def check_new_node(
     folder = Path(path).absolute()
     recovery = Path(recovery_file or f"{folder}-recovery.txt")
     return require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
+
+
+def usual_node() -> tuple[str, str]:
+    """Where an account would have its node, and the name of its user; "" for what the account does not have."""
+    home = account_home()
+    return str(home / "diadem-node") if home else "", account_name().lower()
 
 
 def tools_of_now() -> Callable[[], NodeTools]:

@@ -15,7 +15,6 @@ from diadem.cli.output import print_error
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text, size_text, slug
-from diadem.store.system import account_home, account_name
 
 root = Commands()
 stores = root.add(Commands("store", "The stores of a node, where its packages are kept."))
@@ -94,7 +93,7 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
     Each answer is judged when it is given, as far as it can be without the rest; what was given as options, before more
     is asked: no answer would mend it.
     """
-    from diadem.api.nodes import check_new_node
+    from diadem.api.nodes import check_new_node, usual_node
 
     def judge(known: dict[str, str]) -> None:
         check_new_node(
@@ -102,14 +101,13 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
         )
 
     asked = {name: text for name, text in given.items() if text}
-    home, account = account_home(), account_name()
-    folder = str(home / "diadem-node") if home else ""
+    folder, account = usual_node()
     whole = given.keys() - asked.keys() <= {"full_name"}
     for name, option, question, default in (
         ("path", "FOLDER", "Folder for the node itself (small, on a disk of this machine)", folder),
         ("store", "--store", "Where should the packages go? A folder on a large disk, or a URL", ""),
         ("name", "--name", "What is this archive called? The name is part of addresses: alice@NAME", ""),
-        ("user", "--user", "Your short name", account.lower()),
+        ("user", "--user", "Your short name", account),
         ("full_name", "--full-name", "Your full name, as on a paper (empty: none)", ""),
     ):
         if name == "full_name" and whole:  # who gives all the rest is not asked for this
