@@ -106,26 +106,6 @@ class Structure:
         return found
 
 
-class InMemory(RangeReader):
-    """A `RangeReader` of bytes that are there already."""
-
-    size = 0
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes at `offset`."""
-        return self._data[offset : offset + max(length, 0)]
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset`."""
-        piece = self.read_at(offset, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
 def head_of(path: str, length: int = 4096) -> bytes:
     """The first bytes of a file, for a `probe`."""
     with Path(path).open("rb") as stream:

@@ -11,9 +11,9 @@ from functools import partial
 from diadem.export.names import target_names
 from diadem.export.pages import CORRECTIONS, README, EnclosedFolder
 from diadem.export.zip import Content
-from diadem.hooks.binary import InMemory
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.names import illegal, twin_key
+from diadem.model.ports import InMemory
 from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies

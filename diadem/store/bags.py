@@ -12,9 +12,8 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from diadem.errors import NotFound, PackageError
-from diadem.hooks.binary import InMemory
 from diadem.model.names import unsafe
-from diadem.model.ports import Bundle, Listing, RangeReader
+from diadem.model.ports import Bundle, InMemory, Listing, RangeReader
 from diadem.store.system import READ_FLAGS, is_sparse, kind_of, long_path
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from diadem.errors import ReaderError
 from diadem.extract import lazyarray
 from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape
-from diadem.hooks.binary import InMemory
 from diadem.hooks.formats import fitted
 from diadem.model.layout import ArrayLayout
+from diadem.model.ports import InMemory
 
 
 class Bytes(InMemory):

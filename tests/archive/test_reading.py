@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import diadem
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, NotFound, ReaderError
-from diadem.hooks.binary import InMemory
 from diadem.model.manifest import RECORD_PATH
+from diadem.model.ports import InMemory
 from diadem.package.tags import seal
 from diadem.store.bags import LocalBundle
 from diadem.testing.faults import flip_byte

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.opening import LocalFiles, array_of
-from diadem.hooks.binary import InMemory
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.offers import ReaderOffer, target
+from diadem.model.ports import InMemory
 
 
 class Bytes(InMemory):

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.binary import Cursor, InMemory
+from diadem.hooks.binary import Cursor
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort
 from diadem.hooks.tiff import Page, Tiff, piece
-from diadem.model.ports import RangeReader
+from diadem.model.ports import InMemory, RangeReader
 
 #: Tags and groups; real files have some thousands.
 MAX_TAGS = 300_000
