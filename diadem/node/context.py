@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.plain_text import quoted
 from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue.schema import OfLaterVersion
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
@@ -518,17 +519,17 @@ def _none(reason: DiademError) -> Catalogue:
 
 
 def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: bool) -> Catalogue:
-    """The catalogue; where it is to be rebuilt, it need not be there, and a damaged one is moved aside.
+    """The catalogue; where it is to be rebuilt, it need not be there, and one that cannot be used is moved aside.
 
     Of a sick node that is looked at, one that answers everything with its fault.
     """
     address = catalogue_address(settings, folder)
     try:
         return Catalogue.open(address, create=rebuild)
-    except (IntegrityError, NotFound, Unreachable) as error:
+    except (IntegrityError, OfLaterVersion, NotFound, Unreachable) as error:
         if sick:
             return _none(error)
-        if not rebuild or not isinstance(error, IntegrityError):
+        if not rebuild or not isinstance(error, IntegrityError | OfLaterVersion):
             raise
         Catalogue.set_aside(address)
         return Catalogue.open(address, create=True)

@@ -18,6 +18,10 @@ from diadem.node.catalogue.tables import metadata, schema_version
 VERSION: Final = 6
 
 
+class OfLaterVersion(Refused):
+    """A later version of DIADEM made the catalogue."""
+
+
 def require(place: CataloguePlace, *, read_only: bool) -> None:
     """Make the tables where there are none yet.
 
@@ -25,8 +29,10 @@ def require(place: CataloguePlace, *, read_only: bool) -> None:
     ------
     IntegrityError
         An earlier version of DIADEM made them, or the place holds something else.
+    OfLaterVersion
+        A later version of DIADEM made them.
     Refused
-        A later version of DIADEM made them; or an earlier one, and they are only to be read.
+        An earlier version made them, and they are only to be read.
     """
     with place.transaction(writing=False, new=True) as connection:
         found = version(connection)
@@ -40,11 +46,10 @@ def require(place: CataloguePlace, *, read_only: bool) -> None:
                 connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
         return
     if found > VERSION:
-        raise Refused(
+        raise OfLaterVersion(
             f"the catalogue has version {found}, and this version of DIADEM knows {VERSION}",
             where=place.address,
-            next="Install the newer DIADEM that wrote it (pip install -U diadem-em), or move it away and run: "
-            "diadem reindex",
+            next="Install the newer DIADEM that wrote it, or rebuild it for this version: diadem reindex",
         )
     if found < VERSION and read_only:
         raise Refused(

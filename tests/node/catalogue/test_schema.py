@@ -68,3 +68,16 @@ def test_a_node_with_an_earlier_catalogue_builds_it_anew(lab: Lab) -> None:
     assert "diadem reindex" in text
     said("reindex", "--node", lab.node.path)
     assert "ZnO" in said("search", "ZnO", "--node", lab.node.path)
+
+
+@catalogues.in_a_file
+def test_going_back_builds_it_anew_and_keeps_the_later_one(lab: Lab) -> None:
+    lab.archived("ZnO")
+    lab.node.close()
+    set_version(lab.node.path / "catalogue.sqlite", VERSION + 1)
+    text = said("status", "--node", lab.node.path, code=Refused.exit_code)
+    assert f"knows {VERSION}" in text
+    assert "diadem reindex" in text
+    said("reindex", "--node", lab.node.path)
+    assert "ZnO" in said("search", "ZnO", "--node", lab.node.path)
+    assert len(list(lab.node.path.glob("catalogue*damaged*"))) >= 1
