@@ -24,7 +24,7 @@ from diadem.cli.options import (
     Strict,
 )
 from diadem.cli.output import duration_text, print_json, progress, tell_all
-from diadem.cli.packages import plan_lines, read_metadata
+from diadem.cli.packages import plan_lines, read_object
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted, size_text
@@ -118,7 +118,9 @@ def archive(
     """Archive a session in as many stores as the policy wants. One session makes one verified package."""
     from diadem.api import metadata_from_pairs
 
-    metadata = metadata_from_pairs(set_ or [], read_metadata(meta) if meta else {}) or None
+    metadata = (
+        metadata_from_pairs(set_ or [], read_object(meta, "--meta", example={"sample": {}}) if meta else {}) or None
+    )
     if (source is None) == (plan is None):
         raise UsageError("name a folder or a plan", next="Example: diadem archive 2026-03-14_ZnO")
     if as_one and (split or plan is not None):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Json, Listener, Node, NodeAt, Option, Package, Quiet
 from diadem.cli.output import warning_lines
+from diadem.cli.packages import read_object
 from diadem.cli.sheets import DryRun, FromSheet, Replace, ToSheet, Yes, take_in, written
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import UsageError
@@ -193,7 +193,7 @@ def derive(
     result: Annotated[str, Argument("A file or folder; or the id of a package that is the result.")],
     from_: Annotated[list[str] | None, Option("A package, or ID:path of a dataset. May be repeated.")] = None,
     software: Annotated[list[str] | None, Option("What made it: --software imagej=1.54. May be repeated.")] = None,
-    parameters: Annotated[Path | None, Option("Parameters of the programs: a JSON file.")] = None,
+    parameters: Annotated[Path | None, Option("Parameters of the programs: a JSON or TOML file.")] = None,
     name: Annotated[str | None, Option("What the result is called.")] = None,
     comment: Annotated[str, Option("A comment.")] = "",
     node: NodeAt = None,
@@ -203,25 +203,13 @@ def derive(
     if not from_:
         raise UsageError("what was it made from?", next="Name packages: --from 406f3245b359")
     made_by = {key: str(value) for key, value in _pairs(software or ()).items()}
-    given = _parameters(parameters) if parameters else None
+    given = read_object(parameters, "--parameters", example={"threshold": 0.5}) if parameters else None
     with opened(node, user) as at:
         done = at.derive(
             result, from_, software=made_by, parameters=given, name=name, comment=comment, listener=listener
         )
         document = done.to_dict() | {"warnings": [one.to_dict() for one in at.warnings(done.package)]}
     return Answer(document, _derived_lines(document))
-
-
-def _parameters(path: Path) -> dict[str, Any]:
-    try:
-        document = json_text.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"this is not JSON: {error}", where=str(path)) from error
-    if not isinstance(document, dict):
-        raise UsageError("parameters are one JSON object", where=str(path), next='Example: {"threshold": 0.5}')
-    return document
 
 
 def _derived_lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def pack(
     if meta:
         from diadem.api import check_metadata
 
-        metadata = read_metadata(meta)
+        metadata = read_object(meta, "--meta", example={"sample": {}})
         try:
             check_metadata(metadata)
         except DocumentError as error:
@@ -62,26 +62,27 @@ def pack(
     return Answer(document, _packed_lines(document, with_metadata=bool(metadata)), bool(document["omitted"]))
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Read a metadata file: JSON, or TOML."""
+def read_object(path: Path, option: str, *, example: Mapping[str, object]) -> dict[str, Any]:
+    """Read the file that an option names: one object, as JSON, or as TOML by its suffix."""
     import json
     import tomllib
 
+    kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin it with a mark
     except OSError as error:
-        message = f"the metadata file cannot be read: {error.strerror}"
-        raise NotFound(message, where=str(path), next="Check the path after --meta.") from error
+        message = f"the file of {option} cannot be read: {error.strerror}"
+        raise NotFound(message, where=str(path), next=f"Check the path after {option}.") from error
     except UnicodeDecodeError as error:
-        raise UsageError("the metadata file is not UTF-8", where=str(path), next="Save it as UTF-8.") from error
+        raise UsageError(f"the file of {option} is not UTF-8", where=str(path), next="Save it as UTF-8.") from error
     try:
-        loaded = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+        loaded = tomllib.loads(text) if kind == "TOML" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
-        message = f"the metadata file is not {kind}: {error}"
+        message = f"the file of {option} is not {kind}: {error}"
         raise UsageError(message, where=str(path), next=f"Write it as {kind}; the suffix .toml means TOML.") from error
     if not isinstance(loaded, dict):
-        raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')
+        shown = f"Example: {json.dumps(example)}"
+        raise UsageError(f"the file of {option} must hold one object", where=str(path), next=shown)
     return loaded
 
 

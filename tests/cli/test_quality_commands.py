@@ -71,9 +71,15 @@ def test_doubts_are_shown_wherever_a_result_is(package: str, tmp_path: Path) -> 
     assert "WARNING          made from data" in said("custody", own)
     assert "WARNING: made from data" in said("get", own, tmp_path / "back")
     assert said_json("assess", own)["warnings"][0]["assessment"]["purpose"] == "EELS"
-    assert "parameters are one JSON object" in _derived_with(result, package, tmp_path / "p.json", "[1]")
-    assert "this is not JSON" in _derived_with(result, package, tmp_path / "p.json", "{")
-    assert "this is not JSON" in _derived_with(result, package, tmp_path / "p.json", "[" * 100_000)
+    assert "must hold one object" in _derived_with(result, package, tmp_path / "p.json", "[1]")
+    assert "is not JSON" in _derived_with(result, package, tmp_path / "p.json", "{")
+    assert "is not JSON" in _derived_with(result, package, tmp_path / "p.json", "[" * 100_000)
+    assert "is not TOML" in _derived_with(result, package, tmp_path / "p.toml", "{")
+    missing = ("derive", result, "--from", package, "--parameters", tmp_path / "none.json")
+    assert "Check the path after --parameters." in said(*missing, code=3)
+    (tmp_path / "editor.toml").write_text("\ufeffcut = 0.6\n", "utf-8")  # as Notepad writes it
+    again = said_json("derive", result, "--from", package, "--parameters", tmp_path / "editor.toml")
+    assert again["derivations"][-1]["parameters"] == {"cut": 0.6}
 
 
 def _derived_with(result: Path, package: str, parameters: Path, text: str) -> str:
