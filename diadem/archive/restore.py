@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from diadem.errors import Interrupted, NotFound, Refused, UsageError
+from diadem.errors import DocumentError, Interrupted, NotFound, Refused, UsageError
 from diadem.export.names import target_names
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
@@ -79,8 +79,16 @@ def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), l
         for entry in package.files
         if chosen is None or entry.name in chosen.names
     ]
-    empty = (lambda: package.record.empty_dirs) if chosen is None else tuple
+    empty = partial(_empty_folders, package) if chosen is None else tuple
     return replace(restore_pieces(pieces, empty, folder, listener=listener), selection=chosen)
+
+
+def _empty_folders(package: Package) -> Sequence[str]:
+    """None where there is no record, or one of a later version: the files are given back all the same."""
+    try:
+        return package.record.empty_dirs
+    except (DocumentError, NotFound):
+        return ()
 
 
 def restore_pieces(

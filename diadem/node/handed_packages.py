@@ -14,8 +14,9 @@ from typing import Final
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, README
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import RECORD_PATH, PackageId
 from diadem.model.peers import PeerState
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.node.amending import brought, came_from
@@ -89,6 +90,12 @@ def take_in(
         for bundle, opened in found:
             report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
             report.raise_for_findings()
+            if RECORD_PATH not in opened.manifest:
+                raise PackageError(
+                    "the package has no record, so no search could find it",
+                    where=bundle.url,
+                    next=f"Archive its files: diadem get {quoted(bundle.url)} FOLDER, then: diadem archive FOLDER",
+                )
         sheets = list(_sheets(path))
         taken = [_taken(context, bundle, opened, source, wishes, sheets, heard) for bundle, opened in found]
     ids = [PackageId(one.package.id) for one in taken]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
@@ -149,13 +149,15 @@ class Landing:
         IntegrityError
             It is not as large as it was offered. No byte of its files was asked for.
         PackageError
-            Its tag files are malformed, or its names lead astray.
+            Its tag files are malformed, or its names lead astray; or it has no record, and no search could find it.
         """
         found = {path: self.arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
         tags = {path: data for path, data in found.items() if data is not None}
         bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self.peer)
         opened = open_tag_files(bundle, expected_id=self.transfer.package)
         self._require_as_offered(opened, tagmanifest)
+        if RECORD_PATH not in opened.manifest:
+            raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
         return opened
 

@@ -17,6 +17,7 @@ from diadem.model.manifest import (
     INDEX_PATH,
     LEAVES_PATH,
     MANIFEST,
+    RECORD_PATH,
     TAGMANIFEST,
     FileEntry,
     Manifest,
@@ -75,13 +76,14 @@ def offered(pair: Pair, tags: Mapping[str, bytes], extra: Mapping[str, bytes] | 
     ordered = sorted(every.items(), key=lambda item: item[0].encode())
     part = b"".join(LENGTH.pack(len(data)) + data for _, data in ordered)
     lines = [line.split("  ", 1) for line in tags[MANIFEST].decode().splitlines()]
-    payload = payload_id(FileEntry(path, 0, digest, 0, None, 0) for digest, path in lines if path not in DERIVED_PATHS)
+    files = [FileEntry(path, 0, digest, 0, None, 0) for digest, path in lines if path not in DERIVED_PATHS]
+    payload = payload_id(files)
     sizes = sum(int(row.split("\t")[1]) for row in tags[INDEX_PATH].decode().splitlines()[1:])
     size = sizes + len(text) + sum(map(len, every.values()))
     with pair.b.desk.book._file.writing() as connection:
         connection.execute(
-            "UPDATE transfers SET package = ?, payload_id = ?, bytes = ?",
-            [f"diadem:{sha256_hex(text)}", payload, size],
+            "UPDATE transfers SET package = ?, payload_id = ?, bytes = ?, files = ?",
+            [f"diadem:{sha256_hex(text)}", payload, size, len(files)],
         )
     pair.b.wire.spoil = lambda kind, number, _s, data: (text, part)[number] if kind == "part" else data
     return pair.b.desk.book.get(sent.id)
@@ -130,6 +132,15 @@ def test_names_that_lead_astray(pair: Pair, opened: tuple[TagFiles, Path], case:
     assert not [one for one in made_at(pair) if "bag/data" in one]
     fresh = {path for path in set(pair.b.root.rglob("*")) - before if "arriving" not in path.parts}
     assert not [path for path in fresh if path.name.startswith(("evil", "aux", "scan"))]
+    assert pair.b.desk.book.get(transfer.id).state is State.FAILED
+
+
+def test_a_package_without_a_record_is_refused(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
+    """No search could find it, and it could not be entered once it lay in the store."""
+    transfer = offered(pair, altered(*opened, {RECORD_PATH: "data/other.json"}))
+    with pytest.raises(PackageError, match="has no record"):
+        fetch(pair, transfer)
+    assert pair.b.wire.windows == [], "no byte of its files was asked for"
     assert pair.b.desk.book.get(transfer.id).state is State.FAILED
 
 

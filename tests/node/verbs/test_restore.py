@@ -137,3 +137,18 @@ def test_a_package_without_a_record_gives_its_files_and_says_what_it_has_not(lab
     node.export(package.id, lab.root / "one.zip", for_="Marie Curie <m@x.org>", only="raw")
     with zipfile.ZipFile(lab.root / "one.zip") as exported:
         assert content in [exported.read(name) for name in exported.namelist()]
+
+
+def test_a_package_without_a_record_is_not_taken_in(lab: Lab) -> None:
+    """A search could not find it: it is refused before a byte of it is written."""
+    content = b"some bytes\n"
+    sealed = seal([hashed("data/a.txt", content)], vendor=EMPTY_ZIP, date="2026-03-14", software="others")
+    write(lab.root / "given", {"data/a.txt": content, **sealed.tag_files})
+    before = sorted(lab.root.glob("main/**/*"))
+    with diadem.open_node(lab.node.path) as node:
+        for take in (node.import_, node.archive):
+            with pytest.raises(diadem.PackageError, match="the package has no record"):
+                take(lab.root / "given")
+    assert sorted(lab.root.glob("main/**/*")) == before
+    diadem.open(lab.root / "given").restore(lab.root / "out")  # as the error says
+    assert contents(lab.root / "out") == {"a.txt": content}
