@@ -6,11 +6,11 @@ import contextlib
 
 from diadem.errors import DiademError
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue_if_due, mirror_policy
+from diadem.node.mirroring import mirror_catalogue_if_due, mirror_edited
 
 
 def close(context: Context) -> None:
-    """Mirror policy and catalogue if the log grew while the node was open, and release everything.
+    """Mirror what people edit and the catalogue if the log grew while the node was open, and release everything.
 
     What was done is done: a store or a disk that fails now gets its snapshot the next time.
     """
@@ -21,7 +21,7 @@ def close(context: Context) -> None:
         with contextlib.suppress(DiademError, OSError):
             if context.writable and context.ledger.size != context.opened_at:
                 context.ledger.push()
-                mirror_policy(context)
+                mirror_edited(context)
                 mirror_catalogue_if_due(context)
         with contextlib.suppress(DiademError, OSError):
             if context.writable:

@@ -1,4 +1,4 @@
-"""What every store keeps of the node: settings, policy, saved searches, sealed keys, and a snapshot of the catalogue.
+"""What every store keeps of the node: settings, policy, what people wrote, sealed keys, a snapshot of the catalogue.
 
 The log has its own mirror, batch by batch (`diadem.node.custody.mirror`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store.
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 SEALED_KEYS = "identities.age"
 #: Saved searches, see `diadem.node.queries`.
 QUERIES_FILE = "queries.toml"
+#: What a person wants of single sessions in watched folders, see `diadem.node.watch.plan`.
+PLAN_FILE: Final = "watch/plan.csv"
+#: What people write beside the settings and the policy.
+WRITTEN: Final = (QUERIES_FILE, INSTRUMENTS_FILE, PLAN_FILE)
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
@@ -64,31 +68,39 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 
 def _files(context: Context) -> dict[str, bytes]:
-    """Settings, policy, saved searches, instruments and sealed keys as they are on the disk now."""
+    """All that a store keeps of the node beside log and catalogue, as it is on the disk now."""
     from diadem.node.recovery import seal_keys
 
-    settings = read_settings(context.folder)
-    files = {FILE: (context.folder / FILE).read_bytes()}
-    if policy := _good_policy(context):
-        files[POLICY_FILE] = policy
-    for name in (QUERIES_FILE, INSTRUMENTS_FILE):
-        path = context.folder / name
-        with translated(str(path), "it was not read"), contextlib.suppress(FileNotFoundError):
-            files[name] = path.read_bytes()
+    settings, files = read_settings(context.folder), _edited(context)
     if settings.recovery_recipient:
         files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
     return files
 
 
-def mirror_policy(context: Context) -> None:
-    """Write the policy into the stores that have another one: people edit the file, and no command sees it."""
-    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
-    if not (policy := _good_policy(context)):
-        return
+def _edited(context: Context) -> dict[str, bytes]:
+    """Settings and policy, if they can be read, and what people wrote."""
+    files = {}
+    with contextlib.suppress(DiademError):
+        read_settings(context.folder)
+        files[FILE] = (context.folder / FILE).read_bytes()
+    if policy := _good_policy(context):
+        files[POLICY_FILE] = policy
+    for name in WRITTEN:
+        path = context.folder / name
+        with translated(str(path), "it was not read"), contextlib.suppress(FileNotFoundError):
+            files[name] = path.read_bytes()
+    return files
+
+
+def mirror_edited(context: Context) -> None:
+    """Write what people edit into the stores that have it otherwise: no command sees them do it."""
+    files = _edited(context)
     for _, store in context.stores.opened():
         with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
-            if store.get(key) != policy:
-                store.put(key, policy)
+            for name, data in files.items():
+                key = f"{home(context.settings.short_id)}/{name}"
+                if store.get(key) != data:
+                    store.put(key, data)
 
 
 def _good_policy(context: Context) -> bytes | None:

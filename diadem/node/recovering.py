@@ -38,10 +38,9 @@ from diadem.node.custody.mirror import read_head
 from diadem.node.custody.recovering import Recovered
 from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.custody.statements import LOG, ONLINE
-from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.key_verbs import alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
-from diadem.node.mirroring import QUERIES_FILE, SEALED_KEYS, home
+from diadem.node.mirroring import SEALED_KEYS, WRITTEN, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
@@ -288,13 +287,14 @@ class _Lost:
         return brought
 
     def _plain_files(self, folder: Path) -> list[str]:
-        """Policy, saved searches and instruments, where the node has none; returns which were put there."""
+        """Policy and what people wrote, where the node has none; returns which were put there."""
         brought = []
-        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), (QUERIES_FILE, None), (INSTRUMENTS_FILE, None)):
+        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), *((name, None) for name in WRITTEN)):
             path = folder / name
             if not path.exists() or (name == POLICY_FILE and is_blank(path.read_bytes())):
                 data = self._store.get(f"{self._home}/{name}") or default
                 if data is not None:
+                    path.parent.mkdir(exist_ok=True)
                     write_whole(path, data)
                     brought.append(name)
         return brought

@@ -16,9 +16,9 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, WatchSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.mirroring import PLAN_FILE, mirror_settings
 from diadem.node.rules.facts import WatchedFolder, WatchState
-from diadem.node.watch.memory import FOLDER, WAITING, Memory
+from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
 from diadem.store.whole import write_whole
@@ -181,9 +181,9 @@ class WatchVerbs(DisplayList):
         DocumentError
             It cannot be read as a whole.
         """
-        from diadem.node.watch.plan import PLAN_FILE, WatchPlan, plan_bytes, require_plan
+        from diadem.node.watch.plan import WatchPlan, plan_bytes, require_plan
 
-        own = self.context.folder / FOLDER / PLAN_FILE
+        own = self.context.folder / PLAN_FILE
         if file is not None and Path(file).exists():
             plan = require_plan(Path(file))
             own.parent.mkdir(exist_ok=True)
@@ -298,9 +298,9 @@ class WatchVerbs(DisplayList):
             yield from dry_run(self._looking(settings), plan, listener)
 
     def _plan(self) -> WatchPlan:
-        from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
+        from diadem.node.watch.plan import read_watch_plan
 
-        return read_watch_plan(self.context.folder / FOLDER / PLAN_FILE)
+        return read_watch_plan(self.context.folder / PLAN_FILE)
 
     def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
         memory = Memory.read(self.context.folder, settings.folder)

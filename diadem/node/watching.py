@@ -17,6 +17,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
+from diadem.node.mirroring import PLAN_FILE
 from diadem.node.place import node_lock
 from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
@@ -119,7 +120,7 @@ class _Watching:
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
         """One look at everything that is due."""
-        from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
+        from diadem.node.watch.plan import read_watch_plan
 
         context = self.context
         with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
@@ -132,7 +133,7 @@ class _Watching:
         if self.only is None and not woken:
             self._handed_in = self.steady()
             yield from self._hand_ins(listener)
-        plan = read_watch_plan(context.folder / FOLDER / PLAN_FILE)
+        plan = read_watch_plan(context.folder / PLAN_FILE)
         for folder in list(self.folders.values()):
             yield from folder.round(plan, listener)
 

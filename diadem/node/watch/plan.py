@@ -30,7 +30,6 @@ from diadem.node.rules.measures import read_duration
 from diadem.scan.tables import Column, Row, from_cell, read_table, table_csv, to_cell
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
-PLAN_FILE: Final = "plan.csv"
 _CHOICES: Final = ("", "yes", "no", "later")
 _WAYS: Final = ("", "one", "split")
 _KEYS: Final = ("archive", "folder", "title", "date", "sample", "metadata", "as", "wait", "state", "why")

@@ -13,6 +13,7 @@ import diadem
 from diadem.api.nodes import verify_custody
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
+from diadem.node.instruments import EXAMPLE
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab
@@ -86,6 +87,25 @@ def test_from_the_store_that_knows_most_everything_comes_back(loss: Loss) -> Non
     assert node.custody(loss.both[0]).ok
     require_agreement(node)
     node.close()
+
+
+def test_what_people_have_edited_comes_back_too(lab: Lab) -> None:
+    """No command hears of it: it reaches the stores with the next thing that is archived."""
+    files = {"instruments.toml": f"{EXAMPLE}\n", "watch/plan.csv": "archive,folder\nno,/data/private\n"}
+    for name, text in files.items():
+        path = lab.node.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    settings = lab.node.path / "node.toml"
+    settings.write_text(settings.read_text("utf-8").replace('kind = "disk"', 'kind = "nas"'), "utf-8")
+    with lab.reopened() as node:
+        node.archive(lab.session("a"), now=True)
+    lab.node.close()
+    shutil.rmtree(lab.node.path)
+    recovery = Path(f"{lab.node.path}-recovery.txt")
+    with diadem.Node.recover(lab.node.path, lab.root / "main", recovery_file=recovery) as node:
+        assert {name: (node.path / name).read_text("utf-8") for name in files} == files
+        assert [store.kind for store in node.stores] == ["nas"]
 
 
 def test_the_lost_directory_that_turns_up_again_speaks_no_more(loss: Loss) -> None:
