@@ -169,7 +169,7 @@ def test_ctrl_c_and_going_on(home: Path, tmp_path: Path) -> None:
     count = 400
     write_small_images(folder, count)
     process = start(home, folder, "--json")
-    cache = home / "diadem" / "scan-1.sqlite"
+    cache = home / "diadem" / "scan" / "scan-1.sqlite"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and (not cache.exists() or cache.stat().st_size < 60_000):
         assert process.poll() is None, process.communicate()
