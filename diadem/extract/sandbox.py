@@ -19,7 +19,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from diadem.extract.extraction import Places
 
@@ -176,18 +176,37 @@ def import_freely(guard: Guard, modules: Collection[str]) -> None:
     """Have large libraries, and the packages that they are in, imported without a guard when a reader asks for them.
 
     On its import Dask looks at the processor and at its own settings, which a reader may not. What a library does then
-    is none of the reader's doing.
+    is none of the reader's doing. What they would import only to know its types comes when a reader asks for it.
     """
     parents = {name.rpartition(".")[0] for name in modules} - {""}
-    sys.meta_path.insert(0, _FreeFinder(guard, {*modules, *parents}))
+    sys.meta_path.insert(0, _FreeFinder(guard, {*parents, *_OPTIONAL, *_NEEDED}, {*modules}))
+
+
+#: Dask imports them, where they are installed, to know their types: more than half of its import, with what they need.
+_OPTIONAL: Final = ("sparse", "xarray", "scipy.sparse", "scipy.fftpack")
+_NEEDED: Final = ("numba", "pandas")
+_TYPES: Final = {"sparse": ("SparseArray",), "scipy.sparse": ("spmatrix", "sparray")}
+
+
+@contextlib.contextmanager
+def _without_optional() -> Iterator[None]:
+    """Have an import of these fail now, and succeed later."""
+    hidden = [name for name in _OPTIONAL if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None stands for what is not there
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 class _FreeFinder(MetaPathFinder):
     """Finds a few modules where they always are, and lifts the guard while they run."""
 
-    def __init__(self, guard: Guard, names: Collection[str]) -> None:
+    def __init__(self, guard: Guard, names: Collection[str], large: Collection[str]) -> None:
         self._guard = guard
-        self._names = names
+        self._names = {*names, *large}
+        self._large = large
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -201,8 +220,11 @@ class _FreeFinder(MetaPathFinder):
         run = spec.loader.exec_module
 
         def run_freely(module: ModuleType) -> None:
-            with self._guard.lifted():
+            with self._guard.lifted(), _without_optional() if fullname in self._large else contextlib.nullcontext():
                 run(module)
+            if (dask := sys.modules.get("dask.array.chunk_types")) is not None:
+                for name in _TYPES.get(fullname, ()):  # as it does itself where it finds them
+                    dask.register_chunk_type(getattr(module, name))
 
         spec.loader.exec_module = run_freely  # type: ignore[method-assign]
         return spec

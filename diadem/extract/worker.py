@@ -56,8 +56,8 @@ def main() -> None:
     landlock = confinement.landlock_version()
     if not landlock:
         threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
-    _import(settings.get("modules", ()))
     sandbox.import_freely(guard, LARGE_MODULES)
+    _import(settings.get("modules", ()))
     gc.freeze()
     with contextlib.suppress(OSError):  # the parent is gone: its end of the other pipe says so, too
         _say(sink, {"ready": True, "network": network, "limited": limited})

@@ -398,3 +398,17 @@ def running(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().split()[2] == "Z")
+
+
+def test_what_a_large_library_imports_to_know_its_types_comes_when_it_is_asked_for() -> None:
+    """Half of the start of a reader was Numba and pandas; arrays of these types are chunks all the same."""
+    program = (
+        "import sys; from diadem.extract import sandbox\n"
+        "sandbox.import_freely(sandbox.Guard(sandbox.scratch_folder(), ()), ('dask.array',))\n"
+        "import dask.array; print(sorted({'numba', 'pandas', 'sparse', 'xarray', 'scipy.sparse'} & {*sys.modules}))\n"
+        "import scipy.sparse, sparse\n"
+        "rows = [sparse.COO.from_numpy(__import__('numpy').eye(2)), scipy.sparse.eye_array(2), scipy.sparse.eye(2)]\n"
+        "print([dask.array.core.is_valid_array_chunk(one) for one in rows])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "[True, True, True]"]
