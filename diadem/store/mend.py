@@ -67,7 +67,9 @@ def replace_leaf(root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: 
         if slot.digest(offset, len(data)) == digest:
             intents.done(leaf)
             return
-        intent = Intent(path, entry.path, leaf, digest.hex(), leaf_size, entry.size, status.st_mtime_ns)
+        # a mender that was stopped in another leaf has left a time of its own
+        mtime_ns = status.st_mtime_ns if entry.mtime_ns is None else entry.mtime_ns
+        intent = Intent(path, entry.path, leaf, digest.hex(), leaf_size, entry.size, mtime_ns)
         if status.st_nlink > 1:
             _exchange(intents, slot, intent, _patched(slot, entry.size, offset, data))
         else:

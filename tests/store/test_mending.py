@@ -329,8 +329,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(root: Path) -> None:
-    file = damaged_package(root, spoilt(1))
+@pytest.mark.parametrize("swept", [True, False])
+def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(root: Path, swept: bool) -> None:
+    file = damaged_package(root, spoilt(1, 2))
     kept, reached = resource.getrlimit(resource.RLIMIT_FSIZE), LEAF + LEAF // 2
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (reached, kept[1]))  # as where a quota ends
@@ -338,11 +339,14 @@ def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(
             replace_leaf(root, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)
-    assert file.read_bytes() == good()[:reached] + spoilt(1)[reached:]
-    sweep(root)
+    assert file.read_bytes() == good()[:reached] + spoilt(1, 2)[reached:]
+    replace_leaf(root, 2)  # the next is tried all the same
+    if swept:
+        sweep(root)
     assert announced(root) == [1]
     replace_leaf(root, 1)
     assert file.read_bytes() == good()
+    assert file.lstat().st_mtime_ns == MTIME
     assert sealed(root)
 
 
