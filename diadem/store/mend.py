@@ -67,9 +67,7 @@ def replace_leaf(root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: 
         if slot.digest(offset, len(data)) == digest:
             intents.done(leaf)
             return
-        # a mender that was stopped in another leaf has left a time of its own
-        mtime_ns = status.st_mtime_ns if entry.mtime_ns is None else entry.mtime_ns
-        intent = Intent(path, entry.path, leaf, digest.hex(), leaf_size, entry.size, mtime_ns)
+        intent = Intent(path, entry.path, leaf, digest.hex(), leaf_size, entry.size, intents.time(status.st_mtime_ns))
         if status.st_nlink > 1:
             _exchange(intents, slot, intent, _patched(slot, entry.size, offset, data))
         else:
@@ -215,9 +213,17 @@ class Intents:
 
     def clear(self) -> None:
         """Take back all records of the file: it has been exchanged whole."""
-        for name in os.listdir(long_path(self._folder)):
-            if name.startswith(self._place + ".") and name.endswith(".json"):
-                discard(str(self._folder / name))
+        for record in self._records():
+            discard(record)
+
+    def time(self, now: int) -> int:
+        """The time that the file shall have: an attempt that broke off in one of its leaves has left another one."""
+        known = [intent.mtime_ns for record in self._records() if (intent := _read(record)) is not None]
+        return next((mtime_ns for mtime_ns in known if mtime_ns is not None), now)
+
+    def _records(self) -> list[str]:
+        names = [name for name in os.listdir(long_path(self._folder)) if name.startswith(self._place + ".")]
+        return [str(self._folder / name) for name in names if name.endswith(".json")]
 
     def _record(self, leaf: int | None) -> str:
         return str(self._folder / f"{self._place}.{'file' if leaf is None else leaf}.json")

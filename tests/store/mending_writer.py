@@ -12,12 +12,12 @@ from diadem.store.folder import FolderStore
 from diadem.store.mend import Intent, Intents
 from diadem.store.slot import OpenSlot
 from diadem.trust.hashing import leaf_digest
-from tests.store.mending_samples import FILE, LEAF, MTIME, PACKAGE, SHA256, SIZE, good_leaf
+from tests.store.mending_samples import FILE, LEAF, PACKAGE, SHA256, SIZE, good_leaf
 
 
 def entry() -> FileEntry:
     """The file that is mended."""
-    return FileEntry(FILE, SIZE, SHA256, MTIME)
+    return FileEntry(FILE, SIZE, SHA256, 1_700_000_000_000_000_000)
 
 
 def leaves(root: Path) -> None:
