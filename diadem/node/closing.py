@@ -6,11 +6,11 @@ import contextlib
 
 from diadem.errors import DiademError
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue_if_due, mirror_edited
+from diadem.node.mirroring import mirror_catalogue_if_due, mirror_chains, mirror_edited
 
 
 def close(context: Context) -> None:
-    """Mirror what people edit and the catalogue if the log grew while the node was open, and release everything.
+    """Bring the mirrors up to date if the log grew while the node was open, and release everything.
 
     What was done is done: a store or a disk that fails now gets its snapshot the next time.
     """
@@ -22,6 +22,7 @@ def close(context: Context) -> None:
             if context.writable and context.ledger.size != context.opened_at:
                 context.ledger.push()
                 mirror_edited(context)
+                mirror_chains(context)
                 mirror_catalogue_if_due(context)
         with contextlib.suppress(DiademError, OSError):
             if context.writable:

@@ -16,11 +16,10 @@ from diadem.node.context import Context
 from diadem.node.custody.exporting import export_chain, own_chain
 from diadem.node.custody.report import CustodyReport
 from diadem.node.custody.verifying import verify_chains
+from diadem.node.mirroring import KEPT_CHAINS
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
 
-#: Where the chains of other nodes are kept, one a transfer and node.
-KEPT_CHAINS: Final = "network/chains"
 #: Kinds that say of a transfer which one it is, and transfers of a package that are shown with it.
 _OF_TRANSFERS: Final = frozenset({"offer", "acceptance"})
 _MOST_KEPT: Final = 100

@@ -1,4 +1,4 @@
-"""What every store keeps of the node: settings, policy, what people wrote, sealed keys, a snapshot of the catalogue.
+"""What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
 The log has its own mirror, batch by batch (`diadem.node.custody.mirror`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -33,6 +34,11 @@ QUERIES_FILE = "queries.toml"
 PLAN_FILE: Final = "watch/plan.csv"
 #: What people write beside the settings and the policy.
 WRITTEN: Final = (QUERIES_FILE, INSTRUMENTS_FILE, PLAN_FILE)
+#: In the node's folder: what other nodes signed about transfers, ``<transfer>/<node>.json``.
+KEPT_CHAINS: Final = "network/chains"
+#: The same in a store. A chain only grows, so that its bytes say which of two is the newer one.
+_CHAINS: Final = "chains"
+_CHAIN: Final = re.compile(r"([0-9a-f-]{8,64})/([0-9a-f]{64})-([0-9]{1,12})\.json")
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
@@ -101,6 +107,39 @@ def mirror_edited(context: Context) -> None:
                 key = f"{home(context.settings.short_id)}/{name}"
                 if store.get(key) != data:
                     store.put(key, data)
+
+
+def mirror_chains(context: Context) -> None:
+    """Write what other nodes signed about transfers into the stores that do not have it, in place of what was before."""
+    place = f"{home(context.settings.short_id)}/{_CHAINS}"
+    here = {(path.parent.name, path.stem): path for path in (context.folder / KEPT_CHAINS).glob("*/*.json")}
+    wanted = {f"{name[0]}/{name[1]}-{path.stat().st_size}.json": path for name, path in here.items()}
+    for _, store in context.stores.opened() if here else ():
+        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
+            there = {key.removeprefix(f"{place}/") for key in store.keys(place)}
+            for key in wanted.keys() - there:
+                store.put(f"{place}/{key}", wanted[key].read_bytes())
+            for key in there - wanted.keys():
+                if (found := _CHAIN.fullmatch(key)) is not None and (found[1], found[2]) in here:
+                    store.delete(f"{place}/{key}")
+
+
+def bring_chains(store: Store, place: str, folder: Path) -> list[str]:
+    """Put the chains that a store keeps into a node's folder, where they are not; returns which were put there."""
+    newest: dict[tuple[str, str], int] = {}
+    for key in store.keys(f"{place}/{_CHAINS}"):
+        if (found := _CHAIN.fullmatch(key.removeprefix(f"{place}/{_CHAINS}/"))) is not None:
+            newest[found[1], found[2]] = max(newest.get((found[1], found[2]), 0), int(found[3]))
+    brought = []
+    for (transfer, node), size in newest.items():
+        name = f"{KEPT_CHAINS}/{transfer}/{node}.json"
+        data = store.get(f"{place}/{_CHAINS}/{transfer}/{node}-{size}.json")
+        if data is not None and not (folder / name).exists():
+            for part in reversed((folder / name).relative_to(folder).parents[:-1]):
+                (folder / part).mkdir(mode=0o700, exist_ok=True)
+            write_whole(folder / name, data, mode=0o600)
+            brought.append(name)
+    return brought
 
 
 def _good_policy(context: Context) -> bytes | None:

@@ -40,7 +40,7 @@ from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.key_verbs import alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
-from diadem.node.mirroring import SEALED_KEYS, WRITTEN, home
+from diadem.node.mirroring import SEALED_KEYS, WRITTEN, bring_chains, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
@@ -287,7 +287,7 @@ class _Lost:
         return brought
 
     def _plain_files(self, folder: Path) -> list[str]:
-        """Policy and what people wrote, where the node has none; returns which were put there."""
+        """Policy, what people wrote and others signed, where the node has none; returns which were put there."""
         brought = []
         for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), *((name, None) for name in WRITTEN)):
             path = folder / name
@@ -297,7 +297,7 @@ class _Lost:
                     path.parent.mkdir(exist_ok=True)
                     write_whole(path, data)
                     brought.append(name)
-        return brought
+        return brought + bring_chains(self._store, self._home, folder)
 
 
 def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:

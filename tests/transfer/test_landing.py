@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import diadem
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -48,6 +50,8 @@ from diadem.trust.base64_text import to_base64
 from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
 
 MIB = 1 << 20
+#: Where a node keeps what other nodes signed about transfers.
+CHAINS = "network/chains/*/*.json"
 
 
 def payload(seed: int = 1) -> dict[str, bytes]:
@@ -817,3 +821,26 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
     tidy(pair.b.desk)
     assert not list(store.packages())
     assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) -> None:
+    """The receipt is what proves who had the package: it lies in the stores, too, as it grew."""
+    pair = make_pair(tmp_path)
+    try:
+        package = pair.a.archived("session", {"a.bin": b"a" * 1000})
+        sent = pair.a.node.send(package, "marie@nmi")
+        pair.b.node.accept(sent.id)
+        deliver_all(pair.b.desk)
+        deliver_all(pair.a.desk)
+        kept = {path.relative_to(pair.a.node.path): path.read_bytes() for path in pair.a.node.path.glob(CHAINS)}
+        assert kept
+    finally:
+        pair.close()
+    mirrored = pair.a.root / "store" / ".diadem" / "nodes"
+    assert len(list(mirrored.glob("*/chains/*/*.json"))) == 1, "of a chain that grew, only the whole is kept"
+    shutil.rmtree(pair.a.node.path)
+    recovery = Path(f"{pair.a.node.path}-recovery.txt")
+    with diadem.Node.recover(pair.a.node.path, pair.a.root / "store", recovery_file=recovery) as again:
+        assert {path.relative_to(again.path): path.read_bytes() for path in again.path.glob(CHAINS)} == kept
+        assert all(path.stat().st_mode & 0o077 == 0 for path in again.path.glob(CHAINS)) or os.name == "nt"
+        assert "nmi" in str(again.custody(package).to_dict())
