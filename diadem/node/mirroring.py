@@ -110,7 +110,7 @@ def mirror_edited(context: Context) -> None:
 
 
 def mirror_chains(context: Context) -> None:
-    """Write what other nodes signed about transfers into the stores that do not have it, in place of what was before."""
+    """Write what other nodes signed about transfers into the stores that do not have it, in place of what was there."""
     place = f"{home(context.settings.short_id)}/{_CHAINS}"
     here = {(path.parent.name, path.stem): path for path in (context.folder / KEPT_CHAINS).glob("*/*.json")}
     wanted = {f"{name[0]}/{name[1]}-{path.stat().st_size}.json": path for name, path in here.items()}
