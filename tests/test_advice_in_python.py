@@ -75,6 +75,8 @@ def test_every_command_that_is_advised_is_a_call_that_can_be_made(lab: Lab) -> N
         ("diadem drop ID --store usb --reason '...'", 'node.drop("ID", store="usb", reason=...)'),
         ("diadem amend ID --set sample.name=S-12", 'node.amend("ID", {"sample.name": "S-12"})'),
         ("diadem rule add a@b --max 50GB", 'node.rules.add("a@b", max_bytes=50000000000)'),
+        ("diadem get 406f3245b359 FOLDER", 'node.restore("406f3245b359", "FOLDER")'),
+        ("diadem get '/data/a b' FOLDER", 'diadem.open("/data/a b").restore("FOLDER")'),
         ("As diadem export does that", "As diadem export does that"),
         ("diadem serve --hub", "diadem serve --hub"),
         ("diadem show 'it", "diadem show 'it"),
