@@ -129,8 +129,8 @@ class Context:
         Finds readers, workers, scan, always the same ones: see `tools`.
     clock : callable
         Gives the time.
-    opened_at : int
-        Entries in the log when the node was opened.
+    mirrored_at : int
+        Entries in the log when the mirrors were up to date: at first those when the node was opened.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
     peer_id : callable
@@ -146,7 +146,7 @@ class Context:
     user: str
     gather: Gather
     clock: Clock = utc_now
-    opened_at: int = 0
+    mirrored_at: int = 0
     workers: Workers | None = None
     peer_id: Callable[[str], str | None] = no_peer
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)

@@ -83,6 +83,7 @@ def watch(
     Interrupted
         On Ctrl-C.
     """
+    from diadem.node.closing import mirror
     from diadem.node.watch.events import Bell
 
     context.require_writable()
@@ -94,6 +95,7 @@ def watch(
                 if once:
                     watching.require_looked()
                     return
+                mirror(context)  # it may go on for months
                 (sleep or watching.sleep)(watching.wait())
         except KeyboardInterrupt as error:
             raise Interrupted(

@@ -1,4 +1,4 @@
-"""What a node that serves does by itself, again and again: hand over what waits, ask peers, fetch what is accepted."""
+"""What a node that serves does by itself, again and again: hand over what waits, ask peers, fetch, keep mirrors."""
 
 from __future__ import annotations
 
@@ -53,6 +53,13 @@ def _notes(context: Context, _: threading.Event) -> bool:
     return False
 
 
+def _mirrors(context: Context, _: threading.Event) -> bool:
+    from diadem.node.closing import mirror
+
+    mirror(context)
+    return False
+
+
 def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
@@ -68,4 +75,5 @@ def jobs(context: Context) -> Sequence[Job]:
         Job("hubs", Polling(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
+        Job("mirrors", partial(_mirrors, context), every=60.0),
     )

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+import diadem
 from diadem.errors import Interrupted
+from diadem.node.instruments import EXAMPLE
 from diadem.node.watch.handed import Handed
 from diadem.node.watch.told import Watched
 from diadem.node.watching import watch
@@ -94,6 +96,25 @@ def test_a_hand_in_is_archived_when_it_is_finished_and_then_may_be_deleted(lab: 
     assert everything(folder) == before
     assert lab.node.search("ZnO").total == 1
     require_agreement(lab.node)
+
+
+def test_who_reads_the_store_from_elsewhere_sees_it_while_the_watcher_goes_on(lab: Lab, minutes: list[float]) -> None:
+    """A watcher runs for months: its mirrors do not wait for its end."""
+    hand_in(lab, "2026-03-14 ZnO", scan=b"s" * 5000)
+    (lab.node.path / "instruments.toml").write_text(EXAMPLE, "utf-8")
+    found: list[int] = []
+
+    def sleep(_: float) -> None:
+        minutes[0] += 60
+        with diadem.open_node(lab.root / "main") as elsewhere:
+            found.append(elsewhere.search("ZnO").total)
+        if len(found) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        list(watch(lab.node.context, sleep=sleep))
+    assert found[-1] == 1
+    assert [path.read_text("utf-8") for path in lab.root.glob("main/.diadem/nodes/*/instruments.toml")] == [EXAMPLE]
 
 
 def test_later_files_become_a_continuation_and_one_copy_is_not_enough_to_delete(lab: Lab, minutes: list[float]) -> None:
