@@ -37,6 +37,7 @@ from diadem.model.transfers import State, Transfer
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.handlers.windows import pushed_of
+from diadem.transfer.jobs import jobs
 from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.postman import collect, deliver_all
@@ -826,6 +827,7 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
 def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) -> None:
     """The receipt is what proves who had the package: it lies in the stores, too, as it grew."""
     pair = make_pair(tmp_path)
+    mirrored = pair.a.root / "store" / ".diadem" / "nodes"
     try:
         package = pair.a.archived("session", {"a.bin": b"a" * 1000})
         sent = pair.a.node.send(package, "marie@nmi")
@@ -834,9 +836,12 @@ def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) 
         deliver_all(pair.a.desk)
         kept = {path.relative_to(pair.a.node.path): path.read_bytes() for path in pair.a.node.path.glob(CHAINS)}
         assert kept
+        assert not list(mirrored.glob("*/chains/*/*.json"))
+        (job,) = (job for job in jobs(pair.a.node.context) if job.name == "mirrors")
+        job.run(threading.Event())  # as a service does while it goes on
+        assert len(list(mirrored.glob("*/chains/*/*.json"))) == 1
     finally:
         pair.close()
-    mirrored = pair.a.root / "store" / ".diadem" / "nodes"
     assert len(list(mirrored.glob("*/chains/*/*.json"))) == 1, "of a chain that grew, only the whole is kept"
     shutil.rmtree(pair.a.node.path)
     recovery = Path(f"{pair.a.node.path}-recovery.txt")
