@@ -158,9 +158,9 @@ def _written(call: str, given: Sequence[str]) -> str | None:
     if written is not None:
         return written.format(", ".join(arguments) or "...", **named)
     if call == "node.get" and len(arguments) > 1:  # into a folder; of a package that has an id, or that lies somewhere
-        if not re.fullmatch(r'"(?:diadem:)?[0-9a-f]{8,64}"', arguments[0]):
-            return f"diadem.open({arguments.pop(0)}).restore({', '.join(arguments)})"
         call = "node.restore"
+        if not re.fullmatch(r'"(?:ID|(?:diadem:)?[0-9a-f]{8,64})"|\.\.\.', arguments[0]):
+            call = f"diadem.open({arguments.pop(0)}).restore"
     lacking = _NEEDED.get(call, 0) - len(arguments) - len(named.keys() & {"reason", "to"})
     arguments += ["..."] * lacking
     return f"{call}({', '.join([*arguments, *(f'{name}={value}' for name, value in named.items())])})"

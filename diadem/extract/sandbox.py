@@ -224,7 +224,8 @@ class _FreeFinder(MetaPathFinder):
                 run(module)
             if (dask := sys.modules.get("dask.array.chunk_types")) is not None:
                 for name in _TYPES.get(fullname, ()):  # as it does itself where it finds them
-                    dask.register_chunk_type(getattr(module, name))
+                    if (kind := getattr(module, name, None)) is not None:
+                        dask.register_chunk_type(kind)
 
         spec.loader.exec_module = run_freely  # type: ignore[method-assign]
         return spec

@@ -129,8 +129,8 @@ class Context:
         Finds readers, workers, scan, always the same ones: see `tools`.
     clock : callable
         Gives the time.
-    mirrored_at : int
-        Entries in the log when the mirrors were up to date: at first those when the node was opened.
+    opened_at, mirrored_at : int
+        Entries in the log when the node was opened, and when the mirrors were brought up to date last.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
     peer_id : callable
@@ -146,6 +146,7 @@ class Context:
     user: str
     gather: Gather
     clock: Clock = utc_now
+    opened_at: int = 0
     mirrored_at: int = 0
     workers: Workers | None = None
     peer_id: Callable[[str], str | None] = no_peer
@@ -458,7 +459,9 @@ def open_context(
         ledger.mirrors = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
-        context = Context(folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size)
+        context = Context(
+            folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size, ledger.size
+        )
         if not rebuild:
             try:
                 catch_up(context)

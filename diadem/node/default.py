@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, NotFound
 from diadem.store.system import user_config
 from diadem.store.whole import write_whole
 
@@ -18,7 +18,7 @@ def default_node() -> str:
     """The folder of the node, or ""."""
     try:
         return _file().read_text("utf-8").strip()
-    except OSError:
+    except (OSError, NotFound):
         return ""
 
 

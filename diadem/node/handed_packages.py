@@ -88,14 +88,16 @@ def take_in(
         heard = job.listening(listener)
         found = [(bundle, open_tag_files(bundle)) for bundle in bundles]
         for bundle, opened in found:
-            report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
-            report.raise_for_findings()
             if RECORD_PATH not in opened.manifest:
+                way = f"diadem get {quoted(path)} FOLDER" if len(found) == 1 else "unpack it"
                 raise PackageError(
                     "the package has no record, so no search could find it",
                     where=bundle.url,
-                    next=f"Archive its files: diadem get {quoted(bundle.url)} FOLDER, then: diadem archive FOLDER",
+                    next=f"Archive its files: {way}, then: diadem archive FOLDER",
                 )
+        for bundle, opened in found:
+            report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
+            report.raise_for_findings()
         sheets = list(_sheets(path))
         taken = [_taken(context, bundle, opened, source, wishes, sheets, heard) for bundle, opened in found]
     ids = [PackageId(one.package.id) for one in taken]

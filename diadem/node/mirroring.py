@@ -11,17 +11,17 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
-from diadem.node.config import FILE, person_text, read_settings
+from diadem.node.config import FILE, parse_settings, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.remedies import copy_command
-from diadem.store.system import translated
+from diadem.store.system import move, translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ WRITTEN: Final = (QUERIES_FILE, INSTRUMENTS_FILE, PLAN_FILE)
 KEPT_CHAINS: Final = "network/chains"
 #: The same in a store. A chain only grows, so that its bytes say which of two is the newer one.
 _CHAINS: Final = "chains"
-_CHAIN: Final = re.compile(r"([0-9a-f-]{8,64})/([0-9a-f]{64})-([0-9]{1,12})\.json")
+_CHAIN: Final = re.compile(r"([0-9a-f-]{8,64})/([0-9a-f]{64})-([1-9][0-9]{0,11})\.json")
+#: Beside them in the node's folder: the stores that were given all of them. A chain that comes removes it.
+MIRRORED: Final = "mirrored.json"
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
@@ -84,62 +86,117 @@ def _files(context: Context) -> dict[str, bytes]:
 
 
 def _edited(context: Context) -> dict[str, bytes]:
-    """Settings and policy, if they can be read, and what people wrote."""
+    """Settings and policy, if they can be read, and what people wrote; what is empty takes the place of no copy."""
     files = {}
-    with contextlib.suppress(DiademError):
-        read_settings(context.folder)
-        files[FILE] = (context.folder / FILE).read_bytes()
+    with contextlib.suppress(DiademError, OSError):
+        data = (context.folder / FILE).read_bytes()
+        parse_settings(person_text(data, FILE), where=FILE)
+        files[FILE] = data
     if policy := _good_policy(context):
         files[POLICY_FILE] = policy
     for name in WRITTEN:
-        path = context.folder / name
-        with translated(str(path), "it was not read"), contextlib.suppress(FileNotFoundError):
-            files[name] = path.read_bytes()
-    return files
+        with contextlib.suppress(OSError):
+            files[name] = (context.folder / name).read_bytes()
+    return {name: data for name, data in files.items() if data.strip()}
 
 
 def mirror_edited(context: Context) -> None:
     """Write what people edit into the stores that have it otherwise: no command sees them do it."""
-    files = _edited(context)
-    for _, store in context.stores.opened():
-        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
+    with context.locked("mirror"):  # who changes the settings meanwhile writes them after this
+        files = _edited(context)
+        for _, store in context.stores.opened():
             for name, data in files.items():
                 key = f"{home(context.settings.short_id)}/{name}"
-                if store.get(key) != data:
-                    store.put(key, data)
+                with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
+                    if store.get(key) != data:
+                        store.put(key, data)
+
+
+# -- what other nodes signed -------------------------------------------------------------------------------------------
+
+
+def owes_chains(context: Context) -> bool:
+    """Whether a chain came that no store was given yet."""
+    folder = context.folder / KEPT_CHAINS
+    return folder.is_dir() and not (folder / MIRRORED).exists()
 
 
 def mirror_chains(context: Context) -> None:
-    """Write what other nodes signed about transfers into the stores that do not have it, in place of what was there."""
-    place = f"{home(context.settings.short_id)}/{_CHAINS}"
-    here = {(path.parent.name, path.stem): path for path in (context.folder / KEPT_CHAINS).glob("*/*.json")}
-    wanted = {f"{name[0]}/{name[1]}-{path.stat().st_size}.json": path for name, path in here.items()}
-    for _, store in context.stores.opened() if here else ():
-        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
-            there = {key.removeprefix(f"{place}/") for key in store.keys(place)}
-            for key in wanted.keys() - there:
-                store.put(f"{place}/{key}", wanted[key].read_bytes())
-            for key in there - wanted.keys():
-                if (found := _CHAIN.fullmatch(key)) is not None and (found[1], found[2]) in here:
-                    store.delete(f"{place}/{key}")
+    """Write what other nodes signed about transfers into the stores that lack it; a longer chain replaces a shorter."""
+    folder, place = context.folder / KEPT_CHAINS, f"{home(context.settings.short_id)}/{_CHAINS}"
+    if not folder.is_dir():
+        return
+    given = _given(folder / MIRRORED)
+    if {one.id for one in context.settings.stores} <= given:
+        return
+    write_whole(folder / MIRRORED, json.dumps(sorted(given)).encode())  # a chain that comes from now on removes it
+    here = {(path.parent.name, path.stem): (path.stat().st_size, path) for path in folder.glob("*/*.json")}
+    for one, store in context.stores.opened():
+        with contextlib.suppress(DiademError, OSError):  # a store that does not answer gets it the next time
+            if one.id not in given:
+                _give(store, place, here)
+                given.add(one.id)
+    if (folder / MIRRORED).exists():
+        write_whole(folder / MIRRORED, json.dumps(sorted(given)).encode())
 
 
-def bring_chains(store: Store, place: str, folder: Path) -> list[str]:
-    """Put the chains that a store keeps into a node's folder, where they are not; returns which were put there."""
-    newest: dict[tuple[str, str], int] = {}
-    for key in store.keys(f"{place}/{_CHAINS}"):
-        if (found := _CHAIN.fullmatch(key.removeprefix(f"{place}/{_CHAINS}/"))) is not None:
-            newest[found[1], found[2]] = max(newest.get((found[1], found[2]), 0), int(found[3]))
-    brought = []
-    for (transfer, node), size in newest.items():
+def _given(note: Path) -> set[str]:
+    try:
+        return {str(name) for name in json.loads(note.read_bytes())}
+    except (OSError, ValueError, TypeError):
+        return set()
+
+
+def _give(store: Store, place: str, here: Mapping[tuple[str, str], tuple[int, Path]]) -> None:
+    there = _sizes(store, place)
+    for (transfer, node), (size, path) in here.items():
+        known = there.get((transfer, node), [])
+        if size not in known and size > max(known, default=0):
+            store.put(f"{place}/{transfer}/{node}-{size}.json", path.read_bytes())
+        for shorter in (one for one in known if one < size):
+            store.delete(f"{place}/{transfer}/{node}-{shorter}.json")
+
+
+def _sizes(store: Store, place: str) -> dict[tuple[str, str], list[int]]:
+    """Bytes of the chains that a store has, by transfer and node; the longest first."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for key in store.keys(place):
+        if (told := _CHAIN.fullmatch(key.removeprefix(f"{place}/"))) is not None:
+            found.setdefault((told[1], told[2]), []).append(int(told[3]))
+    return {name: sorted(sizes, reverse=True) for name, sizes in found.items()}
+
+
+def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Put the chains that a store keeps into a node's folder, where they are not, or are shorter.
+
+    A shorter one stays beside it. Returns which were put there, and what could not be, in words.
+    """
+    brought: list[str] = []
+    failed: list[str] = []
+    try:
+        found = _sizes(store, f"{place}/{_CHAINS}")
+    except (DiademError, OSError) as error:
+        return brought, [f"what other nodes signed about transfers was not brought back: {error}"]
+    for (transfer, node), sizes in found.items():
         name = f"{KEPT_CHAINS}/{transfer}/{node}.json"
-        data = store.get(f"{place}/{_CHAINS}/{transfer}/{node}-{size}.json")
-        if data is not None and not (folder / name).exists():
-            for part in reversed((folder / name).relative_to(folder).parents[:-1]):
-                (folder / part).mkdir(mode=0o700, exist_ok=True)
-            write_whole(folder / name, data, mode=0o600)
-            brought.append(name)
-    return brought
+        path = folder / name
+        here = path.stat().st_size if path.is_file() else 0
+        for size in (one for one in sizes if one > here):
+            try:
+                data = store.get(f"{place}/{_CHAINS}/{transfer}/{node}-{size}.json")
+                if data is None or len(data) != size:
+                    continue
+                for part in reversed(path.relative_to(folder).parents[:-1]):
+                    (folder / part).mkdir(mode=0o700, exist_ok=True)
+                if here:
+                    move(path, path.with_suffix(f".{here}"))
+                write_whole(path, data, mode=0o600)
+            except (DiademError, OSError) as error:
+                failed.append(f"what node {node[:16]} signed was not brought back: {error}")
+            else:
+                brought.append(name)
+                break
+    return brought, failed
 
 
 def _good_policy(context: Context) -> bytes | None:

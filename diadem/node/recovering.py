@@ -157,6 +157,7 @@ class _Lost:
         self._reason, self._clock = reason, clock
         self._node = secret.root.public.key_id
         self._home = home(self._node[:16])
+        self._lacking: list[str] = []
 
     def look(self) -> None:
         """Read what the store has of the node; what cannot be recovered from is refused before anything is made."""
@@ -178,7 +179,11 @@ class _Lost:
                 self._folder.rmdir()
             move(draft, self._folder)
         return RecoveredNode(
-            recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(self._store), rebuild=True
+            recovered.epoch,
+            recovered.entries,
+            notes=(*recovered.findings, *self._lacking),
+            store=_name(self._store),
+            rebuild=True,
         )
 
     def mend(self) -> RecoveredNode:
@@ -213,7 +218,12 @@ class _Lost:
         has_catalogue = (settings is not None and settings.catalogue) or (folder / CATALOGUE_FILE).exists()
         rebuild = (folder / _MARK).exists() or not has_catalogue
         return RecoveredNode(
-            epoch, entries, notes=findings, store=_name(self._store), brought=tuple(brought), rebuild=rebuild
+            epoch,
+            entries,
+            notes=(*findings, *self._lacking),
+            store=_name(self._store),
+            brought=tuple(brought),
+            rebuild=rebuild,
         )
 
     def _own_settings(self) -> NodeSettings | None:
@@ -297,7 +307,8 @@ class _Lost:
                     path.parent.mkdir(exist_ok=True)
                     write_whole(path, data)
                     brought.append(name)
-        return brought + bring_chains(self._store, self._home, folder)
+        chains, self._lacking = bring_chains(self._store, self._home, folder)
+        return brought + chains
 
 
 def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import os
 import secrets
 import tempfile
 import threading
@@ -111,7 +112,8 @@ def opened_entrance(address: str) -> Iterator[None]:
     This account alone can read it, for a minute.
     """
     # a browser that came as a snap sees no temporary folder, and of the home what is not hidden
-    place = Path.home() if Path("/snap").is_dir() else None
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - an account may have none
+    place = home if Path("/snap").is_dir() and home.is_absolute() else None
     with tempfile.TemporaryDirectory(prefix="diadem-page-", dir=place, ignore_cleanup_errors=True) as folder:
         door = Path(folder, "open.html")
         door.touch(0o600)

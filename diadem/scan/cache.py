@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from blake3 import blake3
 
+from diadem.errors import NotFound
 from diadem.store.system import user_cache
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def cache_folder() -> Path | None:
     """Where a scan keeps what it read; None for an account without a home."""
     try:
         return user_cache("scan")  # a scan stays out of this folder
-    except FileNotFoundError:
+    except NotFound:
         return None
 
 

@@ -256,7 +256,7 @@ def _lock_paths(writer: str) -> tuple[Path, Path]:
     try:
         folder = account_cache() / "writers"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # an account without a home
+    except (OSError, NotFound):  # an account without a home
         folder = fallback
     name = f"diadem-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]}-{writer}.lock"
     return folder / name, fallback / name

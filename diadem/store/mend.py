@@ -65,6 +65,7 @@ def replace_leaf(root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: 
                 reason = whole if stat.S_ISREG(status.st_mode) else "is not a plain file"
             raise Refused(reason, where=entry.path, next="Replace the whole file.")
         if slot.digest(offset, len(data)) == digest:
+            slot.reseal(intents.time(status.st_mtime_ns))
             intents.done(leaf)
             return
         intent = Intent(path, entry.path, leaf, digest.hex(), leaf_size, entry.size, intents.time(status.st_mtime_ns))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
-from diadem.errors import DiademError, StoreError, Unreachable, cause_of
+from diadem.errors import DiademError, NotFound, StoreError, Unreachable, cause_of
 from diadem.model.system_paths import long_form
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def account_cache() -> Path:
 
     Raises
     ------
-    FileNotFoundError
+    NotFound
         The account has no home.
     """
     return _of_account("cache")
@@ -131,7 +131,7 @@ def user_cache(part: str) -> Path:
 
     Raises
     ------
-    FileNotFoundError
+    NotFound
         As `account_cache`.
     """
     return Path(os.environ.get("DIADEM_CACHE") or account_cache()).absolute() / part
@@ -142,7 +142,7 @@ def user_config(part: str) -> Path:
 
     Raises
     ------
-    FileNotFoundError
+    NotFound
         As `account_cache`.
     """
     return Path(os.environ.get("DIADEM_CONFIG") or _of_account("config")) / part
@@ -152,12 +152,15 @@ def _of_account(kind: Literal["cache", "config"]) -> Path:
     import platformdirs
 
     try:
-        found: Path = getattr(platformdirs, f"user_{kind}_path")("diadem", appauthor=False)
+        found = (
+            platformdirs.user_cache_path("diadem", appauthor=False)
+            if kind == "cache"
+            else platformdirs.user_config_path("diadem")  # with keys in it: on Windows it stays where it was
+        )
     except RuntimeError:  # platformdirs 4.3 and later, where others leave "~" as it is
         found = Path("~")
     if not found.is_absolute():
-        told = f"this account has no home, so it has no folder for this: name one in DIADEM_{kind.upper()}"
-        raise FileNotFoundError(told)
+        raise NotFound("this account has no home, so it keeps nothing", next=f"Name a folder in DIADEM_{kind.upper()}.")
     return found
 
 

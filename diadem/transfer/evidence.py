@@ -18,6 +18,7 @@ from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.custody.entries import Entry
+from diadem.node.mirroring import MIRRORED
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -217,7 +218,9 @@ class ChainShelf:
         path = self._path(transfer, node)
         for folder in (self._folder, path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
+        (self._folder / MIRRORED).unlink(missing_ok=True)  # the stores do not have it yet
         write_whole(path, chain.encode("utf-8"), mode=0o600)
+        (self._folder / MIRRORED).unlink(missing_ok=True)
 
     def _path(self, transfer: str, node: str) -> Path:
         return self._folder / transfer / f"{node}.json"

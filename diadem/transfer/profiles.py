@@ -77,7 +77,7 @@ class Profile(Display):
 
 
 def profiles_folder() -> Path:
-    """Where this account keeps profiles. Raises `FileNotFoundError` where it has no home."""
+    """Where this account keeps profiles. Raises `NotFound` where it has no home."""
     return user_config("profiles")
 
 

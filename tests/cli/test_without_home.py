@@ -47,7 +47,15 @@ def test_it_has_a_node_and_caches_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "node", "recovery.txt", "store"]
 
 
-@pytest.mark.parametrize(("code", "arguments"), [(3, ("search", "ZnO")), (3, ("inbox",)), (2, ("init",))])
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        (3, ("search", "ZnO")),
+        (3, ("inbox",)),
+        (2, ("init",)),
+        (3, ("search", "--node", "https://127.0.0.1:1")),
+    ],
+)
 def test_what_it_has_to_say_is_asked_for(tmp_path: Path, code: int, arguments: tuple[str, ...]) -> None:
     done = nobody(tmp_path, "-m", "diadem", *arguments)
     assert done.returncode == code

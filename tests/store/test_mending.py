@@ -21,8 +21,10 @@ import pytest
 from diadem.errors import DigestMismatch, Refused, StoreError, UsageError
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.store.folder import FolderStore
+from diadem.store.mend import Intent, Intents
 from diadem.store.slot import set_aside
 from diadem.testing import faults
+from diadem.trust.hashing import leaf_digest
 from tests import zygote
 from tests.store.mending_samples import (
     FILE,
@@ -346,6 +348,18 @@ def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(
     assert announced(root) == [1]
     replace_leaf(root, 1)
     assert file.read_bytes() == good()
+    assert file.lstat().st_mtime_ns == MTIME
+    assert sealed(root)
+
+
+def test_a_leaf_that_is_right_already_gets_the_time_that_was_noted(root: Path) -> None:
+    """Its mender died between the last byte and the time."""
+    file = damaged_package(root, good())
+    intents = Intents(root, PACKAGE, FILE)
+    with intents.locked():
+        intents.announce(Intent(PACKAGE, FILE, 1, leaf_digest(good_leaf(1)).hex(), LEAF, SIZE, MTIME))
+    os.utime(file, ns=(1, 1))
+    replace_leaf(root, 1)
     assert file.lstat().st_mtime_ns == MTIME
     assert sealed(root)
 

@@ -34,6 +34,7 @@ from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
+from diadem.node.mirroring import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.handlers.windows import pushed_of
@@ -849,3 +850,49 @@ def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) 
         assert {path.relative_to(again.path): path.read_bytes() for path in again.path.glob(CHAINS)} == kept
         assert all(path.stat().st_mode & 0o077 == 0 for path in again.path.glob(CHAINS)) or os.name == "nt"
         assert "nmi" in str(again.custody(package).to_dict())
+
+
+def kept_chain(folder: Path, text: bytes) -> Path:
+    """A chain of another node as a node keeps it."""
+    path = folder / KEPT_CHAINS / "0123456789abcdef" / f"{'ab' * 32}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+    (folder / KEPT_CHAINS / MIRRORED).unlink(missing_ok=True)
+    return path
+
+
+def mirrored_chains(store: Path) -> list[int]:
+    return sorted(path.stat().st_size for path in store.glob(".diadem/nodes/*/chains/*/*.json"))
+
+
+def test_a_longer_chain_replaces_a_shorter_one_and_never_the_other_way_round(tmp_path: Path) -> None:
+    """As where a node comes back from an old backup: what the stores know is more."""
+    node = diadem.Node.create(tmp_path / "node", name="lab", user="anna", store=str(tmp_path / "store"))
+    recovery = Path(f"{tmp_path / 'node'}-recovery.txt")
+    for size in (9, 30):
+        path = kept_chain(node.path, b"c" * size)
+        node.close()
+        assert mirrored_chains(tmp_path / "store") == [size], "a chain came, and nothing was said"
+        node = diadem.open_node(tmp_path / "node")
+    node.close()
+    kept_chain(tmp_path / "node", b"o" * 9)
+    diadem.open_node(tmp_path / "node").close()
+    assert mirrored_chains(tmp_path / "store") == [30]
+    with diadem.Node.recover(tmp_path / "node", tmp_path / "store", recovery_file=recovery):
+        assert path.read_bytes() == b"c" * 30
+        assert [one.read_bytes() for one in path.parent.glob("*.9")] == [b"o" * 9], "the other is kept beside it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+def test_a_chain_that_cannot_be_read_stops_no_recovery(tmp_path: Path) -> None:
+    node = diadem.Node.create(tmp_path / "node", name="lab", user="anna", store=str(tmp_path / "store"))
+    kept_chain(node.path, b"c" * 9)
+    node.close()
+    (chain,) = (tmp_path / "store").glob(".diadem/nodes/*/chains/*/*.json")
+    chain.with_name(f"{'ab' * 32}-999.json").symlink_to("/dev/zero")
+    shutil.rmtree(tmp_path / "node")
+    recovery = Path(f"{tmp_path / 'node'}-recovery.txt")
+    with diadem.Node.recover(tmp_path / "node", tmp_path / "store", recovery_file=recovery) as again:
+        assert [path.read_bytes() for path in again.path.glob(CHAINS)] == [b"c" * 9]
+        assert again.recovered is not None
+        assert any("was not brought back" in note for note in again.recovered.notes)

@@ -49,7 +49,9 @@ def require(place: CataloguePlace, *, read_only: bool) -> None:
         raise OfLaterVersion(
             f"the catalogue has version {found}, and this version of DIADEM knows {VERSION}",
             where=place.address,
-            next="Install the newer DIADEM that wrote it, or rebuild it for this version: diadem reindex",
+            next="Install the newer DIADEM that wrote it."
+            if read_only
+            else "Install the newer DIADEM that wrote it, or rebuild it for this version: diadem reindex",
         )
     if found < VERSION and read_only:
         raise Refused(

@@ -108,6 +108,20 @@ def test_what_people_have_edited_comes_back_too(lab: Lab) -> None:
         assert [store.kind for store in node.stores] == ["nas"]
 
 
+def test_a_file_that_cannot_be_used_stops_no_mirror_and_replaces_no_copy(lab: Lab) -> None:
+    (lab.node.path / "instruments.toml").write_text(EXAMPLE, "utf-8")
+    with lab.reopened() as node:
+        node.archive(lab.session("a"), now=True)
+    (lab.node.path / "instruments.toml").write_bytes(b"")  # an editor was killed
+    (lab.node.path / "watch").mkdir(exist_ok=True)
+    (lab.node.path / "watch" / "plan.csv").mkdir()
+    with lab.reopened() as node:
+        node.archive(lab.session("b"), now=True)
+    with diadem.open_node(lab.root / "main") as elsewhere:
+        assert elsewhere.search().total == 2
+    assert [path.read_text("utf-8") for path in lab.root.glob("main/.diadem/nodes/*/instruments.toml")] == [EXAMPLE]
+
+
 def test_the_lost_directory_that_turns_up_again_speaks_no_more(loss: Loss) -> None:
     lab = loss.lab
     loss.recover(lab.root / "main").close()
