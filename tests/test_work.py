@@ -124,7 +124,8 @@ def test_a_timeout_of_the_work_itself_is_a_failure(work: Callable[..., Any]) -> 
 
 
 _HANGING = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us may have been deaf to it
 from diadem.work import do_all
 print("begun", flush=True)
 do_all([lambda: time.sleep(60)] * 2, threads=2)
