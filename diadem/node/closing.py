@@ -22,9 +22,13 @@ def mirror(context: Context) -> None:
 
 def _mirror(context: Context) -> None:
     """What was done is done: a store or a disk that fails now gets its part the next time."""
-    for step in (mirror_edited, mirror_chains, mirror_catalogue_if_due):
+    for step in (_push, mirror_edited, mirror_chains, mirror_catalogue_if_due):
         with contextlib.suppress(DiademError, OSError):
             step(context)
+
+
+def _push(context: Context) -> None:
+    context.ledger.push()
 
 
 def close(context: Context) -> None:
@@ -35,8 +39,6 @@ def close(context: Context) -> None:
             closing.callback(release)
         with contextlib.suppress(DiademError, OSError):
             if context.writable and (context.ledger.size != context.opened_at or owes_chains(context)):
-                with contextlib.suppress(DiademError, OSError):
-                    context.ledger.push()
                 _mirror(context)
         with contextlib.suppress(DiademError, OSError):
             if context.writable:

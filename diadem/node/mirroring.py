@@ -10,18 +10,19 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from diadem.errors import DiademError, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
 from diadem.node.config import FILE, parse_settings, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.remedies import copy_command
-from diadem.store.system import move, translated
+from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ PLAN_FILE: Final = "watch/plan.csv"
 WRITTEN: Final = (QUERIES_FILE, INSTRUMENTS_FILE, PLAN_FILE)
 #: In the node's folder: what other nodes signed about transfers, ``<transfer>/<node>.json``.
 KEPT_CHAINS: Final = "network/chains"
-#: The same in a store. A chain only grows, so that its bytes say which of two is the newer one.
+#: The same in a store, with its bytes in the key: of two chains the one with more bytes says more (ADR 0024).
 _CHAINS: Final = "chains"
 _CHAIN: Final = re.compile(r"([0-9a-f-]{8,64})/([0-9a-f]{64})-([1-9][0-9]{0,11})\.json")
 #: Beside them in the node's folder: the stores that were given all of them. A chain that comes removes it.
@@ -176,7 +177,7 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
     try:
         found = _sizes(store, f"{place}/{_CHAINS}")
     except (DiademError, OSError) as error:
-        return brought, [f"what other nodes signed about transfers was not brought back: {error}"]
+        return brought, [f"what other nodes signed about transfers was not brought back: {line_of(error)}"]
     for (transfer, node), sizes in found.items():
         name = f"{KEPT_CHAINS}/{transfer}/{node}.json"
         path = folder / name
@@ -189,10 +190,10 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
                 for part in reversed(path.relative_to(folder).parents[:-1]):
                     (folder / part).mkdir(mode=0o700, exist_ok=True)
                 if here:
-                    move(path, path.with_suffix(f".{here}"))
+                    shutil.copyfile(path, path.with_suffix(f".{here}"))
                 write_whole(path, data, mode=0o600)
             except (DiademError, OSError) as error:
-                failed.append(f"what node {node[:16]} signed was not brought back: {error}")
+                failed.append(f"what node {node[:16]} signed was not brought back: {line_of(error)}")
             else:
                 brought.append(name)
                 break
