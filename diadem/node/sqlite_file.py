@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from diadem.store.system import flush_folder
 PATIENCE: Final = 120.0
 #: Milliseconds to wait for others before the write-ahead file is emptied.
 _BRIEFLY: Final = 200
+#: Seconds until what SQLite refused without waiting is asked for again.
+_AGAIN: Final = 0.01
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
@@ -59,8 +62,8 @@ class SqliteFile:
 
     def _settle(self, *, read_only: bool) -> None:
         """WAL, so that readers never wait; FULL, so that what was committed survives a power cut; no old bytes."""
+        write_ahead(self._connection, PATIENCE)
         settings = [
-            "journal_mode=WAL",
             "synchronous=FULL",
             "fullfsync=ON",
             "checkpoint_fullfsync=ON",
@@ -194,6 +197,23 @@ class SqliteFile:
     def make_durable(self) -> None:
         """Force the names in the folder to disk, after the file was made or renamed."""
         flush_folder(str(self.path.parent))
+
+
+def write_ahead(connection: sqlite3.Connection, patience: float) -> None:
+    """Give a file its write-ahead log (WAL), waiting so many seconds for others.
+
+    Of several that give it to a new file at once, SQLite refuses all but one without waiting, whatever its timeout.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.OperationalError as error:
+            if primary_code(error) not in _BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def primary_code(error: BaseException) -> int | None:

@@ -39,7 +39,7 @@ from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
-from diadem.node.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code
+from diadem.node.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code, write_ahead
 from diadem.store.system import move
 
 #: The file and those that SQLite keeps beside it.
@@ -76,6 +76,8 @@ def engine(path: Path, *, read_only: bool) -> Engine:
             address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            if not read_only:
+                write_ahead(connection, BUSY_SECONDS)
             for setting in _settings(read_only):
                 connection.execute(f"PRAGMA {setting}").close()
         except BaseException:
@@ -98,7 +100,7 @@ def _address(path: Path, mode: str) -> str:
 def _settings(read_only: bool) -> list[str]:
     shared = [f"busy_timeout = {BUSY_SECONDS * 1000}", f"cache_size = -{_CACHE}", "foreign_keys = ON", "temp_store = 2"]
     # A catalogue can be made anew, so a commit need not reach the disk before the next; it is never half a one.
-    own = ["journal_mode = WAL", "synchronous = NORMAL", f"journal_size_limit = {_LOG}"]
+    own = ["synchronous = NORMAL", f"journal_size_limit = {_LOG}"]
     # A snapshot may come from a store that anyone writes: its schema calls no function that reaches outside.
     return [*shared, "trusted_schema = OFF"] if read_only else [*shared, *own]
 
@@ -387,4 +389,4 @@ def replace_content(path: Path, draft: Path) -> None:
     ):
         target.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").close()
         source.backup(target)
-        target.execute("PRAGMA journal_mode = WAL").close()
+        write_ahead(target, BUSY_SECONDS)

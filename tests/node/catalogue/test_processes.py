@@ -88,7 +88,7 @@ def test_a_transaction_that_is_never_ended_is_undone(catalogue: Catalogue) -> No
 
 def test_many_make_a_catalogue_at_once(new_address: Callable[[], str]) -> None:
     """Whoever comes first makes the tables, and the others find them."""
-    for _ in range(3):
+    for _ in range(12):
         path, together = new_address(), threading.Barrier(8)
 
         def make(name: int, path: str = path, together: threading.Barrier = together) -> None:
