@@ -28,10 +28,10 @@ from typing import Any
 import machine
 from tables import parser, workplace, write
 
+from diadem.catalogue import Catalogue, CopyEntry, PackageEntry, writing
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation, Source
 from diadem.model.record import Dataset, Record
-from diadem.node.catalogue import Catalogue, CopyEntry, PackageEntry, writing
 from diadem.terms.fields import field, field_keys
 
 #: Aims: p95 of searches and the time of all states in seconds; the 100,001st package against the first.
@@ -342,7 +342,7 @@ def quantile(values: Sequence[float], part: float) -> float:
 def first_search(address: str) -> float:
     """Seconds of the first search in a new process, after its imports."""
     script = (
-        "import sys, time\nfrom diadem.node.catalogue import Catalogue\nbegin = time.perf_counter()\n"
+        "import sys, time\nfrom diadem.catalogue import Catalogue\nbegin = time.perf_counter()\n"
         "with Catalogue.open(sys.argv[1]) as catalogue: catalogue.search('ZnO HAADF kV>=200')\n"
         "print(time.perf_counter() - begin)\n"
     )

@@ -22,11 +22,11 @@ import machine
 from tables import parser, workplace, write
 from timing import Contender, Run, Series, interleave, pair_ratios
 
+from diadem.custody.exporting import export_chain
+from diadem.custody.ledger import Ledger
+from diadem.custody.statements import node_card
+from diadem.custody.verifying import verify_chains
 from diadem.model.statements import Draft, Subject
-from diadem.node.custody.exporting import export_chain
-from diadem.node.custody.ledger import Ledger
-from diadem.node.custody.statements import node_card
-from diadem.node.custody.verifying import verify_chains
 from diadem.store.folder import FolderStore
 from diadem.trust.keys import PrivateKey
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from diadem.catalogue import Catalogue
 from diadem.errors import DiademError
-from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import read_settings
 

@@ -15,12 +15,12 @@ import pytest
 
 import diadem
 from diadem import errors
+from diadem.catalogue.meaning import Lookup, understand
+from diadem.catalogue.parsing import parse
 from diadem.cli.help import FORMER
 from diadem.cli.main import command_line
-from diadem.node.catalogue.meaning import Lookup, understand
-from diadem.node.catalogue.parsing import parse
-from diadem.node.rules.engine import RULES
-from diadem.node.rules.text import read_policy
+from diadem.policy.engine import RULES
+from diadem.policy.text import read_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

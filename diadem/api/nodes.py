@@ -24,8 +24,8 @@ from diadem.store.system import account_home, account_name, or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
+    from diadem.custody.report import CustodyReport
     from diadem.node.context import NodeTools
-    from diadem.node.custody.report import CustodyReport
     from diadem.node.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk

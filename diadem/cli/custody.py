@@ -15,7 +15,7 @@ from diadem.errors import UsageError
 from diadem.model.plain_text import count_text
 
 if TYPE_CHECKING:
-    from diadem.node.custody.report import CustodyReport
+    from diadem.custody.report import CustodyReport
 
 root = Commands()
 granting = root.add(Commands("grant", "Allow others to use your packages; list and explain grants.", default="add"))

@@ -27,7 +27,7 @@ from diadem.package.zips import picture_kind
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-#: Name of the page; and of the owners' signed corrections beside it, one sheet a line (`diadem.node.custody`).
+#: Name of the page; and of the owners' signed corrections beside it, one sheet a line (`diadem.custody`).
 README, CORRECTIONS = "READ ME FIRST.html", "corrections.jsonl"
 #: What was exported: packages, the instrument's files alone, metadata alone.
 WHOLE, RAW, RECORD = "package", "raw", "record"

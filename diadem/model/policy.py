@@ -1,6 +1,6 @@
 """A group's policy: what it wants of its copies, checks, metadata and transfers. Frozen values with sound defaults.
 
-`diadem.node.rules` reads them from `policy.toml` and judges an archive by them.
+`diadem.policy` reads them from `policy.toml` and judges an archive by them.
 """
 
 from __future__ import annotations

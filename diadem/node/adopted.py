@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.catalogue import Catalogue
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
@@ -22,7 +23,6 @@ from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.subjects import Subject
-from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.entries import package_entry
 from diadem.node.replay import COPY_MISSING

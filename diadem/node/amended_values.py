@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from diadem.catalogue import vocabulary
+from diadem.catalogue.quantities import Unreadable, in_unit, split
 from diadem.errors import UsageError
 from diadem.model.amendments import Change
 from diadem.model.effective import DATES, OF_SESSION, TITLE
-from diadem.node.catalogue import vocabulary
-from diadem.node.catalogue.quantities import Unreadable, in_unit, split
 from diadem.terms import fields
 from diadem.terms.fields import Field, require_known
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.custody.corrections import CorrectionSheet
+from diadem.custody.exporting import cards_of, require_mirrored
+from diadem.custody.words import HANDED_OVER
 from diadem.errors import IntegrityError
 from diadem.model.amendments import Amendment, Corrections
 from diadem.model.display import Display
@@ -15,9 +18,6 @@ from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.node.amended_values import changes_of
 from diadem.node.context import Context
-from diadem.node.custody.corrections import CorrectionSheet
-from diadem.node.custody.exporting import cards_of, require_mirrored
-from diadem.node.custody.words import HANDED_OVER
 from diadem.node.placing import subject
 
 

@@ -24,7 +24,6 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
-from diadem.node.following import catch_up
 from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.instruments import with_instruments
@@ -89,7 +88,7 @@ def archive_plan(
         try:
             archived = _archived(context, plan, source, wishes, started, listener)
         except NotFound:  # a reindex has replaced the catalogue meanwhile: the log knows what the new one does not yet
-            catch_up(context)
+            context.follower.catch_up()
             archived = _archived(context, plan, source, wishes, started, listener)
     return replace(archived, suggested=_suggested(context, archived.package.id, source.name))
 

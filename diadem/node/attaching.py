@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from diadem.catalogue import Catalogue
+from diadem.custody.remedies import recover_command
 from diadem.errors import DocumentError, NotFound
-from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.context import Attached, Gather, utc_now
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
-from diadem.node.remedies import recover_command
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store import open_store
 from diadem.store.addresses import local_path

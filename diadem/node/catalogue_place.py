@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from diadem.catalogue.addresses import complete, is_on_server
 from diadem.errors import UsageError
-from diadem.node.catalogue.addresses import complete, is_on_server
 from diadem.node.config import NodeSettings
 
 CATALOGUE_FILE: Final = "catalogue.sqlite"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+from diadem.catalogue import Catalogue
 from diadem.errors import DiademError, Refused
-from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address, stated_address
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_settings

@@ -12,12 +12,12 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
 
+from diadem.custody.remedies import copy_back
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
-from diadem.node.remedies import copy_back
-from diadem.node.rules.places import line_of
+from diadem.policy.places import line_of
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
 from diadem.store.whole import write_whole

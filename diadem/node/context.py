@@ -6,35 +6,35 @@ import datetime
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from diadem.catalogue import Catalogue
+from diadem.catalogue.schema import OfLaterVersion
+from diadem.custody.ledger import Entry, Ledger
+from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.plain_text import quoted
-from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.schema import OfLaterVersion
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
-from diadem.node.custody.ledger import Entry, Ledger
-from diadem.node.custody.statements import LOG, ONLINE
-from diadem.node.following import catch_up, follow
+from diadem.node.follower import Follower
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
-from diadem.node.place import node_lock, require_local
+from diadem.node.place import held, require_local
 from diadem.node.stores import StoreSet
-from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock, store_error
+from diadem.store.system import store_error
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+    from diadem.custody.grant_book import GrantBook
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
-    from diadem.node.access.book import GrantBook
     from diadem.node.tasks import Answer, Task
     from diadem.node.workers import Workers
 
@@ -96,8 +96,6 @@ class NodeTools:
 
 
 Gather = Callable[[], NodeTools]
-#: Locks that are held while a session or a package is read, copied or sent, or a catalogue is written.
-_LONG: Final = ("package-", "source-", "transfer-", "relay-", "offer-", "mirror", "reindex", "catalogue")
 
 
 def no_peer(_: str) -> str | None:
@@ -176,12 +174,17 @@ class Context:
     @cached_property
     def grants(self) -> GrantBook:
         """Who may what, by the log."""
-        from diadem.node.access.book import GrantBook
+        from diadem.custody.grant_book import GrantBook
 
         return GrantBook(self.ledger)
 
+    @property
+    def follower(self) -> Follower:
+        """What lets the catalogue follow the log."""
+        return Follower(self.folder, self.ledger, self.catalogue, self.stores)
+
     def _read_policy(self) -> Policy:
-        from diadem.node.rules.text import read_policy
+        from diadem.policy.text import read_policy
 
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
         return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)
@@ -290,24 +293,15 @@ class Context:
         found.workers = workers
         return found
 
-    def locked(self, name: str) -> _Held:
-        """Wait for, and hold, a lock of the operating system; it is released when this process ends.
-
-        Raises
-        ------
-        StoreError
-            The lock's file cannot be opened: the node's disk is full, read-only or failing.
-        Unreachable
-            Another process holds it longer than a person would wait.
-        """
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        """Wait for, and hold, a lock of the node: see `diadem.node.place.held`."""
         self.require_writable()
-        wait = LONG_PATIENCE if name.startswith(_LONG) else PATIENCE
-        return _Held(node_lock(self.folder, name), wait)
+        return held(self.folder, name)
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
     def say(self, drafts: Sequence[Draft], *, as_user: bool = False, with_user: bool = False) -> list[Entry]:
-        """Sign statements, append them to the log, mirror them, and let the catalogue follow.
+        """Sign statements and append them to the log, whose mirrors and catalogue follow.
 
         Parameters
         ----------
@@ -326,9 +320,7 @@ class Context:
         self.require_writable()
         node_keys = [] if as_user else [self.keys.open("online")]
         user_keys = self._user_keys(needed=as_user) if as_user or with_user else []
-        entries = self.ledger.append(drafts, node_keys, user_keys=user_keys)
-        follow(self, entries)
-        return entries
+        return self.ledger.append(drafts, node_keys, user_keys=user_keys)
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
         user = self.settings.user(self.user)
@@ -395,22 +387,6 @@ class Attached(Context):
         raise read_only(self.settings.machine)
 
 
-class _Held:
-    """A lock that is waited for."""
-
-    def __init__(self, lock: FileLock, wait: float) -> None:
-        self._lock, self._wait = lock, wait
-
-    def __enter__(self) -> None:
-        self._lock.acquire(wait=self._wait)
-
-    def __exit__(self, *_: object) -> None:
-        if WINDOWS:  # a file that another process waits for cannot be removed there
-            self._lock.release()
-        else:
-            self._lock.remove()
-
-
 def open_context(
     folder: Path,
     *,
@@ -462,9 +438,10 @@ def open_context(
         context = Context(
             folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size, ledger.size
         )
+        ledger.listen(lambda entries: context.follower.follow(entries))  # noqa: PLW0108  a catalogue may be replaced
         if not rebuild:
             try:
-                catch_up(context)
+                context.follower.catch_up()
             except (IntegrityError, NotFound, Unreachable) as error:
                 if not sick:
                     raise

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from diadem.catalogue import traces
 from diadem.errors import DiademError, NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.amending import effective
-from diadem.node.catalogue import traces
 from diadem.node.chains import ArchivedPackage
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate

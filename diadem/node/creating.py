@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from diadem.catalogue import Catalogue
+from diadem.custody.ledger import Ledger
+from diadem.custody.statements import node_card, user_card
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
 from diadem.model.times import time_text
-from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address, stated_address
 from diadem.node.config import (
     NodeSettings,
@@ -27,14 +29,12 @@ from diadem.node.config import (
     write_settings,
 )
 from diadem.node.context import POLICY_FILE, Clock, utc_now
-from diadem.node.custody.ledger import Ledger
-from diadem.node.custody.statements import node_card, user_card
 from diadem.node.keys import KeyCabinet
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, recovery_text
-from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.store_place import require_folder
 from diadem.node.stores import require_unclaimed
+from diadem.policy.default import DEFAULT_POLICY
 from diadem.store import open_store
 from diadem.store.addresses import local_path, refuse_copy_address
 from diadem.store.stage import remove_tree

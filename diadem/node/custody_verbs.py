@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from diadem.custody.exporting import export_chain, own_chain
+from diadem.custody.report import CustodyReport
+from diadem.custody.verifying import verify_chains
 from diadem.errors import NotFound, UsageError
 from diadem.model.manifest import PREFIX
 from diadem.model.peers import PeerState
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.custody.exporting import export_chain, own_chain
-from diadem.node.custody.report import CustodyReport
-from diadem.node.custody.verifying import verify_chains
 from diadem.node.mirroring import KEPT_CHAINS
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from diadem.custody.remedies import aside_command, read_only_uri, recover_command, recover_here
 from diadem.errors import DiademError, IntegrityError, cause_of
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
@@ -22,21 +23,19 @@ from diadem.model.report import Severity
 from diadem.model.times import read_time
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
-from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back
-from diadem.node.remedies import aside_command, read_only_uri, recover_command, recover_here
-from diadem.node.rules.commands import CONFIRM_RECOVERY, DOCTOR
-from diadem.node.rules.facts import WatchState
-from diadem.node.rules.keeping_rules import POLICY_AGAIN
-from diadem.node.rules.status import RuleFinding, Status
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
-from diadem.node.sqlite_file import SQLITE_FAULTS
 from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch_verbs import WatchVerbs
+from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
+from diadem.policy.facts import WatchState
+from diadem.policy.keeping_rules import POLICY_AGAIN
+from diadem.policy.status import RuleFinding, Status
 from diadem.store.addresses import local_path
+from diadem.store.sqlite_file import SQLITE_FAULTS
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -212,7 +211,7 @@ def _log(context: Context) -> Iterator[Check]:
 
 
 def _catalogue(context: Context) -> Iterator[Check]:
-    missing = behind(context)
+    missing = context.follower.behind()
     if missing:
         yield Check("catalogue", "wrong", f"{missing} statements are not in the catalogue", "diadem reindex")
     else:

@@ -25,16 +25,15 @@ from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.node.adopted import IN_PLACE, forgotten, give_up
 from diadem.node.context import Context
-from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
 from diadem.node.mirroring import require_policy
 from diadem.node.placing import bundle_of, same_files, subject
-from diadem.node.rules.commands import write_off
-from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
-from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
+from diadem.policy.commands import write_off
+from diadem.policy.dropping import FreshProof, may_delete, may_drop
+from diadem.policy.losses import is_lost, safe_elsewhere
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
@@ -448,8 +447,8 @@ def _finish(context: Context, note: Path) -> list[str]:
     if said is None:
         return []
     package_id = str(said["package"])
-    if behind(context):  # a copy that the catalogue still counts may have been given up
-        derive(context, package_id)
+    if context.follower.behind():  # a copy that the catalogue still counts may have been given up
+        context.follower.derive(package_id)
     here = {
         store: path
         for store, path in said["paths"].items()
@@ -509,5 +508,5 @@ def _finish_earlier(context: Context, package_id: str) -> None:
 
     What the log has given up is no copy, whatever a catalogue that is behind it says.
     """
-    catch_up(context)
+    context.follower.catch_up()
     _finish(context, _note_of(context, package_id))

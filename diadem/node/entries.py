@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.catalogue import PackageEntry
+from diadem.catalogue.traces import of_package
 from diadem.errors import DiademError, DocumentError
 from diadem.model.manifest import CRATE_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle
 from diadem.model.record import Datasets, Record
 from diadem.model.times import read_time
-from diadem.node.catalogue import PackageEntry
-from diadem.node.catalogue.traces import of_package
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import CONTINUES, parse_manifest
 from diadem.serialization.strict_json import parse_object

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody.entries import Entry, place_of
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.export.pages import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage
@@ -17,7 +18,6 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.custody.entries import Entry, place_of
 from diadem.node.exporting_contents import Contents, Member
 from diadem.node.exporting_outcome import Wishes
 from diadem.node.exporting_parts import Parts

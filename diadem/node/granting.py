@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from diadem.catalogue.words import words
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import (
     DIRECT_ONLY,
@@ -27,13 +28,12 @@ from diadem.model.ownership import Ownership
 from diadem.model.samples import PREFIX as SAMPLE_PREFIX
 from diadem.model.statements import MAX_SUBJECTS, Draft, Subject
 from diadem.model.times import read_time, time_text
-from diadem.node.access.engine import decide, opens
-from diadem.node.access.facts import GrantFacts
 from diadem.node.access.reading import facts_of, names_of, reach_of
 from diadem.node.access.recipients import asker_of, recipient_of, whole_address
-from diadem.node.catalogue.words import words
 from diadem.node.context import Context
 from diadem.node.sample_naming import the_sample
+from diadem.policy.access import decide, opens
+from diadem.policy.access_facts import GrantFacts
 
 #: What a grant is worth now.
 IN_FORCE, NOT_YET, ENDED, REVOKED = "in force", "not yet", "ended", "revoked"

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from diadem.archive.package import Package
+from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
+from diadem.custody.words import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
@@ -22,8 +24,6 @@ from diadem.model.report import Level
 from diadem.node.amending import brought, came_from
 from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
-from diadem.node.custody.corrections import MAX_SHEET, CorrectionSheet
-from diadem.node.custody.words import HANDED_OVER
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates

@@ -14,7 +14,7 @@ from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE
 from diadem.node.context import Context
 from diadem.node.entries import package_entry
-from diadem.node.following import derive, is_deleted
+from diadem.node.follower import is_deleted
 from diadem.node.placing import subject
 from diadem.node.taken_in import taken_in
 from diadem.pack.pack import Outcome
@@ -47,7 +47,7 @@ def enter(
         again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
-            derive(context, package.id)
+            context.follower.derive(package.id)
         if ingest is None:
             context.say([draft], with_user=with_user)
         elif again or not _has_copy(context, package.id, store, path):

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.catalogue.results import PackageRow
 from diadem.model.assessments import VERDICTS, Assessment, current, label
 from diadem.model.table_changes import WrittenTable
-from diadem.node.catalogue.results import PackageRow
 from diadem.node.context import Context
 from diadem.node.sample_sheet import STATEMENT
 from diadem.scan.tables import Column, write_table

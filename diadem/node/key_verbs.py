@@ -14,7 +14,6 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings
 from diadem.node.context import Context
-from diadem.node.following import catch_up
 from diadem.node.jobs import jobs_in
 from diadem.node.mirroring import mirror_settings
 from diadem.node.place import node_lock
@@ -102,7 +101,7 @@ class KeyVerbs(Display):
             raise Refused("this recovery file is another node's", where=str(recovery_file), next="Name this node's.")
         with alone(context.folder):
             version, before = rotate(context.keys, context.ledger, secret.root, settings.name)
-            catch_up(context)
+            context.follower.catch_up()
             if since:
                 context.say([_stolen(settings, before, version, since, reason.strip())])
         mirror_settings(context)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diadem.custody.remedies import recover_here
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
-from diadem.node.remedies import recover_here
 from diadem.store.system import flush_folder, patiently, translated
 from diadem.store.whole import write_whole
 

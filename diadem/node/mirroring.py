@@ -1,6 +1,6 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
-The log has its own mirror, batch by batch (`diadem.node.custody.mirror`). Everything here is small, is written whole,
+The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store.
 """
 
@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from diadem.custody.remedies import copy_command
 from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
 from diadem.node.config import FILE, parse_settings, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
-from diadem.node.remedies import copy_command
 from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
@@ -202,7 +202,7 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
 
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
-    from diadem.node.rules.text import read_policy
+    from diadem.policy.text import read_policy
 
     with contextlib.suppress(DiademError):
         data = context.policy_bytes()
@@ -213,7 +213,7 @@ def _good_policy(context: Context) -> bytes | None:
 
 def require_policy(context: Context) -> None:
     """Refuse to give anything up while nobody knows what the group agreed on."""
-    from diadem.node.rules.keeping_rules import POLICY_AGAIN
+    from diadem.policy.keeping_rules import POLICY_AGAIN
 
     context.require_writable()
     if lost := context.policy_lost():

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from diadem.catalogue.results import Named, Opener, id_of
 from diadem.errors import Refused
 from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
@@ -18,7 +19,6 @@ from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
-from diadem.node.catalogue.results import Named, Opener, id_of
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.instruments import read_instruments
@@ -33,17 +33,17 @@ from diadem.node.user_verbs import UserVerbs
 if TYPE_CHECKING:
     from diadem.archive.overview import Overview
     from diadem.archive.package import Package
+    from diadem.catalogue import Facets, SearchResult
+    from diadem.custody.report import CustodyReport
     from diadem.model.policy import Policy
-    from diadem.node.catalogue import Facets, SearchResult
-    from diadem.node.custody.report import CustodyReport
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
     from diadem.node.judgement_verbs import JudgementVerbs
     from diadem.node.key_verbs import KeyVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.restoring import RestoredSession
-    from diadem.node.rules.facts import Status
     from diadem.node.sample_verbs import SampleVerbs
+    from diadem.policy.facts import Status
 
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.

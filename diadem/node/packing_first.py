@@ -14,13 +14,13 @@ from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
 from diadem.node.archived import Wishes
 from diadem.node.context import Context
-from diadem.node.rules.required import require_stated
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import TagFiles, open_tag_files
+from diadem.policy.required import require_stated
 from diadem.store.addresses import local_path
 
 #: Seconds between looks for what another machine has written.

@@ -18,7 +18,6 @@ from diadem.model.ports import silent
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
 from diadem.node.reindex_reading import read_packages
-from diadem.node.rules.required import require_stated
 from diadem.node.stores import open_own
 from diadem.node.tasks import (
     Answer,
@@ -38,6 +37,7 @@ from diadem.pack.compose import Options
 from diadem.pack.pack import Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import open_tag_files
+from diadem.policy.required import require_stated
 from diadem.store.contract import Added, Pace, Store
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import SourceFile

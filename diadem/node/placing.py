@@ -19,10 +19,10 @@ from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.node.proving import package_at
 from diadem.node.replay import COPY_MISSING, places_said
-from diadem.node.rules.commands import move_store
 from diadem.node.tasks import CopyTask
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
+from diadem.policy.commands import move_store
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.contract import Added, Pace
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.catalogue.references import checked_query_name, expanded, references
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
-from diadem.node.catalogue.references import checked_query_name, expanded, references
 from diadem.node.context import Context
 from diadem.node.mirroring import QUERIES_FILE, home, mirror_settings
 from diadem.store.whole import write_whole

@@ -14,9 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.catalogue import Catalogue
+from diadem.custody.keyring import KeyRing
+from diadem.custody.ledger import Ledger
+from diadem.custody.mirror import read_head
+from diadem.custody.recovering import Recovered
+from diadem.custody.recovering import recover as recover_log
+from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.display import Display
-from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.config import (
     FILE,
@@ -32,20 +38,14 @@ from diadem.node.config import (
 )
 from diadem.node.context import POLICY_FILE, Clock, utc_now
 from diadem.node.creating import draft_name, existing, making, require_free
-from diadem.node.custody.keyring import KeyRing
-from diadem.node.custody.ledger import Ledger
-from diadem.node.custody.mirror import read_head
-from diadem.node.custody.recovering import Recovered
-from diadem.node.custody.recovering import recover as recover_log
-from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.key_verbs import alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
 from diadem.node.mirroring import SEALED_KEYS, WRITTEN, bring_chains, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
-from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.stores import read_store_file
 from diadem.node.tls_files import KEY_FILE
+from diadem.policy.default import DEFAULT_POLICY
 from diadem.store import open_store
 from diadem.store.contract import Store
 from diadem.store.stage import remove_tree

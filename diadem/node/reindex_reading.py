@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.catalogue import Prepared, prepare
 from diadem.errors import DiademError
 from diadem.model.report import Level
-from diadem.node.catalogue import Prepared, prepare
 from diadem.node.entries import package_entry
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify

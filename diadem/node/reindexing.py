@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.catalogue import Catalogue, PackageEntry
+from diadem.catalogue.sightings import Places, Sightings, pages
+from diadem.custody.entries import Entry
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.node.adopted import IN_PLACE, enter_adopted
-from diadem.node.catalogue import Catalogue, PackageEntry
-from diadem.node.catalogue.sightings import Places, Sightings, pages
 from diadem.node.changing_catalogue import change_over, moving
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
-from diadem.node.custody.entries import Entry
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
-from diadem.node.following import catch_up, is_deleted, replacing
+from diadem.node.follower import is_deleted
 from diadem.node.hiring import workers_for
 from diadem.node.jobs import working
 from diadem.node.reindex_reading import Found, Sought, read_packages
@@ -117,8 +117,8 @@ def reindex(
                 work.fill()
                 fresh.complete()  # what takes minutes is done before others have to wait
                 copies = sightings.count()
-                with replacing(context):
-                    catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
+                with context.follower.replacing():
+                    replace(context, catalogue=fresh).follower.catch_up()  # what was said while the stores were read
                     target.take_over(fresh)
                     if into is not None:
                         change_over(context, target, into)

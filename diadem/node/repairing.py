@@ -25,7 +25,6 @@ from diadem.model.statements import Draft
 from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
-from diadem.node.following import catch_up, read_again
 from diadem.node.jobs import Job, working
 from diadem.node.known_places import KnownPlaces
 from diadem.node.mending import MendJob, mend
@@ -35,13 +34,13 @@ from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, state_proven, subject
 from diadem.node.proving import UNREAD
-from diadem.node.rules.commands import REPAIR_SET_ASIDE, write_off
-from diadem.node.rules.engine import judge, wanting_of
-from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives, killed_archives, unlisted
 from diadem.package.examine import open_tag_files
+from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
+from diadem.policy.engine import judge, wanting_of
+from diadem.policy.losses import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 
@@ -190,12 +189,12 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
 
 def _tidy(context: Context, result: Repaired) -> None:
     """Finish what a crash interrupted, and bring log and catalogue to where they should be."""
-    if looked := catch_up(context):
+    if looked := context.follower.catch_up():
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at again")
     result.notes += finish_removals(context)
     killed = killed_archives(context)
     result.notes += finish_archives(context, list(unlisted(context, killed)), killed)
-    if read := read_again(context):
+    if read := context.follower.read_again():
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
         result.problems.append(f"the log could not be mirrored to {url}: {reason}")

@@ -11,6 +11,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
+from diadem.custody.entries import Entry
 from diadem.errors import DocumentError
 from diadem.model import samples
 from diadem.model.assessments import Assessment
@@ -19,8 +21,6 @@ from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
-from diadem.node.catalogue import Catalogue, CopyEntry, StatementEntry
-from diadem.node.custody.entries import Entry
 from diadem.node.sample_following import follow_sample
 from diadem.serialization.validation import validate_statement
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from diadem.catalogue.results import Opener, PackageRow, StatedDataset
+from diadem.catalogue.stating import keys_of
 from diadem.errors import DiademError
-from diadem.node.catalogue.results import Opener, PackageRow, StatedDataset
-from diadem.node.catalogue.stating import keys_of
 from diadem.node.context import Context
 
 #: Bytes of pictures in one table, and seconds that are spent on them: a table without pictures is better than none.
@@ -19,7 +19,7 @@ MOST_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ResultSource:
-    """A node as the source of a result (`diadem.node.catalogue.results.Source`).
+    """A node as the source of a result (`diadem.catalogue.results.Source`).
 
     Parameters
     ----------

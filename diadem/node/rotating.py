@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diadem.node.custody.keyring import KeyRing
-from diadem.node.custody.ledger import Ledger
-from diadem.node.custody.statements import LOG, ONLINE, ROOT, node_card
+from diadem.custody.keyring import KeyRing
+from diadem.custody.ledger import Ledger
+from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.node.keys import KeyCabinet
 from diadem.node.place import node_lock
 from diadem.store.system import FileLock

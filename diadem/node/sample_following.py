@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from diadem.catalogue import Catalogue
+from diadem.custody.entries import Entry
 from diadem.errors import DocumentError
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Statement, Subject
-from diadem.node.catalogue import Catalogue
-from diadem.node.custody.entries import Entry
 from diadem.serialization.validation import validate_statement
 
 

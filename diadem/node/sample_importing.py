@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from diadem.catalogue.samples import OWN
+from diadem.catalogue.words import words
 from diadem.errors import DiademError
 from diadem.model import table_changes
 from diadem.model.sample_cells import COLUMNS, sample_cells
@@ -14,8 +16,6 @@ from diadem.model.sample_statements import sample_of
 from diadem.model.samples import CHANGED, DEFINED, Sample, is_sample_id, new_id
 from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import Conflict, Edit, Fault, RowChange, cell_text, edited, given, told
-from diadem.node.catalogue.samples import OWN
-from diadem.node.catalogue.words import words
 from diadem.node.context import Context
 from diadem.node.sample_following import said_of
 from diadem.node.sample_naming import require_free, the_sample

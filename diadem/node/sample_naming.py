@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from diadem.catalogue import Catalogue
+from diadem.catalogue.samples import OTHER, OWN, TITLE, NameRow
+from diadem.catalogue.words import words
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.samples import PREFIX, Sample, is_sample_id
-from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.samples import OTHER, OWN, TITLE, NameRow
-from diadem.node.catalogue.words import words
 
 #: Samples whose identifiers are compared with one that is not known.
 _COMPARED = 5_000

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from diadem.catalogue import Catalogue
 from diadem.model.sample_cells import COLUMNS, sample_cells
 from diadem.model.sample_custody import Whereabouts
 from diadem.model.statements import Subject
 from diadem.model.table_changes import WrittenTable
-from diadem.node.catalogue import Catalogue
 from diadem.scan.tables import Column, write_table
 
 SHEET: Final = "samples"

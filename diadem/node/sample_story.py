@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from diadem.catalogue import Catalogue
+from diadem.catalogue.sample_sessions import SampleDataset
+from diadem.catalogue.samples import TITLE, NameRow
+from diadem.catalogue.words import words
 from diadem.model.display import Display
 from diadem.model.report import Finding, Severity
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import Family, KnownSamples
 from diadem.model.samples import Event, Link, Sample
-from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.sample_sessions import SampleDataset
-from diadem.node.catalogue.samples import TITLE, NameRow
-from diadem.node.catalogue.words import words
 from diadem.node.sample_naming import shared_names
 from diadem.notebook.sample_picture import sample_html, sample_svg
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.catalogue import Catalogue
+from diadem.catalogue.samples import TITLE, NameRow
+from diadem.catalogue.words import words
 from diadem.model.display import Display
 from diadem.model.plain_text import quoted
 from diadem.model.samples import Sample
-from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.samples import TITLE, NameRow
-from diadem.node.catalogue.words import words
 
 #: Words of a text that are looked at, and of a name in it.
 _WORDS: Final = 60

@@ -15,9 +15,9 @@ from diadem.model.report import STRANGER
 from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirroring import policy_back
-from diadem.node.rules.engine import judge
-from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
-from diadem.node.rules.status import Status
+from diadem.policy.engine import judge
+from diadem.policy.facts import ArchiveState, NodeState, WatchState
+from diadem.policy.status import Status
 from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.

@@ -14,7 +14,6 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.following import derive
 from diadem.node.jobs import JobState, heard_of, jobs, looked_after
 from diadem.node.replay import places_said
 from diadem.package.tags import CONTINUES, OMITTED
@@ -229,7 +228,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             try:
                 open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
             except (DiademError, OSError):  # it was being removed while the stores were read
-                derive(context, package_id)
+                context.follower.derive(package_id)
                 continue
             context.say([_arrival(context, package_id, name, path)])
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"

@@ -234,7 +234,7 @@ class StoreVerbs(DisplayList):
 
     def _instead(self, name: str) -> str:
         """What to do with a store that holds copies, rather than forget it."""
-        from diadem.node.rules.commands import lose_store, move_store
+        from diadem.policy.commands import lose_store, move_store
 
         if not self.context.stores.reachable(name):
             gone = f"If it is gone for good: {lose_store(name)}"

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diadem.custody.mirror import read_head
+from diadem.custody.remedies import recover_command
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, StoreSettings
-from diadem.node.custody.mirror import read_head
-from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.addresses import local_path
 from diadem.store.whole import write_whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from diadem.node.custody.entries import Entry
+from diadem.custody.entries import Entry
 
 
 def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Final
 
-from diadem.node.catalogue.results import PackageRow
+from diadem.catalogue.results import PackageRow
 from diadem.node.context import Context
 from diadem.node.placing import best_package
 

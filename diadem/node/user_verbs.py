@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from diadem.custody.keyring import Card
+from diadem.custody.statements import user_card
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.custody.keyring import Card
-from diadem.node.custody.statements import user_card
 from diadem.node.mirroring import mirror_settings
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from diadem.model.replicas import PackageState
 from diadem.node.context import Context
-from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
+from diadem.policy.engine import judge
 
 
 def wanted_stores(context: Context, package_id: str) -> list[str]:

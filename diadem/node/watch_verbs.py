@@ -17,10 +17,10 @@ from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, WatchSettings
 from diadem.node.context import Context
 from diadem.node.mirroring import PLAN_FILE, mirror_settings
-from diadem.node.rules.facts import WatchedFolder, WatchState
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.policy.facts import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

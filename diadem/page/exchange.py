@@ -18,14 +18,14 @@ from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, OUT, OVER, Offer, State, Transfer
-from diadem.node.rules.measures import read_size
 from diadem.page.forms import Form
 from diadem.page.html import link, whole
 from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
+from diadem.policy.measures import read_size
 
 if TYPE_CHECKING:
-    from diadem.node.custody.report import CustodyStep
+    from diadem.custody.report import CustodyStep
 
 PLACE: Final = "/exchange"
 DISK: Final = f"{PLACE}/disk"

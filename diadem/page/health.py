@@ -16,17 +16,17 @@ from diadem.errors import DiademError, Refused
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.replicas import STORE_KINDS
-from diadem.node.rules import commands
-from diadem.node.rules.sentences import policy_sentences
 from diadem.page.forms import Form
 from diadem.page.html import link
 from diadem.page.jobs import Outcome, Work
+from diadem.policy import commands
+from diadem.policy.sentences import policy_sentences
 
 if TYPE_CHECKING:
     from diadem.node.repairing import Repaired
-    from diadem.node.rules.status import Status, StoreTotals
     from diadem.node.scrubbing import Scrubbed
     from diadem.page.state import PageState
+    from diadem.policy.status import Status, StoreTotals
 
 #: Stores, and jobs of the node, that one page shows.
 _MOST: Final = 100

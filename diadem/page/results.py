@@ -20,8 +20,8 @@ from diadem.page.html import Later, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.node.catalogue.facet_results import Facets
-    from diadem.node.catalogue.results import SearchResult, Value
+    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.results import SearchResult, Value
     from diadem.node.queries import SavedQuery
 
 #: Sessions on the first page, and rows on a page of results.

@@ -30,7 +30,7 @@ from diadem.page.terminal import node_option
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
     from diadem.model.record import Dataset
-    from diadem.node.rules.status import Status
+    from diadem.policy.status import Status
 
 #: Seconds for which the light is believed, and at least as many times as long as judging the archive took.
 _FRESH: Final = 30.0

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
+from diadem.custody.said import quoted
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Unproven
 from diadem.model.times import read_time
-from diadem.node.custody.said import quoted
 from diadem.transfer.messages import MAX_CHECKPOINT
 from diadem.transfer.wire import Connection, why
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any, Final
 
+from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
-from diadem.node.remedies import aside_command
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.outbox import TABLE, Outbox, Outgoing, put
 
 FILE: Final = "transfers.sqlite"

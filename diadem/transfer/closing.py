@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.node.amending import brought, came_from, sheet_of
-from diadem.node.custody.corrections import CorrectionSheet
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.evidence import own_chain

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from diadem.archive.facts import previews_of
 from diadem.archive.package import Package
+from diadem.catalogue import PackageRow
+from diadem.custody.said import quoted
 from diadem.errors import DiademError
 from diadem.model import canonical
-from diadem.node.catalogue import PackageRow
-from diadem.node.custody.said import quoted
 from diadem.transfer.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES
 from diadem.trust.base64_text import to_base64
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from diadem.custody.entries import Entry
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.custody.entries import Entry
 from diadem.node.mirroring import MIRRORED
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.node.custody.report import CustodyReport
+    from diadem.custody.report import CustodyReport
 
 _KEPT: Final = "the kept chain"
 _CAME: Final = "the chain that came"
@@ -107,7 +107,7 @@ def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
     Unreachable
         What was said last is in no store yet: nothing leaves the node before.
     """
-    from diadem.node.custody.exporting import export_chain
+    from diadem.custody.exporting import export_chain
 
     since = [seen] if seen and is_own_checkpoint(context, seen) else []
     data = export_chain(
@@ -158,9 +158,9 @@ def weigh(
     Unproven
         It does not show that the log still begins as in `seen`.
     """
-    from diadem.node.custody.chain import Chain
-    from diadem.node.custody.report import Verdict
-    from diadem.node.custody.verifying import verify_chains
+    from diadem.custody.chain import Chain
+    from diadem.custody.report import Verdict
+    from diadem.custody.verifying import verify_chains
 
     data = chain.encode("utf-8", "surrogatepass")
     read = Chain.from_bytes(data)
@@ -181,7 +181,7 @@ def weigh(
 
 
 def _require_sound(report: CustodyReport, seen: str) -> None:
-    from diadem.node.custody.report import Verdict
+    from diadem.custody.report import Verdict
 
     wrong = report.of(Verdict.CONTRADICTED)
     if wrong:

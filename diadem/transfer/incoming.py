@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from diadem.custody.said import quoted
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.peers import Unproven
@@ -13,7 +14,6 @@ from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
-from diadem.node.custody.said import quoted
 from diadem.serialization.validation import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed

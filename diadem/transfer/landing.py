@@ -16,7 +16,6 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
-from diadem.node.following import derive
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
@@ -240,7 +239,7 @@ class Landing:
             package = Package(context.stores.open(name).bundle(added.path), opened=opened)
             taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
             context.catalogue.add_package(package_entry(package, added.path, taken))
-            derive(context, package_id)
+            context.follower.derive(package_id)
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
             return []

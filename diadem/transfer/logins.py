@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.custody.exporting import export_chain
+from diadem.custody.keyring import KeyRing
+from diadem.custody.loading import load
+from diadem.custody.statements import USER, user_card
+from diadem.custody.verifying import verify_chains
 from diadem.errors import DocumentError, Refused, UsageError
 from diadem.model.canonical import decode, encode
 from diadem.model.peer_checks import HEX, matches, members_of, require
@@ -13,11 +18,6 @@ from diadem.model.tickets import FOR_USER, TOKEN, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings
 from diadem.node.context import Context
-from diadem.node.custody.exporting import export_chain
-from diadem.node.custody.keyring import KeyRing
-from diadem.node.custody.loading import load
-from diadem.node.custody.statements import USER, user_card
-from diadem.node.custody.verifying import verify_chains
 from diadem.node.mirroring import mirror_settings
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import say_refused

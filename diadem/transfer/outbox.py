@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from diadem.model.times import time_text
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 
 TABLE: Final = """CREATE TABLE outbox (
         id TEXT PRIMARY KEY, peer TEXT NOT NULL, transfer TEXT NOT NULL, kind TEXT NOT NULL,

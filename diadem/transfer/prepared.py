@@ -12,7 +12,7 @@ from typing import Final
 
 from diadem.errors import Refused
 from diadem.node.context import Context
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 
 FILE: Final = "prepared.sqlite"
 #: ``DIDs`` in ASCII.

@@ -19,7 +19,7 @@ from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 
 FILE: Final = "routes.sqlite"
 #: "DmRt", and the version of the tables.

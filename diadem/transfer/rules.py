@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from diadem.custody.entries import Entry
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import DisplayList, FixedRows
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import Rule, Transfer
 from diadem.node.context import Context
-from diadem.node.custody.entries import Entry
 
 
 @dataclass(frozen=True, slots=True)

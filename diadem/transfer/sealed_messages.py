@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
 
+from diadem.custody.said import quoted
 from diadem.errors import DocumentError, Refused
 from diadem.model import canonical
 from diadem.model.peer_checks import HEX, matches
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
-from diadem.node.custody.said import quoted
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.sealing import seal, unseal

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from diadem.custody.entries import Entry
+from diadem.custody.words import sentence
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
 from diadem.model.manifest import PackageId
@@ -16,9 +18,6 @@ from diadem.node import granting
 from diadem.node.access.reading import require
 from diadem.node.assessing import ID, draft_of, drawn
 from diadem.node.context import Context
-from diadem.node.custody.entries import Entry
-from diadem.node.custody.words import sentence
-from diadem.node.following import follow
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing
@@ -171,7 +170,6 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple
     if [name for name, _ in envelope.signatures] != [key.key_id] or not envelope.signers([key]):
         raise UsageError("the statement is not signed by your key, and by no other", where="envelope")
     entry = context.ledger.append_signed(envelope)
-    follow(context, [entry])
     return entry, _offered(_desk(context, theirs), entry) if statement.kind == OFFER else None
 
 

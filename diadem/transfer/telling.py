@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from diadem.catalogue.references import expanded
+from diadem.catalogue.results import PackageRow
 from diadem.errors import NotFound
 from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.lineage import Caution
 from diadem.node.access.reading import require, visible
 from diadem.node.assessing import assessments
-from diadem.node.catalogue.references import expanded
-from diadem.node.catalogue.results import PackageRow
 from diadem.node.context import Context
 from diadem.node.queries import QueryVerbs
 

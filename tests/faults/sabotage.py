@@ -215,7 +215,7 @@ DEFENCES: Sequence[Defence] = (
         "backup",
         [
             Patch(
-                "node/custody/pushing.py",
+                "custody/pushing.py",
                 "        new = [mirror for mirror in self._listed() if mirror.url not in self._met "
                 "and not self._rests(mirror.url)]\n",
                 "        new = []\n",
@@ -236,7 +236,13 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "the catalogue follows the log after a crash between the two",
         "kill",
-        [Patch("node/following.py", "    if not count:\n        return 0\n", "    if count >= 0:\n        return 0\n")],
+        [
+            Patch(
+                "node/follower.py",
+                "        if not count:\n            return 0\n",
+                "        if count >= 0:\n            return 0\n",
+            )
+        ],
     ),
 )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from diadem.catalogue.results import SearchResult
 from diadem.model.display import Document, Rows
-from diadem.node.catalogue.results import SearchResult
 from tests.notebook.test_result_table import PICTURE, Pictured, row
 
 #: Around an output, and what stands in each one's style sheet, copied from nbconvert 7's templates and VS Code's.

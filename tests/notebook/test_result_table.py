@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diadem.catalogue import Catalogue, Facet, Facets, FacetValue, PackageRow, SearchResult
+from diadem.catalogue.results import SHOWN, DatasetRow
 from diadem.model.display import Cell, Table
-from diadem.node.catalogue import Catalogue, Facet, Facets, FacetValue, PackageRow, SearchResult
-from diadem.node.catalogue.results import SHOWN, DatasetRow
 from diadem.notebook.tables import result_html
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e&amp;</style>"

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.node.rules import commands
 from diadem.page.health import deed_of
+from diadem.policy import commands
 from diadem.testing.faults import flip_byte
 from diadem.testing.samples import write_small_images
 from tests import zygote

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent
 from diadem.node.amending import sheet_of
-from diadem.node.custody.corrections import CorrectionSheet
 from diadem.transfer import drafts
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import OFFER, new_id

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 import diadem
+from diadem.custody.statements import LOG, ONLINE, node_card
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.peers import PeerState
 from diadem.model.times import read_time
 from diadem.node.config import ServerSettings
-from diadem.node.custody.statements import LOG, ONLINE, node_card
 from diadem.node.peers.book import FILE, FOLDER
 from diadem.node.peers.cards import Forked, own_card, prove_card
 from diadem.node.peers.notes import endpoint_note

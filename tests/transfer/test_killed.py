@@ -15,7 +15,7 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.model.transfers import State
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.syncing import sync
 from tests.transfer.pair import Pair, Side

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from diadem.custody.chain import Chain
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.tickets import Ticket
-from diadem.node.custody.chain import Chain
 from diadem.transfer.askers import find_asker
 from diadem.transfer.logins import answer_login, finish_login, login_request
 from diadem.transfer.profiles import login, profiles_folder, read_profile

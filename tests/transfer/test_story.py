@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import diadem
+from diadem.custody.report import Verdict
 from diadem.model.transfers import State
 from diadem.node.config import ServerSettings
-from diadem.node.custody.report import Verdict
 from diadem.transfer.desks import desk_of
 from diadem.transfer.network import Link
 from tests.cli.inside import said

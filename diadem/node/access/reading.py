@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from diadem.catalogue.standing import BELONGING
+from diadem.catalogue.words import words
+from diadem.custody.entries import Entry, place_of, position_of
+from diadem.custody.grant_book import Known, speaks
 from diadem.errors import DocumentError, NotFound
 from diadem.model.access import (
     EVERYBODY,
@@ -27,12 +31,8 @@ from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.statements import Subject
-from diadem.node.access.book import Known, speaks
-from diadem.node.access.engine import decide, holds
-from diadem.node.access.facts import GrantFacts, Name, PackageFacts
-from diadem.node.catalogue.standing import BELONGING
-from diadem.node.catalogue.words import words
-from diadem.node.custody.entries import Entry, place_of, position_of
+from diadem.policy.access import decide, holds
+from diadem.policy.access_facts import GrantFacts, Name, PackageFacts
 
 if TYPE_CHECKING:
     from diadem.node.context import Context

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.statements import Statement
-from diadem.node.remedies import aside_command
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.trust.envelope import Envelope
 from diadem.trust.keys import PublicKey
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from diadem.custody.exporting import export_chain
+from diadem.custody.keyring import Card, KeyRing
+from diadem.custody.loading import Loaded, load
+from diadem.custody.report import CustodyReport, Verdict
+from diadem.custody.statements import LOG, ONLINE
+from diadem.custody.verifying import verify_chains
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peer_checks import NAME
 from diadem.model.peers import Unproven
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.custody.exporting import export_chain
-from diadem.node.custody.keyring import Card, KeyRing
-from diadem.node.custody.loading import Loaded, load
-from diadem.node.custody.report import CustodyReport, Verdict
-from diadem.node.custody.statements import LOG, ONLINE
-from diadem.node.custody.verifying import verify_chains
 from diadem.trust.keys import PublicKey
 
 #: Bytes of a card that are read: a thousand key statements. A node has about six.

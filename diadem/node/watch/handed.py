@@ -20,9 +20,9 @@ from diadem.node.context import Context
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.node.looks import Look
 from diadem.node.relying import is_gone
-from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.node.watch.told import unexpected
+from diadem.policy.engine import judge
 from diadem.store.addresses import local_path
 from diadem.store.own_files import FolderFiles
 

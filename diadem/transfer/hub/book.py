@@ -18,7 +18,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from diadem.model.times import time_text
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 
 FOLDER: Final = "hub"
 FILE: Final = "hub.sqlite"

@@ -13,7 +13,7 @@ from diadem.errors import NotFound, Refused
 from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import doom, hold, hour_of, message_place, rows
 from diadem.transfer.hub.limits import (
     MESSAGES_AN_HOUR,

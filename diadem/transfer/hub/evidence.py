@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from diadem.custody.exporting import export_chain
 from diadem.errors import NotFound
 from diadem.node.context import Context
-from diadem.node.custody.exporting import export_chain
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import Evidence, weigh
 from diadem.transfer.hub.statements import relay_subject

@@ -13,7 +13,7 @@ from diadem.errors import NotFound, Refused
 from diadem.model.carriers import CarrierFull, NameTaken
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import doom, hold, object_place, rows
 from diadem.transfer.hub.limits import MAX_RELAYS, MAX_ROWS
 from diadem.transfer.hub.permits import Permit

@@ -21,7 +21,7 @@ from diadem.errors import Unreachable
 from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.store.system import flush_folder, long_path, patiently, translated
 from diadem.store.whole import write_draft
 from diadem.transfer.hub.book import hold, rows

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody.remedies import aside_command
 from diadem.model.transfers import Transfer
-from diadem.node.remedies import aside_command
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.transfer.hub.statements import digest_of
 

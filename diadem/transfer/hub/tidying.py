@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import hold, message_place, object_place, rows
 from diadem.transfer.hub.boxes import let_go
 from diadem.transfer.hub.relays import LOST

@@ -17,10 +17,10 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Final
 
+from diadem.custody.remedies import aside_command
 from diadem.model.carriers import ObjectName
 from diadem.model.times import read_time, time_text
-from diadem.node.remedies import aside_command
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.trust.sealing import OneTime
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from diadem.custody.said import quoted
 from diadem.errors import DiademError, IntegrityError, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, Carrier, ObjectName
-from diadem.node.custody.said import quoted
 
 #: Names that are told of what is ignored.
 _TOLD: Final = 3

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from diadem.archive.package import Home
+from diadem.catalogue.results import Named, Opener, PackageRow, SearchResult, id_of
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.display import Display
@@ -22,7 +23,6 @@ from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
 from diadem.node.assessing import ID, Assessments, Judgement
-from diadem.node.catalogue.results import Named, Opener, PackageRow, SearchResult, id_of
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient

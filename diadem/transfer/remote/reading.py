@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from diadem.catalogue.results import DatasetRow, PackageRow, SearchResult, WiderSearch
 from diadem.errors import DiademError, DocumentError
 from diadem.model.assessments import Assessment, current, disputes
 from diadem.model.lineage import Caution
@@ -14,7 +15,6 @@ from diadem.model.manifest import PackageId
 from diadem.model.times import read_time
 from diadem.model.transfers import State, Transfer
 from diadem.node.assessing import Assessments
-from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult, WiderSearch
 
 T = TypeVar("T")
 

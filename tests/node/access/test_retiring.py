@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from diadem.custody.keyring import KeyRing
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.statements import Draft, Subject
-from diadem.node.custody.keyring import KeyRing
 from tests.cli.inside import said, said_json
 from tests.node.access.test_through_the_node import MARIE, NMI, grant_words, lab, may, taken_in, working
 from tests.node.verbs.agreeing import memory, require_agreement

@@ -8,7 +8,6 @@ import pytest
 
 import diadem
 from diadem.errors import Refused, Unreachable, UsageError
-from diadem.node.following import behind
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import memory, require_agreement
 from tests.node.verbs.conftest import Lab
@@ -87,7 +86,7 @@ def test_while_the_server_is_away(lab: Lab, own_server: PostgresServer) -> None:
     assert found["catalogue"]["verdict"] == "wrong"
     own_server.start()
     with lab.reopened() as node:
-        assert behind(node.context) == 0
+        assert node.context.follower.behind() == 0
         package = str(node.archive(session, now=True).package.id)
         require_agreement(node)
     own_server.stop()

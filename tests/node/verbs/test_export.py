@@ -24,10 +24,10 @@ import pytest
 
 import diadem
 from diadem.cli.main import run as command_line
+from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Interrupted, Refused, Unreachable, UsageError
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.exporting_outcome import Exported
 from diadem.testing.stores import Fault, FaultyStore
 from tests import zygote

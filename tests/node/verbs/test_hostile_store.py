@@ -13,9 +13,9 @@ import pytest
 import tomlkit
 
 import diadem
+from diadem.custody.mirror import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
-from diadem.node.custody.mirror import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.node.incoming import HandInState
 from diadem.node.recovering import recover_node
 from diadem.node.recovery import open_keys, read_recovery, seal_keys

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.catalogue import Catalogue
 from diadem.errors import Refused, StoreError
 from diadem.model.replicas import DROPPED, PRESENT
-from diadem.node.catalogue import Catalogue
 from diadem.node.node import Node
 from diadem.node.placing import replicate
 from diadem.store.folder import FolderStore

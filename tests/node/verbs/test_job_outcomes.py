@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.custody.entries import Entry
 from diadem.model.scan import PlannedSession
-from diadem.node.custody.entries import Entry
 from diadem.node.jobs import JobState
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.node.catalogue import CopyEntry
-from tests.node.catalogue.making import NOW, entry
+from diadem.catalogue import CopyEntry
+from tests.catalogue.making import NOW, entry
 
 pytestmark = pytest.mark.catalogue
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.custody.words import sentence
 from diadem.errors import NotFound, UsageError
-from diadem.node.custody.words import sentence
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.catalogue import Catalogue
 from diadem.errors import IntegrityError, Interrupted, NotFound
 from diadem.model.ports import Progress
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
-from diadem.node.catalogue import Catalogue
-from diadem.node.following import behind, catch_up
 from diadem.testing.samples import write_small_images
 from tests import catalogues
 from tests.cli.inside import said, said_json
@@ -120,7 +119,7 @@ def test_a_crash_between_log_and_catalogue_is_caught_up_when_the_node_is_opened(
     forget_catalogue(lab)
     shutil.copy(snapshot, lab.node.path / "catalogue.sqlite")  # as if none of these had reached the catalogue
     with lab.reopened() as node:
-        assert behind(node.context) == 0
+        assert node.context.follower.behind() == 0
         assert memory(node) == expected
         assert {state.id: len(state.replicas) for state in node.context.catalogue.package_states()} == {
             package: 2,
@@ -279,7 +278,7 @@ def test_what_a_killed_reindex_left_is_removed(lab: Lab) -> None:
 
 def test_catching_up_needs_nothing_where_nothing_is_missing(lab: Lab) -> None:
     lab.archived("s")
-    assert catch_up(lab.node.context) == 0
+    assert lab.node.context.follower.catch_up() == 0
     with pytest.raises(NotFound, match="no catalogue"):
         Catalogue.open(lab.root / "none.sqlite")
     assert json.loads(json.dumps(lab.node.reindex().to_dict()))["statements"] == lab.node.context.ledger.total

@@ -14,7 +14,7 @@ from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.reading_copies import Copies
 from diadem.package.tags import seal
 from diadem.transfer.shelf import shelf_of
-from tests.node.catalogue.making import NOW, entry
+from tests.catalogue.making import NOW, entry
 from tests.node.verbs.conftest import Lab, damage
 from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 

@@ -68,7 +68,7 @@ def test_a_catalogue_of_an_earlier_version_learns_the_statements_ids(lab: Lab) -
     samples, catalogue = lab.node.samples, lab.node.context.catalogue
     samples.add("S-12")
     samples.lose("S-12", date="2026-03-02")
-    from diadem.node.catalogue import tables
+    from diadem.catalogue import tables
 
     with catalogue._writing() as connection:
         document = json.loads(connection.execute(tables.samples.select()).one().document)

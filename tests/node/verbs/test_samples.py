@@ -14,7 +14,6 @@ from diadem.api import metadata_from_pairs
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.samples import Sample
 from diadem.model.statements import Draft, Subject
-from diadem.node.following import behind, catch_up
 from diadem.node.node import Node
 from diadem.node.sample_story import SampleStory
 from tests import catalogues
@@ -296,8 +295,8 @@ def test_a_catalogue_that_is_behind_or_learns_in_another_order_says_the_same(lab
     samples.change("S-12", name="ZnO rods")
     expected = context.catalogue.samples()
     context.catalogue.forget_statements()
-    assert behind(lab.node.context) > 0
-    catch_up(context)
+    assert lab.node.context.follower.behind() > 0
+    context.follower.catch_up()
     assert context.catalogue.samples() == expected
     from diadem.node.replay import apply
 
@@ -314,7 +313,7 @@ def test_a_statement_of_a_later_version_stops_nothing(lab: Lab, monkeypatch: pyt
     """One that this version would not write, and cannot understand."""
     sample = lab.node.samples.add("S-12")
     odd = Draft("sample", (Subject.named(sample.id),), {"event": "photographed", "by": "alice@hu-berlin"})
-    monkeypatch.setattr("diadem.node.custody.ledger.validate_draft", lambda _: None)
+    monkeypatch.setattr("diadem.custody.ledger.validate_draft", lambda _: None)
     lab.node.context.say([odd], as_user=True)
     assert lab.node.samples.get("S-12").sample == sample
     lab.node.reindex()

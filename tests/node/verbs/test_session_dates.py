@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from diadem.catalogue import PackageRow
 from diadem.errors import UsageError
-from diadem.node.catalogue import PackageRow
 from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab

@@ -9,7 +9,7 @@ import pytest
 
 import diadem
 from diadem.errors import Refused, UsageError
-from diadem.node.rules.status import Status
+from diadem.policy.status import Status
 from tests import catalogues
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab, damage, remove

@@ -14,7 +14,7 @@ from typing import Final
 
 from diadem.errors import Refused, Unreachable
 from diadem.model.policy import Hub as Rules
-from diadem.node.sqlite_file import SqliteFile
+from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import open_book
 from diadem.transfer.hub.permits import Permit
 from diadem.transfer.hub.relays import Relays

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody.report import CustodyStep, Verdict
 from diadem.errors import DocumentError
 from diadem.model.manifest import PREFIX
 from diadem.model.statements import Draft, Subject
-from diadem.node.custody.report import CustodyStep, Verdict
 from diadem.transfer.desks import desk_of
 from diadem.transfer.hub.evidence import keep_hub_chain
 from diadem.transfer.hub.statements import digest_of, relay_subject

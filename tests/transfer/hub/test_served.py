@@ -22,7 +22,7 @@ from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.node.peers.notes import endpoint_note
-from diadem.node.rules.default import DEFAULT_POLICY
+from diadem.policy.default import DEFAULT_POLICY
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.exchange import BASE
 from diadem.transfer.hub.asking import hub_client

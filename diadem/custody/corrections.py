@@ -1,0 +1,198 @@
+"""The sheet of corrections that goes with a package: what its owners amended, and the keys that prove it.
+
+::
+
+    {"format":"diadem-corrections/1", "node", "package",
+     "owners":[…]        whose the package is and was at that node, as its log says
+     "keys":[…]          the key statements that lead from the node's id to every signature here
+     "amendments":[…]    the owners', in the order of the log
+     "earlier":[…]}      the sheets with which the package came to that node, each as its node signed it
+
+It goes as a DSSE envelope that the node's online key signs. Items are ``{epoch, index, line}``, as in a ``chain.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from diadem.custody.entries import MAX_ENTRIES, MAX_EPOCHS, Entry
+from diadem.custody.keyring import KeyRing
+from diadem.custody.statements import ONLINE
+from diadem.errors import DocumentError, IntegrityError
+from diadem.model.canonical import decode, encode
+from diadem.model.manifest import PREFIX
+from diadem.model.peer_checks import HEX, matches
+from diadem.serialization.validation import validate_statement
+from diadem.trust.envelope import Envelope, sign
+from diadem.trust.keys import PrivateKey
+
+FORMAT: Final = "diadem-corrections/1"
+#: Bytes of a sheet that are read, with the earlier ones in it: some 3,000 amendments.
+MAX_SHEET: Final = 6 << 20
+#: Nodes that a package has passed through, each of which corrected it.
+MAX_EARLIER: Final = 8
+_TYPE: Final = "application/vnd.diadem.corrections+json"
+_MEMBERS: Final = frozenset({"format", "node", "package", "owners", "keys", "amendments", "earlier"})
+_ADDRESS: Final = re.compile(r"[^@\s]{1,100}@[^@\s]{1,100}")
+_DISTRUST: Final = "Do not trust it; ask its sender for it again."
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSheet:
+    """What one node's owners corrected, and the sheets that came to it.
+
+    Attributes
+    ----------
+    node, package : str
+        Id of the node; ``diadem:<64 hex>``.
+    owners : tuple of str
+        As that node calls them.
+    keys, amendments : tuple of Entry
+        In the order of its log.
+    earlier : tuple of CorrectionSheet
+        Of the nodes before it.
+    envelope : Envelope
+        As it was signed.
+    """
+
+    node: str
+    package: str
+    owners: tuple[str, ...]
+    keys: tuple[Entry, ...]
+    amendments: tuple[Entry, ...]
+    earlier: tuple[CorrectionSheet, ...]
+    envelope: Envelope
+
+    @classmethod
+    def signed(
+        cls,
+        node: str,
+        package: str,
+        owners: Sequence[str],
+        *,
+        keys: Sequence[Entry],
+        amendments: Sequence[Entry],
+        earlier: Sequence[CorrectionSheet],
+        key: PrivateKey,
+    ) -> Self:
+        """A new sheet, signed by the node's online key."""
+        document = {
+            "format": FORMAT,
+            "node": node,
+            "package": package,
+            "owners": list(owners),
+            "keys": [_written(entry) for entry in keys],
+            "amendments": [_written(entry) for entry in amendments],
+            "earlier": [sheet.to_line().decode("ascii") for sheet in earlier],
+        }
+        return cls.from_line(sign(encode(document, where="corrections"), [key], _TYPE).to_line())
+
+    def to_line(self) -> bytes:
+        """The envelope."""
+        return self.envelope.to_line()
+
+    @classmethod
+    def from_line(cls, line: bytes, *, depth: int = MAX_EARLIER) -> Self:
+        """The sheet of an envelope from anyone. Nothing of it is proven: see `prove`.
+
+        Raises
+        ------
+        DocumentError
+            It is none.
+        """
+        if len(line) > MAX_SHEET:
+            raise _fault(f"it has {len(line):,} bytes; {MAX_SHEET:,} are read")
+        envelope = Envelope.from_line(line)
+        if envelope.payload_type != _TYPE:
+            raise _fault("it is something else")
+        found = decode(envelope.payload, where="corrections", limit=MAX_SHEET)
+        if not isinstance(found, dict) or found.keys() != _MEMBERS or found["format"] != FORMAT:
+            raise _fault(f"it is not of the form {FORMAT}")
+        if not matches(HEX, found["node"]) or not matches(HEX, str(found["package"]).removeprefix(PREFIX)):
+            raise _fault("it names no node and package")
+        lists = [found[name] for name in ("owners", "keys", "amendments", "earlier")]
+        if not all(isinstance(one, list) for one in lists) or not all(matches(_ADDRESS, one) for one in lists[0]):
+            raise _fault("owners, key statements, amendments and earlier sheets are lists")
+        if lists[3] and not depth:
+            raise _fault(f"it has passed through more than {MAX_EARLIER} nodes")
+        earlier = [cls.from_line(str(one).encode("utf-8", "replace"), depth=depth - 1) for one in lists[3]]
+        if any(one.package != found["package"] for one in earlier):
+            raise _fault("an earlier sheet in it is of another package")
+        keys, amendments = (tuple(_entry(item) for item in one) for one in lists[1:3])
+        return cls(found["node"], found["package"], tuple(lists[0]), keys, amendments, tuple(earlier), envelope)
+
+    def prove(self) -> str:
+        """That its node signed it, and each amendment its owner, by the cards that lead from the node's id.
+
+        Returns
+        -------
+        str
+            What the node calls itself.
+
+        Raises
+        ------
+        IntegrityError
+            Something does not hold; says what.
+        """
+        for sheet in self.earlier:
+            sheet.prove()
+        ring = KeyRing(self.node)
+        ring.learn(self.keys)
+        online = ring.newest(ONLINE)
+        if online is None or not self.envelope.signers([online.public]):
+            raise _untrue("it is not signed by the node that it names")
+        known = {entry.statement_id for sheet in self.earlier for entry, _ in sheet.all()}
+        for entry in self.amendments:
+            self._prove(ring, entry, known)
+            known.add(entry.statement_id)
+        return ring.name
+
+    def _prove(self, ring: KeyRing, entry: Entry, known: set[str]) -> None:
+        said, about = entry.statement.predicate, {one.name for one in entry.statement.subjects}
+        validate_statement(entry.statement)
+        if entry.statement.kind != "amendment" or self.package not in about:
+            raise _untrue("a statement in it amends another package, or nothing")
+        judged, by = ring.judge(entry), str(said.get("by", ""))
+        if judged.problem is not None or by not in {card.name for card in judged.signers}:
+            raise _untrue(f"an amendment in it is not signed by {by or 'anybody'}")
+        if by not in self.owners:
+            raise _untrue(f"an amendment in it is by {by}, who does not own the package")
+        follows = {str(one) for one in (said["predecessor"], *said.get("joins", ())) if one}
+        if entry.epoch == 1 and not follows <= known:  # a log that began anew may have lost what was said before
+            raise _untrue("an amendment follows one that was left out")
+
+    def all(self) -> Iterator[tuple[Entry, CorrectionSheet]]:
+        """Every amendment with the sheet that it stands in: those of the first node first."""
+        for sheet in self.earlier:
+            yield from sheet.all()
+        yield from ((entry, self) for entry in self.amendments)
+
+    def nodes(self) -> Iterator[CorrectionSheet]:
+        """Itself, and every earlier sheet."""
+        yield self
+        for sheet in self.earlier:
+            yield from sheet.nodes()
+
+
+def _written(entry: Entry) -> dict[str, Any]:
+    return {"epoch": entry.epoch, "index": entry.index, "line": entry.line.decode("ascii")}
+
+
+def _entry(item: Any) -> Entry:
+    if not isinstance(item, dict) or item.keys() != {"epoch", "index", "line"} or not isinstance(item["line"], str):
+        raise _fault("a statement in it has epoch, index and line")
+    epoch, index = item["epoch"], item["index"]
+    if type(epoch) is not int or type(index) is not int or not (0 < epoch < MAX_EPOCHS and 0 <= index < MAX_ENTRIES):
+        raise _fault("a statement in it has no place in a log")
+    return Entry.from_line(epoch, index, item["line"].encode("utf-8", "replace"))
+
+
+def _fault(message: str) -> DocumentError:
+    return DocumentError(message, where="corrections", next=_DISTRUST)
+
+
+def _untrue(message: str) -> IntegrityError:
+    return IntegrityError(f"the corrections that came with the package do not hold: {message}", next=_DISTRUST)
