@@ -21,8 +21,8 @@ from tables import parser, workplace, write
 import diadem
 from diadem.model.statements import Draft
 from diadem.model.subjects import Subject
+from diadem.node.follow.replay import apply
 from diadem.node.node import Node
-from diadem.node.replay import apply
 
 #: Aims: the next archive against the first, and seconds of `Node.status`.
 FLAT, STATUS = 1.25, 2.0

@@ -137,7 +137,7 @@ def _build(bag: Path) -> dict[str, Any]:
 
 
 def _write(bag: Path) -> dict[str, Any]:
-    from diadem.node.mending_parity import make_parity
+    from diadem.node.keep.mending_parity import make_parity
     from diadem.package.examine import open_tag_files
     from diadem.store import open_store
 
@@ -148,8 +148,8 @@ def _write(bag: Path) -> dict[str, Any]:
 
 def _repair(bag: Path) -> dict[str, Any]:
     from diadem.model.report import Level
-    from diadem.node.mending import MendJob, mend
-    from diadem.node.mending_parity import parity_of
+    from diadem.node.keep.mending import MendJob, mend
+    from diadem.node.keep.mending_parity import parity_of
     from diadem.package.examine import open_tag_files
     from diadem.package.verify import verify
     from diadem.store import open_store

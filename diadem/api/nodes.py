@@ -26,7 +26,7 @@ from diadem.transfer.network_verbs import NetworkVerbs
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
     from diadem.node.context import NodeTools
-    from diadem.node.exporting_outcome import Exported
+    from diadem.node.give.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs

@@ -10,8 +10,8 @@ from diadem.model.display import Rows
 
 if TYPE_CHECKING:
     from diadem.model.access import Decision, Revocation
+    from diadem.node.access.granting import Granted, GrantState
     from diadem.node.context import Context
-    from diadem.node.granting import Granted, GrantState
 
 
 class AccessVerbs:
@@ -67,7 +67,7 @@ class AccessVerbs:
         UsageError
             What is meant cannot be granted together, or the grant would never be in force.
         """
-        from diadem.node.granting import Wanted, grant
+        from diadem.node.access.granting import Wanted, grant
 
         wanted = Wanted(
             what=(what,) if isinstance(what, str) else tuple(what),
@@ -98,7 +98,7 @@ class AccessVerbs:
         Refused
             It is somebody else's: only who gave it, or who has followed them, can revoke it.
         """
-        from diadem.node.granting import revoke
+        from diadem.node.access.granting import revoke
 
         return revoke(self.context, grant, reason=reason)
 
@@ -112,7 +112,7 @@ class AccessVerbs:
         to : str, optional
             Only those to somebody, by address.
         """
-        from diadem.node.granting import grants
+        from diadem.node.access.granting import grants
 
         return Rows(grants(self.context, what, to))
 
@@ -133,6 +133,6 @@ class AccessVerbs:
         NotFound
             There is no such package, user or node.
         """
-        from diadem.node.granting import why
+        from diadem.node.access.granting import why
 
         return why(self.context, who, package, right)

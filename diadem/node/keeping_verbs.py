@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from diadem.node.context import Context
-    from diadem.node.dropping import Dropped
+    from diadem.node.keep.dropping import Dropped
+    from diadem.node.keep.scrubbing import Scrubbed
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
-    from diadem.node.scrubbing import Scrubbed
 
 StrPath = str | os.PathLike[str]
 
@@ -70,7 +70,7 @@ class KeepingVerbs:
             On Ctrl-C; what was proven stays so, and the next run resumes.
         """
         from diadem.model.policy import SCRUB_LEVELS
-        from diadem.node.scrubbing import ScrubPlan, part_of, scrub
+        from diadem.node.keep.scrubbing import ScrubPlan, part_of, scrub
         from diadem.store.contract import Pace
 
         if level not in (None, *SCRUB_LEVELS):
@@ -156,7 +156,7 @@ class KeepingVerbs:
             Too few other copies are proven; or, with `below_minimum`, the retention is not over, or is over only by a
             clock that leaps past the log.
         """
-        from diadem.node.dropping import drop
+        from diadem.node.keep.dropping import drop
 
         found = self.context.catalogue.get(package).id
         return drop(
@@ -204,8 +204,8 @@ class KeepingVerbs:
             does not answer; with `lost`, a copy or something of
             it is there or may be there.
         """
-        from diadem.node.dropping import delete
-        from diadem.node.writing_off import write_off
+        from diadem.node.keep.dropping import delete
+        from diadem.node.keep.writing_off import write_off
 
         found = self.context.catalogue.get(package).id
         if lost:

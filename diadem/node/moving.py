@@ -8,8 +8,8 @@ from typing import Final
 from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.placing import subject
-from diadem.node.replay import COPY_MISSING
+from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.keep.placing import subject
 
 #: Packages that one statement names, or statements in one batch.
 _BATCH: Final = 500

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from diadem.archive.overview import ARCHIVED, NAME, Overview, SessionDays, overview
 from diadem.model.effective import corrected
 from diadem.model.replicas import DROPPED
-from diadem.node.assessing import assessments
 from diadem.node.context import Context
+from diadem.node.quality.assessing import assessments
 from diadem.store.addresses import local_path
 
 if TYPE_CHECKING:

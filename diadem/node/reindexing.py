@@ -24,19 +24,20 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
-from diadem.node.adopted import IN_PLACE, enter_adopted
 from diadem.node.changing_catalogue import change_over, moving
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
-from diadem.node.dropping import finish_removals
-from diadem.node.entries import entry_from_log, package_entry
-from diadem.node.follower import is_deleted
+from diadem.node.follow.entries import entry_from_log, package_entry
+from diadem.node.follow.follower import is_deleted
+from diadem.node.follow.replay import apply_all
+from diadem.node.follow.taken_in import as_ingest
 from diadem.node.hiring import workers_for
+from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import working
+from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.dropping import finish_removals
 from diadem.node.reindex_reading import Found, Sought, read_packages
-from diadem.node.replay import apply_all
-from diadem.node.stating_found import finish_archives, killed_archives, state_found, unlisted
-from diadem.node.taken_in import as_ingest
+from diadem.node.stating_found import finish_archives, state_found
 from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
 from diadem.store.contract import Store, Stored

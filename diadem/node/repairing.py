@@ -24,19 +24,29 @@ from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.context import Context
-from diadem.node.dropping import finish_removals
+from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
-from diadem.node.known_places import KnownPlaces
-from diadem.node.mending import MendJob, mend
-from diadem.node.mending_outcome import Mended, Repair
-from diadem.node.mending_parity import drop_parity, make_parity, parity_of
-from diadem.node.mending_proof import prove_files
-from diadem.node.mending_sources import Replica
-from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, state_proven, subject
-from diadem.node.proving import UNREAD
-from diadem.node.scrubbing import check, note_damage
+from diadem.node.keep.dropping import finish_removals
+from diadem.node.keep.known_places import KnownPlaces
+from diadem.node.keep.mending import MendJob, mend
+from diadem.node.keep.mending_outcome import Mended, Repair
+from diadem.node.keep.mending_parity import drop_parity, make_parity, parity_of
+from diadem.node.keep.mending_proof import prove_files
+from diadem.node.keep.mending_sources import Replica
+from diadem.node.keep.placing import (
+    Copy,
+    Debt,
+    another_package,
+    bundle_of,
+    replicate,
+    same_files,
+    state_proven,
+    subject,
+)
+from diadem.node.keep.proving import UNREAD
+from diadem.node.keep.scrubbing import check, note_damage
 from diadem.node.state import archive_state
-from diadem.node.stating_found import finish_archives, killed_archives, unlisted
+from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.engine import judge, wanting_of

@@ -4,78 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final
 
 from diadem.errors import DiademError, Unreachable
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
-from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.jobs import JobState, heard_of, jobs, looked_after
-from diadem.node.replay import places_said
+from diadem.node.follow.replay import places_said
+from diadem.node.interrupted_archives import Unlisted
+from diadem.node.jobs import JobState, jobs, looked_after
 from diadem.package.tags import CONTINUES, OMITTED
-from diadem.store.addresses import local_path
-
-#: Seconds after the last sign of life of an archive within which what lands is its own.
-_SLACK: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Unlisted:
-    """A package that lies whole in a store and in no log: its archive was killed between the two.
-
-    Attributes
-    ----------
-    package, store, path : str
-        Where it is.
-    job : JobState
-        The archive that wrote it; without a source where it may have been another one.
-    """
-
-    package: str
-    store: str
-    path: str
-    job: JobState
-
-
-def killed_archives(context: Context) -> list[JobState]:
-    """The archives that were killed, and of which nobody has looked yet what they left; the newest first.
-
-    None while an archive is at work: what it has published just now is stated in a moment.
-    """
-    archives = [job for job in jobs(context) if job.kind == "archive"]
-    if any(job.state == "running" for job in archives):
-        return []
-    return [job for job in archives if job.state == "killed" and not job.ended]
-
-
-def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]:
-    """Packages that killed archives published and could not state any more.
-
-    Only where a job says that it was killed is anything looked for, and only in folders: among the hints that were
-    written while it lived, each of which names one package. The stores are not walked, so that `status` stays quick.
-    """
-    from diadem.store.folder import FolderStore
-
-    if not killed:
-        return
-    lived = {job.id: (read_time(job.started).timestamp() - 1, heard_of(context, job) + _SLACK) for job in killed}
-    first, last = min(begun for begun, _ in lived.values()), max(ended for _, ended in lived.values())
-    for settings, _ in context.stores.opened():
-        if (folder := local_path(settings.url)) is None:
-            continue
-        for package, path in FolderStore(folder).packages_since(first, last):
-            try:
-                written = (folder / path / TAGMANIFEST).stat().st_mtime
-            except OSError:  # it was just removed, or the disk fails: others say so
-                continue
-            wrote = [job for job in killed if lived[job.id][0] <= written <= lived[job.id][1]]
-            if wrote and not context.ledger.of_subject(package.hex):
-                job = wrote[0] if len(wrote) == 1 else replace(wrote[0], source="")  # nobody knows which one wrote it
-                yield Unlisted(str(package), settings.name, path, job)
 
 
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
@@ -115,7 +54,7 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
     from diadem.archive.package import Package
-    from diadem.node.ingesting import enter
+    from diadem.node.take.ingesting import enter
     from diadem.pack.pack import Outcome
     from diadem.package.verify import verify
 
@@ -166,7 +105,7 @@ def _packages(context: Context) -> Iterator[str]:
     Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
     its package, which is there a moment before its statement.
     """
-    from diadem.node.adopted import IN_PLACE
+    from diadem.node.keep.adopted import IN_PLACE
 
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
     archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
@@ -190,9 +129,9 @@ def _packages(context: Context) -> Iterator[str]:
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
     from diadem.archive.package import Package
-    from diadem.node.adopted import IN_PLACE, folders, where
-    from diadem.node.ingesting import ingest_draft
-    from diadem.node.taken_in import taken_in
+    from diadem.node.follow.taken_in import taken_in
+    from diadem.node.keep.adopted import IN_PLACE, folders, where
+    from diadem.node.take.ingesting import ingest_draft
 
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         said = context.ledger.of_subject(PackageId(package_id).hex)
@@ -217,7 +156,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
     Who is writing one just now holds the package's lock until it is stated.
     """
-    from diadem.node.taken_in import taken_in
+    from diadem.node.follow.taken_in import taken_in
     from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
@@ -236,7 +175,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
     """That a copy was found: it comes from the store in which it is."""
-    from diadem.node.placing import subject
+    from diadem.node.keep.placing import subject
 
     return Draft(
         "replicate",
@@ -265,7 +204,7 @@ def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
-    from diadem.node.scrubbing import check, note_damage
+    from diadem.node.keep.scrubbing import check, note_damage
 
     report = check(context, package_id, replica, level=Level.QUICK)
     if not report.ok:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from diadem.archive.package import Package
     from diadem.model.scan import PlannedSession
-    from diadem.node.archived import Archived
-    from diadem.node.archiving_all import SessionResult
     from diadem.node.context import Context
-    from diadem.node.rescanned import Rescan
+    from diadem.node.keep.rescanned import Rescan
+    from diadem.node.take.archived import Archived
+    from diadem.node.take.archiving_all import SessionResult
     from diadem.node.watch.handed import Handed
     from diadem.node.watch.told import Watched
-    from diadem.node.watch_verbs import WatchVerbs
+    from diadem.node.watch.watch_verbs import WatchVerbs
     from diadem.scan.scan import Scan
 
 StrPath = str | os.PathLike[str]
@@ -85,8 +85,8 @@ class TakingVerbs:
         Unreachable
             No store can take it.
         """
-        from diadem.node.archived import Wishes
-        from diadem.node.archiving import archive
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving import archive
 
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
         found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
@@ -107,8 +107,8 @@ class TakingVerbs:
         Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
         options would not take it, as an error in its fixed shape, or is None.
         """
-        from diadem.node.archived import Wishes
-        from diadem.node.archiving import planned
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving import planned
 
         wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
         return Document(planned(self.context, Path(source).absolute(), wishes, listener))
@@ -166,8 +166,8 @@ class TakingVerbs:
             A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
             broke.
         """
-        from diadem.node.archived import Wishes
-        from diadem.node.archiving_all import archive_all
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving_all import archive_all
         from diadem.scan.scan import Scan
 
         chosen = (
@@ -187,7 +187,7 @@ class TakingVerbs:
     @property
     def watched(self) -> WatchVerbs:
         """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
-        from diadem.node.watch_verbs import WatchVerbs
+        from diadem.node.watch.watch_verbs import WatchVerbs
 
         return WatchVerbs(self.context)
 
@@ -262,6 +262,6 @@ class TakingVerbs:
         listener : Listener
             Told of progress.
         """
-        from diadem.node.adopted import rescan
+        from diadem.node.keep.adopted import rescan
 
         return rescan(self.context, full=full, look_in=[Path(one) for one in look_in], listener=listener)

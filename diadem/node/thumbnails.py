@@ -9,7 +9,7 @@ from typing import Final
 
 from diadem.catalogue.results import PackageRow
 from diadem.node.context import Context
-from diadem.node.placing import best_package
+from diadem.node.keep.placing import best_package
 
 #: Pixels of the longer side, and those of a preview that is drawn at all: ours have less than half a million.
 SIDE: Final = 160

@@ -8,9 +8,9 @@ from datetime import datetime
 from diadem.errors import NotFound
 from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.manifest import PackageId
+from diadem.node.access.granting import Wanted, grant
 from diadem.node.access.reading import require
 from diadem.node.context import Context
-from diadem.node.granting import Wanted, grant
 
 
 @dataclass(frozen=True, slots=True)

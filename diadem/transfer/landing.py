@@ -15,7 +15,7 @@ from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
-from diadem.node.entries import package_entry
+from diadem.node.follow.entries import package_entry
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
@@ -256,7 +256,7 @@ class Landing:
 
     def _path(self, opened: TagFiles) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
-        from diadem.node.handed_packages import place_for
+        from diadem.node.take.handed_packages import place_for
 
         told = str(self._desk.book.about(self.transfer.id).get("path", ""))
         return place_for(told, opened.payload_id, self._desk.now)

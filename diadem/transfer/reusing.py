@@ -11,7 +11,7 @@ from diadem.errors import DiademError
 from diadem.model.manifest import FileEntry, leaf_count
 from diadem.model.ports import Bundle
 from diadem.model.transfers import LOCAL, State
-from diadem.node.placing import opened_from_catalogue, readable_copies
+from diadem.node.keep.placing import opened_from_catalogue, readable_copies
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.intake import Follower

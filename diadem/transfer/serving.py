@@ -17,7 +17,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
-from diadem.node.placing import readable_copies
+from diadem.node.keep.placing import readable_copies
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files, require_tag_files
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.transfer.desk import Desk

@@ -12,7 +12,7 @@ from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.placing import best_package, readable_copies
+from diadem.node.keep.placing import best_package, readable_copies
 from diadem.package.examine import LIMITS
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.exchange import BYTES, FileRange, Request, Response

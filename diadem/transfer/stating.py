@@ -14,10 +14,10 @@ from diadem.model.access import USER, Asker, Right
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Statement
 from diadem.model.transfers import OUT, Transfer, TransferEvent
-from diadem.node import granting
+from diadem.node.access import granting
 from diadem.node.access.reading import require
-from diadem.node.assessing import ID, draft_of, drawn
 from diadem.node.context import Context
+from diadem.node.quality.assessing import ID, draft_of, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing

@@ -11,8 +11,8 @@ from diadem.errors import NotFound
 from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.lineage import Caution
 from diadem.node.access.reading import require, visible
-from diadem.node.assessing import assessments
 from diadem.node.context import Context
+from diadem.node.quality.assessing import assessments
 from diadem.node.queries import QueryVerbs
 
 #: Rows that are given at once.

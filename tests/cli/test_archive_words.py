@@ -11,7 +11,7 @@ import pytest
 from diadem.api import tools
 from diadem.cli.output import progress
 from diadem.errors import Interrupted
-from diadem.node.finishing import wait_until_finished
+from diadem.node.take.finishing import wait_until_finished
 from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
 from tests.cli.test_mistakes import pasted

@@ -121,7 +121,7 @@ DEFENCES: Sequence[Defence] = (
         "race",
         [
             Patch(
-                "node/dropping.py",
+                "node/keep/dropping.py",
                 "        return _give_up_adopted("
                 "context, package_id, reason=reason, dry_run=dry_run, listener=listener)\n"
                 '    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):\n',
@@ -136,7 +136,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/dropping.py",
+                "node/keep/dropping.py",
                 "        if report.ok:\n            proofs.append(",
                 "        if True:\n            proofs.append(",
             )
@@ -147,7 +147,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/dropping.py",
+                "node/keep/dropping.py",
                 "    if said is None:\n        return []\n    package_id",
                 "    if said is None or note.name:\n        return []\n    package_id",
             )
@@ -158,7 +158,7 @@ DEFENCES: Sequence[Defence] = (
         "disk",
         [
             Patch(
-                "node/mending_sources.py",
+                "node/keep/mending_sources.py",
                 "            if self._opened.leaves.proves(entry, leaf, data):\n",
                 "            if data:\n",
             ),
@@ -191,7 +191,7 @@ DEFENCES: Sequence[Defence] = (
         "another package in the place of a damaged one is not overwritten",
         "disk",
         [
-            Patch("node/mending.py", "        _refuse_another(self._bundle, self._opened)\n", ""),
+            Patch("node/keep/mending.py", "        _refuse_another(self._bundle, self._opened)\n", ""),
             Patch(
                 "node/repairing.py",
                 "    return bool(another_package(context, bundle, package_id))\n",
@@ -238,7 +238,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/follower.py",
+                "node/follow/follower.py",
                 "        if not count:\n            return 0\n",
                 "        if count >= 0:\n            return 0\n",
             )

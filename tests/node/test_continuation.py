@@ -18,8 +18,8 @@ from diadem.archive.package import Package
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
-from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
+from diadem.node.take.chains import ArchivedPackage, chain_of, in_order, merge_chain
+from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
 from diadem.package.examine import open_tag_files

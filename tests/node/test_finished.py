@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
-from diadem.node.finished import Finished, Unfinished, judge
-from diadem.node.finishing import Looks, Watcher, refuse_unfinished, utc_now, wait_until_finished
-from diadem.node.looks import Look, examined, look
-from diadem.node.unfinished_names import at_work, only_browsing
+from diadem.node.take.finished import Finished, Unfinished, judge
+from diadem.node.take.finishing import Looks, Watcher, refuse_unfinished, utc_now, wait_until_finished
+from diadem.node.take.looks import Look, examined, look
+from diadem.node.take.unfinished_names import at_work, only_browsing
 from tests.node.test_adopting import everything
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no time of status changes")

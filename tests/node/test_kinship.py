@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diadem.node.kinship import Kinship
+from diadem.node.take.kinship import Kinship
 from diadem.pack.plan import PackPlan, make_plan
 
 

@@ -18,12 +18,12 @@ from diadem.model import report as findings
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.report import Level, Report
-from diadem.node.entries import tag_files
-from diadem.node.mending import MendJob, mend
-from diadem.node.mending_outcome import Mended, Repair
-from diadem.node.mending_parity import check_parity, drop_parity, make_parity, parity_of
-from diadem.node.mending_proof import prove_files
-from diadem.node.mending_sources import Replica
+from diadem.node.follow.entries import tag_files
+from diadem.node.keep.mending import MendJob, mend
+from diadem.node.keep.mending_outcome import Mended, Repair
+from diadem.node.keep.mending_parity import check_parity, drop_parity, make_parity, parity_of
+from diadem.node.keep.mending_proof import prove_files
+from diadem.node.keep.mending_sources import Replica
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store import open_store

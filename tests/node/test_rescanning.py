@@ -19,8 +19,8 @@ from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Progress, silent
-from diadem.node.rescanned import FileState, FolderState, Rescan
-from diadem.node.rescanning import rescan, rescan_all, settle
+from diadem.node.keep.rescanned import FileState, FolderState, Rescan
+from diadem.node.keep.rescanning import rescan, rescan_all, settle
 from diadem.pack.adopt import adopt
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from diadem.errors import DiademError, NotFound
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
-from diadem.node.finished import Unfinished, judge
-from diadem.node.looks import Look, examined
+from diadem.node.take.finished import Unfinished, judge
+from diadem.node.take.looks import Look, examined
 from diadem.node.watch.folder import FolderWatch, problem_of
 from diadem.node.watch.judging import BEFORE, held_by
 from diadem.node.watch.memory import Note

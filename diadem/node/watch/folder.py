@@ -13,10 +13,10 @@ from diadem.errors import DiademError, NotFound
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
-from diadem.node.archived import Wishes
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.looks import Look, examined
+from diadem.node.take.archived import Wishes
+from diadem.node.take.looks import Look, examined
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.judging import BEFORE, judged
 from diadem.node.watch.memory import WAITING, Memory, Note

@@ -14,13 +14,13 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
-from diadem.node.archived import Archived, Wishes
-from diadem.node.archiving import archive
 from diadem.node.context import Context
-from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
-from diadem.node.looks import Look
-from diadem.node.relying import is_gone
 from diadem.node.state import archive_state
+from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.archiving import archive
+from diadem.node.take.looks import Look
+from diadem.node.take.relying import is_gone
+from diadem.node.watch.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.node.watch.told import unexpected
 from diadem.policy.engine import judge
 from diadem.store.addresses import local_path

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from diadem.model.times import read_time
-from diadem.node.finished import Finished, Unfinished
-from diadem.node.looks import Look
+from diadem.node.take.finished import Finished, Unfinished
+from diadem.node.take.looks import Look
 from diadem.node.watch.memory import Note, moment_text
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.silence import held_words, silence

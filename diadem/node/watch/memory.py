@@ -26,7 +26,7 @@ from typing import Any, Final
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.times import read_time
-from diadem.node.looks import Look
+from diadem.node.take.looks import Look
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"

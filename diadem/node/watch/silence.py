@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.plain_text import duration_words
-from diadem.node.looks import Look
+from diadem.node.take.looks import Look
 
 if TYPE_CHECKING:
-    from diadem.node.finished import Finished, Unfinished
+    from diadem.node.take.finished import Finished, Unfinished
 
 #: First and longest wait before what failed is tried again, in seconds …
 _FIRST, _LONGEST = 60.0, 3600.0
@@ -37,7 +37,7 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     quiet : timedelta
         For how long nothing may have changed.
     """
-    from diadem.node.finished import Reason, Unfinished, judge
+    from diadem.node.take.finished import Reason, Unfinished, judge
 
     found = judge(earlier, now, quiet)
     seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO
@@ -51,7 +51,7 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
 
 def held_words(found: Unfinished, session: str) -> str:
     """What speaks against a session besides time, in words: locks, files in use, files that are not whole."""
-    from diadem.node.finished import Unfinished
+    from diadem.node.take.finished import Unfinished
 
     held = tuple(reason for reason in found.reasons if reason.code in _HELD)
     return Unfinished(held, found.wait).told(session) if held else ""

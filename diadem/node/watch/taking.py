@@ -12,13 +12,13 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
-from diadem.node.archived import Archived, Wishes
-from diadem.node.archiving import archive, archive_plan, has_several_places
-from diadem.node.archiving_all import archive_all
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
-from diadem.node.looks import Look, look
-from diadem.node.packing_first import first_folder
+from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.archiving import archive, archive_plan, has_several_places
+from diadem.node.take.archiving_all import archive_all
+from diadem.node.take.looks import Look, look
+from diadem.node.take.packing_first import first_folder
 from diadem.node.watch.units import Unit
 from diadem.pack.plan import plan_session
 

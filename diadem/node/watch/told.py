@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.errors import DiademError, machine_error
 from diadem.model.display import Display
-from diadem.node.archived import Archived
+from diadem.node.take.archived import Archived
 from diadem.pack.plan import text_of
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.node.looks import Look, look, look_at_files
-from diadem.node.unfinished_names import at_work, only_browsing
+from diadem.node.take.looks import Look, look, look_at_files
+from diadem.node.take.unfinished_names import at_work, only_browsing
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
 

@@ -14,10 +14,10 @@ from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.node.apart import require_no_secrets
-from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
-from diadem.node.handed_packages import take_in
 from diadem.node.peers.opening import peer_book
+from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.handed_packages import take_in
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.transfer.accepting import accept
@@ -73,7 +73,7 @@ class Imported(Display):
 def import_packages(
     context: Context, path: Path, packages: Sequence[Bundle], *, store: str | None, dry_run: bool, listener: Listener
 ) -> Imported:
-    """Take packages in that were handed over as they are; see `diadem.node.handed_packages`."""
+    """Take packages in that were handed over as they are; see `diadem.node.take.handed_packages`."""
     context.require_writable()
     if dry_run:
         for bundle in packages:

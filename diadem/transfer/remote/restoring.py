@@ -11,14 +11,14 @@ from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
-from diadem.node.chains import ArchivedPackage, chain_of
-from diadem.node.restoring import RestoredSession
-from diadem.node.session import Lacking, Session
+from diadem.node.give.restoring import RestoredSession
+from diadem.node.give.session import Lacking, Session
+from diadem.node.take.chains import ArchivedPackage, chain_of
 from diadem.transfer.remote.package import RemotePackage
 
 
 class RemoteChain:
-    """The packages of a node, as a chain of them is followed (`diadem.node.chains.KnownPackages`).
+    """The packages of a node, as a chain of them is followed (`diadem.node.take.chains.KnownPackages`).
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ import diadem
 from diadem.errors import IntegrityError, StoreError
 from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.config import NodeSettings
-from diadem.node.placing import replicate
+from diadem.node.keep.placing import replicate
 from diadem.store.contract import Added
 from diadem.store.folder import FolderStore
 from tests.node.verbs.conftest import Lab, damage

@@ -15,8 +15,8 @@ import diadem
 from diadem.catalogue import Catalogue
 from diadem.errors import Refused, StoreError
 from diadem.model.replicas import DROPPED, PRESENT
+from diadem.node.keep.placing import replicate
 from diadem.node.node import Node
-from diadem.node.placing import replicate
 from diadem.store.folder import FolderStore
 from tests import catalogues
 from tests.node.verbs.conftest import Lab, remove

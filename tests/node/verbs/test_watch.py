@@ -21,7 +21,7 @@ from diadem.errors import Interrupted
 from diadem.node.instruments import EXAMPLE
 from diadem.node.watch.handed import Handed
 from diadem.node.watch.told import Watched
-from diadem.node.watching import watch
+from diadem.node.watch.watching import watch
 from tests import zygote
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything

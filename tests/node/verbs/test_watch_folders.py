@@ -26,7 +26,7 @@ from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
 from diadem.node.watch.told import Watched
-from diadem.node.watching import is_watched, watch, watch_lock
+from diadem.node.watch.watching import is_watched, watch, watch_lock
 from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything

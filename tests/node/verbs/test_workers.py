@@ -21,8 +21,8 @@ from diadem.errors import Interrupted, Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import SUSPECT
 from diadem.model.scan import PlannedSession
-from diadem.node.archiving_all import SessionResult
 from diadem.node.node import Node
+from diadem.node.take.archiving_all import SessionResult
 from diadem.node.tasks import PackTask, ProbeTask
 from diadem.pack.plan import make_plan
 from tests.cli.inside import said, said_json

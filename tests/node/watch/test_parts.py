@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
-from diadem.node.finished import Finished, Unfinished
-from diadem.node.looks import Look, Seen
+from diadem.node.take.finished import Finished, Unfinished
+from diadem.node.take.looks import Look, Seen
 from diadem.node.watch.memory import Note
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
 from diadem.node.watch.silence import ago, silence, wait_after, waiting_words

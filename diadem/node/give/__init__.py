@@ -1,0 +1,1 @@
+"""What is given back and given away: files, sessions, exports."""

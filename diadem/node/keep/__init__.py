@@ -1,0 +1,1 @@
+"""Copies of packages: written, proven, mended, given up."""

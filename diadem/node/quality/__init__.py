@@ -1,0 +1,1 @@
+"""What people say of data: assessments, corrections, as single statements and as sheets."""

@@ -1,0 +1,1 @@
+"""Samples: defined, linked, named, told."""

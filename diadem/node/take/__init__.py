@@ -1,0 +1,1 @@
+"""How sessions come in: archived once, continued, handed over, derived."""

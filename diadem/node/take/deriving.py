@@ -1,0 +1,304 @@
+"""Archiving what an analysis has made, with a signed statement of what it was made from."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError, NotFound, UsageError
+from diadem.model.display import Display
+from diadem.model.lineage import Derivation, Source
+from diadem.model.manifest import PREFIX, PackageId
+from diadem.model.ports import Listener, silent
+from diadem.model.record import Dataset
+from diadem.model.statements import Draft
+from diadem.node.context import Context
+from diadem.node.keep.placing import best_package, subject
+from diadem.node.quality.amending import effective
+from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.archiving import archive
+from diadem.node.take.results import file_of, software_in_use, title_of
+from diadem.serialization.validation import validate_draft
+
+#: Packages that one statement names as sources; more are further statements of the same result.
+MAX_SOURCES: Final = 2_000
+#: Bytes that the parameters may have as JSON.
+MAX_PARAMETERS: Final = 64 << 10
+#: Sources whose records are read for the sample that they share.
+_READ: Final = 50
+#: Stands for the result until it is archived.
+_ANY: Final = "diadem:" + "0" * 64
+_WHOLE: Final = re.compile(r"diadem:[0-9a-f]{64}\Z")
+_ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a result came about.
+
+    Attributes
+    ----------
+    sources : sequence of Source
+        What it was made from.
+    software : sequence of (str, str)
+        Names and versions.
+    parameters : mapping
+        What the programs were told; JSON values.
+    comment : str
+        In a person's words.
+    """
+
+    sources: Sequence[Source]
+    software: Sequence[tuple[str, str]]
+    parameters: Mapping[str, Any]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived(Display):
+    """A result in the archive.
+
+    Attributes
+    ----------
+    package : str
+        Its id.
+    derivations : tuple of Derivation
+        What was stated.
+    archived : Archived or None
+        What archiving it did; None where it was a package of the node already.
+    """
+
+    _display_keys = ("package", "stores", "by", "time", "comment", "software", "parameters", "made from: package path")
+
+    def _display_document(self) -> dict[str, Any]:
+        said = [one.to_dict() for one in self.derivations]
+        software = [f"{one['name']} {one['version']}" for one in said[0]["software"]]
+        return {
+            **said[0],
+            "package": self.package,
+            "stores": [copy.store for copy in self.archived.copies] if self.archived else [],
+            "software": software,
+            "made from": [source for one in said for source in one["sources"]],
+        }
+
+    def _display_title(self) -> str:
+        return str(self.archived.package.record.session.get("title") or "") if self.archived else ""
+
+    def _display_pictures(self) -> Mapping[str, str]:
+        return self.archived.package._display_pictures() if self.archived else {}  # noqa: SLF001
+
+    package: str
+    derivations: tuple[Derivation, ...]
+    archived: Archived | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: package, derivations, archived."""
+        return {
+            "package": self.package,
+            "derivations": [one.to_dict() for one in self.derivations],
+            "archived": self.archived.to_dict() if self.archived is not None else None,
+        }
+
+
+def derive_result(
+    context: Context, result: Any, making: Making, *, name: str = "", listener: Listener = silent
+) -> Derived:
+    """Archive a result, or take a package that is one, and state what it was made from.
+
+    Raises
+    ------
+    UsageError, NotFound, DocumentError
+        The result cannot be archived, there is no such file, or what is said of it cannot be stated.
+    Refused
+        As for archiving.
+    """
+    context.require_writable()
+    if isinstance(result, str) and _ID.match(result) and not Path(result).exists():
+        return _stated(context, context.catalogue.get(result).id, making, None)
+    for sources in _portions(making.sources):  # before anything is archived
+        validate_draft(_draft(context, _ANY, making, sources))
+    title = " ".join((name or title_of(result) or "result").split())
+    with tempfile.TemporaryDirectory(prefix="diadem-result-") as folder:
+        path = file_of(result, title, Path(folder))
+        inside = path.is_relative_to(folder)
+        wishes = Wishes(
+            metadata=_metadata(context, title, making),
+            as_one=True,
+            now=True,
+            called=f"the analysis '{title}'" if inside else "",
+        )
+        done = archive(context, path, wishes, listener=listener)
+    return _stated(context, done.package.id, making, done)
+
+
+def _metadata(context: Context, title: str, making: Making) -> dict[str, Any]:
+    """What is known of a result beforehand: its name, and the sample, where all sources are of one."""
+    metadata: dict[str, Any] = {"session": {"title": title}}
+    samples = []
+    packages = list(dict.fromkeys(source.package for source in making.sources))
+    for package in packages if len(packages) <= _READ else ():
+        with suppress(DiademError, OSError):
+            found, _ = best_package(context, package)
+            samples.append(dict(effective(context, package, found.record).sample))
+    if len(samples) == len(packages) and samples[0] and all(sample == samples[0] for sample in samples):
+        metadata["sample"] = samples[0]
+    return metadata
+
+
+def _stated(context: Context, package: str, making: Making, archived: Archived | None) -> Derived:
+    if any(source.package == package for source in making.sources):
+        raise UsageError("a package cannot be made from itself", where=package)
+    drafts = [_draft(context, package, making, sources) for sources in _portions(making.sources)]
+    entries = context.say(drafts, as_user=True)
+    said = [Derivation.of(entry.statement_id, entry.place, entry.statement.predicate) for entry in entries]
+    return Derived(package, tuple(said), archived)
+
+
+def _portions(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """Sources in lists that fit into one statement, those of one package together."""
+    ordered = sorted(set(sources), key=lambda one: (one.package, one.path))
+    portion: list[Source] = []
+    packages = 0
+    for _, group in groupby(ordered, key=lambda one: one.package):
+        own = list(group)
+        if packages == MAX_SOURCES or (portion and len(portion) + len(own) > MAX_SOURCES):
+            yield portion
+            portion, packages = [], 0
+        if len(own) > MAX_SOURCES:
+            own = [Source(own[0].package)]  # so many datasets of one package are the package
+        portion, packages = portion + own, packages + 1
+    yield portion
+
+
+def _draft(context: Context, package: str, making: Making, sources: Sequence[Source]) -> Draft:
+    said: dict[str, Any] = {
+        "result": package,
+        "sources": [source.to_dict() for source in sources],
+        "by": context.address,
+    }
+    if making.software:
+        said["software"] = [{"name": name, "version": version} for name, version in making.software]
+    if making.parameters:
+        said["parameters"] = dict(making.parameters)
+    if making.comment.strip():
+        said["comment"] = making.comment.strip()
+    packages = dict.fromkeys([package, *(source.package for source in sources)])
+    return Draft("derivation", tuple(subject(one) for one in packages), said)
+
+
+# -- what was given ------------------------------------------------------------------------------------------------
+
+
+def making_of(
+    context: Context,
+    from_: Any,
+    *,
+    software: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    comment: str = "",
+) -> Making:
+    """How a result came about, from what a program gives.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    from_ : iterable
+        Ids (``406f3245b359``, ``406f3245b359:scan.dm4``), packages, their datasets, rows of a search, pairs of id and
+        path, or signals that were loaded from packages; or one of them alone.
+    software : mapping of str to str, optional
+        Version by name; default what this process works with.
+    parameters : mapping, optional
+        JSON values; NumPy's numbers and arrays are taken for such.
+    comment : str
+        In a person's words.
+
+    Raises
+    ------
+    UsageError
+        There is no source, or one that cannot be understood; parameters that are not a JSON object, or too large.
+    NotFound
+        The node does not know a source.
+    """
+    given = [from_] if _is_one(from_) else from_
+    sources = tuple(dict.fromkeys(_source(context, one) for one in given))
+    if not sources:
+        raise UsageError("no source of the result is named", next="Name a package: --from ID")
+    used = software_in_use(context.tools.software) if software is None else list(software.items())
+    return Making(sources, [(str(one), str(version)) for one, version in used], _plain(parameters or {}), comment)
+
+
+def _is_one(given: Any) -> bool:
+    """Whether a program gives one source and not several."""
+    one = isinstance(given, str | Package) or hasattr(given, "axes_manager")
+    return one or not isinstance(given, Iterable)
+
+
+def _source(context: Context, given: Any) -> Source:
+    if (origin := _origin(given)) is not None:
+        given = origin
+    if isinstance(given, Dataset):
+        given = (given.package.id, given.path)
+    if isinstance(given, tuple) and len(given) == 2:
+        package, path = str(given[0]), str(given[1] or "")
+    elif isinstance(given, str):
+        begin = given.removeprefix(PREFIX)
+        package, _, path = begin.partition(":")
+        package = PREFIX + package if given.startswith(PREFIX) else package
+    else:
+        package, path = str(getattr(given, "id", "")), ""
+    if not _ID.match(package):
+        raise UsageError(
+            f"'{str(given)[:80]}' is not a package",
+            next="Name it by its id, 406f3245b359, or one dataset of it, 406f3245b359:scan.dm4.",
+        )
+    return _known(context, package, path)
+
+
+def _known(context: Context, package: str, path: str) -> Source:
+    try:
+        found = context.catalogue.get(package).id
+    except NotFound:
+        if not _WHOLE.match(package):
+            raise
+        return Source(str(PackageId(package)), path)  # it lies elsewhere
+    return Source(found, context.catalogue.dataset(found, path).path if path else "")
+
+
+def _origin(given: Any) -> tuple[str, str] | None:
+    """Package and path of a signal that was loaded from a package."""
+    metadata = getattr(given, "metadata", None)
+    if not hasattr(given, "axes_manager") or metadata is None:
+        return None
+    package = metadata.get_item("General.diadem.package", None)
+    if not package:
+        raise UsageError("the signal was not loaded from a package", next="Load it with: node.get(id).load(path)")
+    return str(package), str(metadata.get_item("General.diadem.path", "") or "")
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON has them."""
+    try:
+        text = json.dumps(dict(parameters), default=_of_numpy, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the parameters are not a JSON object: {error}", next="Give numbers, texts, lists.") from None
+    if len(text) > MAX_PARAMETERS:
+        raise UsageError(
+            f"parameters of {len(text):,} characters are too many", next="Archive them as a file beside the result."
+        )
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def _of_numpy(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,216 @@
+"""Is a session finished? What two looks at a folder say, or one where that is enough.
+
+Finished means: nothing changed for a while by this machine's clock, nobody's lock or temporary file is there, and files
+have the size that their own headers promise.
+
+Times of files are claims of whoever keeps them: a share has a clock of its own, copies keep the times of their
+originals. So one look is enough only where the disk is this machine's and the newest time in the folder, that of status
+changes and of folders included, is old; or where it is older than any clock is wrong. Else two looks must see the same.
+Nothing is written to find out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.model.display import Display
+from diadem.model.plain_text import count_text, quoted
+from diadem.node.take.looks import Look
+from diadem.node.take.unfinished_names import at_work
+from diadem.pack.plan import text_of
+
+#: No clock of a share, time zone included, is wrong by more than this.
+_DOUBT = datetime.timedelta(hours=24)
+#: A lock, a temporary file or an unfinished file that nobody has touched for so long was left behind.
+_LEFT_BEHIND = datetime.timedelta(hours=24)
+#: A time further in the future than this is no time of this machine.
+_FUTURE = datetime.timedelta(seconds=2)
+#: After so long it is worth looking again whether a lock has gone.
+_AGAIN = datetime.timedelta(seconds=30)
+#: Files that are named.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reason(Display):
+    """Why a session is not finished: ``changed``, ``recent``, ``lock``, ``in-use`` or ``short``; files; words."""
+
+    code: str
+    files: Sequence[str]
+    words: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"code": self.code, "files": list(self.files), "words": self.words}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Display):
+    """The session is finished; `notes` names what was left behind in it."""
+
+    notes: Sequence[Reason] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"finished": True, "notes": [note.to_dict() for note in self.notes]}
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished(Display):
+    """The session is not finished, or it cannot be known yet.
+
+    Attributes
+    ----------
+    reasons : sequence of Reason
+        At least one.
+    wait : timedelta
+        After this time it is worth looking again.
+    """
+
+    reasons: Sequence[Reason]
+    wait: datetime.timedelta
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files concerned, the first few of each reason."""
+        return tuple(dict.fromkeys(file for reason in self.reasons for file in reason.files))
+
+    @property
+    def why(self) -> str:
+        """All reasons in words."""
+        return "; ".join(reason.words for reason in self.reasons)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether all that speaks against it is a file that is not whole: it may never become so."""
+        return all(reason.code == "short" for reason in self.reasons)
+
+    def told(self, session: str) -> str:
+        """All reasons in words, with what to do where waiting may never help."""
+        return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        reasons = [reason.to_dict() for reason in self.reasons]
+        return {"finished": False, "reasons": reasons, "wait": round(self.wait.total_seconds(), 3)}
+
+
+def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:
+    """Whether a session is finished. Pure.
+
+    Parameters
+    ----------
+    earlier : Look or None
+        The first of the looks that saw what was seen since.
+    now : Look
+        The look of now.
+    quiet : timedelta
+        For how long nothing may have changed.
+    """
+    reasons: list[Reason] = []
+    notes: list[Reason] = []
+    wait = datetime.timedelta()
+    if still := _still(earlier, now, quiet):
+        reasons.append(still[0])
+        wait = still[1]
+    for code, files in (("lock", _locks(now)), ("in-use", now.in_use), ("short", now.short)):
+        for left_behind, found in _parted(now, files, code):
+            if found:
+                (notes if left_behind else reasons).append(_reason(code, found, left_behind=left_behind))
+                wait = wait if left_behind else max(wait, min(_AGAIN, quiet))
+    return Unfinished(tuple(reasons), wait) if reasons else Finished(tuple(notes))
+
+
+def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[Reason, datetime.timedelta] | None:
+    """Why it cannot be said that nothing changed for long enough, and what is left of that time; None where it can."""
+    age = now.age(now.newest_ns)
+    if age >= quiet + (datetime.timedelta() if now.own_clock else _DOUBT):
+        return None
+    if earlier is not None and earlier.same(now):
+        passed = now.since(earlier)
+        if passed >= quiet:
+            return None
+        seen, wanted = _words(passed), _words(quiet)
+        words = f"unchanged since the last look {seen} ago; it counts as finished after {wanted} without a change"
+        return Reason("recent", _newest(now), words), quiet - passed
+    left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
+    if earlier is not None and earlier.files and now.since(earlier) < quiet:
+        return _changed(earlier, now), left
+    if age < -_FUTURE:
+        words = "files have times in the future, so only a second look can tell"
+        return Reason("recent", _newest(now), words), quiet
+    if not now.own_clock:
+        words = "the clock of a share differs from this machine's, so only a second look can tell"
+        return Reason("recent", _newest(now), words), quiet
+    written = max((seen.mtime_ns for seen in now.files.values()), default=now.newest_ns)
+    copied = now.age(written) >= quiet  # the bytes are old: what is new is that they are here
+    what = "something was copied, moved or renamed here" if copied else "it was changed"
+    return Reason(
+        "recent",
+        _newest(now),
+        f"{what} {_words(age)} ago; it counts as finished after {_words(quiet)} without a change",
+    ), left
+
+
+def _changed(earlier: Look, now: Look) -> Reason:
+    """What two looks saw differently."""
+    names = sorted({*earlier.files, *now.files})
+    changed = [name for name in names if earlier.files.get(name) != now.files.get(name)]
+    what = count_text(len(changed), "file") if changed else "what cannot be archived of it"
+    words = f"{what} changed since it was looked at"
+    return Reason("changed", tuple(map(_text, changed[:_NAMED])), words)
+
+
+def _locks(now: Look) -> Mapping[str, str]:
+    """Locks and temporary files."""
+    named = ((name, at_work(name.rpartition("/")[2])) for name in now.files)
+    return {name: words for name, words in named if words}
+
+
+def _parted(now: Look, files: Mapping[str, str], code: str) -> Iterator[tuple[bool, dict[str, str]]]:
+    """Files that somebody may still be at work on, and those that were left behind."""
+    parted: dict[bool, dict[str, str]] = {False: {}, True: {}}
+    for name, words in files.items():
+        seen = now.files.get(name)
+        limit = _LEFT_BEHIND + (datetime.timedelta() if now.own_clock else _DOUBT)
+        left = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
+        parted[left][name] = words
+    yield from parted.items()
+
+
+def _reason(code: str, files: Mapping[str, str], *, left_behind: bool) -> Reason:
+    first, words = next(iter(files.items()))
+    more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
+    said = (
+        words if code == "short" else f"'{_text(first)}' is {words}" if code == "lock" else f"'{_text(first)}': {words}"
+    )
+    old = ", and nobody has touched it for a day" if left_behind else ""
+    return Reason(code, tuple(map(_text, list(files)[:_NAMED])), said + more + old)
+
+
+def _newest(now: Look) -> tuple[str, ...]:
+    """The files that changed last."""
+    names = sorted(now.files, key=lambda name: -now.files[name].newest_ns)
+    return tuple(map(_text, names[:_NAMED]))
+
+
+def broken_advice(session: str) -> str:
+    """What to do about a session that is `stuck`."""
+    return f"it may be broken for good: diadem archive {quoted(session)} --now"
+
+
+def _words(span: datetime.timedelta) -> str:
+    """``40 seconds``, ``10 minutes``, ``3 hours``."""
+    seconds = max(0, round(span.total_seconds()))
+    for size, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:,} {unit}s"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def _text(name: str) -> str:
+    return text_of(os.fsencode(name))

@@ -1,0 +1,194 @@
+"""Packages that somebody hands over as folders or ZIPs: proven, landed under their own ids, never packed again."""
+
+from __future__ import annotations
+
+import re
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from diadem.archive.package import Package
+from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
+from diadem.custody.words import HANDED_OVER
+from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
+from diadem.export.pages import CORRECTIONS, README
+from diadem.model.manifest import RECORD_PATH, PackageId
+from diadem.model.peers import PeerState
+from diadem.model.plain_text import quoted
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level
+from diadem.node.context import Context
+from diadem.node.jobs import working
+from diadem.node.keep.placing import Copy, replicate
+from diadem.node.peers.opening import peer_book
+from diadem.node.quality.amending import brought, came_from
+from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.ingesting import enter
+from diadem.node.take.packing_first import candidates
+from diadem.node.wanted import wanted_stores
+from diadem.pack.pack import Outcome
+from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.verify import verify
+from diadem.serialization.zip_list import UNREADABLE
+from diadem.store.contract import Added
+
+#: A package's folder as stores have it, where it may have had to take a number.
+NAMED: Final = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
+_SHEETS: Final = 4 * MAX_SHEET
+
+
+def place_for(name: str, payload_id: str, now: datetime) -> str:
+    """Where a package goes in a store: under the name that it has, where that is one as packages have."""
+    told = NAMED.match(name)
+    if told is not None and told[1].endswith(payload_id[:12]):
+        return f"{told[2]}/{told[1]}"
+    return f"{now:%Y/%Y%m%d}-received-{payload_id[:12]}"
+
+
+def take_in(
+    context: Context, path: Path, bundles: Sequence[Bundle], wishes: Wishes, *, listener: Listener = silent
+) -> list[Archived]:
+    """Take in packages as they are, each proven whole before anything is written.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    path : Path
+        What was handed over: a folder or a ZIP.
+    bundles : sequence of Bundle
+        The packages in it, see `diadem.export.zip_bag.packages_in`.
+    wishes : Wishes
+        Which store is filled first; nothing else can be wished of a package that is sealed.
+
+    Raises
+    ------
+    UsageError
+        Metadata are given, or it is to be adopted.
+    PackageError, IntegrityError
+        One of them is malformed or damaged; nothing was taken in.
+    Unreachable, StoreError
+        No store can take it.
+    """
+    if wishes.metadata:
+        raise UsageError(
+            "this is a package, and a package never changes: no metadata can be given with it",
+            where=str(path),
+            next='Import it without, then correct it: diadem amend ID --set "sample.name=S-12"',
+        )
+    if wishes.in_place:
+        raise UsageError("this is a package: it is copied, not adopted", where=str(path), next="Leave --in-place out.")
+    began = time.monotonic()
+    source = f"{HANDED_OVER}{path}"
+    with working(context, "archive", str(path), source=source) as job:
+        heard = job.listening(listener)
+        found = [(bundle, open_tag_files(bundle)) for bundle in bundles]
+        for bundle, opened in found:
+            if RECORD_PATH not in opened.manifest:
+                way = f"diadem get {quoted(path)} FOLDER" if len(found) == 1 else "unpack it"
+                raise PackageError(
+                    "the package has no record, so no search could find it",
+                    where=bundle.url,
+                    next=f"Archive its files: {way}, then: diadem archive FOLDER",
+                )
+        for bundle, opened in found:
+            report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
+            report.raise_for_findings()
+        sheets = list(_sheets(path))
+        taken = [_taken(context, bundle, opened, source, wishes, sheets, heard) for bundle, opened in found]
+    ids = [PackageId(one.package.id) for one in taken]
+    return [replace(one, held_by=ids, seconds=time.monotonic() - began) for one in taken]
+
+
+def _taken(
+    context: Context,
+    bundle: Bundle,
+    opened: TagFiles,
+    source: str,
+    wishes: Wishes,
+    sheets: Sequence[CorrectionSheet],
+    listener: Listener,
+) -> Archived:
+    known = context.catalogue.has(str(opened.id))
+    name, added = _landed(context, bundle, opened, wishes, listener)
+    outcome = Outcome(added.created, proof=added.proof)
+    package = Package(
+        context.stores.open(name).bundle(added.path),
+        opened=opened,
+        proven=added.created,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
+    before = str(opened.continues) if opened.continues is not None else None
+    stated = enter(context, package, added.path, name, outcome, source, before, {})
+    if not _correct(context, str(opened.id), sheets, known=known):
+        outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
+    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    copies = [Copy(name, added.path, added.created, added.proof), *more]
+    return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
+
+
+def _landed(
+    context: Context, bundle: Bundle, opened: TagFiles, wishes: Wishes, listener: Listener
+) -> tuple[str, Added]:
+    """Put a package into the first store that can take it; its name, and what was written."""
+    place = place_for(Path(bundle.url).name, opened.payload_id, context.clock())
+    problems: dict[str, DiademError] = {}
+    for name in candidates(context, wishes):
+        try:
+            return name, context.stores.require_there(name).add(bundle, opened, place, listener=listener)
+        except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
+            problems[name] = error
+    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
+    raise Unreachable(
+        f"no store can take the package: {reasons or 'the node has none'}",
+        next="Connect a store, or add one: diadem store add PLACE",
+    )
+
+
+def _sheets(path: Path) -> Iterator[CorrectionSheet]:
+    """The owners' corrections that lie beside packages: in the ZIP, in the folder, or beside the package's folder."""
+    data = b""
+    if path.is_file():
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if CORRECTIONS in archive.namelist():
+                    with archive.open(CORRECTIONS) as member:
+                        data = member.read(_SHEETS)
+        except UNREADABLE as error:
+            message = f"'{CORRECTIONS}' in the ZIP cannot be read: {error}"
+            raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
+    else:
+        for folder in (path, path.parent):
+            if (folder / README).is_file() and (folder / CORRECTIONS).is_file():
+                with (folder / CORRECTIONS).open("rb") as file:
+                    data = file.read(_SHEETS)
+                break
+    for line in data.splitlines():
+        yield CorrectionSheet.from_line(line)
+
+
+def _correct(context: Context, package: str, sheets: Sequence[CorrectionSheet], *, known: bool) -> bool:
+    """State the corrections that came with a package; whether all of them were taken over.
+
+    Of a package that was here, a node that is not a confirmed peer says nothing new, unless it came from there: else
+    anybody could correct what others gave.
+    """
+    peers = {peer.id: peer for peer in peer_book(context).ls()}
+    names = {node: peer.name for node, peer in peers.items()}
+    believed = True
+    for sheet in (one for one in sheets if one.package == package):
+        peer = peers.get(sheet.node)
+        confirmed = peer is not None and peer.state is PeerState.CONFIRMED
+        before = came_from(context, package)
+        said = brought(context, package, sheet, names, before=before in ("", sheet.node))
+        if said is not None and known and not confirmed and sheet.node != before:
+            believed = False
+        elif said is not None:
+            context.say([said])
+    return believed

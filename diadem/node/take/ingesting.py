@@ -1,0 +1,116 @@
+"""Entering a package that was just written or found in log and catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError, Refused
+from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.replicas import PRESENT
+from diadem.model.statements import Draft
+from diadem.node.context import Context
+from diadem.node.follow.entries import package_entry
+from diadem.node.follow.follower import is_deleted
+from diadem.node.follow.taken_in import taken_in
+from diadem.node.keep.adopted import IN_PLACE
+from diadem.node.keep.placing import subject
+from diadem.pack.pack import Outcome
+from diadem.package.examine import LIMITS
+from diadem.trust.hashing import sha256_hex
+
+
+def enter(
+    context: Context,
+    package: Package,
+    path: str,
+    store: str,
+    outcome: Outcome,
+    source: str,
+    predecessor: str | None,
+    more: Mapping[str, Any],
+    *,
+    with_user: bool = True,
+) -> bool:
+    """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted.
+
+    Without `with_user` the node alone signs.
+    """
+    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+        if not outcome.created and store != IN_PLACE:
+            _require_there(context, package, path, store)
+        said = context.ledger.of_subject(subject(package.id).sha256)
+        ingest = taken_in(said)
+        draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
+        again = is_deleted(said)
+        if not context.catalogue.has(package.id):
+            context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
+            context.follower.derive(package.id)
+        if ingest is None:
+            context.say([draft], with_user=with_user)
+        elif again or not _has_copy(context, package.id, store, path):
+            context.say([_copy_draft(context, package, draft.predicate, more)])
+    return again or ingest is None
+
+
+def _require_there(context: Context, package: Package, path: str, store: str) -> None:
+    """Refuse to state a copy that was found in a store, and given up by somebody else since."""
+    try:
+        found = sha256_hex(context.stores.open(store).bundle(path).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+    except (DiademError, OSError):
+        found = ""
+    if found != PackageId(package.id).hex:
+        raise Refused(
+            f"the copy that was found in '{store}' was removed by somebody else in the meantime",
+            where=package.url,
+            next="Archive it again: it is then written again.",
+        )
+
+
+def _has_copy(context: Context, package_id: str, store: str, path: str) -> bool:
+    """Whether the catalogue counts the copy at this place: where another was damaged, the new one lies beside it."""
+    known = context.catalogue.replicas(package_id)
+    return any((one.store, one.path, one.state) == (store, path, PRESENT) for one in known)
+
+
+def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:
+    """A further copy of a package that was taken in before: archived anew from its source, or adopted."""
+    kept = ("payload_id", "store", "store_id", "path", "proof")
+    return Draft(
+        "replicate",
+        (subject(package.id),),
+        {**{name: said[name] for name in kept if name in said}, "from": said["source"], "by": context.address, **more},
+    )
+
+
+def ingest_draft(
+    context: Context,
+    package: Package,
+    path: str,
+    store: str,
+    outcome: Outcome | None,
+    source: str,
+    predecessor: str | None,
+    more: Mapping[str, Any],
+) -> Draft:
+    """The statement that a package was taken in: what, from where, by whom, where to."""
+    predicate: dict[str, Any] = {
+        "payload_id": package.payload_id,
+        "bytes": sum(entry.size for entry in package.files),
+        "files": len(package.files),
+        "software": context.tools.software,
+        "source": os.fsencode(source).decode("utf-8", "backslashreplace"),
+        "owner": context.address,
+        "store": store,
+        "path": path,
+        "proof": (outcome.proof if outcome else "none"),
+        "omitted": len(outcome.omissions) if outcome else 0,
+    }
+    if store in context.stores.names:
+        predicate["store_id"] = context.settings.store(store).id
+    if predecessor:
+        predicate["predecessor"] = predecessor
+    predicate |= more
+    return Draft("ingest", (subject(package.id),), predicate)

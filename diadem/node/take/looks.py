@@ -1,0 +1,276 @@
+"""One look at a folder: names, sizes and times of what lies in it, and what its files' own headers promise."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from diadem.errors import NotFound
+from diadem.model.display import Display
+from diadem.node.take.unfinished_names import at_work, only_browsing
+from diadem.store.disks import is_network_folder
+from diadem.store.source import Omission, walk
+from diadem.store.system import long_path
+
+if TYPE_CHECKING:
+    from diadem.hooks.offers import ReaderOffer
+
+_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+_LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+class Seen(NamedTuple):
+    """A file as the system describes it: bytes, and the later of its times of content and status, ns since 1970."""
+
+    size: int
+    mtime_ns: int
+    changed_ns: int
+
+    @property
+    def newest_ns(self) -> int:
+        """The later of both times. On Windows the second is the time of creation, which is new for a fresh copy."""
+        return max(self.mtime_ns, self.changed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Display):
+    """What one walk through a folder saw.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    digest : str
+        64 hex digits over names, sizes and times: two looks are equal if these are.
+    newest_ns : int
+        The newest time of any file or folder, nanoseconds since 1970.
+    taken : datetime
+        This machine's clock, UTC.
+    steady : float
+        Its clock that nobody sets, in seconds.
+    own_clock : bool
+        Whether the file system's clock is this machine's.
+    files : mapping of str to Seen
+        By path relative to the folder; empty for a look that was remembered.
+    in_use : mapping of str to str
+        Files that another program has open for writing (Windows), with words.
+    short : mapping of str to str
+        Files that are shorter than their headers promise, with words; see `examined`.
+    """
+
+    root: Path
+    digest: str
+    newest_ns: int
+    taken: datetime.datetime
+    steady: float
+    own_clock: bool
+    files: Mapping[str, Seen] = field(default_factory=dict, repr=False)
+    in_use: Mapping[str, str] = field(default_factory=dict)
+    short: Mapping[str, str] = field(default_factory=dict)
+
+    def same(self, other: Look) -> bool:
+        """Whether the folder looked the same."""
+        return self.digest == other.digest
+
+    def since(self, earlier: Look) -> datetime.timedelta:
+        """Time between two looks: the shorter of what both clocks say; the steady one begins anew with the machine."""
+        wall = max(self.taken - earlier.taken, datetime.timedelta())
+        steady = datetime.timedelta(seconds=self.steady - earlier.steady)
+        return wall if steady < datetime.timedelta() else min(wall, steady)
+
+    def age(self, ns: int) -> datetime.timedelta:
+        """How old a time is by this machine's clock."""
+        return self.taken - _moment(ns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is remembered of it."""
+        return {
+            "digest": self.digest,
+            "newest_ns": self.newest_ns,
+            "taken": self.taken.isoformat(),
+            "steady": self.steady,
+            "own_clock": self.own_clock,
+        }
+
+    @classmethod
+    def from_dict(cls, root: Path, document: Mapping[str, Any]) -> Look:
+        """A look that was remembered. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        return cls(
+            root=root,
+            digest=str(document["digest"]),
+            newest_ns=int(document["newest_ns"]),
+            taken=datetime.datetime.fromisoformat(document["taken"]).astimezone(datetime.UTC),
+            steady=float(document["steady"]),
+            own_clock=bool(document["own_clock"]),
+        )
+
+
+def look(
+    folder: Path, *, parts: Collection[Path] = (), now: datetime.datetime, steady: float, own_clock: bool | None = None
+) -> Look:
+    """Look at a folder, or at one file.
+
+    Parameters
+    ----------
+    folder : Path
+        The session.
+    parts : collection of Path
+        Where the session is only these files of the folder; locks beside them count, other files do not.
+    now, steady
+        This machine's clock, UTC, and its steady one, in seconds.
+    own_clock : bool, optional
+        Whether the clock of the file system is this machine's; by default that of a local disk is.
+
+    Raises
+    ------
+    NotFound
+        There is nothing.
+    """
+    root = Path(os.path.abspath(folder))  # noqa: PTH100
+    if not os.path.lexists(long_path(root)):
+        raise NotFound("there is no such file or folder", where=str(root), next="Check the path.")
+    if not os.path.isdir(long_path(root)):  # noqa: PTH112
+        root, parts = root.parent, [root]
+    walker = _Walker(root, [Path(os.path.abspath(part)) for part in parts])  # noqa: PTH100
+    walk(walker, str(root), deep=not parts or any(part.parent != root for part in walker.parts))
+    own = is_network_folder(root) is None if own_clock is None else own_clock
+    return _looked(root, walker.files, walker.left_out, walker.newest_ns, now, steady, own)
+
+
+def look_at_files(
+    root: Path, files: Mapping[str, os.stat_result], *, now: datetime.datetime, steady: float, own_clock: bool
+) -> Look:
+    """The look of some files of one folder that was listed a moment ago.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    files : mapping of str to os.stat_result
+        By name; the locks beside them that count.
+    now, steady, own_clock
+        See `look`.
+    """
+    seen = {name: Seen(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in files.items()}
+    return _looked(root, seen, {}, 0, now, steady, own_clock)
+
+
+def _looked(
+    root: Path,
+    found: Mapping[str, Seen],
+    left_out: Mapping[str, str],
+    newest_ns: int,
+    now: datetime.datetime,
+    steady: float,
+    own_clock: bool,
+) -> Look:
+    files = dict(sorted(found.items()))
+    steps = [f"{name}\0{seen.size}\0{seen.mtime_ns}\0{seen.changed_ns}\n" for name, seen in files.items()]
+    steps += [f"{name}\0{kind}\n" for name, kind in sorted(left_out.items())]
+    return Look(
+        root=root,
+        digest=hashlib.sha256(os.fsencode("".join(steps))).hexdigest(),
+        newest_ns=max([newest_ns, *(seen.newest_ns for seen in files.values())]),
+        taken=now,
+        steady=steady,
+        own_clock=own_clock,
+        files=files,
+        in_use=dict(_in_use(root, files)),
+    )
+
+
+class _Walker:
+    """Takes what `walk` finds."""
+
+    def __init__(self, root: Path, parts: Sequence[Path]) -> None:
+        self.parts = parts
+        self.files: dict[str, Seen] = {}
+        self.left_out: dict[str, str] = {}
+        self.newest_ns = 0
+        self._wanted = {os.fsencode(part.relative_to(root).as_posix()) for part in parts if part.is_relative_to(root)}
+        self._places = {name.rpartition(b"/")[0] for name in self._wanted}
+
+    def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
+        """Every folder is looked into; where all of it is meant its own time counts, which tells of names that went."""
+        if not self.parts:
+            self._folder(path)
+        return True
+
+    def _folder(self, path: str) -> None:
+        try:
+            status = os.stat(long_path(path))  # noqa: PTH116
+        except OSError:
+            return
+        self.newest_ns = max(self.newest_ns, status.st_mtime_ns)
+
+    def file(self, name: bytes, path: str, status: os.stat_result) -> None:  # noqa: ARG002
+        """Take a plain file."""
+        folder, _, last = name.rpartition(b"/")
+        plain = os.fsdecode(last)
+        beside = folder in self._places and at_work(plain) is not None
+        if only_browsing(plain) or (self.parts and name not in self._wanted and not beside):
+            return
+        self.files[os.fsdecode(name)] = Seen(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def empty(self, name: bytes) -> None:
+        """An empty folder is counted by the time of the one above it."""
+
+    def omit(self, omission: Omission) -> None:
+        """What cannot be archived is told by whoever archives the rest; where it is mended, the folder has changed."""
+        if not self.parts:
+            self.left_out[os.fsdecode(omission.name)] = omission.kind
+
+
+def examined(seen: Look, readers: Sequence[ReaderOffer]) -> Look:
+    """The look with the files that are shorter than they say. A worker opens the files of known formats."""
+    from diadem.extract.pool import Extractor
+    from diadem.extract.survey import survey
+
+    plans = [plan for plan in survey(((name, one.size) for name, one in seen.files.items()), readers) if plan.offers]
+    if not plans:
+        return seen
+    short: dict[str, str] = {}
+    with Extractor(readers, lasting=os.name != "nt") as extractor:
+        for plan, found in extractor.extract_many(plans, Path(long_path(seen.root)), preview=False, sizes_only=True):
+            told = (str(issue["message"]) for issue in found.issues if issue["code"] == "truncated")
+            if words := next(told, ""):
+                short[plan.primary.path] = words
+    return replace(seen, short=short)
+
+
+if sys.platform == "win32":
+    import ctypes
+
+    _GENERIC_READ, _SHARE_READ, _OPEN_EXISTING, _SHARING_VIOLATION = 0x80000000, 1, 3, 32  # winbase.h, winerror.h
+
+    def _in_use(root: Path, files: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Files that cannot be opened while allowing others to read only: somebody has them open for writing."""
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.CreateFileW.restype = ctypes.c_void_p
+        for name in files:
+            path = long_path(root / name)
+            handle = kernel.CreateFileW(path, _GENERIC_READ, _SHARE_READ, None, _OPEN_EXISTING, 0, None)
+            if handle not in (None, ctypes.c_void_p(-1).value):
+                kernel.CloseHandle(ctypes.c_void_p(handle))
+            elif ctypes.get_last_error() == _SHARING_VIOLATION:
+                yield name, "another program has it open"
+
+else:
+
+    def _in_use(root: Path, files: Iterable[str]) -> Iterator[tuple[str, str]]:  # noqa: ARG001
+        """Nothing is known of this where files are not locked by opening them."""
+        yield from ()
+
+
+def _moment(ns: int) -> datetime.datetime:
+    """A time of a file; one beyond the calendar is as far away as the calendar goes."""
+    try:
+        return datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC)
+    except (OverflowError, OSError, ValueError):
+        return _LAST if ns > 0 else _FIRST

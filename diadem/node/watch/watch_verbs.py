@@ -1,0 +1,361 @@
+"""The watched folders of a node: added, taken away, listed, watched; and the plan of exceptions."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.display import Display, DisplayList, FixedRows
+from diadem.model.ports import Listener, silent
+from diadem.model.times import read_time, time_text
+from diadem.node.config import NodeSettings, WatchSettings
+from diadem.node.context import Context
+from diadem.node.mirroring import PLAN_FILE, mirror_settings
+from diadem.node.watch.memory import WAITING, Memory
+from diadem.node.watch.report import FolderReport, WatchReport, folder_report
+from diadem.node.watch.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.policy.facts import WatchedFolder, WatchState
+from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.node.watch.folder import FolderWatch
+    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.plan import Line, WatchPlan
+    from diadem.node.watch.told import Watched
+
+#: Most folders between a watched one and its sessions.
+_DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport(Display):
+    """The plan of exceptions, and where it lies.
+
+    Attributes
+    ----------
+    path : Path
+        The file that was written, or taken.
+    taken : bool
+        Whether a file was taken as the node's plan.
+    plan : WatchPlan
+        What it says, with every mistake.
+    lines : int
+        How many lines it has.
+    """
+
+    path: Path
+    taken: bool
+    plan: WatchPlan
+    lines: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        mistakes = [{"row": row, "message": message} for row, message in self.plan.mistakes]
+        return {"path": str(self.path), "taken": self.taken, "lines": self.lines, "mistakes": mistakes}
+
+
+@dataclass(frozen=True, slots=True)
+class WatchVerbs(DisplayList):
+    """The watched folders of a node: `node.watched`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    _display_name = "watched folders"
+
+    context: Context
+
+    def __iter__(self) -> Iterator[FolderReport]:
+        """Each watched folder."""
+        return iter(self.ls())
+
+    def ls(self) -> Sequence[FolderReport]:
+        """Each watched folder: its options, and what waits."""
+        report = self.report()
+        return FixedRows(report.folders if report is not None else ())
+
+    def add(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        store: str = "",
+        set: Sequence[str] = (),  # noqa: A002
+        new_only: bool = False,
+        poll: bool = False,
+        depth: int = 1,
+    ) -> FolderReport:
+        """Watch a folder from now on; a running watcher sees it at its next look. Add it again to change its options.
+
+        Parameters
+        ----------
+        folder : path
+            Where an instrument writes its sessions, each into a folder of its own.
+        store : str
+            Which store is filled first.
+        set : sequence of str
+            What is said of every session: ``instrument.name=Titan``.
+        new_only : bool
+            Skip what is there now, until it changes.
+        poll : bool
+            Look at intervals, even where the system reports changes.
+        depth : int
+            How many folders down the sessions are: 2 where each user has a folder.
+
+        Raises
+        ------
+        NotFound
+            There is no such folder or store.
+        UsageError
+            It is a file; a fact cannot be understood.
+        Refused
+            It holds the node or a store, lies in one, or lies in or above another watched folder.
+        """
+        settings = self._wished(folder, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
+        with self.context.locked("watch-settings"):
+            self.context.reread_settings()
+            _require_apart_from_others(settings, self.context.settings.watched)
+            known = settings.folder in {one.folder for one in self.context.settings.watched}
+            if new_only and not known:
+                self._looking(settings).baseline()
+            self.context.change_settings(lambda current: _with(current, settings))
+        mirror_settings(self.context)
+        return self._report_of(settings)
+
+    def rm(self, folder: str | os.PathLike[str]) -> WatchSettings:
+        """Stop watching a folder. Its files and packages stay.
+
+        Raises
+        ------
+        NotFound
+            It is not watched.
+        """
+        place = str(Path(folder).absolute())
+        settings = settings_for(self.context, place)
+        self.context.change_settings(
+            lambda current: replace(current, watched=tuple(one for one in current.watched if one.folder != place))
+        )
+        mirror_settings(self.context)
+        Memory.read(self.context.folder, place).forget()
+        return settings
+
+    def run(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        once: bool = False,
+        every: float = 60.0,
+        store: str = "",
+        set: Sequence[str] = (),  # noqa: A002
+        new_only: bool = False,
+        poll: bool = False,
+        depth: int = 1,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Iterator[Handed | Watched]:
+        """Watch; see `Node.watch`."""
+        alone = self._alone(folder, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
+        if dry_run:
+            return self._dry_run(alone, listener)
+        return watch(self.context, folder=alone, once=once, every=every, listener=listener)
+
+    def plan(self, file: str | os.PathLike[str] | None = None) -> PlanReport:
+        """The plan of exceptions: written for a person to edit, or taken as a person has edited it.
+
+        Parameters
+        ----------
+        file : path, optional
+            A CSV. One that is there is taken as the node's plan; one that is not is written, with a line for each
+            session that is not archived. Default: the node's own, to which lines are added.
+
+        Raises
+        ------
+        DocumentError
+            It cannot be read as a whole.
+        """
+        from diadem.node.watch.plan import WatchPlan, plan_bytes, require_plan
+
+        own = self.context.folder / PLAN_FILE
+        if file is not None and Path(file).exists():
+            plan = require_plan(Path(file))
+            own.parent.mkdir(exist_ok=True)
+            write_whole(own, Path(file).read_bytes())
+            return PlanReport(Path(file), taken=True, plan=plan, lines=len(plan.lines))
+        plan = require_plan(own) if own.exists() else WatchPlan()
+        target = Path(file) if file is not None else own
+        if plan.mistakes:  # written anew, a line would say what was understood of it
+            return PlanReport(own, taken=False, plan=plan, lines=len(plan.lines))
+        lines = list(self._lines(plan))
+        target.parent.mkdir(exist_ok=True)
+        write_whole(target, plan_bytes(lines))
+        return PlanReport(target, taken=False, plan=plan, lines=len(lines))
+
+    def report(self) -> WatchReport | None:
+        """Whether a watcher lives, and what it waits for; None where the node is read from another PC."""
+        if not self.context.writable:
+            return None
+        about, running = read_watcher(self.context), is_watched(self.context)
+        wanted = list(self.context.settings.watched)
+        alone = str(about.get("folder") or "")
+        if running and alone and alone not in {one.folder for one in wanted}:
+            wanted.append(WatchSettings(alone))
+        since = str(about.get("since", "")) if running else watcher_seen(self.context)
+        return WatchReport(
+            running,
+            int(about.get("process", 0)),
+            since,
+            [self._report_of(one, running=running) for one in wanted],
+            self._plan(),
+        )
+
+    def state(self) -> WatchState:
+        """What the policy asks of the watched folders: who watches, what is not there, what waits since when."""
+        context = self.context
+        if not context.writable:
+            return WatchState()
+        about, seen = read_watcher(context), watcher_seen(context)
+        alone = str(about.get("folder") or "")
+        return WatchState(
+            running=is_watched(context),
+            once=bool(about.get("once")),
+            seen=read_time(seen) if seen else None,
+            folders=tuple(_watched_folder(context, one.folder, alone) for one in context.settings.watched),
+        )
+
+    def _wished(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        store: str,
+        set: Sequence[str],  # noqa: A002
+        new_only: bool,
+        poll: bool,
+        depth: int,
+    ) -> WatchSettings:
+        """The settings of a folder, checked; nothing is kept. See `add`."""
+        from diadem.node.watch.folder import problem_of
+        from diadem.serialization.metadata_pairs import metadata_from_pairs
+
+        place = Path(folder).absolute()
+        if not place.exists():
+            raise NotFound("there is no such folder", where=str(place), next="Check the path.")
+        if not place.is_dir():
+            raise UsageError("this is a file, not a folder", where=str(place), next="Name the folder that it is in.")
+        if store:
+            self.context.settings.store(store)
+        if not 1 <= depth <= _DEEPEST:
+            raise UsageError(
+                f"{depth} is not a depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions are."
+            )
+        metadata_from_pairs(set)
+        if problem := problem_of(self.context, place):
+            raise Refused(
+                f"{problem}: it would be archived in itself",
+                where=str(place),
+                next="Watch the folder in which an instrument writes; what is handed in is watched anyway.",
+            )
+        now = time_text(self.context.clock())
+        return WatchSettings(str(place), store, tuple(set), new_only, poll, depth, now)
+
+    def _alone(
+        self,
+        folder: str | os.PathLike[str] | None,
+        *,
+        store: str,
+        set: Sequence[str],  # noqa: A002
+        new_only: bool,
+        poll: bool,
+        depth: int,
+    ) -> WatchSettings | None:
+        """The settings of one folder that is to be watched alone: its own where it is kept; None for no folder."""
+        has_options = bool(store or set or new_only or poll or depth != 1)
+        if folder is None:
+            if has_options:
+                raise UsageError("these options are for one folder", next="Name it: diadem watch FOLDER")
+            return None
+        place = str(Path(folder).absolute())
+        kept = next((one for one in self.context.settings.watched if one.folder == place), None)
+        if kept is not None and has_options:
+            raise UsageError(
+                "this folder has options of its own", where=place, next="Change them: diadem watch add FOLDER"
+            )
+        wished = self._wished(place, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
+        return kept if kept is not None else replace(wished, added="")
+
+    def _dry_run(self, folder: WatchSettings | None, listener: Listener) -> Iterator[Watched]:
+        from diadem.node.watch.dry import dry_run
+
+        plan = self._plan()
+        for settings in [folder] if folder is not None else self.context.settings.watched:
+            yield from dry_run(self._looking(settings), plan, listener)
+
+    def _plan(self) -> WatchPlan:
+        from diadem.node.watch.plan import read_watch_plan
+
+        return read_watch_plan(self.context.folder / PLAN_FILE)
+
+    def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
+        memory = Memory.read(self.context.folder, settings.folder)
+        return folder_report(settings, memory, self._now(), running=running)
+
+    def _now(self) -> datetime.datetime:
+        return self.context.clock()
+
+    def _looking(self, settings: WatchSettings) -> FolderWatch:
+        from diadem.node.watch.folder import FolderWatch
+        from diadem.node.watch.pause import Pause
+
+        return FolderWatch(self.context, settings, time.monotonic, 60.0, Pause())
+
+    def _lines(self, plan: WatchPlan) -> Iterator[Line]:
+        """What the plan says, and a line for each session that is not archived and of which it says nothing."""
+        from diadem.node.watch.plan import Line
+        from diadem.node.watch.words import note_words
+
+        said = {line.folder for line in plan.lines.values()}
+        yield from plan.lines.values()
+        for settings in self.context.settings.watched:
+            for name, note in sorted(Memory.read(self.context.folder, settings.folder).notes.items()):
+                place = str(Path(settings.folder) / name)
+                if place not in said and note.state != "archived":
+                    yield Line(0, place, state=note.state, why=note_words(note, self._now()))
+
+
+def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
+    """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
+    from diadem.node.watch.words import note_words
+    from diadem.pack.plan import text_of
+
+    memory, now = Memory.read(context.folder, folder), context.clock()
+    waiting = tuple(
+        (name, read_time(note.waits), note_words(note, now))
+        for name, note in sorted(memory.notes.items())
+        if note.waits and note.state in WAITING
+    )
+    away = read_time(memory.away) if memory.away else None
+    return WatchedFolder(text_of(os.fsencode(folder)), alone in ("", folder), away, memory.problem, waiting)
+
+
+def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:
+    others = [one for one in current.watched if one.folder != settings.folder]
+    return replace(current, watched=(*others, settings))
+
+
+def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSettings]) -> None:
+    from diadem.node.apart import lie
+
+    for other in others:
+        if other.folder != settings.folder and (how := lie(Path(settings.folder), Path(other.folder))):
+            raise Refused(
+                f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
+                where=settings.folder,
+                next=f"Remove the other one first: diadem watch rm {other.folder}",
+            )
