@@ -329,9 +329,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""
-        from diadem.node.state import judged
+        from diadem.node.archive_state import status_of
 
-        return judged(self.context, self.watched.state())
+        return status_of(self.context, self.watched.state())
 
     # -- the node itself -------------------------------------------------------------------------------------------
 

@@ -34,12 +34,23 @@ def actions_of(case: Case) -> Iterator[Action]:
             yield Action("scrub", reason, command, store=store.state.name, bytes=size)
         else:
             yield Action("rescan", reason, command, bytes=size)
+    yield from _parity(case)
+    for _, reason, kind, command in _others(case):
+        yield Action(kind, reason, command)
+
+
+def copy_actions_of(case: Case) -> Iterator[Action]:
+    """What of it makes good copies: mending, copying, writing parity."""
+    yield from _repairs(case)
+    yield from case.debts.actions
+    yield from _parity(case)
+
+
+def _parity(case: Case) -> Iterator[Action]:
     for package, copy in case.tally.unsealed:
         if case.tally.store_of(copy).state.reachable:
             command = f"diadem repair {short(package.id)}"
             yield Action("parity", "parity is wanted and not there", command, package.id, copy.store, copy.store)
-    for _, reason, kind, command in _others(case):
-        yield Action(kind, reason, command)
 
 
 def _store_actions(case: Case) -> Iterator[Action]:

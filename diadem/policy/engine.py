@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Final
 
 from diadem.model.policy import Policy
+from diadem.model.replicas import PackageState, StoreState
 from diadem.model.report import Severity
 from diadem.policy import copies_rules, keeping_rules, watch_rules
-from diadem.policy.actions import actions_of, steps_of
+from diadem.policy.actions import actions_of, copy_actions_of, steps_of
 from diadem.policy.case import Case
 from diadem.policy.debts import Planner
-from diadem.policy.facts import ArchiveState
-from diadem.policy.status import RuleFinding, RuleLine, Status, StoreTotals
+from diadem.policy.facts import ArchiveState, NodeState
+from diadem.policy.status import Action, RuleFinding, RuleLine, Status, StoreTotals
 from diadem.policy.tally import Counter, StoreTally, Tally
 from diadem.policy.wanting import wanting
 
@@ -308,6 +309,17 @@ def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
 def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collection[str] = ()) -> tuple[str, ...]:
     """What a repair leaves undone, and what it waits for; see `judge` and `wanting`."""
     return tuple(wanting(_case(policy, state, now), told))
+
+
+def copy_actions(policy: Policy, state: ArchiveState, now: datetime) -> tuple[Action, ...]:
+    """What is to be done now for good copies, by the rules of `judge`; what the state says of the node is not asked."""
+    return tuple(copy_actions_of(_case(policy, state, now)))
+
+
+def stores_wanting(policy: Policy, stores: Sequence[StoreState], package: PackageState, now: datetime) -> list[str]:
+    """Names of the stores that should get a copy of a package now: as few as the policy needs, those that answer."""
+    state = ArchiveState([package], stores, NodeState(""))
+    return [action.store for action in copy_actions(policy, state, now) if action.kind == "replicate"]
 
 
 def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
