@@ -16,8 +16,8 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirroring import policy_back
 from diadem.policy import engine
+from diadem.policy.case import ArchiveState, NodeState, WatchState
 from diadem.policy.engine import judge
-from diadem.policy.facts import ArchiveState, NodeState, WatchState
 from diadem.policy.status import Action, Status
 from diadem.store.addresses import local_path
 

@@ -30,9 +30,9 @@ from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
 from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch.watch_verbs import WatchVerbs
+from diadem.policy.case import WatchState
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
-from diadem.policy.facts import WatchState
-from diadem.policy.keeping_rules import POLICY_AGAIN
+from diadem.policy.node_rules import POLICY_AGAIN
 from diadem.policy.status import RuleFinding, Status
 from diadem.store.addresses import local_path
 from diadem.store.sqlite_file import SQLITE_FAULTS

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from diadem.node.quality.judgement_verbs import JudgementVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.samples.sample_verbs import SampleVerbs
-    from diadem.policy.facts import Status
+    from diadem.policy.status import Status
 
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.

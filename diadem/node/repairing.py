@@ -50,7 +50,7 @@ from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.engine import judge, wanting_of
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import DROPPED, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
+from diadem.policy.case import ArchiveState, NodeState
 from diadem.policy.engine import copy_actions, stores_wanting
-from diadem.policy.facts import ArchiveState, NodeState
 from diadem.policy.status import Action, Status
 from tests.policy.archives import NOW, archives, judged, packages, with_copy
 
