@@ -50,8 +50,8 @@ def kinds(node: diadem.Node, package: str) -> set[str]:
 def require_answers(node: diadem.Node, facts: dict[str, Any]) -> None:
     """All that was said of the packages is known."""
     known = {facts[name] for name in ("first", "grown", "other", "derived", "late") if name in facts}
-    assert {row.id for row in node.search("")} == known
-    assert {row.id for row in node.search("sample:Z-1")} == {facts[name] for name in ("first", "grown", "derived")}
+    assert {str(row.id) for row in node.search("")} == known
+    assert {str(row.id) for row in node.search("sample:Z-1")} == {facts[name] for name in ("first", "grown", "derived")}
     assert [row.id for row in node.search("sample:Z-1 verdict:accept")] == [facts["first"]]
     assert [row.id for row in node.search('"ZnO, April"')] == [facts["first"]]
     (story,) = node.samples.show("Z-1")
