@@ -22,7 +22,7 @@ _PAGE = """# Architecture
 Made from the code by `python tasks.py map`. A room is a folder of `diadem/`; it may use the rooms below it, and none
 above: the linter checks it. An arrow stands where a room imports another and no third one lies between them.
 
-![The rooms, the faces at the top and the errors at the bottom, with arrows to what each uses](pictures/architecture.svg)
+![The rooms, faces at the top, errors at the bottom, with arrows to what each uses](pictures/architecture.svg)
 
 ## The rooms
 
@@ -108,7 +108,7 @@ def picture() -> str:
             parts.append(f'<path d="{curve}" marker-end="url(#end)"/>')
     for room, (x, y, width) in boxes.items():
         parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{BOX}" rx="6"/>')
-        parts.append(f'<text x="{x + width / 2:.0f}" y="{y + 19:.0f}">{escape(room)}</text>')
+        parts.append(f'<text x="{x + width / 2:.0f}" y="{y + 19:.0f}">{room}</text>')
     return _PICTURE.format(width=WIDTH, height=10 + len(rows) * ROW, parts="\n".join(parts))
 
 
