@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import tomllib
-from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
