@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.replicas import DROPPED, MISSING, PackageState
 from diadem.model.statements import Draft
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.follow.replay import COPY_MISSING
-from diadem.node.keep.placing import subject
 from diadem.node.mirroring import mirror_settings
 
 #: Packages that one statement names.
@@ -104,13 +104,6 @@ def _last(packages: Sequence[PackageState], name: str) -> Iterator[tuple[str, st
 
 
 def _statement(packages: Sequence[PackageState], name: str, store_id: str, reason: str) -> Draft:
-    finding = {"code": COPY_MISSING, "path": None, "leaf": None, "message": f"the store is lost: {reason}"}
-    said = {
-        "store": name,
-        "store_id": store_id,
-        "level": "quick",
-        "proven": [],
-        "checked": {},
-        "findings": [{"package": package.id, **finding} for package in packages],
-    }
-    return Draft("fixity", tuple(subject(package.id) for package in packages), said)
+    findings = [statements.copy_fault(package.id, COPY_MISSING, f"the store is lost: {reason}") for package in packages]
+    ids = [package.id for package in packages]
+    return statements.fixity(ids, store=name, store_id=store_id, level="quick", findings=findings)

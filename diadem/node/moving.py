@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from diadem.custody import statements
 from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.replay import COPY_MISSING
-from diadem.node.keep.placing import subject
 
 #: Packages that one statement names, or statements in one batch.
 _BATCH: Final = 500
@@ -47,26 +47,23 @@ def note_move(context: Context, name: str, came_from: str, *, copied: bool) -> N
 
 def _missing(context: Context, name: str, packages: Sequence[PackageState]) -> Draft:
     message = "it is not at the place where the store is now"
-    finding = {"code": COPY_MISSING, "path": None, "leaf": None, "message": message}
-    said = {
-        "store": name,
-        "store_id": context.settings.store(name).id,
-        "level": "quick",
-        "proven": [],
-        "checked": {},
-        "findings": [{"package": package.id, **finding} for package in packages],
-    }
-    return Draft("fixity", tuple(subject(package.id) for package in packages), said)
+    return statements.fixity(
+        [package.id for package in packages],
+        store=name,
+        store_id=context.settings.store(name).id,
+        level="quick",
+        findings=[statements.copy_fault(package.id, COPY_MISSING, message) for package in packages],
+    )
 
 
 def _unproven(context: Context, name: str, came_from: str, package: PackageState, replica: ReplicaState) -> Draft:
-    said = {
-        "payload_id": package.payload_id,
-        "store": name,
-        "store_id": context.settings.store(name).id,
-        "from": came_from,
-        "proof": "none",
-        "path": replica.path,
-        "by": context.address,
-    }
-    return Draft("replicate", (subject(package.id),), said)
+    return statements.replicate(
+        package.id,
+        payload_id=package.payload_id,
+        source=came_from,
+        store=name,
+        store_id=context.settings.store(name).id,
+        path=replica.path,
+        proof="none",
+        by=context.address,
+    )
