@@ -1,25 +1,24 @@
-"""Adding, moving, retiring and listing the stores of a node."""
+"""The stores of a node, as a person handles them: `node.stores` adds, moves, retires, loses and lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
-from diadem.model.display import DisplayList, Rows
+from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
-from diadem.model.replicas import StoreState
+from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState, StoreState
+from diadem.model.statements import Draft
 from diadem.node.config import KINDS, StoreSettings, checked_name
-from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue, mirror_settings
-from diadem.node.store_place import make_folder
-from diadem.node.stores import claim, read_store_file, reclaim
+from diadem.node.context import POLICY_FILE, Context
+from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.keep.placing import subject
+from diadem.node.mirrors import mirror_catalogue, mirror_settings
+from diadem.node.stores import claim, make_folder, read_store_file, reclaim
 from diadem.store.addresses import local_path, parse, refuse_copy_address
-
-if TYPE_CHECKING:
-    from diadem.node.losing import LostStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,6 @@ class StoreVerbs(DisplayList):
         Refused
             What is there is not this store.
         """
-        from diadem.node.moving import note_move
         from diadem.store import open_store
 
         context = self.context
@@ -218,7 +216,6 @@ class StoreVerbs(DisplayList):
         """
         context = self.context
         context.require_writable()
-        from diadem.node.losing import require_unnamed
 
         known = context.settings.store(name)
         require_unnamed(context, name)
@@ -252,7 +249,6 @@ class StoreVerbs(DisplayList):
         Refused
             It answers: nothing is lost.
         """
-        from diadem.node.losing import lose
 
         return lose(self.context, name, reason=reason)
 
@@ -281,11 +277,169 @@ def _require_apart(context: Context, folder: Path) -> None:
     Refused
         Naming what it lies in or holds.
     """
-    from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
+    from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 
     for name, place in (("the node", context.folder), *stores_of(context)):
-        how = lie(folder, place)
+        how = relation_of(folder, place)
         if how in (HOLDS, LIES_IN):
             raise Refused(f"the folder {how} {name}", where=str(folder), next="Name a folder beside it.")
         if how == IS and name == "the node":
             raise Refused("this is the node's own folder", where=str(folder), next="Name a folder beside it.")
+
+
+#: Packages that one statement names, or statements in one batch.
+_BATCH: Final = 500
+
+
+def note_move(context: Context, name: str, came_from: str, *, copied: bool) -> None:
+    """State what is known of the copies in a store that is elsewhere now.
+
+    Parameters
+    ----------
+    context : Context
+        The node; its settings name the new place.
+    name : str
+        The store.
+    came_from : str
+        Where it was.
+    copied : bool
+        Whether it lies on another disk or share now: then somebody copied it, and no byte of it was read there yet.
+    """
+    there = {(stored.id, stored.path) for stored in context.stores.open(name).packages()}
+    held = [
+        (package, replica)
+        for package in context.catalogue.package_states()
+        for replica in package.replicas
+        if replica.store == name and not replica.adopted and replica.state not in (DROPPED, MISSING)
+    ]
+    gone = [package for package, replica in held if (package.id, replica.path) not in there]
+    for first in range(0, len(gone), _BATCH):
+        context.say([_missing(context, name, gone[first : first + _BATCH])])
+    if copied:
+        moved = [one for one in held if (one[0].id, one[1].path) in there and one[1].proven]
+        for first in range(0, len(moved), _BATCH):
+            context.say([_unproven(context, name, came_from, *one) for one in moved[first : first + _BATCH]])
+
+
+def _missing(context: Context, name: str, packages: Sequence[PackageState]) -> Draft:
+    message = "it is not at the place where the store is now"
+    finding = {"code": COPY_MISSING, "path": None, "leaf": None, "message": message}
+    said = {
+        "store": name,
+        "store_id": context.settings.store(name).id,
+        "level": "quick",
+        "proven": [],
+        "checked": {},
+        "findings": [{"package": package.id, **finding} for package in packages],
+    }
+    return Draft("fixity", tuple(subject(package.id) for package in packages), said)
+
+
+def _unproven(context: Context, name: str, came_from: str, package: PackageState, replica: ReplicaState) -> Draft:
+    said = {
+        "payload_id": package.payload_id,
+        "store": name,
+        "store_id": context.settings.store(name).id,
+        "from": came_from,
+        "proof": "none",
+        "path": replica.path,
+        "by": context.address,
+    }
+    return Draft("replicate", (subject(package.id),), said)
+
+
+@dataclass(frozen=True, slots=True)
+class LostStore(Display):
+    """What went with a store.
+
+    Attributes
+    ----------
+    store : str
+        Its name.
+    copies : int
+        Copies that it held.
+    last : tuple of (id, title)
+        Packages of which no other copy is known.
+    """
+
+    store: str
+    copies: int
+    last: tuple[tuple[str, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        last = [{"package": package, "title": title} for package, title in self.last]
+        return {"store": self.store, "copies": self.copies, "last": last}
+
+
+def lose(context: Context, name: str, *, reason: str) -> LostStore:
+    """State that every copy in a store is missing, and take the store out of the node.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    name : str
+        The store.
+    reason : str
+        What happened; stands in the log.
+
+    Raises
+    ------
+    UsageError
+        No reason is given, or it is the node's only store.
+    Refused
+        The store answers: nothing is lost; or the policy names it.
+    """
+    context.require_writable()
+    settings = context.settings.store(name)
+    if not reason.strip():
+        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'the disk died'")
+    require_unnamed(context, name)
+    if len(context.stores.names) == 1:
+        raise UsageError("it is the node's only store", next="Add another one first: diadem store add PLACE")
+    if context.stores.reachable(name):
+        raise Refused(
+            f"the store '{name}' answers: it is not lost",
+            where=settings.url,
+            next=f"What is damaged or missing in it: diadem scrub {name}, then diadem repair",
+        )
+    held = [package for package in context.catalogue.package_states() if _is_in(package, name)]
+    for first in range(0, len(held), _BATCH):
+        context.say([_statement(held[first : first + _BATCH], name, settings.id, reason.strip())])
+    context.change_settings(lambda current: current.without_store(name))
+    mirror_settings(context)
+    return LostStore(name, len(held), tuple(_last(held, name)))
+
+
+def require_unnamed(context: Context, name: str) -> None:
+    """Raise `Refused` where the policy names a store that is to be taken out: it could not be read afterwards."""
+    if name in context.policy.parity.stores:
+        raise Refused(
+            f"the policy wants parity on '{name}'",
+            where=str(context.folder / POLICY_FILE),
+            next=f"Remove '{name}' from stores in [parity] there, then try again.",
+        )
+
+
+def _is_in(package: PackageState, name: str) -> bool:
+    return any(copy.store == name and not copy.adopted and copy.state != DROPPED for copy in package.replicas)
+
+
+def _last(packages: Sequence[PackageState], name: str) -> Iterator[tuple[str, str]]:
+    for package in packages:
+        if not any(copy.store != name and copy.state not in (DROPPED, MISSING) for copy in package.replicas):
+            yield package.id, package.title
+
+
+def _statement(packages: Sequence[PackageState], name: str, store_id: str, reason: str) -> Draft:
+    finding = {"code": COPY_MISSING, "path": None, "leaf": None, "message": f"the store is lost: {reason}"}
+    said = {
+        "store": name,
+        "store_id": store_id,
+        "level": "quick",
+        "proven": [],
+        "checked": {},
+        "findings": [{"package": package.id, **finding} for package in packages],
+    }
+    return Draft("fixity", tuple(subject(package.id) for package in packages), said)
