@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused
 from diadem.model.display import Display
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings
 from diadem.node.context import Context
@@ -130,9 +131,15 @@ def _moment(text: str) -> str:
 
 
 def _stolen(settings: NodeSettings, key: str, version: int, since: str, reason: str) -> Draft:
-    said: dict[str, Any] = {"event": "compromised", "peer": settings.id, "name": settings.name, "online": key}
-    said |= {"version": version - 1, "since": since, **({"reason": reason} if reason else {})}
-    return Draft("peer", (Subject.key(settings.id),), said)
+    return statements.peer(
+        settings.id,
+        "compromised",
+        name=settings.name,
+        online=key,
+        version=version - 1,
+        since=since,
+        reason=reason,
+    )
 
 
 KEY_FILE: Final = "tls.pem"

@@ -24,6 +24,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.entries import entry_from_log, package_entry
@@ -318,7 +319,7 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
     for entry in page:
         if entry.statement.kind == "receipt":
             yield "receipt", entry.statement.subjects[0].name, as_ingest(entry)
-        elif entry.statement.kind in ("ingest", "replicate"):
+        elif entry.statement.kind in COPY_KINDS:
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 

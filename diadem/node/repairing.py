@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -40,7 +41,6 @@ from diadem.node.keep.placing import (
     replicate,
     same_files,
     state_proven,
-    subject,
 )
 from diadem.node.keep.proving import UNREAD
 from diadem.node.keep.scrubbing import check, note_damage
@@ -465,19 +465,16 @@ def _others(context: Context, package: PackageState, damaged: ReplicaState) -> S
 
 
 def _repair_draft(context: Context, package: PackageState, replica: ReplicaState, made: Repair) -> Draft:
-    return Draft(
-        "repair",
-        (subject(package.id),),
-        {
-            "store": replica.store,
-            "store_id": context.settings.store(replica.store).id,
-            "payload_id": package.payload_id,
-            "path": made.path,
-            "leaf": made.leaf,
-            "from": made.source.replace("replica:", ""),
-            "before": made.before,
-            "after": made.after,
-        },
+    return statements.repair(
+        package.id,
+        payload_id=package.payload_id,
+        store=replica.store,
+        store_id=context.settings.store(replica.store).id,
+        path=made.path,
+        leaf=made.leaf,
+        source=made.source.replace("replica:", ""),
+        before=made.before,
+        after=made.after,
     )
 
 

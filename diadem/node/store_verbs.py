@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
-from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import DROPPED, MISSING, PackageState, StoreState
-from diadem.model.statements import Draft, Subject
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.mirrors import mirror_catalogue, mirror_settings
@@ -353,33 +352,29 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
     gone = [package for package, replica in held if (package.id, replica.path) not in there]
     _say_missing(context, name, gone, "it is not at the place where the store is now")
     unread = [one for one in held if copied and (one[0].id, one[1].path) in there and one[1].proven]
-    store_id = context.settings.store(name).id
-    for first in range(0, len(unread), _BATCH):
-        said = []
-        for package, replica in unread[first : first + _BATCH]:
-            where = {"payload_id": package.payload_id, "store": name, "store_id": store_id, "from": came_from}
-            where |= {"proof": "none", "path": replica.path, "by": context.address}
-            said.append(Draft("replicate", (_subject(package.id),), where))
-        context.say(said)
+    said = [
+        statements.replicate(
+            package.id,
+            payload_id=package.payload_id,
+            source=came_from,
+            store=name,
+            store_id=context.settings.store(name).id,
+            path=replica.path,
+            proof="none",
+            by=context.address,
+        )
+        for package, replica in unread
+    ]
+    for first in range(0, len(said), _BATCH):
+        context.say(said[first : first + _BATCH])
 
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
     """State that the copies of packages are not in a store."""
     from diadem.node.follow.replay import COPY_MISSING
 
-    finding = {"code": COPY_MISSING, "path": None, "leaf": None, "message": why}
+    store_id = context.settings.store(name).id
     for first in range(0, len(packages), _BATCH):
-        some = packages[first : first + _BATCH]
-        said = {
-            "store": name,
-            "store_id": context.settings.store(name).id,
-            "level": "quick",
-            "proven": [],
-            "checked": {},
-            "findings": [{"package": package.id, **finding} for package in some],
-        }
-        context.say([Draft("fixity", tuple(_subject(package.id) for package in some), said)])
-
-
-def _subject(package_id: str) -> Subject:
-    return Subject(package_id, PackageId(package_id).hex)
+        ids = [package.id for package in packages[first : first + _BATCH]]
+        faults = [statements.copy_fault(one, COPY_MISSING, why) for one in ids]
+        context.say([statements.fixity(ids, store=name, store_id=store_id, level="quick", findings=faults)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.peer_checks import MAX_URLS, require_url
 from diadem.model.peers import Contact
@@ -93,10 +94,9 @@ def _hubs(context: Context) -> tuple[Contact, ...]:
 def _invited(context: Context, ticket: GivenTicket) -> Draft:
     """That somebody was invited: of a node that is named by its id, about that node; else about the ticket."""
     if ticket.for_node:
-        said: dict[str, Any] = {"event": "invited", "peer": ticket.for_node, "by": context.address}
-        subject = Subject.key(ticket.for_node)
-        return Draft("peer", (subject,), said | {"name": ticket.name or f"{ticket.for_node[:12]}…"})
+        name = ticket.name or f"{ticket.for_node[:12]}…"
+        return statements.peer(ticket.for_node, "invited", name=name, by=context.address)
     whom = f"the user {ticket.name}" if ticket.kind == FOR_USER else ticket.name or "a node"
     action = f"invited {whom}, by a ticket until {ticket.expires}"
-    audit = {"action": action, "actor": context.address, "outcome": "allowed"}
-    return Draft("audit", (Subject.named(f"ticket:{ticket.hash}"),), audit)
+    about = [Subject.named(f"ticket:{ticket.hash}")]
+    return statements.audit(about, action=action, actor=context.address, outcome="allowed")
