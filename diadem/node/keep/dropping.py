@@ -29,7 +29,7 @@ from diadem.node.keep.adopted import IN_PLACE, forgotten, give_up
 from diadem.node.keep.mending_parity import drop_parity
 from diadem.node.keep.placing import bundle_of, same_files
 from diadem.node.keep.scrubbing import check, note_damage
-from diadem.node.mirroring import require_policy
+from diadem.node.mirrors import require_policy
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.policy.commands import write_off
