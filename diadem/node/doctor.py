@@ -29,8 +29,6 @@ from diadem.node.key_verbs import KEY_FILE
 from diadem.node.mirrors import policy_back
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
-from diadem.node.state import judged
-from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch.watch_verbs import WatchVerbs
 from diadem.policy.case import WatchState
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from diadem.node.queries import QueryVerbs
     from diadem.node.samples.sample_verbs import SampleVerbs
     from diadem.node.store_verbs import StoreVerbs
-    from diadem.policy.facts import Status
     from diadem.policy.status import Status
 
 StrPath = str | os.PathLike[str]

@@ -24,7 +24,6 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageSta
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.archive_state import archive_state
-from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.context import Context
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
@@ -47,7 +46,6 @@ from diadem.node.keep.placing import (
 from diadem.node.keep.proving import UNREAD
 from diadem.node.keep.scrubbing import check, note_damage
 from diadem.node.open import CATALOGUE_FILE
-from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off

@@ -17,7 +17,6 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.node.apart import require_no_secrets
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
