@@ -14,7 +14,7 @@ from diadem.model.replicas import SUSPECT, PackageState, ReplicaState, StoreStat
 from diadem.model.report import STRANGER
 from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.mirroring import policy_back
+from diadem.node.mirrors import policy_back
 from diadem.policy import engine
 from diadem.policy.case import ArchiveState, NodeState, WatchState
 from diadem.policy.engine import judge

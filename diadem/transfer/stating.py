@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.custody.entries import Entry
 from diadem.custody.words import sentence
 from diadem.errors import NotFound, Refused, UsageError
@@ -17,7 +18,7 @@ from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node.access.askers import require
 from diadem.node.access.grant import require_own
 from diadem.node.context import Context
-from diadem.node.quality.assessing import ID, draft_of, drawn
+from diadem.node.quality.assessing import ID, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing
@@ -91,7 +92,7 @@ def _kept(context: Context, asker: Asker, package: PackageId, statement: Stateme
 
 def _of_package(theirs: Context, package: PackageId, judgement: Any) -> Draft:
     try:
-        return draft_of(package, drawn(theirs, package, judgement))
+        return statements.assessment(package, drawn(theirs, package, judgement))
     except NotFound as error:  # of the package that the asker may judge: what is wrong can be told
         raise UsageError(error.message) from error
 

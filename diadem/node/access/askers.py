@@ -36,14 +36,13 @@ from diadem.model.amendments import Amendment
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.sample_statements import Stated, sample_of
+from diadem.model.statement_kinds import OWNER_KINDS
 from diadem.model.statements import Subject
 from diadem.policy.access import GrantFacts, Name, PackageFacts, decide, holds
 
 if TYPE_CHECKING:
     from diadem.node.context import Context
 
-#: Statements that say whose a package is: those of its archiving, else of its arrival from another node.
-_OWNING: Final = ("ingest", "acceptance", "receipt")
 _WHOLE: Final = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
 
 
@@ -83,7 +82,7 @@ def facts_of(context: Context, package: str, meant: Callable[[Grant], bool] = ev
     match = _WHOLE.match(package)
     digits = match[1] if match else hashlib.sha256(package.encode("utf-8", "surrogatepass")).hexdigest()
     known = context.grants.now()
-    first, owned_by = _owner(known, context.ledger.of_subject(digits, _OWNING))
+    first, owned_by = _owner(known, context.ledger.of_subject(digits, OWNER_KINDS))
     ownership = Ownership.of(first, known.successions)
     stood = context.catalogue.standing(digits)
     amendments = list(_amendments(known, stood.amendments))

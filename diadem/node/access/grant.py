@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.catalogue.words import words
+from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import (
     DIRECT_ONLY,
@@ -157,19 +158,23 @@ def grant_draft(
         raise UsageError(f"a grant that ends on {time_text(ends)} would never be in force", next="Name a later day.")
     if unknown := [one for one in require if one != DIRECT_ONLY]:
         raise UsageError(f"a grant cannot require '{unknown[0]}'", next=f"Known: {DIRECT_ONLY}.")
-    said: dict[str, Any] = {
-        "to": address,
-        "recipient": recipient_of(context, address, recipient.strip().lower()),
-        "rights": list(dict.fromkeys(right_of(one).value for one in rights)),
-        "scope": scope,
-        "expires": time_text(ends) if ends else None,
-        "by": context.address,
-    }
-    if not said["rights"]:
+    recipient = recipient_of(context, address, recipient.strip().lower())
+    said = list(dict.fromkeys(right_of(one).value for one in rights))
+    if not said:
         raise UsageError("no right is named", next=f"One or more of {', '.join(Right)}.")
-    more = {"label": label, "purpose": purpose.strip(), "require": list(dict.fromkeys(require))}
-    said |= {key: value for key, value in more.items() if value}
-    return Draft("grant", subjects, said | ({"not_before": time_text(begins)} if begins else {}))
+    return statements.grant(
+        subjects,
+        to=address,
+        recipient=recipient,
+        rights=said,
+        scope=scope,
+        expires=ends,
+        not_before=begins,
+        label=label,
+        purpose=purpose.strip(),
+        require=list(dict.fromkeys(require)),
+        by=context.address,
+    )
 
 
 def right_of(text: str) -> Right:
@@ -250,10 +255,9 @@ def revoke(context: Context, text: str, *, reason: str = "") -> Revocation:
         raise Refused(f"the grant is by {found.by}, and only they or their successor can revoke it", where=found.id)
     if (before := known.revocation_of(found)) is not None:
         return before
-    said = {"revokes": found.id, "by": context.address, **({"reason": reason.strip()} if reason.strip() else {})}
     about = tuple(Subject.package(one) if one.startswith(PREFIX) else Subject.named(one) for one in found.subjects)
-    subjects = (Subject.statement(found.id), *about)
-    entry = context.say([Draft("revocation", subjects, said)], as_user=True)[0]
+    draft = statements.revocation(found.id, about, by=context.address, reason=reason.strip())
+    entry = context.say([draft], as_user=True)[0]
     return Revocation.of(entry.statement_id, entry.place, entry.statement.predicate)
 
 

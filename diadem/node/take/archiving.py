@@ -17,7 +17,6 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.node.apart import require_no_secrets
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
@@ -25,6 +24,7 @@ from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
 from diadem.node.keep.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.samples.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.separation import require_no_secrets
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.take.continuing import continuing_plan, related
