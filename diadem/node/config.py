@@ -17,7 +17,7 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
-from diadem.policy.toml_text import line_of
+from diadem.serialization.toml_text import line_of
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
 from diadem.store.whole import write_whole

@@ -27,8 +27,8 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
 from diadem.node.key_verbs import KEY_FILE
 from diadem.node.mirrors import policy_back
-from diadem.node.sending import judged as judged_tcp
-from diadem.node.sending import tcp_settings
+from diadem.node.tcp_advice import advice_on as judged_tcp
+from diadem.node.tcp_advice import tcp_settings
 from diadem.node.watch.watch_verbs import WatchVerbs
 from diadem.policy.case import WatchState
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
