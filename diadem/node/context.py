@@ -16,11 +16,12 @@ from diadem.catalogue import Catalogue
 from diadem.custody.ledger import Entry, Ledger
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
-from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
+from diadem.node.config import NodeSettings, read_settings, write_settings
 from diadem.node.follow.follower import Follower
 from diadem.node.keys import KeyCabinet
 from diadem.node.locks import held
 from diadem.node.stores import StoreSet
+from diadem.serialization.toml_text import is_blank, person_text
 from diadem.store.system import store_error
 
 if TYPE_CHECKING:
