@@ -112,20 +112,12 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a text asks for.
-
-    Attributes
-    ----------
-    condition : Condition
-        The whole.
-    asked : sequence of Term
-        Its terms but for those that are denied.
-    row : tuple of Term
-        All of them, where it is no more than one after the other.
-    """
+    """What a text asks for."""
 
     condition: Condition
+    #: Its terms but for those that are denied.
     asked: Sequence[Term]
+    #: All of them, where it is no more than one after the other.
     row: tuple[Term, ...]
 
 
@@ -150,13 +142,7 @@ class Names:
 
 
 def parse(query: str, names: Names | None = None) -> Query:
-    """What a query asks for.
-
-    Raises
-    ------
-    UsageError
-        It is malformed, a name is not known or a value does not fit it; carets point at the word.
-    """
+    """What a query asks for. Raises `UsageError` with carets under what is malformed, not known, or does not fit."""
     if len(query) > MAX_LENGTH:
         raise UsageError(f"a search of {len(query)} characters is too long", next=f"At most {MAX_LENGTH}.")
     if (broken := _SURROGATE.search(query)) is not None:

@@ -77,22 +77,15 @@ Value = float | str
 
 @dataclass(frozen=True, slots=True)
 class StatedDataset(Display):
-    """A dataset that matches, and what it states.
-
-    Attributes
-    ----------
-    package, id, path : str
-        Ids of the package and, in its record, of the dataset; its primary file.
-    number : int
-        From 1, in the order of the record.
-    values : mapping of str to tuple
-        Values of the fields that were asked for; () for none.
-    """
+    """A dataset that matches, its primary file, and what it states."""
 
     package: str
+    #: In the record of the package.
     id: str
     path: str
+    #: From 1, in the order of the record.
     number: int
+    #: Values of the fields that were asked for; () for none.
     values: Mapping[str, tuple[Value, ...]]
 
 
@@ -538,7 +531,6 @@ def _values(row: PackageRow) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
-
     if isinstance(value, tuple):
         value = "; ".join(value)
     if isinstance(value, datetime):
