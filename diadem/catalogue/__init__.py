@@ -2,7 +2,7 @@
 
 from diadem.catalogue.catalogue import Catalogue
 from diadem.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
-from diadem.catalogue.facet_results import Facet, Facets, FacetValue
+from diadem.catalogue.facets import Facet, Facets, FacetValue
 from diadem.catalogue.results import DatasetRow, PackageRow, SearchResult
 from diadem.catalogue.writing import Prepared, prepare
 

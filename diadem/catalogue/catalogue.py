@@ -20,7 +20,7 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 
 if TYPE_CHECKING:
-    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.facets import Facets
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
 _WHOLE = ("written", "server", "full")
@@ -354,10 +354,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood; shows it with carets under the word.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self._reading() as connection:
-            return searching.search(connection, query, limit=limit, offset=offset, order=order, within=within)
+            return page.search(connection, query, limit=limit, offset=offset, order=order, within=within)
 
     def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.
@@ -381,10 +381,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self._reading() as connection:
-            return searching.facets(connection, query, fields, top)
+            return page.facets(connection, query, fields, top)
 
     def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
         """The datasets of some packages that a search finds, with what they state of some fields.
@@ -394,7 +394,7 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field of a record.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self._reading() as connection:
-            return searching.stated(connection, query, ids, fields)
+            return page.stated(connection, query, ids, fields)

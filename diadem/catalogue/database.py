@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table
 
 from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.wording import Wording, Words
+from diadem.catalogue.words import Wording, Words
 
 
 class Said(NamedTuple):

@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Final
 
 from diadem.catalogue.database import Said
-from diadem.catalogue.wording import Every, Without, Wording, Words
+from diadem.catalogue.words import Every, Without, Wording, Words
 
 #: Bytes of the longest lexeme that is written as it is (PostgreSQL takes 2046); the rest of a longer one is digested.
 LONGEST: Final = 200

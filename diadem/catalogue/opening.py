@@ -12,6 +12,8 @@ from typing import Final, Self
 from sqlalchemy import Connection
 
 from diadem.catalogue import copying, faceting, schema, tables
+from diadem.catalogue import copying, schema, tables
+from diadem.catalogue import facet_counts as faceting
 from diadem.catalogue.database import CataloguePlace
 from diadem.catalogue.dialects import place_of
 from diadem.errors import NotFound, Refused

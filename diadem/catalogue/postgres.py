@@ -50,7 +50,7 @@ from diadem.catalogue.expressions import BESIDE, Among, ByteText, Contains, Cont
 from diadem.catalogue.lexemes import apart, exact, lexemes, parts, query
 from diadem.catalogue.order import EVERYTHING, Stretch
 from diadem.catalogue.server import PostgresPlace
-from diadem.catalogue.wording import Every, Without, Wording, Words
+from diadem.catalogue.words import Every, Without, Wording, Words
 
 __all__ = [
     "LOOKS_UP_WORDS", "PostgresPlace", "create_texts", "exact", "insert_rows", "remove_text", "text_search", "upsert",

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from sqlalchemy import or_, select
 
-from diadem.catalogue import amending, assessing, deriving, faceting, owning, reading, saying, tables, writing
+from diadem.catalogue import amending, assessing, deriving, owning, reading, saying, tables, writing
+from diadem.catalogue import facet_counts as faceting
 from diadem.catalogue.facts import storable
 from diadem.catalogue.opening import CatalogueFile
 from diadem.catalogue.results import DatasetRow

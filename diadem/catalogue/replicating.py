@@ -39,7 +39,7 @@ def write_replica(
     Of one that is damaged or gone no proof counts, and of one that is written anew none from before: what came first
     is told by the order of the calls, for clocks go in steps and backwards.
     """
-    from diadem.catalogue import faceting
+    from diadem.catalogue import facet_counts as faceting
 
     if state not in REPLICA_STATES:
         raise UsageError(f"'{state}' is not a state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
@@ -70,7 +70,7 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     Those of which nothing is known yet, which of a catalogue that is built anew are nearly all, go in together. Unknown
     packages are passed over.
     """
-    from diadem.catalogue import faceting
+    from diadem.catalogue import facet_counts as faceting
 
     keys = known(connection, [copy.package_id for copy in copies])
     taken = _taken(connection, sorted(set(keys.values())))
@@ -155,7 +155,7 @@ def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
 
 def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     """Forget a replica and its proofs."""
-    from diadem.catalogue import faceting
+    from diadem.catalogue import facet_counts as faceting
 
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):

@@ -9,16 +9,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from diadem.catalogue import dialects, tables
-from diadem.catalogue.conditions import Conditions
-from diadem.catalogue.driving import driver
+from diadem.catalogue import tables
+from diadem.catalogue.candidates import candidates_of
+from diadem.catalogue.conditions import Phrase, Reader
 from diadem.catalogue.expressions import among
-from diadem.catalogue.matching import matching, sizes_of
-from diadem.catalogue.meaning import Phrase, any_name
+from diadem.catalogue.matching import matching, sizes_of, walk
+from diadem.catalogue.query import any_name
 from diadem.catalogue.reading import CHUNK
 from diadem.catalogue.spans import mask, numbers
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
-from diadem.catalogue.walking import walk
 from diadem.model.display import Display
 from diadem.model.manifest import PREFIX
 
@@ -80,11 +79,10 @@ class SampleDataset(Display):
 
 def datasets_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
-    codes = {name: code for code, name in connection.execute(_codes())}
-    conditions = Conditions(codes, dialects.of(connection))
+    reader = Reader(connection)
     found: dict[int, int] = {}
     for phrase in _phrases(names):
-        for key, bits in _matching(connection, conditions, phrase).items():
+        for key, bits in _matching(reader, phrase).items():
             found[key] = found.get(key, 0) | bits
     keys = sorted(found)
     rows = [
@@ -115,14 +113,14 @@ def _phrases(names: Iterable[tuple[str, ...]]) -> Iterator[Phrase]:
         yield replace(first, others=tuple(others))
 
 
-def _matching(connection: Connection, conditions: Conditions, phrase: Phrase) -> dict[int, int]:
+def _matching(reader: Reader, phrase: Phrase) -> dict[int, int]:
     """Packages that state one of the names, with the datasets that do, as bits."""
-    source = driver(connection, conditions, phrase)
-    keys = [key for key, hit in walk(connection, conditions, phrase, source, rising=True) if hit]
+    source = candidates_of(reader, phrase)
+    keys = [key for key, hit in walk(reader, phrase, source, rising=True) if hit]
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        found |= matching(connection, conditions, phrase, sizes_of(connection, part))
+        found |= matching(reader, phrase, sizes_of(reader.connection, part))
     return found
 
 

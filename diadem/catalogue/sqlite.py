@@ -37,7 +37,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from diadem.catalogue.database import Said, TextHits
 from diadem.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.wording import Every, Without, Wording, Words
+from diadem.catalogue.words import Every, Without, Wording, Words
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused
 from diadem.store.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code, write_ahead
 from diadem.store.system import move

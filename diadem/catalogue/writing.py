@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from diadem.catalogue import amending, assessing, dialects, faceting, saying, tables
+from diadem.catalogue import amending, assessing, dialects, saying, tables
+from diadem.catalogue import facet_counts as faceting
 from diadem.catalogue.database import Said
 from diadem.catalogue.entries import PackageEntry, StatementEntry
 from diadem.catalogue.expressions import among, among_texts

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SEALED_KEYS = "identities.age"
-#: Saved searches, see `diadem.node.queries`.
+#: Saved searches, see `diadem.node.saved_searches`.
 QUERIES_FILE = "queries.toml"
 #: What a person wants of single sessions in watched folders, see `diadem.node.watch.plan`.
 PLAN_FILE: Final = "watch/plan.csv"

@@ -1,14 +1,19 @@
-"""Searches that were saved under a name: `queries.toml` in the node's folder, and a copy of it in every store."""
+"""Searches that were saved under a name, for which ``@NAME`` stands in others.
+
+They lie in `queries.toml` in the node's folder, and a copy of it in every store.
+"""
 
 from __future__ import annotations
 
 import datetime
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
-from diadem.catalogue.references import checked_query_name, expanded, references
+from diadem.catalogue.query import MAX_LENGTH, pointing
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
@@ -17,6 +22,11 @@ from diadem.node.mirrors import QUERIES_FILE, home, mirror_settings
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-queries/1"
+#: How many saved searches may stand on one another.
+MAX_LEVELS: Final = 20
+#: A quoted text, which is left as it is, or a name with its sign.
+_PIECE: Final = re.compile(r"[\"“”„][^\"“”„]*[\"“”„]|(?<![^\s(])@(?P<name>[^\s()\"“”„]+)(?=[\s()]|\Z)")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class QueryVerbs(DisplayList):
 
     def get(self, name: str) -> SavedQuery:
         """One of them. Raises `NotFound`."""
-        known, chosen = self._read(), checked_query_name(name)
+        known, chosen = self._read(), _plain_name(name)
         if chosen not in known:
             raise NotFound(f"there is no saved search '@{chosen}'", next=f"There are: {_listed(known)}")
         return known[chosen]
@@ -93,7 +103,7 @@ class QueryVerbs(DisplayList):
         Refused
             There is another one of this name.
         """
-        context, chosen = self.context, checked_query_name(name)
+        context, chosen = self.context, _plain_name(name)
         context.require_writable()
         if not query.strip():
             raise UsageError("a search for everything needs no name", next="diadem search --save NAME 'HAADF kV>=200'")
@@ -191,8 +201,67 @@ def _saved(name: str, said: Mapping[str, Any]) -> SavedQuery:
     query, by, saved = said["query"], said["by"], said["saved"]
     if not (isinstance(query, str) and isinstance(by, str) and isinstance(saved, datetime.datetime)):
         raise TypeError(f"'{name}' needs a query, by whom, and when it was saved")
-    return SavedQuery(checked_query_name(name), query, by, saved)
+    return SavedQuery(_plain_name(name), query, by, saved)
 
 
 def _listed(known: Mapping[str, SavedQuery]) -> str:
     return ", ".join(f"@{name}" for name in sorted(known)) or "none. Save one: diadem search --save NAME 'QUERY'"
+
+
+def references(query: str) -> list[str]:
+    """Names of the saved searches that a search stands on, directly."""
+    return list(dict.fromkeys(found["name"].lower() for found in _PIECE.finditer(query) if found["name"] is not None))
+
+
+def expanded(query: str, saved: Mapping[str, str], path: tuple[str, ...] = ()) -> str:
+    """The search with the saved ones in the place of their names, in parentheses; `path` is what led to it.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name, they stand on one another in a ring or too deep, or what comes out is too long.
+    """
+    parts, end, size = [], 0, len(query)
+    for found in _PIECE.finditer(query):
+        if found["name"] is None:
+            continue
+        name = found["name"].lower()
+        if name not in saved:
+            near = get_close_matches(name, list(saved), n=3, cutoff=0.6)
+            advice = (
+                f"Did you mean {' or '.join(f'@{one}' for one in near)}?" if near else "See: diadem search --saved."
+            )
+            what = f"there is no saved search '@{name}'"
+            raise pointing(query, found.start(), found.end(), what, next=f'{advice} For the word itself: "@{name}"')
+        if name in path:
+            ring = " → ".join(f"@{one}" for one in (*path[path.index(name) :], name))
+            raise UsageError(
+                f"saved searches refer to one another in a circle: {ring}", next=f"Save one of them again: @{name}."
+            )
+        if len(path) == MAX_LEVELS:
+            raise UsageError(
+                f"more than {MAX_LEVELS} saved searches refer to one another", next="Save the search itself."
+            )
+        inner = f"({expanded(saved[name], saved, (*path, name))})"
+        parts += [query[end : found.start()], inner]
+        end, size = found.end(), size + len(inner)
+        if size > MAX_LENGTH:
+            raise UsageError(f"with @{name} filled in, the search is longer than {MAX_LENGTH} characters")
+    return "".join(parts) + query[end:]
+
+
+def _plain_name(name: str) -> str:
+    """The name of a saved search, lower-cased.
+
+    Raises
+    ------
+    UsageError
+        It has other characters than letters, digits, dots, hyphens and underscores, or more than 64.
+    """
+    plain = name.strip().removeprefix("@").lower()
+    if not _NAME.match(plain):
+        raise UsageError(
+            f"'{name}' cannot be the name of a saved search",
+            next="Use letters a-z, digits, dots, hyphens and underscores, 64 at most: zno-haadf",
+        )
+    return plain
