@@ -28,7 +28,8 @@ from typing import Any
 import machine
 from tables import parser, workplace, write
 
-from diadem.catalogue import Catalogue, CopyEntry, PackageEntry, writing
+from diadem.catalogue import Catalogue, CopyEntry, PackageEntry
+from diadem.catalogue import packages as writing
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation, Source
 from diadem.model.record import Dataset, Record
@@ -288,7 +289,7 @@ def _write(
     stores: Sequence[str],
 ) -> None:
     with catalogue.together():
-        with catalogue._writing() as connection:
+        with catalogue.writing() as connection:
             writing.write_packages(connection, prepared)
         ids = [("diadem:" + one.id, str(one.package["path"])) for one in prepared]
         catalogue.add_copies([CopyEntry(id_, store, path, _NOW) for id_, path in ids for store in stores])

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, not_, or_, select, true
 
 from diadem.catalogue import tables
+from diadem.catalogue.access_facts import reached
 from diadem.catalogue.database import Database
-from diadem.catalogue.deriving import made_from, used_for
 from diadem.catalogue.expressions import among, contains, contains_one
 from diadem.catalogue.judgements import Judged, Unjudged
 from diadem.catalogue.judging import EVERY, NONE, SOME
@@ -26,8 +26,8 @@ from diadem.catalogue.meaning import (
     Phrase,
     Within,
 )
-from diadem.catalogue.reading import begins
-from diadem.catalogue.standing import reached
+from diadem.catalogue.package_key import begins
+from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.wording import Wording, Words, either, phrases
 from diadem.model.replicas import PRESENT
 

@@ -19,6 +19,8 @@ from sqlalchemy import Connection, func, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.conditions import Conditions
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import full, mask
 from diadem.catalogue.driving import Driver, driver
 from diadem.catalogue.expressions import among
 from diadem.catalogue.facet_fields import QUALITIES, QUALITY, FacetField
@@ -28,8 +30,7 @@ from diadem.catalogue.judgements import Judged, Unjudged, judgement
 from diadem.catalogue.judging import differs, doubtful, leaves
 from diadem.catalogue.matching import found_among, matching, sizes_of
 from diadem.catalogue.meaning import NOTHING, AllOf, Condition, one_judgement
-from diadem.catalogue.reading import CHUNK, count
-from diadem.catalogue.spans import full, mask
+from diadem.catalogue.packages import count
 from diadem.catalogue.walking import walk
 
 if TYPE_CHECKING:

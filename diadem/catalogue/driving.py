@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, exists, func, select, union
 
-from diadem.catalogue import dialects, tables
+from diadem.catalogue import database as dialects
+from diadem.catalogue import tables
 from diadem.catalogue.conditions import Conditions, of_judgement, of_package
+from diadem.catalogue.database import CHUNK
 from diadem.catalogue.judgements import Judged, Unjudged
 from diadem.catalogue.judging import doubtful
 from diadem.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase, Within
-from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.reading import CHUNK
+from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.windows import Met, Windows
 from diadem.catalogue.wording import Without, Wording, either, every, everywhere
 

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
-from diadem.catalogue import dialects, tables
+from diadem.catalogue import database as dialects
+from diadem.catalogue import tables
+from diadem.catalogue.dataset_sets import full, mask, written
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.facet_fields import DISPUTED, UNJUDGED, FacetField, kept_fields, name_of
 from diadem.catalogue.facts import SESSION_END, day_of
-from diadem.catalogue.spans import full, mask, written
 from diadem.model.replicas import PRESENT
 
 #: Packages in one go.

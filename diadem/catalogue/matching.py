@@ -10,10 +10,10 @@ from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.conditions import Conditions, of_package
+from diadem.catalogue.dataset_sets import full, mask
 from diadem.catalogue.expressions import among
 from diadem.catalogue.judging import EVERY, NONE, SOME
 from diadem.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
-from diadem.catalogue.spans import full, mask
 
 _packages = tables.packages.c
 _Bits = dict[int, int]

@@ -17,10 +17,10 @@ from typing import Final
 
 from diadem.catalogue import facts, vocabulary
 from diadem.catalogue.judgements import JUDGEMENTS, Judged, Unjudged, joined, judgement
-from diadem.catalogue.order import ID_BITS, day_range
+from diadem.catalogue.package_key import ID_BITS, day_range
 from diadem.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
 from diadem.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
-from diadem.catalogue.sample_words import is_short, needed
+from diadem.catalogue.samples import is_short, needed
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import words
 from diadem.errors import UsageError

@@ -8,8 +8,10 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from diadem.catalogue import dialects, faceting, stating, tables
+from diadem.catalogue import database as dialects
+from diadem.catalogue import faceting, stating, tables
 from diadem.catalogue.conditions import Conditions
+from diadem.catalogue.database import CHUNK
 from diadem.catalogue.driving import count_alone, driver
 from diadem.catalogue.expressions import contains
 from diadem.catalogue.facet_fields import fields_of, kept_fields
@@ -19,12 +21,12 @@ from diadem.catalogue.hints import hint
 from diadem.catalogue.judging import differs, leaves
 from diadem.catalogue.matching import matching, sizes_of
 from diadem.catalogue.meaning import MAX_NAMES, AllOf, Condition, Lookup, Phrase, Within, understand
-from diadem.catalogue.owning import successions
+from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.parsing import parse
 from diadem.catalogue.query import And, Term, Tree
-from diadem.catalogue.reading import CHUNK, package_rows
 from diadem.catalogue.results import SearchResult, StatedDataset, WiderSearch
 from diadem.catalogue.samples import meant
+from diadem.catalogue.statements import successions
 from diadem.catalogue.stating import keys_of
 from diadem.catalogue.walking import walk
 from diadem.catalogue.weighing import Noted, Scales

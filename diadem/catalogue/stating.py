@@ -8,12 +8,12 @@ from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables, vocabulary
 from diadem.catalogue.conditions import Conditions
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import full, mask, numbers
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.matching import matching
 from diadem.catalogue.meaning import Condition
-from diadem.catalogue.reading import CHUNK
 from diadem.catalogue.results import StatedDataset, Value
-from diadem.catalogue.spans import full, mask, numbers
 from diadem.catalogue.vocabulary import Key
 from diadem.errors import UsageError
 from diadem.model.manifest import PREFIX

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.conditions import Conditions
+from diadem.catalogue.database import CHUNK
 from diadem.catalogue.driving import Driver
 from diadem.catalogue.expressions import among
 from diadem.catalogue.judging import DOUBT, EVERY, NONE, SOME, YES, differs, doubtful, judge, leaves
 from diadem.catalogue.matching import matching, sizes_of
 from diadem.catalogue.meaning import Condition, Leaf, Phrase
-from diadem.catalogue.order import Stretch
-from diadem.catalogue.reading import CHUNK
+from diadem.catalogue.package_key import Stretch
 from diadem.catalogue.wording import Wording, every, everywhere
 
 _packages = tables.packages.c

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, select
 
 from diadem.catalogue import tables
-from diadem.catalogue.order import Stretch
+from diadem.catalogue.package_key import Stretch
 
 #: Packages of the first window, and how many times longer it is where few are expected to match.
 _FIRST: Final = 4_000

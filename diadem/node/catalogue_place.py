@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from diadem.catalogue.addresses import complete, is_on_server
+from diadem.catalogue.database import complete, is_on_server
 from diadem.errors import UsageError
 from diadem.node.config import NodeSettings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.schema import OfLaterVersion
+from diadem.catalogue.database import OfLaterVersion
 from diadem.custody.ledger import Entry, Ledger
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable

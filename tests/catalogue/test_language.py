@@ -28,7 +28,7 @@ from diadem.catalogue.meaning import (
     Phrase,
     understand,
 )
-from diadem.catalogue.order import day_range
+from diadem.catalogue.package_key import day_range
 from diadem.catalogue.parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse
 from diadem.errors import UsageError
 from diadem.terms.fields import field_keys

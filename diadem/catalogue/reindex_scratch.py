@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.catalogue.paths import read, written
-from diadem.catalogue.sqlite import translated
+from diadem.catalogue.replicas import path_of, path_text
+from diadem.catalogue.sqlite import SqliteDatabase
 
 #: Statements by which a package comes to a node: made here, or received from another.
 TAKEN_IN: Final = ("ingest", "receipt")
@@ -36,7 +36,7 @@ _PAGE: Final = 500
 Places = Mapping[str, Sequence[str]]
 
 
-class Sightings:
+class ReindexScratch:
     """Ingests and places that the log names, and copies that stores show.
 
     Parameters
@@ -47,7 +47,8 @@ class Sightings:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with translated(path):
+        self._translated = SqliteDatabase(path).translated
+        with self._translated():
             self._database = sqlite3.connect(path, isolation_level=None)
             for setting in _SETTINGS:
                 self._database.execute(f"PRAGMA {setting}").close()
@@ -72,7 +73,7 @@ class Sightings:
         heard = list(packages)
         ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind in TAKEN_IN]
         places = [
-            (str(said["store"]), written(str(said.get("path", ""))), package)
+            (str(said["store"]), path_text(str(said.get("path", ""))), package)
             for kind, package, said in heard
             if kind != "receipt"
         ]
@@ -86,7 +87,7 @@ class Sightings:
 
     def owner(self, store: str, path: str) -> str | None:
         """Id of the package whose copy the log has at a place."""
-        row = self._one("SELECT package FROM places WHERE store = ? AND path = ?", store, written(path))
+        row = self._one("SELECT package FROM places WHERE store = ? AND path = ?", store, path_text(path))
         return str(row[0]) if row else None
 
     def ingested(self) -> Iterator[list[tuple[str, Mapping[str, Any]]]]:
@@ -106,7 +107,7 @@ class Sightings:
             self._one("SELECT 1 FROM seen WHERE package = ? AND store = ? AND path <> ''", package_id, store) is None
         )
         number = "INSERT OR IGNORE INTO seen SELECT ?1, ?2, ?3, count(*) FROM seen WHERE package = ?1 AND store = ?2"
-        self._many(number, [(package_id, store, written(path or ""))])
+        self._many(number, [(package_id, store, path_text(path or ""))])
         return first and path is not None
 
     def seen(self, package_ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
@@ -119,7 +120,7 @@ class Sightings:
         found: dict[str, dict[str, list[str]]] = {}
         for package, store, path in rows:
             paths = found.setdefault(package, {}).setdefault(store, [])
-            paths += [read(path)] if path else []
+            paths += [path_of(path)] if path else []
         return found
 
     def count(self) -> int:
@@ -130,7 +131,7 @@ class Sightings:
 
     def arrive(self, package_id: str, store: str, path: str) -> None:
         """Note a copy of which the log does not know."""
-        self._many("INSERT INTO arrived VALUES (?, ?, ?)", [(package_id, store, written(path))])
+        self._many("INSERT INTO arrived VALUES (?, ?, ?)", [(package_id, store, path_text(path))])
 
     def lose(self, package_id: str, store: str) -> None:
         """Note a copy that the log has in vain."""
@@ -139,7 +140,7 @@ class Sightings:
     def arrived(self) -> Iterator[tuple[str, str, str]]:
         """Package, store and path of copies of which the log does not know."""
         for package, store, path in self._pages("SELECT package, store, path, rowid FROM arrived"):
-            yield package, store, read(path)
+            yield package, store, path_of(path)
 
     def lost(self) -> Iterator[tuple[str, str]]:
         """Package and store of copies that the log has in vain."""
@@ -152,14 +153,14 @@ class Sightings:
             last = rows[-1][-1]
 
     def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with translated(self._path):
+        with self._translated():
             self._database.executemany(statement, rows).close()
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         return next(iter(self._all(statement, *values)), None)
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with translated(self._path):
+        with self._translated():
             return self._database.execute(statement, values).fetchall()
 
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from diadem.catalogue import dialects, tables
+from diadem.catalogue import database, tables
 from diadem.catalogue.conditions import Conditions
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import mask, numbers
 from diadem.catalogue.driving import driver
 from diadem.catalogue.expressions import among
 from diadem.catalogue.matching import matching, sizes_of
 from diadem.catalogue.meaning import Phrase, any_name
-from diadem.catalogue.reading import CHUNK
-from diadem.catalogue.spans import mask, numbers
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.walking import walk
 from diadem.model.display import Display
@@ -78,10 +78,10 @@ class SampleDataset(Display):
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"named": list(self.named)}
 
 
-def datasets_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
+def datasets_naming(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
     codes = {name: code for code, name in connection.execute(_codes())}
-    conditions = Conditions(codes, dialects.of(connection))
+    conditions = Conditions(codes, database.of(connection))
     found: dict[int, int] = {}
     for phrase in _phrases(names):
         for key, bits in _matching(connection, conditions, phrase).items():
@@ -97,14 +97,6 @@ def datasets_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> lis
 
 def _codes() -> Any:
     return select(tables.keys.c.code, tables.keys.c.name)
-
-
-def texts_of(connection: Connection, seq: int) -> list[tuple[str, bool]]:
-    """What a package calls its samples, and whether all its datasets do."""
-    facts, codes = tables.phrases.c, tables.keys
-    rows = select(facts.text, facts.everywhere).join_from(tables.phrases, codes, facts.key == codes.c.code)
-    rows = rows.where(facts.package == seq, codes.c.name.in_(SAMPLE_KEYS)).order_by(facts.rank)
-    return [(text, bool(everywhere)) for text, everywhere in connection.execute(rows)]
 
 
 def _phrases(names: Iterable[tuple[str, ...]]) -> Iterator[Phrase]:
