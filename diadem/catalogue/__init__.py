@@ -1,7 +1,7 @@
 """What a node knows of its packages: tables, search and its language. All SQL but the log's."""
 
 from diadem.catalogue.catalogue import Catalogue
-from diadem.catalogue.facet_results import Facet, Facets, FacetValue
+from diadem.catalogue.facets import Facet, Facets, FacetValue
 from diadem.catalogue.facts import PackageEntry
 from diadem.catalogue.packages import Prepared, prepare
 from diadem.catalogue.replicas import CopyEntry

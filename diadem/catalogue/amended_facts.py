@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from diadem.catalogue import database, faceting, facts, tables
+from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
 from diadem.catalogue.dataset_sets import full, mask, written
 from diadem.catalogue.expressions import among_texts
@@ -63,8 +63,8 @@ def succeed(connection: Connection, name: str, succession: Succession) -> None:
 
 
 def _restate_all(connection: Connection, seq: int, sha256: str) -> None:
-    faceting.touch(connection, [seq])
-    faceting.touch(connection, [restate(connection, seq, sha256)])
+    facet_counts.touch(connection, [seq])
+    facet_counts.touch(connection, [restate(connection, seq, sha256)])
 
 
 def restate(connection: Connection, seq: int, sha256: str) -> int:

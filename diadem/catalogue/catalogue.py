@@ -22,7 +22,7 @@ from diadem.catalogue import (
     access_facts,
     amended_facts,
     database,
-    faceting,
+    facet_counts,
     package_rows,
     packages,
     quality,
@@ -30,7 +30,7 @@ from diadem.catalogue import (
     samples,
     statements,
     tables,
-)  # fmt: skip
+)
 from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_on_server
 from diadem.catalogue.facts import PackageEntry
 from diadem.catalogue.results import SearchResult, StatedDataset
@@ -41,7 +41,7 @@ from diadem.model.replicas import PackageState
 from diadem.store.system import move
 
 if TYPE_CHECKING:
-    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.facets import Facets
     from diadem.catalogue.sample_datasets import SampleDataset
 
 #: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
@@ -186,9 +186,9 @@ class Catalogue:
             try:
                 yield connection
                 if not self._filling:
-                    faceting.settle(connection)
+                    facet_counts.settle(connection)
             finally:
-                faceting.abandon(connection)
+                facet_counts.abandon(connection)
 
     # The whole
 
@@ -220,7 +220,7 @@ class Catalogue:
         """Make them."""
         self._filling = False
         with self.writing() as connection:
-            faceting.fill(connection)
+            facet_counts.fill(connection)
             for index in BY_VALUE:
                 index.create(connection, checkfirst=True)
 
@@ -408,10 +408,10 @@ class Catalogue:
         UsageError
             The query cannot be understood; shows it with carets under the word.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self.reading() as connection:
-            return searching.search(connection, query, limit=limit, offset=offset, order=order, within=within)
+            return page.search(connection, query, limit=limit, offset=offset, order=order, within=within)
 
     def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.
@@ -435,10 +435,10 @@ class Catalogue:
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self.reading() as connection:
-            return searching.facets(connection, query, fields, top)
+            return page.facets(connection, query, fields, top)
 
     def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
         """The datasets of some packages that a search finds, with what they state of some fields.
@@ -448,10 +448,10 @@ class Catalogue:
         UsageError
             The query cannot be understood, or there is no such field of a record.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
         with self.reading() as connection:
-            return searching.stated(connection, query, ids, fields)
+            return page.stated(connection, query, ids, fields)
 
 
 def _database_at(address: str | Path, *, read_only: bool) -> Database:

@@ -37,7 +37,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.tables import VERSION, metadata, schema_version
-from diadem.catalogue.wording import Wording, Words
+from diadem.catalogue.words import Wording, Words
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.times import time_text
 

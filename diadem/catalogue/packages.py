@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
-from diadem.catalogue import amended_facts, database, faceting, quality, statements, tables
+from diadem.catalogue import amended_facts, database, facet_counts, quality, statements, tables
 from diadem.catalogue.database import CHUNK, IndexedText
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, PackageEntry, day_of, gather, named, storable
@@ -141,7 +141,7 @@ def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     database.of(connection).remove_text(connection, seq)
-    faceting.touch(connection, [seq])
+    facet_counts.touch(connection, [seq])
 
 
 def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
@@ -157,7 +157,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
         if one.id in spoken_of:
             quality.restate(connection, seq, one.id)
             moved[seq] = amended_facts.restate(connection, seq, one.id)
-    faceting.touch(connection, [moved.get(seq, seq) for seq, _ in numbered])
+    facet_counts.touch(connection, [moved.get(seq, seq) for seq, _ in numbered])
 
 
 def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
 
-from diadem.catalogue import database, faceting, statements, tables
+from diadem.catalogue import database, facet_counts, statements, tables
 from diadem.catalogue.dataset_sets import full, mask, written
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.package_key import require, resolve
@@ -45,7 +45,7 @@ def add_assessment(connection: Connection, package_id: str, assessment: Assessme
     Raises `NotFound`.
     """
     seq = require(connection, package_id)
-    faceting.touch(connection, [seq])
+    facet_counts.touch(connection, [seq])
     if connection.scalar(select(_packages.tombstone).where(_packages.seq == seq)) is not None:
         return
     of_it = (_columns.package == seq, _columns.dataset == assessment.dataset)

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from diadem.catalogue.parsing import MAX_LENGTH
-from diadem.catalogue.query import pointing
+from diadem.catalogue.query import MAX_LENGTH, pointing
 from diadem.errors import UsageError
 
 #: A quoted text, which is left as it is, or a name with its sign.

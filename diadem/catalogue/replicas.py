@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
 
-from diadem.catalogue import database, faceting, tables
+from diadem.catalogue import database, facet_counts, tables
 from diadem.catalogue.expressions import among
 from diadem.catalogue.package_key import keys_of, require, resolve
 from diadem.errors import UsageError
@@ -116,7 +116,7 @@ def set_replica(
         row |= _UNPROVEN
     connection.execute(database.of(connection).upsert(tables.replicas, "package", "store"), row)
     if counted != (state == PRESENT):
-        faceting.touch(connection, [seq])
+        facet_counts.touch(connection, [seq])
 
 
 def add_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
@@ -146,7 +146,7 @@ def add_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
         set_replica(connection, *where, state=PRESENT, adopted=copy.adopted, written=copy.at, place=copy.place)
         if copy.level in PROOFS:
             _write_proof(connection, _proof(seq, copy))
-    faceting.touch(connection, {seq for seq, _ in new})
+    facet_counts.touch(connection, {seq for seq, _ in new})
 
 
 def _row(table: Table, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -185,7 +185,7 @@ def forget_replica(connection: Connection, package_id: str, store: str) -> None:
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
-    faceting.touch(connection, [seq])
+    facet_counts.touch(connection, [seq])
 
 
 def add_proof(

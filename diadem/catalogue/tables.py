@@ -321,7 +321,7 @@ facet_values = Table(
     Index("facet_values_by_count", "facet", "packages", "listed"),
 )
 
-#: The values of each package, in a form that is summed up quickly, see `faceting`.
+#: The values of each package, in a form that is summed up quickly, see `facet_counts`.
 facet_rows = Table(
     "facet_rows",
     metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from diadem.catalogue import facts
+from diadem.errors import UsageError
 from diadem.terms.fields import all_fields, field_keys, is_time
 
 
@@ -87,6 +88,24 @@ def find(name: str) -> Key | None:
     """What a name means; None for one that is not known or could be several fields."""
     folded = _folded(name)
     return _OWN.get(folded) or _known().get(folded)
+
+
+def stated_fields(names: Sequence[str]) -> dict[str, Key]:
+    """What names of fields of a record mean, in their order.
+
+    Raises
+    ------
+    UsageError
+        There is no such field of a record.
+    """
+    found = {name: find(name) for name in names}
+    for name, key in found.items():
+        if key is None or key.kind not in ("text", "number", "time"):
+            close = near(name)
+            raise UsageError(
+                f"'{name}' is not a field of a record", next=f"Did you mean {' or '.join(close)}?" if close else None
+            )
+    return {name: key for name, key in found.items() if key is not None}
 
 
 def several(name: str) -> list[str]:

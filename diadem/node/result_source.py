@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from diadem.catalogue.results import Opener, PackageRow, StatedDataset
-from diadem.catalogue.stating import keys_of
+from diadem.catalogue.vocabulary import stated_fields
 from diadem.errors import DiademError
 from diadem.node.context import Context
 
@@ -41,7 +41,7 @@ class ResultSource:
 
     def units(self, fields: Sequence[str]) -> Mapping[str, str]:
         """Units of those fields that are numbers. Raises `UsageError`."""
-        return {name: key.unit for name, key in keys_of(fields).items() if key.kind == "number"}
+        return {name: key.unit for name, key in stated_fields(fields).items() if key.kind == "number"}
 
     def thumbnails(self, rows: Sequence[PackageRow]) -> Mapping[str, str]:
         """Small pictures as data addresses, by id of the package, of those with a copy that is at hand.

@@ -20,7 +20,7 @@ from diadem.page.html import Later, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.facets import Facets
     from diadem.catalogue.results import SearchResult, Value
     from diadem.node.queries import SavedQuery
 

@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from diadem.catalogue import Catalogue
-from diadem.catalogue import database as dialects
-from diadem.catalogue.conditions import Conditions
+from diadem.catalogue import Catalogue, database
+from diadem.catalogue.candidates import candidates_of
+from diadem.catalogue.conditions import Reader
 from diadem.catalogue.database import ServerAddress
-from diadem.catalogue.driving import driver
-from diadem.catalogue.meaning import understand
 from diadem.catalogue.package_key import EVERYTHING, Stretch, day_range
-from diadem.catalogue.parsing import parse
-from diadem.catalogue.wording import Words
+from diadem.catalogue.query import parse
+from diadem.catalogue.words import Words
 from diadem.errors import NotFound, Refused, StoreError, Unreachable, UsageError
 from tests.catalogue.making import dataset, entry
 from tests.postgres_server import PostgresServer
@@ -173,10 +171,9 @@ def test_a_text_with_nul_is_kept_and_found(on_server: Catalogue) -> None:
 def test_questions_use_their_index(on_server: Catalogue, query: str, index: str) -> None:
     """Also where a planner that knows nothing of vectors would go through everything."""
     on_server.add_package(entry("ZnO nanorods", [dataset(1, "a.tif", {"beam.acceleration_voltage": 200e3})]))
-    condition = understand(query, parse(query))
-    codes = {"title": 1, "beam.acceleration_voltage": 2}
+    condition = parse(query).condition
     with on_server.reading() as connection:
-        source: Any = driver(connection, Conditions(codes, dialects.of(connection)), condition)
+        source: Any = candidates_of(Reader(connection), condition)
         asked = source.chunk(None, 50, rising=False) if source.ordered else source.source
         if source.part is not None:
             asked = source.part(EVERYTHING).source.params(source.part(EVERYTHING).values)
@@ -201,7 +198,7 @@ def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_
             on_server.add_package(entry(f"ZnO {number}", date=day))
     stretch = Stretch(*day_range(days[10], days[20]))
     with on_server.reading() as connection:
-        hits = dialects.of(connection).text_search(Words(("zno",)), stretch)
+        hits = database.of(connection).text_search(Words(("zno",)), stretch)
         asked = hits.source.compile(connection)
         values = asked.construct_params(hits.values)
         plan = connection.exec_driver_sql("EXPLAIN (ANALYZE) " + str(asked), values).scalars().all()

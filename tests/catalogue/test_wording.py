@@ -13,8 +13,7 @@ from diadem.catalogue import Catalogue, lexemes, tables
 from diadem.catalogue.database import IndexedText, of
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.wording import Either, Every, Without, Wording, Words, everywhere, phrases
-from diadem.catalogue.words import padded, words
+from diadem.catalogue.words import Either, Every, Without, Wording, Words, everywhere, padded, phrases, words
 from tests.catalogue.making import dataset, entry
 
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

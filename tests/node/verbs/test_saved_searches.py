@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.catalogue.parsing import MAX_LENGTH
+from diadem.catalogue.query import MAX_LENGTH
 from diadem.catalogue.references import expanded, references
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from tests.cli.inside import said, said_json
