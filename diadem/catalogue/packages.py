@@ -21,6 +21,7 @@ from diadem.catalogue.package_key import find, free_key, keys_of, package_key, r
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded
 from diadem.model.manifest import PREFIX, PREVIEWS_PATH, VENDOR_PATH, PackageId
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 from diadem.model.times import time_text
 
 #: Bytes up to which files are kept. A larger `diadem/vendor.zip` is made again only by reading the payload; pictures do
@@ -273,9 +274,7 @@ def continuations(connection: Connection, package_id: str) -> tuple[str, ...]:
     """
     own = select(_packages.id).where(_packages.seq == resolve(connection, package_id)).scalar_subquery()
     said, about = tables.statements, tables.subjects
-    ingests = tables.packages.outerjoin(
-        about, and_(about.c.sha256 == _packages.id, about.c.kind.in_(("ingest", "receipt")))
-    )
+    ingests = tables.packages.outerjoin(about, and_(about.c.sha256 == _packages.id, about.c.kind.in_(ARRIVAL_KINDS)))
     joined = ingests.outerjoin(said, said.c.statement_id == about.c.statement_id)
     statement = select(_packages.id).select_from(joined).where(_packages.predecessor == own)
     found = connection.scalars(statement.order_by(said.c.epoch, said.c.index, _packages.seq))

@@ -28,6 +28,7 @@ from diadem.model.replicas import (
     PackageState,
     ReplicaState,
 )  # fmt: skip
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 from diadem.model.times import time_text
 
 #: Packages that are read in one go.
@@ -311,7 +312,7 @@ _NAMES = ("seq", "id", "title", "bytes", "files", "ingested_at", "payload_id", "
 def _columns(required: Sequence[str]) -> list[ColumnElement[Any]]:
     """The package; whether it is deleted; whether the log names it; and whether it states each of the fields."""
     about = tables.subjects.c
-    signed = exists().where(about.sha256 == _packages.id, about.kind.in_(("ingest", "receipt")))
+    signed = exists().where(about.sha256 == _packages.id, about.kind.in_(ARRIVAL_KINDS))
     own: list[ColumnElement[Any]] = [_packages[name] for name in _NAMES]
     stated = [_stated(name).label(f"has{number}") for number, name in enumerate(required)]
     return [*own, _packages.tombstone.is_not(None).label("dead"), signed.label("signed"), *stated]
