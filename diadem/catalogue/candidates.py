@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, exists, func, select, union
 
-from diadem.catalogue import dialects, tables
+from diadem.catalogue import database, tables
 from diadem.catalogue.conditions import (
     AllOf,
     AnyOf,
@@ -38,6 +38,8 @@ from diadem.catalogue.conditions import (
 from diadem.catalogue.database import TextHits
 from diadem.catalogue.order import EVERYTHING, Stretch
 from diadem.catalogue.reading import CHUNK
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.words import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -111,7 +113,7 @@ class Candidates:
         order = self.key if rising else self.key.desc()
         if self.part is None:
             asked = self.source.distinct().order_by(order)
-            yield (row[0] for rows in dialects.streamed(connection, asked, CHUNK) for row in rows)
+            yield (row[0] for rows in database.streamed(connection, asked, CHUNK) for row in rows)
             return
         in_order = cache(lambda source: source.order_by(order))
         windows = Windows(connection, self.stretch, self.met, rising=rising, few=self.sparse)

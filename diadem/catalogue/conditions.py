@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, not_, or_, select, true
 
-from diadem.catalogue import dialects, tables
-from diadem.catalogue.deriving import made_from, used_for
+from diadem.catalogue import database, tables
+from diadem.catalogue.access_facts import reached
 from diadem.catalogue.expressions import among, contains, contains_one
-from diadem.catalogue.reading import begins
-from diadem.catalogue.standing import reached
+from diadem.catalogue.package_key import begins
+from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.words import Wording, Words, either, phrases
 from diadem.errors import UsageError
 from diadem.model.access import Visible
@@ -258,7 +258,7 @@ class Reader:
     """Reads facts by conditions, in one transaction: what each asks of the package in `tables.packages`, as SQL."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection, self.database = connection, dialects.of(connection)
+        self.connection, self.database = connection, database.of(connection)
         names = connection.execute(select(tables.keys.c.code, tables.keys.c.name))
         self._codes = {name: code for code, name in names}
 

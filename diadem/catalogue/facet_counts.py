@@ -18,11 +18,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, select, update
 
-from diadem.catalogue import dialects, tables
+from diadem.catalogue import database, tables
+from diadem.catalogue.dataset_sets import full, mask, written
 from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.facets import DISPUTED, UNJUDGED, Facet, FacetField, FacetValue, kept_fields, name_of
 from diadem.catalogue.facts import SESSION_END, day_of
-from diadem.catalogue.spans import full, mask, written
 from diadem.model.replicas import PRESENT
 
 #: Packages in one go.
@@ -100,7 +100,7 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
         rows.append((key, _packed((code, *of) for code, of in new[key].items()), json.dumps(parts) if parts else ""))
     _count(connection, _known(connection, keys), new)
     connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
-    dialects.insert_rows(connection, tables.facet_rows, rows)
+    database.insert_rows(connection, tables.facet_rows, rows)
 
 
 def _datasets(bits: int) -> int:
@@ -228,7 +228,7 @@ def _codes(connection: Connection, values: _Values) -> dict[tuple[int, str], int
         for at, (facet, name) in enumerate(new, serial + 1):
             known[facet, name] = at << _FIELD_BITS | facet
         made = ((known[one], *one, texts[one], 0, 0, 0) for one in new)
-        dialects.insert_rows(connection, tables.facet_values, made)
+        database.insert_rows(connection, tables.facet_values, made)
     return known
 
 

@@ -35,10 +35,10 @@ from diadem.catalogue.conditions import (
     leaves,
     of_package,
 )
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import full, mask
 from diadem.catalogue.expressions import among
-from diadem.catalogue.order import Stretch
-from diadem.catalogue.reading import CHUNK
-from diadem.catalogue.spans import full, mask
+from diadem.catalogue.package_key import Stretch
 from diadem.catalogue.words import Wording, every, everywhere
 
 #: What is said of a package.

@@ -24,18 +24,22 @@ from diadem.catalogue.conditions import (
     one_judgement,
     parts_of,
 )
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import numbers
 from diadem.catalogue.expressions import among, among_texts, contains
 from diadem.catalogue.facet_counts import Tally, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
 from diadem.catalogue.owning import successions
+from diadem.catalogue.matching import CandidateFilter, Noted, Verdicts, found_among, matching, sizes_of, walk
+from diadem.catalogue.package_rows import package_rows
+from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.catalogue.query import MAX_NAMES, Names, Term, judgement, parse
-from diadem.catalogue.reading import CHUNK, count, package_rows
 from diadem.catalogue.results import SearchResult, StatedDataset, Value, WiderSearch
 from diadem.catalogue.samples import meant
-from diadem.catalogue.spans import numbers
+from diadem.catalogue.statements import successions
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import padded, words
 from diadem.errors import UsageError

@@ -43,7 +43,7 @@ from diadem.catalogue.conditions import (
     denied,
     one_judgement,
 )
-from diadem.catalogue.order import ID_BITS, day_range
+from diadem.catalogue.package_key import ID_BITS, day_range
 from diadem.catalogue.quantities import (
     Unreadable,
     around,
@@ -55,7 +55,7 @@ from diadem.catalogue.quantities import (
     moments,
     split,
 )
-from diadem.catalogue.sample_words import is_short, needed
+from diadem.catalogue.samples import is_short, needed
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import words
 from diadem.errors import UsageError

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.addresses import complete, is_on_server
-from diadem.catalogue.schema import OfLaterVersion
+from diadem.catalogue.database import OfLaterVersion, complete, is_on_server
 from diadem.custody.ledger import Ledger
 from diadem.custody.remedies import recover_command
 from diadem.custody.statements import LOG

@@ -26,7 +26,7 @@ from diadem.catalogue.conditions import (
     Judged,
     Phrase,
 )
-from diadem.catalogue.order import day_range
+from diadem.catalogue.package_key import day_range
 from diadem.catalogue.query import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, Names, parse
 from diadem.errors import UsageError
 from diadem.terms.fields import field_keys

@@ -162,7 +162,7 @@ def test_a_judgement_is_looked_up_and_not_searched_for(in_a_file: Catalogue, que
     from diadem.catalogue.query import parse
 
     condition = parse(query).condition
-    with in_a_file._reading() as connection:
+    with in_a_file.reading() as connection:
         source: Any = candidates_of(Reader(connection), condition)
         text = str(source.chunk(None, 50, rising=False).compile(connection, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]

@@ -266,7 +266,6 @@ def test_chains_are_one_session(catalogue: Catalogue) -> None:
     assert {row.session for row in catalogue.search("")} == {first}
     assert [catalogue.get(id_).continues for id_ in (first, second, third)] == [None, first, second]
     assert catalogue.continuations(first) == (second,)
-    assert catalogue.predecessor(third) == second
 
 
 def test_a_ring_of_predecessors_ends(catalogue: Catalogue) -> None:

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, select
 from diadem.catalogue import tables
 from diadem.catalogue.candidates import candidates_of
 from diadem.catalogue.conditions import Phrase, Reader
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import mask, numbers
 from diadem.catalogue.expressions import among
 from diadem.catalogue.matching import matching, sizes_of, walk
 from diadem.catalogue.query import any_name
-from diadem.catalogue.reading import CHUNK
-from diadem.catalogue.spans import mask, numbers
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.model.display import Display
 from diadem.model.manifest import PREFIX
@@ -77,32 +77,21 @@ class SampleDataset(Display):
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"named": list(self.named)}
 
 
-def datasets_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
+def datasets_naming(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
     reader = Reader(connection)
     found: dict[int, int] = {}
     for phrase in _phrases(names):
-        for key, bits in _matching(reader, phrase).items():
-            found[key] = found.get(key, 0) | bits
-    keys = sorted(found)
-    rows = [
-        row
-        for start in range(0, len(keys), CHUNK)
-        for row in _described(connection, {key: found[key] for key in keys[start : start + CHUNK]})
-    ]
+        keys = [key for key, hit in walk(reader, phrase, candidates_of(reader, phrase), rising=True) if hit]
+        for part in _parts(keys):
+            for key, bits in matching(reader, phrase, sizes_of(connection, part)).items():
+                found[key] = found.get(key, 0) | bits
+    rows = [row for part in _parts(sorted(found)) for row in _described(connection, {key: found[key] for key in part})]
     return [row for _, row in sorted(rows, key=lambda one: one[0])]
 
 
-def _codes() -> Any:
-    return select(tables.keys.c.code, tables.keys.c.name)
-
-
-def texts_of(connection: Connection, seq: int) -> list[tuple[str, bool]]:
-    """What a package calls its samples, and whether all its datasets do."""
-    facts, codes = tables.phrases.c, tables.keys
-    rows = select(facts.text, facts.everywhere).join_from(tables.phrases, codes, facts.key == codes.c.code)
-    rows = rows.where(facts.package == seq, codes.c.name.in_(SAMPLE_KEYS)).order_by(facts.rank)
-    return [(text, bool(everywhere)) for text, everywhere in connection.execute(rows)]
+def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
 
 
 def _phrases(names: Iterable[tuple[str, ...]]) -> Iterator[Phrase]:
@@ -111,17 +100,6 @@ def _phrases(names: Iterable[tuple[str, ...]]) -> Iterator[Phrase]:
     for start in range(0, len(parts), _NAMES):
         first, *others = parts[start : start + _NAMES]
         yield replace(first, others=tuple(others))
-
-
-def _matching(reader: Reader, phrase: Phrase) -> dict[int, int]:
-    """Packages that state one of the names, with the datasets that do, as bits."""
-    source = candidates_of(reader, phrase)
-    keys = [key for key, hit in walk(reader, phrase, source, rising=True) if hit]
-    found: dict[int, int] = {}
-    for start in range(0, len(keys), CHUNK):
-        part = keys[start : start + CHUNK]
-        found |= matching(reader, phrase, sizes_of(reader.connection, part))
-    return found
 
 
 @dataclass(slots=True)
@@ -147,22 +125,18 @@ def _described(connection: Connection, wanted: Mapping[int, int]) -> Iterator[tu
     """Datasets with what sorts them."""
     for key, package in _read(connection, wanted).items():
         for number in numbers(wanted[key]):
-            dataset = _dataset(package, number)
+            moment = package.times.get(number)
+            dataset = SampleDataset(
+                package=PREFIX + package.row.id,
+                title=package.row.title,
+                date=package.row.date or "",
+                time=_clock(moment) if moment is not None else "",
+                path=package.paths.get(number, ""),
+                instrument=package.first(_INSTRUMENT, number),
+                site=package.first((_SITE,), number),
+                named=package.named(number),
+            )
             yield (dataset.day or "9999", dataset.time or "24", key, number), dataset
-
-
-def _dataset(package: _Package, number: int) -> SampleDataset:
-    row, time = package.row, package.times.get(number)
-    return SampleDataset(
-        package=PREFIX + row.id,
-        title=row.title,
-        date=row.date or "",
-        time=_clock(time) if time is not None else "",
-        path=package.paths.get(number, ""),
-        instrument=package.first(_INSTRUMENT, number),
-        site=package.first((_SITE,), number),
-        named=package.named(number),
-    )
 
 
 def _clock(seconds: float) -> str:
@@ -174,42 +148,29 @@ def _clock(seconds: float) -> str:
 
 def _read(connection: Connection, wanted: Mapping[int, int]) -> dict[int, _Package]:
     """The packages, each with what its wanted datasets state."""
-    keys = list(wanted)
+    keys, files, times, texts = list(wanted), tables.datasets.c, tables.numbers.c, tables.phrases.c
     rows = select(_packages.seq, _packages.id, _packages.title, _packages.date, _packages.datasets)
     found = {row.seq: _Package(row) for row in connection.execute(rows.where(among(_packages.seq, keys)))}
-    files = tables.datasets.c
-    for key, number, path in connection.execute(
-        select(files.package, files.number, files.path).where(among(files.package, keys))
-    ):
+    paths = select(files.package, files.number, files.path).where(among(files.package, keys))
+    for key, number, path in connection.execute(paths):
         found[key].paths[number] = path
-    codes = {code: name for code, name in connection.execute(_codes()) if name in (*_TEXTS, _TIME)}
-    _read_times(connection, found, wanted, codes)
-    _read_texts(connection, found, wanted, codes)
-    return found
+    named = select(tables.keys.c.code, tables.keys.c.name).where(tables.keys.c.name.in_((*_TEXTS, _TIME)))
+    codes: dict[int, str] = dict(connection.execute(named).all())
 
+    def stated(key: int, everywhere: bool, datasets: str) -> Iterator[int]:
+        return numbers(wanted[key] if everywhere else wanted[key] & mask(datasets))
 
-def _read_times(
-    connection: Connection, found: Mapping[int, _Package], wanted: Mapping[int, int], codes: Mapping[int, str]
-) -> None:
-    facts = tables.numbers.c
     chosen = [code for code, name in codes.items() if name == _TIME]
-    rows = select(facts.package, facts.number, facts.everywhere, facts.datasets).where(
-        among(facts.package, list(found)), facts.key.in_(chosen)
-    )
-    for key, number, everywhere, datasets in connection.execute(rows.order_by(facts.number)):
-        for one in numbers(wanted[key] if everywhere else wanted[key] & mask(datasets)):
-            found[key].times.setdefault(one, number)
-
-
-def _read_texts(
-    connection: Connection, found: Mapping[int, _Package], wanted: Mapping[int, int], codes: Mapping[int, str]
-) -> None:
-    facts = tables.phrases.c
+    moments = select(times.package, times.number, times.everywhere, times.datasets)
+    moments = moments.where(among(times.package, keys), times.key.in_(chosen)).order_by(times.number)
+    for key, moment, everywhere, datasets in connection.execute(moments):
+        for number in stated(key, everywhere, datasets):
+            found[key].times.setdefault(number, moment)
     chosen = [code for code, name in codes.items() if name != _TIME]
-    rows = select(facts.package, facts.key, facts.text, facts.everywhere, facts.datasets).where(
-        among(facts.package, list(found)), facts.key.in_(chosen)
-    )
-    for key, code, text, everywhere, datasets in connection.execute(rows.order_by(facts.rank)):
-        stated = found[key].texts.setdefault(codes[code], {})
-        for one in numbers(wanted[key] if everywhere else wanted[key] & mask(datasets)):
-            stated.setdefault(one, {})[text] = None
+    said = select(texts.package, texts.key, texts.text, texts.everywhere, texts.datasets)
+    said = said.where(among(texts.package, keys), texts.key.in_(chosen)).order_by(texts.rank)
+    for key, code, text, everywhere, datasets in connection.execute(said):
+        own = found[key].texts.setdefault(codes[code], {})
+        for number in stated(key, everywhere, datasets):
+            own.setdefault(number, {})[text] = None
+    return found

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.catalogue.paths import read, written
-from diadem.catalogue.sqlite import translated
+from diadem.catalogue.replicas import path_of, path_text
+from diadem.catalogue.sqlite import SqliteDatabase
 from diadem.model.statement_kinds import ARRIVAL_KINDS
 
 _TABLES: Final = (
@@ -35,7 +35,7 @@ _PAGE: Final = 500
 Places = Mapping[str, Sequence[str]]
 
 
-class Sightings:
+class ReindexScratch:
     """Ingests and places that the log names, and copies that stores show.
 
     Parameters
@@ -46,7 +46,8 @@ class Sightings:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with translated(path):
+        self._translated = SqliteDatabase(path).translated
+        with self._translated():
             self._database = sqlite3.connect(path, isolation_level=None)
             for setting in _SETTINGS:
                 self._database.execute(f"PRAGMA {setting}").close()
@@ -71,7 +72,7 @@ class Sightings:
         heard = list(packages)
         ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind in ARRIVAL_KINDS]
         places = [
-            (str(said["store"]), written(str(said.get("path", ""))), package)
+            (str(said["store"]), path_text(str(said.get("path", ""))), package)
             for kind, package, said in heard
             if kind != "receipt"
         ]
@@ -85,7 +86,7 @@ class Sightings:
 
     def owner(self, store: str, path: str) -> str | None:
         """Id of the package whose copy the log has at a place."""
-        row = self._one("SELECT package FROM places WHERE store = ? AND path = ?", store, written(path))
+        row = self._one("SELECT package FROM places WHERE store = ? AND path = ?", store, path_text(path))
         return str(row[0]) if row else None
 
     def ingested(self) -> Iterator[list[tuple[str, Mapping[str, Any]]]]:
@@ -105,7 +106,7 @@ class Sightings:
             self._one("SELECT 1 FROM seen WHERE package = ? AND store = ? AND path <> ''", package_id, store) is None
         )
         number = "INSERT OR IGNORE INTO seen SELECT ?1, ?2, ?3, count(*) FROM seen WHERE package = ?1 AND store = ?2"
-        self._many(number, [(package_id, store, written(path or ""))])
+        self._many(number, [(package_id, store, path_text(path or ""))])
         return first and path is not None
 
     def seen(self, package_ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
@@ -118,7 +119,7 @@ class Sightings:
         found: dict[str, dict[str, list[str]]] = {}
         for package, store, path in rows:
             paths = found.setdefault(package, {}).setdefault(store, [])
-            paths += [read(path)] if path else []
+            paths += [path_of(path)] if path else []
         return found
 
     def count(self) -> int:
@@ -129,7 +130,7 @@ class Sightings:
 
     def arrive(self, package_id: str, store: str, path: str) -> None:
         """Note a copy of which the log does not know."""
-        self._many("INSERT INTO arrived VALUES (?, ?, ?)", [(package_id, store, written(path))])
+        self._many("INSERT INTO arrived VALUES (?, ?, ?)", [(package_id, store, path_text(path))])
 
     def lose(self, package_id: str, store: str) -> None:
         """Note a copy that the log has in vain."""
@@ -138,7 +139,7 @@ class Sightings:
     def arrived(self) -> Iterator[tuple[str, str, str]]:
         """Package, store and path of copies of which the log does not know."""
         for package, store, path in self._pages("SELECT package, store, path, rowid FROM arrived"):
-            yield package, store, read(path)
+            yield package, store, path_of(path)
 
     def lost(self) -> Iterator[tuple[str, str]]:
         """Package and store of copies that the log has in vain."""
@@ -151,14 +152,14 @@ class Sightings:
             last = rows[-1][-1]
 
     def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with translated(self._path):
+        with self._translated():
             self._database.executemany(statement, rows).close()
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         return next(iter(self._all(statement, *values)), None)
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with translated(self._path):
+        with self._translated():
             return self._database.execute(statement, values).fetchall()
 
 

@@ -14,10 +14,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from diadem.catalogue import tables
-from diadem.catalogue.amending import Values, weighed
+from diadem.catalogue.amended_facts import Values, weighed
+from diadem.catalogue.dataset_sets import full, mask
 from diadem.catalogue.expressions import among_texts
-from diadem.catalogue.saying import lines_about
-from diadem.catalogue.spans import full, mask
+from diadem.catalogue.statements import lines_about
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded, words
 from diadem.errors import DocumentError
@@ -36,8 +36,8 @@ Sql = ColumnElement[bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A package as the catalogue has it.
+class AccessFacts:
+    """A package as the catalogue has it, as far as access depends on it.
 
     Attributes
     ----------
@@ -65,14 +65,7 @@ class Standing:
     ) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
         """Words of the names of projects or samples of the whole package, and those of some of its datasets.
 
-        Parameters
-        ----------
-        scope : str
-            Project or sample.
-        amendments : collection of Amendment
-            Those of `amendments` that are by whom they say; only what the owners said counts.
-        ownership : Ownership
-            Whose the package is and was.
+        Of the amendments are given those that are by whom they say; only what the owners said counts.
         """
         corrections, every = Corrections(amendments, ownership), full(self.datasets)
         whole, partly = set[tuple[str, ...]](), set[tuple[str, ...]]()
@@ -85,7 +78,7 @@ class Standing:
         return frozenset(whole), frozenset(partly - whole)
 
 
-def standing(connection: Connection, digits: str) -> Standing:
+def access_facts(connection: Connection, digits: str) -> AccessFacts:
     """What access to a package depends on, by the hex digits of its id; five questions, whatever they find."""
     row = connection.execute(select(_packages.tombstone, _packages.datasets).where(_packages.id == digits)).first()
     count = row.datasets if row else 0
@@ -104,7 +97,9 @@ def standing(connection: Connection, digits: str) -> Standing:
     rows = select(_datasets.id, _datasets.number).where(_datasets.package == own)
     named = _named_in(amendments)
     numbers = {id_: int(number) for id_, number in connection.execute(rows.where(among_texts(_datasets.id, named)))}
-    return Standing(row is not None, row is not None and row.tombstone is not None, count, found, amendments, numbers)
+    return AccessFacts(
+        row is not None, row is not None and row.tombstone is not None, count, found, amendments, numbers
+    )
 
 
 def _named_in(amendments: Sequence[tuple[int, bytes]]) -> list[str]:
@@ -121,7 +116,7 @@ def _named_in(amendments: Sequence[tuple[int, bytes]]) -> list[str]:
     return list(found)
 
 
-# -- all that somebody may find ----------------------------------------------------------------------------------------
+# All that somebody may find
 
 
 def reached(visible: Visible) -> Sql:
