@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select
 from diadem.catalogue import dialects, reading, tables
 from diadem.catalogue.opening import CatalogueFile
 from diadem.catalogue.words import words
-from diadem.custody.entries import place_of
+from diadem.custody.log_entry import place_of
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.expressions import among_texts
-from diadem.custody.entries import Entry, place_of
+from diadem.custody.log_entry import Entry, place_of
 from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment

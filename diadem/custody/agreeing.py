@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyStep, Verdict
 from diadem.errors import DocumentError
 from diadem.serialization.validation import validate_statement

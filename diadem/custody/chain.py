@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Self
 
-from diadem.custody.entries import MAX_ENTRIES, MAX_EPOCHS
+from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS
 from diadem.errors import DocumentError, UsageError
 from diadem.model.canonical import encode
 from diadem.model.statements import Subject

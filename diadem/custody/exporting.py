@@ -9,8 +9,8 @@ from typing import Final
 
 from diadem.custody import statements
 from diadem.custody.chain import MAX_BYTES, Chain, ChainCheckpoint, Earlier, Item
-from diadem.custody.entries import Entry, place_of
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry, place_of
 from diadem.custody.statements import USER
 from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.statements import Subject

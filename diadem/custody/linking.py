@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from diadem.custody.entries import Entry, place_of, position_of
+from diadem.custody.log_entry import Entry, place_of, position_of
 from diadem.custody.report import CustodyStep, Verdict
 from diadem.custody.weighing import Weighed
 

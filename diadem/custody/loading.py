@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from diadem.custody.chain import Chain, Item
-from diadem.custody.entries import Entry, place_of
+from diadem.custody.log_entry import Entry, place_of
 from diadem.errors import UsageError
 
 

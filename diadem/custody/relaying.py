@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.custody.agreeing import Witness
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyStep, Verdict
 from diadem.custody.said import counted
 from diadem.errors import DocumentError

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from diadem.custody.agreeing import agreements
 from diadem.custody.comparing import View, contradictions, unconnected
-from diadem.custody.entries import Entry
 from diadem.custody.linking import Strand, end_of, steps_of, strand
 from diadem.custody.loading import Loaded, load
+from diadem.custody.log_entry import Entry
 from diadem.custody.relaying import relayed
 from diadem.custody.report import CustodyReport, CustodyStep, NodeSeen, Verdict
 from diadem.custody.weighing import Scales

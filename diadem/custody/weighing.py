@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from diadem.custody.chain import ChainCheckpoint
 from diadem.custody.comparing import View, implied_subtrees
-from diadem.custody.entries import Entry, place_of
 from diadem.custody.keyring import KeyRing
 from diadem.custody.loading import Loaded, Read
+from diadem.custody.log_entry import Entry, log_origin, place_of
 from diadem.custody.report import CustodyStep, Verdict
-from diadem.custody.trees import log_origin
 from diadem.custody.words import sentence
 from diadem.errors import IntegrityError
 from diadem.trust.keys import PublicKey

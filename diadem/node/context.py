@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
 from diadem.catalogue.schema import OfLaterVersion
-from diadem.custody.ledger import Entry, Ledger
+from diadem.custody.log import Entry, Ledger
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.plain_text import quoted
@@ -515,21 +515,12 @@ def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: boo
         return Catalogue.open(address, create=True)
 
 
-class Mirrors(Sequence[Any]):
-    """The stores that answer, as mirrors of the log; looked up when they are used."""
+class Mirrors:
+    """The stores that answer, as mirrors of the log; looked up each time they are gone through, and then once."""
 
     def __init__(self, stores: StoreSet) -> None:
         self._stores = stores
 
-    def _now(self) -> list[Any]:
-        return [store for _, store in self._stores.opened()]
-
-    def __len__(self) -> int:
-        return len(self._now())
-
     def __iter__(self) -> Iterator[Any]:
         """Each store that answers now."""
-        return iter(self._now())
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._now()[index]
+        return iter([store for _, store in self._stores.opened()])

@@ -18,7 +18,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.sightings import Places, Sightings, pages
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId

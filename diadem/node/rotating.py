@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.node.keys import KeyCabinet
 from diadem.node.place import node_lock

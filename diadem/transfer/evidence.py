@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import transfer_subject
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven

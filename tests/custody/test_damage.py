@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.database import FILE
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_tables import FILE
 from diadem.custody.verifying import verify_chains
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 

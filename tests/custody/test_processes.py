@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from diadem.custody.ledger import Ledger
-from diadem.custody.recovering import recover
+from diadem.custody.log import Ledger
+from diadem.custody.log_recovery import recover
 from diadem.custody.verifying import verify_chains
 from diadem.store.folder import FolderStore
 from diadem.trust.note import open_checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.report import CustodyReport, CustodyStep, Verdict
 from diadem.custody.statements import node_card
 from diadem.custody.verifying import verify_chains

@@ -15,8 +15,8 @@ import pytest
 
 import diadem
 from diadem.custody.chain import Chain
-from diadem.custody.entries import Entry
 from diadem.custody.exporting import own_chain
+from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyReport, Verdict
 from diadem.custody.statements import node_card, user_card
 from diadem.custody.verifying import verify_chains
@@ -318,10 +318,10 @@ def test_a_kind_of_a_later_version_is_shown_as_not_understood(
     write = """
 import sys; from pathlib import Path
 from diadem.model import statement_kinds, statements
-from diadem.custody import ledger
+from diadem.custody import log
 polish = statement_kinds.Kind("polish", frozenset({"node"}), "The lens was polished.")
 statements.KINDS = {**statement_kinds.KINDS, "polish": polish}
-ledger.validate_draft = lambda draft: None
+log.validate_draft = lambda draft: None
 from tests.custody.group import *
 group = Group(Path(sys.argv[1])).create(MemoryMirror())
 group.say(ingest(1), Draft("polish", (Subject.package(package(1)),), {"lens": "objective"}), fixity(1))
