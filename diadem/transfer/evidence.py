@@ -19,7 +19,7 @@ from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.mirroring import MIRRORED
+from diadem.node.mirrors import MIRRORED
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:

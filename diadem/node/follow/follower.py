@@ -19,7 +19,7 @@ from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError
 from diadem.model.manifest import PackageId
 from diadem.model.statement_kinds import COPY_KINDS
-from diadem.node.place import held
+from diadem.node.locks import held
 from diadem.node.stores import StoreSet
 
 if TYPE_CHECKING:

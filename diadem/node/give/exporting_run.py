@@ -23,7 +23,7 @@ from diadem.node.give.exporting_contents import Contents, Member
 from diadem.node.give.exporting_outcome import Wishes
 from diadem.node.give.exporting_parts import Parts
 from diadem.node.give.exporting_redacted import Redactor
-from diadem.node.place import node_lock
+from diadem.node.locks import node_lock
 
 _BLOCK: Final = 4 << 20
 

@@ -29,12 +29,12 @@ from diadem.node.keep.adopted import IN_PLACE, forgotten, give_up
 from diadem.node.keep.mending_parity import drop_parity
 from diadem.node.keep.placing import bundle_of, same_files
 from diadem.node.keep.scrubbing import check, note_damage
-from diadem.node.mirroring import require_policy
+from diadem.node.mirrors import require_policy
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.policy.commands import write_off
 from diadem.policy.dropping import FreshProof, may_delete, may_drop
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex

@@ -15,11 +15,11 @@ from diadem.model.tickets import FOR_PEER, FOR_USER, MAX_HUBS, Ticket
 from diadem.model.times import time_text
 from diadem.node.config import FILE, NodeSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.key_verbs import tls_files
+from diadem.node.mirrors import mirror_settings
 from diadem.node.peers.notes import age_recipient, own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import GivenTicket, keep_ticket, new_token
-from diadem.node.tls_files import tls_files
 
 #: Days that a ticket holds at most.
 LONGEST: Final = 90
