@@ -14,9 +14,8 @@ from typing import Any, Final
 from diadem.custody.agreeing import Witness
 from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyStep, Verdict
-from diadem.custody.said import counted
 from diadem.errors import DocumentError
-from diadem.model.plain_text import size_text
+from diadem.model.plain_text import count_text, size_text
 from diadem.serialization.validation import validate_statement
 
 _COUNTS: Final = ("objects", "bytes", "sha256")
@@ -90,7 +89,7 @@ class _Case:
             sentence = f"The hub {self._hub.name} contradicts the others about {spoken}."
             return CustodyStep(Verdict.CONTRADICTED, sentence, str(fault), node=self._hub.node, kind="relay")
         objects, size = self._sum("objects"), self._sum("bytes")
-        told = f"{spoken}: {counted(objects, 'sealed window')}, {size_text(size)}"
+        told = f"{spoken}: {count_text(objects, 'sealed window')}, {size_text(size)}"
         sides = [name for name, said in (("taken", self._took), ("put", self._put)) if said is not None]
         if not sides or not {entry.statement_id for entry in self._said}.isdisjoint(self._hub.claimed):
             sentence = f"Only the hub {self._hub.name} says {told}."

@@ -11,7 +11,7 @@ from diadem.custody.keyring import KeyRing
 from diadem.custody.loading import Loaded, Read
 from diadem.custody.log_entry import Entry, log_origin, place_of
 from diadem.custody.report import CustodyStep, Verdict
-from diadem.custody.words import sentence
+from diadem.custody.sentences import sentence
 from diadem.errors import IntegrityError
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import Checkpoint, open_checkpoint
