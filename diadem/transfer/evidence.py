@@ -103,7 +103,7 @@ def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
     Unreachable
         What was said last is in no store yet: nothing leaves the node before.
     """
-    from diadem.custody.exporting import export_chain
+    from diadem.custody.chain import export_chain
 
     since = [seen] if seen and is_own_checkpoint(context, seen) else []
     data = export_chain(
@@ -156,7 +156,7 @@ def weigh(
     """
     from diadem.custody.chain import Chain
     from diadem.custody.report import Verdict
-    from diadem.custody.verifying import verify_chains
+    from diadem.custody.verify import verify_chains
 
     data = chain.encode("utf-8", "surrogatepass")
     read = Chain.from_bytes(data)

@@ -15,7 +15,7 @@ from diadem.custody.log import Ledger
 from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyReport, CustodyStep, Verdict
 from diadem.custody.statements import node_card, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.model.statements import Draft, Subject
 from tests.custody.group import Group, MemoryMirror, fixity, key, package
 

@@ -15,7 +15,7 @@ import pytest
 import diadem
 from diadem.custody.log import Ledger
 from diadem.custody.log_tables import FILE
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 
 #: With the places that the node knows.

@@ -15,7 +15,7 @@ from diadem.custody.log_recovery import Recovered, recover
 from diadem.custody.log_tables import FILE
 from diadem.custody.report import Verdict
 from diadem.custody.statements import node_card, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from tests.custody.group import NAME, Group, MemoryMirror, fixity, ingest, key, package
 
 
