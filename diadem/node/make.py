@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.catalogue import Catalogue
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.statements import node_card, user_card
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted

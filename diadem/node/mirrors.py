@@ -1,6 +1,6 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
-The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
+The log has its own mirror, batch by batch (`diadem.custody.log_mirrors`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store."""
 
 from __future__ import annotations

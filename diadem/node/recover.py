@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from diadem.catalogue import Catalogue
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
-from diadem.custody.mirror import read_head
-from diadem.custody.recovering import Recovered
-from diadem.custody.recovering import recover as recover_log
+from diadem.custody.log import Ledger
+from diadem.custody.log_mirrors import read_head
+from diadem.custody.log_recovery import Recovered
+from diadem.custody.log_recovery import recover as recover_log
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.display import Display

@@ -27,6 +27,11 @@ def position_of(place: int) -> tuple[int, int]:
     return place >> _INDEX_BITS, place & (MAX_ENTRIES - 1)
 
 
+def log_origin(origin: str, epoch: int) -> str:
+    """Origin of the checkpoints of one epoch: each epoch is a tree of its own, and needs a name of its own."""
+    return f"{origin}/{epoch}"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry(Display):
     """One statement of the log.

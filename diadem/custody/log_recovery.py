@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.custody import database, statements
-from diadem.custody.database import Database
-from diadem.custody.entries import Entry, place_of
+from diadem.custody import statements
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Clock, Ledger, begin_epoch, prepare
-from diadem.custody.mirror import Mirror, log_folder, position_of_key, read_head, unpack_batch
-from diadem.custody.tables import Batch, Tables
+from diadem.custody.log import Clock, Ledger
+from diadem.custody.log_entry import Entry, place_of
+from diadem.custody.log_mirrors import Mirror, log_folder, position_of_key, read_head, unpack_batch
+from diadem.custody.log_tables import FILE, Batch, LogFile
 from diadem.errors import IntegrityError, NotFound, Refused, UsageError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.statements import Draft
@@ -79,32 +78,13 @@ def recover(
     cards: Sequence[Draft] = (),
     listener: Listener = silent,
 ) -> Recovered:
-    """Make the log of a lost node again.
+    """Make the log of a lost node again, in the new node's ``log/``, from a store that the lost node wrote to.
 
     Every batch is checked: hashes, checkpoints, and each signature up to the node's id. What comes after the last good
     checkpoint of an epoch is left out, and said. The new epoch is a new tree, whose first entry says so, signed by the
-    root key. Nothing is in the folder before all is done.
-
-    Parameters
-    ----------
-    folder : Path
-        The new node's ``log/``.
-    mirror : Mirror
-        A store that the lost node wrote to.
-    node : str
-        Node id, 64 hex digits.
-    root : PrivateKey
-        From the recovery file.
-    log_key : PrivateKey
-        Signs the new epoch's checkpoints: the old one, or a new one that `cards` introduce.
-    reason : str
-        For people: what happened.
-    clock : callable
-        Gives aware times.
-    cards : sequence of Draft
-        What else the root signs at once: the cards of new keys (`statements.node_card` with a later version).
-    listener : callable
-        Told the entries done.
+    root key, which is in the recovery file. Its checkpoints are signed by the old log key, or by a new one that `cards`
+    introduce, which the root signs at once (`statements.node_card` with a later version). Nothing is in the folder
+    before all is done.
 
     Raises
     ------
@@ -115,18 +95,18 @@ def recover(
     """
     if root.public.key_id != node:
         raise Refused("this root key is not the one of this node", next="Use the recovery file of this node.")
-    target = folder / database.FILE
+    target = folder / FILE
     if target.exists():
         raise Refused("there is a log here already", where=str(target), next="Name a new folder.")
-    part = folder / (database.FILE + _PART)
+    part = folder / (FILE + _PART)
     salvage = Salvage(mirror, node, listener)
     with or_else(lambda: _remove(part)), translated(str(folder), "no log was made"):
         folder.mkdir(parents=True, exist_ok=True)
         _remove(part)
-        with Database(part, create=True) as data:
-            salvage.fill(data, log_key)
+        with LogFile(part, create=True) as file:
+            salvage.fill(file, log_key)
             said = statements.recovery(node=node, epoch=salvage.next_epoch, previous=salvage.previous, reason=reason)
-            Ledger(data, log_key, clock).append([said, *cards], [root])
+            Ledger(file, log_key, clock).append([said, *cards], [root])
         move(part, target)
         flush_folder(str(folder))
     ledger = Ledger.open(folder, log_key, clock=clock)
@@ -153,28 +133,18 @@ class _Good:
 
 @dataclass(slots=True)
 class Salvage:
-    """What can be read and proven of a mirror.
-
-    Attributes
-    ----------
-    mirror, node, listener
-        As in `recover`.
-    entries : int
-        Entries taken over, of all epochs.
-    previous : str or None
-        The last good checkpoint of the last epoch that had one.
-    last_epoch : int
-        The last epoch of which the mirror holds anything at all.
-    findings : list of str
-        What was not there, or not good.
-    """
+    """What can be read and proven of a mirror."""
 
     mirror: Mirror
     node: str
     listener: Listener
+    #: Entries taken over, of all epochs.
     entries: int = 0
+    #: The last good checkpoint of the last epoch that had one.
     previous: str | None = None
-    last_epoch: int = 0
+    #: The epoch that begins, after the last of which the mirror holds anything at all.
+    next_epoch: int = 1
+    #: What was not there, or not good.
     findings: list[str] = field(default_factory=list)
     _ring: KeyRing = field(init=False)
     _sizes: dict[int, int] = field(default_factory=dict)
@@ -183,27 +153,21 @@ class Salvage:
         """Trust nothing but the node's id."""
         self._ring = KeyRing(self.node)
 
-    @property
-    def next_epoch(self) -> int:
-        """The epoch that begins."""
-        return self.last_epoch + 1
-
-    def fill(self, data: Database, log_key: PrivateKey) -> None:
+    def fill(self, file: LogFile, log_key: PrivateKey) -> None:
         """Write everything that is good into an empty log, in one transaction, and begin the next epoch."""
         head = read_head(self.mirror, self.node)
         objects = self._objects()
         origin = ""
-        with data.writing() as connection:
-            tables = Tables(connection)
+        with file.writing():
             for good in (good for epoch in sorted(objects) for good in self._good(epoch, objects[epoch])):
                 if not origin:
                     origin = good.origin
-                    prepare(tables, self.node, origin, data.path)
-                self._take(tables, good, head.size if head else 0)
+                    file.begin(self.node, origin)
+                self._take(file, good, head.size if head else 0)
             if not origin:
                 raise self._hopeless(objects)
-            self.last_epoch = self._last({*objects, head.epoch if head else 0})
-            begin_epoch(tables, origin, self.next_epoch, log_key)
+            self.next_epoch = self._last({*objects, head.epoch if head else 0}) + 1
+            file.begin_epoch(origin, self.next_epoch, log_key)
         if head is not None and self._sizes.get(head.epoch, 0) < head.size:
             proven = self._sizes.get(head.epoch, 0)
             self.findings.append(f"epoch {head.epoch} had {head.size} entries, of which {proven} can be proven")
@@ -234,11 +198,11 @@ class Salvage:
             f"nothing of the log can be proven: {self.findings[0]}", where=self.mirror.url, next=advice
         )
 
-    def _take(self, tables: Tables, good: _Good, total: int) -> None:
+    def _take(self, file: LogFile, good: _Good, total: int) -> None:
         batch = good.batch
         if batch.start == 0:
-            tables.add_epoch(batch.epoch, good.log_key.to_text())
-        tables.add_batch(batch, good.entries, good.grown)
+            file.add_epoch(batch.epoch, good.log_key.to_text())
+        file.add_batch(batch, good.entries, good.grown)
         self.entries += len(good.entries)
         self.previous = batch.checkpoint
         self._sizes[batch.epoch] = batch.stop
