@@ -35,10 +35,7 @@ from diadem.catalogue.conditions import (
     of_package,
     parts_of,
 )
-from diadem.catalogue.database import TextHits
-from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.reading import CHUNK
-from diadem.catalogue.database import CHUNK
+from diadem.catalogue.database import CHUNK, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.words import Without, Wording, either, every, everywhere
 

@@ -31,8 +31,6 @@ from diadem.catalogue.facet_counts import Tally, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
-from diadem.catalogue.owning import successions
-from diadem.catalogue.matching import CandidateFilter, Noted, Verdicts, found_among, matching, sizes_of, walk
 from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split

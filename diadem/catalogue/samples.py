@@ -14,7 +14,6 @@ from diadem.catalogue.database import CHUNK
 from diadem.catalogue.package_key import resolve
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import words
-from diadem.custody.log_entry import place_of
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 
 if TYPE_CHECKING:

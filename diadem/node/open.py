@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from diadem.catalogue import Catalogue
 from diadem.catalogue.database import OfLaterVersion, complete, is_on_server
-from diadem.custody.ledger import Ledger
-from diadem.catalogue.addresses import complete, is_on_server
-from diadem.catalogue.schema import OfLaterVersion
 from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_command
 from diadem.custody.statements import LOG

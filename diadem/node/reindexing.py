@@ -18,8 +18,6 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
-from diadem.custody.entries import Entry
-from diadem.catalogue.sightings import Places, Sightings, pages
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError
 from diadem.model.display import Display
