@@ -180,7 +180,7 @@ class Context:
         return Follower(self.folder, self.ledger, self.catalogue, self.stores)
 
     def _read_policy(self) -> Policy:
-        from diadem.policy.text import read_policy
+        from diadem.policy.policy_text import read_policy
 
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
         return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)

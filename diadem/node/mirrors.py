@@ -202,7 +202,7 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
 
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
-    from diadem.policy.text import read_policy
+    from diadem.policy.policy_text import read_policy
 
     with contextlib.suppress(DiademError):
         data = context.policy_bytes()

@@ -1,9 +1,11 @@
-"""On which line of a TOML text a key stands. `tomllib` does not say."""
+"""The text of a TOML file: on which line a key stands, which `tomllib` does not say, and a value as it is written."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 _SECTION = re.compile(r"\s*\[(\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
@@ -43,3 +45,12 @@ def _places(text: str) -> Iterator[tuple[int, tuple[str | int, ...]]]:
 
 def _parts(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip("\"'") for part in _PART.findall(dotted))
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML; of JSON's syntax only objects differ."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
