@@ -213,7 +213,7 @@ def _good_policy(context: Context) -> bytes | None:
 
 def require_policy(context: Context) -> None:
     """Refuse to give anything up while nobody knows what the group agreed on."""
-    from diadem.policy.keeping_rules import POLICY_AGAIN
+    from diadem.policy.node_rules import POLICY_AGAIN
 
     context.require_writable()
     if lost := context.policy_lost():

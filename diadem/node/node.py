@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from diadem.node.queries import QueryVerbs
     from diadem.node.samples.sample_verbs import SampleVerbs
     from diadem.node.store_verbs import StoreVerbs
-    from diadem.policy.facts import Status
+    from diadem.policy.status import Status
 
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.
@@ -331,9 +331,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""
-        from diadem.node.state import judged
+        from diadem.node.archive_state import status_of
 
-        return judged(self.context, self.watched.state())
+        return status_of(self.context, self.watched.state())
 
     # -- the node itself -------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
+from diadem.node.archive_state import archive_state
 from diadem.node.context import Context
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
@@ -45,12 +46,11 @@ from diadem.node.keep.placing import (
 from diadem.node.keep.proving import UNREAD
 from diadem.node.keep.scrubbing import check, note_damage
 from diadem.node.open import CATALOGUE_FILE
-from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.engine import judge, wanting_of
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 

@@ -17,7 +17,7 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
-from diadem.node.access.recipients import whole_address
+from diadem.node.access.askers import whole_address
 from diadem.node.keep.placing import best_package
 from diadem.package.examine import open_tag_files
 from diadem.store.package_copy import contents_of

@@ -34,7 +34,7 @@ from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.policy.commands import write_off
 from diadem.policy.dropping import FreshProof, may_delete, may_drop
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex

@@ -20,7 +20,7 @@ from diadem.node.keep.dropping import Dropped
 from diadem.node.keep.mending_parity import drop_parity
 from diadem.node.keep.placing import another_package, same_files
 from diadem.node.mirrors import require_policy
-from diadem.policy.losses import safe_elsewhere
+from diadem.policy.tally import safe_elsewhere
 
 #: What stands against a write-off, and what would help.
 _Objection = tuple[str, str]

@@ -20,7 +20,7 @@ from diadem.node.mirrors import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
-from diadem.policy.facts import WatchedFolder, WatchState
+from diadem.policy.case import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
