@@ -245,6 +245,8 @@ def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tup
 
     Nobody else may write in the log meanwhile. Returns the version, and the public key that was replaced.
     """
+    from diadem.trust.keys import PrivateKey
+
     ring = KeyRing(ledger.node)
     ring.learn(ledger.keys())
     cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]
