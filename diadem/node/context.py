@@ -21,7 +21,7 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.plain_text import quoted
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
-from diadem.node.follow.follower import Follower
+from diadem.node.follow.follow import Follower
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
 from diadem.node.place import held, require_local

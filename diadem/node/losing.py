@@ -11,7 +11,7 @@ from diadem.model.display import Display
 from diadem.model.replicas import DROPPED, MISSING, PackageState
 from diadem.model.statements import Draft
 from diadem.node.context import POLICY_FILE, Context
-from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.follow.follow import COPY_MISSING
 from diadem.node.keep.placing import subject
 from diadem.node.mirroring import mirror_settings
 

@@ -8,7 +8,7 @@ from typing import Final
 from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.follow.follow import COPY_MISSING
 from diadem.node.keep.placing import subject
 
 #: Packages that one statement names, or statements in one batch.

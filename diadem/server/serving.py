@@ -19,8 +19,8 @@ from typing import Any, Final
 from diadem.errors import Refused, UsageError
 from diadem.model.peers import PeerState
 from diadem.node.context import Context
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs, relays
-from diadem.node.peers.opening import peer_book
 from diadem.node.place import node_lock
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address

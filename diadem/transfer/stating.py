@@ -17,7 +17,7 @@ from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node.access import granting
 from diadem.node.access.reading import require
 from diadem.node.context import Context
-from diadem.node.quality.assessing import ID, draft_of, drawn
+from diadem.node.quality.assess import ID, draft_of, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing

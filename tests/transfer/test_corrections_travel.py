@@ -12,7 +12,7 @@ import diadem
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent
-from diadem.node.quality.amending import sheet_of
+from diadem.node.quality.amend import sheet_of
 from diadem.transfer import drafts
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import OFFER, new_id

@@ -31,7 +31,7 @@ from diadem.model.times import read_time, time_text
 from diadem.node.access.reading import facts_of, names_of, reach_of
 from diadem.node.access.recipients import asker_of, recipient_of, whole_address
 from diadem.node.context import Context
-from diadem.node.samples.sample_naming import the_sample
+from diadem.node.samples.naming import the_sample
 from diadem.policy.access import decide, opens
 from diadem.policy.access_facts import GrantFacts
 

@@ -23,7 +23,7 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUS
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.follow.follow import COPY_MISSING
 from diadem.node.hiring import workers_for
 from diadem.node.jobs import Job, working
 from diadem.node.keep.mending_parity import check_parity

@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
-from diadem.model.statements import Statement
+from diadem.model.statements import Draft, Statement, Subject
+from diadem.node.context import Context
 from diadem.store.sqlite_file import SqliteFile
 from diadem.trust.envelope import Envelope
 from diadem.trust.keys import PublicKey
@@ -300,3 +301,47 @@ def _peer(row: Sequence[Any]) -> Peer:
         seen_as,
         json.loads(stolen),
     )
+
+
+def peer_book(context: Context) -> PeerBook:
+    """The node's list of peers, opened once and closed with the node; made from the log where it is lost."""
+    context.require_writable()
+    return context.once(
+        "peers", lambda: PeerBook(context.folder, (entry.statement for entry in context.ledger.of_kind("peer")))
+    )
+
+
+def peer_id(context: Context, name: str) -> str | None:
+    """Id of the node that is called so here; None where there is none, or one with which this node has broken."""
+    if not context.writable:
+        return None
+    found = next((peer for peer in peer_book(context).ls() if peer.name == name), None)
+    return None if found is None or found.state is PeerState.DROPPED else found.id
+
+
+def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
+    """That something happened with a peer, with what is known of its key.
+
+    Parameters
+    ----------
+    peer : Peer
+        As it is from now on.
+    event : str
+        ``pinned``, ``confirmed`` … as the schema has them.
+    by : str
+        Who did it; "" where it was nobody of this node.
+    **more
+        Members of the schema, such as ``reason`` and ``since``; empty ones are left out.
+    """
+    known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
+    predicate = {"event": event, "peer": peer.id, "name": peer.name, **{name: v for name, v in known.items() if v}}
+    return Draft("peer", (Subject.key(peer.id),), predicate)
+
+
+def say_refused(context: Context, node: str, action: str, *, actor: str, reason: str) -> None:
+    """Log that another node was refused; once, where it comes again and again with the same."""
+    predicate = {"action": action, "actor": actor, "outcome": "refused", "reason": reason}
+    said = context.ledger.of_subject(node)
+    if said and said[-1].statement.kind == "audit" and predicate.items() <= said[-1].statement.predicate.items():
+        return
+    context.say([Draft("audit", (Subject.key(node),), predicate)])

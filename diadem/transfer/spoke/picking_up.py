@@ -9,8 +9,8 @@ from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import age_identity
-from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
 from diadem.transfer.box_lists import tell_hub
 from diadem.transfer.boxing import put_sealed

@@ -13,7 +13,7 @@ import diadem
 from diadem.errors import DocumentError, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.policy import Scheme
-from diadem.node.quality.assessing import draft_of
+from diadem.node.quality.assess import draft_of
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_sample_sheets import KINDS, Rows, edit, is_empty, read
 

@@ -14,7 +14,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
-from diadem.node.give.reading_copies import Copies
+from diadem.node.give.read_copies import Copies
 from diadem.node.give.session import Lacking, Session, session_of
 
 

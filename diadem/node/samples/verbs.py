@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
+from diadem.model.display import DisplayList, Rows
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
-from diadem.model.sample_custody import AT, history
+from diadem.model.sample_custody import AT, Whereabouts, followed, history
+from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -31,13 +33,100 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft, Subject
-from diadem.model.table_changes import TableChanges
-from diadem.node.follow.sample_following import follow_samples
-from diadem.node.samples.sample_naming import require_free, the_sample
-from diadem.node.samples.sample_reading import SampleReading, where_now
-from diadem.node.samples.sample_retracting import event_meant
-from diadem.node.samples.sample_saying import SampleWords, members_of, tidied
-from diadem.node.samples.sample_story import SampleStory, tell
+from diadem.model.table_changes import TableChanges, WrittenTable
+from diadem.node.context import Context
+from diadem.node.follow.follow import follow_samples
+from diadem.node.samples.naming import find_samples, require_free, the_sample
+from diadem.node.samples.statements import SampleWords, event_meant, members_of, tidied
+from diadem.node.samples.story import SampleStory, tell
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReading(DisplayList):
+    """What can be asked of samples.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    _display_name = "samples"
+
+    context: Context
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Each sample, by its identifier."""
+        return iter(self.ls())
+
+    def ls(self) -> list[Sample]:
+        """Each sample, by its identifier."""
+        return Rows(self.context.catalogue.samples())
+
+    def whereabouts(self) -> dict[str, Whereabouts]:
+        """Where each sample is, by its id, as far as anybody said."""
+        known = KnownSamples({sample.id: sample for sample in self.ls()})
+        return {one: where_now(known.several(same_thing(known, one))) for one in known.samples}
+
+    def export(self, path: str | os.PathLike[str], *, replace: bool = False) -> WrittenTable:
+        """Write all samples as a sheet that people edit and `import_` reads.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        replace : bool
+            Replace the file if it exists; somebody may have edited it.
+
+        Raises
+        ------
+        UsageError
+            There is such a file already, or its ending is another one.
+        """
+        from diadem.node.samples.sheet import write_samples
+
+        return write_samples(self.context.catalogue, self.whereabouts(), Path(path), replace=replace)
+
+    def find(self, name: str) -> list[Sample]:
+        """The samples that a name may mean: two where two labs use one name for different things.
+
+        Raises
+        ------
+        NotFound
+            None is called so.
+        """
+        return find_samples(self.context.catalogue, name)
+
+    def get(self, name: str) -> SampleStory:
+        """One sample with its relatives, what happened to it, and every dataset of it and its parts.
+
+        Parameters
+        ----------
+        name : str
+            Its identifier, its id, or a name that another lab uses.
+
+        Raises
+        ------
+        NotFound, UsageError
+            None is called so, or several are.
+        """
+        return tell(self.context.catalogue, the_sample(self.context.catalogue, name))
+
+    def show(self, name: str) -> list[SampleStory]:
+        """The same for every sample that the name may mean.
+
+        Raises
+        ------
+        NotFound
+            None is called so.
+        """
+        return [tell(self.context.catalogue, sample) for sample in self.find(name)]
+
+
+def where_now(thing: Iterable[Sample]) -> Whereabouts:
+    """Where one thing is, from all that was said of it under any name."""
+    return followed(history(thing))[0]
+
 
 Day = datetime.date | str
 
@@ -169,7 +258,7 @@ class SampleVerbs(SampleReading):
         Refused
             The node has changed since `shown`.
         """
-        from diadem.node.samples.sample_importing import plan_samples
+        from diadem.node.samples.sheet import plan_samples
 
         if dry_run:
             return plan_samples(self.context, Path(path)).outcome()

@@ -13,7 +13,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.node.context import Context
 from diadem.node.keep.placing import best_package
-from diadem.node.quality.assessing import state
+from diadem.node.quality.assess import state
 
 #: The purpose of what a program finds, where nobody names one.
 ANY_USE: Final = "any use"

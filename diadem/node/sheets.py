@@ -14,12 +14,14 @@ from diadem.model.table_changes import Conflict, Fault, RowChange, TableChanges,
 from diadem.node.context import Context
 from diadem.scan.tables import Table, shown_as
 
+#: Before the id of a statement in a cell: so no spreadsheet program takes it for a number.
+STATEMENT: Final = "statement:"
 #: Statements that are signed and kept at once.
 _BATCH: Final = 50
 
 
 @dataclass(slots=True)
-class SheetPlan:
+class SheetImport:
     """What was found in a sheet so far.
 
     Attributes

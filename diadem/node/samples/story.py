@@ -15,7 +15,7 @@ from diadem.model.report import Finding, Severity
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import Family, KnownSamples
 from diadem.model.samples import Event, Link, Sample
-from diadem.node.samples.sample_naming import shared_names
+from diadem.node.samples.naming import shared_names
 from diadem.notebook.sample_picture import sample_html, sample_svg
 
 

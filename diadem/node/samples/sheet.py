@@ -1,34 +1,170 @@
-"""Samples from an edited sheet: what each row says anew, against what was known when it was written and is now."""
+"""The samples of a node as a sheet that people edit, one row each; and what an edited one says anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from diadem.catalogue import Catalogue
 from diadem.catalogue.samples import OWN
 from diadem.catalogue.words import words
-from diadem.errors import DiademError
+from diadem.errors import DiademError, UsageError
 from diadem.model import table_changes
-from diadem.model.sample_cells import COLUMNS, sample_cells
+from diadem.model.sample_cells import COLUMNS, CellReading, merged_maker, sample_cells
+from diadem.model.sample_custody import Whereabouts
 from diadem.model.sample_statements import sample_of
-from diadem.model.samples import CHANGED, DEFINED, Sample, is_sample_id, new_id
+from diadem.model.samples import CHANGED, DEFINED, KIND, Sample, is_sample_id, new_id
 from diadem.model.statements import Draft, Subject
-from diadem.model.table_changes import Conflict, Edit, Fault, RowChange, cell_text, edited, given, told
+from diadem.model.table_changes import Conflict, Edit, Fault, RowChange, WrittenTable, cell_text, edited, given, told
 from diadem.node.context import Context
-from diadem.node.follow.sample_following import said_of
-from diadem.node.samples.sample_naming import require_free, the_sample
-from diadem.node.samples.sample_row import SampleRow
-from diadem.node.samples.sample_sheet import AS_OF, ID, KEYS, MAKE, SHEET, STATEMENT
-from diadem.node.sheet_plan import SheetPlan, in_cell
-from diadem.scan.tables import AS_TEXT, LOST, lost_text, read_table
+from diadem.node.follow.follow import said_of
+from diadem.node.samples.naming import require_free, the_sample
+from diadem.node.samples.statements import tidied
+from diadem.node.sheets import STATEMENT, SheetImport, as_shown, in_cell
+from diadem.scan.tables import AS_TEXT, LOST, Column, lost_text, read_table, write_table
+from diadem.serialization.validation import orcid_address, validate_draft
+
+SHEET: Final = "samples"
+ID, AS_OF, WHERE = "id", "as of", "where"
+#: All columns, in their order.
+KEYS: Final = (*COLUMNS, WHERE, ID, AS_OF)
+MAKE: Final = "diadem sample export samples.xlsx"
+
+_Row = Mapping[str, str]
+
+
+def write_samples(catalogue: Catalogue, where: Mapping[str, Whereabouts], path: Path, *, replace: bool) -> WrittenTable:
+    """Write all samples to ``.csv`` or ``.xlsx``; `where` says by their ids where they are."""
+    rows = _rows(catalogue, where)
+    write_table(path, _columns(), rows, sheet=SHEET, replace=replace)
+    return WrittenTable(str(path), len(rows))
+
+
+def _rows(catalogue: Catalogue, where: Mapping[str, Whereabouts]) -> list[dict[str, str]]:
+    samples = catalogue.samples()
+    names = {one.id: one.identifier for one in samples}
+    return [
+        {
+            **sample_cells(one, names),
+            WHERE: str(where[one.id]) if where[one.id].since else "",
+            ID: one.id,
+            AS_OF: STATEMENT + catalogue.sample_places(Subject.named(one.id).sha256)[-1][1],
+        }
+        for one in samples
+    ]
+
+
+def _columns() -> Sequence[Column[_Row]]:
+    def column(key: str) -> Column[_Row]:
+        return Column(key, key, "text", lambda row: row[key])
+
+    return [column(key) for key in KEYS]
+
+
+#: Members that a withdrawal leaves empty; of the others it says null.
+_LISTS: Final = ("names", "identifiers", "parents", "elements", "preparation")
+
+
+@dataclass(slots=True)
+class SampleRow:
+    """A row and the sample that it is of.
+
+    Attributes
+    ----------
+    number : int
+        Of the row.
+    sample : Sample
+        As it is known now.
+    names : mapping of str to str
+        Identifiers of all samples, and of those that the sheet defines, by their ids.
+    find : callable
+        From the name of a sample to its id.
+    by : str
+        Who says it.
+    faults : list of Fault
+        Cells that cannot be understood.
+    """
+
+    number: int
+    sample: Sample
+    names: Mapping[str, str]
+    find: Callable[[str], str]
+    by: str
+    faults: list[Fault] = field(default_factory=list)
+    _said: dict[str, Any] = field(default_factory=dict)
+    _maker: dict[str, str] = field(default_factory=dict)
+
+    def cells(self) -> Mapping[str, str]:
+        """What an export would write now."""
+        return {column: in_cell(text) for column, text in sample_cells(self.sample, self.names).items()}
+
+    def meant(self, column: str, cell: str, *texts: str) -> str | None:
+        """A cell as an export would write it: two spellings of one thing are not a change.
+
+        Parameters
+        ----------
+        column, cell : str
+            Which one, and what stands in it.
+        *texts : str
+            What an export writes, or wrote.
+
+        Returns
+        -------
+        str or None
+            None where it cannot be understood, which is told.
+        """
+        shown = as_shown(cell, texts)
+        if shown in map(in_cell, texts):
+            return shown
+        try:
+            said = self._read(column, cell)
+        except DiademError as error:
+            self.faults.append(Fault.of(self.number, column, error))
+            return None
+        told = merged_maker(self.sample, said) if COLUMNS[column] == "maker" else said
+        members = {**self.sample.said(), "identifier": self.sample.identifier, COLUMNS[column]: told or None}
+        if column == "identifier":
+            return cell
+        return in_cell(sample_cells(Sample.of(self.sample.id, members), self.names)[column])
+
+    def say(self, column: str, cell: str) -> None:
+        """Let a cell count; one that no statement may say is told."""
+        member = COLUMNS[column]
+        try:
+            said = self._read(column, cell)
+            if member == "maker":
+                self._maker |= said
+                said = merged_maker(self.sample, self._maker)
+            if said or member in _LISTS:
+                validate_draft(self.draft(CHANGED, {member: said}))
+            self._said[member] = said
+        except DiademError as error:
+            self.faults.append(Fault.of(self.number, column, error))
+
+    def draft(self, what: str, members: Mapping[str, Any] | None = None) -> Draft:
+        """The statement of what was said, or of some members."""
+        said = {"event": what, **(self._said if members is None else members), "by": self.by}
+        return Draft(KIND, (Subject.named(self.sample.id),), tidied(said))
+
+    def _read(self, column: str, cell: str) -> Any:
+        return CellReading(
+            self.sample, self.names, shown=in_cell, find=self._parent, orcid=lambda text: orcid_address(text, "orcid")
+        ).member(column, cell)
+
+    def _parent(self, name: str) -> str:
+        found = self.find(name)
+        if found == self.sample.id:
+            raise UsageError(f"{self.sample.identifier} cannot be made from itself", next="Name another parent.")
+        return found
+
 
 _EXPORT: Final = f"Export again, and edit that: {MAKE}"
 _Cells = Mapping[str, str]
 
 
-def plan_samples(context: Context, path: Path) -> SheetPlan:
+def plan_samples(context: Context, path: Path) -> SheetImport:
     """What a sheet of samples would have the node state.
 
     Raises
@@ -36,7 +172,7 @@ def plan_samples(context: Context, path: Path) -> SheetPlan:
     NotFound, DocumentError
         There is no such sheet, or it is none.
     """
-    plan = SheetPlan(read_table(path, KEYS, sheet=SHEET, needed=["identifier"], make=MAKE))
+    plan = SheetImport(read_table(path, KEYS, sheet=SHEET, needed=["identifier"], make=MAKE))
     importing = _Importing(context, plan)
     for number, cells in plan.table.rows:
         if lost := lost_text(cells["identifier"], of_csv=plan.table.of_csv):
@@ -65,7 +201,7 @@ class _Importing:
     """Row by row."""
 
     context: Context
-    plan: SheetPlan
+    plan: SheetImport
     known: set[str] = field(default_factory=set)
     #: Identifiers by the ids of samples, those that the sheet defines among them.
     names: dict[str, str] = field(default_factory=dict)
