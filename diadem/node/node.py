@@ -472,11 +472,20 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         listener: Listener = progress_bar,
     ) -> Exported:
         """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
-        from diadem.node.give.export import Wishes, export
+        from diadem.node.give.export import export
 
-        wishes = Wishes(for_, only or "package", redact, chain, dry_run)
         found = self.context.catalogue.get(package).id
-        return export(self.context, found, Path(path).absolute(), wishes, listener=listener)
+        return export(
+            self.context,
+            found,
+            Path(path).absolute(),
+            to=for_,
+            only=only or "package",
+            redact=redact,
+            chain=chain,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

@@ -86,22 +86,6 @@ def reindex(
     """Build the catalogue anew and put it in the place of the old one; others may archive meanwhile.
 
     What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
-
-    Parameters
-    ----------
-    context : Context
-        The node; where `into` is given, its catalogue may be away.
-    into : str, optional
-        Where the catalogue lies from now on; see `Node.reindex`.
-    listener : callable
-        Is told how far it is.
-
-    Raises
-    ------
-    IntegrityError
-        The log is damaged.
-    Refused
-        There is another catalogue already in the place that was asked for.
     """
     workers = workers_for(context, executor)
     with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
@@ -152,21 +136,7 @@ class _Notes(list[str]):
 
 
 class _Reindex:
-    """Fills an empty catalogue from the stores and the log.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    fresh : Catalogue
-        The empty one.
-    sightings : Sightings
-        Empty, too.
-    workers : Workers or None
-        Who reads packages; None for this process.
-    listener : Listener
-        Told of progress.
-    """
+    """Fills an empty catalogue from the stores and the log."""
 
     def __init__(
         self,
@@ -375,20 +345,6 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
     Every byte is read first; the user's signature is there where the key opens without asking. Of which source or
     user nobody can tell is stated by the node alone, as something that was found. What cannot be stated stops nothing.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    found : iterable of Unlisted
-        See `unlisted`.
-    killed : sequence of JobState
-        What wrote them; they are not looked at again where all that they left is stated.
-
-    Yields
-    ------
-    str
-        What was done, for people.
     """
     finished = all(context.stores.reachable(name) for name in context.stores.names)
     for one in found:
@@ -430,22 +386,7 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
 def state_found(
     context: Context, arrived: Iterable[tuple[str, str, str]], lost: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """State what the stores hold beside what the log says.
-
-    Parameters
-    ----------
-    context : Context
-        The node, its catalogue made anew.
-    arrived : iterable of (package, store, path)
-        Copies of which the log did not know.
-    lost : iterable of (package, store)
-        Copies that are damaged or not there.
-
-    Yields
-    ------
-    str
-        What was stated, for people.
-    """
+    """State what the stores hold beside what the log says."""
     yield from _packages(context)
     yield from _copies(context, arrived)
     yield from _losses(context, lost)

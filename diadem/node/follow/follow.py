@@ -1,4 +1,9 @@
-"""The catalogue follows the log, in the log's order, whoever else writes at the same time."""
+"""The catalogue follows the log, in the log's order, whoever else writes at the same time.
+
+A process that was killed between the two leaves the catalogue behind; one that was overtaken by another would let it
+follow in the wrong order. In both cases the packages concerned are derived anew from all that the log says of them.
+Live verbs and a reindex go through one function, `apply`, so that the two cannot differ.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +20,14 @@ from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.custody.entries import Entry
 from diadem.custody.ledger import Ledger
 from diadem.errors import DiademError, DocumentError
-from diadem.model import samples
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.manifest import PREFIX, PackageId
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.sample_statements import Stated, sample_of
-from diadem.model.samples import is_sample_id
-from diadem.model.statements import Statement, Subject
+from diadem.model.samples import KIND, is_sample_id
+from diadem.model.statements import Subject
 from diadem.model.times import read_time
 from diadem.node.place import held
 from diadem.node.stores import StoreSet
@@ -42,20 +46,9 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """What lets the catalogue of a node follow its log.
+    """What lets the catalogue of a node follow its log; packages that it does not know are read in the stores."""
 
-    Attributes
-    ----------
-    folder : Path
-        The node's, where its locks and the notes of adopted folders are.
-    ledger : Ledger
-        What was stated.
-    catalogue : Catalogue
-        What follows.
-    stores : StoreSet
-        Where a package is read that the catalogue does not know.
-    """
-
+    #: The node's, where its locks and the notes of adopted folders are.
     folder: Path
     ledger: Ledger
     catalogue: Catalogue
@@ -63,12 +56,14 @@ class Follower:
 
     def follow(self, entries: Sequence[Entry]) -> None:
         """Let the catalogue follow statements that were just appended, all of them or none."""
-
         if not entries:
             return
-        self._let_pass()
+        if os.path.lexists(self.folder / "locks" / f"{_REPLACING}.lock"):  # a reindex puts a new one in its place
+            with held(self.folder, _REPLACING):
+                pass
         with self.catalogue.together():
-            overtaken = self._said_later(entries[0])
+            later = self.catalogue.places_after(entries[0].epoch, entries[0].index)
+            overtaken = {one for epoch, at in later for one in _packages(self.ledger.entry(at, epoch=epoch))}
             again: dict[str, None] = {}
             for entry in entries:
                 apply(self.catalogue, entry)
@@ -87,12 +82,6 @@ class Follower:
         with held(self.folder, _REPLACING):
             yield
 
-    def _let_pass(self) -> None:
-        """Wait while a reindex puts a new catalogue in the place of the old. The lock's file is there while it does."""
-        if os.path.lexists(self.folder / "locks" / f"{_REPLACING}.lock"):
-            with held(self.folder, _REPLACING):
-                return
-
     def _is_stale(self, package_id: str) -> bool:
         """Whether what the catalogue has of a package that was written somewhere is to be made anew.
 
@@ -101,13 +90,6 @@ class Follower:
         entered.
         """
         return not self.catalogue.is_whole(package_id)
-
-    def _said_later(self, first: Entry) -> set[str]:
-        """Packages on which the catalogue has followed a later statement already."""
-        named: set[str] = set()
-        for epoch, index in self.catalogue.places_after(first.epoch, first.index):
-            named.update(_packages(self.ledger.entry(index, epoch=epoch)))
-        return named
 
     def behind(self) -> int:
         """Statements of the log that the catalogue does not know."""
@@ -155,7 +137,6 @@ class Follower:
 
         The log is read while nobody else can write to the catalogue: what is said meanwhile is followed afterwards.
         """
-
         with self.catalogue.together():
             entries = self.ledger.of_subject(PackageId(package_id).hex)
             deleted = is_deleted(entries)
@@ -220,16 +201,9 @@ COPY_MISSING = "copy-missing"
 
 
 def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> None:
-    """Let the catalogue follow one statement.
+    """Let the catalogue follow one statement, with `only` no effects on other packages than that one.
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Packages that it does not know are passed over.
-    entry : Entry
-        Of the log.
-    only : str, optional
-        A package id: effects on other packages are left out.
+    Packages that it does not know are passed over. Every effect may be applied twice.
     """
     statement, predicate = entry.statement, entry.statement.predicate
     if statement.kind in _WRITING:
@@ -240,10 +214,10 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
     effect = _EFFECTS.get(statement.kind)
     if effect is not None and about:
         effect(catalogue, about, predicate, entry.statement_id)
-    if statement.kind == samples.KIND:
+    if statement.kind == KIND:
         with catalogue.together():  # it is known and followed, or neither
             _note(catalogue, [entry])
-            follow_sample(catalogue, statement)
+            follow_samples(catalogue, [one.name for one in statement.subjects if is_sample_id(one.name)])
         return
     _note(catalogue, [entry])
     if statement.kind == "key" and predicate.get("successor"):
@@ -298,12 +272,7 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
 def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
     """By store, the path at which the log says that a copy of a package is, whole or not.
 
-    Parameters
-    ----------
-    package : str
-        Its id: a statement of others too may say what is missing of them.
-    entries : iterable of Entry
-        All that the log says of the package.
+    A statement of other packages too may say what is missing of them.
     """
     places: dict[str, str] = {}
     for entry in entries:
@@ -320,13 +289,7 @@ def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
-    """Store and path of every copy that the log says was written and does not say was given up, whatever it has lost.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-        Of the log, in order, on any packages.
-    """
+    """Store and path of every copy that was written and not given up, as the log says, whatever it has lost since."""
     kept: dict[str, set[tuple[str, str]]] = {}
     for entry in entries:
         kind, said = entry.statement.kind, entry.statement.predicate
@@ -348,26 +311,22 @@ def _written(catalogue: Catalogue, entries: Sequence[Entry], only: str | None = 
         at = read_time(str(said["time"]))
         for package in _packages(entry):
             if only in (None, package):
-                copies.append(_copy(package, at, entry))
+                copy = CopyEntry(
+                    package,
+                    str(said["store"]),
+                    str(said.get("path", "")),
+                    at,
+                    level=str(said.get("proof", "")),
+                    statement_id=entry.statement_id,
+                    adopted=bool(said.get("adopted")),
+                    place=str(said["place"]) if said.get("place") else None,
+                )
+                copies.append(copy)
                 if entry.statement.kind == "ingest":
                     times.setdefault(package, at)
     catalogue.note_ingests(times)
     catalogue.add_copies(copies)
     _note(catalogue, entries)
-
-
-def _copy(package: str, at: datetime, entry: Entry) -> CopyEntry:
-    said = entry.statement.predicate
-    return CopyEntry(
-        package,
-        str(said["store"]),
-        str(said.get("path", "")),
-        at,
-        level=str(said.get("proof", "")),
-        statement_id=entry.statement_id,
-        adopted=bool(said.get("adopted")),
-        place=str(said["place"]) if said.get("place") else None,
-    )
 
 
 def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
@@ -445,13 +404,8 @@ _EFFECTS = {
 }
 
 
-def follow_sample(catalogue: Catalogue, statement: Statement) -> None:
-    """Enter the samples of a statement anew, from all that the catalogue has of each."""
-    follow_samples(catalogue, [one.name for one in statement.subjects if is_sample_id(one.name)])
-
-
 def follow_samples(catalogue: Catalogue, ids: Iterable[str]) -> None:
-    """Enter samples anew, from all that the catalogue has of each."""
+    """Enter samples anew, from all that the catalogue has of each: in which order it learns of them does not matter."""
     for one in ids:
         sample = sample_of(one, said_of(catalogue, one))
         if sample is not None:
@@ -476,13 +430,7 @@ def said_of(catalogue: Catalogue, sample_id: str) -> list[Stated]:
 
 
 def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:
-    """What the log says of a package's coming, in the words of an `ingest`; None where it says nothing of it.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-        All that the log says of the package, in order.
-    """
+    """What the log says of a package's coming, in the words of an `ingest`; None where it says nothing of it."""
     return next((as_ingest(entry) for entry in entries if entry.statement.kind in ("ingest", "receipt")), None)
 
 

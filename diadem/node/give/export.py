@@ -26,33 +26,12 @@ from diadem.model.ports import Listener, Progress, silent
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.give.export_contents import Contents, Member, Parts
-from diadem.node.give.redact import Redaction, Redactor
+from diadem.node.give.export_contents import Contents, ExportedPackages, Member
+from diadem.node.give.redact import Redaction
 from diadem.node.give.session import Lacking, Session, session_of
 from diadem.node.keep.placing import subject
 from diadem.node.place import node_lock
 from diadem.store.system import long_path
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How to export; see `Node.export`.
-
-    Attributes
-    ----------
-    to : str
-        For whom.
-    only : str
-        `WHOLE`, `RAW` or `RECORD`.
-    redact, chain, dry_run : bool
-        Take people out; the whole session; say what would be done.
-    """
-
-    to: str
-    only: str = WHOLE
-    redact: bool = False
-    chain: bool = False
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +83,7 @@ class Exported(Display):
     damaged: Sequence[str] = ()
     done: bool = True
     seconds: float = 0.0
-    renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    renamed: Sequence[tuple[str, str]] = ()
 
     @property
     def ok(self) -> bool:
@@ -135,72 +114,64 @@ class Exported(Display):
 
 
 _LONGEST_NAME: Final = 320
+_BLOCK: Final = 4 << 20
 
 
-def export(context: Context, package: str, target: Path, wishes: Wishes, *, listener: Listener = silent) -> Exported:
-    """Give out a package as a ZIP.
-
-    Raises
-    ------
-    UsageError
-        Nobody is named, or the name is not a line of text.
-    Refused
-        There is such a file, it would lie in a package or store, or what is said of it can be kept in no store.
-    IntegrityError
-        A file is damaged in every copy. Nothing was exported.
-    """
-    _require(context, target, wishes)
+def export(
+    context: Context,
+    package: str,
+    target: Path,
+    *,
+    to: str,
+    only: str = WHOLE,
+    redact: bool = False,
+    chain: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Exported:
+    """Give out a package as a ZIP; see `diadem.Node.export`."""
+    _require(context, target, to, only)
+    if not dry_run:
+        _require_mirror(context)
     began = time.monotonic()
     session = session_of(context, package)
-    asked = PackageId(package)
-    chosen = session if wishes.chain else Session([one for one in session.packages if one.id == asked])
-    parts = Parts(context, chosen, wishes.only, redact=wishes.redact)
-    contents = parts.contents()
+    chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
+    packages = ExportedPackages(context, chosen, only, redact=redact)
     others = len(session.packages) - len(chosen.packages)
-    run = Run(context, target, wishes, parts, contents, listener, others=others)
-    done = None
-    if wishes.dry_run:
-        run.rehearse()
-    else:
-        done = run.perform()
+    run = _Run(context, target, to, others, packages, listener)
+    zipped, statement = run.rehearse() if dry_run else run.perform()
+    enclosed = run.contents.enclosed
     return Exported(
         path=target,
-        to=wishes.to,
-        packages=[one.id for one in chosen.packages],
-        files=sum(one.files for one in contents.enclosed),
-        content_bytes=sum(one.bytes for one in contents.enclosed),
-        only=wishes.only,
-        bytes=0 if done is None else done[0].bytes,
-        sha256="" if done is None else done[0].sha256,
-        statement_id="" if done is None else done[1].statement_id,
+        to=to,
+        packages=[one.id for one in packages.archived],
+        files=sum(one.files for one in enclosed),
+        content_bytes=sum(one.bytes for one in enclosed),
+        only=only,
+        bytes=zipped.bytes,
+        sha256=zipped.sha256,
+        statement_id=statement,
         others=others,
         lacking=chosen.lacking,
-        redaction=parts.redaction(),
-        damaged=parts.damaged,
-        done=done is not None,
+        redaction=packages.redaction,
+        damaged=packages.damaged,
+        done=not dry_run,
         seconds=time.monotonic() - began,
-        renamed=contents.renamed,
+        renamed=run.contents.renamed,
     )
 
 
-def _require(context: Context, target: Path, wishes: Wishes) -> None:
-    """What can be seen before anything is read."""
-    if wishes.only not in (WHOLE, RAW, RECORD):
-        raise UsageError(f"'{wishes.only}' is not a part of a package", next="Write raw or record.")
-    if not wishes.to.strip() or len(wishes.to) > _LONGEST_NAME or not wishes.to.isprintable():
+def _require(context: Context, target: Path, to: str, only: str) -> None:
+    """What can be seen before anything is read; nothing is put where only packages belong."""
+    if only not in (WHOLE, RAW, RECORD):
+        raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
+    if not to.strip() or len(to) > _LONGEST_NAME or not to.isprintable():
         raise UsageError("say who it is for: the log records it", next='Example: --for "Marie Curie <m@x.org>"')
     if target.is_dir():
         raise UsageError("this is a folder", where=str(target), next=f"Name a file in it: {target / 'session.zip'}")
     refuse_existing(target)
     if not target.parent.is_dir():
         raise UsageError("there is no such folder", where=str(target.parent), next="Make it first.")
-    _refuse_archive(context, target)
-    if not wishes.dry_run:
-        _require_mirror(context)
-
-
-def _refuse_archive(context: Context, target: Path) -> None:
-    """Nothing is put where only packages belong."""
     place = Path(os.path.realpath(target.parent))
     stores = [Path(os.path.realpath(store.url)) for store in context.stores if Path(store.url).is_absolute()]
     for folder in (place, *place.parents):
@@ -220,139 +191,135 @@ def _require_mirror(context: Context) -> None:
         )
 
 
-_BLOCK: Final = 4 << 20
+@dataclass(slots=True)
+class _Run:
+    """One export at work: written, stated, and only then given its name."""
 
+    context: Context
+    target: Path
+    to: str
+    others: int
+    packages: ExportedPackages
+    listener: Listener
+    contents: Contents = field(init=False)
+    _done: int = 0
+    _total: int = 0
+    _item: str = ""
 
-class Run:
-    """One export at work."""
+    def __post_init__(self) -> None:
+        self.contents = self.packages.contents()
+        self._total = sum(member.size for member in self.contents.members)
 
-    def __init__(
-        self,
-        context: Context,
-        target: Path,
-        wishes: Wishes,
-        parts: Parts,
-        contents: Contents,
-        listener: Listener,
-        *,
-        others: int,
-    ) -> None:
-        self._context, self._target, self._wishes = context, target, wishes
-        self._parts, self._contents, self._listener = parts, contents, listener
-        self.others = others
-        self._done, self._total, self._item = 0, contents.total, ""
-
-    @property
-    def _redactor(self) -> Redactor | None:
-        return self._parts.redactor
-
-    def rehearse(self) -> None:
+    def rehearse(self) -> tuple[FinishedZip, str]:
         """Read what has to be searched, and write nothing."""
-        for member in self._contents.members if self._redactor is not None else ():
+        for member in self.contents.members if self.packages.redactor is not None else ():
             with self._opened(member) as content:
                 for offset in range(0, max(content.size, 1), _BLOCK):
                     self._read(len(content.read_at(offset, min(_BLOCK, content.size - offset))))
+        return FinishedZip(0, ""), ""
 
-    def perform(self) -> tuple[FinishedZip, Entry]:
-        """Write the ZIP, say so, and give it its name."""
-        with _alone(self._context, self._target):
-            stage = ZipStage(self._target)
+    def perform(self) -> tuple[FinishedZip, str]:
+        """Write the ZIP, say so, and give it its name; what was written, and the id of the statement."""
+        with _alone(self.context, self.target):
+            stage = ZipStage(self.target)
             zipped: FinishedZip | None = None
             try:
                 zipped = self._write(stage)
-                (entry,) = self._context.say([self._handover(zipped)])
-                _require_durable(self._context, entry)
+                (entry,) = self.context.say([self._handover(zipped)])
+                _require_durable(self.context, entry)
                 stage.publish()
             except BaseException as error:
                 if stage.discard() and zipped is not None:
                     self._withdraw(zipped, error)
                 if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted("stopped; nothing was exported", where=str(self._target)) from error
+                    raise Interrupted("stopped; nothing was exported", where=str(self.target)) from error
                 raise
-        return zipped, entry
+        return zipped, entry.statement_id
 
     def _write(self, stage: ZipStage) -> FinishedZip:
-        moment = self._context.clock()
-        letter, sheets = Member.of(README, readme_html(self._letter()), moment), self._parts.sheets()
+        moment = self.context.clock()
+        letter, sheets = Member.of(README, readme_html(self._letter()), moment), self.packages.sheets()
         beside = [letter, Member.of(CORRECTIONS, sheets, moment)] if sheets else [letter]
-        for member in (*beside, *self._contents.members):
+        for member in (*beside, *self.contents.members):
             with self._opened(member) as content:
                 stage.add(member.name, content, mtime_ns=member.mtime_ns, read=self._read)
-        for folder in self._contents.folders:
+        for folder in self.contents.folders:
             stage.add_folder(folder)
-        return stage.finish(self._checked)
+        return stage.finish(lambda count: self.listener(Progress("read back", count, count, self.target.name)))
 
     @contextmanager
     def _opened(self, member: Member) -> Iterator[Content]:
         self._item = member.payload or member.name
         with member.open() as content:
-            if self._redactor is None or not member.payload:
+            if self.packages.redactor is None or not member.payload:
                 yield content
                 return
-            watched = self._redactor.watch(member.payload, content)
+            watched = self.packages.redactor.watch(member.payload, content)
             yield watched
             watched.finish()
 
     def _read(self, count: int) -> None:
         self._done += count
         self._total = max(self._total, self._done)
-        self._listener(Progress("export", self._done, self._total, self._item))
-
-    def _checked(self, count: int) -> None:
-        self._listener(Progress("read back", count, count, self._target.name))
+        self.listener(Progress("export", self._done, self._total, self._item))
 
     def _letter(self) -> ReadMe:
-        hidden = self._wishes.redact
-        facts, enclosed = self._parts.facts(), self._contents.enclosed
-        if self._wishes.only != RECORD:
+        hidden = self.packages.redactor is not None
+        facts, enclosed = self.packages.facts(), self.contents.enclosed
+        if self.packages.only != RECORD:
             files, size = sum(one.files for one in enclosed), sum(one.bytes for one in enclosed)
             facts = replace(facts, file_count=files, total_bytes=size)
         return ReadMe(
             facts,
             enclosed,
-            self._wishes.only,
-            time_text(self._context.clock()),
-            to="" if hidden else self._wishes.to,
-            sender="" if hidden else _sender(self._context),
+            self.packages.only,
+            time_text(self.context.clock()),
+            to="" if hidden else self.to,
+            sender="" if hidden else self._sender(),
             redacted=hidden,
             others=self.others,
-            renamed=() if hidden else self._contents.renamed,
-            corrected=() if hidden else self._parts.corrected(),
+            renamed=() if hidden else self.contents.renamed,
+            corrected=() if hidden else self.packages.corrected(),
         )
 
+    def _sender(self) -> str:
+        """Who gives it: the person's name where it is known, and the address."""
+        context = self.context
+        full = next((user.full_name for user in context.settings.users if user.name == context.user), "")
+        return f"{full} ({context.address})" if full else context.address
+
     def _handover(self, zipped: FinishedZip) -> Draft:
-        packages = self._parts.packages
-        account = self._parts.redaction()
+        packages, account = self.packages.archived, self.packages.redaction
         predicate: dict[str, Any] = {
-            "to": self._wishes.to,
+            "to": self.to,
             "form": "zip",
             "redacted": False if account is None else sorted(account.removed) or True,
             "sha256": zipped.sha256,
             "bytes": zipped.bytes,
-            "name": self._target.name,
-            "by": self._context.address,
+            "name": self.target.name,
+            "by": self.context.address,
         }
-        if self._wishes.only != WHOLE:
-            predicate["only"] = self._wishes.only
+        if self.packages.only != WHOLE:
+            predicate["only"] = self.packages.only
         if len(packages) == 1:
             predicate["payload_id"] = packages[0].payload_id
         return Draft("handover", tuple(subject(one.id) for one in packages), predicate)
 
     def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
         """Say that what was stated, if it was, did not happen after all."""
-        subjects = tuple(subject(one.id) for one in self._parts.packages)
-        said = (entry.statement.predicate for entry in self._context.ledger.of_subject(subjects[0].sha256))
+        subjects = tuple(subject(one.id) for one in self.packages.archived)
+        said = (entry.statement.predicate for entry in self.context.ledger.of_subject(subjects[0].sha256))
         if not any(predicate.get("sha256") == zipped.sha256 for predicate in said):
             return
         reason = str(getattr(error, "message", "") or type(error).__name__)
         predicate = {
-            "action": f"hand over {self._target.name} to {self._wishes.to}",
-            "actor": self._context.address,
+            "action": f"hand over {self.target.name} to {self.to}",
+            "actor": self.context.address,
             "outcome": "failed",
             "reason": f"the file did not get its name and was removed: {reason}"[:2000],
         }
         with suppress(DiademError):  # what stopped the export is told, not this
-            self._context.say([Draft("audit", subjects, predicate)])
+            self.context.say([Draft("audit", subjects, predicate)])
 
 
 @contextmanager
@@ -380,9 +347,3 @@ def _require_durable(context: Context, entry: Entry) -> None:
             f"no store holds the statement about it yet, and nothing leaves the node before that ({reasons})",
             next="Connect a store of this node and export again: diadem status",
         )
-
-
-def _sender(context: Context) -> str:
-    """Who gives it: the person's name where it is known, and the address."""
-    full = next((user.full_name for user in context.settings.users if user.name == context.user), "")
-    return f"{full} ({context.address})" if full else context.address

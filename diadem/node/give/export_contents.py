@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from diadem.archive.facts import facts_of
-from diadem.errors import DocumentError, UsageError
+from diadem.errors import DocumentError
 from diadem.export.names import target_names
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, EnclosedFolder
 from diadem.export.zip import Content
@@ -23,33 +23,21 @@ from diadem.model.ports import InMemory
 from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import Copies
+from diadem.node.give.read_copies import Copies, empty_folders
 from diadem.node.give.redact import Redaction, Redactor
 from diadem.node.give.session import Session
 from diadem.node.quality.amend import sheet_of
-from diadem.node.take.chains import ArchivedPackage, EffectiveFile
+from diadem.node.take.chains import ArchivedPackage
 from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
 #: Files that DIADEM derives, by bag path, and their names beside each other.
-DERIVED = {path: path.removeprefix("data/") for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH)}
+_DERIVED = {path: path.removeprefix("data/") for path in (RECORD_PATH, CRATE_PATH, PAGE_PATH)}
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of the ZIP.
-
-    Attributes
-    ----------
-    name : str
-        Path in the ZIP.
-    size, mtime_ns : int
-        Bytes, and when the original was last changed.
-    open : callable
-        Gives its content.
-    payload : str
-        Path below `data/` where it is a file of an instrument, else "".
-    """
+    """One file of the ZIP; `payload` is its path below `data/` where it is a file of an instrument."""
 
     name: str
     size: int
@@ -67,163 +55,24 @@ class Member:
 class Contents:
     """Everything that goes into a ZIP but the letter.
 
-    Attributes
-    ----------
-    members : sequence of Member
-        In the order in which they are written.
-    enclosed : sequence of EnclosedFolder
-        The folders that the letter names.
-    folders : sequence of str
-        Folders that hold nothing.
-    renamed : sequence of (str, str)
-        Files that have another name here than they had.
+    `enclosed` are the folders that the letter names, `folders` those that hold nothing, `renamed` files that have
+    another name here than they had.
     """
 
     members: Sequence[Member]
     enclosed: Sequence[EnclosedFolder]
     folders: Sequence[str] = ()
-    renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
-
-    @property
-    def total(self) -> int:
-        """Bytes of all members."""
-        return sum(member.size for member in self.members)
+    renamed: Sequence[tuple[str, str]] = ()
 
 
-def folder_names(context: Context, packages: Iterable[PackageId]) -> dict[PackageId, str]:
-    """The name of each package's folder: its own name, as it stands in a store."""
-    names: dict[PackageId, str] = {}
-    taken = {twin_key(name) for name in (README, CORRECTIONS, MANIFEST)}
-    for package in packages:
-        name = context.catalogue.get(package).path.rstrip("/").rpartition("/")[2]
-        if illegal(name) or twin_key(name) in taken:
-            name = f"diadem-{package.hex[:16]}"
-        names[package] = name
-        taken.add(twin_key(name))
-    return names
-
-
-def payload_members(copies: Copies, folder: str) -> list[Member]:
-    """The files of the instruments, where they are in a bag."""
-    return [_member(copies, entry, f"{folder}/{entry.path}") for entry in copies.package.files]
-
-
-def _member(copies: Copies, entry: FileEntry, name: str) -> Member:
-    return Member(name, entry.size, entry.mtime_ns, partial(copies.open, entry), payload=entry.name)
-
-
-def whole_package(copies: Copies, folder: str, moment: datetime) -> Contents:
-    """A package, byte for byte: everything that its tag manifest names, and nothing else."""
-    digests, stamp = copies.tag_digests(), int(moment.timestamp()) * 10**9
-    tags = [
-        Member(f"{folder}/{path}", copies.tag_size(path), stamp, partial(copies.tag_file, path, digest))
-        for path, digest in digests.items()
-    ]
-    text = manifest_text((digest, path) for path, digest in digests.items())
-    data = [
-        Member(f"{folder}/{entry.path}", entry.size, entry.mtime_ns, partial(copies.open, entry))
-        for entry in copies.package.manifest
-        if entry.path in DERIVED
-    ]
-    payload = payload_members(copies, folder)
-    members = [*tags, Member.of(f"{folder}/{TAGMANIFEST}", text, moment), *data, *payload]
-    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
-    return Contents(members, [enclosed])
-
-
-def cleaned_package(
-    copies: Copies, folder: str, derived: dict[str, bytes], *, software: str, moment: datetime
-) -> Contents:
-    """A package from whose derived files people were taken: an ordinary bag, which says what it was made of."""
-    listed = [(entry.sha256, entry.path, entry.size) for entry in copies.package.files]
-    listed += [(sha256_hex(data), path, len(data)) for path, data in derived.items()]
-    source = [(REDACTED_FROM, str(copies.id))]
-    tags = plain_bag_tags(listed, date=moment.date().isoformat(), software=software, more=source)
-    own = [Member.of(f"{folder}/{path}", data, moment) for path, data in {**tags, **derived}.items()]
-    payload = payload_members(copies, folder)
-    enclosed = EnclosedFolder(folder, copies.id, len(payload), sum(member.size for member in payload))
-    return Contents([*own, *payload], [enclosed])
-
-
-def raw_files(
-    files: Sequence[EffectiveFile], copies: dict[PackageId, Copies], folder: str, moment: datetime
-) -> Contents:
-    """Files under the names that they had, where every system can hold them, and the list of their digests."""
-    names = target_names([file.entry for file in files])
-    members = [
-        _member(copies[file.package], file.entry, f"{folder}/{name}") for file, name in zip(files, names, strict=True)
-    ]
-    listed = manifest_text((file.entry.sha256, member.name) for file, member in zip(files, members, strict=True))
-    renamed = [
-        (name, file.entry.original_name.decode("utf-8", "backslashreplace"))
-        for file, name in zip(files, names, strict=True)
-        if name.encode() != file.entry.original_name
-    ]
-    folders = [f"{folder}/{name}" for name in dict.fromkeys(_empty_folders(copies.values(), names))]
-    enclosed = EnclosedFolder(folder, " ".join(copies), len(members), sum(member.size for member in members))
-    return Contents([Member.of(MANIFEST, listed, moment), *members], [enclosed], folders, renamed)
-
-
-def _empty_folders(copies: Iterable[Copies], names: Sequence[str]) -> Iterator[str]:
-    files = set(names)
-    for one in copies:
-        record = one.readable_record()
-        for folder in () if record is None else record.empty_dirs:
-            parts = folder.split("/")
-            above = {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-            if not any(illegal(part) for part in parts) and above.isdisjoint(files):
-                yield folder
-
-
-def metadata_files(derived: dict[str, dict[str, bytes]], packages: dict[str, str], moment: datetime) -> Contents:
-    """Record, crate and page of each package, beside each other, and the list of their digests.
-
-    Parameters
-    ----------
-    derived : dict
-        Folder to bag path to content.
-    packages : dict
-        Folder to package id.
-    moment : datetime
-        When they were made.
-    """
-    members, listed, enclosed = [], [], []
-    for folder, files in derived.items():
-        for path, data in files.items():
-            name = f"{folder}/{DERIVED[path]}"
-            members.append(Member.of(name, data, moment))
-            listed.append((sha256_hex(data), name))
-        enclosed.append(EnclosedFolder(folder, packages[folder], len(files), sum(map(len, files.values()))))
-    return Contents([Member.of(MANIFEST, manifest_text(listed), moment), *members], enclosed)
-
-
-def together(parts: Sequence[Contents]) -> Contents:
-    """Several packages in one ZIP."""
-    return Contents(
-        [member for part in parts for member in part.members], [one for part in parts for one in part.enclosed]
-    )
-
-
-class Parts:
-    """The packages of one export.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    session : Session
-        What is exported of it.
-    only : str
-        What of each package.
-    redact : bool
-        Whether people are taken out.
-    """
+class ExportedPackages:
+    """The packages of one export, whole or in part, with people or without."""
 
     def __init__(self, context: Context, session: Session, only: str, *, redact: bool) -> None:
-        self._context, self._session, self._only = context, session, only
+        self._context, self._session, self.only = context, session, only
         self._copies = {one.id: Copies(context, one.id) for one in session.packages}
-        self._folders = folder_names(context, self._copies)
         self._moment = context.clock()
+        self._folders = self._folder_names()
         self.redactor: Redactor | None = None
         self._facts: dict[PackageId, PackageFacts] = {}
         self._derived: dict[PackageId, dict[str, bytes]] = {}
@@ -231,101 +80,149 @@ class Parts:
             self._redact()
 
     @property
-    def packages(self) -> Sequence[ArchivedPackage]:
-        """What is exported."""
+    def archived(self) -> Sequence[ArchivedPackage]:
+        """What is exported, a package after the one that it continues."""
         return self._session.packages
+
+    @property
+    def redaction(self) -> Redaction | None:
+        """What was taken out, and what could not be, as far as the files were read."""
+        return None if self.redactor is None else self.redactor.account()
 
     @property
     def damaged(self) -> list[str]:
         """Stores whose copy turned out to be damaged."""
         return sorted({store for copies in self._copies.values() for store in copies.damaged})
 
+    def _folder_names(self) -> dict[PackageId, str]:
+        """The name of each package's folder: its own name, as it stands in a store."""
+        names: dict[PackageId, str] = {}
+        taken = {twin_key(name) for name in (README, CORRECTIONS, MANIFEST)}
+        for package in self._copies:
+            name = self._context.catalogue.get(package).path.rstrip("/").rpartition("/")[2]
+            if illegal(name) or twin_key(name) in taken:
+                name = f"diadem-{package.hex[:16]}"
+            names[package] = name
+            taken.add(twin_key(name))
+        return names
+
     def _redact(self) -> None:
         names = [user.full_name for user in self._context.settings.users if user.full_name]
-        self.redactor = redactor = Redactor(list(self._copies.values()), names, paths=self._only == RECORD)
+        self.redactor = redactor = Redactor(list(self._copies.values()), names, paths=self.only == RECORD)
         records: dict[PackageId, Record] = {}
         for one, copies in self._copies.items():  # before anything is written: what one names is in no other
-            corrections = self._corrections(copies)
+            corrections = self._corrections(one)
             records[one] = effective_record(copies.record(), corrections)
             redactor.learn(records[one], corrections)
+        kept = self._kept()
         for one, copies in self._copies.items():
             self._derived[one], self._facts[one] = redactor.derived(copies, records[one])
-            self._folders[one] = self._cleaned_folder(one)
-        if self._only != RECORD:
-            kept = self._kept()
+            if redactor.terms.stand_in(self._folders[one]):
+                self._folders[one] = f"session-{copies.package.payload_id[:12]}"
+            self._folders[one] += "-redacted"
+        if self.only != RECORD:
             for one, copies in self._copies.items():
                 redactor.look_through_vendor_blocks(copies, kept[one])
 
-    def _cleaned_folder(self, package: PackageId) -> str:
-        assert self.redactor is not None
-        name = self._folders[package]
-        if self.redactor.terms.stand_in(name):
-            name = f"session-{self._copies[package].package.payload_id[:12]}"
-        return f"{name}-redacted"
-
     def _kept(self) -> dict[PackageId, set[str]]:
         """The files of each package that are exported; of a session's raw files only the newest versions."""
-        if self._only == RAW:
+        if self.only == RAW:
             kept: dict[PackageId, set[str]] = {one: set() for one in self._copies}
             for file in self._session.files():
                 kept[file.package].add(file.entry.name)
             return kept
         return {one: {entry.name for entry in copies.package.files} for one, copies in self._copies.items()}
 
+    def _corrections(self, package: PackageId) -> Corrections:
+        return self._context.catalogue.corrections(str(package))
+
     # -- what goes into the ZIP ------------------------------------------------------------------------------------
 
     def contents(self) -> Contents:
         """Everything but the letter."""
-        if self._only == RAW:
-            first = next(iter(self._copies))
-            return raw_files(self._session.files(), self._copies, self._folders[first], self._moment)
-        if self._only == RECORD:
+        if self.only == RAW:
+            return self._raw_files()
+        if self.only == RECORD:
             return self._metadata()
-        return together([self._package(one, copies) for one, copies in self._copies.items()])
+        part = self._sealed if self.redactor is None else self._cleaned
+        parts = [part(one, copies) for one, copies in self._copies.items()]
+        return Contents([member for members, _ in parts for member in members], [enclosed for _, enclosed in parts])
 
-    def _package(self, package: PackageId, copies: Copies) -> Contents:
+    def _payload(self, copies: Copies, folder: str) -> tuple[list[Member], EnclosedFolder]:
+        """The files of the instruments, where they are in a bag."""
+        members = [_member(copies, entry, f"{folder}/{entry.path}") for entry in copies.package.files]
+        return members, EnclosedFolder(folder, copies.id, len(members), sum(member.size for member in members))
+
+    def _sealed(self, package: PackageId, copies: Copies) -> tuple[list[Member], EnclosedFolder]:
+        """A package, byte for byte: everything that its tag manifest names, and nothing else."""
         folder = self._folders[package]
-        if self.redactor is None:
-            return whole_package(copies, folder, self._moment)
-        software = self._context.tools.software
-        return cleaned_package(copies, folder, self._derived[package], software=software, moment=self._moment)
+        digests, stamp = copies.tag_digests(), int(self._moment.timestamp()) * 10**9
+        tags = [
+            Member(f"{folder}/{path}", copies.tag_size(path), stamp, partial(copies.tag_file, path, digest))
+            for path, digest in digests.items()
+        ]
+        text = manifest_text((digest, path) for path, digest in digests.items())
+        data = [
+            Member(f"{folder}/{entry.path}", entry.size, entry.mtime_ns, partial(copies.open, entry))
+            for entry in copies.package.manifest
+            if entry.path in _DERIVED
+        ]
+        payload, enclosed = self._payload(copies, folder)
+        return [*tags, Member.of(f"{folder}/{TAGMANIFEST}", text, self._moment), *data, *payload], enclosed
+
+    def _cleaned(self, package: PackageId, copies: Copies) -> tuple[list[Member], EnclosedFolder]:
+        """A package from whose derived files people were taken: an ordinary bag, which says what it was made of."""
+        folder, derived = self._folders[package], self._derived[package]
+        listed = [(entry.sha256, entry.path, entry.size) for entry in copies.package.files]
+        listed += [(sha256_hex(data), path, len(data)) for path, data in derived.items()]
+        tags = plain_bag_tags(
+            listed,
+            date=self._moment.date().isoformat(),
+            software=self._context.tools.software,
+            more=[(REDACTED_FROM, str(package))],
+        )
+        own = [Member.of(f"{folder}/{path}", data, self._moment) for path, data in {**tags, **derived}.items()]
+        payload, enclosed = self._payload(copies, folder)
+        return [*own, *payload], enclosed
 
     def _metadata(self) -> Contents:
-        derived = {
-            self._folders[one]: self._derived.get(one)
-            or {path: copies.derived(path) for path in DERIVED if path in copies.package.manifest}
-            for one, copies in self._copies.items()
-        }
-        packages = {self._folders[one]: str(one) for one in self._copies}
-        return metadata_files(derived, packages, self._moment)
+        """Record, crate and page of each package, beside each other, and the list of their digests."""
+        members, listed, enclosed = [], [], []
+        for package, copies in self._copies.items():
+            folder, files = self._folders[package], self._derived.get(package)
+            files = files or {path: copies.derived(path) for path in _DERIVED if path in copies.package.manifest}
+            named = {f"{folder}/{_DERIVED[path]}": data for path, data in files.items()}
+            members += [Member.of(name, data, self._moment) for name, data in named.items()]
+            listed += [(sha256_hex(data), name) for name, data in named.items()]
+            enclosed.append(EnclosedFolder(folder, str(package), len(named), sum(map(len, named.values()))))
+        return Contents([Member.of(MANIFEST, manifest_text(listed), self._moment), *members], enclosed)
+
+    def _raw_files(self) -> Contents:
+        """Files under the names that they had, where every system can hold them, and the list of their digests."""
+        files, folder = self._session.files(), self._folders[next(iter(self._copies))]
+        names = target_names([file.entry for file in files])
+        pairs = list(zip(files, names, strict=True))
+        members = [_member(self._copies[file.package], file.entry, f"{folder}/{name}") for file, name in pairs]
+        listed = manifest_text((file.entry.sha256, f"{folder}/{name}") for file, name in pairs)
+        renamed = [
+            (name, file.entry.original_name.decode("utf-8", "backslashreplace"))
+            for file, name in pairs
+            if name.encode() != file.entry.original_name
+        ]
+        empty = [name for name in empty_folders(self._copies.values(), names) if not any(map(illegal, name.split("/")))]
+        folders = [f"{folder}/{name}" for name in dict.fromkeys(empty)]
+        enclosed = EnclosedFolder(folder, " ".join(self._copies), len(members), sum(member.size for member in members))
+        return Contents([Member.of(MANIFEST, listed, self._moment), *members], [enclosed], folders, renamed)
 
     # -- what is said of it ----------------------------------------------------------------------------------------
-
-    def redaction(self) -> Redaction | None:
-        """What was taken out, and what could not be, as far as the files were read."""
-        return None if self.redactor is None else self.redactor.account()
-
-    def _told(self, copies: Copies) -> PackageFacts:
-        """A package in plain words, as its owner has corrected it."""
-        facts, corrections = facts_of(copies.package), self._corrections(copies)
-        if not corrections.fields:
-            return facts
-        with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
-            if (record := copies.readable_record()) is not None:
-                facts = facts_of(copies.package, effective_record(record, corrections))
-        title = corrections.decide(TITLE).chosen
-        return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
-
-    def _corrections(self, copies: Copies) -> Corrections:
-        return self._context.catalogue.corrections(str(copies.id))
 
     def corrected(self) -> list[tuple[str, str, str, str]]:
         """What, what it was, what it is, and who says so, of everything that the owners corrected."""
         return [
             _corrected_words(one)
-            for copies in self._copies.values()
+            for package, copies in self._copies.items()
             if (record := copies.readable_record()) is not None
-            for one in corrected(record, self._corrections(copies))
+            for one in corrected(record, self._corrections(package))
         ]
 
     def sheets(self) -> bytes:
@@ -338,19 +235,31 @@ class Parts:
     def facts(self) -> PackageFacts:
         """The session in plain words, of all packages together."""
         kept = self._kept()
-        facts = {one: self._facts.get(one) or self._told(copies) for one, copies in self._copies.items()}
-        if not facts:
-            raise UsageError("there is nothing to export")
-        several = len(facts) > 1
+        facts = {one: self._facts.get(one) or self._facts_of(one, copies) for one, copies in self._copies.items()}
+        if len(facts) == 1:
+            return next(iter(facts.values()))
         datasets = [
-            replace(dataset, primary=f"{self._folders[one]}/data/{dataset.primary}")
-            if several and self._only != RAW
-            else dataset
+            dataset if self.only == RAW else replace(dataset, primary=f"{self._folders[one]}/data/{dataset.primary}")
             for one, told in facts.items()
             for dataset in told.datasets
-            if dataset.primary in kept[one] or self._only == RECORD
+            if dataset.primary in kept[one] or self.only == RECORD
         ]
-        return _joined(list(facts.values()), datasets, kept_files=sum(map(len, kept.values())) if several else None)
+        return _joined(list(facts.values()), datasets, files=sum(map(len, kept.values())))
+
+    def _facts_of(self, package: PackageId, copies: Copies) -> PackageFacts:
+        """A package in plain words, as its owner has corrected it."""
+        facts, corrections = facts_of(copies.package), self._corrections(package)
+        if not corrections.fields:
+            return facts
+        with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
+            if (record := copies.readable_record()) is not None:
+                facts = facts_of(copies.package, effective_record(record, corrections))
+        title = corrections.decide(TITLE).chosen
+        return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
+
+
+def _member(copies: Copies, entry: FileEntry, name: str) -> Member:
+    return Member(name, entry.size, entry.mtime_ns, partial(copies.open, entry), payload=entry.name)
 
 
 def _corrected_words(one: Corrected) -> tuple[str, str, str, str]:
@@ -362,15 +271,12 @@ def _corrected_words(one: Corrected) -> tuple[str, str, str, str]:
     return what, before, now, f"corrected by {said.by} on {date_text(said.time[:10])}{why}"
 
 
-def _joined(facts: Sequence[PackageFacts], datasets: Sequence[DatasetFacts], *, kept_files: int | None) -> PackageFacts:
+def _joined(facts: Sequence[PackageFacts], datasets: Sequence[DatasetFacts], *, files: int) -> PackageFacts:
     """One account of several packages; the first tells of the session."""
-    first = facts[0]
-    if kept_files is None:
-        return first
     people = {str(person.get("name")): person for told in facts for person in told.people}
     return replace(
-        first,
-        file_count=kept_files,
+        facts[0],
+        file_count=files,
         total_bytes=sum(told.total_bytes for told in facts),
         dataset_count=len(datasets) + sum(max(0, told.dataset_count - len(told.datasets)) for told in facts),
         datasets=list(datasets)[:MAX_DESCRIBED],

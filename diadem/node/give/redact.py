@@ -94,17 +94,7 @@ class Redaction(Display):
 
 
 class Redactor:
-    """Takes people out of packages, and keeps the account.
-
-    Parameters
-    ----------
-    packages : sequence of Copies
-        The packages; all that one of them names is taken out of every one.
-    names : sequence of str
-        Further people.
-    paths : bool
-        Whether paths in the records are cleaned too: where the files do not go along.
-    """
+    """Takes people out of packages, and keeps the account."""
 
     def __init__(self, packages: Sequence[Copies], names: Sequence[str], *, paths: bool) -> None:
         self.terms = Terms()
@@ -167,15 +157,7 @@ class Redactor:
     # -- the others ------------------------------------------------------------------------------------------------
 
     def look_through_vendor_blocks(self, copies: Copies, kept: set[str]) -> None:
-        """See in which files the vendor's metadata name somebody, compressed or not.
-
-        Parameters
-        ----------
-        copies : Copies
-            The package.
-        kept : set of str
-            Paths, below `data/`, of the files that go along.
-        """
+        """See in which files the vendor's metadata name somebody, compressed or not."""
         places: dict[str, list[tuple[str, str]]] = {}
         for digest, path, place, _ in _blocks_of(copies.record()):
             if path in kept:

@@ -66,15 +66,7 @@ _KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
 
 
 class PeerBook:
-    """The peers of a node. Safe to use from many threads and processes.
-
-    Parameters
-    ----------
-    folder : Path
-        The node's folder.
-    said : iterable of Statement, optional
-        The node's `peer` statements, oldest first: read only where there is no file yet.
-    """
+    """The peers of a node. Safe to use from many threads and processes."""
 
     def __init__(self, folder: Path, said: Iterable[Statement] = ()) -> None:
         path = folder / FOLDER / FILE
@@ -114,23 +106,11 @@ class PeerBook:
         return self._found("1 = 1 ORDER BY name")
 
     def get(self, peer: str) -> Peer:
-        """The peer with a node id.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        """
+        """The peer with a node id."""
         return self._one("id = ?", peer, f"the node {peer[:12]}…")
 
     def named(self, name: str) -> Peer:
-        """The peer that this node calls so.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        """
+        """The peer that this node calls so."""
         return self._one("name = ?", name.strip().lower(), f"'{name}'")
 
     def known(self, peer: str) -> Peer | None:
@@ -169,13 +149,7 @@ class PeerBook:
         return bytes(found[0]) if found else b""
 
     def free_name(self, wished: str, peer: str, own: str) -> str:
-        """A name for a peer that no other has: ``nmi``, else ``nmi-2``.
-
-        Raises
-        ------
-        UsageError
-            It is what this node itself is called.
-        """
+        """A name for a peer that no other has: ``nmi``, else ``nmi-2``."""
         if wished == own:
             raise UsageError(
                 f"'{wished}' is the name of this node itself, and addresses would be ambiguous",
@@ -320,19 +294,7 @@ def peer_id(context: Context, name: str) -> str | None:
 
 
 def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
-    """That something happened with a peer, with what is known of its key.
-
-    Parameters
-    ----------
-    peer : Peer
-        As it is from now on.
-    event : str
-        ``pinned``, ``confirmed`` … as the schema has them.
-    by : str
-        Who did it; "" where it was nobody of this node.
-    **more
-        Members of the schema, such as ``reason`` and ``since``; empty ones are left out.
-    """
+    """That something happened with a peer, with what is known of its key."""
     known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
     predicate = {"event": event, "peer": peer.id, "name": peer.name, **{name: v for name, v in known.items() if v}}
     return Draft("peer", (Subject.key(peer.id),), predicate)

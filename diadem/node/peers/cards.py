@@ -30,27 +30,7 @@ MAX_CARD: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class NodeCard:
-    """What the chain of another node's keys proves.
-
-    Attributes
-    ----------
-    node, name : str
-        Its id, and what it calls itself.
-    online, log : PublicKey
-        The keys that sign what it says, and its checkpoints.
-    version : int
-        Of the card of the online key.
-    expires : str
-        When that card ends, UTC; "" where it does not.
-    chain : bytes
-        What proves it.
-    checkpoint : str
-        The newest checkpoint in it, a signed note.
-    epoch, size : int
-        Of that checkpoint.
-    stolen : mapping of str to str
-        Key ids that the node itself says were stolen, each with the time from which on, UTC.
-    """
+    """What the chain of another node's keys proves."""
 
     node: str
     name: str
@@ -72,13 +52,7 @@ class Forked(IntegrityError):
 
 
 def own_card(context: Context, *, since: str = "") -> bytes:
-    """The card of this node; with a checkpoint that its reader kept, it proves that the log still begins so.
-
-    Raises
-    ------
-    Unreachable
-        The newest statement is in no store yet, and none answers.
-    """
+    """The card of this node; with a checkpoint that its reader kept, it proves that the log still begins so."""
     ledger, keys = context.ledger, [context.keys.open("online")]
     if since:
         try:
@@ -89,28 +63,7 @@ def own_card(context: Context, *, since: str = "") -> bytes:
 
 
 def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -> NodeCard:
-    """What a card from anyone proves of the node with this id.
-
-    Parameters
-    ----------
-    data : bytes
-        The chain.
-    node : str
-        The id that is pinned, or that is claimed and will be.
-    kept : str
-        The newest checkpoint of this node's log that the reader has.
-    asked : bool
-        Whether the node was asked to prove that its log begins so: then it can, unless it does not.
-
-    Raises
-    ------
-    DocumentError
-        It is not a chain, of another node, or does not prove what it shows.
-    Unproven
-        It does not show that the log still begins as in the checkpoint that was kept.
-    Forked
-        It shows that it does not, or was asked and cannot show that it does.
-    """
+    """What a card from anyone proves of the node with this id."""
     if len(data) > MAX_CARD:
         raise _unproven(f"it has {len(data):,} bytes; {MAX_CARD:,} are read")
     loaded = load("node card", data)
@@ -188,32 +141,7 @@ _ASK = "Ask the people there by phone, not by mail; then: diadem peer confirm NA
 
 
 def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
-    """Take what a peer shows of itself now; the log notes a new key, a new address, a new name.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    peer : Peer
-        As the list of peers has it.
-    chain, note : bytes
-        Its card and its endpoint note, from anyone.
-
-    Returns
-    -------
-    Peer
-        As it is now known.
-
-    Raises
-    ------
-    DocumentError
-        They prove nothing. Nothing was changed.
-    Refused
-        The card is an older one.
-    IntegrityError
-        Its root key vouched for two online keys of one version, or its log was rewritten. The peer is to be confirmed
-        again.
-    """
+    """Take what a peer shows of itself now; the log notes a new key, a new address, a new name."""
     book = peer_book(context)
     with context.locked("peers"):
         peer = book.get(peer.id)
@@ -224,24 +152,7 @@ def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
 
 
 def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes, *, seen: str = "") -> NodeCard:
-    """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``.
-
-    Parameters
-    ----------
-    context, book : Context and PeerBook
-        The node, and its list of peers.
-    peer : Peer
-        As the list has it.
-    chain : bytes
-        From anyone.
-    seen : str
-        The checkpoint of which the peer was told, where it was asked for the card.
-
-    Raises
-    ------
-    DocumentError, Refused, IntegrityError
-        As `take_card`.
-    """
+    """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``."""
     try:
         kept = book.checkpoint(peer.id)
         card = prove_card(chain, peer.id, kept=kept, asked=kept == seen)

@@ -30,33 +30,13 @@ COUNT: Final = 6
 
 
 def commitment(*, inviter: str, joiner: tuple[str, str], token_hash: str, number: str) -> str:
-    """By what a joining node binds itself to its number before it has seen that of the other: 64 hex digits.
-
-    Parameters
-    ----------
-    inviter : str
-        Node id of the one that made the ticket.
-    joiner : tuple of str
-        Node id and online key of the one that has it.
-    token_hash : str
-        SHA-256 of the ticket's token.
-    number : str
-        The joining node's, 32 random hex digits.
-    """
+    """By what a joining node binds itself to its number before it has seen that of the other: 64 hex digits."""
     said = ["diadem-words-commitment/2", inviter, list(joiner), token_hash, number]
     return hashlib.sha256(encode(said, where="words")).hexdigest()
 
 
 def words(*, inviter: tuple[str, str, str], joiner: tuple[str, str, str], token_hash: str) -> str:
-    """The words of two nodes that met by a ticket.
-
-    Parameters
-    ----------
-    inviter, joiner : tuple of str
-        Node id, online key and number of each.
-    token_hash : str
-        SHA-256 of the ticket's token.
-    """
+    """The words of two nodes that met by a ticket."""
     said = ["diadem-words/2", list(inviter), list(joiner), token_hash]
     found = hashlib.sha256(encode(said, where="words")).digest()
     return " ".join(WORDS[byte] for byte in found[:COUNT])
@@ -81,21 +61,7 @@ _UNDER_WAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A join by a ticket.
-
-    Attributes
-    ----------
-    token_hash : str
-        SHA-256 of the ticket's token.
-    inviter, joiner : str
-        Node ids.
-    inviter_key, joiner_key : str
-        Their online keys when they spoke first; at the joining node the other's is "" until it has answered.
-    commitment : str
-        What the joining node said first.
-    inviter_number, joiner_number : str
-        32 random hex digits each; the other's is "" until it was told.
-    """
+    """A join by a ticket."""
 
     token_hash: str
     inviter: str

@@ -90,13 +90,7 @@ def age_recipient(context: Context) -> str:
 
 
 def open_note(data: bytes, online: PublicKey, node: str) -> EndpointNote:
-    """The note of an envelope from anyone.
-
-    Raises
-    ------
-    DocumentError
-        It is not a note, of another node, or not signed by the online key.
-    """
+    """The note of an envelope from anyone."""
     if len(data) > 2 * MAX_NOTE:
         raise _fault(f"it has {len(data):,} bytes; {2 * MAX_NOTE:,} are read")
     envelope = Envelope.from_line(data)

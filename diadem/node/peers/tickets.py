@@ -91,15 +91,7 @@ class Bearer:
 
 
 class TicketRefused(Refused):
-    """A ticket does not hold, or not for its bearer.
-
-    Parameters
-    ----------
-    message : str
-        Why, for the bearer.
-    ticket : GivenTicket, optional
-        As it was before; None where there is none.
-    """
+    """A ticket does not hold, or not for its bearer."""
 
     code = "ticket"
 
@@ -146,31 +138,7 @@ def is_ticket(book: PeerBook, hash_: str, kind: str) -> bool:
 def use_ticket(
     book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime.datetime, *, join: Join | None = None
 ) -> GivenTicket:
-    """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again.
-
-    Parameters
-    ----------
-    book : PeerBook
-        Of the node that made it.
-    hash_, kind : str
-        Of the ticket.
-    bearer : Bearer
-        Who comes with it.
-    now : datetime
-        Aware.
-    join : Join, optional
-        Of a node: what is kept of its join when it comes first. Later it must come with the same commitment.
-
-    Returns
-    -------
-    GivenTicket
-        As it was before.
-
-    Raises
-    ------
-    TicketRefused
-        There is no such ticket, it has expired, is for another node, or another has used it.
-    """
+    """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again."""
     with book.file.writing() as connection:
         row = connection.execute(f"{_SELECT} WHERE hash = ? AND kind = ?", (hash_, kind))
         ticket = _ticket(found) if (found := row.fetchone()) is not None else None

@@ -82,15 +82,7 @@ class Amendments(Display):
 def amend(
     context: Context, package: str, values: Mapping[str, Any], *, dataset: str = "", reason: str = ""
 ) -> Amendment:
-    """State other values for some fields, in the name of who is at work.
-
-    Raises
-    ------
-    UnknownField, UsageError
-        There is no such field, or it cannot hold the value.
-    NotFound
-        There is no such package or dataset.
-    """
+    """State other values for some fields, in the name of who is at work."""
     context.require_writable()
     meant = context.catalogue.dataset(package, dataset).id if dataset else ""
     changes = changes_of(values, meant)
@@ -117,13 +109,7 @@ def effective(context: Context, package: str, sealed: Record) -> Record:
 
 
 def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
-    """What goes with a package that is given away: what its owners corrected, here and before; None for nothing.
-
-    Raises
-    ------
-    Unreachable
-        The last of it is in no store yet: nothing leaves the node before.
-    """
+    """What goes with a package that is given away: what its owners corrected, here and before; None for nothing."""
     corrections = context.catalogue.corrections(package)
     ours = {one.statement_id for one in corrections.amendments if corrections.is_owners(one) and not one.node}
     earlier = [one for one in context.catalogue.sheets(package) if one.before]
@@ -147,28 +133,7 @@ def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
 def brought(
     context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str], *, before: bool
 ) -> Draft | None:
-    """The statement of the corrections with which a package came; None where all of them are known here.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    package : str
-        Its id.
-    sheet : CorrectionSheet
-        As it came.
-    names : mapping of str to str
-        What this node calls others, by their ids. Any other is called as it calls itself, or where somebody else is
-        called so, by the beginning of its id.
-    before : bool
-        Whether the package has come from the node that signed it, so that what its owners said holds. What somebody
-        says of a package that was here before is an extra assertion.
-
-    Raises
-    ------
-    IntegrityError
-        The sheet is of another package, or something in it does not hold.
-    """
+    """The statement of the corrections with which a package came; None where all of them are known here."""
     if sheet.package != str(PackageId(package)):
         raise IntegrityError("the corrections are of another package", next="Ask its sender for them again.")
     sheet.prove()
@@ -202,22 +167,7 @@ def came_from(context: Context, package: str) -> str:
 
 
 def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
-    """What is to be stated of fields, judged by the schema.
-
-    Parameters
-    ----------
-    values : mapping of str to Any
-        By field: a number in the field's unit, a text with a number and its unit, a text, a list; None withdraws.
-    dataset : str
-        Id of a dataset; "" for all of them and the session.
-
-    Raises
-    ------
-    UnknownField
-        There is no such field.
-    UsageError
-        The field cannot hold the value; says what it can hold.
-    """
+    """What is to be stated of fields, judged by the schema."""
     if not values:
         raise UsageError("there is nothing to correct", next='Example: {"sample.identifier": "S-12"}')
     return tuple(change for field, value in values.items() for change in _changes(field, value, dataset))

@@ -24,19 +24,7 @@ ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What somebody wants to say.
-
-    Attributes
-    ----------
-    verdict : str
-        ``accept``, ``limited`` or ``reject``.
-    purpose, criterion, dataset, signal, unit, comment, scheme, replaces : str
-        See `Assessment`; "" for what is not said. The dataset by its id or path.
-    value : float or None
-        What was measured.
-    evidence : sequence of str
-        Packages, by the beginning of their ids, and addresses.
-    """
+    """What somebody wants to say."""
 
     verdict: str
     purpose: str = ""
@@ -100,15 +88,7 @@ class Assessments(Display):
 
 
 def assess(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """State a judgement in the name of who is at work.
-
-    Raises
-    ------
-    UsageError
-        There is no such verdict; no purpose; the scheme has no such criterion: names those that it has.
-    NotFound
-        There is no such package, dataset, scheme or piece of evidence.
-    """
+    """State a judgement in the name of who is at work."""
     context.require_writable()
     found = drawn(context, package, judgement)
     return state(context, package, [found])[0]
@@ -166,13 +146,7 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
 
 
 def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tuple[str, str]:
-    """Purpose and criterion as they are stated, by the group's scheme where one is named.
-
-    Raises
-    ------
-    UsageError, NotFound
-        There is no purpose; no such scheme; or it has another purpose, or no such criterion.
-    """
+    """Purpose and criterion as they are stated, by the group's scheme where one is named."""
     purpose, criterion = " ".join(purpose.split()), " ".join(criterion.split())
     if scheme:
         chosen = _scheme(policy, scheme)
@@ -198,13 +172,7 @@ def _scheme(policy: Policy, name: str) -> Scheme:
 
 
 def evidence_of(context: Context, text: str) -> str:
-    """A package by its whole id, or an address.
-
-    Raises
-    ------
-    UsageError, NotFound
-        It is neither.
-    """
+    """A package by its whole id, or an address."""
     if ID.match(text):
         return context.catalogue.get(text).id
     if not _ADDRESS.match(text):

@@ -60,15 +60,6 @@ def assess_by_machine(
     """Read a package with the checks of all plugins and state what they find.
 
     Every byte that is read is proven. A check that found something before and finds nothing any more says so.
-
-    Raises
-    ------
-    UsageError
-        No plugin offers a check.
-    NotFound
-        No store that has the package answers.
-    DigestMismatch
-        A file is damaged.
     """
     context.require_writable()
     checks = tuple(context.tools.checks)

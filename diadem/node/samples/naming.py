@@ -20,20 +20,7 @@ _COMPARED = 5_000
 
 
 def find_samples(catalogue: Catalogue, name: str) -> list[Sample]:
-    """The samples that a name may mean: mostly one.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Where samples are known.
-    name : str
-        An identifier goes before the names that other labs use, and these before what a sample is; or a whole id.
-
-    Raises
-    ------
-    NotFound
-        None is called so.
-    """
+    """The samples that a name may mean: mostly one."""
     plain = name.strip()
     given = plain.lower() if plain.lower().startswith(PREFIX) else PREFIX + plain.lower()
     if is_sample_id(given) and (found := catalogue.samples([given])):
@@ -46,13 +33,7 @@ def find_samples(catalogue: Catalogue, name: str) -> list[Sample]:
 
 
 def the_sample(catalogue: Catalogue, name: str) -> Sample:
-    """The one sample that a name means.
-
-    Raises
-    ------
-    NotFound, UsageError
-        None is called so, or several are: the message names them.
-    """
+    """The one sample that a name means."""
     found = find_samples(catalogue, name)
     if len(found) > 1:
         called = ", ".join(f"{one} [{one.id}]" for one in found[:5])
@@ -65,13 +46,7 @@ def the_sample(catalogue: Catalogue, name: str) -> Sample:
 
 
 def require_free(catalogue: Catalogue, identifier: str, *, but: str = "", among: Sequence[str] = ()) -> None:
-    """That no other sample, nor one of some that are to be, has an identifier that a search cannot tell from this one.
-
-    Raises
-    ------
-    UsageError
-        One has, or there is no letter or digit in it.
-    """
+    """That no sample but one, nor any that is to be, has an identifier that a search cannot tell from this one."""
     if not words(identifier):
         raise UsageError(
             f"'{identifier}' is not an identifier: there is no letter or digit in it", next="Example: S-12"
@@ -161,17 +136,7 @@ class Suggestion(Display):
 
 
 def suggest_for_package(catalogue: Catalogue, package: str, folder: str) -> list[Suggestion]:
-    """Samples that an archived session may be of; none where it says for all its datasets which known one it is.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        It has the package.
-    package : str
-        Its id.
-    folder : str
-        Name of what was archived.
-    """
+    """Samples that an archived session may be of; none where it says for all its datasets which known one it is."""
     if not catalogue.count_samples():
         return []
     said = catalogue.sample_texts(package)

@@ -58,22 +58,7 @@ class SampleWords(TypedDict, total=False):
 
 
 def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample | None = None) -> dict[str, Any]:
-    """The members of a statement that defines or changes a sample.
-
-    Parameters
-    ----------
-    said : SampleWords
-        Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
-    find : callable
-        From the name of a parent to the sample.
-    before : Sample, optional
-        The sample that is changed.
-
-    Raises
-    ------
-    UsageError
-        A name that a sample has no such member of, or an ORCID iD that is none.
-    """
+    """The members of a statement that defines or changes a sample."""
     if unknown := sorted(said.keys() - SampleWords.__annotations__.keys()):
         raise UsageError(
             f"a sample has no {', '.join(unknown)}", next=f"Known: {', '.join(SampleWords.__annotations__)}."
@@ -107,13 +92,7 @@ def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> li
 
 
 def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said, blanks at the ends of texts taken off.
-
-    Raises
-    ------
-    UsageError
-        A name has a line break or another control character; comments and reasons may.
-    """
+    """What is said, blanks at the ends of texts taken off."""
     return {key: _tidied(key, value) for key, value in said.items()}
 
 
@@ -137,30 +116,7 @@ _ID = re.compile(r"(?:statement:)?([0-9a-f]{8,64})\Z")
 
 
 def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str, by: str) -> Event:
-    """The one event that is meant.
-
-    Parameters
-    ----------
-    sample : Sample
-        What it is called in messages.
-    events : sequence of Event
-        All that happened to the thing, under any of its names.
-    what : str
-        ``sent``, ``received`` …, or the beginning of the statement's id, 8 digits or more.
-    date : str
-        The day, or "" for any.
-    by : str
-        Who wants to take it back: ``alice@hu-berlin``.
-
-    Raises
-    ------
-    UsageError
-        The word is none, or several events are meant: names them.
-    NotFound
-        Nothing like it was stated, or it was retracted already.
-    Refused
-        Somebody else has stated it.
-    """
+    """The one event that is meant."""
     named = _ID.match(what.strip().lower())
     if named is None and what not in HAPPENINGS:
         raise UsageError(

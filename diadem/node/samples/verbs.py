@@ -258,12 +258,9 @@ class SampleVerbs(SampleReading):
         Refused
             The node has changed since `shown`.
         """
-        from diadem.node.samples.sheet import plan_samples
+        from diadem.node.samples.sheet import SampleSheet
 
-        if dry_run:
-            return plan_samples(self.context, Path(path)).outcome()
-        with self._writing():
-            return plan_samples(self.context, Path(path)).carry_out(self.context, shown, listener)
+        return SampleSheet.run(self.context, Path(path), dry_run=dry_run, shown=shown, listener=listener)
 
     # -- which names mean one thing --------------------------------------------------------------------------------
 
