@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +134,12 @@ def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
 def brought(
     context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str], *, before: bool
 ) -> Draft | None:
-    """The statement of the corrections with which a package came; None where all of them are known here."""
+    """The statement of the corrections with which a package came; None where all of them are known here.
+
+    By `names` this node calls others, by their ids; any other is called as it calls itself, or where somebody else is
+    called so, by the beginning of its id. `before` says that the package has come from the node that signed them, so
+    that what its owners said holds: what somebody says of a package that was here before is an extra assertion.
+    """
     if sheet.package != str(PackageId(package)):
         raise IntegrityError("the corrections are of another package", next="Ask its sender for them again.")
     sheet.prove()
@@ -167,7 +173,10 @@ def came_from(context: Context, package: str) -> str:
 
 
 def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
-    """What is to be stated of fields, judged by the schema."""
+    """What is to be stated of fields, judged by the schema, of a dataset or with "" of all of them and the session.
+
+    Values are as people write them, ``300 kV``, ``Zn, O``, or numbers in the field's unit; None withdraws.
+    """
     if not values:
         raise UsageError("there is nothing to correct", next='Example: {"sample.identifier": "S-12"}')
     return tuple(change for field, value in values.items() for change in _changes(field, value, dataset))
@@ -177,15 +186,15 @@ def _changes(field: str, value: Any, dataset: str) -> tuple[Change, ...]:
     """The change of a field; of a session's date that is a span of days, ``2016-08-08/2019-01-02``, two."""
     first, divided, last = value.partition("/") if isinstance(value, str) else ("", "", "")
     if field not in (DATES[0], "date") or not divided:
-        return (change_of(field, value, dataset),)
-    days = change_of(DATES[0], first, dataset), change_of(DATES[1], last, dataset)
+        return (_change_of(field, value, dataset),)
+    days = _change_of(DATES[0], first, dataset), _change_of(DATES[1], last, dataset)
     if days[1].value < days[0].value:
         raise UsageError(f"the session would end before it begins: {value}", where=DATES[0])
     return days
 
 
-def change_of(field: str, value: Any, dataset: str = "") -> Change:
-    """The change of one field; see `changes_of`."""
+def _change_of(field: str, value: Any, dataset: str = "") -> Change:
+    """The change of one field."""
     if field in (TITLE, "title"):
         return _title(value, dataset)
     if field in (*DATES, "date"):
@@ -197,16 +206,12 @@ def change_of(field: str, value: Any, dataset: str = "") -> Change:
         return Change(field, dataset, None)
     known = fields.field(field)
     found = _read(known, value)
-    if not _fits(known, found):
+    fits = False
+    with suppress(TypeError, ValueError):  # nothing that JSON has
+        fits = known.admits(found)
+    if not fits:
         raise UsageError(f"{field} cannot be {value!r}", where=field, next=known.rule or None)
     return Change(field, dataset, found, known.unit)
-
-
-def _fits(field: Field, value: Any) -> bool:
-    try:
-        return field.admits(value)
-    except (TypeError, ValueError):  # nothing that JSON has
-        return False
 
 
 def _title(value: Any, dataset: str) -> Change:

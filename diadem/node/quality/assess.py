@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
@@ -24,7 +24,10 @@ ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What somebody wants to say."""
+    """What somebody wants to say, "" for what is not said: see `Assessment`.
+
+    The dataset by its id or path; evidence are packages, by the beginning of their ids, and addresses.
+    """
 
     verdict: str
     purpose: str = ""
@@ -116,7 +119,7 @@ def assessments(context: Context, package: str) -> Assessments:
 
 
 def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
+    """The judgement as it will be stated, everything in it checked; an error says what there is instead."""
     if judgement.verdict not in VERDICTS:
         raise UsageError(f"'{judgement.verdict}' is not a verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
@@ -193,8 +196,4 @@ def _replacing(context: Context, package: str, found: Assessment, beginning: str
             where=said[0].statement_id,
             next="State your own: both are kept, and the difference is shown.",
         )
-    return Assessment(**{**_members(found), "replaces": said[0].statement_id})
-
-
-def _members(one: Assessment) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__dataclass_fields__}
+    return replace(found, replaces=said[0].statement_id)
