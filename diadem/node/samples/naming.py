@@ -1,4 +1,8 @@
-"""From what a person calls a sample to the sample: by its identifier, its id, or a name that another lab uses."""
+"""From what a person calls a sample to the sample: by its identifier, its id, or a name that another lab uses.
+
+And which known samples a session may be of, by its folder's name and by what its files call the sample. Only suggested:
+a name in a file is what somebody typed, and a person says which sample it was.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,10 @@ _COMPARED = 5_000
 
 
 def find_samples(catalogue: Catalogue, name: str) -> list[Sample]:
-    """The samples that a name may mean: mostly one."""
+    """The samples that a name, or a whole id, may mean: mostly one.
+
+    An identifier goes before the names that other labs use, and these before what a sample is.
+    """
     plain = name.strip()
     given = plain.lower() if plain.lower().startswith(PREFIX) else PREFIX + plain.lower()
     if is_sample_id(given) and (found := catalogue.samples([given])):
@@ -60,12 +67,6 @@ def require_free(catalogue: Catalogue, identifier: str, *, but: str = "", among:
             where=taken[0].sample,
             next=f"See: diadem sample show {taken[0].text}",
         )
-
-
-def shared_names(catalogue: Catalogue, names: Sequence[NameRow], same: Sequence[str]) -> list[NameRow]:
-    """Names that other samples have too, as rows of the others: who asks for one finds both."""
-    asked = {row.words for row in names if row.kind != TITLE}
-    return [row for row in catalogue.samples_named(asked) if row.kind != TITLE and row.sample not in same]
 
 
 def _unknown(catalogue: Catalogue, name: str) -> NotFound:

@@ -58,7 +58,10 @@ class SampleWords(TypedDict, total=False):
 
 
 def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample | None = None) -> dict[str, Any]:
-    """The members of a statement that defines or changes a sample."""
+    """The members of a statement that defines or changes a sample.
+
+    Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
+    """
     if unknown := sorted(said.keys() - SampleWords.__annotations__.keys()):
         raise UsageError(
             f"a sample has no {', '.join(unknown)}", next=f"Known: {', '.join(SampleWords.__annotations__)}."
@@ -92,7 +95,7 @@ def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> li
 
 
 def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said, blanks at the ends of texts taken off."""
+    """What is said, blanks at the ends of texts taken off. Only comments and reasons may have line breaks."""
     return {key: _tidied(key, value) for key, value in said.items()}
 
 
@@ -112,11 +115,15 @@ def _several(one: str | Sequence[str]) -> Sequence[str]:
     return [one] if isinstance(one, str) else one
 
 
+#: The beginning of a statement's id, 8 digits or more.
 _ID = re.compile(r"(?:statement:)?([0-9a-f]{8,64})\Z")
 
 
 def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str, by: str) -> Event:
-    """The one event that is meant."""
+    """The one of all events of a thing that is meant, by what happened, ``sent``, or the beginning of a statement's id.
+
+    `date` is "" for any day, `by` who wants to take it back: nobody else's.
+    """
     named = _ID.match(what.strip().lower())
     if named is None and what not in HAPPENINGS:
         raise UsageError(

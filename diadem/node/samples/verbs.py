@@ -38,22 +38,20 @@ from diadem.node.context import Context
 from diadem.node.follow.follow import follow_samples
 from diadem.node.samples.naming import find_samples, require_free, the_sample
 from diadem.node.samples.statements import SampleWords, event_meant, members_of, tidied
-from diadem.node.samples.story import SampleStory, tell
+from diadem.node.samples.story import SampleStory, story_of
+
+Day = datetime.date | str
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReading(DisplayList):
-    """What can be asked of samples.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
+class SampleVerbs(DisplayList):
+    """The samples of a node: `node.samples`. A node that is only read answers what is asked, and states nothing."""
 
     _display_name = "samples"
 
     context: Context
+
+    # -- what can be asked -----------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Sample]:
         """Each sample, by its identifier."""
@@ -66,7 +64,7 @@ class SampleReading(DisplayList):
     def whereabouts(self) -> dict[str, Whereabouts]:
         """Where each sample is, by its id, as far as anybody said."""
         known = KnownSamples({sample.id: sample for sample in self.ls()})
-        return {one: where_now(known.several(same_thing(known, one))) for one in known.samples}
+        return {one: _where_now(known.several(same_thing(known, one))) for one in known.samples}
 
     def export(self, path: str | os.PathLike[str], *, replace: bool = False) -> WrittenTable:
         """Write all samples as a sheet that people edit and `import_` reads.
@@ -110,7 +108,7 @@ class SampleReading(DisplayList):
         NotFound, UsageError
             None is called so, or several are.
         """
-        return tell(self.context.catalogue, the_sample(self.context.catalogue, name))
+        return story_of(self.context.catalogue, the_sample(self.context.catalogue, name))
 
     def show(self, name: str) -> list[SampleStory]:
         """The same for every sample that the name may mean.
@@ -120,20 +118,7 @@ class SampleReading(DisplayList):
         NotFound
             None is called so.
         """
-        return [tell(self.context.catalogue, sample) for sample in self.find(name)]
-
-
-def where_now(thing: Iterable[Sample]) -> Whereabouts:
-    """Where one thing is, from all that was said of it under any name."""
-    return followed(history(thing))[0]
-
-
-Day = datetime.date | str
-
-
-@dataclass(frozen=True, slots=True)
-class SampleVerbs(SampleReading):
-    """The samples of a node: `node.samples`."""
+        return [story_of(self.context.catalogue, sample) for sample in self.find(name)]
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -216,7 +201,7 @@ class SampleVerbs(SampleReading):
                 raise UsageError("nothing was said", next="Example: diadem sample change S-12 --name 'ZnO nanorods'")
             if any(parent["sample"] == found.id for parent in members.get("parents", ())):
                 raise UsageError(f"{found.identifier} cannot be made from itself", next="Name another parent.")
-            self._say([self._draft(CHANGED, found.id, members)])
+            self.context.say([self._draft(CHANGED, found.id, members)], as_user=True)
             return self._known(found.id)
 
     def import_(
@@ -287,8 +272,8 @@ class SampleVerbs(SampleReading):
             first, second = self._two(sample, other, lab)
             if _is_linked(first, second):
                 raise UsageError(f"{first.identifier} and {other} are linked already", where=first.id)
-            self._say([self._link_draft(LINKED, first, second, reason)])
-        return tell(self.context.catalogue, self._known(first.id))
+            self.context.say([self._link_draft(LINKED, first, second, reason)], as_user=True)
+        return story_of(self.context.catalogue, self._known(first.id))
 
     def unlink(self, sample: str, other: str, *, lab: str | None = None, reason: str) -> SampleStory:
         """Undo a link: both statements stay in the log.
@@ -305,8 +290,8 @@ class SampleVerbs(SampleReading):
                 if second in first.names:
                     advice = f"It is among its names: diadem sample change {sample} --called @{lab}"
                 raise NotFound(f"nobody has linked {first.identifier} with {second}", next=advice)
-            self._say([self._link_draft(UNLINKED, first, second, reason)])
-        return tell(self.context.catalogue, self._known(first.id))
+            self.context.say([self._link_draft(UNLINKED, first, second, reason)], as_user=True)
+        return story_of(self.context.catalogue, self._known(first.id))
 
     # -- what happens to it ----------------------------------------------------------------------------------------
 
@@ -405,8 +390,10 @@ class SampleVerbs(SampleReading):
             events = history(self.context.catalogue.samples(same))
             day = "" if date is None else self._day(date)
             meant = event_meant(found, events, event, date=day, by=self.context.address)
-            self._say([self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})])
-            return tell(self.context.catalogue, self._known(found.id))
+            self.context.say(
+                [self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})], as_user=True
+            )
+            return story_of(self.context.catalogue, self._known(found.id))
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
@@ -431,7 +418,7 @@ class SampleVerbs(SampleReading):
             drafts.append(self._draft(DEFINED, new_id(), {"identifier": identifier, **members}))
         ids = [draft.subjects[0].name for draft in drafts]
         drafts += [self._draft(MADE, one, made) for one in ids if made is not None]
-        self._say(drafts)
+        self.context.say(drafts, as_user=True)
         return [self._known(one) for one in ids]
 
     def _two(self, sample: str, other: str, lab: str | None) -> tuple[Sample, Sample | OtherName]:
@@ -450,15 +437,15 @@ class SampleVerbs(SampleReading):
 
     def _happened(self, sample: Sample, what: str, date: Day | None, said: Mapping[str, str]) -> SampleStory:
         words = {key: text for key, text in said.items() if text}
-        self._say([self._draft(what, sample.id, {"date": self._day(date), **words})])
-        return tell(self.context.catalogue, self._known(sample.id))
+        self.context.say([self._draft(what, sample.id, {"date": self._day(date), **words})], as_user=True)
+        return story_of(self.context.catalogue, self._known(sample.id))
 
     def _known_place(self, sample: Sample) -> str:
         """Where the thing is known to be, else what it was made from; "" where nobody has said."""
         catalogue = self.context.catalogue
         family = catalogue.family(sample.id)
         for thing in (family.same, *((one,) for one in family.ancestors)):
-            where = where_now(catalogue.samples(thing))
+            where = _where_now(catalogue.samples(thing))
             if where.state == AT and where.place:
                 return where.place
         return ""
@@ -478,10 +465,12 @@ class SampleVerbs(SampleReading):
         subjects = tuple(Subject.named(one) for one in (sample_id, *more))
         return Draft(KIND, subjects, tidied({"event": what, **said, "by": self.context.address}))
 
-    def _say(self, drafts: Sequence[Draft]) -> None:
-        self.context.say(drafts, as_user=True)
-
 
 def _is_linked(first: Sample, second: Sample | OtherName) -> bool:
     key = second if isinstance(second, OtherName) else second.id
     return any(link.key == key for link in first.links)
+
+
+def _where_now(thing: Iterable[Sample]) -> Whereabouts:
+    """Where one thing is, from all that was said of it under any name."""
+    return followed(history(thing))[0]
