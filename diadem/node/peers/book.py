@@ -51,11 +51,13 @@ SCHEMA: Final = (
     _TICKETS,
     "CREATE TABLE own (one INTEGER PRIMARY KEY, version INTEGER NOT NULL, note BLOB NOT NULL)",
 )
-_SELECT: Final = (
-    "SELECT id, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as, stolen,"
-    " note FROM peers"
+#: Members of a peer that are columns as they are; its keys that were stolen and two documents stand beside them.
+_COLUMNS: Final = (
+    *("id", "name", "state", "own_name", "online", "log", "key_id", "version", "expires", "words", "since", "reason"),
+    "seen_as",
 )
-_INSERT: Final = "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, stolen, note FROM peers"  # noqa: S608  names of columns
+_INSERT: Final = f"INSERT OR REPLACE INTO peers VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, ?)"  # noqa: S608
 _BLOBS: Final = {
     "chain": "SELECT chain FROM peers WHERE id = ?",
     "note": "SELECT note FROM peers WHERE id = ?",
@@ -66,7 +68,10 @@ _KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
 
 
 class PeerBook:
-    """The peers of a node. Safe to use from many threads and processes."""
+    """The peers of a node. Safe to use from many threads and processes.
+
+    The node's `peer` statements, oldest first, are read only where there is no file yet.
+    """
 
     def __init__(self, folder: Path, said: Iterable[Statement] = ()) -> None:
         path = folder / FOLDER / FILE
@@ -239,42 +244,15 @@ def _after(peer: Peer | None, statement: Statement) -> Peer | None:
 
 
 def _put(connection: sqlite3.Connection, peer: Peer, chain: bytes, note: bytes) -> None:
-    stolen = json.dumps(dict(peer.stolen), sort_keys=True)
-    row: list[Any] = [
-        peer.id,
-        peer.name,
-        str(peer.state),
-        peer.own_name,
-        peer.online,
-        peer.log,
-        peer.key_id,
-        peer.version,
-    ]
-    row += [peer.expires, peer.words, peer.since, peer.reason, peer.seen_as, stolen, chain, note]
-    connection.execute(_INSERT, row)
+    plain = (getattr(peer, column) for column in _COLUMNS)
+    connection.execute(_INSERT, (*plain, json.dumps(dict(peer.stolen), sort_keys=True), chain, note))
 
 
 def _peer(row: Sequence[Any]) -> Peer:
-    *texts, stolen, note = row
-    known = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
-    id_, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as = texts
-    return Peer(
-        id_,
-        name,
-        PeerState(state),
-        own_name,
-        online,
-        log,
-        key_id,
-        version,
-        expires,
-        known,
-        words,
-        since,
-        reason,
-        seen_as,
-        json.loads(stolen),
-    )
+    *plain, stolen, note = row
+    known = dict(zip(_COLUMNS, plain, strict=True))
+    found = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
+    return Peer(**known | {"state": PeerState(known["state"])}, note=found, stolen=json.loads(stolen))
 
 
 def peer_book(context: Context) -> PeerBook:
@@ -294,7 +272,10 @@ def peer_id(context: Context, name: str) -> str | None:
 
 
 def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
-    """That something happened with a peer, with what is known of its key."""
+    """That something happened with a peer, with what is known of its key from now on; "" of nobody of this node.
+
+    `more` are members of the schema; empty ones are left out.
+    """
     known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
     predicate = {"event": event, "peer": peer.id, "name": peer.name, **{name: v for name, v in known.items() if v}}
     return Draft("peer", (Subject.key(peer.id),), predicate)

@@ -33,15 +33,19 @@ class NodeCard:
     """What the chain of another node's keys proves."""
 
     node: str
+    #: What it calls itself.
     name: str
     online: PublicKey
     log: PublicKey
+    #: Of the card of the online key, and when that ends, UTC; "" where it does not.
     version: int
     expires: str
     chain: bytes
+    #: The newest checkpoint in it, a signed note.
     checkpoint: str
     epoch: int
     size: int
+    #: Key ids that the node itself says were stolen, each with the time from which on, UTC.
     stolen: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,23 +67,23 @@ def own_card(context: Context, *, since: str = "") -> bytes:
 
 
 def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -> NodeCard:
-    """What a card from anyone proves of the node with this id."""
+    """What a card from anyone proves of the node with this id; `DocumentError` where it proves nothing.
+
+    It must show that the log still begins as in the checkpoint that was `kept` (`Unproven`); where the node was `asked`
+    to show that, it can, unless the log does not (`Forked`).
+    """
     if len(data) > MAX_CARD:
         raise _unproven(f"it has {len(data):,} bytes; {MAX_CARD:,} are read")
     loaded = load("node card", data)
     if loaded.chain.node != node or loaded.chain.subject.sha256 != node or not loaded.chain.checkpoints:
         raise _unproven(f"it is not the card of the node {node[:12]}…")
-    _require_good(verify_chains([data], names=["node card"], pins=[node]))
+    report = verify_chains([data], names=["node card"], pins=[node])
+    for step in (*report.of(Verdict.CONTRADICTED), *report.of(Verdict.MISSING)):
+        raise _unproven(f"{step.sentence} {step.reason or ''}".strip())
     if kept:
         report = verify_chains([data], names=["node card"], pins=[node], checkpoints=[kept])
         _require_continued(report, kept, asked=asked)
     return _card(loaded, data, node)
-
-
-def _require_good(report: CustodyReport) -> None:
-    for verdict in (Verdict.CONTRADICTED, Verdict.MISSING):
-        for step in report.of(verdict):
-            raise _unproven(f"{step.sentence} {step.reason or ''}".strip())
 
 
 def _require_continued(report: CustodyReport, kept: str, *, asked: bool) -> None:
@@ -141,7 +145,11 @@ _ASK = "Ask the people there by phone, not by mail; then: diadem peer confirm NA
 
 
 def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
-    """Take what a peer shows of itself now; the log notes a new key, a new address, a new name."""
+    """Take what a peer shows of itself now; the log notes a new key, a new address, a new name.
+
+    Nothing is changed where it proves nothing (`DocumentError`) or is an older card (`Refused`). Two online keys of one
+    version, or a log that was rewritten, is an `IntegrityError`: the peer is to be confirmed again.
+    """
     book = peer_book(context)
     with context.locked("peers"):
         peer = book.get(peer.id)
@@ -152,7 +160,10 @@ def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
 
 
 def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes, *, seen: str = "") -> NodeCard:
-    """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``."""
+    """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``.
+
+    `seen` is the checkpoint of which the peer was told, where it was asked for the card. Raises as `take_card`.
+    """
     try:
         kept = book.checkpoint(peer.id)
         card = prove_card(chain, peer.id, kept=kept, asked=kept == seen)
@@ -212,15 +223,11 @@ def take(context: Context, book: PeerBook, peer: Peer, card: NodeCard, note: tup
         note=found if newer else known,
         stolen={**card.stolen, **peer.stolen},
     )
-    if drafts := list(_news(peer, now, card)):
+    if drafts := _news(peer, now, card):
         context.say(drafts)
     book.put(now, chain=card.chain, note=data if newer else None)
     book.keep_checkpoint(peer.id, card.epoch, card.size, card.checkpoint)
     return now
-
-
-def _place(note: EndpointNote) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return note.urls, note.tls
 
 
 def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
@@ -230,7 +237,7 @@ def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
         drafts.append(peer_draft(now, "rotated"))
     if before.own_name != now.own_name and before.key_id:
         drafts.append(peer_draft(now, "renamed", reason=f"it calls itself {now.own_name} now"))
-    if before.note is not None and now.note is not None and _place(now.note) != _place(before.note):
+    if before.note and now.note and (now.note.urls, now.note.tls) != (before.note.urls, before.note.tls):
         where = ", ".join(now.note.urls) or "it cannot be called any more, it calls"
         drafts.append(peer_draft(now, "moved", reason=where))
     for key_id, since in card.stolen.items():

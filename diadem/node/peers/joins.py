@@ -16,7 +16,7 @@ import hashlib
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from diadem.model.canonical import encode
@@ -24,22 +24,18 @@ from diadem.model.times import time_text
 from diadem.node.peers.book import PeerBook
 
 #: 256 plain English words, one for each value of a byte; no two begin with the same three letters.
-WORDS: Final = tuple(resources.files(__package__).joinpath("words.txt").read_text("ascii").split())
+WORDS: Final = tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
 #: How many words.
 COUNT: Final = 6
 
 
 def commitment(*, inviter: str, joiner: tuple[str, str], token_hash: str, number: str) -> str:
-    """By what a joining node binds itself to its number before it has seen that of the other: 64 hex digits."""
+    """By what a joining node, id and online key, binds itself to its number before it has seen that of the other.
+
+    64 hex digits, of 32 random ones.
+    """
     said = ["diadem-words-commitment/2", inviter, list(joiner), token_hash, number]
     return hashlib.sha256(encode(said, where="words")).hexdigest()
-
-
-def words(*, inviter: tuple[str, str, str], joiner: tuple[str, str, str], token_hash: str) -> str:
-    """The words of two nodes that met by a ticket."""
-    said = ["diadem-words/2", list(inviter), list(joiner), token_hash]
-    found = hashlib.sha256(encode(said, where="words")).digest()
-    return " ".join(WORDS[byte] for byte in found[:COUNT])
 
 
 def same_words(one: str, two: str) -> bool:
@@ -61,7 +57,11 @@ _UNDER_WAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A join by a ticket."""
+    """A join by a ticket, which its token's SHA-256 names: node ids, and their online keys when they spoke first.
+
+    At the joining node the inviter's key and number are "" until it has answered; the joiner's number at the inviting
+    one until it was told.
+    """
 
     token_hash: str
     inviter: str
@@ -81,9 +81,11 @@ class Join:
     @property
     def words(self) -> str:
         """What both sides compare, where both numbers are known."""
-        inviter = (self.inviter, self.inviter_key, self.inviter_number)
-        joiner = (self.joiner, self.joiner_key, self.joiner_number)
-        return words(inviter=inviter, joiner=joiner, token_hash=self.token_hash)
+        inviter = [self.inviter, self.inviter_key, self.inviter_number]
+        joiner = [self.joiner, self.joiner_key, self.joiner_number]
+        said = ["diadem-words/2", inviter, joiner, self.token_hash]
+        found = hashlib.sha256(encode(said, where="words")).digest()
+        return " ".join(WORDS[byte] for byte in found[:COUNT])
 
 
 def keep_join(connection: sqlite3.Connection, join: Join) -> Join:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import datetime
 import secrets
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,11 +25,6 @@ from diadem.node.peers.joins import Join, end_joins, find_join, keep_join
 from diadem.node.peers.notes import age_recipient, own_hubs
 from diadem.node.tls_files import tls_files
 
-_SELECT: Final = (
-    "SELECT hash, kind, name, guest, for_node, made, expires, by_user, used_by, used_name, used_at, refused_by,"
-    " refused_name, refused_at FROM tickets"
-)
-_INSERT: Final = "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _END: Final = "UPDATE tickets SET expires = min(expires, ?) WHERE for_node = ? AND used_by = ''"
 _USED: Final = "UPDATE tickets SET used_by = ?, used_name = ?, used_at = ? WHERE hash = ?"
 _REFUSED: Final = "UPDATE tickets SET refused_by = ?, refused_name = ?, refused_at = ? WHERE hash = ?"
@@ -82,6 +76,13 @@ class GivenTicket(Display):
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+#: Its members are the columns of the table, in this order.
+_COLUMNS: Final = tuple(GivenTicket.__slots__)
+_INSERT: Final = f"INSERT INTO tickets VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_LIST: Final = "SELECT * FROM tickets ORDER BY made DESC, hash"
+_FIND: Final = "SELECT * FROM tickets WHERE hash = ? AND kind = ?"
+
+
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """Who comes with a ticket: id of the node, or of the user's key, and what it calls itself."""
@@ -91,7 +92,7 @@ class Bearer:
 
 
 class TicketRefused(Refused):
-    """A ticket does not hold, or not for its bearer."""
+    """A ticket does not hold, or not for its bearer; `ticket` as it was before, None where there is none."""
 
     code = "ticket"
 
@@ -107,47 +108,43 @@ class TicketRefused(Refused):
         self.ticket = ticket
 
 
-def new_token() -> str:
-    """128 random bits, 32 hex digits."""
-    return secrets.token_hex(16)
-
-
 def keep_ticket(book: PeerBook, ticket: GivenTicket) -> None:
     """Keep a ticket that is given out."""
-    row = tuple(getattr(ticket, name) for name in ticket.__slots__)
     with book.file.writing() as connection:
-        connection.execute(_INSERT, row)
+        connection.execute(_INSERT, [getattr(ticket, name) for name in _COLUMNS])
 
 
 def tickets(book: PeerBook) -> Sequence[GivenTicket]:
     """Every ticket, the newest first."""
     with book.file.reading() as connection:
-        rows = connection.execute(f"{_SELECT} ORDER BY made DESC, hash").fetchall()
+        rows = connection.execute(_LIST).fetchall()
     return [_ticket(row) for row in rows]
 
 
 def is_ticket(book: PeerBook, hash_: str, kind: str) -> bool:
     """Whether such a ticket was ever given out; whether it holds is for `use_ticket` to say."""
     with book.file.reading() as connection:
-        return (
-            connection.execute("SELECT 1 FROM tickets WHERE hash = ? AND kind = ?", (hash_, kind)).fetchone()
-            is not None
-        )
+        return connection.execute(_FIND, (hash_, kind)).fetchone() is not None
 
 
 def use_ticket(
     book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime.datetime, *, join: Join | None = None
 ) -> GivenTicket:
-    """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again."""
+    """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again.
+
+    The ticket as it was before. Of a node `join` is kept when it comes first; later it must come with the same
+    commitment.
+    """
     with book.file.writing() as connection:
-        row = connection.execute(f"{_SELECT} WHERE hash = ? AND kind = ?", (hash_, kind))
+        row = connection.execute(_FIND, (hash_, kind))
         ticket = _ticket(found) if (found := row.fetchone()) is not None else None
         refused = _refusal(ticket, bearer, now)
         if ticket is not None and refused is None and join is not None:
             known = find_join(connection, hash_) if ticket.used_by else keep_join(connection, join)
             refused = _other_join(ticket, known, join)
-        if ticket is not None:
-            _note(connection, ticket, bearer, now, refused=refused is not None)
+        if ticket is not None and (refused or not ticket.used_by):  # the same one again: the first time stays
+            said = (bearer.id, bearer.name, time_text(now), hash_)
+            connection.execute(_REFUSED if refused else _USED, said)
     if refused is not None or ticket is None:
         raise refused or unknown_ticket()
     return ticket
@@ -158,14 +155,6 @@ def end_tickets(book: PeerBook, node: str, now: datetime.datetime) -> None:
     with book.file.writing() as connection:
         end_joins(connection, node)
         connection.execute(_END, (time_text(now), node))
-
-
-def _note(
-    connection: sqlite3.Connection, ticket: GivenTicket, bearer: Bearer, now: datetime.datetime, *, refused: bool
-) -> None:
-    if not refused and ticket.used_by:  # the same one again: the first time stays
-        return
-    connection.execute(_REFUSED if refused else _USED, (bearer.id, bearer.name, time_text(now), ticket.hash))
 
 
 def _refusal(ticket: GivenTicket | None, bearer: Bearer, now: datetime.datetime) -> TicketRefused | None:
@@ -203,9 +192,8 @@ def unknown_ticket() -> TicketRefused:
 
 
 def _ticket(row: Sequence[Any]) -> GivenTicket:
-    values = list(row)
-    values[3] = bool(values[3])
-    return GivenTicket(*values)
+    known = dict(zip(_COLUMNS, row, strict=True))
+    return GivenTicket(**known | {"guest": bool(known["guest"])})
 
 
 #: Days that a ticket holds at most.
@@ -256,7 +244,7 @@ def _given(context: Context, kind: str, name: str, days: float, *, for_node: str
         settings.name,
         tuple(settings.server.urls),
         (tls_files(context).pin,) if settings.server.urls else (),
-        new_token(),
+        secrets.token_hex(16),
         now + datetime.timedelta(days=days),
         kind,
         for_node,
