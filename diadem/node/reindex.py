@@ -18,6 +18,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.sightings import Places, Sightings, pages
+from diadem.custody import statements
 from diadem.custody.entries import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
@@ -25,8 +26,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
-from diadem.model.statements import Draft
-from diadem.node.changing_catalogue import change_over, moving
+from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
@@ -35,6 +35,7 @@ from diadem.node.hiring import workers_for
 from diadem.node.jobs import JobState, jobs, looked_after, working
 from diadem.node.keep.adopted import IN_PLACE, enter_adopted
 from diadem.node.keep.dropping import finish_removals
+from diadem.node.open import catalogue_at, change_over
 from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.tasks import EnterTask
 from diadem.node.unlisted import Unlisted, killed_archives, unlisted
@@ -88,7 +89,7 @@ def reindex(
     What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
     """
     workers = workers_for(context, executor)
-    with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
+    with catalogue_at(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
         killed = killed_archives(context)
         strays = list(unlisted(context, killed))
@@ -288,7 +289,7 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
     for entry in page:
         if entry.statement.kind == "receipt":
             yield "receipt", entry.statement.subjects[0].name, as_ingest(entry)
-        elif entry.statement.kind in ("ingest", "replicate"):
+        elif entry.statement.kind in COPY_KINDS:
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 
@@ -458,27 +459,18 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            context.say([_arrival(context, package_id, name, path)])
+            draft = statements.replicate(
+                package_id,
+                payload_id=context.catalogue.get(package_id).payload_id,
+                source=name,  # it comes from the store in which it is
+                store=name,
+                store_id=context.settings.store(name).id,
+                path=path,
+                proof="none",
+                by=context.address,
+            )
+            context.say([draft])
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
-
-
-def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
-    """That a copy was found: it comes from the store in which it is."""
-    from diadem.node.keep.placing import subject
-
-    return Draft(
-        "replicate",
-        (subject(package_id),),
-        {
-            "payload_id": context.catalogue.get(package_id).payload_id,
-            "store": name,
-            "store_id": context.settings.store(name).id,
-            "from": name,
-            "proof": "none",
-            "path": path,
-            "by": context.address,
-        },
-    )
 
 
 def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -26,10 +26,11 @@ from diadem.model.manifest import PREFIX, PackageId
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.sample_statements import Stated, sample_of
-from diadem.model.samples import KIND, is_sample_id
+from diadem.model.samples import is_sample_id
+from diadem.model.statement_kinds import ARRIVAL_KINDS, COPY_KINDS
 from diadem.model.statements import Subject
 from diadem.model.times import read_time
-from diadem.node.place import held
+from diadem.node.locks import held
 from diadem.node.stores import StoreSet
 from diadem.serialization.validation import validate_statement
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.model.ports import Bundle
 
-#: Statements that say that a copy is there.
-_WRITING = ("ingest", "replicate")
 _REPLACING = "catalogue"
 #: Statements that are compared with the catalogue at once.
 _PAGE = 500
@@ -68,7 +67,7 @@ class Follower:
             for entry in entries:
                 apply(self.catalogue, entry)
                 for package_id in _packages(entry):
-                    if package_id in overtaken or (entry.statement.kind in _WRITING and self._is_stale(package_id)):
+                    if package_id in overtaken or (entry.statement.kind in COPY_KINDS and self._is_stale(package_id)):
                         again[package_id] = None
             for package_id in again:
                 self.derive(package_id)
@@ -154,7 +153,7 @@ class Follower:
 
         ingest = taken_in(entries)
         for entry in entries:
-            if entry.statement.kind in _WRITING:
+            if entry.statement.kind in COPY_KINDS:
                 with contextlib.suppress(DiademError, OSError):
                     package, path = self._opened(package_id, entry.statement.predicate)
                     self.catalogue.add_package(package_entry(package, path, ingest))
@@ -192,7 +191,7 @@ class Follower:
 
 def is_deleted(entries: Iterable[Entry]) -> bool:
     """Whether the last that the log says of a package is that it was deleted on purpose."""
-    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*_WRITING, "tombstone")]
+    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*COPY_KINDS, "tombstone")]
     return kinds[-1:] == ["tombstone"]
 
 
@@ -206,30 +205,30 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
     Packages that it does not know are passed over. Every effect may be applied twice.
     """
     statement, predicate = entry.statement, entry.statement.predicate
-    if statement.kind in _WRITING:
+    if statement.kind in COPY_KINDS:
         _written(catalogue, [entry], only)
         return
     packages = [one for one in _packages(entry) if only in (None, one)]
     about = sorted(catalogue.known(packages)) if packages else []
-    effect = _EFFECTS.get(statement.kind)
-    if effect is not None and about:
-        effect(catalogue, about, predicate, entry.statement_id)
-    if statement.kind == KIND:
+    effect = statement.known.effect if statement.known else ""
+    if about and effect in _EFFECTS:
+        _EFFECTS[effect](catalogue, about, predicate, entry.statement_id)
+    if effect == "sample":
         with catalogue.together():  # it is known and followed, or neither
             _note(catalogue, [entry])
             follow_samples(catalogue, [one.name for one in statement.subjects if is_sample_id(one.name)])
         return
     _note(catalogue, [entry])
-    if statement.kind == "key" and predicate.get("successor"):
+    if effect == "succession" and predicate.get("successor"):
         succession = Succession(str(predicate["successor"]), entry.place, entry.statement_id)
         catalogue.succeed(str(predicate["name"]), succession)
-    if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
-        said(catalogue, about, entry)
+    if effect in _SAID and _counts(catalogue, entry):
+        _SAID[effect](catalogue, about, entry)
 
 
 def apply_all(catalogue: Catalogue, entries: Iterable[Entry]) -> None:
     """Let the catalogue follow statements in their order: those of copies that follow one another in one go."""
-    for writes, run in groupby(entries, key=lambda entry: entry.statement.kind in _WRITING):
+    for writes, run in groupby(entries, key=lambda entry: entry.statement.kind in COPY_KINDS):
         if writes:
             _written(catalogue, list(run))
         else:
@@ -277,7 +276,7 @@ def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
     places: dict[str, str] = {}
     for entry in entries:
         kind, said = entry.statement.kind, entry.statement.predicate
-        if kind in ("ingest", "replicate"):
+        if kind in COPY_KINDS:
             places[str(said["store"])] = str(said.get("path", ""))
         elif kind == "drop" or any(
             finding["code"] == COPY_MISSING and finding["package"] == package for finding in said.get("findings", ())
@@ -294,7 +293,7 @@ def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
     for entry in entries:
         kind, said = entry.statement.kind, entry.statement.predicate
         for subject in entry.statement.subjects:
-            if kind in ("ingest", "replicate"):
+            if kind in COPY_KINDS:
                 kept.setdefault(subject.name, set()).add((str(said["store"]), str(said.get("path", ""))))
             elif kind == "drop":
                 kept[subject.name] = {one for one in kept.get(subject.name, ()) if one[0] != said["store"]}
@@ -394,14 +393,15 @@ def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
         catalogue.add_derivation(replace(made, sources=tuple(one for one in made.sources if one.package in shown)))
 
 
-#: What users say counts only where the signature is theirs.
-_SAID = {"assessment": _assessed, "amendment": _corrected, "corrections": _corrected, "derivation": _derived}
+#: What is done with packages that the catalogue knows, and with what users say of any, which counts only where the
+#: signature is theirs: by the effects of `diadem.model.statement_kinds`. The others stand in `apply`.
 _EFFECTS = {
-    "fixity": _checked,
-    "receipt": _received,
-    "drop": _dropped,
-    "tombstone": _deleted,
+    "copies checked": _checked,
+    "package received": _received,
+    "copy dropped": _dropped,
+    "package deleted": _deleted,
 }
+_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived}
 
 
 def follow_samples(catalogue: Catalogue, ids: Iterable[str]) -> None:
@@ -431,7 +431,7 @@ def said_of(catalogue: Catalogue, sample_id: str) -> list[Stated]:
 
 def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:
     """What the log says of a package's coming, in the words of an `ingest`; None where it says nothing of it."""
-    return next((as_ingest(entry) for entry in entries if entry.statement.kind in ("ingest", "receipt")), None)
+    return next((as_ingest(entry) for entry in entries if entry.statement.kind in ARRIVAL_KINDS), None)
 
 
 def as_ingest(entry: Entry) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.custody.entries import Entry, place_of
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, WHOLE, ReadMe, readme_html
@@ -23,14 +24,13 @@ from diadem.export.zip import Content, FinishedZip, ZipStage, refuse_existing
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.statements import Draft
+from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.give.export_contents import Contents, ExportedPackages, Member
 from diadem.node.give.redact import Redaction
 from diadem.node.give.session import Lacking, Session, session_of
-from diadem.node.keep.placing import subject
-from diadem.node.place import node_lock
+from diadem.node.locks import node_lock
 from diadem.store.system import long_path
 
 
@@ -290,36 +290,33 @@ class _Run:
 
     def _handover(self, zipped: FinishedZip) -> Draft:
         packages, account = self.packages.archived, self.packages.redaction
-        predicate: dict[str, Any] = {
-            "to": self.to,
-            "form": "zip",
-            "redacted": False if account is None else sorted(account.removed) or True,
-            "sha256": zipped.sha256,
-            "bytes": zipped.bytes,
-            "name": self.target.name,
-            "by": self.context.address,
-        }
-        if self.packages.only != WHOLE:
-            predicate["only"] = self.packages.only
-        if len(packages) == 1:
-            predicate["payload_id"] = packages[0].payload_id
-        return Draft("handover", tuple(subject(one.id) for one in packages), predicate)
+        return statements.handover(
+            [one.id for one in packages],
+            to=self.to,
+            form="zip",
+            redacted=False if account is None else sorted(account.removed) or True,
+            file={"name": self.target.name, "sha256": zipped.sha256, "bytes": zipped.bytes},
+            only="" if self.packages.only == WHOLE else self.packages.only,
+            payload_id=packages[0].payload_id if len(packages) == 1 else "",
+            by=self.context.address,
+        )
 
     def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
         """Say that what was stated, if it was, did not happen after all."""
-        subjects = tuple(subject(one.id) for one in self.packages.archived)
+        subjects = tuple(Subject.package(one.id) for one in self.packages.archived)
         said = (entry.statement.predicate for entry in self.context.ledger.of_subject(subjects[0].sha256))
         if not any(predicate.get("sha256") == zipped.sha256 for predicate in said):
             return
         reason = str(getattr(error, "message", "") or type(error).__name__)
-        predicate = {
-            "action": f"hand over {self.target.name} to {self.to}",
-            "actor": self.context.address,
-            "outcome": "failed",
-            "reason": f"the file did not get its name and was removed: {reason}"[:2000],
-        }
+        draft = statements.audit(
+            subjects,
+            action=f"hand over {self.target.name} to {self.to}",
+            actor=self.context.address,
+            outcome="failed",
+            reason=f"the file did not get its name and was removed: {reason}"[:2000],
+        )
         with suppress(DiademError):  # what stopped the export is told, not this
-            self.context.say([Draft("audit", subjects, predicate)])
+            self.context.say([draft])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from diadem.custody import statements
 from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
@@ -277,14 +278,13 @@ def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
     `more` are members of the schema; empty ones are left out.
     """
     known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
-    predicate = {"event": event, "peer": peer.id, "name": peer.name, **{name: v for name, v in known.items() if v}}
-    return Draft("peer", (Subject.key(peer.id),), predicate)
+    return statements.peer(peer.id, event, name=peer.name, **known)
 
 
 def say_refused(context: Context, node: str, action: str, *, actor: str, reason: str) -> None:
     """Log that another node was refused; once, where it comes again and again with the same."""
-    predicate = {"action": action, "actor": actor, "outcome": "refused", "reason": reason}
+    draft = statements.audit([Subject.key(node)], action=action, actor=actor, outcome="refused", reason=reason)
     said = context.ledger.of_subject(node)
-    if said and said[-1].statement.kind == "audit" and predicate.items() <= said[-1].statement.predicate.items():
+    if said and said[-1].statement.kind == "audit" and draft.predicate.items() <= said[-1].statement.predicate.items():
         return
-    context.say([Draft("audit", (Subject.key(node),), predicate)])
+    context.say([draft])

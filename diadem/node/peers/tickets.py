@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import MAX_URLS, require_url
@@ -19,11 +20,11 @@ from diadem.model.tickets import FOR_PEER, FOR_USER, MAX_HUBS, Ticket
 from diadem.model.times import read_time, time_text
 from diadem.node.config import FILE, NodeSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.key_verbs import tls_files
+from diadem.node.mirrors import mirror_settings
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.joins import Join, end_joins, find_join, keep_join
 from diadem.node.peers.notes import age_recipient, own_hubs
-from diadem.node.tls_files import tls_files
 
 _END: Final = "UPDATE tickets SET expires = min(expires, ?) WHERE for_node = ? AND used_by = ''"
 _USED: Final = "UPDATE tickets SET used_by = ?, used_name = ?, used_at = ? WHERE hash = ?"
@@ -269,10 +270,9 @@ def _hubs(context: Context) -> tuple[Contact, ...]:
 def _invited(context: Context, ticket: GivenTicket) -> Draft:
     """That somebody was invited: of a node that is named by its id, about that node; else about the ticket."""
     if ticket.for_node:
-        said: dict[str, Any] = {"event": "invited", "peer": ticket.for_node, "by": context.address}
-        subject = Subject.key(ticket.for_node)
-        return Draft("peer", (subject,), said | {"name": ticket.name or f"{ticket.for_node[:12]}…"})
+        name = ticket.name or f"{ticket.for_node[:12]}…"
+        return statements.peer(ticket.for_node, "invited", name=name, by=context.address)
     whom = f"the user {ticket.name}" if ticket.kind == FOR_USER else ticket.name or "a node"
     action = f"invited {whom}, by a ticket until {ticket.expires}"
-    audit = {"action": action, "actor": context.address, "outcome": "allowed"}
-    return Draft("audit", (Subject.named(f"ticket:{ticket.hash}"),), audit)
+    about = [Subject.named(f"ticket:{ticket.hash}")]
+    return statements.audit(about, action=action, actor=context.address, outcome="allowed")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.catalogue.results import PackageRow
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Question, current, label
 from diadem.model.display import Display
@@ -27,7 +28,7 @@ from diadem.model.table_changes import (
     cell_text,
 )
 from diadem.node.context import Context
-from diadem.node.quality.assess import Judgement, by_scheme, draft_of, drawn, evidence_of
+from diadem.node.quality.assess import Judgement, by_scheme, drawn, evidence_of
 from diadem.node.sheets import STATEMENT, Cells, SheetImport, as_shown, in_cell, texts
 from diadem.serialization.validation import validate_draft
 
@@ -309,7 +310,7 @@ class JudgementSheet(SheetImport):
         if first != row.number:
             raise self.fault("", f"row {first} assesses the same", "Keep one of them.")
         what = NEW if before is None else CHANGED
-        self.change(row.number, what, words, draft_of(row.package, wanted), before, _shown_cells(wanted))
+        self.change(row.number, what, words, statements.assessment(row.package, wanted), before, _shown_cells(wanted))
 
     def _conflicts(self, row: int, words: str, exported: Cells, now: Assessment, wanted: Assessment) -> None:
         here, there = _shown_cells(now), _shown_cells(wanted)
@@ -370,7 +371,7 @@ class _Row:
         wanted = Judgement(verdict, dataset=dataset, value=value, evidence=evidence, **plain)
         try:
             found = drawn(self.context, self.package, wanted)
-            validate_draft(draft_of(self.package, found))
+            validate_draft(statements.assessment(self.package, found))
         except DiademError as error:
             self._fault("", error)
             return None

@@ -10,12 +10,13 @@ from typing import Any, Final, Self
 from diadem.catalogue import Catalogue
 from diadem.catalogue.samples import OWN
 from diadem.catalogue.words import words
+from diadem.custody import statements
 from diadem.errors import DiademError, UsageError
 from diadem.model import table_changes
 from diadem.model.sample_cells import COLUMNS, CellReading, merged_maker, sample_cells
 from diadem.model.sample_custody import Whereabouts
 from diadem.model.sample_statements import sample_of
-from diadem.model.samples import CHANGED, DEFINED, KIND, Sample, is_sample_id, new_id
+from diadem.model.samples import CHANGED, DEFINED, Sample, is_sample_id, new_id
 from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import Conflict, Edit, Fault, WrittenTable, cell_text, edited
 from diadem.node.context import Context
@@ -236,8 +237,8 @@ class _Row:
 
     def draft(self, what: str, members: Mapping[str, Any] | None = None) -> Draft:
         """The statement of what was said, or of some members."""
-        said = {"event": what, **(self._said if members is None else members), "by": self.by}
-        return Draft(KIND, (Subject.named(self.sample.id),), tidied(said))
+        said = self._said if members is None else members
+        return statements.sample([self.sample.id], what, tidied(said), by=self.by)
 
     def _read(self, column: str, cell: str) -> Any:
         return CellReading(

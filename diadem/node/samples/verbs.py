@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from diadem.custody import statements
 from diadem.errors import NotFound, UsageError
 from diadem.model.display import DisplayList, Rows
 from diadem.model.ports import Listener
@@ -20,7 +21,6 @@ from diadem.model.samples import (
     CHANGED,
     CONSUMED,
     DEFINED,
-    KIND,
     LINKED,
     LOST,
     MADE,
@@ -32,7 +32,7 @@ from diadem.model.samples import (
     Sample,
     new_id,
 )
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.model.table_changes import TableChanges, WrittenTable
 from diadem.node.context import Context
 from diadem.node.follow.follow import follow_samples
@@ -462,8 +462,7 @@ class SampleVerbs(DisplayList):
             raise UsageError(f"'{day}' is not a date", next="Write the year first: 2026-03-14") from None
 
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
-        subjects = tuple(Subject.named(one) for one in (sample_id, *more))
-        return Draft(KIND, subjects, tidied({"event": what, **said, "by": self.context.address}))
+        return statements.sample((sample_id, *more), what, tidied(said), by=self.context.address)
 
 
 def _is_linked(first: Sample, second: Sample | OtherName) -> bool:

@@ -44,7 +44,7 @@ def kinds(node: diadem.Node, package: str) -> set[str]:
     """What was done with a package; every step of it is proven."""
     report = node.custody(package)
     assert report.ok, [step for step in report.steps if str(step.verdict) != "proved"]
-    return {step.kind for step in report.steps}
+    return {str(step.kind) for step in report.steps}
 
 
 def require_answers(node: diadem.Node, facts: dict[str, Any]) -> None:
