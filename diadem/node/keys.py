@@ -300,6 +300,8 @@ def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tup
     int, str
         Version of the new card, and the public key that was replaced, ``ed25519:…``.
     """
+    from diadem.trust.keys import PrivateKey
+
     ring = KeyRing(ledger.node)
     ring.learn(ledger.keys())
     cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]
