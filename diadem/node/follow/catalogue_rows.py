@@ -23,7 +23,10 @@ from diadem.terms.fields import field_keys
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
-    """What the catalogue keeps of a package."""
+    """What the catalogue keeps of a package, by any sound copy of it, its path in the stores and its ingest.
+
+    `ingest` is the predicate; None where there is none, of a package that somebody copied in.
+    """
     record = package.record
     said = ingest or {}
     session = record.session
