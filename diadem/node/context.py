@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.custody.log import Entry, Ledger
-from diadem.custody.entries import Entry
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
 from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings

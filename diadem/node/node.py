@@ -39,12 +39,9 @@ if TYPE_CHECKING:
     from diadem.node.give.restore import RestoredSession
     from diadem.node.jobs import JobState
     from diadem.node.key_verbs import KeyVerbs
-    from diadem.node.quality.judgement_verbs import JudgementVerbs
-    from diadem.node.samples.sample_verbs import SampleVerbs
-    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.quality.judgement_sheet import JudgementVerbs
-    from diadem.node.queries import QueryVerbs
     from diadem.node.samples.verbs import SampleVerbs
+    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.policy.status import Status
 

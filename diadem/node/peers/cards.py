@@ -13,8 +13,6 @@ from diadem.custody.keyring import Card, KeyRing
 from diadem.custody.report import CustodyReport, Verdict
 from diadem.custody.statements import LOG, ONLINE
 from diadem.custody.verify import verify_chains
-from diadem.errors import DocumentError, IntegrityError
-from diadem.custody.verifying import verify_chains
 from diadem.errors import DocumentError, IntegrityError, Refused
 from diadem.model.peer_checks import NAME
 from diadem.model.peers import EndpointNote, Peer, PeerState, Unproven
