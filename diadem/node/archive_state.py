@@ -31,7 +31,7 @@ def status_of(
 
     `watch` is asked about the watched folders where there are any; `packages` narrows it to some.
     """
-    from diadem.node.interrupted_archives import killed_archives, unlisted
+    from diadem.node.unlisted import killed_archives, unlisted
 
     with _without_collection():
         state = archive_state(context, packages)

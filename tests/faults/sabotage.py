@@ -215,7 +215,7 @@ DEFENCES: Sequence[Defence] = (
         "backup",
         [
             Patch(
-                "custody/pushing.py",
+                "custody/log_mirrors.py",
                 "        new = [mirror for mirror in self._listed() if mirror.url not in self._met "
                 "and not self._rests(mirror.url)]\n",
                 "        new = []\n",
@@ -238,7 +238,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/follow/follower.py",
+                "node/follow/follow.py",
                 "        if not count:\n            return 0\n",
                 "        if count >= 0:\n            return 0\n",
             )

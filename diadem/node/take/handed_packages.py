@@ -13,7 +13,7 @@ from typing import Final
 
 from diadem.archive.package import Package
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
-from diadem.custody.words import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
@@ -25,8 +25,8 @@ from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
 from diadem.node.keep.placing import Copy, replicate
-from diadem.node.peers.opening import peer_book
-from diadem.node.quality.amending import brought, came_from
+from diadem.node.peers.book import peer_book
+from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.ingesting import enter
 from diadem.node.take.packing_first import candidates
