@@ -12,7 +12,7 @@ from diadem.model.replicas import DROPPED, MISSING, PackageState
 from diadem.model.statements import Draft
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.follow.replay import COPY_MISSING
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 from diadem.node.mirroring import mirror_settings
 
 #: Packages that one statement names.

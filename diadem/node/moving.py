@@ -9,7 +9,7 @@ from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.replay import COPY_MISSING
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 
 #: Packages that one statement names, or statements in one batch.
 _BATCH: Final = 500

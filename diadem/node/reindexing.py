@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,12 @@ from diadem.node.follow.entries import entry_from_log, package_entry
 from diadem.node.follow.follower import is_deleted
 from diadem.node.follow.replay import apply_all
 from diadem.node.follow.taken_in import as_ingest
-from diadem.node.hiring import workers_for
 from diadem.node.interrupted_archives import killed_archives, unlisted
-from diadem.node.jobs import working
+from diadem.node.jobs import workers_for, working
 from diadem.node.keep.adopted import IN_PLACE, enter_adopted
-from diadem.node.keep.dropping import finish_removals
-from diadem.node.reindex_reading import Found, Sought, read_packages
+from diadem.node.keep.drop import finish_removals
 from diadem.node.stating_found import finish_archives, state_found
-from diadem.node.tasks import EnterTask
+from diadem.node.tasks import Found, Sought, read_packages
 from diadem.node.workers import Workers
 from diadem.store.contract import Store, Stored
 from diadem.store.own_files import parity_packages
@@ -224,9 +223,8 @@ class _Reindex:
             yield from (read_packages(store, packages) for packages in sought)
             return
         with ThreadPoolExecutor(workers.ahead, "diadem-enter") as threads:
-            tasks = (EnterTask(settings, packages) for packages in sought)
             try:
-                yield from InOrder(threads, workers.enter, tasks, ahead=workers.ahead)
+                yield from InOrder(threads, partial(workers.read_packages, settings), sought, ahead=workers.ahead)
             except BaseException:
                 workers.stop()
                 raise

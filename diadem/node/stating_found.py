@@ -14,6 +14,7 @@ from diadem.node.context import Context
 from diadem.node.follow.replay import places_said
 from diadem.node.interrupted_archives import Unlisted
 from diadem.node.jobs import JobState, jobs, looked_after
+from diadem.node.keep.copies import PackageCopies, subject
 from diadem.package.tags import CONTINUES, OMITTED
 
 
@@ -133,7 +134,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.keep.adopted import IN_PLACE, folders, where
     from diadem.node.take.ingesting import ingest_draft
 
-    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+    with PackageCopies(context, package_id).locked():
         said = context.ledger.of_subject(PackageId(package_id).hex)
         if taken_in(said) is not None:
             return False
@@ -160,7 +161,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        with PackageCopies(context, package_id).locked():
             said = context.ledger.of_subject(PackageId(package_id).hex)
             if taken_in(said) is None or places_said(package_id, said).get(name) == path:
                 continue
@@ -175,8 +176,6 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
     """That a copy was found: it comes from the store in which it is."""
-    from diadem.node.keep.placing import subject
-
     return Draft(
         "replicate",
         (subject(package_id),),
@@ -195,7 +194,7 @@ def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
 def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
     for package_id, store in lost:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        with PackageCopies(context, package_id).locked():
             replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
             for replica in replicas:
                 if replica.store == store and replica.state in (MISSING, SUSPECT):
@@ -204,11 +203,10 @@ def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
-    from diadem.node.keep.scrubbing import check, note_damage
-
-    report = check(context, package_id, replica, level=Level.QUICK)
+    copies = PackageCopies(context, package_id)
+    report = copies.check(replica, level=Level.QUICK)
     if not report.ok:
-        damage = note_damage(context, package_id, replica, report)
+        damage = copies.note_damage(replica, report)
         what = "is not" if damage.state == MISSING else "is damaged"
         command = "diadem rescan" if replica.adopted else "diadem repair"
         yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: {command}"

@@ -9,7 +9,7 @@ from typing import Final
 
 from diadem.catalogue.results import PackageRow
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package
+from diadem.node.keep.copies import PackageCopies
 
 #: Pixels of the longer side, and those of a preview that is drawn at all: ours have less than half a million.
 SIDE: Final = 160
@@ -24,7 +24,7 @@ def thumbnail_of(context: Context, row: PackageRow) -> str:
     DiademError, OSError
         No copy of the package can be read.
     """
-    package, _ = best_package(context, row.id)
+    package, _ = PackageCopies(context, row.id).best()
     chosen = _chosen(package.previews(), row)
     return _address(chosen) if chosen is not None else ""
 

@@ -22,7 +22,7 @@ from diadem.node.give.exporting_contents import Contents, Member
 from diadem.node.give.exporting_outcome import Wishes
 from diadem.node.give.exporting_parts import Parts
 from diadem.node.give.exporting_redacted import Redactor
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 from diadem.node.place import node_lock
 
 _BLOCK: Final = 4 << 20

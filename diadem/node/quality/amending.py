@@ -17,7 +17,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 from diadem.node.quality.amended_values import changes_of
 
 

@@ -14,7 +14,7 @@ from diadem.model.display import Display
 from diadem.model.policy import Policy, Scheme
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 from diadem.terms.fields import close_matches
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")

@@ -7,7 +7,7 @@ import pytest
 import diadem
 from diadem.errors import UsageError
 from diadem.model.statements import Draft
-from diadem.node.keep.placing import subject
+from diadem.node.keep.copies import subject
 from diadem.node.node import Node
 from diadem.terms.fields import UnknownField
 from tests.node.verbs.agreeing import rebuilt

@@ -163,7 +163,7 @@ def test_the_log_alone_gives_the_same_links(lab: Lab) -> None:
 
 def test_a_link_that_a_chain_does_not_show_does_not_count(lab: Lab) -> None:
     from diadem.model.statements import Draft
-    from diadem.node.keep.placing import subject
+    from diadem.node.keep.copies import subject
 
     raw, other = lab.archived("raw"), lab.archived("other", seed=4)
     lab.node.assess(raw, "reject", purpose="EELS")
