@@ -9,33 +9,33 @@ from __future__ import annotations
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
-from diadem.model.statements import Draft
-from diadem.node.catalogue_place import CATALOGUE_FILE
+from diadem.node.archive_state import copy_actions, still_wanted
 from diadem.node.context import Context
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
-from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies, subject
+from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
 from diadem.node.keep.drop import finish_removals
 from diadem.node.keep.mend import NotRepaired, Repair, mend, prove_files
 from diadem.node.keep.parity import drop_parity, make_parity, parity_of
+from diadem.node.open import CATALOGUE_FILE
 from diadem.node.read_copy import UNREAD
-from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
-from diadem.policy.engine import judge, wanting_of
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.status import Action
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 
@@ -127,7 +127,7 @@ def repair(
     started = time.monotonic()
     run = _Repair(context, one, store, set_aside, Pace(max_rate) if max_rate else None)
     if dry_run:
-        run.result.planned = [action.to_dict() for action in run.actions("repair", "replicate", "parity")]
+        run.result.planned = [action.to_dict() for action in run.actions()]
         run.note_wanting()
         return run.result
     with working(context, "repair", f"{one or 'everything'} in {store or 'all stores'}") as job:
@@ -157,31 +157,23 @@ class _Repair:
     result: Repaired = field(default_factory=Repaired)
     listener: Listener = silent
 
-    def packages(self) -> Iterable[PackageState] | None:
-        """The package as it is now; None where it is not one alone: then all are meant."""
-        return [self.context.catalogue.package_state(self.package)] if self.package else None
-
-    def actions(self, *kinds: str) -> list[Any]:
-        """What the policy wants done now. What it wants of one package hangs on no other: that one alone is judged."""
-        state = archive_state(self.context, self.packages())
+    def actions(self, *kinds: str) -> list[Action]:
+        """What the policy wants done now, of these kinds."""
         return [
             action
-            for action in judge(self.context.policy, state, self.context.clock()).actions
-            if action.kind in kinds
-            if self.package in (None, action.package) and self.store in (None, action.store)
+            for action in copy_actions(self.context, self.package)
+            if (not kinds or action.kind in kinds) and self.store in (None, action.store)
         ]
 
     def note_wanting(self) -> None:
         """Say what the policy still wants, and why it was not done; of one store only whether it answers."""
-        context, result = self.context, self.result
-        away = [one for one in context.stores.states() if not one.reachable and self.store in (None, one.name)]
+        states, result = self.context.stores.states(), self.result
+        away = [one for one in states if not one.reachable and self.store in (None, one.name)]
         if self.store is not None:
             result.wanting = [f"{state.name} does not answer ({state.url})" for state in away]
             return
         result.away = [state.name for state in away if state.kind != "cold"]
-        told = {one.package for one in result.left}
-        state = archive_state(context, self.packages())
-        result.wanting = list(wanting_of(context.policy, state, context.clock(), told))
+        result.wanting = list(still_wanted(self.context, self.package, {one.package for one in result.left}))
 
     # -- tidying up ------------------------------------------------------------------------------------------------
 
@@ -219,7 +211,8 @@ class _Repair:
     def mend(self, job: Job, listener: Listener) -> None:
         """Mend copies that are known to be damaged or missing, in stores that answer."""
         self.listener = listener
-        for package in list(self.packages() or self.context.catalogue.package_states()):
+        known = self.context.catalogue
+        for package in [known.package_state(self.package)] if self.package else list(known.package_states()):
             if package.tombstoned:
                 continue
             for replica in package.replicas:
@@ -287,7 +280,18 @@ class _Repair:
         store = context.stores.open(replica.store)
 
         def told(made: Repair) -> None:
-            context.say([_repair_draft(context, package, replica, made)])
+            draft = statements.repair(
+                package.id,
+                payload_id=package.payload_id,
+                store=replica.store,
+                store_id=context.settings.store(replica.store).id,
+                path=made.path,
+                leaf=made.leaf,
+                source=made.source.replace("replica:", ""),
+                before=made.before,
+                after=made.after,
+            )
+            context.say([draft])
             result.mended.append((package.id, replica.store, made))
 
         with parity_of(store, copies.id) as parity:
@@ -380,23 +384,6 @@ def _others(copies: PackageCopies, damaged: ReplicaState) -> dict[str, Bundle]:
 
 def _in_store(copies: PackageCopies, name: str) -> ReplicaState | None:
     return next((one for one in copies.in_order() if one.store == name), None)
-
-
-def _repair_draft(context: Context, package: PackageState, replica: ReplicaState, made: Repair) -> Draft:
-    return Draft(
-        "repair",
-        (subject(package.id),),
-        {
-            "store": replica.store,
-            "store_id": context.settings.store(replica.store).id,
-            "payload_id": package.payload_id,
-            "path": made.path,
-            "leaf": made.leaf,
-            "from": made.source.replace("replica:", ""),
-            "before": made.before,
-            "after": made.after,
-        },
-    )
 
 
 def _write_parity(copies: PackageCopies, name: str, listener: Listener) -> None:

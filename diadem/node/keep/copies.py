@@ -14,13 +14,13 @@ from functools import cached_property, partial
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.node.follow.replay import COPY_MISSING, places_kept, places_said
 from diadem.node.read_copy import package_at, prove
@@ -116,11 +116,6 @@ class Damage(Display):
             "state": self.state,
             "findings": [finding.to_dict() for finding in self.report.findings],
         }
-
-
-def subject(package_id: str) -> Subject:
-    """A package as the subject of a statement."""
-    return Subject(package_id, PackageId(package_id).hex)
 
 
 class PackageCopies:
@@ -342,16 +337,17 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                said_of_it = {
-                    "payload_id": row.payload_id,
-                    "store": name,
-                    "store_id": context.settings.store(name).id,
-                    "from": source,
-                    "proof": added.proof,
-                    "path": added.path,
-                    "by": context.address,
-                }
-                context.say([Draft("replicate", (subject(self.id),), said_of_it)])
+                draft = statements.replicate(
+                    self.id,
+                    payload_id=row.payload_id,
+                    source=source,
+                    store=name,
+                    store_id=context.settings.store(name).id,
+                    path=added.path,
+                    proof=added.proof,
+                    by=context.address,
+                )
+                context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
 
@@ -412,21 +408,22 @@ class PackageCopies:
         """State what was found wrong with a copy, and let the copy count no longer."""
         gone = any(finding.code == COPY_MISSING for finding in report.findings)
         errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-        findings = [self._finding(one.code, one.path, one.leaf, one.message) for one in errors[:_TOLD]]
+        findings = [
+            statements.copy_fault(self.id, one.code, one.message, path=one.path, leaf=one.leaf)
+            for one in errors[:_TOLD]
+        ]
         self._state_check(replica, str(report.level), dict(report.checked), findings=findings)
         return Damage(self.id, replica.store, replica.path, MISSING if gone else SUSPECT, report)
 
     def note_misread(self, replica: ReplicaState, error: IntegrityError) -> None:
         """State that a copy which was read to be given out is not what it was."""
-        finding = self._finding(error.code, error.where, getattr(error, "leaf", None), error.message)
+        leaf = getattr(error, "leaf", None)
+        finding = statements.copy_fault(self.id, error.code, error.message, path=error.where, leaf=leaf)
         self._state_check(replica, str(Level.FULL), {}, findings=[finding])
 
     def state_proven(self, replica: ReplicaState, report: Report) -> None:
         """State that a copy was read whole and is right."""
         self._state_check(replica, str(report.level), {"packages": 1, **report.checked}, proven=[self.id])
-
-    def _finding(self, code: str, path: str | None, leaf: int | None, message: str) -> dict[str, Any]:
-        return {"package": self.id, "code": code, "path": path, "leaf": leaf, "message": message}
 
     def _state_check(
         self,
@@ -437,11 +434,16 @@ class PackageCopies:
         proven: Sequence[str] = (),
         findings: Sequence[dict[str, Any]] = (),
     ) -> None:
-        said: dict[str, Any] = {"store": replica.store}
-        if not replica.adopted:  # a name may be given to another store one day
-            said["store_id"] = self.context.settings.store(replica.store).id
-        said |= {"level": level, "proven": list(proven), "checked": checked, "findings": list(findings)}
-        self.context.say([Draft("fixity", (subject(self.id),), said)])
+        draft = statements.fixity(
+            [self.id],
+            store=replica.store,
+            store_id="" if replica.adopted else self.context.settings.store(replica.store).id,
+            level=level,
+            proven=proven,
+            checked=checked,
+            findings=findings,
+        )
+        self.context.say([draft])
 
 
 class CopiesAtHand:

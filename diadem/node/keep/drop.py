@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
 from diadem.model.manifest import TAGMANIFEST, PackageId
@@ -26,14 +27,14 @@ from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
 from diadem.node.keep.adopted import IN_PLACE, forgotten, give_up
-from diadem.node.keep.copies import PackageCopies, subject
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.parity import drop_parity
-from diadem.node.mirroring import require_policy
+from diadem.node.mirrors import require_policy
 from diadem.node.read_copy import id_at
 from diadem.package.verify import verify
 from diadem.policy.commands import write_off as advise_write_off
 from diadem.policy.dropping import FreshProof, may_delete, may_drop
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 
@@ -148,17 +149,14 @@ def drop(
         kept = [proof.to_dict() for proof in proofs]
         if dry_run:
             return Dropped(package_id, [store], kept, done=False, bytes=package.bytes, title=package.title)
-        draft = Draft(
-            "drop",
-            (subject(package_id),),
-            {
-                "store": store,
-                "store_id": context.settings.store(store).id,
-                "payload_id": package.payload_id,
-                "reason": reason,
-                "proofs": kept,
-                "by": context.address,
-            },
+        draft = statements.drop(
+            package_id,
+            payload_id=package.payload_id,
+            store=store,
+            store_id=context.settings.store(store).id,
+            reason=reason,
+            proofs=kept,
+            by=context.address,
         )
         _remove(copies, [replica], draft)
     return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
@@ -245,17 +243,13 @@ def delete(
         stores = [replica.store for replica in replicas]
         if dry_run:
             return Dropped(package_id, stores, done=False, bytes=package.bytes, title=package.title)
-        retention = f"{context.policy.retention.years:g} years"
-        draft = Draft(
-            "tombstone",
-            (subject(package_id),),
-            {
-                "reason": reason,
-                "payload_id": package.payload_id,
-                "retention": retention,
-                "stores": stores,
-                "by": context.address,
-            },
+        draft = statements.tombstone(
+            package_id,
+            payload_id=package.payload_id,
+            reason=reason,
+            retention=f"{context.policy.retention.years:g} years",
+            stores=stores,
+            by=context.address,
         )
         _remove(copies, replicas, draft)
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
@@ -370,15 +364,15 @@ def write_off(
         stores = [copy.store for copy in package.replicas if copy.state != DROPPED]
         notes = [note] if (note := safe_elsewhere(copies.same_files())) else []
         if not dry_run:
-            said = {
-                "reason": reason.strip(),
-                "payload_id": package.payload_id,
-                "retention": None,
-                "lost": True,
-                "stores": stores,
-                "by": context.address,
-            }
-            context.say([Draft("tombstone", (subject(package.id),), said)])
+            draft = statements.tombstone(
+                package_id,
+                payload_id=package.payload_id,
+                reason=reason.strip(),
+                stores=stores,
+                lost=True,
+                by=context.address,
+            )
+            context.say([draft])
             for _, store in context.stores.opened():
                 with contextlib.suppress(DiademError):  # parity alone is worth nothing, and harms nothing
                     drop_parity(store, copies.id)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from diadem.custody import statements
 from diadem.errors import Interrupted, Unreachable, UsageError
 from diadem.model.agenda import Agenda, bundles
 from diadem.model.display import Display
@@ -23,10 +24,9 @@ from diadem.model.policy import SCRUB_LEVELS
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, PRESENT, READING_PROOFS, ReplicaState
 from diadem.model.report import Level, Report
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, workers_for, working
-from diadem.node.keep.copies import Damage, PackageCopies, subject
+from diadem.node.keep.copies import Damage, PackageCopies
 from diadem.node.keep.parity import check_parity
 from diadem.node.tasks import CopyRead, CopyToRead
 from diadem.store.contract import Pace
@@ -338,16 +338,16 @@ class _Scrub:
             packages, checked = [package for package, _ in still], Counter[str]()
             for _, report in still:
                 checked.update(report.checked)
-            said = {
-                "store": name,
-                "store_id": self.context.settings.store(name).id,
-                "level": level,
-                "slice": "{}/{}".format(*self.part),
-                "proven": packages,
-                "checked": {"packages": len(packages), **checked},
-                "findings": [],
-            }
-            self.context.say([Draft("fixity", tuple(map(subject, packages)), said)])
+            draft = statements.fixity(
+                packages,
+                store=name,
+                store_id=self.context.settings.store(name).id,
+                level=level,
+                part="{}/{}".format(*self.part),
+                proven=packages,
+                checked={"packages": len(packages), **checked},
+            )
+            self.context.say([draft])
 
     def _is_as_read(self, copy: CopyToRead) -> bool:
         """Whether what was read still counts: somebody may have found damage, or dropped or rewritten the copy."""

@@ -17,13 +17,14 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.node.apart import require_no_secrets
+from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
 from diadem.node.samples.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.separation import require_no_secrets
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.take.continuing import continuing_plan, related
@@ -32,7 +33,6 @@ from diadem.node.take.handed_packages import take_in
 from diadem.node.take.ingesting import enter
 from diadem.node.take.packing_first import candidates, first_folder, options_for, pack_into_first
 from diadem.node.take.relying import Relied, is_gone, relied_on
-from diadem.node.wanted import wanted_stores
 from diadem.pack.compose import refuse_if_strict
 from diadem.pack.pack import Outcome
 from diadem.pack.plan import PackPlan, make_plan, omitted_dict
@@ -128,7 +128,7 @@ def _archived(
     stated = enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
-    more, debts = PackageCopies(context, package.id).replicate(wanted_stores(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     return Archived(
         package,
@@ -183,7 +183,7 @@ def _adopt(
     where_ = where(adoption.location.root)
     stated = enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
-    more, debts = PackageCopies(context, package.id).replicate(wanted_stores(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     what = "new" if stated or outcome.created else "already"
     return Archived(
@@ -208,7 +208,7 @@ def _already(
     """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(relied.made), []
     for one in relation.holders:
-        more, owed = PackageCopies(context, one).replicate(wanted_stores(context, one), listener=listener)
+        more, owed = PackageCopies(context, one).replicate(stores_wanting(context, one), listener=listener)
         written += more
         debts += owed
     outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")

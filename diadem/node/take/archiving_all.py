@@ -22,10 +22,10 @@ from diadem.model.display import Display
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.scan import PlannedSession
-from diadem.node.apart import require_no_secrets
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import Job, workers_for, working
+from diadem.node.separation import require_no_secrets
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.archiving import archive_plan, require_finished
 from diadem.node.take.continuing import related

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display
 from diadem.model.lineage import Derivation, Source
@@ -21,7 +22,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.copies import PackageCopies, subject
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.quality.amending import effective
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.archiving import archive
@@ -179,19 +180,14 @@ def _portions(sources: Sequence[Source]) -> Iterator[list[Source]]:
 
 
 def _draft(context: Context, package: str, making: Making, sources: Sequence[Source]) -> Draft:
-    said: dict[str, Any] = {
-        "result": package,
-        "sources": [source.to_dict() for source in sources],
-        "by": context.address,
-    }
-    if making.software:
-        said["software"] = [{"name": name, "version": version} for name, version in making.software]
-    if making.parameters:
-        said["parameters"] = dict(making.parameters)
-    if making.comment.strip():
-        said["comment"] = making.comment.strip()
-    packages = dict.fromkeys([package, *(source.package for source in sources)])
-    return Draft("derivation", tuple(subject(one) for one in packages), said)
+    return statements.derivation(
+        package,
+        sources,
+        by=context.address,
+        software=making.software,
+        parameters=making.parameters,
+        comment=making.comment.strip(),
+    )
 
 
 # -- what was given ------------------------------------------------------------------------------------------------

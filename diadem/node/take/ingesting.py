@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import Refused
+from diadem.model.manifest import PackageId
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.context import Context
@@ -15,7 +17,7 @@ from diadem.node.follow.entries import package_entry
 from diadem.node.follow.follower import is_deleted
 from diadem.node.follow.taken_in import taken_in
 from diadem.node.keep.adopted import IN_PLACE
-from diadem.node.keep.copies import PackageCopies, subject
+from diadem.node.keep.copies import PackageCopies
 from diadem.pack.pack import Outcome
 
 
@@ -38,7 +40,7 @@ def enter(
     with PackageCopies(context, package.id).locked():
         if not outcome.created and store != IN_PLACE:
             _require_there(context, package, path, store)
-        said = context.ledger.of_subject(subject(package.id).sha256)
+        said = context.ledger.of_subject(PackageId(package.id).hex)
         ingest = taken_in(said)
         draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
         again = is_deleted(said)
@@ -70,11 +72,16 @@ def _has_copy(context: Context, package_id: str, store: str, path: str) -> bool:
 
 def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:
     """A further copy of a package that was taken in before: archived anew from its source, or adopted."""
-    kept = ("payload_id", "store", "store_id", "path", "proof")
-    return Draft(
-        "replicate",
-        (subject(package.id),),
-        {**{name: said[name] for name in kept if name in said}, "from": said["source"], "by": context.address, **more},
+    return statements.replicate(
+        package.id,
+        payload_id=said["payload_id"],
+        source=said["source"],
+        store=said["store"],
+        store_id=said.get("store_id", ""),
+        path=said["path"],
+        proof=said["proof"],
+        by=context.address,
+        more=more,
     )
 
 
@@ -89,21 +96,19 @@ def ingest_draft(
     more: Mapping[str, Any],
 ) -> Draft:
     """The statement that a package was taken in: what, from where, by whom, where to."""
-    predicate: dict[str, Any] = {
-        "payload_id": package.payload_id,
-        "bytes": sum(entry.size for entry in package.files),
-        "files": len(package.files),
-        "software": context.tools.software,
-        "source": os.fsencode(source).decode("utf-8", "backslashreplace"),
-        "owner": context.address,
-        "store": store,
-        "path": path,
-        "proof": (outcome.proof if outcome else "none"),
-        "omitted": len(outcome.omissions) if outcome else 0,
-    }
-    if store in context.stores.names:
-        predicate["store_id"] = context.settings.store(store).id
-    if predecessor:
-        predicate["predecessor"] = predecessor
-    predicate |= more
-    return Draft("ingest", (subject(package.id),), predicate)
+    return statements.ingest(
+        package.id,
+        payload_id=package.payload_id,
+        files=len(package.files),
+        size=sum(entry.size for entry in package.files),
+        software=context.tools.software,
+        source=os.fsencode(source).decode("utf-8", "backslashreplace"),
+        owner=context.address,
+        store=store,
+        store_id=context.settings.store(store).id if store in context.stores.names else "",
+        path=path,
+        proof=outcome.proof if outcome else "none",
+        omitted=len(outcome.omissions) if outcome else 0,
+        predecessor=predecessor,
+        more=more,
+    )

@@ -14,8 +14,8 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
+from diadem.node.archive_state import archive_state
 from diadem.node.context import Context
-from diadem.node.state import archive_state
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.archiving import archive
 from diadem.node.take.looks import Look

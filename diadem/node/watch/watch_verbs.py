@@ -16,11 +16,11 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, WatchSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import PLAN_FILE, mirror_settings
+from diadem.node.mirrors import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
-from diadem.policy.facts import WatchedFolder, WatchState
+from diadem.policy.case import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -350,10 +350,10 @@ def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:
 
 
 def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSettings]) -> None:
-    from diadem.node.apart import lie
+    from diadem.node.separation import relation_of
 
     for other in others:
-        if other.folder != settings.folder and (how := lie(Path(settings.folder), Path(other.folder))):
+        if other.folder != settings.folder and (how := relation_of(Path(settings.folder), Path(other.folder))):
             raise Refused(
                 f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
                 where=settings.folder,
