@@ -35,7 +35,7 @@ from diadem.node.follow.taken_in import as_ingest
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import workers_for, working
 from diadem.node.keep.adopted import IN_PLACE, enter_adopted
-from diadem.node.keep.drop import finish_removals
+from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
 from diadem.node.stating_found import finish_archives, state_found
 from diadem.node.tasks import Found, Sought, read_packages

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +26,9 @@ from diadem.node.context import Context
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
 from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
-from diadem.node.keep.drop import finish_removals
 from diadem.node.keep.mend import NotRepaired, Repair, mend, prove_files
 from diadem.node.keep.parity import drop_parity, make_parity, parity_of
+from diadem.node.keep.removal import finish_removals
 from diadem.node.open import CATALOGUE_FILE
 from diadem.node.read_copy import UNREAD
 from diadem.node.stating_found import finish_archives
@@ -132,11 +132,14 @@ def repair(
         return run.result
     with working(context, "repair", f"{one or 'everything'} in {store or 'all stores'}") as job:
         try:
+            run.listener = job.listening(listener)
             run.tidy()
-            run.mend(job, job.listening(listener))
+            run.mend(job)
             run.sweep(folders=False)
-            run.copy(job, job.listening(listener))
-            run.make_parity(job, job.listening(listener))
+            todo = run.actions()
+            if run.copy(todo, job):
+                todo = run.actions()  # a copy that was just written may want parity
+            run.make_parity(todo, job)
             run.note_wanting()
         except KeyboardInterrupt as error:
             raise Interrupted("the repair was stopped; what was done is in the log", next="Run it again.") from error
@@ -157,13 +160,9 @@ class _Repair:
     result: Repaired = field(default_factory=Repaired)
     listener: Listener = silent
 
-    def actions(self, *kinds: str) -> list[Action]:
-        """What the policy wants done now, of these kinds."""
-        return [
-            action
-            for action in copy_actions(self.context, self.package)
-            if (not kinds or action.kind in kinds) and self.store in (None, action.store)
-        ]
+    def actions(self) -> list[Action]:
+        """What the policy wants done now."""
+        return [one for one in copy_actions(self.context, self.package) if self.store in (None, one.store)]
 
     def note_wanting(self) -> None:
         """Say what the policy still wants, and why it was not done; of one store only whether it answers."""
@@ -208,24 +207,26 @@ class _Repair:
 
     # -- mending ---------------------------------------------------------------------------------------------------
 
-    def mend(self, job: Job, listener: Listener) -> None:
+    def mend(self, job: Job) -> None:
         """Mend copies that are known to be damaged or missing, in stores that answer."""
-        self.listener = listener
         known = self.context.catalogue
-        for package in [known.package_state(self.package)] if self.package else list(known.package_states()):
-            if package.tombstoned:
-                continue
-            for replica in package.replicas:
-                wanted = replica.state in (SUSPECT, MISSING) and not replica.adopted
-                if wanted and self.store in (None, replica.store) and self.context.stores.reachable(replica.store):
-                    job.check_cancelled()
-                    try:
-                        self._mend(PackageCopies(self.context, package.id), replica)
-                    except Unreachable as error:
-                        self._leave(package.id, replica, error.message)
+        packages = [known.package_state(self.package)] if self.package else known.package_states()
+        damaged = [
+            (package.id, replica)
+            for package in packages
+            for replica in package.replicas
+            if replica.state in (SUSPECT, MISSING) and not (replica.adopted or package.tombstoned)
+        ]
+        for package_id, replica in damaged:
+            if self.store in (None, replica.store) and self.context.stores.reachable(replica.store):
+                job.check_cancelled()
+                try:
+                    self._mend(PackageCopies(self.context, package_id), replica)
+                except Unreachable as error:
+                    self._leave(package_id, replica, error.message)
 
-    def _leave(self, package: str, replica: ReplicaState, reason: str, path: str = "", leaf: int | None = None) -> None:
-        self.result.left.append(NotRepaired(package, replica.store, path or replica.path, leaf, reason))
+    def _leave(self, package: str, replica: ReplicaState, reason: str) -> None:
+        self.result.left.append(NotRepaired(package, replica.store, replica.path, None, reason))
 
     def _mend(self, copies: PackageCopies, replica: ReplicaState) -> None:
         """Mend one copy; it counts again only after it was read whole and is right."""
@@ -325,25 +326,31 @@ class _Repair:
 
     # -- copies and parity -----------------------------------------------------------------------------------------
 
-    def copy(self, job: Job, listener: Listener) -> None:
-        """Write the copies that the policy wants."""
+    def copy(self, todo: Iterable[Action], job: Job) -> bool:
+        """Write the copies that the policy wants; whether it wanted any."""
         wanted: dict[str, list[str]] = {}
-        for action in self.actions("replicate"):
-            wanted.setdefault(action.package, []).append(action.store)
+        for action in todo:
+            if action.kind == "replicate":
+                wanted.setdefault(action.package, []).append(action.store)
         for package, stores in wanted.items():
             job.check_cancelled()
-            copies, debts = PackageCopies(self.context, package).replicate(stores, listener=listener, pace=self.pace)
+            copies, debts = PackageCopies(self.context, package).replicate(
+                stores, listener=self.listener, pace=self.pace
+            )
             self.result.copies += [(package, copy) for copy in copies]
             self.result.debts += debts
+        return bool(wanted)
 
-    def make_parity(self, job: Job, listener: Listener) -> None:
+    def make_parity(self, todo: Iterable[Action], job: Job) -> None:
         """Write the parity that the policy wants; a copy of which there can be none is looked at."""
-        for action in self.actions("parity"):
+        for action in todo:
+            if action.kind != "parity":
+                continue
             job.check_cancelled()
             copies = PackageCopies(self.context, action.package)
             try:
                 with machine_errors():
-                    _write_parity(copies, action.store, listener)
+                    _write_parity(copies, action.store, self.listener)
                 self.result.parity.append((action.package, action.store))
             except Interrupted:
                 raise
@@ -351,7 +358,7 @@ class _Repair:
                 replica = _in_store(copies, action.store)
                 if replica is not None and error.exit_code == 1:
                     with suppress(Unreachable):
-                        report = copies.check(replica, listener=listener)
+                        report = copies.check(replica, listener=self.listener)
                         if not report.ok:
                             copies.note_damage(replica, report)
                 reason = f"no parity: {error.message}"

@@ -16,7 +16,10 @@ from diadem.store.source import SourceFile
 from diadem.workers.executors import submit_everywhere, worker_count
 
 if TYPE_CHECKING:
+    from diadem.model.policy import Policy
+    from diadem.pack.compose import Options
     from diadem.pack.pack import Packed
+    from diadem.pack.plan import PackPlan
 
 #: Tries of one task: a worker that is lost may have been killed by another task.
 _TRIES = 2
@@ -76,14 +79,15 @@ class Workers:
                     next="Install the same packages and plugins (DIADEM_PLUGINS) where the workers run.",
                 )
 
-    def pack(self, **session: Any) -> Packed:
-        """Pack a session: store, plan and options, see `diadem.node.tasks`.
+    def pack(self, store: StoreSettings, plan: PackPlan, options: Options, *, policy: Policy | None = None) -> Packed:
+        """Pack a session; see `diadem.node.tasks`.
 
         Raises
         ------
         Unreachable
             A worker cannot read files that this machine can, or was lost.
         """
+        session = {"store": store, "plan": plan, "options": options, "policy": policy}
         answer = self._do("pack", **session)
         if isinstance(unread := answer.value, list):
             if seen := [path for path in unread if os.access(path, os.R_OK)]:

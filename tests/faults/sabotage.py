@@ -147,7 +147,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/keep/drop.py",
+                "node/keep/removal.py",
                 "    if said is None:\n        return []\n    context",
                 "    if said is None or note.name:\n        return []\n    context",
             )
