@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row, Select, Table
 
 from diadem.catalogue import sqlite
-from diadem.catalogue.database import Database
+from diadem.catalogue.database import CataloguePlace, Database
 from diadem.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def streamed(connection: Connection, statement: Select[Any], size: int) -> Itera
         yield from result.partitions()
 
 
-def place_of(address: str | Path, *, read_only: bool) -> Database:
+def place_of(address: str | Path, *, read_only: bool) -> CataloguePlace:
     """The place that an address names: a file, or a database on a PostgreSQL server.
 
     Parameters
@@ -61,7 +61,7 @@ def place_of(address: str | Path, *, read_only: bool) -> Database:
     )
 
 
-def _on_server(address: str, *, read_only: bool) -> Database:
+def _on_server(address: str, *, read_only: bool) -> CataloguePlace:
     try:
         from diadem.catalogue import postgres
     except ImportError as error:

@@ -12,7 +12,7 @@ from typing import Final, Self
 from sqlalchemy import Connection
 
 from diadem.catalogue import copying, faceting, schema, tables
-from diadem.catalogue.database import Database
+from diadem.catalogue.database import CataloguePlace
 from diadem.catalogue.dialects import place_of
 from diadem.errors import NotFound, Refused
 from diadem.store.system import move
@@ -24,7 +24,7 @@ BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name 
 class CatalogueFile:
     """A database that is opened, copied and replaced as a whole."""
 
-    def __init__(self, place: Database, *, read_only: bool) -> None:
+    def __init__(self, place: CataloguePlace, *, read_only: bool) -> None:
         self._place = place
         self.read_only = read_only
         self._own = threading.local()
@@ -52,7 +52,7 @@ class CatalogueFile:
         return cls._opened(place_of(url_or_path, read_only=read_only), create=create, read_only=read_only)
 
     @classmethod
-    def _opened(cls, place: Database, *, create: bool, read_only: bool = False) -> Self:
+    def _opened(cls, place: CataloguePlace, *, create: bool, read_only: bool = False) -> Self:
         made = cls(place, read_only=read_only)
         try:
             made._require(create=create and not read_only)

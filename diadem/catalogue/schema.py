@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Dialect, func, insert, inspect, select
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from diadem.catalogue import dialects
-from diadem.catalogue.database import Database
+from diadem.catalogue.database import CataloguePlace
 from diadem.catalogue.tables import metadata, schema_version
 from diadem.errors import IntegrityError, Refused
 from diadem.model.times import time_text
@@ -22,7 +22,7 @@ class OfLaterVersion(Refused):
     """A later version of DIADEM made the catalogue."""
 
 
-def require(place: Database, *, read_only: bool) -> None:
+def require(place: CataloguePlace, *, read_only: bool) -> None:
     """Make the tables where there are none yet.
 
     Raises
