@@ -195,10 +195,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.placing import CopiesAtHand
-        from diadem.node.quality.amend import effective
         from diadem.node.keep.copies import CopiesAtHand
-        from diadem.node.quality.amending import effective
+        from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
         given = package.replaced(home=Home(self, self.custody, self.warnings, amend))

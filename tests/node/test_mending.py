@@ -19,12 +19,6 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.report import Level, Report
 from diadem.node.follow.catalogue_rows import tag_files
-from diadem.node.keep.mending import MendJob, mend
-from diadem.node.keep.mending_outcome import Mended, Repair
-from diadem.node.keep.mending_parity import check_parity, drop_parity, make_parity, parity_of
-from diadem.node.keep.mending_proof import prove_files
-from diadem.node.keep.mending_sources import Replica
-from diadem.node.follow.entries import tag_files
 from diadem.node.keep.mend import Mended, Repair, mend, prove_files
 from diadem.node.keep.parity import check_parity, drop_parity, make_parity, parity_of
 from diadem.package.examine import TagFiles, open_tag_files

@@ -12,10 +12,8 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package
-from diadem.node.quality.assess import state
 from diadem.node.keep.copies import PackageCopies
-from diadem.node.quality.assessing import state
+from diadem.node.quality.assess import state
 
 #: The purpose of what a program finds, where nobody names one.
 _ANY_USE: Final = "any use"
