@@ -188,14 +188,14 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         NotFound
             The node does not have it, or no store that has it answers.
         """
-        from diadem.node.keep.placing import best_package
+        from diadem.node.keep.copies import PackageCopies
 
-        return self._given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+        return self._given(PackageCopies(self.context, self.context.catalogue.get(id_of(package_id)).id).best()[0])
 
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.placing import CopiesAtHand
+        from diadem.node.keep.copies import CopiesAtHand
         from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
