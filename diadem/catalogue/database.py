@@ -95,16 +95,8 @@ class Database(ABC):
     def require(self, *, create: bool, read_only: bool) -> None:
         """See that a catalogue of this version is there, or where it may be created, make it.
 
-        Raises
-        ------
-        NotFound
-            There is none.
-        IntegrityError
-            An earlier version of DIADEM made it, or something else is there.
-        OfLaterVersion
-            A later version of DIADEM made it.
-        Refused
-            An earlier version made it, and it is only to be read.
+        Raises `NotFound`; `IntegrityError` where an earlier version of DIADEM made it, or something else is there, and
+        `Refused` where that is only to be read; `OfLaterVersion`.
         """
         if not self.exists():
             if not create:
@@ -147,12 +139,6 @@ class Database(ABC):
         """One transaction: all of it or nothing; of a `new` catalogue nothing is expected to be there yet.
 
         Readers see the state of one moment, whoever writes. Of writers there is one at a time.
-
-        Raises
-        ------
-        NotFound, IntegrityError, Refused, StoreError, Unreachable
-            There is no catalogue, it is damaged, another process holds it or its server lets nobody in, the disk is
-            full, or the server does not answer.
         """
         options: dict[str, Any] = {_OWN: self, WRITING: writing, NEW: new}
         with self.translated(), self.engine.connect().execution_options(**options) as made, made.begin():

@@ -53,15 +53,7 @@ _VERSION_AT = 18
 
 
 class SqliteDatabase(Database):
-    """A catalogue in a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file; SQLite makes it.
-    read_only : bool
-        Whether it is never written. A snapshot, which nobody writes, is then read without any lock, also on a share.
-    """
+    """A catalogue in a file, which SQLite makes. A snapshot, which nobody writes, is read without any lock."""
 
     LOOKS_UP_WORDS: ClassVar[bool] = True
     FAULTS: ClassVar[tuple[type[Exception], ...]] = SQLITE_FAULTS

@@ -6,7 +6,6 @@ has signed, stands for one of its keys: nobody speaks in another's name.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,31 +36,15 @@ _successors, _packages = tables.successors.c, tables.packages.c
 
 @dataclass(frozen=True, slots=True)
 class StatementEntry:
-    """A statement of the log.
+    """A statement of the log."""
 
-    Attributes
-    ----------
-    epoch, index : int
-        Its place in the log.
-    statement_id : str
-        64 hex digits.
-    kind : str
-        ``ingest``, ``fixity`` …
-    subjects : sequence of str
-        SHA-256 of what it is about, 64 hex digits each; of a package its id.
-    time : datetime
-        When it was made, UTC.
-    line : bytes
-        The envelope.
-    """
-
-    epoch: int
+    epoch: int  # with the index, its place in the log
     index: int
-    statement_id: str
-    kind: str
-    subjects: Sequence[str]
-    time: datetime
-    line: builtins.bytes
+    statement_id: str  # 64 hex digits
+    kind: str  # ingest, fixity …
+    subjects: Sequence[str]  # SHA-256 of what it is about, 64 hex digits each; of a package its id
+    time: datetime  # UTC
+    line: bytes  # the envelope
 
 
 def add_statements(connection: Connection, entries: Sequence[StatementEntry]) -> None:
@@ -201,21 +184,11 @@ def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
 
 
 class Brought(NamedTuple):
-    """A sheet of corrections with which a package came, proven when it was stated.
-
-    Attributes
-    ----------
-    sheet : CorrectionSheet
-        As it came.
-    names : mapping of str to str
-        What this node called the nodes in it.
-    before : bool
-        Whether the package had come from the node that signed it.
-    """
+    """A sheet of corrections with which a package came, proven when it was stated."""
 
     sheet: CorrectionSheet
-    names: Mapping[str, str]
-    before: bool
+    names: Mapping[str, str]  # what this node called the nodes in it
+    before: bool  # the package had come from the node that signed it
 
 
 def sheets(connection: Connection, package_id: str) -> list[Brought]:
