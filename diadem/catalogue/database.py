@@ -136,8 +136,7 @@ class Database(ABC):
             raise IntegrityError(
                 f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
                 where=self.address,
-                next=f"It is a cache, rebuilt from log and stores: for its {count_text(count or 0, 'package')} in about "
-                f"{_rebuild_time(count or 0)}, longer where stores answer slowly. Run: diadem reindex",
+                next=f"It is a cache, rebuilt from log and stores: {_rebuild_time(count or 0)}. Run: diadem reindex",
             )
 
     @contextmanager
@@ -295,9 +294,11 @@ def _statements(dialect: Dialect) -> tuple[str, ...]:
 
 
 def _rebuild_time(count: int) -> str:
+    """``for its 2,000 packages in about 5 s, longer where stores answer slowly``."""
     seconds = count / _REBUILT
     unit = next((unit for unit in (3600, 60) if seconds >= 2 * unit), 1)
-    return duration_words(datetime.timedelta(seconds=max(1, round(seconds / unit)) * unit))
+    time = duration_words(datetime.timedelta(seconds=max(1, round(seconds / unit)) * unit))
+    return f"for its {count_text(count, 'package')} in about {time}, longer where stores answer slowly"
 
 
 def _version(connection: Connection) -> int:
