@@ -19,7 +19,7 @@ from diadem.catalogue.query import Names, parse
 from diadem.cli.help import FORMER
 from diadem.cli.main import command_line
 from diadem.policy.engine import RULES
-from diadem.policy.text import read_policy
+from diadem.policy.policy_text import read_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,11 +7,11 @@ packages, where what is asked is common. What is not given in this order is gath
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, exists, func, select, union
 
@@ -35,7 +35,7 @@ from diadem.catalogue.conditions import (
     of_package,
     parts_of,
 )
-from diadem.catalogue.database import CHUNK
+from diadem.catalogue.database import CHUNK, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.words import Without, Wording, either, every, everywhere
 
@@ -58,13 +58,6 @@ _LONGEST: Final = 64
 _LONGER: Final = 3
 _packages = tables.packages.c
 _numbers = tables.numbers.c
-
-
-class Part(NamedTuple):
-    """The candidates of one stretch, each once: a question that is the same for many stretches, and its values."""
-
-    source: Select[Any]
-    values: Mapping[str, Any]
 
 
 @dataclass
@@ -97,7 +90,7 @@ class Candidates:
     #: The packages that it has its candidates among.
     stretch: Stretch = EVERYTHING
     #: The same source, each package once, of one stretch alone; None where that is not quicker than all of it.
-    part: Callable[[Stretch], Part] | None = None
+    part: Callable[[Stretch], TextHits] | None = None
     met: Met = field(default_factory=Met, compare=False)
 
     @property
@@ -276,9 +269,9 @@ def _of_texts(reader: Reader, parts: Sequence[Condition], days: tuple[Days, ...]
                 source = source.where(exists().where(_numbers.package == key, reader.of_fact(part)))
         return source
 
-    def part_of(stretch: Stretch) -> Part:
+    def part_of(stretch: Stretch) -> TextHits:
         hits = database.text_search(match, stretch)
-        return Part(narrowed(hits.source, hits.key), hits.values)
+        return hits._replace(source=narrowed(hits.source, hits.key))
 
     stretch = reduce(lambda all_, one: all_.cut(one.low, one.high), days, EVERYTHING)
     (source, key, _), ordered = database.text_search(match, stretch), database.LOOKS_UP_WORDS

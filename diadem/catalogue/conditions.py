@@ -166,12 +166,7 @@ def one_judgement(parts: Sequence[Condition]) -> Condition:
     """All of some parts, where what is asked of judgements is asked of one and the same.
 
     ``(quality:reject or HAADF) purpose:EELS`` becomes ``quality:reject purpose:EELS or HAADF purpose:EELS``: of either
-    way one judgement is asked.
-
-    Raises
-    ------
-    UsageError
-        There are too many ways.
+    way one judgement is asked. Raises `UsageError` where there are too many ways.
     """
     flat = [one for part in parts for one in parts_of(part)]
     judging = [part for part in flat if _judges(part)]

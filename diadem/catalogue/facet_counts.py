@@ -301,22 +301,10 @@ def facets_of(
     top: int,
     instead: Mapping[str, Mapping[str, Tally]],
 ) -> list[Facet]:
-    """The most frequent values of fields in some packages.
+    """The most frequent values of fields in some packages, which come with how many datasets each has.
 
-    Parameters
-    ----------
-    connection : Connection
-        In a transaction.
-    fields : sequence of FacetField
-        What is counted by.
-    sizes : mapping of int to int
-        The packages, and how many datasets each has.
-    bits : mapping of int to int
-        Of those that are not counted as a whole, the datasets that are.
-    top : int
-        Values of each field at most.
-    instead : mapping of str to mapping
-        By field and name, counts that are known already.
+    Of packages in `bits` only these datasets are counted. `instead` are counts that are known already, by field and
+    name.
     """
     counted = _sum(connection, sizes, bits)
     for one in fields:

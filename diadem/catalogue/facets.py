@@ -131,10 +131,7 @@ DEFAULT: Final = (
 def fields_of(names: Sequence[str] | None) -> list[FacetField]:
     """The fields of some names; the default ones for None.
 
-    Raises
-    ------
-    UsageError
-        There is no such field, or it is one that nothing can be counted by.
+    Raises `UsageError` where there is no such field, or it is one that nothing can be counted by.
     """
     chosen = DEFAULT if names is None else [names] if isinstance(names, str) else names
     return [_field(name) for name in dict.fromkeys(chosen)]

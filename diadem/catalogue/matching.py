@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby, islice
 from operator import or_
@@ -72,22 +71,9 @@ def walk(
 ) -> Iterator[tuple[int, int]]:
     """Candidates in the order in which they are listed, and whether they match; whoever does not come does not match.
 
-    Parameters
-    ----------
-    reader : Reader
-        In a transaction.
-    condition : Condition
-        What is looked for.
-    source : Candidates
-        Where its candidates come from.
-    rising : bool
-        From the oldest day on, else from the newest.
-    verdicts : callable, optional
-        Makes who says it, of a condition and its candidates; by default a `CandidateFilter`.
-    most : int, optional
-        Candidates at most that are looked at in one go; by default those that fit into one question.
-    enough : callable
-        Asked before candidates are looked for among further packages, where that takes long: whether to end here.
+    `verdicts` makes who says so, of a condition and its candidates, by default a `CandidateFilter`, of at most `most`
+    candidates in one go. `enough` is asked before candidates are looked for among further packages, where that takes
+    long: whether to end here.
     """
     if isinstance(condition, AnyOf) and source.all:
         options: dict[str, Any] = {"rising": rising, "verdicts": verdicts, "most": most, "enough": enough}
@@ -126,25 +112,17 @@ def _chunks(
         bound, size = keys[-1], min(2 * size, most)
 
 
-@dataclass
-class Noted:
-    """What became known of packages on the way to those that fulfil a condition."""
-
-    condition: Condition
-    #: Datasets that fulfil it, as bits, by package: of those that had to be looked at dataset by dataset.
-    datasets: dict[int, int] = field(default_factory=dict)
-    #: How many datasets packages have.
-    sizes: dict[int, int] = field(default_factory=dict)
-    #: How far single conditions hold in packages.
-    held: dict[Leaf, dict[int, int]] = field(default_factory=dict)
-
-
 class CandidateFilter:
-    """Says of candidates of one source whether they match; what it finds it notes, if that is of its condition."""
+    """Says of candidates of one source whether they match, and keeps what it finds out of them."""
 
-    def __init__(self, reader: Reader, condition: Condition, source: Candidates, noted: Noted | None = None) -> None:
+    def __init__(self, reader: Reader, condition: Condition, source: Candidates) -> None:
         self._reader, self._condition, self._source = reader, condition, source
-        self._noted = noted if noted is not None and noted.condition is condition else Noted(condition)
+        #: Datasets that match, as bits, by package: of those that had to be looked at dataset by dataset.
+        self.datasets: dict[int, int] = {}
+        #: How many datasets packages have.
+        self.sizes: dict[int, int] = {}
+        #: How far single conditions hold in packages.
+        self.held: dict[Leaf, dict[int, int]] = {}
         self._leaves = leaves(condition)
         self._certain = condition in source.covered or not self._leaves
         self._doubtful = doubtful(condition)
@@ -161,22 +139,22 @@ class CandidateFilter:
         """Whether each of some candidates matches; they stand in the order of their source."""
         if self._certain:
             return dict.fromkeys(keys, True)
-        noted, sizes = self._noted, dict[int, int]()
+        sizes: dict[int, int] = {}
         held: dict[Leaf, dict[int, int]] = {leaf: self._in_texts(leaf, keys) for leaf in self._texts}
         if self._asked:
             asked = select(_packages.seq, _packages.datasets, *self._held).where(among(_packages.seq, keys))
             rows = self._reader.connection.execute(asked).all()
             held |= {leaf: {row[0]: row[at] for row in rows} for at, leaf in enumerate(self._asked, 2)}
             sizes = {row[0]: row[1] for row in rows}
-        noted.sizes |= sizes
+        self.sizes |= sizes
         for leaf, found in held.items():
-            noted.held.setdefault(leaf, {}).update(found)
+            self.held.setdefault(leaf, {}).update(found)
         said = {key: self._said(tuple([one[key] for one in held.values()])) for key in keys}
         verdicts = {key: verdict == YES for key, verdict in said.items()}
         if doubted := [key for key, verdict in said.items() if verdict == DOUBT]:
             known = {key: sizes[key] for key in doubted} if sizes else sizes_of(self._reader.connection, doubted)
             bits_of = matching(self._reader, self._condition, known, held)
-            noted.datasets |= bits_of
+            self.datasets |= bits_of
             verdicts |= {key: bits != 0 for key, bits in bits_of.items()}
         return verdicts
 
@@ -237,16 +215,8 @@ def matching(
 ) -> _Bits:
     """Datasets of each package that match, as bits; 0 for none.
 
-    Parameters
-    ----------
-    reader : Reader
-        In a transaction.
-    condition : Condition
-        What is looked for.
-    sizes : mapping of int to int
-        The packages, and how many datasets each has. Not more than fit into one question.
-    held : mapping of Leaf to mapping, optional
-        How far single conditions hold in the packages, as far as that is known.
+    The packages, not more than fit into one question, come with how many datasets each has; `held` is how far single
+    conditions hold in them, as far as that is known.
     """
     return _Match(reader, held or {}).of(condition, {key: full(size) for key, size in sizes.items()})
 

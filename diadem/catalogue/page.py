@@ -30,7 +30,7 @@ from diadem.catalogue.expressions import among, among_texts, contains
 from diadem.catalogue.facet_counts import Tally, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
-from diadem.catalogue.matching import CandidateFilter, Noted, Verdicts, found_among, matching, sizes_of, walk
+from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
 from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split
@@ -71,17 +71,18 @@ def search(
         raise UsageError("a page cannot begin or end before the first package")
     names, reader = CatalogueNames(connection), Reader(connection)
     asked = parse(query, names)
-    noted = Noted(_restricted(asked.condition, within))
-    keys, total, exact = _page(reader, noted, limit, offset, rising=order == "oldest")
-    rows = package_rows(connection, keys, _matched(reader, noted, keys))
-    others = names.asked_in(noted.condition)
+    condition = _restricted(asked.condition, within)
+    keys, total, exact, known = _page(reader, condition, limit, offset, rising=order == "oldest")
+    rows = package_rows(connection, keys, _matched(reader, condition, keys, known))
+    others = names.asked_in(condition)
     if total:
         return SearchResult(query, tuple(rows), total, exact, "", others, offset)
 
     def counted(other: str) -> tuple[int, bool]:
         """How many packages another search finds, and whether that is all of them."""
-        condition = _restricted(parse(other, CatalogueNames(connection)).condition, within)
-        return _page(reader, Noted(condition), COUNTED, 0, rising=False)[1:]
+        asked_for = _restricted(parse(other, CatalogueNames(connection)).condition, within)
+        _, found, is_all, _ = _page(reader, asked_for, COUNTED, 0, rising=False)
+        return found, is_all
 
     advice = _hint(asked.asked, lambda text: counted(text)[0] > 0)
     return SearchResult(query, (), total, exact, advice, others, offset, tuple(_wider(query, asked.row, counted)))
@@ -94,10 +95,11 @@ def _restricted(condition: Condition, within: Visible | None) -> Condition:
     return AllOf((*parts_of(condition), Within(within)))
 
 
-def _page(reader: Reader, noted: Noted, limit: int | None, offset: int, *, rising: bool) -> tuple[list[int], int, bool]:
-    """Keys of the page; how many match as far as they were counted; and whether that is all."""
-    condition = noted.condition
-    source = candidates_of(reader, condition)
+def _page(
+    reader: Reader, condition: Condition, limit: int | None, offset: int, *, rising: bool
+) -> tuple[list[int], int, bool, CandidateFilter | None]:
+    """Keys of the page; how many match as far as they were counted, and whether that is all; what is known of them."""
+    source, known = candidates_of(reader, condition), None
     keys: list[int] = []
     total = beyond = 0
     ended = False
@@ -109,34 +111,41 @@ def _page(reader: Reader, noted: Noted, limit: int | None, offset: int, *, risin
         return ended
 
     def verdicts(part: Condition, own: Candidates) -> Verdicts:
-        return CandidateFilter(reader, part, own, noted).verdicts
+        nonlocal known
+        made = CandidateFilter(reader, part, own)
+        known = made if part is condition else None  # of a part of it, it says nothing of the datasets
+        return made.verdicts
 
     for key, hit in walk(reader, condition, source, rising=rising, verdicts=verdicts, enough=enough):
         if len(keys) == limit:
             # The page is full: the rest is looked at for the total alone, if it cannot be counted.
-            if not beyond and (known := count_alone(reader, condition, source)) is not None:
-                return keys, *known
+            if not beyond and (counted := count_alone(reader, condition, source)) is not None:
+                return keys, *counted, known
             if beyond == COUNTED:
-                return keys, total, False
+                return keys, total, False, known
             beyond += 1
         if hit:
             total += 1
             if total > offset and len(keys) != limit:
                 keys.append(key)
-    return keys, total, not ended
+    return keys, total, not ended, known
 
 
-def _matched(reader: Reader, noted: Noted, keys: Sequence[int]) -> dict[int, int] | None:
+def _matched(
+    reader: Reader, condition: Condition, keys: Sequence[int], known: CandidateFilter | None
+) -> dict[int, int] | None:
     """Datasets of each package that match; None where the condition makes no difference between them."""
-    if not differs(noted.condition):
+    if not differs(condition):
         return None
-    unknown = [key for key in keys if key not in noted.datasets]
+    found = known.datasets if known else {}
+    unknown = [key for key in keys if key not in found]
     for start in range(0, len(unknown), CHUNK):
         part = unknown[start : start + CHUNK]
-        known = {key: noted.sizes[key] for key in part if key in noted.sizes}
-        sizes = known if len(known) == len(part) else sizes_of(reader.connection, part)
-        noted.datasets |= matching(reader, noted.condition, sizes, noted.held)
-    return noted.datasets
+        sizes = {key: known.sizes[key] for key in part if key in known.sizes} if known else {}
+        if len(sizes) < len(part):
+            sizes = sizes_of(reader.connection, part)
+        found |= matching(reader, condition, sizes, known.held if known else None)
+    return found
 
 
 class CatalogueNames(Names):
@@ -183,7 +192,7 @@ def _wider(query: str, row: Sequence[Term], counted: Callable[[str], tuple[int, 
     """Searches that leave out one term each of a search that finds nothing, and find something."""
     if not 1 < len(row) <= MOST_TERMS:
         return
-    texts = [query[(term.key or term.value).start : term.value.end] for term in row]
+    texts = [query[term.start : term.value.end] for term in row]
     for place, left_out in enumerate(texts):
         asked = " ".join(texts[:place] + texts[place + 1 :])
         total, exact = counted(asked)
@@ -220,14 +229,13 @@ def _on_field(term: Term) -> str:
     text = term.value.text
     if term.key is not None or term.value.quoted or is_number(text):
         return ""
-    names = [name for name in vocabulary.measured() if _goes_with(name, text)][:_NAMED]
+    names = [name for name, unit in vocabulary.measured().items() if _goes_with(unit, text)][:_NAMED]
     return f"{text} is a word here. As a value: {' or '.join(f'{name}={text}' for name in names)}" if names else ""
 
 
-def _goes_with(name: str, text: str) -> bool:
-    key = vocabulary.find(name)
+def _goes_with(unit: str, text: str) -> bool:
     try:
-        in_unit(*split(text), key.unit if key is not None else "")
+        in_unit(*split(text), unit)
     except Unreadable:
         return False
     return True

@@ -71,21 +71,9 @@ def split(text: str) -> tuple[float, str]:
 
 
 def in_unit(number: float, written: str, wanted: str) -> float:
-    """A number in the unit of a field.
+    """A number in the unit of a field: "1" and "" are none; as the unit that was written, "" is the field's own.
 
-    Parameters
-    ----------
-    number : float
-        As it was written.
-    written : str
-        Its unit; "" is the field's own.
-    wanted : str
-        The field's unit; "1" and "" are none.
-
-    Raises
-    ------
-    Unreadable
-        The unit is not known, or of another kind; says which unit the field has.
+    Raises `Unreadable` where the unit is not known, or of another kind; says which unit the field has.
     """
     if not written:
         return number
@@ -127,12 +115,8 @@ def around(number: float) -> tuple[float, float]:
 def period(text: str, *, in_utc: bool = False) -> tuple[datetime.datetime, datetime.datetime | None]:
     """Beginning and end (exclusive) of a year, month, day, minute or second. The year 9999 has no end.
 
-    `in_utc`: whether what is asked for is in UTC, in which ``today`` and ``yesterday`` begin at midnight here.
-
-    Raises
-    ------
-    Unreadable
-        It is none; says how to write one.
+    `in_utc`: whether what is asked for is in UTC, in which ``today`` and ``yesterday`` begin at midnight here. Raises
+    `Unreadable`, which says how to write one.
     """
     if (back := _SPOKEN.get(text.strip().casefold())) is not None:
         first = datetime.datetime.combine(datetime.date.today() - datetime.timedelta(days=back), datetime.time())  # noqa: DTZ011

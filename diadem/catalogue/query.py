@@ -104,23 +104,20 @@ class Term:
     operator: str
     value: Piece
 
+    @property
+    def start(self) -> int:
+        """Where it begins in the query."""
+        return (self.key or self.value).start
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a text asks for.
-
-    Attributes
-    ----------
-    condition : Condition
-        The whole.
-    asked : sequence of Term
-        Its terms but for those that are denied.
-    row : tuple of Term
-        All of them, where it is no more than one after the other.
-    """
+    """What a text asks for."""
 
     condition: Condition
+    #: Its terms but for those that are denied.
     asked: Sequence[Term]
+    #: All of them, where it is no more than one after the other.
     row: tuple[Term, ...]
 
 
@@ -145,36 +142,22 @@ class Names:
 
 
 def parse(query: str, names: Names | None = None) -> Query:
-    """What a query asks for.
-
-    Raises
-    ------
-    UsageError
-        It is malformed, a name is not known or a value does not fit it; carets point at the word.
-    """
+    """What a query asks for. Raises `UsageError` with carets under what is malformed, not known, or does not fit."""
     if len(query) > MAX_LENGTH:
         raise UsageError(f"a search of {len(query)} characters is too long", next=f"At most {MAX_LENGTH}.")
     if (broken := _SURROGATE.search(query)) is not None:
         raise pointing(query, broken.start(), broken.end(), "this is half a character")
-    return _Parser(query, list(_pieces(query)), names or Names()).search()
+    return _Parser(query, list(_tokens(query)), names or Names()).search()
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A parenthesis, a joining word, or a term."""
-
-    kind: str  # "(" ")" "and" "or" "not" "term"
-    start: int
-    end: int
-    term: Term | None = None
-
-
-def _pieces(query: str) -> Iterator[_Token]:
+def _tokens(query: str) -> Iterator[Piece | Term]:
+    """Terms; of parentheses and joining words, and at the end, a piece that says which."""
     at = _blank(query, 0)
     while at < len(query):
-        token = _Token(query[at], at, at + 1) if query[at] in "()" else _token(query, at)
+        token = Piece(query[at], at, at + 1) if query[at] in "()" else _token(query, at)
         yield token
-        at = _blank(query, token.end)
+        at = _blank(query, token.end if isinstance(token, Piece) else token.value.end)
+    yield Piece("", len(query), len(query) + 1)
 
 
 def _blank(query: str, at: int) -> int:
@@ -182,7 +165,7 @@ def _blank(query: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _token(query: str, at: int) -> _Token:
+def _token(query: str, at: int) -> Piece | Term:
     """A term or a joining word at a place that is neither blank nor a parenthesis."""
     if found := _OPERATOR.match(query, at):
         raise pointing(
@@ -191,13 +174,13 @@ def _token(query: str, at: int) -> _Token:
     word = _piece(query, at, _WORD)
     operator = _OPERATOR.match(query, _blank(query, word.end))
     if operator is None:
-        kind = word.text.lower() if not word.quoted and word.text.lower() in ("and", "or", "not") else "term"
-        return _Token(kind, word.start, word.end, Term(None, ":", word))
+        joining = not word.quoted and word.text.lower() in ("and", "or", "not")
+        return replace(word, text=word.text.lower()) if joining else Term(None, ":", word)
     start = _blank(query, operator.end())
     if start == len(query) or query[start] in "()":
         raise pointing(query, start, start + 1, f"there is no value after '{operator[0]}'")
     value = _with_unit(query, _piece(query, start, _VALUE))
-    return _Token("term", word.start, value.end, Term(word, _SAME.get(operator[0], operator[0]), value))
+    return Term(word, _SAME.get(operator[0], operator[0]), value)
 
 
 def _piece(query: str, at: int, pattern: re.Pattern[str]) -> Piece:
@@ -226,34 +209,36 @@ def _with_unit(query: str, value: Piece) -> Piece:
 class _Parser:
     """Recursive descent over the tokens. A malformed query is told of before a name or value that is wrong."""
 
-    def __init__(self, query: str, tokens: list[_Token], names: Names) -> None:
+    def __init__(self, query: str, tokens: list[Piece | Term], names: Names) -> None:
         self._query, self._tokens, self._names = query, tokens, names
         self._at = self._depth = 0
         self._asked: list[Term] = []
         self._row: tuple[Term, ...] = ()  # the terms of what was parsed last, where that is one or a row of them
         self._wrong: UsageError | None = None
-        terms = [token for token in tokens if token.kind == "term"]
+        terms = [token for token in tokens if isinstance(token, Term)]
         if len(terms) > MAX_TERMS:
             last = terms[MAX_TERMS]
-            raise pointing(query, last.start, last.end, f"there are more than {MAX_TERMS} terms")
+            raise pointing(query, last.start, last.value.end, f"there are more than {MAX_TERMS} terms")
 
     def search(self) -> Query:
-        if not self._tokens:
+        if len(self._tokens) == 1:
             return Query(AllOf(()), (), ())
         condition = self._either()
-        if self._at < len(self._tokens):  # nothing but a closing parenthesis ends `_either` before the end
+        if self._at < len(self._tokens) - 1:  # nothing but a closing parenthesis ends `_either` before the end
             raise self._malformed("there is no opening parenthesis for this one")
         if self._wrong is not None:
             raise self._wrong
         return Query(condition, self._asked, self._row)
 
     def _kind(self) -> str:
-        return self._tokens[self._at].kind if self._at < len(self._tokens) else ""
+        """Of what comes next: "" for the end, a parenthesis, a joining word, or "term"."""
+        token = self._tokens[self._at]
+        return token.text if isinstance(token, Piece) else "term"
 
     def _malformed(self, what: str, next: str | None = None) -> UsageError:  # noqa: A002
-        end = len(self._query)
-        start, end = (self._tokens[self._at].start, self._tokens[self._at].end) if self._kind() else (end, end + 1)
-        return pointing(self._query, start, end, what, next=next)
+        token = self._tokens[self._at]
+        end = token.end if isinstance(token, Piece) else token.value.end
+        return pointing(self._query, token.start, end, what, next=next)
 
     def _meant(self, build: Callable[[], Condition]) -> Condition:
         """What something means, or a stand-in until the whole is parsed."""
@@ -296,33 +281,27 @@ class _Parser:
         return denied(condition)
 
     def _primary(self) -> Condition:
-        kind = self._kind()
-        if kind == "(":
-            return self._parenthesis()
-        if kind != "term":
+        token, kind = self._tokens[self._at], self._kind()
+        if isinstance(token, Term):
+            self._at += 1
+            self._asked.append(token)
+            self._row = (token,)
+            condition = self._meant(partial(_condition_of, self._query, token, self._names))
+            return denied(condition) if token.operator == "!=" else condition
+        if kind != "(":
             what = (
                 f"a word or a field is missing before '{kind}'" if kind else "the search ends where a word is missing"
             )
             raise self._malformed(
                 what, 'To look for the words "and", "or", "not" themselves, quote them.' if kind else None
             )
-        term = self._tokens[self._at].term
-        assert term is not None
-        self._at += 1
-        self._asked.append(term)
-        self._row = (term,)
-        condition = self._meant(partial(_condition_of, self._query, term, self._names))
-        return denied(condition) if term.operator == "!=" else condition
-
-    def _parenthesis(self) -> Condition:
-        opened = self._tokens[self._at]
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._malformed(f"more than {MAX_DEPTH} parentheses are nested")
         self._at += 1
         condition = self._either()
         if self._kind() != ")":
-            raise pointing(self._query, opened.start, opened.end, "this parenthesis is never closed")
+            raise pointing(self._query, token.start, token.end, "this parenthesis is never closed")
         self._at += 1
         self._depth -= 1
         return condition
@@ -332,17 +311,12 @@ def _condition_of(query: str, term: Term, names: Names) -> Condition:
     """What a term asks for; of one with ``!=`` what it denies."""
     value = term.value
     try:
-        if term.key is None:
-            return _word(value.text)
+        if term.key is None:  # somewhere in the texts, or the beginning of an id
+            phrase, digits = _phrase((), value.text, whole=False), value.text.lower()
+            return AnyOf((phrase, Begins(digits))) if _HEX.match(digits) else phrase
         return _field(_key(query, term.key), "=" if term.operator == "!=" else term.operator, value.text, names)
     except Unreadable as error:
         raise pointing(query, value.start, value.end, error.why, next=error.instead) from None
-
-
-def _word(text: str) -> Condition:
-    """A word alone: somewhere in the texts, or the beginning of an id."""
-    phrase, digits = _phrase((), text, whole=False), text.lower()
-    return AnyOf((phrase, Begins(digits))) if _HEX.match(digits) else phrase
 
 
 def _field(key: Key, operator: str, text: str, names: Names) -> Condition:

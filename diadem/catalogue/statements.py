@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from diadem.catalogue import database, tables
 from diadem.catalogue.expressions import among_texts
 from diadem.catalogue.package_key import hex_of
-from diadem.custody.entries import Entry, place_of
+from diadem.custody.log_entry import Entry, place_of
 from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment

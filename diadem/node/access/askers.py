@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.catalogue.access_facts import BELONGING
 from diadem.catalogue.words import words
-from diadem.custody.entries import Entry, place_of, position_of
 from diadem.custody.grant_book import Known, speaks
+from diadem.custody.log_entry import Entry, place_of, position_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.access import (
     EVERYBODY,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.catalogue.query import MAX_LENGTH
-from diadem.catalogue.references import expanded, references
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
+from diadem.node.saved_searches import expanded, references
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
