@@ -31,7 +31,7 @@ from diadem.catalogue.database import (
     ServerAddress,
     upsert_with,
 )  # fmt: skip
-from diadem.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
+from diadem.catalogue.tables import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 
 #: The service of the machine's keyring that keeps passwords:

@@ -15,8 +15,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
 
 from diadem.catalogue import database, facet_counts, tables
-from diadem.catalogue.expressions import among
 from diadem.catalogue.package_key import keys_of, require, resolve
+from diadem.catalogue.tables import among
 from diadem.errors import UsageError
 from diadem.model.manifest import PREFIX
 from diadem.model.replicas import (

@@ -20,8 +20,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits, upsert_with
-from diadem.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.tables import Among, Contains, ContainsOne
 from diadem.catalogue.words import Every, Without, Wording, Words
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.store.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code, write_ahead
