@@ -26,7 +26,7 @@ from diadem.transfer.network_verbs import NetworkVerbs
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
     from diadem.node.context import NodeTools
-    from diadem.node.give.exporting_outcome import Exported
+    from diadem.node.give.export import Exported
     from diadem.node.recover import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
@@ -293,7 +293,7 @@ class Node(_Node, NetworkVerbs):
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.open import open_context
-        from diadem.node.peers.opening import peer_id
+        from diadem.node.peers.book import peer_id
 
         context = open_context(
             folder,

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.custody.ledger import Entry, Ledger
+from diadem.custody.entries import Entry
+from diadem.custody.ledger import Ledger
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
 from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
-from diadem.node.follow.follower import Follower
+from diadem.node.follow.follow import Follower
 from diadem.node.keys import KeyCabinet
 from diadem.node.locks import held
 from diadem.node.stores import StoreSet

@@ -17,7 +17,7 @@ from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.mirrors import KEPT_CHAINS
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
 
 #: Kinds that say of a transfer which one it is, and transfers of a package that are shown with it.

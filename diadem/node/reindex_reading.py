@@ -13,7 +13,7 @@ from diadem.archive.package import Package
 from diadem.catalogue import Prepared, prepare
 from diadem.errors import DiademError
 from diadem.model.report import Level
-from diadem.node.follow.entries import package_entry
+from diadem.node.follow.catalogue_rows import package_entry
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
 from diadem.store.contract import Store

@@ -25,7 +25,6 @@ from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.archive_state import archive_state
 from diadem.node.context import Context
-from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
 from diadem.node.keep.dropping import finish_removals
 from diadem.node.keep.known_places import KnownPlaces
@@ -46,7 +45,7 @@ from diadem.node.keep.placing import (
 from diadem.node.keep.proving import UNREAD
 from diadem.node.keep.scrubbing import check, note_damage
 from diadem.node.open import CATALOGUE_FILE
-from diadem.node.stating_found import finish_archives
+from diadem.node.unlisted import killed_archives, unlisted
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.engine import judge, wanting_of
@@ -202,8 +201,10 @@ def _tidy(context: Context, result: Repaired) -> None:
     if looked := context.follower.catch_up():
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at again")
     result.notes += finish_removals(context)
-    killed = killed_archives(context)
-    result.notes += finish_archives(context, list(unlisted(context, killed)), killed)
+    if killed := killed_archives(context):
+        from diadem.node.reindex import finish_archives
+
+        result.notes += finish_archives(context, list(unlisted(context, killed)), killed)
     if read := context.follower.read_again():
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():

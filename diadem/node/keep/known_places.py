@@ -6,7 +6,7 @@ from functools import cached_property
 
 from diadem.model.replicas import DROPPED
 from diadem.node.context import Context
-from diadem.node.follow.replay import places_kept
+from diadem.node.follow.follow import places_kept
 
 
 class KnownPlaces:

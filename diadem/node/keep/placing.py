@@ -18,7 +18,7 @@ from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.replay import COPY_MISSING, places_said
+from diadem.node.follow.follow import COPY_MISSING, places_said
 from diadem.node.keep.proving import package_at
 from diadem.node.tasks import CopyTask
 from diadem.package.examine import TagFiles, open_tag_files

@@ -23,7 +23,7 @@ from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.node.context import Context
-from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.follow.follow import COPY_MISSING
 from diadem.node.hiring import workers_for
 from diadem.node.jobs import Job, working
 from diadem.node.keep.mending_parity import check_parity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final
@@ -22,8 +22,7 @@ from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record, understood
 from diadem.model.vendor import TREE
-from diadem.node.give.exporting_contents import Member
-from diadem.node.give.reading_copies import Copies
+from diadem.node.give.read_copies import Copies
 from diadem.package.crate import crate_json
 from diadem.package.zips import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
@@ -95,17 +94,7 @@ class Redaction(Display):
 
 
 class Redactor:
-    """Takes people out of packages, and keeps the account.
-
-    Parameters
-    ----------
-    packages : sequence of Copies
-        The packages; all that one of them names is taken out of every one.
-    names : sequence of str
-        Further people.
-    paths : bool
-        Whether paths in the records are cleaned too: where the files do not go along.
-    """
+    """Takes people out of packages, and keeps the account."""
 
     def __init__(self, packages: Sequence[Copies], names: Sequence[str], *, paths: bool) -> None:
         self.terms = Terms()
@@ -168,15 +157,7 @@ class Redactor:
     # -- the others ------------------------------------------------------------------------------------------------
 
     def look_through_vendor_blocks(self, copies: Copies, kept: set[str]) -> None:
-        """See in which files the vendor's metadata name somebody, compressed or not.
-
-        Parameters
-        ----------
-        copies : Copies
-            The package.
-        kept : set of str
-            Paths, below `data/`, of the files that go along.
-        """
+        """See in which files the vendor's metadata name somebody, compressed or not."""
         places: dict[str, list[tuple[str, str]]] = {}
         for digest, path, place, _ in _blocks_of(copies.record()):
             if path in kept:
@@ -195,11 +176,11 @@ class Redactor:
             for path, place in places:
                 self._note(path, found.text, f"vendor metadata: {place}")
 
-    def watch(self, member: Member, content: Content) -> Watched:
-        """The content of a member, looked through while it is read."""
-        if self.terms.stand_in(member.payload):
-            self._note(member.payload, "", "its name")
-        return Watched(self, self._search.file, member, content)
+    def watch(self, path: str, content: Content) -> Watched:
+        """The content of a file, by its path below `data/`, looked through while it is read."""
+        if self.terms.stand_in(path):
+            self._note(path, "", "its name")
+        return Watched(self, self._search.file, path, content)
 
     def account_for(self, path: str, head: bytes, search: FileSearch) -> None:
         """A file was read to its end."""
@@ -222,9 +203,9 @@ class Redactor:
 class Watched:
     """A file that is read from its beginning to its end and looked through on the way."""
 
-    def __init__(self, redactor: Redactor, search: Any, member: Member, content: Content) -> None:
-        self._redactor, self._new, self._member, self._content = redactor, search, member, content
-        self._search: FileSearch = search()
+    def __init__(self, redactor: Redactor, search: Callable[[], FileSearch], path: str, content: Content) -> None:
+        self._redactor, self._new, self._path, self._content = redactor, search, path, content
+        self._search = search()
         self._at, self._head = 0, b""
 
     @property
@@ -245,7 +226,7 @@ class Watched:
 
     def finish(self) -> None:
         """Note what was found."""
-        self._redactor.account_for(self._member.payload, self._head, self._search)
+        self._redactor.account_for(self._path, self._head, self._search)
 
 
 def _blocks_of(record: Record) -> Iterator[tuple[str, str, str, str]]:
