@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_here
 from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError

@@ -1,6 +1,6 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
-The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
+The log has its own mirror, batch by batch (`diadem.custody.log_mirrors`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SEALED_KEYS = "identities.age"
-#: Saved searches, see `diadem.node.queries`.
+#: Saved searches, see `diadem.node.saved_searches`.
 QUERIES_FILE = "queries.toml"
 #: What a person wants of single sessions in watched folders, see `diadem.node.watch.plan`.
 PLAN_FILE: Final = "watch/plan.csv"
@@ -123,7 +123,7 @@ def _put(context: Context, files: Mapping[str, bytes], *, changed: bool = False)
 
 def _edited(context: Context) -> dict[str, bytes]:
     """Settings and policy, if they can be read, and what people wrote: what cannot takes the place of no copy."""
-    from diadem.policy.text import read_policy
+    from diadem.policy.policy_text import read_policy
 
     files = {}
     with contextlib.suppress(DiademError, OSError):

@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from diadem.node.quality.assess import Assessments
     from diadem.node.quality.judgement_sheet import JudgementVerbs
     from diadem.node.quality.machine import MachineJudged
-    from diadem.node.queries import QueryVerbs
     from diadem.node.reindex import Reindexed
     from diadem.node.repairing import Repaired
     from diadem.node.samples.verbs import SampleVerbs
+    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.node.take.archived import Archived
     from diadem.node.take.archiving_all import SessionResult
@@ -161,7 +161,7 @@ class Node(Reopenable, Display):
     @property
     def queries(self) -> QueryVerbs:
         """The saved searches: iterate over them, `get`, `save`, `delete`; ``@name`` in a search stands for one."""
-        from diadem.node.queries import QueryVerbs
+        from diadem.node.saved_searches import QueryVerbs
 
         return QueryVerbs(self.context)
 
@@ -457,8 +457,9 @@ class Node(Reopenable, Display):
         """
         from diadem.node.result_source import ResultSource
 
-        found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        opener = Opener(self, self.again)
+        asked = self.queries.expanded(query) if "@" in query else query
+        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
+        opener = Opener(self)
         return replace(found, source=ResultSource(opener)).opened_by(opener)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
@@ -479,7 +480,8 @@ class Node(Reopenable, Display):
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
+        asked = self.queries.expanded(query) if "@" in query else query
+        return self.context.catalogue.facets(asked, fields=fields, top=top)
 
     def get(self, package_id: str | Named) -> Package:
         """A package, in the best of its copies; its ``record`` is the effective one.

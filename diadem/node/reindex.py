@@ -10,16 +10,16 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.sightings import Places, Sightings, pages
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
 from diadem.custody import statements
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -96,10 +96,10 @@ def reindex(
         target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
-        with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
+        with ReindexScratch(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
             fresh = target.draft()
             with or_else(fresh.discard):
-                work = _Reindex(context, fresh, sightings, workers, job.listening(listener))
+                work = _Rebuild(context, fresh, sightings, workers, job.listening(listener))
                 work.fill()
                 fresh.complete()  # what takes minutes is done before others have to wait
                 copies = sightings.count()
@@ -136,53 +136,58 @@ class _Notes(list[str]):
         return (*self, *((f"and {self._more:,} more",) if self._more else ()))
 
 
-class _Reindex:
-    """Fills an empty catalogue from the stores and the log."""
+@dataclass(slots=True)
+class _Rebuild:
+    """Fills an empty catalogue from the stores and the log; the sightings are empty, too."""
 
-    def __init__(
-        self,
-        context: Context,
-        fresh: Catalogue,
-        sightings: Sightings,
-        workers: Workers | None,
-        listener: Listener,
-    ) -> None:
-        self._context, self._fresh, self._sightings = context, fresh, sightings
-        self._workers, self._listener = workers, listener
-        self.notes = _Notes()
-        #: What is said while the stores are read, they may or may not show.
-        self.total = context.ledger.total
+    context: Context
+    fresh: Catalogue
+    sightings: ReindexScratch
+    #: Who reads packages; None for this process.
+    workers: Workers | None
+    listener: Listener
+    notes: _Notes = field(default_factory=_Notes)
+    #: What is said while the stores are read, they may or may not show.
+    total: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = self.context.ledger.total
 
     def fill(self) -> None:
         """All of it; what is to be stated stands in the sightings afterwards."""
-        for page in pages(islice(self._context.ledger.all_entries(), self.total)):
-            self._sightings.hear(_written(page))
-        for settings in self._context.settings.stores:
-            if self._context.stores.reachable(settings.name):
+        for page in pages(islice(self.context.ledger.all_entries(), self.total)):
+            self.sightings.hear(_written(page))
+        for settings in self.context.settings.stores:
+            if self.context.stores.reachable(settings.name):
                 self._read_store(settings)
             else:
-                why = self._context.stores.why_away(settings.name)
+                why = self.context.stores.why_away(settings.name)
                 self.notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
-        for package_id, root in enter_adopted(self._context, self._fresh, self._sightings.ingest, self.notes):
-            self._sightings.see(package_id, IN_PLACE, root)
+        for package_id, root in enter_adopted(self.context, self.fresh, self.sightings.ingest, self.notes):
+            self.sightings.see(package_id, IN_PLACE, root)
         self._enter_lost()
         self._follow_log()
         self._revive()
         self._compare()
-        _note_parity(self._context, self._fresh)
+        self._note_parity()
 
     # The stores
 
     def _read_store(self, settings: StoreSettings) -> None:
         """Enter every package of a store."""
-        store = self._context.stores.open(settings.name)
+        store = self.context.stores.open(settings.name)
         number = 0
         hints = True
         for found in self._readings(store, settings):
-            self._fresh.enter([one.prepared for one in found if one.prepared is not None])
+            self.fresh.enter([one.prepared for one in found if one.prepared is not None])
             for one in found:
-                self._listener(Progress("reindex", number := number + 1, 0, one.path, unit="packages"))
-                self._see(settings.name, one)
+                self.listener(Progress("reindex", number := number + 1, 0, one.path, unit="packages"))
+                if not one.fault:
+                    self.sightings.see(one.id, settings.name, one.path)
+                else:
+                    self.notes.append(f"{one.path} in {settings.name} is damaged: {one.fault}")
+                    if (owner := self.sightings.owner(settings.name, one.path)) is not None:
+                        self.sightings.see(owner, settings.name, None)  # something is there, and it is not whole
                 if one.unhinted and hints:
                     hints = False
                     self.notes.append(f"the hints in {settings.name} could not be written: {one.unhinted}")
@@ -190,7 +195,7 @@ class _Reindex:
     def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[Found]]:
         """The packages of a store as they are read, here or by workers."""
         sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
-        workers = self._workers
+        workers = self.workers
         if workers is None:
             yield from (read_packages(store, packages) for packages in sought)
             return
@@ -203,20 +208,12 @@ class _Reindex:
                 raise
 
     def _sought(self, stored: Sequence[Stored]) -> list[Sought]:
-        known = self._fresh.known([str(one.id) for one in stored])
+        known = self.fresh.known([str(one.id) for one in stored])
         sought = []
         for one in stored:
-            said = self._sightings.ingest(str(one.id))
+            said = self.sightings.ingest(str(one.id))
             sought.append(Sought(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
         return sought
-
-    def _see(self, store: str, found: Found) -> None:
-        if not found.fault:
-            self._sightings.see(found.id, store, found.path)
-            return
-        self.notes.append(f"{found.path} in {store} is damaged: {found.fault}")
-        if (owner := self._sightings.owner(store, found.path)) is not None:
-            self._sightings.see(owner, store, None)  # something is there, and it is not whole
 
     # The log
 
@@ -226,45 +223,55 @@ class _Reindex:
         A package whose last copies are damaged or away is the one that must not vanish from the status; of one that was
         deleted on purpose it stays known that it was.
         """
-        for page in self._sightings.ingested():
-            known = self._fresh.known([package_id for package_id, _ in page])
+        for page in self.sightings.ingested():
+            known = self.fresh.known([package_id for package_id, _ in page])
             for package_id, said in page:
                 if package_id not in known:
-                    self._fresh.add_package(_from_log(self._context.catalogue, package_id, said))
-                    if not is_deleted(self._context.ledger.of_subject(PackageId(package_id).hex)):
+                    self.fresh.add_package(self._from_log(package_id, said))
+                    if not is_deleted(self.context.ledger.of_subject(PackageId(package_id).hex)):
                         short = f"{package_id[:19]}…"
                         self.notes.append(
                             f"{short} can be read in no store that answers; it is entered as the log says"
                         )
 
+    def _from_log(self, package_id: str, said: Mapping[str, Any]) -> PackageEntry:
+        old = self.context.catalogue
+        tags: Mapping[str, bytes] = {}
+        with suppress(DiademError):
+            tags = old.tag_files(package_id)
+        entry = entry_from_log(package_id, said, tags)
+        with suppress(DiademError):
+            entry = replace(entry, title=old.get(package_id).title)
+        return entry
+
     def _follow_log(self) -> None:
         """Let the new catalogue follow the log, as far as it went when the reindex began."""
         number = 0
-        for page in pages(islice(self._context.ledger.all_entries(), self.total), _PAGE):
-            with self._fresh.together():
-                apply_all(self._fresh, page)
+        for page in pages(islice(self.context.ledger.all_entries(), self.total), _PAGE):
+            with self.fresh.together():
+                apply_all(self.fresh, page)
             number += len(page)
-            self._listener(Progress("log", number, self.total, page[-1].statement.kind, unit="statements"))
+            self.listener(Progress("log", number, self.total, page[-1].statement.kind, unit="statements"))
 
     def _revive(self) -> None:
         """Enter anew what was deleted once, and archived again since."""
-        context = self._context
-        for page in pages(state.id for state in self._fresh.package_states() if state.tombstoned):
-            seen = self._sightings.seen(page)
+        context = self.context
+        for page in pages(state.id for state in self.fresh.package_states() if state.tombstoned):
+            seen = self.sightings.seen(page)
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
                 store = next((name for name in places if name in context.stores.names), None)
                 if store and not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
                     package = Package(context.stores.open(store).bundle(places[store][0]))
-                    said = self._sightings.ingest(package_id)
-                    self._fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
+                    said = self.sightings.ingest(package_id)
+                    self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
 
     # Both
 
     def _compare(self) -> None:
         """What the log says of copies against what was seen; notes those that it does not know, and those in vain."""
-        for page in pages(self._fresh.package_states(), _PAGE):
-            seen = self._sightings.seen([package.id for package in page])
+        for page in pages(self.fresh.package_states(), _PAGE):
+            seen = self.sightings.seen([package.id for package in page])
             for package in page:
                 self._compare_one(package, seen.get(package.id, {}))
 
@@ -272,16 +279,42 @@ class _Reindex:
         said = {replica.store: replica for replica in package.replicas}
         for store, paths in seen.items():
             known = said.get(store)
-            if (path := _place(self._context, self._fresh, package.id, store, paths, known)) is not None:
-                self._sightings.arrive(package.id, store, path)
+            if (path := self._place(package.id, store, paths, known)) is not None:
+                self.sightings.arrive(package.id, store, path)
             if not paths and known is not None and known.state == PRESENT:
-                self._sightings.lose(package.id, store)
-        stores = self._context.stores
+                self.sightings.lose(package.id, store)
+        stores = self.context.stores
         for store, replica in said.items():
             away = store in stores.names and not stores.reachable(store)
             if replica.state == PRESENT and store not in seen and not away:
-                self._fresh.set_replica(package.id, store, replica.path, state=MISSING)
-                self._sightings.lose(package.id, store)
+                self.fresh.set_replica(package.id, store, replica.path, state=MISSING)
+                self.sightings.lose(package.id, store)
+
+    def _place(self, package: str, store: str, paths: Sequence[str], known: ReplicaState | None) -> str | None:
+        """Enter where a copy lies; its path, where the log does not have it there. It was never proven there."""
+        if known is not None and known.path in paths:
+            if known.state in (DROPPED, MISSING):
+                self.fresh.set_replica(package, store, known.path, state=PRESENT)
+                return known.path
+        elif paths and known is not None and known.adopted:  # its folder was followed by a rescan
+            self.fresh.set_replica(package, store, paths[0], state=known.state)
+        elif paths:
+            self.fresh.set_replica(package, store, paths[0], state=PRESENT, written=self.context.clock())
+            return paths[0]
+        elif known is not None and known.state == PRESENT:
+            self.fresh.set_replica(package, store, known.path, state=SUSPECT)
+        return None
+
+    def _note_parity(self) -> None:
+        """Parity files lie beside the copies of folder stores."""
+        for settings, store in self.context.stores.opened():
+            if store.is_folder:
+                for package in parity_packages(Path(store.url)):
+                    for replica in self.fresh.replicas(package) if self.fresh.has(package) else ():
+                        if replica.store == settings.name:
+                            self.fresh.set_replica(
+                                package, settings.name, replica.path, state=replica.state, parity=True
+                            )
 
 
 def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -296,49 +329,6 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
 def _made_at(said: Mapping[str, Any] | None, found_at: str) -> str:
     """The path that a package was made with."""
     return found_at if said is None or said.get("adopted") else str(said.get("path", found_at))
-
-
-def _from_log(old: Catalogue, package_id: str, said: Mapping[str, Any]) -> PackageEntry:
-    tags: Mapping[str, bytes] = {}
-    with suppress(DiademError):
-        tags = old.tag_files(package_id)
-    entry = entry_from_log(package_id, said, tags)
-    with suppress(DiademError):
-        entry = replace(entry, title=old.get(package_id).title)
-    return entry
-
-
-def _place(
-    context: Context,
-    fresh: Catalogue,
-    package_id: str,
-    store: str,
-    paths: Sequence[str],
-    known: ReplicaState | None,
-) -> str | None:
-    """Enter where a copy lies; its path, where the log does not have it there. It was never proven there."""
-    if known is not None and known.path in paths:
-        if known.state in (DROPPED, MISSING):
-            fresh.set_replica(package_id, store, known.path, state=PRESENT)
-            return known.path
-    elif paths and known is not None and known.adopted:  # its folder was followed by a rescan
-        fresh.set_replica(package_id, store, paths[0], state=known.state)
-    elif paths:
-        fresh.set_replica(package_id, store, paths[0], state=PRESENT, written=context.clock())
-        return paths[0]
-    elif known is not None and known.state == PRESENT:
-        fresh.set_replica(package_id, store, known.path, state=SUSPECT)
-    return None
-
-
-def _note_parity(context: Context, fresh: Catalogue) -> None:
-    """Parity files lie beside the copies of folder stores."""
-    for settings, store in context.stores.opened():
-        if store.is_folder:
-            for package_id in parity_packages(Path(store.url)):
-                for replica in fresh.replicas(package_id) if fresh.has(package_id) else ():
-                    if replica.store == settings.name:
-                        fresh.set_replica(package_id, settings.name, replica.path, state=replica.state, parity=True)
 
 
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
@@ -387,7 +377,10 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
 def state_found(
     context: Context, arrived: Iterable[tuple[str, str, str]], lost: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
-    """State what the stores hold beside what the log says."""
+    """State what the stores hold beside what the log says, for people: the catalogue is made anew already.
+
+    Packages that no statement names; copies that have `arrived`, of which it did not know; copies that are `lost`.
+    """
     yield from _packages(context)
     yield from _copies(context, arrived)
     yield from _losses(context, lost)
@@ -399,7 +392,6 @@ def _packages(context: Context) -> Iterator[str]:
     Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
     its package, which is there a moment before its statement.
     """
-
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
     archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
     for state in unsaid:
@@ -475,21 +467,17 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
+    from diadem.node.keep.scrubbing import check, note_damage
+
     for package_id, store in lost:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
             replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
             for replica in replicas:
                 if replica.store == store and replica.state in (MISSING, SUSPECT):
                     with suppress(Unreachable):
-                        yield from _state_damage(context, package_id, replica)
-
-
-def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
-    from diadem.node.keep.scrubbing import check, note_damage
-
-    report = check(context, package_id, replica, level=Level.QUICK)
-    if not report.ok:
-        damage = note_damage(context, package_id, replica, report)
-        what = "is not" if damage.state == MISSING else "is damaged"
-        command = "diadem rescan" if replica.adopted else "diadem repair"
-        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: {command}"
+                        report = check(context, package_id, replica, level=Level.QUICK)
+                        if not report.ok:
+                            damage = note_damage(context, package_id, replica, report)
+                            what = "is not" if damage.state == MISSING else "is damaged"
+                            command = "diadem rescan" if replica.adopted else "diadem repair"
+                            yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: {command}"

@@ -23,6 +23,7 @@ class Unlisted:
     package: str
     store: str
     path: str
+    #: The archive that wrote it; without a source where it may have been another one.
     job: JobState
 
 

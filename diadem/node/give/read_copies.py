@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager, suppress
 
 from diadem.archive.package import Package
 from diadem.archive.verified_file import VerifiedFile
@@ -29,7 +27,10 @@ _BLOCK = 4 << 20
 
 
 class Copies:
-    """The copies of a package, the best first; further ones are opened when they are needed."""
+    """The copies of a package, the best first; further ones are opened when they are needed.
+
+    `NotFound` where no copy can be read.
+    """
 
     def __init__(self, context: Context, package_id: str) -> None:
         self._context = context
@@ -152,7 +153,7 @@ def empty_folders(copies: Iterable[Copies], files: Iterable[str]) -> Iterator[st
                 yield folder
 
 
-class CheckedFile:
+class CheckedFile(AbstractContextManager["CheckedFile"]):
     """A file without leaves: whoever reads it from its beginning to its end learns whether it is what it should be."""
 
     def __init__(self, reader: RangeReader, path: str, digest: str) -> None:
@@ -188,18 +189,12 @@ class CheckedFile:
         """Release the file."""
         self._reader.close()
 
-    def __enter__(self) -> Self:
-        """The file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
 
-class CopiedFile:
+class CopiedFile(AbstractContextManager["CopiedFile"]):
     """One file of a package, from whichever copies."""
 
     def __init__(self, copies: Copies, entry: FileEntry) -> None:
@@ -271,12 +266,6 @@ class CopiedFile:
         for file in self._files.values():
             file.close()
 
-    def __enter__(self) -> Self:
-        """The file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()

@@ -94,7 +94,10 @@ class Redaction(Display):
 
 
 class Redactor:
-    """Takes people out of packages, and keeps the account."""
+    """Takes people out of packages, and keeps the account: all that one of them names is taken out of every one.
+
+    Paths in the records are cleaned too with `paths`: where the files do not go along.
+    """
 
     def __init__(self, packages: Sequence[Copies], names: Sequence[str], *, paths: bool) -> None:
         self.terms = Terms()
@@ -104,10 +107,6 @@ class Redactor:
         self._unsearched: dict[str, str] = {}
         for name in names:
             self.terms.add(name)
-        self._learn(packages)
-        self._search = Search(self.terms)
-
-    def _learn(self, packages: Sequence[Copies]) -> None:
         for copies in packages:
             record = copies.record()
             learn_from(record, self.terms)
@@ -115,15 +114,15 @@ class Redactor:
             with _vendor_blocks(copies) as blocks:
                 for digest, data in blocks:
                     self._learn_block(data, tree=digest in trees)
+        self._search = Search(self.terms)
 
     def _learn_block(self, data: bytes, *, tree: bool) -> None:
-        if tree:
-            try:
-                self.terms.learn(parse(data, where=VENDOR_PATH))
-            except DocumentError:
-                self.terms.learn_text(data.decode("utf-8", "replace"))
-        else:
-            self.terms.learn_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
+        if not tree:
+            return self.terms.learn_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
+        try:
+            return self.terms.learn(parse(data, where=VENDOR_PATH))
+        except DocumentError:
+            return self.terms.learn_text(data.decode("utf-8", "replace"))
 
     # -- derived files ---------------------------------------------------------------------------------------------
 
@@ -157,24 +156,20 @@ class Redactor:
     # -- the others ------------------------------------------------------------------------------------------------
 
     def look_through_vendor_blocks(self, copies: Copies, kept: set[str]) -> None:
-        """See in which files the vendor's metadata name somebody, compressed or not."""
+        """See in which of the files that go along the vendor's metadata name somebody, compressed or not."""
         places: dict[str, list[tuple[str, str]]] = {}
         for digest, path, place, _ in _blocks_of(copies.record()):
             if path in kept:
                 places.setdefault(digest, []).append((path, place))
         with _vendor_blocks(copies) as blocks:
             for digest, data in blocks:
-                self._look_through(data, places.get(digest, []))
-
-    def _look_through(self, data: bytes, places: Sequence[tuple[str, str]]) -> None:
-        if not places:
-            return
-        search = self._search.file()
-        for start in range(0, len(data), _PIECE):
-            search.feed(data[start : start + _PIECE])
-        for found in search.finish():
-            for path, place in places:
-                self._note(path, found.text, f"vendor metadata: {place}")
+                if named := places.get(digest):
+                    search = self._search.file()
+                    for start in range(0, len(data), _PIECE):
+                        search.feed(data[start : start + _PIECE])
+                    for found in search.finish():
+                        for path, place in named:
+                            self._note(path, found.text, f"vendor metadata: {place}")
 
     def watch(self, path: str, content: Content) -> Watched:
         """The content of a file, by its path below `data/`, looked through while it is read."""
