@@ -12,13 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.catalogue.results import Named, Opener, id_of
-from diadem.errors import NotFound, Refused, UsageError
+from diadem.errors import NotFound, Refused
 from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
-from diadem.model.report import Level
 from diadem.model.times import time_text
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import read_instruments
@@ -44,16 +43,16 @@ if TYPE_CHECKING:
     from diadem.node.give.export import Exported
     from diadem.node.give.restore import RestoredSession
     from diadem.node.jobs import JobState
-    from diadem.node.keep.dropping import Dropped
-    from diadem.node.keep.rescanned import Rescan
-    from diadem.node.keep.scrubbing import Scrubbed
+    from diadem.node.keep.drop import Dropped
+    from diadem.node.keep.rescan import Rescan
+    from diadem.node.keep.scrub import Scrubbed
     from diadem.node.key_verbs import KeyVerbs
     from diadem.node.quality.amend import Amendments
     from diadem.node.quality.assess import Assessments
     from diadem.node.quality.judgement_sheet import JudgementVerbs
     from diadem.node.quality.machine import MachineJudged
     from diadem.node.reindex import Reindexed
-    from diadem.node.repairing import Repaired
+    from diadem.node.repair import Repaired
     from diadem.node.samples.verbs import SampleVerbs
     from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
@@ -425,7 +424,7 @@ class Node(Reopenable, Display):
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.placing import CopiesAtHand
+        from diadem.node.keep.copies import CopiesAtHand
         from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
@@ -496,9 +495,9 @@ class Node(Reopenable, Display):
         NotFound
             The node does not have it, or no store that has it answers.
         """
-        from diadem.node.keep.placing import best_package
+        from diadem.node.keep.copies import PackageCopies
 
-        return self._given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+        return self._given(PackageCopies(self.context, self.context.catalogue.get(id_of(package_id)).id).best()[0])
 
     def show(self, package: str | Named) -> Overview:
         """A package at a glance: when and by whom, its datasets, copies, assessments, corrections. ``print`` it.
@@ -663,17 +662,19 @@ class Node(Reopenable, Display):
         Interrupted
             On Ctrl-C; what was proven stays so, and the next run resumes.
         """
-        from diadem.model.policy import SCRUB_LEVELS
-        from diadem.node.keep.scrubbing import ScrubPlan, part_of, scrub
-        from diadem.store.contract import Pace
+        from diadem.node.keep.scrub import scrub
 
-        if level not in (None, *SCRUB_LEVELS):
-            raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
-        number, of = part_of(part)
-        one = self.context.catalogue.get(package).id if package else None
-        plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
-        pace = Pace(max_rate) if max_rate else None
-        return scrub(self.context, plan, executor=executor, pace=pace, listener=listener)
+        return scrub(
+            self.context,
+            store,
+            part=part,
+            level=level,
+            due=due,
+            package=package,
+            max_rate=max_rate,
+            executor=executor,
+            listener=listener,
+        )
 
     def repair(
         self,
@@ -707,14 +708,17 @@ class Node(Reopenable, Display):
         Interrupted
             On Ctrl-C; what was done is in the log, and the next run resumes.
         """
-        from diadem.node.repairing import RepairPlan, repair
-        from diadem.store.contract import Pace
+        from diadem.node.repair import repair
 
-        one = self.context.catalogue.get(package).id if package else None
-        if store is not None:
-            self.context.settings.store(store)  # an unknown name is a mistake, not a store in which all is well
-        plan = RepairPlan(one, store, dry_run, set_aside)
-        return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+        return repair(
+            self.context,
+            package,
+            store=store,
+            dry_run=dry_run,
+            set_aside=set_aside,
+            max_rate=max_rate,
+            listener=listener,
+        )
 
     def drop(
         self,
@@ -750,7 +754,7 @@ class Node(Reopenable, Display):
             Too few other copies are proven; or, with `below_minimum`, the retention is not over, or is over only by a
             clock that leaps past the log.
         """
-        from diadem.node.keep.dropping import drop
+        from diadem.node.keep.drop import drop
 
         found = self.context.catalogue.get(package).id
         return drop(
@@ -798,8 +802,7 @@ class Node(Reopenable, Display):
             does not answer; with `lost`, a copy or something of
             it is there or may be there.
         """
-        from diadem.node.keep.dropping import delete
-        from diadem.node.keep.writing_off import write_off
+        from diadem.node.keep.drop import delete, write_off
 
         found = self.context.catalogue.get(package).id
         if lost:

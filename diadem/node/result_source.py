@@ -70,9 +70,9 @@ def _thumbnail(context: Context, row: PackageRow) -> str:
 
     Raises `DiademError` or `OSError` where no copy of the package can be read.
     """
-    from diadem.node.keep.placing import best_package
+    from diadem.node.keep.copies import PackageCopies
 
-    previews = best_package(context, row.id)[0].previews()
+    previews = PackageCopies(context, row.id).best()[0].previews()
     chosen = next((previews[one.id] for one in row.matched if one.id in previews), None)
     if chosen is None and row.matching == row.datasets:
         chosen = next(iter(previews.values()), None)

@@ -1,4 +1,4 @@
-"""One look at the files of an adopted folder: which are as they were, which have another name, which other bytes."""
+"""The files of an adopted folder beside what was sealed: as they were, renamed, with other bytes, or gone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
 
 from diadem.errors import Interrupted
+from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Meter
-from diadem.node.keep.rescanned import FileChange, FileState
 from diadem.pack.plan import text_of
 from diadem.store.adopted import NOT_THERE, UNSTEADY, AdoptedFile, Location, Stamp, number_of
 from diadem.store.bags import path_below
@@ -25,6 +27,49 @@ _BATCH = 8
 _NOTHING_SPEAKS = 2
 #: Stands for the digest of a file that cannot be read, and of one that is being written.
 _UNREAD, _CHANGING = "", "changing"
+
+
+class FileState(StrEnum):
+    """What has become of one file."""
+
+    UNCHANGED = "unchanged"
+    RENAMED = "renamed"  # the same bytes under another path
+    EDITED = "edited"  # other bytes under the path
+    MISSING = "missing"  # neither the path nor the bytes are in the folder
+    UNREADABLE = "unreadable"  # the system does not let us look
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange(Display):
+    """A file of an adopted folder that is not as and where it was.
+
+    Attributes
+    ----------
+    path : str
+        Bag path, ``data/…``.
+    state : FileState
+        What has become of it.
+    now, before : str
+        Its path in the folder, now and before; `now` is "" where it is missing.
+    quiet : bool
+        Edited, although neither its size nor its time has changed: by a program that keeps times, or by the disk.
+    """
+
+    path: str
+    state: FileState
+    now: str
+    before: str
+    quiet: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "path": self.path,
+            "state": str(self.state),
+            "now": self.now,
+            "before": self.before,
+            "quiet": self.quiet,
+        }
 
 
 @dataclass(slots=True)
@@ -55,20 +100,8 @@ class _Seen:
         return any(not place or name == place or name.startswith(place + b"/") for place in self.closed)
 
 
-class Look:
-    """One look.
-
-    Parameters
-    ----------
-    entries : sequence of FileEntry
-        The payload.
-    location : Location
-        Where its files were; the folder is there.
-    digests : Digests
-        Reads files of the folder.
-    full : bool
-        Read every file, not only those that look changed.
-    """
+class FolderComparison:
+    """One look at the files of a package in its folder, which is there; with `full` every file is read."""
 
     def __init__(self, entries: Sequence[FileEntry], location: Location, digests: Digests, *, full: bool) -> None:
         self._entries = {entry.path: entry for entry in entries}
@@ -82,7 +115,7 @@ class Look:
         self._renumbered = 0
         self.states: dict[str, FileState] = {}
 
-    def run(self) -> Look:
+    def run(self) -> FolderComparison:
         """All steps."""
         walk(self._seen, self._location.root)
         lost = self._at_their_places()
@@ -238,17 +271,7 @@ def _last(name: bytes) -> bytes:
 
 
 class Digests:
-    """SHA-256 of files of a folder, each read once.
-
-    Parameters
-    ----------
-    root : str
-        The folder.
-    copier : Copier
-        Hashes.
-    listener : callable
-        Told of bytes read, stage ``rescan``.
-    """
+    """SHA-256 of files of a folder, each read once; the listener is told of bytes read, stage ``rescan``."""
 
     def __init__(self, root: str, copier: Copier, listener: Listener) -> None:
         self._root = root

@@ -22,34 +22,14 @@ if TYPE_CHECKING:
 def make_parity(
     store: Store, path: str, opened: TagFiles, *, listener: Listener = silent, pace: Pace | None = None
 ) -> int:
-    """Write the parity of a copy beside it, or write it anew.
-
-    Parameters
-    ----------
-    store : Store
-        A folder store.
-    path : str
-        Path of the package in it.
-    opened : TagFiles
-        What the package's tag files say.
-    listener : callable
-        Told of progress, in bytes of the payload.
-    pace : Pace, optional
-        Holds the reading below a rate.
-
-    Returns
-    -------
-    int
-        Bytes written.
+    """Write the parity of a copy in a folder store beside it, or write it anew; the bytes written.
 
     Raises
     ------
     DigestMismatch
-        If the copy is damaged: there is no parity of damage.
-    Refused
-        If the store is not a folder.
-    StoreError
-        If the store cannot be written to.
+        The copy is damaged: there is no parity of damage.
+    Refused, StoreError
+        The store is not a folder; it cannot be written to.
     """
     if not store.is_folder:
         raise Refused("only a store in a folder can hold parity", where=store.url, next="Keep another copy instead.")

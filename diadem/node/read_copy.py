@@ -31,18 +31,7 @@ def prove(
 ) -> Report:
     """Read a copy and compare every byte with what was sealed. What cannot be read is a finding, never an exception.
 
-    Parameters
-    ----------
-    bundle : callable
-        Gives the files of the copy.
-    package_id, path : str
-        What it should be, and where it lies in its store.
-    level : Level
-        How far it is read.
-    pace : Pace, optional
-        Holds the reading below a rate.
-    listener : Listener
-        Told of progress.
+    `bundle` gives the files of the copy; `package_id` and `path` say what it should be, and where it lies in its store.
 
     Raises
     ------
@@ -63,16 +52,15 @@ def prove(
         return Report(path, level, [finding], package_id)
 
 
-def package_at(bundle: Bundle) -> str:
-    """The id of the package that lies at a place; "" where there is none that can be read.
+def id_at(bundle: Bundle) -> str:
+    """The id that the tag manifest at a place gives, sound or not; the errors of reading it are raised."""
+    return "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
 
-    Raises
-    ------
-    Unreachable
-        The store does not answer.
-    """
+
+def package_at(bundle: Bundle) -> str:
+    """The id of the package that lies at a place; "" where there is none that can be read. Raises `Unreachable`."""
     try:
-        return "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+        return id_at(bundle)
     except Unreachable:
         raise
     except (DiademError, OSError):

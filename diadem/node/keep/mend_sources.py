@@ -7,8 +7,7 @@ package id. Leaves come from the parity file, then from other replicas.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Unreachable
@@ -26,33 +25,10 @@ _PIECE = 1 << 20
 Blocks = Callable[[str], Iterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """Another copy of the package.
-
-    Attributes
-    ----------
-    store : str
-        Name of the store in which it lies.
-    bundle : Bundle
-        Its files. Nothing that is read from it is believed before it is proven.
-    """
-
-    store: str
-    bundle: Bundle
-
-
 class TagSources:
     """Every place that may hold tag files of one package, in the order in which they are asked.
 
-    Parameters
-    ----------
-    package : PackageId
-        The package: the only thing that is believed.
-    own : Bundle
-        The damaged copy.
-    parity, replicas, catalogue : Parity or None, sequence of Replica, mapping of path to bytes
-        The other places.
+    `own` is the damaged copy. The id of the package is the only thing that is believed.
     """
 
     def __init__(
@@ -60,15 +36,15 @@ class TagSources:
         package: PackageId,
         own: Bundle,
         parity: Parity | None,
-        replicas: Sequence[Replica],
+        replicas: Mapping[str, Bundle],
         catalogue: Mapping[str, bytes],
     ) -> None:
         self._package = package
         self._own = own
         self._others: list[tuple[str, Blocks]] = []
         if parity is not None:
-            self._others.append((PARITY, _of_parity(parity)))
-        self._others += [(REPLICA + replica.store, _of_bundle(replica.bundle)) for replica in replicas]
+            self._others.append((PARITY, parity.tag_blocks))
+        self._others += [(REPLICA + name, _of_bundle(bundle)) for name, bundle in replicas.items()]
         self._others.append((CATALOGUE, _of_mapping(catalogue)))
         self.listed = self._read_tagmanifest()
 
@@ -156,10 +132,6 @@ def _of_bundle(bundle: Bundle) -> Blocks:
     return blocks
 
 
-def _of_parity(parity: Parity) -> Blocks:
-    return parity.tag_blocks
-
-
 def _of_mapping(files: Mapping[str, bytes]) -> Blocks:
     def blocks(path: str) -> Iterator[bytes]:
         if path not in files:
@@ -183,10 +155,10 @@ class LeafSources:
     A place that does not answer is not asked again.
     """
 
-    def __init__(self, opened: TagFiles, rebuilder: Rebuilder | None, replicas: Sequence[Replica]) -> None:
+    def __init__(self, opened: TagFiles, rebuilder: Rebuilder | None, replicas: Mapping[str, Bundle]) -> None:
         self._opened = opened
         self._rebuilder = rebuilder
-        self._replicas = list(replicas)
+        self._replicas = dict(replicas)
         self._open: dict[str, tuple[str, RangeReader]] = {}
 
     def find(self, entry: FileEntry, leaf: int) -> tuple[str, bytes]:
@@ -203,25 +175,25 @@ class LeafSources:
                 return PARITY, self._rebuilder.leaf(entry, leaf)
             except IntegrityError as error:
                 reasons.append(error.message)
-        for replica in list(self._replicas):
+        for name, bundle in list(self._replicas.items()):
             try:
-                data = self._read(replica, entry, leaf)
+                data = self._read(name, bundle, entry, leaf)
             except (DiademError, OSError) as error:
-                reasons.append(f"{replica.store}: {error.message if isinstance(error, DiademError) else error}")
+                reasons.append(f"{name}: {error.message if isinstance(error, DiademError) else error}")
                 if isinstance(error, Unreachable):
-                    self._replicas.remove(replica)
+                    del self._replicas[name]
                 continue
             if self._opened.leaves.proves(entry, leaf, data):
-                return REPLICA + replica.store, data
-            reasons.append(f"{replica.store}: its leaf {leaf} is damaged too")
+                return REPLICA + name, data
+            reasons.append(f"{name}: its leaf {leaf} is damaged too")
         raise IntegrityError("; ".join(reasons), where=entry.path, next=_CONNECT)
 
-    def _read(self, replica: Replica, entry: FileEntry, leaf: int) -> bytes:
-        path, reader = self._open.get(replica.store, ("", None))
+    def _read(self, name: str, bundle: Bundle, entry: FileEntry, leaf: int) -> bytes:
+        path, reader = self._open.get(name, ("", None))
         if path != entry.path or reader is None:
-            self._forget(replica.store)
-            reader = replica.bundle.open(entry.path)
-            self._open[replica.store] = (entry.path, reader)
+            self._forget(name)
+            reader = bundle.open(entry.path)
+            self._open[name] = (entry.path, reader)
         start, end = self._opened.leaves.span(entry, leaf)
         return reader.read_at(start, end - start)
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from diadem.errors import DiademError, Interrupted
-from diadem.model.manifest import DERIVED_PATHS
+from diadem.model.display import Display
+from diadem.model.manifest import DERIVED_PATHS, PackageId
+from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, silent
-from diadem.node.keep.rescan_look import Digests, Look
-from diadem.node.keep.rescanned import FileState, FolderState, Rescan
+from diadem.node.keep.folder_comparison import Digests, FileChange, FileState, FolderComparison
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.adopted import AdoptedFolders, Location, number_of, stamp_of
 from diadem.store.bags import LocalBundle
@@ -30,6 +34,108 @@ _WITNESSES = 3
 _MOST_FOLDERS = 20_000
 _DEPTH = 4
 _RECORD_LIMIT = 1 << 30
+#: Files that are named one by one in the JSON of a large change.
+_NAMED = 1000
+
+
+class FolderState(StrEnum):
+    """What has become of the folder itself."""
+
+    THERE = "there"
+    MOVED = "moved"  # found elsewhere
+    GONE = "gone"  # not there: deleted, moved far away, or on a disk or share that is not connected
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescan(Display):
+    """A look at an adopted folder.
+
+    Attributes
+    ----------
+    package : PackageId
+        The package.
+    folder : FolderState
+        What has become of the folder.
+    root, previous_root : str
+        Where it is and where it was.
+    counts : mapping of FileState to int
+        How many files are in which state.
+    changes : sequence of FileChange
+        Every file that is not unchanged, by bag path.
+    added : sequence of str
+        Other files that lie in the folder, as their paths in it.
+    hashed : int
+        Files whose bytes were read and compared.
+    full : bool
+        Whether the bytes of every file were compared.
+    sealed : sequence of str
+        Files that the node itself keeps of the package and that are damaged.
+    location : Location
+        Where everything is now, to be kept.
+    """
+
+    package: PackageId
+    folder: FolderState
+    root: str
+    previous_root: str
+    counts: Mapping[FileState, int]
+    changes: Sequence[FileChange]
+    added: Sequence[str]
+    hashed: int
+    full: bool
+    sealed: Sequence[str]
+    location: Location
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte of the payload is still in the folder, as far as was looked."""
+        return not any(
+            self.counts.get(state) for state in FileState if state not in (FileState.UNCHANGED, FileState.RENAMED)
+        )
+
+    @property
+    def proven(self) -> bool:
+        """Whether the bytes of every file were read now and are those of the package."""
+        return self.complete and self.full and self.folder in (FolderState.THERE, FolderState.MOVED)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object; of more than a thousand changes or other files the first are named."""
+        return {
+            "package": str(self.package),
+            "folder": str(self.folder),
+            "root": _shown(self.root),
+            "previous_root": _shown(self.previous_root),
+            "counts": {str(state): self.counts.get(state, 0) for state in FileState},
+            "changes": [change.to_dict() for change in self.changes[:_NAMED]],
+            "added": list(self.added[:_NAMED]),
+            "added_count": len(self.added),
+            "hashed": self.hashed,
+            "full": self.full,
+            "complete": self.complete,
+            "proven": self.proven,
+            "sealed": list(self.sealed),
+        }
+
+    def __str__(self) -> str:
+        """One sentence for a person."""
+        return f"{self._folder_words()} {self._file_words()}"
+
+    def _folder_words(self) -> str:
+        root, before = _shown(self.root), _shown(self.previous_root)
+        return {
+            FolderState.THERE: f"The folder {root} is there.",
+            FolderState.MOVED: f"The folder {before} is {root} now.",
+            FolderState.GONE: f"The folder {before} is not there: deleted, moved, or on a disk that is not connected.",
+            FolderState.UNREADABLE: f"The folder {root} may not be read.",
+        }[self.folder]
+
+    def _file_words(self) -> str:
+        if self.folder in (FolderState.GONE, FolderState.UNREADABLE):
+            return "Nothing is known of its files."
+        said = [f"{count:,} {state}" for state in FileState if (count := self.counts.get(state, 0))]
+        more = f"; and {count_text(len(self.added), 'other file')} in it" if self.added else ""
+        return f"Its files: {', '.join(said) or 'none'}{more}."
 
 
 def rescan(
@@ -40,21 +146,10 @@ def rescan(
     look_in: Sequence[Path] = (),
     listener: Listener = silent,
 ) -> Rescan:
-    """Look at one adopted folder.
+    """Look at one adopted folder; what the node keeps of it is not changed.
 
-    Parameters
-    ----------
-    folders : AdoptedFolders
-        Where the node keeps its part; not changed, see `settle`.
-    package : str
-        Id of the package.
-    full : bool
-        Read and compare every file, not only those that look changed.
-    look_in : sequence of Path
-        Where to look for the folder if it is not where it was: these, and four levels below. Its old neighbours are
-        always looked at.
-    listener : callable
-        Told of bytes read, stage ``rescan``.
+    With `full` every file is read and compared, not only those that look changed. A folder that is not where it was is
+    looked for beside that, and in the folders of `look_in`, four levels deep.
 
     Raises
     ------
@@ -70,23 +165,9 @@ def rescan(
     opened = open_tag_files(bag, expected_id=package)
     with Copier() as copier:
         try:
-            return _Rescanning(opened, before, _damaged(bag, opened), copier, listener).run(look_in, full=full)
+            return _Look(opened, before, _damaged(bag, opened), copier, listener).run(look_in, full=full)
         except KeyboardInterrupt as error:
             raise Interrupted("the look was stopped; nothing was changed", where=before.root) from error
-
-
-def rescan_all(
-    folders: AdoptedFolders, *, full: bool = False, look_in: Sequence[Path] = (), listener: Listener = silent
-) -> Iterator[Rescan]:
-    """Look at every adopted folder, one after the other; see `rescan`."""
-    for package in list(folders.ids()):
-        yield rescan(folders, package, full=full, look_in=look_in, listener=listener)
-
-
-def settle(folders: AdoptedFolders, found: Rescan) -> None:
-    """Keep what a look has found: where folder and files are now. Raises `StoreError`."""
-    if found.location != folders.location(found.package):
-        folders.relocate(found.location)
 
 
 def _damaged(bag: LocalBundle, opened: TagFiles) -> list[str]:
@@ -102,7 +183,7 @@ def _damaged(bag: LocalBundle, opened: TagFiles) -> list[str]:
     return wrong
 
 
-class _Rescanning:
+class _Look:
     """One look, from finding the folder to what is told of it."""
 
     def __init__(
@@ -122,11 +203,9 @@ class _Rescanning:
             return self._unseen(folder, full=full)
         location = self._before if folder is FolderState.THERE else self._before.moved(root)
         digests = Digests(root, self._copier, self._listener)
-        look = Look(self._opened.manifest.payload, location, digests, full=full).run()
+        look = FolderComparison(self._opened.manifest.payload, location, digests, full=full).run()
         if not look.files_there:
-            return self._unseen(
-                FolderState.GONE, full=full
-            )  # an empty folder: where a disk is mounted when it is there
+            return self._unseen(FolderState.GONE, full=full)  # a disk is mounted here when it is there
         return Rescan(
             package=self._opened.id,
             folder=folder,
@@ -211,3 +290,8 @@ def _folders_in(folder: str) -> Iterator[str]:
     except OSError:
         return
     yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118
+
+
+def _shown(path: str) -> str:
+    """A path as text that can be written anywhere."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
