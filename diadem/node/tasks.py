@@ -66,14 +66,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class WorkerTools:
-    """What a worker has at hand.
+    """What a worker has at hand: what reads instrument files, lent for one task, and what extraction depends on.
 
-    Attributes
-    ----------
-    lend : callable
-        Lends what reads instrument files, for one task.
-    identity : str
-        DIADEM, RosettaSciIO and plugins with their versions: what extraction depends on.
+    That is DIADEM, RosettaSciIO and plugins, with their versions.
     """
 
     lend: Callable[[], AbstractContextManager[Extractor]]
@@ -253,14 +248,8 @@ def _copy(
 class Sought:
     """A package to read.
 
-    Attributes
-    ----------
-    path, made_at : str
-        Where it lies in the store, and the path that it was made with.
-    said : mapping or None
-        The predicate of its `ingest` statement; None where the log has none.
-    wanted : bool
-        Whether its record is to be read; else only whether it is there.
+    `path` is where it lies in the store, and `made_at` the path that it was made with; `said` is the predicate of its
+    `ingest` statement, where the log has one. Where it is not `wanted`, it is only looked whether it is there.
     """
 
     path: str
@@ -271,16 +260,9 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read of a package.
+    """What was read of a package: where it lies, its id ("" where it cannot be read), what the catalogue keeps of it.
 
-    Attributes
-    ----------
-    path, id : str
-        Where it lies, and its id; "" where it cannot be read.
-    prepared : Prepared or None
-        What the catalogue keeps of it, where that was wanted.
-    fault, unhinted : str
-        Why it cannot be read; why its hints could not be written.
+    `fault` says why it cannot be read, and `unhinted` why its hints could not be written.
     """
 
     path: str

@@ -205,7 +205,7 @@ class _Look:
         digests = Digests(root, self._copier, self._listener)
         look = FolderComparison(self._opened.manifest.payload, location, digests, full=full).run()
         if not look.files_there:
-            return self._unseen(FolderState.GONE, full=full)  # a disk is mounted here when it is there
+            return self._unseen(FolderState.GONE, full=full)  # empty: where a disk is mounted when it is there
         return Rescan(
             package=self._opened.id,
             folder=folder,
