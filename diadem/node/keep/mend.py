@@ -145,10 +145,10 @@ def mend(
     """Put a damaged copy right, as far as good bytes are found.
 
     `report` is of a verification of it; what it does not say is looked at again. `name` is the store's, for what is
-    left. Good bytes come from the `parity` in the same store, opened; from `replicas` by their stores, those to be asked
-    first in front; and from the `tag_files` that the catalogue keeps. With `quarantine`, files that have no place in the
-    package are moved to ``.diadem/quarantine/`` of the store. `repaired` is called after each repair, so that it is
-    stated in the log even if the next one is interrupted; the listener is told of the bytes of what is damaged.
+    left. Good bytes come from the `parity` in the same store, opened; from `replicas` by their stores, those to be
+    asked first in front; and from the `tag_files` that the catalogue keeps. With `quarantine`, files that have no place
+    in the package are moved to ``.diadem/quarantine/`` of the store. `repaired` is called after each repair, so that it
+    is stated in the log even if the next one is interrupted.
 
     Raises
     ------
