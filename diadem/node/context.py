@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.custody.ledger import Entry, Ledger
+from diadem.custody.log import Entry, Ledger
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
 from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
@@ -180,7 +180,7 @@ class Context:
         return Follower(self.folder, self.ledger, self.catalogue, self.stores)
 
     def _read_policy(self) -> Policy:
-        from diadem.policy.text import read_policy
+        from diadem.policy.policy_text import read_policy
 
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
         return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)

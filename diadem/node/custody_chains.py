@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from diadem.custody.exporting import export_chain, own_chain
+from diadem.custody.chain import export_chain, own_chain
 from diadem.custody.report import CustodyReport
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.errors import NotFound, UsageError
 from diadem.model.manifest import PREFIX
 from diadem.model.peers import PeerState

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_here
 from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
@@ -300,6 +300,8 @@ def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tup
     int, str
         Version of the new card, and the public key that was replaced, ``ed25519:…``.
     """
+    from diadem.trust.keys import PrivateKey
+
     ring = KeyRing(ledger.node)
     ring.learn(ledger.keys())
     cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]

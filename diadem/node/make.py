@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.catalogue import Catalogue
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.statements import node_card, user_card
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
@@ -32,7 +32,7 @@ from diadem.node.keys import KeyCabinet
 from diadem.node.open import catalogue_address, require_local, stated_address
 from diadem.node.recovery_file import RecoverySecret, recovery_text
 from diadem.node.stores import require_folder, require_unclaimed
-from diadem.policy.default import DEFAULT_POLICY
+from diadem.policy.policy_text import default_policy
 from diadem.store import open_store
 from diadem.store.addresses import local_path, refuse_copy_address
 from diadem.store.stage import remove_tree
@@ -311,7 +311,7 @@ def _fill(draft: Path, new: NewNode, clock: Clock) -> None:
     ledger.append([user_card(name=f"{new.user}@{settings.name}", key=user.public, custody=custody)], [online])
     ledger.close()
     Catalogue.open(catalogue_address(settings, draft), create=True).close()
-    write_whole(draft / POLICY_FILE, DEFAULT_POLICY.encode())
+    write_whole(draft / POLICY_FILE, default_policy().encode())
     write_settings(draft, settings)
     stores = [StoreSettings("main", new.store, new.kind)]
     text = recovery_text(secret, name=settings.name, created=time_text(now), stores=stores, passphrase=new.passphrase)

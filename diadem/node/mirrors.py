@@ -1,6 +1,6 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
-The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
+The log has its own mirror, batch by batch (`diadem.custody.log_mirrors`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SEALED_KEYS = "identities.age"
-#: Saved searches, see `diadem.node.queries`.
+#: Saved searches, see `diadem.node.saved_searches`.
 QUERIES_FILE = "queries.toml"
 #: What a person wants of single sessions in watched folders, see `diadem.node.watch.plan`.
 PLAN_FILE: Final = "watch/plan.csv"
@@ -202,7 +202,7 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
 
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
-    from diadem.policy.text import read_policy
+    from diadem.policy.policy_text import read_policy
 
     with contextlib.suppress(DiademError):
         data = context.policy_bytes()

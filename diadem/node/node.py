@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from diadem.node.jobs import JobState
     from diadem.node.key_verbs import KeyVerbs
     from diadem.node.quality.judgement_verbs import JudgementVerbs
-    from diadem.node.queries import QueryVerbs
     from diadem.node.samples.sample_verbs import SampleVerbs
+    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.policy.status import Status
 
@@ -137,7 +137,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def queries(self) -> QueryVerbs:
         """The saved searches: iterate over them, `get`, `save`, `delete`; ``@name`` in a search stands for one."""
-        from diadem.node.queries import QueryVerbs
+        from diadem.node.saved_searches import QueryVerbs
 
         return QueryVerbs(self.context)
 
@@ -300,8 +300,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         """
         from diadem.node.result_source import ResultSource
 
-        found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        opener = Opener(self, self.again)
+        asked = self.queries.expanded(query) if "@" in query else query
+        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
+        opener = Opener(self)
         return replace(found, source=ResultSource(opener)).opened_by(opener)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
@@ -322,7 +323,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
+        asked = self.queries.expanded(query) if "@" in query else query
+        return self.context.catalogue.facets(asked, fields=fields, top=top)
 
     @property
     def policy(self) -> Policy:

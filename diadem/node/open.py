@@ -7,16 +7,15 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.addresses import complete, is_on_server
-from diadem.catalogue.schema import OfLaterVersion
-from diadem.custody.ledger import Ledger
+from diadem.catalogue.database import OfLaterVersion, complete, is_on_server
+from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_command
 from diadem.custody.statements import LOG
 from diadem.errors import (
@@ -240,24 +239,15 @@ def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: boo
         return Catalogue.open(address, create=True)
 
 
-class Mirrors(Sequence[Any]):
-    """The stores that answer, as mirrors of the log; looked up when they are used."""
+class Mirrors:
+    """The stores that answer, as mirrors of the log; looked up each time they are gone through, and then once."""
 
     def __init__(self, stores: StoreSet) -> None:
         self._stores = stores
 
-    def _now(self) -> list[Any]:
-        return [store for _, store in self._stores.opened()]
-
-    def __len__(self) -> int:
-        return len(self._now())
-
     def __iter__(self) -> Iterator[Any]:
         """Each store that answers now."""
-        return iter(self._now())
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._now()[index]
+        return iter([store for _, store in self._stores.opened()])
 
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from diadem.catalogue import Catalogue
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
-from diadem.custody.mirror import read_head
-from diadem.custody.recovering import Recovered
-from diadem.custody.recovering import recover as recover_log
+from diadem.custody.log import Ledger
+from diadem.custody.log_mirrors import read_head
+from diadem.custody.log_recovery import Recovered
+from diadem.custody.log_recovery import recover as recover_log
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.display import Display
@@ -43,7 +43,7 @@ from diadem.node.mirrors import SEALED_KEYS, WRITTEN, bring_chains, home
 from diadem.node.open import CATALOGUE_FILE, require_local
 from diadem.node.recovery_file import RecoverySecret, open_keys
 from diadem.node.stores import read_store_file
-from diadem.policy.default import DEFAULT_POLICY
+from diadem.policy.policy_text import default_policy
 from diadem.store import open_store
 from diadem.store.contract import Store
 from diadem.store.stage import remove_tree
@@ -297,7 +297,7 @@ class _Lost:
     def _plain_files(self, folder: Path) -> list[str]:
         """Policy, what people wrote and others signed, where the node has none; returns which were put there."""
         brought = []
-        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), *((name, None) for name in WRITTEN)):
+        for name, default in ((POLICY_FILE, default_policy().encode()), *((name, None) for name in WRITTEN)):
             path = folder / name
             if not path.exists() or (name == POLICY_FILE and is_blank(path.read_bytes())):
                 data = self._store.get(f"{self._home}/{name}") or default

@@ -18,8 +18,8 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.sightings import Places, Sightings, pages
-from diadem.custody.entries import Entry
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -111,7 +111,7 @@ def reindex(
         target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
-        with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
+        with ReindexScratch(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
             fresh = target.draft()
             with or_else(fresh.discard):
                 work = _Reindex(context, fresh, sightings, workers, job.listening(listener))
@@ -172,7 +172,7 @@ class _Reindex:
         self,
         context: Context,
         fresh: Catalogue,
-        sightings: Sightings,
+        sightings: ReindexScratch,
         workers: Workers | None,
         listener: Listener,
     ) -> None:

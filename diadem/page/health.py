@@ -20,7 +20,7 @@ from diadem.page.forms import Form
 from diadem.page.html import link
 from diadem.page.jobs import Outcome, Work
 from diadem.policy import commands
-from diadem.policy.sentences import policy_sentences
+from diadem.policy.policy_text import policy_sentences
 
 if TYPE_CHECKING:
     from diadem.node.keep.scrub import Scrubbed

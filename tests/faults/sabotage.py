@@ -215,7 +215,7 @@ DEFENCES: Sequence[Defence] = (
         "backup",
         [
             Patch(
-                "custody/pushing.py",
+                "custody/log_mirrors.py",
                 "        new = [mirror for mirror in self._listed() if mirror.url not in self._met "
                 "and not self._rests(mirror.url)]\n",
                 "        new = []\n",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.catalogue import Catalogue
-from diadem.custody.entries import Entry
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError
 from diadem.model.manifest import PackageId
 from diadem.model.statement_kinds import COPY_KINDS

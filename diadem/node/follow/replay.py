@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import DocumentError
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation

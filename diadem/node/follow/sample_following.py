@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from diadem.catalogue import Catalogue
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import DocumentError
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.samples import is_sample_id

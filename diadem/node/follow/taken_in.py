@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.model.statement_kinds import ARRIVAL_KINDS
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.custody import statements
+from diadem.custody.chain import cards_of, require_mirrored
 from diadem.custody.corrections import CorrectionSheet
-from diadem.custody.exporting import cards_of, require_mirrored
-from diadem.custody.words import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER
 from diadem.errors import IntegrityError
 from diadem.model.amendments import Amendment, Corrections
 from diadem.model.display import Display

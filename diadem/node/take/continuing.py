@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diadem.catalogue import traces
+from diadem.catalogue.facts import file_trace, source_trace
 from diadem.errors import DiademError, NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
@@ -55,10 +55,10 @@ class CataloguePackages:
         recognised by names and sizes alone, among the newest few packages only.
         """
         catalogue = self.context.catalogue
-        exact = [traces.of_file(name, size, at) for name, (size, at) in files.items()]
-        found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
+        exact = [file_trace(name, size, at) for name, (size, at) in files.items()]
+        found = catalogue.by_traces([source_trace(source), *exact], limit=_CANDIDATES)
         if not found:
-            timeless = [traces.of_file(name, size) for name, (size, _) in files.items()]
+            timeless = [file_trace(name, size) for name, (size, _) in files.items()]
             found = self._possible(catalogue.by_traces(timeless, limit=_CANDIDATES), files)
         return [PackageId(package) for package in found]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from diadem.archive.package import Package
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
-from diadem.custody.words import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
