@@ -38,7 +38,7 @@ from diadem.node.keep.adopted import IN_PLACE, enter_adopted
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
 from diadem.node.stating_found import finish_archives, state_found
-from diadem.node.tasks import Found, Sought, read_packages
+from diadem.node.tasks import PackageRead, PackageToRead, read_packages
 from diadem.node.workers import Workers
 from diadem.store.contract import Store, Stored
 from diadem.store.own_files import parity_packages
@@ -216,7 +216,7 @@ class _Reindex:
                     hints = False
                     self.notes.append(f"the hints in {settings.name} could not be written: {one.unhinted}")
 
-    def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[Found]]:
+    def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[PackageRead]]:
         """The packages of a store as they are read, here or by workers."""
         sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
         workers = self._workers
@@ -230,15 +230,15 @@ class _Reindex:
                 workers.stop()
                 raise
 
-    def _sought(self, stored: Sequence[Stored]) -> list[Sought]:
+    def _sought(self, stored: Sequence[Stored]) -> list[PackageToRead]:
         known = self._fresh.known([str(one.id) for one in stored])
         sought = []
         for one in stored:
             said = self._sightings.ingest(str(one.id))
-            sought.append(Sought(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
+            sought.append(PackageToRead(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
         return sought
 
-    def _see(self, store: str, found: Found) -> None:
+    def _see(self, store: str, found: PackageRead) -> None:
         if not found.fault:
             self._sightings.see(found.id, store, found.path)
             return
