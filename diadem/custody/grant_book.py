@@ -19,18 +19,8 @@ from diadem.serialization.validation import validate_statement
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the log says up to a place.
-
-    Attributes
-    ----------
-    ring : KeyRing
-        Whose key is whose.
-    successions : mapping of str to Succession
-        Who retired, by address.
-    grants : mapping of str to Grant
-        By their ids, in the order of the log.
-    revocations : mapping of str to tuple of Revocation
-        By the id of the grant that is meant, whoever says so.
+    """What the log says up to a place: who retired, by address; grants by their ids, in the order of the log; and
+    revocations by the id of the grant that is meant, whoever says so.
     """
 
     ring: KeyRing
@@ -49,11 +39,6 @@ class GrantBook:
     """Grants as the log has them now; what came since the last look is read each time.
 
     Safe for many threads. Other processes may write to the log.
-
-    Parameters
-    ----------
-    log : Ledger
-        The node's log.
     """
 
     def __init__(self, log: Ledger) -> None:

@@ -86,12 +86,8 @@ def recover(
     introduce, which the root signs at once (`statements.node_card` with a later version). Nothing is in the folder
     before all is done.
 
-    Raises
-    ------
-    NotFound
-        The mirror has no log of this node.
-    Refused
-        There is a log in the folder, or the root key is not this node's.
+    Raises `NotFound` where the mirror has no log of this node, `Refused` where there is a log in the folder or the root
+    key is not this node's.
     """
     if root.public.key_id != node:
         raise Refused("this root key is not the one of this node", next="Use the recovery file of this node.")

@@ -80,17 +80,7 @@ class Row:
 
 
 class LogFile(SqliteFile):
-    """One connection to the log's file, shared by the threads of this process; what is written needs a `writing`.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    create : bool
-        Make it where there is none.
-    read_only : bool
-        Refuse every write.
-    """
+    """One connection to the log's file, shared by the threads of this process; what is written needs a `writing`."""
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         if not create and not path.is_file():
