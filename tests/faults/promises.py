@@ -23,7 +23,7 @@ from tests.faults.sealed import (
 )
 
 if TYPE_CHECKING:
-    from diadem.node.keep.scrubbing import Scrubbed
+    from diadem.node.keep.scrub import Scrubbed
 
 _NOTHING = object()
 

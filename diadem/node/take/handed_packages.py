@@ -24,9 +24,9 @@ from diadem.model.report import Level
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
-from diadem.node.keep.placing import Copy, replicate
-from diadem.node.peers.opening import peer_book
-from diadem.node.quality.amending import brought, came_from
+from diadem.node.keep.copies import Copy, PackageCopies
+from diadem.node.peers.book import peer_book
+from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.ingesting import enter
 from diadem.node.take.packing_first import candidates
@@ -128,7 +128,7 @@ def _taken(
     stated = enter(context, package, added.path, name, outcome, source, before, {})
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
-    more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     copies = [Copy(name, added.path, added.created, added.proof), *more]
     return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
 
