@@ -54,7 +54,7 @@ class SampleDataset(Display):
     named : tuple of str
         What the record calls the sample.
     sample : str
-        Id of the sample that this means, where somebody has looked: see `diadem.node.samples.sample_story`.
+        Id of the sample that this means, where somebody has looked: see `diadem.node.samples.story`.
     """
 
     package: str

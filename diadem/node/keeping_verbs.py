@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diadem.node.context import Context
     from diadem.node.keep.drop import Dropped
     from diadem.node.keep.scrub import Scrubbed
-    from diadem.node.reindexing import Reindexed
+    from diadem.node.reindex import Reindexed
     from diadem.node.repair import Repaired
 
 StrPath = str | os.PathLike[str]
@@ -229,6 +229,6 @@ class KeepingVerbs:
         listener : Listener
             Told of progress.
         """
-        from diadem.node.reindexing import reindex
+        from diadem.node.reindex import reindex
 
         return reindex(self.context, executor=executor, into=into, listener=listener)

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from diadem.catalogue import Facets, SearchResult
     from diadem.custody.report import CustodyReport
     from diadem.model.policy import Policy
-    from diadem.node.give.exporting_outcome import Exported
-    from diadem.node.give.restoring import RestoredSession
+    from diadem.node.give.export import Exported
+    from diadem.node.give.restore import RestoredSession
     from diadem.node.jobs import JobState
     from diadem.node.key_verbs import KeyVerbs
-    from diadem.node.quality.judgement_verbs import JudgementVerbs
-    from diadem.node.samples.sample_verbs import SampleVerbs
+    from diadem.node.quality.judgement_sheet import JudgementVerbs
+    from diadem.node.samples.verbs import SampleVerbs
     from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.policy.status import Status
@@ -130,7 +130,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def samples(self) -> SampleVerbs:
         """The samples: iterate over them, `ls`, `add`, `show`, `link`, `split`, `send`, `receive` and others."""
-        from diadem.node.samples.sample_verbs import SampleVerbs
+        from diadem.node.samples.verbs import SampleVerbs
 
         return SampleVerbs(self.context)
 
@@ -144,7 +144,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def judgements(self) -> JudgementVerbs:
         """Assessments of many packages as a sheet: `export`, `import_`."""
-        from diadem.node.quality.judgement_verbs import JudgementVerbs
+        from diadem.node.quality.judgement_sheet import JudgementVerbs
 
         return JudgementVerbs(self.context)
 
@@ -196,7 +196,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
         from diadem.node.keep.copies import CopiesAtHand
-        from diadem.node.quality.amending import effective
+        from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
         given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
@@ -278,7 +278,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         IntegrityError
             A file is damaged in every copy; nothing is left behind.
         """
-        from diadem.node.give.restoring import restore_session
+        from diadem.node.give.restore import restore_session
 
         found = self.context.catalogue.get(id_of(package)).id
         return restore_session(self.context, found, Path(folder), chain=chain, only=only, listener=listener)
@@ -476,12 +476,20 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         listener: Listener = progress_bar,
     ) -> Exported:
         """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
-        from diadem.node.give.exporting_outcome import Wishes
-        from diadem.node.give.exporting_package import export
+        from diadem.node.give.export import export
 
-        wishes = Wishes(for_, only or "package", redact, chain, dry_run)
         found = self.context.catalogue.get(package).id
-        return export(self.context, found, Path(path).absolute(), wishes, listener=listener)
+        return export(
+            self.context,
+            found,
+            Path(path).absolute(),
+            to=for_,
+            only=only or "package",
+            redact=redact,
+            chain=chain,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

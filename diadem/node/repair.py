@@ -23,7 +23,6 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageSta
 from diadem.model.report import Level, Report
 from diadem.node.archive_state import copy_actions, still_wanted
 from diadem.node.context import Context
-from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
 from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
 from diadem.node.keep.mend import NotRepaired, Repair, mend, prove_files
@@ -31,7 +30,7 @@ from diadem.node.keep.parity import drop_parity, make_parity, parity_of
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import CATALOGUE_FILE
 from diadem.node.read_copy import UNREAD
-from diadem.node.stating_found import finish_archives
+from diadem.node.unlisted import killed_archives, unlisted
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.status import Action
@@ -182,8 +181,10 @@ class _Repair:
         if looked := context.follower.catch_up():
             notes.append(f"the catalogue was behind the log: {looked} packages were looked at again")
         notes += finish_removals(context)
-        killed = killed_archives(context)
-        notes += finish_archives(context, list(unlisted(context, killed)), killed)
+        if killed := killed_archives(context):
+            from diadem.node.reindex import finish_archives
+
+            notes += finish_archives(context, list(unlisted(context, killed)), killed)
         if read := context.follower.read_again():
             notes.append(f"{read} packages of which no copy could be read before were read")
         for url, reason in context.ledger.push().items():

@@ -24,7 +24,7 @@ from diadem.model.ports import silent
 from diadem.model.replicas import ReplicaState
 from diadem.model.report import Level, Report
 from diadem.node.config import StoreSettings
-from diadem.node.follow.entries import package_entry
+from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.read_copy import package_at, prove
 from diadem.node.stores import open_own
 from diadem.package.examine import open_tag_files

@@ -16,7 +16,7 @@ from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
-from diadem.node.follow.entries import package_entry
+from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify

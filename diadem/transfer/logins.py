@@ -18,8 +18,7 @@ from diadem.model.times import time_text
 from diadem.node.config import UserSettings
 from diadem.node.context import Context
 from diadem.node.mirrors import mirror_settings
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.saying import say_refused
+from diadem.node.peers.book import peer_book, say_refused
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey

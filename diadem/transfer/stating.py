@@ -18,7 +18,7 @@ from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node.access.askers import require
 from diadem.node.access.grant import require_own
 from diadem.node.context import Context
-from diadem.node.quality.assessing import ID, drawn
+from diadem.node.quality.assess import ID, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing

@@ -11,7 +11,7 @@ from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.lineage import Caution
 from diadem.node.access.askers import require, visible
 from diadem.node.context import Context
-from diadem.node.quality.assessing import assessments
+from diadem.node.quality.assess import assessments
 from diadem.node.saved_searches import QueryVerbs, expanded
 
 #: Rows that are given at once.

@@ -238,7 +238,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/follow/follower.py",
+                "node/follow/follow.py",
                 "        if not count:\n            return 0\n",
                 "        if count >= 0:\n            return 0\n",
             )

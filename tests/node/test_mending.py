@@ -18,7 +18,7 @@ from diadem.model import report as findings
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.report import Level, Report
-from diadem.node.follow.entries import tag_files
+from diadem.node.follow.catalogue_rows import tag_files
 from diadem.node.keep.mend import Mended, Repair, mend, prove_files
 from diadem.node.keep.parity import check_parity, drop_parity, make_parity, parity_of
 from diadem.package.examine import TagFiles, open_tag_files

@@ -24,8 +24,8 @@ from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.entries import package_entry
-from diadem.node.follow.replay import COPY_MISSING
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.follow.follow import COPY_MISSING
 from diadem.node.keep.folder_comparison import FileState
 from diadem.node.keep.rescan import FolderState, Rescan
 from diadem.node.keep.rescan import rescan as look_at

@@ -22,7 +22,7 @@ from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.context import Context
-from diadem.node.follow.replay import COPY_MISSING, places_kept, places_said
+from diadem.node.follow.follow import COPY_MISSING, places_kept, places_said
 from diadem.node.read_copy import package_at, prove
 from diadem.node.tasks import CopyRead, CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files

@@ -10,7 +10,7 @@ from diadem.archive.package import Package
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.node.keep.copies import Copy, Debt
-from diadem.node.samples.sample_suggesting import Suggestion
+from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
 
 

@@ -23,7 +23,7 @@ from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
-from diadem.node.samples.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, without

@@ -13,7 +13,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
-from diadem.node.quality.amending import effective
+from diadem.node.quality.amend import effective
 from diadem.node.take.chains import ArchivedPackage
 from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
 from diadem.node.take.relying import is_gone

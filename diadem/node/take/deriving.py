@@ -23,7 +23,7 @@ from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
-from diadem.node.quality.amending import effective
+from diadem.node.quality.amend import effective
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.archiving import archive
 from diadem.node.take.results import file_of, software_in_use, title_of

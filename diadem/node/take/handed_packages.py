@@ -25,8 +25,8 @@ from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
 from diadem.node.keep.copies import Copy, PackageCopies
-from diadem.node.peers.opening import peer_book
-from diadem.node.quality.amending import brought, came_from
+from diadem.node.peers.book import peer_book
+from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.ingesting import enter
 from diadem.node.take.packing_first import candidates

@@ -13,9 +13,8 @@ from diadem.model.manifest import PackageId
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.entries import package_entry
-from diadem.node.follow.follower import is_deleted
-from diadem.node.follow.taken_in import taken_in
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.follow.follow import is_deleted, taken_in
 from diadem.node.keep.adopted import IN_PLACE
 from diadem.node.keep.copies import PackageCopies
 from diadem.pack.pack import Outcome

@@ -11,7 +11,7 @@ from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
-from diadem.node.give.restoring import RestoredSession
+from diadem.node.give.restore import RestoredSession
 from diadem.node.give.session import Lacking, Session
 from diadem.node.take.chains import ArchivedPackage, chain_of
 from diadem.transfer.remote.package import RemotePackage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from diadem.custody import statements
@@ -23,18 +23,9 @@ ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What somebody wants to say.
+    """What somebody wants to say, "" for what is not said: see `Assessment`.
 
-    Attributes
-    ----------
-    verdict : str
-        ``accept``, ``limited`` or ``reject``.
-    purpose, criterion, dataset, signal, unit, comment, scheme, replaces : str
-        See `Assessment`; "" for what is not said. The dataset by its id or path.
-    value : float or None
-        What was measured.
-    evidence : sequence of str
-        Packages, by the beginning of their ids, and addresses.
+    The dataset by its id or path; evidence are packages, by the beginning of their ids, and addresses.
     """
 
     verdict: str
@@ -99,15 +90,7 @@ class Assessments(Display):
 
 
 def assess(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """State a judgement in the name of who is at work.
-
-    Raises
-    ------
-    UsageError
-        There is no such verdict; no purpose; the scheme has no such criterion: names those that it has.
-    NotFound
-        There is no such package, dataset, scheme or piece of evidence.
-    """
+    """State a judgement in the name of who is at work."""
     context.require_writable()
     found = drawn(context, package, judgement)
     return state(context, package, [found])[0]
@@ -130,7 +113,7 @@ def assessments(context: Context, package: str) -> Assessments:
 
 
 def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
+    """The judgement as it will be stated, everything in it checked; an error says what there is instead."""
     if judgement.verdict not in VERDICTS:
         raise UsageError(f"'{judgement.verdict}' is not a verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
@@ -160,13 +143,7 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
 
 
 def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tuple[str, str]:
-    """Purpose and criterion as they are stated, by the group's scheme where one is named.
-
-    Raises
-    ------
-    UsageError, NotFound
-        There is no purpose; no such scheme; or it has another purpose, or no such criterion.
-    """
+    """Purpose and criterion as they are stated, by the group's scheme where one is named."""
     purpose, criterion = " ".join(purpose.split()), " ".join(criterion.split())
     if scheme:
         chosen = _scheme(policy, scheme)
@@ -192,13 +169,7 @@ def _scheme(policy: Policy, name: str) -> Scheme:
 
 
 def evidence_of(context: Context, text: str) -> str:
-    """A package by its whole id, or an address.
-
-    Raises
-    ------
-    UsageError, NotFound
-        It is neither.
-    """
+    """A package by its whole id, or an address."""
     if ID.match(text):
         return context.catalogue.get(text).id
     if not _ADDRESS.match(text):
@@ -219,8 +190,4 @@ def _replacing(context: Context, package: str, found: Assessment, beginning: str
             where=said[0].statement_id,
             next="State your own: both are kept, and the difference is shown.",
         )
-    return Assessment(**{**_members(found), "replaces": said[0].statement_id})
-
-
-def _members(one: Assessment) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__dataclass_fields__}
+    return replace(found, replaces=said[0].statement_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Final
@@ -22,8 +22,7 @@ from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record, understood
 from diadem.model.vendor import TREE
-from diadem.node.give.exporting_contents import Member
-from diadem.node.give.reading_copies import Copies
+from diadem.node.give.read_copies import Copies
 from diadem.package.crate import crate_json
 from diadem.package.zips import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
@@ -95,16 +94,9 @@ class Redaction(Display):
 
 
 class Redactor:
-    """Takes people out of packages, and keeps the account.
+    """Takes people out of packages, and keeps the account: all that one of them names is taken out of every one.
 
-    Parameters
-    ----------
-    packages : sequence of Copies
-        The packages; all that one of them names is taken out of every one.
-    names : sequence of str
-        Further people.
-    paths : bool
-        Whether paths in the records are cleaned too: where the files do not go along.
+    Paths in the records are cleaned too with `paths`: where the files do not go along.
     """
 
     def __init__(self, packages: Sequence[Copies], names: Sequence[str], *, paths: bool) -> None:
@@ -115,10 +107,6 @@ class Redactor:
         self._unsearched: dict[str, str] = {}
         for name in names:
             self.terms.add(name)
-        self._learn(packages)
-        self._search = Search(self.terms)
-
-    def _learn(self, packages: Sequence[Copies]) -> None:
         for copies in packages:
             record = copies.record()
             learn_from(record, self.terms)
@@ -126,15 +114,15 @@ class Redactor:
             with _vendor_blocks(copies) as blocks:
                 for digest, data in blocks:
                     self._learn_block(data, tree=digest in trees)
+        self._search = Search(self.terms)
 
     def _learn_block(self, data: bytes, *, tree: bool) -> None:
-        if tree:
-            try:
-                self.terms.learn(parse(data, where=VENDOR_PATH))
-            except DocumentError:
-                self.terms.learn_text(data.decode("utf-8", "replace"))
-        else:
-            self.terms.learn_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
+        if not tree:
+            return self.terms.learn_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
+        try:
+            return self.terms.learn(parse(data, where=VENDOR_PATH))
+        except DocumentError:
+            return self.terms.learn_text(data.decode("utf-8", "replace"))
 
     # -- derived files ---------------------------------------------------------------------------------------------
 
@@ -168,38 +156,26 @@ class Redactor:
     # -- the others ------------------------------------------------------------------------------------------------
 
     def look_through_vendor_blocks(self, copies: Copies, kept: set[str]) -> None:
-        """See in which files the vendor's metadata name somebody, compressed or not.
-
-        Parameters
-        ----------
-        copies : Copies
-            The package.
-        kept : set of str
-            Paths, below `data/`, of the files that go along.
-        """
+        """See in which of the files that go along the vendor's metadata name somebody, compressed or not."""
         places: dict[str, list[tuple[str, str]]] = {}
         for digest, path, place, _ in _blocks_of(copies.record()):
             if path in kept:
                 places.setdefault(digest, []).append((path, place))
         with _vendor_blocks(copies) as blocks:
             for digest, data in blocks:
-                self._look_through(data, places.get(digest, []))
+                if named := places.get(digest):
+                    search = self._search.file()
+                    for start in range(0, len(data), _PIECE):
+                        search.feed(data[start : start + _PIECE])
+                    for found in search.finish():
+                        for path, place in named:
+                            self._note(path, found.text, f"vendor metadata: {place}")
 
-    def _look_through(self, data: bytes, places: Sequence[tuple[str, str]]) -> None:
-        if not places:
-            return
-        search = self._search.file()
-        for start in range(0, len(data), _PIECE):
-            search.feed(data[start : start + _PIECE])
-        for found in search.finish():
-            for path, place in places:
-                self._note(path, found.text, f"vendor metadata: {place}")
-
-    def watch(self, member: Member, content: Content) -> Watched:
-        """The content of a member, looked through while it is read."""
-        if self.terms.stand_in(member.payload):
-            self._note(member.payload, "", "its name")
-        return Watched(self, self._search.file, member, content)
+    def watch(self, path: str, content: Content) -> Watched:
+        """The content of a file, by its path below `data/`, looked through while it is read."""
+        if self.terms.stand_in(path):
+            self._note(path, "", "its name")
+        return Watched(self, self._search.file, path, content)
 
     def account_for(self, path: str, head: bytes, search: FileSearch) -> None:
         """A file was read to its end."""
@@ -222,9 +198,9 @@ class Redactor:
 class Watched:
     """A file that is read from its beginning to its end and looked through on the way."""
 
-    def __init__(self, redactor: Redactor, search: Any, member: Member, content: Content) -> None:
-        self._redactor, self._new, self._member, self._content = redactor, search, member, content
-        self._search: FileSearch = search()
+    def __init__(self, redactor: Redactor, search: Callable[[], FileSearch], path: str, content: Content) -> None:
+        self._redactor, self._new, self._path, self._content = redactor, search, path, content
+        self._search = search()
         self._at, self._head = 0, b""
 
     @property
@@ -245,7 +221,7 @@ class Watched:
 
     def finish(self) -> None:
         """Note what was found."""
-        self._redactor.account_for(self._member.payload, self._head, self._search)
+        self._redactor.account_for(self._path, self._head, self._search)
 
 
 def _blocks_of(record: Record) -> Iterator[tuple[str, str, str, str]]:

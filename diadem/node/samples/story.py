@@ -15,7 +15,6 @@ from diadem.model.report import Finding, Severity
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import Family, KnownSamples
 from diadem.model.samples import Event, Link, Sample
-from diadem.node.samples.sample_naming import shared_names
 from diadem.notebook.sample_picture import sample_html, sample_svg
 
 
@@ -97,12 +96,9 @@ class SampleStory(Display):
             "parts": [_relative(one) for one in self.parts],
             "circular": self.family.circular,
             "findings": [finding.to_dict() for finding in self.findings],
-            "shared_names": [self._shared(row) for row in self.shared],
+            "shared_names": [{"name": row.text, "lab": row.lab, "sample": row.sample} for row in self.shared],
             "datasets": [dataset.to_dict() for dataset in self.datasets],
         }
-
-    def _shared(self, row: NameRow) -> dict[str, str]:
-        return {"name": row.text, "lab": row.lab, "sample": row.sample}
 
     @property
     def svg(self) -> str:
@@ -121,15 +117,21 @@ def _relative(sample: Sample) -> dict[str, Any]:
     return {"id": sample.id, **{key: said[key] for key in kept if key in said}, "same": list(sample.linked)}
 
 
-def tell(catalogue: Catalogue, sample: Sample) -> SampleStory:
+def story_of(catalogue: Catalogue, sample: Sample) -> SampleStory:
     """All that belongs to a sample."""
     family = catalogue.family(sample.id)
     relatives = {one.id: one for one in catalogue.samples(family.all())}
     events = history(KnownSamples(relatives).several(family.same))
     where, findings = followed(events)
     if family.circular:
-        findings = (*findings, _circle(sample))
-    names = catalogue.names_of_samples(family.same)
+        finding = Finding(
+            Severity.WARNING,
+            "made-from-itself",
+            f"{sample.identifier} is said to be made from itself, by its links or its parents.",
+            next='Undo the link that is wrong: diadem sample unlink SAMPLE OTHER --reason "..."',
+        )
+        findings = (*findings, finding)
+    asked = {row.words for row in catalogue.names_of_samples(family.same) if row.kind != TITLE}
     sought = [row for row in catalogue.names_of_samples((*family.same, *family.parts)) if row.kind != TITLE]
     return SampleStory(
         sample,
@@ -138,17 +140,8 @@ def tell(catalogue: Catalogue, sample: Sample) -> SampleStory:
         events,
         where,
         findings,
-        tuple(shared_names(catalogue, names, family.same)),
+        tuple(row for row in catalogue.samples_named(asked) if row.kind != TITLE and row.sample not in family.same),
         tuple(_owned(sought, catalogue.datasets_naming([row.words for row in sought]))),
-    )
-
-
-def _circle(sample: Sample) -> Finding:
-    return Finding(
-        Severity.WARNING,
-        "made-from-itself",
-        f"{sample.identifier} is said to be made from itself, by its links or its parents.",
-        next='Undo the link that is wrong: diadem sample unlink SAMPLE OTHER --reason "..."',
     )
 
 

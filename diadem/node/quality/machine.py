@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from diadem.errors import NotFound, UsageError
@@ -13,10 +13,10 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
-from diadem.node.quality.assessing import state
+from diadem.node.quality.assess import state
 
 #: The purpose of what a program finds, where nobody names one.
-ANY_USE: Final = "any use"
+_ANY_USE: Final = "any use"
 #: Severities of an issue that limit what the data can be used for; the rest is worth a look, and no judgement.
 _DOUBTS: Final = ("error", "warning")
 _FAILED: Final = ("check-failed", "plugin-stopped")
@@ -60,15 +60,6 @@ def assess_by_machine(
     """Read a package with the checks of all plugins and state what they find.
 
     Every byte that is read is proven. A check that found something before and finds nothing any more says so.
-
-    Raises
-    ------
-    UsageError
-        No plugin offers a check.
-    NotFound
-        No store that has the package answers.
-    DigestMismatch
-        A file is damaged.
     """
     context.require_writable()
     checks = tuple(context.tools.checks)
@@ -76,10 +67,11 @@ def assess_by_machine(
         raise UsageError("no plugin offers a check", next="See: diadem plugins")
     found, _ = PackageCopies(context, package).best()
     record = found.replaced(extractor=context.tools.judge).reextract(listener=listener).record
-    meant = " ".join(purpose.split()) or ANY_USE
+    meant = " ".join(purpose.split()) or _ANY_USE
     counting = current(context.catalogue.assessments(package))
     said: list[Assessment] = []
     failures: list[str] = []
+    names = [check.name for check in checks]
     for dataset in record.datasets:
         failures += [f"{dataset.path}: {issue['message']}" for issue in dataset.issues if issue["code"] in _FAILED]
         try:
@@ -88,10 +80,9 @@ def assess_by_machine(
             failures.append(f"{dataset.path}: it is not a dataset of the sealed record")
             continue
         before = [one for one in counting if one.by == context.address and one.plugin and one.dataset == own]
-        ran = () if _stopped(dataset) else [check.name for check in checks]
-        said += _judgements(
-            context.address, meant, own, _findings(dataset, [check.name for check in checks]), before, ran
-        )
+        known = {label(one.criterion): one for one in before if label(one.purpose) == label(meant)}
+        new = Assessment("", 0, context.address, LIMITED, meant, dataset=own)
+        said += _judgements(new, _findings(dataset, names), known, () if _stopped(dataset) else names)
     return MachineJudged(len(record.datasets), len(checks), tuple(state(context, package, said)), tuple(failures))
 
 
@@ -111,42 +102,25 @@ def _findings(dataset: Dataset, checks: Sequence[str]) -> dict[str, list[Mapping
 
 
 def _judgements(
-    by: str,
-    purpose: str,
-    dataset: str,
+    new: Assessment,
     found: Mapping[str, Sequence[Mapping[str, Any]]],
-    before: Sequence[Assessment],
+    known: Mapping[str, Assessment],
     ran: Sequence[str],
 ) -> Iterator[Assessment]:
-    """What is to be stated of a dataset, beyond what is stated already; `ran` are the checks that looked at it."""
-    known = {label(one.criterion): one for one in before if label(one.purpose) == label(purpose)}
+    """What is to be stated of a dataset, beyond what is known already; `ran` are the checks that looked at it."""
     for name, issues in found.items():
-        made_by = issues[0]["by"]
-        said = Assessment(
-            statement_id="",
-            order=0,
-            by=by,
-            verdict=LIMITED,
-            purpose=purpose,
-            criterion=name,
-            dataset=dataset,
-            comment="; ".join(str(issue["message"]) for issue in issues)[:_LONGEST],
-            plugin=str(made_by["plugin"]),
-            version=str(made_by["version"]),
-        )
+        by = issues[0]["by"]
+        comment = "; ".join(str(issue["message"]) for issue in issues)[:_LONGEST]
+        said = replace(new, criterion=name, comment=comment, plugin=str(by["plugin"]), version=str(by["version"]))
         last = known.get(label(name))
         if last is None or (last.verdict, last.comment, last.version) != (said.verdict, said.comment, said.version):
             yield said
     for name, last in known.items():
         if last.verdict == LIMITED and name in map(label, ran) and name not in map(label, found):
-            yield Assessment(
-                statement_id="",
-                order=0,
-                by=by,
+            yield replace(
+                new,
                 verdict=ACCEPT,
-                purpose=purpose,
                 criterion=last.criterion,
-                dataset=dataset,
                 comment="the check finds nothing any more",
                 plugin=last.plugin,
                 version=last.version,

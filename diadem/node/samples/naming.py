@@ -1,4 +1,6 @@
-"""Which known samples a session may be of, by its folder's name and by what its files call the sample. Only suggested:
+"""From what a person calls a sample to the sample: by its identifier, its id, or a name that another lab uses.
+
+And which known samples a session may be of, by its folder's name and by what its files call the sample. Only suggested:
 a name in a file is what somebody typed, and a person says which sample it was.
 """
 
@@ -6,14 +8,84 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.samples import TITLE, NameRow
+from diadem.catalogue.samples import OTHER, OWN, TITLE, NameRow
 from diadem.catalogue.words import words
+from diadem.errors import NotFound, UsageError
 from diadem.model.display import Display
-from diadem.model.plain_text import quoted
-from diadem.model.samples import Sample
+from diadem.model.plain_text import count_text, quoted
+from diadem.model.samples import PREFIX, Sample, is_sample_id
+
+#: Samples whose identifiers are compared with one that is not known.
+_COMPARED = 5_000
+
+
+def find_samples(catalogue: Catalogue, name: str) -> list[Sample]:
+    """The samples that a name, or a whole id, may mean: mostly one.
+
+    An identifier goes before the names that other labs use, and these before what a sample is.
+    """
+    plain = name.strip()
+    given = plain.lower() if plain.lower().startswith(PREFIX) else PREFIX + plain.lower()
+    if is_sample_id(given) and (found := catalogue.samples([given])):
+        return found
+    rows = catalogue.samples_named([words(plain)])
+    for kind in (OWN, OTHER, TITLE):
+        if ids := {row.sample for row in rows if row.kind == kind}:
+            return catalogue.samples(ids)
+    raise _unknown(catalogue, plain)
+
+
+def the_sample(catalogue: Catalogue, name: str) -> Sample:
+    """The one sample that a name means."""
+    found = find_samples(catalogue, name)
+    if len(found) > 1:
+        called = ", ".join(f"{one} [{one.id}]" for one in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise UsageError(
+            f"{len(found)} samples are called '{name}': {called}{more}",
+            next=f"Name one by its own identifier: {found[0].identifier}; or by its id.",
+        )
+    return found[0]
+
+
+def require_free(catalogue: Catalogue, identifier: str, *, but: str = "", among: Sequence[str] = ()) -> None:
+    """That no sample but one, nor any that is to be, has an identifier that a search cannot tell from this one."""
+    if not words(identifier):
+        raise UsageError(
+            f"'{identifier}' is not an identifier: there is no letter or digit in it", next="Example: S-12"
+        )
+    if words(identifier) in [words(one) for one in among]:
+        raise UsageError(f"'{identifier}' is named twice", next="Name each sample once.")
+    taken = [row for row in catalogue.samples_named([words(identifier)]) if row.kind == OWN and row.sample != but]
+    if taken:
+        raise UsageError(
+            f"there is a sample '{taken[0].text}' already, and a search cannot tell '{identifier}' from it",
+            where=taken[0].sample,
+            next=f"See: diadem sample show {taken[0].text}",
+        )
+
+
+def _unknown(catalogue: Catalogue, name: str) -> NotFound:
+    known = [one.identifier for one in catalogue.samples()] if catalogue.count_samples() <= _COMPARED else []
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    if (told := catalogue.search(f'sample="{name}"', limit=1).total if words(name) and '"' not in name else 0) > 0:
+        verb = "names" if told == 1 else "name"
+        return NotFound(
+            f"no sample is called '{name}', and {count_text(told, 'package')} {verb} it",
+            next=f"Make it a sample: diadem sample add {quoted(name)}   (the packages: diadem search "
+            f"{quoted(f'sample:{name}')})",
+        )
+    advice = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else f"See: diadem sample ls; a new one: diadem sample add {quoted(name)}"
+    )
+    return NotFound(f"no sample is called '{name}'", next=advice)
+
 
 #: Words of a text that are looked at, and of a name in it.
 _WORDS: Final = 60
@@ -65,17 +137,7 @@ class Suggestion(Display):
 
 
 def suggest_for_package(catalogue: Catalogue, package: str, folder: str) -> list[Suggestion]:
-    """Samples that an archived session may be of; none where it says for all its datasets which known one it is.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        It has the package.
-    package : str
-        Its id.
-    folder : str
-        Name of what was archived.
-    """
+    """Samples that an archived session may be of; none where it says for all its datasets which known one it is."""
     if not catalogue.count_samples():
         return []
     said = catalogue.sample_texts(package)

@@ -1,14 +1,16 @@
-"""What a person says of a sample, as the members of a statement."""
+"""What a person says of a sample, as the members of a statement; and which of them somebody wants to take back."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
-from diadem.errors import UsageError
+from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.sample_cells import merged_maker
-from diadem.model.samples import Sample
+from diadem.model.sample_custody import event_text
+from diadem.model.samples import HAPPENINGS, Event, Sample
 from diadem.serialization.validation import orcid_address
 
 _MAKER: Final = {"maker": "name", "lab": "lab", "ror": "ror", "orcid": "orcid"}
@@ -58,19 +60,7 @@ class SampleWords(TypedDict, total=False):
 def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample | None = None) -> dict[str, Any]:
     """The members of a statement that defines or changes a sample.
 
-    Parameters
-    ----------
-    said : SampleWords
-        Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
-    find : callable
-        From the name of a parent to the sample.
-    before : Sample, optional
-        The sample that is changed.
-
-    Raises
-    ------
-    UsageError
-        A name that a sample has no such member of, or an ORCID iD that is none.
+    Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
     """
     if unknown := sorted(said.keys() - SampleWords.__annotations__.keys()):
         raise UsageError(
@@ -105,13 +95,7 @@ def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> li
 
 
 def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said, blanks at the ends of texts taken off.
-
-    Raises
-    ------
-    UsageError
-        A name has a line break or another control character; comments and reasons may.
-    """
+    """What is said, blanks at the ends of texts taken off. Only comments and reasons may have line breaks."""
     return {key: _tidied(key, value) for key, value in said.items()}
 
 
@@ -129,3 +113,44 @@ def _tidied(key: str, value: Any) -> Any:
 
 def _several(one: str | Sequence[str]) -> Sequence[str]:
     return [one] if isinstance(one, str) else one
+
+
+#: The beginning of a statement's id, 8 digits or more.
+_ID = re.compile(r"(?:statement:)?([0-9a-f]{8,64})\Z")
+
+
+def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str, by: str) -> Event:
+    """The one of all events of a thing that is meant, by what happened, ``sent``, or the beginning of a statement's id.
+
+    `date` is "" for any day, `by` who wants to take it back: nobody else's.
+    """
+    named = _ID.match(what.strip().lower())
+    if named is None and what not in HAPPENINGS:
+        raise UsageError(
+            f"'{what}' is not an event of a sample", next=f"Write {', '.join(HAPPENINGS)}; or a statement's id."
+        )
+    said = [one for one in events if (one.statement.startswith(named[1]) if named else one.what == what)]
+    found = [one for one in said if one.retracted is None and date in ("", one.date)]
+    own = [one for one in found if one.by == by]
+    if not found:
+        raise _nothing(sample, said, date)
+    if not own:
+        raise Refused(
+            f"{found[0].by} has stated that {sample.identifier} was {event_text(found[0])}, and only they can"
+            " retract it",
+            where=sample.id,
+            next="State what you know: contradictions are shown.",
+        )
+    if len(own) > 1:
+        told = "; ".join(f"{event_text(one)} [{one.statement[:12]}]" for one in own)
+        raise UsageError(f"{len(own)} events are meant: {told}", next="Name the day with --date, or the statement.")
+    return own[0]
+
+
+def _nothing(sample: Sample, said: Sequence[Event], date: str) -> NotFound:
+    taken = [one for one in said if one.retracted is not None and date in ("", one.date)]
+    if taken and taken[0].retracted is not None:
+        message = f"that {sample.identifier} was {event_text(taken[0])} was retracted already"
+    else:
+        message = f"nobody has stated that of {sample.identifier}" + (f" on {date}" if date else "")
+    return NotFound(message, where=sample.id, next=f"See: diadem sample show {sample.identifier}")

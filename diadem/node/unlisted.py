@@ -18,19 +18,12 @@ _SLACK: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
-    """A package that lies whole in a store and in no log: its archive was killed between the two.
-
-    Attributes
-    ----------
-    package, store, path : str
-        Where it is.
-    job : JobState
-        The archive that wrote it; without a source where it may have been another one.
-    """
+    """A package that lies whole in a store and in no log: its archive was killed between the two."""
 
     package: str
     store: str
     path: str
+    #: The archive that wrote it; without a source where it may have been another one.
     job: JobState
 
 

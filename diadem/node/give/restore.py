@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
-from diadem.node.give.reading_copies import Copies
+from diadem.node.give.read_copies import Copies, empty_folders
 from diadem.node.give.session import Lacking, Session, session_of
 
 
@@ -82,17 +82,7 @@ def restore_session(
     only: Sequence[str] | str = (),
     listener: Listener = silent,
 ) -> RestoredSession:
-    """Give back the session of a package, or the package alone; with `only` those files of it.
-
-    Raises
-    ------
-    NotFound
-        It was deleted, or no copy of one of its packages can be read now; or no file is called as `only` says.
-    Refused
-        The folder has content.
-    IntegrityError
-        A file is damaged in every copy; nothing is left behind.
-    """
+    """Give back the session of a package, or the package alone; with `only` those files of it."""
     session = session_of(context, package)
     chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
     copies = _copies(context, chosen)
@@ -103,7 +93,7 @@ def restore_session(
     if selection is not None:
         files = [file for file in files if file.entry.name in selection.names]
     pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in files]
-    empty = (lambda: _empty_folders(copies, names)) if selection is None else tuple
+    empty = (lambda: empty_folders(copies.values(), names)) if selection is None else tuple
     restored = restore_pieces(pieces, empty, folder, listener=listener)
     return RestoredSession(
         restored.folder,
@@ -129,13 +119,3 @@ def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
             if one.id in needed:
                 raise
     return found
-
-
-def _empty_folders(copies: dict[PackageId, Copies], files: set[str]) -> Iterator[str]:
-    """Folders that held nothing; one that has become a file since is none any more."""
-    for one in copies.values():
-        record = one.readable_record()
-        for folder in () if record is None else record.empty_dirs:
-            parts = folder.split("/")
-            if not any("/".join(parts[:depth]) in files for depth in range(1, len(parts) + 1)):
-                yield folder

@@ -6,10 +6,8 @@ A leaf that is damaged in one copy comes from the next, so that giving a file ba
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 
 from diadem.archive.package import Package
 from diadem.archive.verified_file import VerifiedFile
@@ -31,17 +29,7 @@ _BLOCK = 4 << 20
 class Copies:
     """The copies of a package, the best first; further ones are opened when they are needed.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    package_id : str
-        Which package.
-
-    Raises
-    ------
-    NotFound
-        No copy can be read.
+    `NotFound` where no copy can be read.
     """
 
     def __init__(self, context: Context, package_id: str) -> None:
@@ -61,9 +49,14 @@ class Copies:
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
         number = 0
-        while number < len(self._opened) or self._open_next():
+        while number < len(self._opened) or self._opened_next():
             yield self._opened[number]
             number += 1
+
+    def _opened_next(self) -> bool:
+        found = next(self._further, None)
+        self._opened += [] if found is None else [found]
+        return found is not None
 
     def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
         for replica, bundle in PackageCopies(self._context, self.id).readable():
@@ -74,12 +67,6 @@ class Copies:
             except (DiademError, OSError):
                 continue
             yield Package(bundle, opened=opened), replica
-
-    def _open_next(self) -> bool:
-        found = next(self._further, None)
-        if found is not None:
-            self._opened.append(found)
-        return found is not None
 
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
         """State that a copy is damaged; an adopted folder that was edited is none of that.
@@ -139,13 +126,7 @@ class Copies:
         return 0
 
     def tag_file(self, path: str, digest: str) -> CheckedFile:
-        """A tag file that was read whole and has this SHA-256, and must have it when it is read again.
-
-        Raises
-        ------
-        IntegrityError
-            It is damaged in every copy.
-        """
+        """A tag file that was read whole and has this SHA-256, and must have it when it is read again."""
         for package, replica in self:
             try:
                 file = CheckedFile(package.bundle.open(path), path, digest)
@@ -161,7 +142,18 @@ class Copies:
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
 
 
-class CheckedFile:
+def empty_folders(copies: Iterable[Copies], files: Iterable[str]) -> Iterator[str]:
+    """Folders of packages that held nothing; one that has become one of the files since is none any more."""
+    files = set(files)
+    for one in copies:
+        record = one.readable_record()
+        for folder in () if record is None else record.empty_dirs:
+            parts = folder.split("/")
+            if files.isdisjoint("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
+                yield folder
+
+
+class CheckedFile(AbstractContextManager["CheckedFile"]):
     """A file without leaves: whoever reads it from its beginning to its end learns whether it is what it should be."""
 
     def __init__(self, reader: RangeReader, path: str, digest: str) -> None:
@@ -197,18 +189,12 @@ class CheckedFile:
         """Release the file."""
         self._reader.close()
 
-    def __enter__(self) -> Self:
-        """The file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
 
 
-class CopiedFile:
+class CopiedFile(AbstractContextManager["CopiedFile"]):
     """One file of a package, from whichever copies."""
 
     def __init__(self, copies: Copies, entry: FileEntry) -> None:
@@ -222,13 +208,7 @@ class CopiedFile:
         return self._entry.size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Proven bytes.
-
-        Raises
-        ------
-        IntegrityError
-            They are damaged in every copy.
-        """
+        """Proven bytes."""
         length = max(0, min(length, self.size - offset))
         try:
             return self._from_first(offset, length)
@@ -286,12 +266,6 @@ class CopiedFile:
         for file in self._files.values():
             file.close()
 
-    def __enter__(self) -> Self:
-        """The file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()

@@ -23,16 +23,9 @@ from diadem.terms.fields import field_keys
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
-    """What the catalogue keeps of a package.
+    """What the catalogue keeps of a package, by any sound copy of it, its path in the stores and its ingest.
 
-    Parameters
-    ----------
-    package : Package
-        Any sound replica of it.
-    path : str
-        Its path in the stores, ``2026/20260314-…``.
-    ingest : mapping or None
-        The predicate of its `ingest` statement; None where there is none (a package that somebody copied in).
+    `ingest` is the predicate; None where there is none, of a package that somebody copied in.
     """
     record = package.record
     said = ingest or {}
@@ -58,17 +51,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
 
 
 def entry_from_log(package_id: str, said: Mapping[str, Any], tags: Mapping[str, bytes]) -> PackageEntry:
-    """What the catalogue keeps of a package of which no copy can be read now: it is never simply forgotten.
-
-    Parameters
-    ----------
-    package_id : str
-        Its id.
-    said : mapping
-        The predicate of its `ingest` statement.
-    tags : mapping of str to bytes
-        Its tag files, as far as they are known from elsewhere.
-    """
+    """What the catalogue keeps of a package of which no copy can be read now: it is never simply forgotten."""
     files: Sequence[FileEntry] = ()
     with contextlib.suppress(DiademError):
         files = open_tag_files(MemoryBundle(tags), expected_id=package_id).manifest.payload

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, Unpack
 
 from diadem.custody import statements
 from diadem.errors import NotFound, UsageError
+from diadem.model.display import DisplayList, Rows
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
-from diadem.model.sample_custody import AT, history
+from diadem.model.sample_custody import AT, Whereabouts, followed, history
+from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -31,20 +33,92 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft
-from diadem.model.table_changes import TableChanges
-from diadem.node.follow.sample_following import follow_samples
-from diadem.node.samples.sample_naming import require_free, the_sample
-from diadem.node.samples.sample_reading import SampleReading, where_now
-from diadem.node.samples.sample_retracting import event_meant
-from diadem.node.samples.sample_saying import SampleWords, members_of, tidied
-from diadem.node.samples.sample_story import SampleStory, tell
+from diadem.model.table_changes import TableChanges, WrittenTable
+from diadem.node.context import Context
+from diadem.node.follow.follow import follow_samples
+from diadem.node.samples.naming import find_samples, require_free, the_sample
+from diadem.node.samples.statements import SampleWords, event_meant, members_of, tidied
+from diadem.node.samples.story import SampleStory, story_of
 
 Day = datetime.date | str
 
 
 @dataclass(frozen=True, slots=True)
-class SampleVerbs(SampleReading):
-    """The samples of a node: `node.samples`."""
+class SampleVerbs(DisplayList):
+    """The samples of a node: `node.samples`. A node that is only read answers what is asked, and states nothing."""
+
+    _display_name = "samples"
+
+    context: Context
+
+    # -- what can be asked -----------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Each sample, by its identifier."""
+        return iter(self.ls())
+
+    def ls(self) -> list[Sample]:
+        """Each sample, by its identifier."""
+        return Rows(self.context.catalogue.samples())
+
+    def whereabouts(self) -> dict[str, Whereabouts]:
+        """Where each sample is, by its id, as far as anybody said."""
+        known = KnownSamples({sample.id: sample for sample in self.ls()})
+        return {one: _where_now(known.several(same_thing(known, one))) for one in known.samples}
+
+    def export(self, path: str | os.PathLike[str], *, replace: bool = False) -> WrittenTable:
+        """Write all samples as a sheet that people edit and `import_` reads.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        replace : bool
+            Replace the file if it exists; somebody may have edited it.
+
+        Raises
+        ------
+        UsageError
+            There is such a file already, or its ending is another one.
+        """
+        from diadem.node.samples.sheet import write_samples
+
+        return write_samples(self.context.catalogue, self.whereabouts(), Path(path), replace=replace)
+
+    def find(self, name: str) -> list[Sample]:
+        """The samples that a name may mean: two where two labs use one name for different things.
+
+        Raises
+        ------
+        NotFound
+            None is called so.
+        """
+        return find_samples(self.context.catalogue, name)
+
+    def get(self, name: str) -> SampleStory:
+        """One sample with its relatives, what happened to it, and every dataset of it and its parts.
+
+        Parameters
+        ----------
+        name : str
+            Its identifier, its id, or a name that another lab uses.
+
+        Raises
+        ------
+        NotFound, UsageError
+            None is called so, or several are.
+        """
+        return story_of(self.context.catalogue, the_sample(self.context.catalogue, name))
+
+    def show(self, name: str) -> list[SampleStory]:
+        """The same for every sample that the name may mean.
+
+        Raises
+        ------
+        NotFound
+            None is called so.
+        """
+        return [story_of(self.context.catalogue, sample) for sample in self.find(name)]
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -127,7 +201,7 @@ class SampleVerbs(SampleReading):
                 raise UsageError("nothing was said", next="Example: diadem sample change S-12 --name 'ZnO nanorods'")
             if any(parent["sample"] == found.id for parent in members.get("parents", ())):
                 raise UsageError(f"{found.identifier} cannot be made from itself", next="Name another parent.")
-            self._say([self._draft(CHANGED, found.id, members)])
+            self.context.say([self._draft(CHANGED, found.id, members)], as_user=True)
             return self._known(found.id)
 
     def import_(
@@ -169,12 +243,9 @@ class SampleVerbs(SampleReading):
         Refused
             The node has changed since `shown`.
         """
-        from diadem.node.samples.sample_importing import plan_samples
+        from diadem.node.samples.sheet import SampleSheet
 
-        if dry_run:
-            return plan_samples(self.context, Path(path)).outcome()
-        with self._writing():
-            return plan_samples(self.context, Path(path)).carry_out(self.context, shown, listener)
+        return SampleSheet.run(self.context, Path(path), dry_run=dry_run, shown=shown, listener=listener)
 
     # -- which names mean one thing --------------------------------------------------------------------------------
 
@@ -201,8 +272,8 @@ class SampleVerbs(SampleReading):
             first, second = self._two(sample, other, lab)
             if _is_linked(first, second):
                 raise UsageError(f"{first.identifier} and {other} are linked already", where=first.id)
-            self._say([self._link_draft(LINKED, first, second, reason)])
-        return tell(self.context.catalogue, self._known(first.id))
+            self.context.say([self._link_draft(LINKED, first, second, reason)], as_user=True)
+        return story_of(self.context.catalogue, self._known(first.id))
 
     def unlink(self, sample: str, other: str, *, lab: str | None = None, reason: str) -> SampleStory:
         """Undo a link: both statements stay in the log.
@@ -219,8 +290,8 @@ class SampleVerbs(SampleReading):
                 if second in first.names:
                     advice = f"It is among its names: diadem sample change {sample} --called @{lab}"
                 raise NotFound(f"nobody has linked {first.identifier} with {second}", next=advice)
-            self._say([self._link_draft(UNLINKED, first, second, reason)])
-        return tell(self.context.catalogue, self._known(first.id))
+            self.context.say([self._link_draft(UNLINKED, first, second, reason)], as_user=True)
+        return story_of(self.context.catalogue, self._known(first.id))
 
     # -- what happens to it ----------------------------------------------------------------------------------------
 
@@ -319,8 +390,10 @@ class SampleVerbs(SampleReading):
             events = history(self.context.catalogue.samples(same))
             day = "" if date is None else self._day(date)
             meant = event_meant(found, events, event, date=day, by=self.context.address)
-            self._say([self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})])
-            return tell(self.context.catalogue, self._known(found.id))
+            self.context.say(
+                [self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})], as_user=True
+            )
+            return story_of(self.context.catalogue, self._known(found.id))
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
@@ -345,7 +418,7 @@ class SampleVerbs(SampleReading):
             drafts.append(self._draft(DEFINED, new_id(), {"identifier": identifier, **members}))
         ids = [draft.subjects[0].name for draft in drafts]
         drafts += [self._draft(MADE, one, made) for one in ids if made is not None]
-        self._say(drafts)
+        self.context.say(drafts, as_user=True)
         return [self._known(one) for one in ids]
 
     def _two(self, sample: str, other: str, lab: str | None) -> tuple[Sample, Sample | OtherName]:
@@ -364,15 +437,15 @@ class SampleVerbs(SampleReading):
 
     def _happened(self, sample: Sample, what: str, date: Day | None, said: Mapping[str, str]) -> SampleStory:
         words = {key: text for key, text in said.items() if text}
-        self._say([self._draft(what, sample.id, {"date": self._day(date), **words})])
-        return tell(self.context.catalogue, self._known(sample.id))
+        self.context.say([self._draft(what, sample.id, {"date": self._day(date), **words})], as_user=True)
+        return story_of(self.context.catalogue, self._known(sample.id))
 
     def _known_place(self, sample: Sample) -> str:
         """Where the thing is known to be, else what it was made from; "" where nobody has said."""
         catalogue = self.context.catalogue
         family = catalogue.family(sample.id)
         for thing in (family.same, *((one,) for one in family.ancestors)):
-            where = where_now(catalogue.samples(thing))
+            where = _where_now(catalogue.samples(thing))
             if where.state == AT and where.place:
                 return where.place
         return ""
@@ -391,10 +464,12 @@ class SampleVerbs(SampleReading):
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
         return statements.sample((sample_id, *more), what, tidied(said), by=self.context.address)
 
-    def _say(self, drafts: Sequence[Draft]) -> None:
-        self.context.say(drafts, as_user=True)
-
 
 def _is_linked(first: Sample, second: Sample | OtherName) -> bool:
     key = second if isinstance(second, OtherName) else second.id
     return any(link.key == key for link in first.links)
+
+
+def _where_now(thing: Iterable[Sample]) -> Whereabouts:
+    """Where one thing is, from all that was said of it under any name."""
+    return followed(history(thing))[0]
