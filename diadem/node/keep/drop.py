@@ -30,7 +30,7 @@ from diadem.node.keep.parity import drop_parity
 from diadem.node.keep.removal import finish_earlier, is_given_up, remove, require_removable
 from diadem.node.mirrors import require_policy
 from diadem.policy.commands import write_off as advise_write_off
-from diadem.policy.dropping import FreshProof, may_delete, may_drop
+from diadem.policy.drop import FreshProof, may_delete, may_drop
 from diadem.policy.tally import is_lost, safe_elsewhere
 
 #: What stands against a write-off, and what would help.
