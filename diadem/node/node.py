@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from diadem.node.jobs import JobState
     from diadem.node.key_verbs import KeyVerbs
     from diadem.node.quality.judgement_sheet import JudgementVerbs
-    from diadem.node.queries import QueryVerbs
     from diadem.node.samples.verbs import SampleVerbs
+    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.policy.status import Status
 
@@ -137,7 +137,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def queries(self) -> QueryVerbs:
         """The saved searches: iterate over them, `get`, `save`, `delete`; ``@name`` in a search stands for one."""
-        from diadem.node.queries import QueryVerbs
+        from diadem.node.saved_searches import QueryVerbs
 
         return QueryVerbs(self.context)
 
@@ -188,14 +188,14 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         NotFound
             The node does not have it, or no store that has it answers.
         """
-        from diadem.node.keep.placing import best_package
+        from diadem.node.keep.copies import PackageCopies
 
-        return self._given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+        return self._given(PackageCopies(self.context, self.context.catalogue.get(id_of(package_id)).id).best()[0])
 
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.placing import CopiesAtHand
+        from diadem.node.keep.copies import CopiesAtHand
         from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
@@ -300,8 +300,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         """
         from diadem.node.result_source import ResultSource
 
-        found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        opener = Opener(self, self.again)
+        asked = self.queries.expanded(query) if "@" in query else query
+        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
+        opener = Opener(self)
         return replace(found, source=ResultSource(opener)).opened_by(opener)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
@@ -322,7 +323,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
+        asked = self.queries.expanded(query) if "@" in query else query
+        return self.context.catalogue.facets(asked, fields=fields, top=top)
 
     @property
     def policy(self) -> Policy:

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.sightings import Places, Sightings, pages
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
 from diadem.custody import statements
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -31,13 +32,12 @@ from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all, as_ingest, is_deleted, places_said, taken_in
-from diadem.node.hiring import workers_for
-from diadem.node.jobs import JobState, jobs, looked_after, working
+from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
 from diadem.node.keep.adopted import IN_PLACE, enter_adopted
-from diadem.node.keep.dropping import finish_removals
+from diadem.node.keep.copies import PackageCopies
+from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
-from diadem.node.reindex_reading import Found, Sought, read_packages
-from diadem.node.tasks import EnterTask
+from diadem.node.tasks import Found, Sought, read_packages
 from diadem.node.unlisted import Unlisted, killed_archives, unlisted
 from diadem.node.workers import Workers
 from diadem.package.tags import CONTINUES, OMITTED
@@ -96,7 +96,7 @@ def reindex(
         target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
-        with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
+        with ReindexScratch(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
             fresh = target.draft()
             with or_else(fresh.discard):
                 work = _Rebuild(context, fresh, sightings, workers, job.listening(listener))
@@ -142,7 +142,7 @@ class _Rebuild:
 
     context: Context
     fresh: Catalogue
-    sightings: Sightings
+    sightings: ReindexScratch
     #: Who reads packages; None for this process.
     workers: Workers | None
     listener: Listener
@@ -200,9 +200,8 @@ class _Rebuild:
             yield from (read_packages(store, packages) for packages in sought)
             return
         with ThreadPoolExecutor(workers.ahead, "diadem-enter") as threads:
-            tasks = (EnterTask(settings, packages) for packages in sought)
             try:
-                yield from InOrder(threads, workers.enter, tasks, ahead=workers.ahead)
+                yield from InOrder(threads, partial(workers.read_packages, settings), sought, ahead=workers.ahead)
             except BaseException:
                 workers.stop()
                 raise
@@ -416,7 +415,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.keep.adopted import folders, where
     from diadem.node.take.ingesting import ingest_draft
 
-    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+    with PackageCopies(context, package_id).locked():
         said = context.ledger.of_subject(PackageId(package_id).hex)
         if taken_in(said) is not None:
             return False
@@ -442,7 +441,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        with PackageCopies(context, package_id).locked():
             said = context.ledger.of_subject(PackageId(package_id).hex)
             if taken_in(said) is None or places_said(package_id, said).get(name) == path:
                 continue
@@ -467,17 +466,16 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
-    from diadem.node.keep.scrubbing import check, note_damage
-
     for package_id, store in lost:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        copies = PackageCopies(context, package_id)
+        with copies.locked():
             replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
             for replica in replicas:
                 if replica.store == store and replica.state in (MISSING, SUSPECT):
                     with suppress(Unreachable):
-                        report = check(context, package_id, replica, level=Level.QUICK)
+                        report = copies.check(replica, level=Level.QUICK)
                         if not report.ok:
-                            damage = note_damage(context, package_id, replica, report)
+                            damage = copies.note_damage(replica, report)
                             what = "is not" if damage.state == MISSING else "is damaged"
                             command = "diadem rescan" if replica.adopted else "diadem repair"
                             yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: {command}"

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.custody.exporting import export_chain
+from diadem.custody.chain import export_chain, load
 from diadem.custody.keyring import KeyRing
-from diadem.custody.loading import load
 from diadem.custody.statements import USER, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.errors import DocumentError, Refused, UsageError
 from diadem.model.canonical import decode, encode
 from diadem.model.peer_checks import HEX, matches, members_of, require

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.custody.entries import Entry
-from diadem.custody.words import sentence
+from diadem.custody.log_entry import Entry
+from diadem.custody.sentences import sentence
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
 from diadem.model.manifest import PackageId

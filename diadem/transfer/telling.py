@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from diadem.catalogue.references import expanded
 from diadem.catalogue.results import PackageRow
 from diadem.errors import NotFound
 from diadem.model.access import USER, Asker, Right, Visible
@@ -13,7 +12,7 @@ from diadem.model.lineage import Caution
 from diadem.node.access.askers import require, visible
 from diadem.node.context import Context
 from diadem.node.quality.assess import assessments
-from diadem.node.queries import QueryVerbs
+from diadem.node.saved_searches import QueryVerbs, expanded
 
 #: Rows that are given at once.
 PAGE: Final = 500

@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import PackageEntry
-from diadem.catalogue.traces import of_package
+from diadem.catalogue.facts import traces_of
 from diadem.errors import DiademError, DocumentError
 from diadem.model.manifest import CRATE_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle
@@ -45,7 +45,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         omitted=int(stated.get("Diadem-Omitted", 0)),
         record=record,
         tag_files=tag_files(package.bundle),
-        traces=of_package(package.files, str(said.get("source", ""))),
+        traces=traces_of(package.files, str(said.get("source", ""))),
         archived=_day(stated.get("Bagging-Date", "")),
     )
 
@@ -70,7 +70,7 @@ def entry_from_log(package_id: str, said: Mapping[str, Any], tags: Mapping[str, 
         omitted=int(said.get("omitted", 0)),
         record=Record("", Datasets(()), field_keys()),
         tag_files=tags,
-        traces=of_package(files, str(said.get("source", ""))),
+        traces=traces_of(files, str(said.get("source", ""))),
     )
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
-from diadem.custody.entries import Entry
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, DocumentError
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation

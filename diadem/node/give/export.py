@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.custody.entries import Entry, place_of
+from diadem.custody.log_entry import Entry, place_of
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage, refuse_existing

@@ -17,7 +17,7 @@ from diadem.model.ports import RangeReader
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, damage_draft, readable_copies
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
@@ -34,7 +34,7 @@ class Copies:
 
     def __init__(self, context: Context, package_id: str) -> None:
         self._context = context
-        best, replica = best_package(context, package_id)
+        best, replica = PackageCopies(context, package_id).best()
         self.id = PackageId(package_id)
         self.package = best
         self._opened: list[tuple[Package, ReplicaState]] = [(best, replica)]
@@ -59,7 +59,7 @@ class Copies:
         return found is not None
 
     def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in readable_copies(self._context, self.id):
+        for replica, bundle in PackageCopies(self._context, self.id).readable():
             if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
                 continue
             try:
@@ -77,7 +77,7 @@ class Copies:
         if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
             try:
-                self._context.say([damage_draft(self._context, self.id, replica, error)])
+                PackageCopies(self._context, self.id).note_misread(replica, error)
             except (DiademError, OSError):
                 self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 

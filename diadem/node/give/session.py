@@ -10,7 +10,7 @@ from diadem.errors import DiademError, NotFound
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, deleted, opened_from_catalogue, require_kept
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.take.chains import ArchivedPackage, EffectiveFile, chain_of, merge_chain
 from diadem.package.examine import TagFiles, open_tag_files
 
@@ -72,10 +72,11 @@ def opened_of(context: Context, package: str) -> TagFiles | None:
     """The tag files of a package: as the catalogue keeps them, else of a copy; None where neither has them."""
     if not context.catalogue.has(package):
         return None
-    if (opened := opened_from_catalogue(context, package)) is not None:
+    copies = PackageCopies(context, package)
+    if (opened := copies.kept_tag_files()) is not None:
         return opened
     try:
-        return open_tag_files(best_package(context, package)[0].bundle, expected_id=package)
+        return open_tag_files(copies.best()[0].bundle, expected_id=package)
     except DiademError:
         return None
 
@@ -89,14 +90,20 @@ def session_of(context: Context, package: str) -> Session:
         The package itself is not here, or was deleted.
     """
     asked = PackageId(package)
-    require_kept(context, asked)
+    copies = PackageCopies(context, asked)
+    copies.require_kept()
     chain = chain_of(_Known(context), asked)
     if not chain:
-        best_package(context, asked)  # says why
+        copies.best()  # says why
         raise NotFound("no copy of the package can be read", where=str(asked), next="diadem status")
-    lacking = [Lacking(one.id, reason) for one in chain if (reason := deleted(context, one.id)) is not None]
+    lacking = [
+        Lacking(one.id, reason) for one in chain if (reason := PackageCopies(context, one.id).deleted()) is not None
+    ]
     lost = {one.id for one in lacking}
     known = {one.id for one in chain}
     never = [one.continues for one in chain if one.continues is not None and one.continues not in known]
-    lacking += [Lacking(one, deleted(context, one) or "this node does not have it") for one in dict.fromkeys(never)]
+    lacking += [
+        Lacking(one, PackageCopies(context, one).deleted() or "this node does not have it")
+        for one in dict.fromkeys(never)
+    ]
     return Session([one for one in chain if one.id not in lost], lacking)

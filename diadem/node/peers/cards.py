@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from diadem.custody.exporting import export_chain
+from diadem.custody.chain import LoadedChain, export_chain, load
 from diadem.custody.keyring import Card, KeyRing
-from diadem.custody.loading import Loaded, load
 from diadem.custody.report import CustodyReport, Verdict
 from diadem.custody.statements import LOG, ONLINE
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.errors import DocumentError, IntegrityError, Refused
 from diadem.model.peer_checks import NAME
 from diadem.model.peers import EndpointNote, Peer, PeerState, Unproven
@@ -100,7 +99,7 @@ def _require_continued(report: CustodyReport, kept: str, *, asked: bool) -> None
         raise Unproven(f"{step.sentence} It may be an old card.", kept, where="node card", next=advice)
 
 
-def _card(loaded: Loaded, data: bytes, node: str) -> NodeCard:
+def _card(loaded: LoadedChain, data: bytes, node: str) -> NodeCard:
     ring = KeyRing(node)
     ring.learn(read.entry for read in loaded.keys if read.entry is not None)
     online, log = ring.newest(ONLINE), ring.newest(LOG)
@@ -125,7 +124,7 @@ def _card(loaded: Loaded, data: bytes, node: str) -> NodeCard:
     )
 
 
-def _stolen(loaded: Loaded, node: str, online: Card) -> dict[str, str]:
+def _stolen(loaded: LoadedChain, node: str, online: Card) -> dict[str, str]:
     """Keys that the node itself calls stolen; the one that is in force now cannot be among them."""
     found: dict[str, str] = {}
     for read in loaded.statements:

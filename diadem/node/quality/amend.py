@@ -12,9 +12,9 @@ from typing import Any
 from diadem.catalogue import vocabulary
 from diadem.catalogue.quantities import Unreadable, in_unit, split
 from diadem.custody import statements
+from diadem.custody.chain import cards_of, require_mirrored
 from diadem.custody.corrections import CorrectionSheet
-from diadem.custody.exporting import cards_of, require_mirrored
-from diadem.custody.words import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER
 from diadem.errors import IntegrityError, UsageError
 from diadem.model.amendments import Amendment, Change, Corrections
 from diadem.model.display import Display

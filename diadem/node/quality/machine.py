@@ -12,7 +12,7 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.quality.assess import state
 
 #: The purpose of what a program finds, where nobody names one.
@@ -65,7 +65,7 @@ def assess_by_machine(
     checks = tuple(context.tools.checks)
     if context.tools.judge is None or not checks:
         raise UsageError("no plugin offers a check", next="See: diadem plugins")
-    found, _ = best_package(context, package)
+    found, _ = PackageCopies(context, package).best()
     record = found.replaced(extractor=context.tools.judge).reextract(listener=listener).record
     meant = " ".join(purpose.split()) or _ANY_USE
     counting = current(context.catalogue.assessments(package))

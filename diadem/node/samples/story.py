@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.sample_sessions import SampleDataset
+from diadem.catalogue.sample_datasets import SampleDataset
 from diadem.catalogue.samples import TITLE, NameRow
 from diadem.catalogue.words import words
 from diadem.model.display import Display

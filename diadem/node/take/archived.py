@@ -9,7 +9,7 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
-from diadem.node.keep.placing import Copy, Debt
+from diadem.node.keep.copies import Copy, Debt
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
 

@@ -22,7 +22,7 @@ from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
-from diadem.node.keep.placing import UNSEEN, Copy, Debt, best_package, replicate
+from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.archived import Archived, Wishes
@@ -128,7 +128,7 @@ def _archived(
     stated = enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
-    more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     return Archived(
         package,
@@ -183,7 +183,7 @@ def _adopt(
     where_ = where(adoption.location.root)
     stated = enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
-    more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     what = "new" if stated or outcome.created else "already"
     return Archived(
@@ -208,11 +208,11 @@ def _already(
     """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(relied.made), []
     for one in relation.holders:
-        more, owed = replicate(context, one, stores_wanting(context, one), listener=listener)
+        more, owed = PackageCopies(context, one).replicate(stores_wanting(context, one), listener=listener)
         written += more
         debts += owed
     outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")
-    package = best_package(context, relation.package)[0].replaced(outcome=outcome)
+    package = PackageCopies(context, relation.package).best()[0].replaced(outcome=outcome)
     places = {(copy.store, copy.path) for copy in written}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier" if _answers(context, copy) else UNSEEN)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diadem.catalogue import traces
+from diadem.catalogue.facts import file_trace, source_trace
 from diadem.errors import DiademError, NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, opened_from_catalogue
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.quality.amend import effective
 from diadem.node.take.chains import ArchivedPackage
 from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
@@ -34,7 +34,7 @@ class CataloguePackages:
 
     def get(self, package: PackageId) -> ArchivedPackage | None:
         """A package, from the tag files that the catalogue keeps."""
-        opened = opened_from_catalogue(self.context, package)
+        opened = PackageCopies(self.context, package).kept_tag_files()
         if opened is None:
             return None
         said = (entry.statement for entry in self.context.ledger.of_subject(package.hex))
@@ -55,10 +55,10 @@ class CataloguePackages:
         recognised by names and sizes alone, among the newest few packages only.
         """
         catalogue = self.context.catalogue
-        exact = [traces.of_file(name, size, at) for name, (size, at) in files.items()]
-        found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
+        exact = [file_trace(name, size, at) for name, (size, at) in files.items()]
+        found = catalogue.by_traces([source_trace(source), *exact], limit=_CANDIDATES)
         if not found:
-            timeless = [traces.of_file(name, size) for name, (size, _) in files.items()]
+            timeless = [file_trace(name, size) for name, (size, _) in files.items()]
             found = self._possible(catalogue.by_traces(timeless, limit=_CANDIDATES), files)
         return [PackageId(package) for package in found]
 
@@ -72,7 +72,7 @@ class CataloguePackages:
 
     def _is_within(self, package: str, files: Mapping[bytes, tuple[int, int]]) -> bool:
         """Whether all files of a package are in a folder, by names and sizes; True where that is not known."""
-        opened = opened_from_catalogue(self.context, package)
+        opened = PackageCopies(self.context, package).kept_tag_files()
         return opened is None or all(
             files.get(entry.original_name, (-1,))[0] == entry.size for entry in opened.manifest.payload
         )
@@ -114,7 +114,7 @@ def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
 def continuing_plan(context: Context, relation: Extends) -> PackPlan:
     """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
     try:
-        package, _ = best_package(context, relation.predecessor)
+        package, _ = PackageCopies(context, relation.predecessor).best()
         return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
     except DiademError:
         return relation.plan

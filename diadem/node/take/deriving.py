@@ -22,7 +22,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.quality.amend import effective
 from diadem.node.take.archived import Archived, Wishes
 from diadem.node.take.archiving import archive
@@ -147,7 +147,7 @@ def _metadata(context: Context, title: str, making: Making) -> dict[str, Any]:
     packages = list(dict.fromkeys(source.package for source in making.sources))
     for package in packages if len(packages) <= _READ else ():
         with suppress(DiademError, OSError):
-            found, _ = best_package(context, package)
+            found, _ = PackageCopies(context, package).best()
             samples.append(dict(effective(context, package, found.record).sample))
     if len(samples) == len(packages) and samples[0] and all(sample == samples[0] for sample in samples):
         metadata["sample"] = samples[0]

@@ -8,17 +8,16 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
-from diadem.errors import DiademError, Refused
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.errors import Refused
+from diadem.model.manifest import PackageId
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.follow.follow import is_deleted, taken_in
 from diadem.node.keep.adopted import IN_PLACE
+from diadem.node.keep.copies import PackageCopies
 from diadem.pack.pack import Outcome
-from diadem.package.examine import LIMITS
-from diadem.trust.hashing import sha256_hex
 
 
 def enter(
@@ -37,7 +36,7 @@ def enter(
 
     Without `with_user` the node alone signs.
     """
-    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+    with PackageCopies(context, package.id).locked():
         if not outcome.created and store != IN_PLACE:
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(PackageId(package.id).hex)
@@ -56,11 +55,7 @@ def enter(
 
 def _require_there(context: Context, package: Package, path: str, store: str) -> None:
     """Refuse to state a copy that was found in a store, and given up by somebody else since."""
-    try:
-        found = sha256_hex(context.stores.open(store).bundle(path).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-    except (DiademError, OSError):
-        found = ""
-    if found != PackageId(package.id).hex:
+    if not PackageCopies(context, package.id).lies_at(store, path):
         raise Refused(
             f"the copy that was found in '{store}' was removed by somebody else in the meantime",
             where=package.url,

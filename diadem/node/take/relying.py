@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from diadem.errors import DiademError, NotFound, Unreachable
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.errors import NotFound, Unreachable
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
 from diadem.node.context import Context
-from diadem.node.keep.placing import Copy, bundle_of, replicate, state_proven
-from diadem.node.keep.scrubbing import check, note_damage
+from diadem.node.keep.copies import Copy, PackageCopies
 from diadem.node.take.continuation import Extends, Same
-from diadem.package.examine import LIMITS
-from diadem.trust.hashing import sha256_hex
 
 
 @dataclass
@@ -85,48 +82,39 @@ def sound_copy(context: Context, package: PackageId, listener: Listener) -> Repl
 
     What is found is stated where it is news: damage of a copy that counted, and the proof of one that did not.
     """
-    for replica in _copies(context, package):
+    copies = PackageCopies(context, package)
+    for replica in _in_stores(copies):
         try:
-            report = check(context, package, replica, listener=listener)
+            report = copies.check(replica, listener=listener)
         except (Unreachable, NotFound):  # its store is away, or was taken out of the node
             continue
         if report.ok:
             # Where it is not as it was, somebody found or did something meanwhile.
             if not replica.proven and replica in context.catalogue.replicas(package):
-                state_proven(context, package, replica, report)
+                copies.state_proven(replica, report)
             return replica
         if replica.state == PRESENT:
-            note_damage(context, package, replica, report)
+            copies.note_damage(replica, report)
     return None
 
 
-def _copies(context: Context, package: PackageId) -> list[ReplicaState]:
-    """Copies in stores that were not given up, those first that count, and of these the ones in the first stores."""
-    order = {name: number for number, name in enumerate(context.stores.names)}
-    kept = [one for one in context.catalogue.replicas(package) if not one.adopted and one.state != DROPPED]
-    return sorted(kept, key=lambda one: (one.state != PRESENT, order.get(one.store, len(order))))
+def _in_stores(copies: PackageCopies) -> list[ReplicaState]:
+    """Copies in stores that were not given up, the best first."""
+    return [one for one in copies.in_order() if not one.adopted and one.state != DROPPED]
 
 
 def _is_proven_there(context: Context, package: PackageId) -> bool:
     """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
-    proven = [one for one in _copies(context, package) if one.proven and one.store in context.stores.names]
-    return any(not context.stores.reachable(one.store) or _has_tag_manifest(context, package, one) for one in proven)
-
-
-def _has_tag_manifest(context: Context, package: PackageId, replica: ReplicaState) -> bool:
-    """Whether the file that gives a package its id is there, and gives it."""
-    try:
-        bundle = bundle_of(context, package, replica)
-        return sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex
-    except (DiademError, OSError):
-        return False
+    copies = PackageCopies(context, package)
+    proven = [one for one in _in_stores(copies) if one.proven and one.store in context.stores.names]
+    return any(not context.stores.reachable(one.store) or copies.lies_at(one.store, one.path) for one in proven)
 
 
 def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:
     """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
     if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package)):
         for name in stores:
-            made, _ = replicate(context, package, [name], listener=listener)
+            made, _ = PackageCopies(context, package).replicate([name], listener=listener)
             if made:
                 return made
     return []

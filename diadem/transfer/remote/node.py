@@ -165,7 +165,7 @@ class RemoteNode(Reopenable, Display):
             more = self._page(query, limit - len(rows), offset + len(rows))
             rows += more.rows
         found = replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
-        return found.opened_by(Opener(self, self.again))
+        return found.opened_by(Opener(self))
 
     def _page(self, query: str, limit: int, offset: int) -> SearchResult:
         asked = {"query": query, "limit": limit, "offset": offset}

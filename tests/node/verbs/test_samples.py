@@ -313,7 +313,7 @@ def test_a_statement_of_a_later_version_stops_nothing(lab: Lab, monkeypatch: pyt
     """One that this version would not write, and cannot understand."""
     sample = lab.node.samples.add("S-12")
     odd = Draft("sample", (Subject.named(sample.id),), {"event": "photographed", "by": "alice@hu-berlin"})
-    monkeypatch.setattr("diadem.custody.ledger.validate_draft", lambda _: None)
+    monkeypatch.setattr("diadem.custody.log.validate_draft", lambda _: None)
     lab.node.context.say([odd], as_user=True)
     assert lab.node.samples.get("S-12").sample == sample
     lab.node.reindex()
