@@ -613,7 +613,7 @@ class Node(Reopenable, Display):
         """What the policy says of every package, store and of the node itself, and what to do now."""
         from diadem.node.archive_state import status_of
 
-        return status_of(self.context, self.watched.state())
+        return status_of(self.context, lambda: self.watched.state())  # noqa: PLW0108 - imported where folders are watched
 
     @property
     def policy(self) -> Policy:
