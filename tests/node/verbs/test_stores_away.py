@@ -193,6 +193,15 @@ def test_which_store_it_is_is_not_read_again_and_again(lab: Lab) -> None:
     assert reads(*stores) - before <= 3
 
 
+def test_which_store_a_server_holds_is_not_read_again_and_again(lab: Lab) -> None:
+    lab.node.stores.add("memory://read-once", name="cloud", place="cloud")
+    stores = put_faulty(lab, "main"), put_faulty(lab, "cloud")
+    for name in "ab":
+        lab.archived(name)
+    assert list(copies(lab.node).values()) == [["cloud", "main"]] * 2
+    assert reads(*stores) <= 3
+
+
 def test_another_disk_in_the_place_of_a_store_is_seen_at_once(lab: Lab) -> None:
     lab.add_second()
     lab.archived("s")
