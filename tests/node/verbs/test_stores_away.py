@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,6 +173,30 @@ def test_of_many_sessions_only_those_are_lost_whose_store_did_not_answer(lab: La
     main = put_faulty(lab, "main", Fault(operation, "unreachable"))
     states = [result.state for result in results]
     assert len(main.happened) == 1
+    assert states in (["failed", "new", "new"], ["new"] * 3)
+
+
+class TimesOutOnce(FaultyStore):
+    """A store that lets the first who asks wait, and then says nothing."""
+
+    timed_out = False
+
+    def check(self) -> None:
+        if not self.timed_out:
+            self.timed_out = True
+            time.sleep(0.6)
+            raise Unreachable("the store did not answer in time", where=self.url, next="Try again.")
+        super().check()
+
+
+def test_after_one_time_out_the_next_sessions_are_archived(lab: Lab) -> None:
+    folders = [lab.session(name, files=1) for name in "abc"]
+    sessions = [PlannedSession(folder.name, True, folder.name, "", str(folder)) for folder in folders]
+    main = TimesOutOnce(lab.node.context.stores.open("main"))
+    lab.node.context.stores.put("main", main)
+    time.sleep(0.6)  # it is looked at again
+    states = [result.state for result in lab.node.archive_all(sessions, now=True)]
+    assert main.timed_out
     assert states in (["failed", "new", "new"], ["new"] * 3)
 
 
