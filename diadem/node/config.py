@@ -488,7 +488,7 @@ def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, 
     for row in rows:
         table = known.get(row[key], tomlkit.table())
         _merge(table, row)
-        if not table.as_string().endswith("\n\n"):
+        if not table.as_string().replace("\r", "").endswith("\n\n"):
             table.add(tomlkit.nl())
         notes = table.trivia.indent
         tables.append(table)
