@@ -33,7 +33,11 @@ def endpoint_note(context: Context, book: PeerBook) -> bytes:
             known = open_note(kept, key.public, context.settings.id)
         except DocumentError:  # signed by the key before
             known = None
-        if known is not None and known.expires - now > _RENEW and _same(known, wished):
+        if (
+            known is not None
+            and known.expires - now > _RENEW
+            and known == replace(wished, version=known.version, issued=known.issued, expires=known.expires)
+        ):
             return kept
     with book.file.writing() as connection:
         last = connection.execute("SELECT version FROM own WHERE one = 1").fetchone()
@@ -58,10 +62,6 @@ def _wished(context: Context, book: PeerBook, now: datetime.datetime) -> Endpoin
         relays(context),
         tuple(hub.id for hub in own_hubs(context, book)),
     )
-
-
-def _same(known: EndpointNote, wished: EndpointNote) -> bool:
-    return replace(known, version=1, issued=wished.issued, expires=wished.expires) == wished
 
 
 def relays(context: Context) -> bool:

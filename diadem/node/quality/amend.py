@@ -174,22 +174,20 @@ def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
     """
     if not values:
         raise UsageError("there is nothing to correct", next='Example: {"sample.identifier": "S-12"}')
-    return tuple(change for field, value in values.items() for change in _changes(field, value, dataset))
+    changes: list[Change] = []
+    for field, value in values.items():
+        first, divided, last = value.partition("/") if isinstance(value, str) else ("", "", "")
+        if field not in (DATES[0], "date") or not divided:
+            changes.append(_change_of(field, value, dataset))
+            continue
+        days = _change_of(DATES[0], first, dataset), _change_of(DATES[1], last, dataset)  # 2016-08-08/2019-01-02
+        if days[1].value < days[0].value:
+            raise UsageError(f"the session would end before it begins: {value}", where=DATES[0])
+        changes += days
+    return tuple(changes)
 
 
-def _changes(field: str, value: Any, dataset: str) -> tuple[Change, ...]:
-    """The change of a field; of a session's date that is a span of days, ``2016-08-08/2019-01-02``, two."""
-    first, divided, last = value.partition("/") if isinstance(value, str) else ("", "", "")
-    if field not in (DATES[0], "date") or not divided:
-        return (_change_of(field, value, dataset),)
-    days = _change_of(DATES[0], first, dataset), _change_of(DATES[1], last, dataset)
-    if days[1].value < days[0].value:
-        raise UsageError(f"the session would end before it begins: {value}", where=DATES[0])
-    return days
-
-
-def _change_of(field: str, value: Any, dataset: str = "") -> Change:
-    """The change of one field."""
+def _change_of(field: str, value: Any, dataset: str) -> Change:
     if field in (TITLE, "title"):
         return _title(value, dataset)
     if field in (*DATES, "date"):

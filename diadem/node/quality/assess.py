@@ -12,7 +12,7 @@ from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
 from diadem.model.display import Display
-from diadem.model.policy import Policy, Scheme
+from diadem.model.policy import Policy
 from diadem.node.context import Context
 from diadem.terms.fields import close_matches
 
@@ -125,13 +125,13 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     purpose, criterion = by_scheme(context.policy, judgement.scheme, judgement.purpose, judgement.criterion)
     dataset = context.catalogue.dataset(package, judgement.dataset).id if judgement.dataset else ""
     found = Assessment(
-        statement_id="",
-        order=0,
-        by=context.address,
-        verdict=judgement.verdict,
-        purpose=purpose,
-        criterion=criterion,
-        dataset=dataset,
+        "",
+        0,
+        context.address,
+        judgement.verdict,
+        purpose,
+        criterion,
+        dataset,
         signal=judgement.signal,
         value=None if judgement.value is None else float(judgement.value),
         unit=judgement.unit,
@@ -146,7 +146,14 @@ def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tupl
     """Purpose and criterion as they are stated, by the group's scheme where one is named."""
     purpose, criterion = " ".join(purpose.split()), " ".join(criterion.split())
     if scheme:
-        chosen = _scheme(policy, scheme)
+        schemes = policy.quality.schemes
+        if scheme not in schemes:
+            near = close_matches(scheme, list(schemes))
+            next_ = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
+            raise NotFound(
+                f"the policy has no scheme '{scheme}'", next=f"{next_} They are in policy.toml, quality.schemes."
+            )
+        chosen = schemes[scheme]
         if purpose and label(purpose) != label(chosen.purpose):
             raise UsageError(f"the scheme '{scheme}' is for {chosen.purpose}, not for {purpose}")
         known = {label(one): one for one in chosen.criteria}
@@ -157,15 +164,6 @@ def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tupl
     if not purpose:
         raise UsageError("no purpose is given", next="Example: --for imaging; in a sheet, the column 'purpose'.")
     return purpose, criterion
-
-
-def _scheme(policy: Policy, name: str) -> Scheme:
-    schemes = policy.quality.schemes
-    if name not in schemes:
-        near = close_matches(name, list(schemes))
-        known = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
-        raise NotFound(f"the policy has no scheme '{name}'", next=f"{known} They are in policy.toml, quality.schemes.")
-    return schemes[name]
 
 
 def evidence_of(context: Context, text: str) -> str:

@@ -96,7 +96,14 @@ class JudgementVerbs(Display):
             raise UsageError(
                 "a purpose is for what is still to be assessed", next="Search: purpose:EELS; or use --todo."
             )
-        return write_judgements(self.context, Path(path), query, todo=todo, purpose=purpose, replace=replace)
+        rows: list[Mapping[str, Any]] = []
+        start = 0
+        while found := self.context.catalogue.search(query, limit=_PAGE, offset=start).rows:
+            for row in found:
+                rows += _todo(self.context, row, purpose) if todo else _judged(self.context, row)
+            start += len(found)
+        choices = {"verdict": VERDICTS}
+        return JudgementSheet.write(Path(path), rows, numbers=("value",), choices=choices, replace=replace)
 
     def import_(
         self,
@@ -141,19 +148,6 @@ class JudgementVerbs(Display):
 
 
 # -- writing it ----------------------------------------------------------------------------------------------------
-
-
-def write_judgements(
-    context: Context, path: Path, query: str, *, todo: bool, purpose: str, replace: bool
-) -> WrittenTable:
-    """Write the judgements of all packages that a search finds; or with `todo` what nobody has judged yet."""
-    rows: list[Mapping[str, Any]] = []
-    start = 0
-    while found := context.catalogue.search(query, limit=_PAGE, offset=start).rows:
-        for one in found:
-            rows += _todo(context, one, purpose) if todo else _judged(context, one)
-        start += len(found)
-    return JudgementSheet.write(path, rows, numbers=("value",), choices={"verdict": VERDICTS}, replace=replace)
 
 
 def _judged(context: Context, row: PackageRow) -> Iterator[Mapping[str, Any]]:

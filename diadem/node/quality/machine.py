@@ -82,13 +82,10 @@ def assess_by_machine(
         before = [one for one in counting if one.by == context.address and one.plugin and one.dataset == own]
         known = {label(one.criterion): one for one in before if label(one.purpose) == label(meant)}
         new = Assessment("", 0, context.address, LIMITED, meant, dataset=own)
-        said += _judgements(new, _findings(dataset, names), known, () if _stopped(dataset) else names)
+        # a check or the reader gave up: nothing found means nothing
+        stopped = any(issue["code"] in _FAILED or issue.get("severity") == "error" for issue in dataset.issues)
+        said += _judgements(new, _findings(dataset, names), known, () if stopped else names)
     return MachineJudged(len(record.datasets), len(checks), tuple(state(context, package, said)), tuple(failures))
-
-
-def _stopped(dataset: Dataset) -> bool:
-    """Whether a check or the reader gave up, so that nothing found means nothing."""
-    return any(issue["code"] in _FAILED or issue.get("severity") == "error" for issue in dataset.issues)
 
 
 def _findings(dataset: Dataset, checks: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:

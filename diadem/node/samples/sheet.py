@@ -18,7 +18,7 @@ from diadem.model.sample_custody import Whereabouts
 from diadem.model.sample_statements import sample_of
 from diadem.model.samples import CHANGED, DEFINED, Sample, is_sample_id, new_id
 from diadem.model.statements import Draft, Subject
-from diadem.model.table_changes import Conflict, Edit, Fault, WrittenTable, cell_text, edited
+from diadem.model.table_changes import Conflict, Edit, Fault, cell_text, edited
 from diadem.node.context import Context
 from diadem.node.follow.follow import said_of
 from diadem.node.samples.naming import require_free, the_sample
@@ -34,11 +34,11 @@ _EXPORT: Final = f"Export again, and edit that: {_MAKE}"
 _LISTS: Final = ("names", "identifiers", "parents", "elements", "preparation")
 
 
-def write_samples(catalogue: Catalogue, where: Mapping[str, Whereabouts], path: Path, *, replace: bool) -> WrittenTable:
-    """Write all samples; `where` says by their ids where they are."""
+def rows_of(catalogue: Catalogue, where: Mapping[str, Whereabouts]) -> list[dict[str, str]]:
+    """A row for each sample; `where` says by their ids where they are."""
     samples = catalogue.samples()
     names = {one.id: one.identifier for one in samples}
-    rows = [
+    return [
         {
             **sample_cells(one, names),
             WHERE: str(where[one.id]) if where[one.id].since else "",
@@ -47,7 +47,6 @@ def write_samples(catalogue: Catalogue, where: Mapping[str, Whereabouts], path: 
         }
         for one in samples
     ]
-    return SampleSheet.write(path, rows, replace=replace)
 
 
 class SampleSheet(SheetImport):

@@ -68,7 +68,9 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
         )
     members: dict[str, Any] = {key: said.get(key) or None for key in _TEXTS if key in said}
     if "names" in said:
-        members["names"] = _names(said["names"], before)
+        kept_names = [(one.name, one.lab) for one in (before.names if before else ()) if one.lab not in said["names"]]
+        told = [(name, lab) for lab, one in said["names"].items() for name in _several(one) if name]
+        members["names"] = [{"name": name, "lab": lab} for name, lab in dict.fromkeys([*kept_names, *told])]
     if "identifiers" in said:
         given = {key.strip().lower(): text for key, text in said["identifiers"].items()}
         kept = {**(before.identifiers if before else {}), **given}
@@ -86,12 +88,6 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
     if "preparation" in said:
         members["preparation"] = [{"step": one} if isinstance(one, str) else dict(one) for one in said["preparation"]]
     return members
-
-
-def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> list[dict[str, str]]:
-    kept = [(one.name, one.lab) for one in (before.names if before else ()) if one.lab not in said]
-    told = [(name, lab) for lab, one in said.items() for name in _several(one) if name]
-    return [{"name": name, "lab": lab} for name, lab in dict.fromkeys([*kept, *told])]
 
 
 def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +129,11 @@ def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str
     found = [one for one in said if one.retracted is None and date in ("", one.date)]
     own = [one for one in found if one.by == by]
     if not found:
-        raise _nothing(sample, said, date)
+        taken = next((one for one in said if one.retracted is not None and date in ("", one.date)), None)
+        message = f"nobody has stated that of {sample.identifier}" + (f" on {date}" if date else "")
+        if taken is not None:
+            message = f"that {sample.identifier} was {event_text(taken)} was retracted already"
+        raise NotFound(message, where=sample.id, next=f"See: diadem sample show {sample.identifier}")
     if not own:
         raise Refused(
             f"{found[0].by} has stated that {sample.identifier} was {event_text(found[0])}, and only they can"
@@ -145,12 +145,3 @@ def event_meant(sample: Sample, events: Sequence[Event], what: str, *, date: str
         told = "; ".join(f"{event_text(one)} [{one.statement[:12]}]" for one in own)
         raise UsageError(f"{len(own)} events are meant: {told}", next="Name the day with --date, or the statement.")
     return own[0]
-
-
-def _nothing(sample: Sample, said: Sequence[Event], date: str) -> NotFound:
-    taken = [one for one in said if one.retracted is not None and date in ("", one.date)]
-    if taken and taken[0].retracted is not None:
-        message = f"that {sample.identifier} was {event_text(taken[0])} was retracted already"
-    else:
-        message = f"nobody has stated that of {sample.identifier}" + (f" on {date}" if date else "")
-    return NotFound(message, where=sample.id, next=f"See: diadem sample show {sample.identifier}")

@@ -146,16 +146,11 @@ def story_of(catalogue: Catalogue, sample: Sample) -> SampleStory:
 
 
 def _owned(names: Sequence[NameRow], datasets: Iterable[SampleDataset]) -> Iterator[SampleDataset]:
-    """The same datasets, each with the sample that it names."""
+    """The same datasets, each with the sample that it names, by the longest of the names that stand in its record."""
     owners: dict[tuple[str, ...], str] = {}
     for dataset in datasets:
         if dataset.named not in owners:
-            owners[dataset.named] = _owner(names, dataset.named)
+            texts = [f" {' '.join(words(one))} " for one in dataset.named]
+            found = [row for row in names if any(f" {' '.join(row.words)} " in text for text in texts)]
+            owners[dataset.named] = max(found, key=lambda row: len(row.words)).sample if found else ""
         yield replace(dataset, sample=owners[dataset.named])
-
-
-def _owner(names: Sequence[NameRow], said: Iterable[str]) -> str:
-    """Id of the sample that a record names, by the longest of the names that stand in it."""
-    texts = [f" {' '.join(words(one))} " for one in said]
-    found = [row for row in names if any(f" {' '.join(row.words)} " in text for text in texts)]
-    return max(found, key=lambda row: len(row.words)).sample if found else ""

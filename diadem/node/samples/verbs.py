@@ -81,9 +81,9 @@ class SampleVerbs(DisplayList):
         UsageError
             There is such a file already, or its ending is another one.
         """
-        from diadem.node.samples.sheet import write_samples
+        from diadem.node.samples.sheet import SampleSheet, rows_of
 
-        return write_samples(self.context.catalogue, self.whereabouts(), Path(path), replace=replace)
+        return SampleSheet.write(Path(path), rows_of(self.context.catalogue, self.whereabouts()), replace=replace)
 
     def find(self, name: str) -> list[Sample]:
         """The samples that a name may mean: two where two labs use one name for different things.
