@@ -19,7 +19,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, select, update
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.dataset_sets import full, mask, written
+from diadem.catalogue.dataset_sets import full, mask, mask_text
 from diadem.catalogue.facets import DISPUTED, UNJUDGED, Facet, FacetField, FacetValue, kept_fields, name_of
 from diadem.catalogue.facts import SESSION_END, day_of
 from diadem.catalogue.tables import among, among_texts
@@ -93,7 +93,7 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
     for key, size in sizes.items():
         own = sorted((codes[field.number, name], value) for (field, name), value in values[key].items())
         new[key] = {code: (_datasets(value.bits), value.listed) for code, value in own}
-        parts = {str(code): written(value.bits) for code, value in own if value.bits != full(size)}
+        parts = {str(code): mask_text(value.bits) for code, value in own if value.bits != full(size)}
         rows.append((key, _packed((code, *of) for code, of in new[key].items()), json.dumps(parts) if parts else ""))
     until_now = select(_rows.package, _rows.codes).where(among(_rows.package, keys))
     known = {
