@@ -29,7 +29,7 @@ from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
 from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
-from diadem.node.watch.watch_verbs import WatchVerbs
+from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.policy.facts import WatchState
 from diadem.policy.keeping_rules import POLICY_AGAIN

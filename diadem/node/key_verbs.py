@@ -19,7 +19,7 @@ from diadem.node.mirroring import mirror_settings
 from diadem.node.place import node_lock
 from diadem.node.recovery import read_recovery
 from diadem.node.rotating import rotate, rotation_lock
-from diadem.node.watch.watching import WATCH_LOCK
+from diadem.node.watch.watcher import WATCH_LOCK
 
 #: The lock that `diadem serve` holds.
 SERVE_LOCK: Final = "serve"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from diadem.node.quality.amending import Amendments
     from diadem.node.quality.assessing import Assessments
     from diadem.node.quality.machine_assessing import MachineJudged
-    from diadem.node.take.deriving import Derived
+    from diadem.node.take.derive import Derived
 
 
 class QualityVerbs:
@@ -215,7 +215,7 @@ class QualityVerbs:
         UsageError
             There is no source; the result cannot be archived; parameters that are not a JSON object.
         """
-        from diadem.node.take.deriving import derive_result, making_of
+        from diadem.node.take.derive import derive_result, making_of
 
         making = making_of(self.context, from_, software=software, parameters=parameters, comment=comment)
         return derive_result(self.context, result, making, name=name or "", listener=listener)

@@ -54,7 +54,7 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
     from diadem.archive.package import Package
-    from diadem.node.take.ingesting import enter
+    from diadem.node.take.arrival import record_ingest
     from diadem.pack.pack import Outcome
     from diadem.package.verify import verify
 
@@ -70,7 +70,9 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     outcome = Outcome(created=False, proof="read-back")
     sure = bool(job.source) and job.user in known
     owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
-    if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):
+    if not record_ingest(
+        owner, package, one.path, one.store, outcome, source, predecessor=before, more=left_out, with_user=sure
+    ):
         return "", True
     return f"{one.path} in {one.store} is in the log now: the archive of {job.words} was killed before", True
 
@@ -131,7 +133,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.archive.package import Package
     from diadem.node.follow.taken_in import taken_in
     from diadem.node.keep.adopted import IN_PLACE, folders, where
-    from diadem.node.take.ingesting import ingest_draft
+    from diadem.node.take.arrival import ingest_draft
 
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         said = context.ledger.of_subject(PackageId(package_id).hex)
@@ -142,7 +144,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
         else:
             package = Package(context.stores.open(replica.store).bundle(replica.path))
             source, more = _found_in(replica.store), {}
-        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, more)])
+        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, more=more)])
         return True
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from diadem.model.scan import PlannedSession
     from diadem.node.context import Context
     from diadem.node.keep.rescanned import Rescan
-    from diadem.node.take.archived import Archived
-    from diadem.node.take.archiving_all import SessionResult
-    from diadem.node.watch.handed import Handed
-    from diadem.node.watch.told import Watched
-    from diadem.node.watch.watch_verbs import WatchVerbs
+    from diadem.node.take.archive_many import SessionResult
+    from diadem.node.take.arrival import Archived
+    from diadem.node.watch.hand_in import Handed
+    from diadem.node.watch.report import Watched
+    from diadem.node.watch.verbs import WatchVerbs
     from diadem.scan.scan import Scan
 
 StrPath = str | os.PathLike[str]
@@ -85,10 +85,9 @@ class TakingVerbs:
         Unreachable
             No store can take it.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving import archive
+        from diadem.node.take.archive import ArchiveOptions, archive
 
-        wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
+        wishes = ArchiveOptions(metadata, strict, as_one, wait, now, in_place, store)
         found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
         return replace(found, package=self._given(found.package))
 
@@ -107,10 +106,9 @@ class TakingVerbs:
         Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
         options would not take it, as an error in its fixed shape, or is None.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving import planned
+        from diadem.node.take.archive import ArchiveOptions, planned
 
-        wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
+        wishes = ArchiveOptions(metadata, as_one=as_one, wait=wait, now=now)
         return Document(planned(self.context, Path(source).absolute(), wishes, listener))
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
@@ -166,8 +164,8 @@ class TakingVerbs:
             A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
             broke.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving_all import archive_all
+        from diadem.node.take.archive import ArchiveOptions
+        from diadem.node.take.archive_many import archive_all
         from diadem.scan.scan import Scan
 
         chosen = (
@@ -175,7 +173,7 @@ class TakingVerbs:
             if isinstance(sessions, str | os.PathLike | Scan)
             else [session for session in sessions if session.archive]
         )
-        wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
+        wishes = ArchiveOptions(metadata, strict=strict, wait=wait, now=now)
         done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
         return (self._result_given(one) for one in done)
 
@@ -187,7 +185,7 @@ class TakingVerbs:
     @property
     def watched(self) -> WatchVerbs:
         """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
-        from diadem.node.watch.watch_verbs import WatchVerbs
+        from diadem.node.watch.verbs import WatchVerbs
 
         return WatchVerbs(self.context)
 

@@ -15,8 +15,8 @@ from diadem.archive.package import Package
 from diadem.errors import Refused
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
-from diadem.node.take.finishing import utc_now
-from diadem.node.watch.incoming import HandIn, HandInState, Incoming, Kept
+from diadem.node.take.quiet import utc_now
+from diadem.node.watch.hand_in import HandIn, HandInState, Incoming, Kept
 from diadem.store import open_store
 from tests.archive.packing import packed_into
 from tests.node.test_adopting import everything

@@ -16,7 +16,7 @@ from diadem.model.names import illegal, twin_key
 from diadem.model.ports import InMemory
 from diadem.node.context import Context
 from diadem.node.give.reading_copies import Copies
-from diadem.node.take.chains import EffectiveFile
+from diadem.node.take.package_chain import EffectiveFile
 from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 

@@ -11,7 +11,7 @@ from diadem.export.pages import WHOLE
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.node.give.exporting_redacted import Redaction
-from diadem.node.give.session import Lacking
+from diadem.node.take.package_chain import Lacking
 
 
 @dataclass(frozen=True, slots=True)

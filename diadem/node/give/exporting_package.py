@@ -21,7 +21,7 @@ from diadem.node.context import Context
 from diadem.node.give.exporting_outcome import Exported, Wishes
 from diadem.node.give.exporting_parts import Parts
 from diadem.node.give.exporting_run import Run
-from diadem.node.give.session import Session, session_of
+from diadem.node.take.package_chain import Session, session_of
 from diadem.store.system import long_path
 
 _LONGEST_NAME: Final = 320

@@ -29,9 +29,8 @@ from diadem.node.give.exporting_contents import (
 )
 from diadem.node.give.exporting_redacted import Redaction, Redactor
 from diadem.node.give.reading_copies import Copies
-from diadem.node.give.session import Session
 from diadem.node.quality.amending import sheet_of
-from diadem.node.take.chains import ArchivedPackage
+from diadem.node.take.package_chain import ArchivedPackage, Session
 
 
 class Parts:

@@ -15,20 +15,31 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import Interrupted
+from diadem.catalogue import traces
+from diadem.errors import DiademError, Interrupted, NotFound, Unreachable
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
-from diadem.model.ports import Listener, Meter, silent
+from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.ports import Listener, Meter
 from diadem.model.record import Record
-from diadem.node.take.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
+from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
+from diadem.node.context import Context
+from diadem.node.keep.placing import Copy, best_package, bundle_of, opened_from_catalogue, replicate, state_proven
+from diadem.node.keep.scrubbing import check, note_damage
+from diadem.node.quality.amending import effective
+from diadem.node.take.package_chain import ArchivedPackage, EffectiveFile, chain_of, continuations, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
+from diadem.package.examine import LIMITS
 from diadem.serialization.validation import validate_metadata
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
+from diadem.store.system import READ_FLAGS, long_path
+from diadem.trust.hashing import sha256_hex
 from diadem.work import in_order
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
@@ -140,37 +151,23 @@ HashMany = Callable[[Sequence[SourceFile]], Mapping[str, str | None]]
 
 def relate(
     plan: PackPlan,
-    known: KnownPackages,
+    chains: Iterable[Sequence[ArchivedPackage]],
     *,
     source: str,
     readers: Sequence[ReaderOffer],
-    copier: Copier,
-    elsewhere: HashMany | None = None,
-    listener: Listener = silent,
+    digests: Digests,
 ) -> Relation:
-    """How a folder relates to what is archived. Reads the files that may be archived; writes nothing.
+    """How a folder relates to chains that may be archived of it. Reads the files that may be archived; writes nothing.
 
-    Parameters
-    ----------
-    plan : PackPlan
-        The whole folder.
-    known : KnownPackages
-        What is archived.
-    source : str
-        The folder, as `ingest` statements name it.
-    readers : sequence of ReaderOffer
-        Who can read what, to group the files of a continuation.
-    copier : Copier
-        Hashes.
-    elsewhere : callable, optional
-        Hashes many files in another process; those for which it has None are hashed here.
-    listener : callable
-        Told of bytes read, stage ``compare``.
+    `source` is the folder as `ingest` statements name it; `readers` group the files of a continuation.
     """
-    chains = _chains(plan, known, source)
-    compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
+    wanted = os.path.normcase(source)
+
+    def was_here(chain: Sequence[ArchivedPackage]) -> bool:
+        return any(os.path.normcase(one) == wanted for package in chain for one in package.sources)
+
+    compared = [_Comparison(plan, chain, from_here=was_here(chain)) for chain in chains]
     compared.sort(key=lambda one: (one.from_here, one.bytes_kept), reverse=True)
-    digests = _Digests(copier, elsewhere, listener)
     why = []
     for comparison in compared:
         if reason := comparison.excluded() or comparison.prove(digests):
@@ -241,22 +238,6 @@ def inheriting(plan: PackPlan, record: Record) -> PackPlan:
     return replace(plan, metadata=validate_metadata(merged_metadata(before, plan.metadata)))
 
 
-def _chains(plan: PackPlan, known: KnownPackages, source: str) -> Iterator[list[ArchivedPackage]]:
-    """Every chain that a candidate belongs to, once."""
-    seen: set[PackageId] = set()
-    for candidate in known.candidates({file.name: (file.size, file.mtime_ns) for file in plan.files.values()}, source):
-        if candidate not in seen:
-            chain = chain_of(known, candidate)
-            seen.update(package.id for package in chain)
-            if chain:
-                yield chain
-
-
-def _was_here(chain: Iterable[ArchivedPackage], source: str) -> bool:
-    wanted = os.path.normcase(source)
-    return any(os.path.normcase(one) == wanted for package in chain for one in package.sources)
-
-
 class _Comparison:
     """A folder beside one chain.
 
@@ -308,7 +289,7 @@ class _Comparison:
             return f"{short}: it would be too small a part of the folder"
         return None
 
-    def prove(self, digests: _Digests) -> str | None:
+    def prove(self, digests: Digests) -> str | None:
         """Read what is alike, and keep as such what has the digest of the archived file; None where enough has."""
         found = digests.of(list(self._alike.values()))
         expected = len(self._alike)
@@ -366,7 +347,7 @@ def _reduced(plan: PackPlan, wanted: set[str], readers: Sequence[ReaderOffer]) -
     return replace(plan, tree=tree, files=files, datasets=datasets)
 
 
-class _Digests:
+class Digests:
     """SHA-256 of files of the folder, each read once whatever number of chains it is compared with."""
 
     def __init__(self, copier: Copier, elsewhere: HashMany | None, listener: Listener) -> None:
@@ -399,3 +380,195 @@ class _Digests:
         if self._stopped.is_set():
             raise Interrupted("comparing was stopped", where=file.path)
         self._meter.add(count, file.path)
+
+
+#: Packages that are compared with a folder, name by name.
+_CANDIDATES = 20
+
+
+def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
+    """How a folder relates to what this node has archived."""
+    if not context.catalogue.count():
+        return Unrelated()
+    elsewhere = context.workers.digests if context.workers is not None else None
+    with Copier() as copier:
+        relation = relate(
+            plan,
+            _chains(context, plan, str(source)),
+            source=str(source),
+            readers=tuple(context.tools.readers),
+            digests=Digests(copier, elsewhere, listener),
+        )
+    if isinstance(relation, Extends) and (unread := _unread(relation, plan)):
+        return Same(list(relation.holders)[-1], relation.chain, relation.holders, relation.gone, unread)
+    return relation
+
+
+def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[ArchivedPackage]]:
+    """Every chain with a package that may hold files of the folder, or was archived from there, once.
+
+    A guess: one too many costs a comparison of names, one too few a package that repeats an earlier one. Names and
+    sizes recur (`scan 1.tif`, 4 MB, in every session), times hardly: a copy that lost its times is recognised by names
+    and sizes alone, among the newest few packages only.
+    """
+    catalogue, files = context.catalogue, list(plan.files.values())
+    exact = [traces.of_file(file.name, file.size, file.mtime_ns) for file in files]
+    found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
+    if not found:
+        timeless = [traces.of_file(file.name, file.size) for file in files]
+        found = catalogue.by_traces(timeless, limit=_CANDIDATES)
+        # Of packages from elsewhere the folder may extend those whose files are all there. What a package has that
+        # others continue may have changed since; it is kept, and its chain is looked at.
+        continued = catalogue.continued(found) if found else frozenset()
+        sizes = {file.name: file.size for file in files}
+        found = [one for one in found if one in continued or _is_within(context, one, sizes)]
+    seen: set[PackageId] = set()
+    for candidate in map(PackageId, found):
+        if candidate not in seen:
+            chain = chain_of(candidate, partial(_archived, context), partial(continuations, context))
+            seen.update(package.id for package in chain)
+            if chain:
+                yield chain
+
+
+def _archived(context: Context, package: PackageId) -> ArchivedPackage | None:
+    """A package from the tag files that the catalogue keeps, with what the log says of it."""
+    opened = opened_from_catalogue(context, package)
+    if opened is None:
+        return None
+    said = (entry.statement for entry in context.ledger.of_subject(package.hex))
+    sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+    return ArchivedPackage.of(opened, sources, gone=is_gone(context, package))
+
+
+def _is_within(context: Context, package: str, sizes: Mapping[bytes, int]) -> bool:
+    """Whether all files of a package are in a folder, by names and sizes; True where that is not known."""
+    opened = opened_from_catalogue(context, package)
+    return opened is None or all(sizes.get(entry.original_name) == entry.size for entry in opened.manifest.payload)
+
+
+def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
+    """The files that seem to be new, where not one of them can be read: there is nothing to continue with."""
+    unread: dict[str, Omission] = {}
+    for stored in (*relation.new, *relation.changed):
+        file = plan.files[stored]
+        try:
+            os.close(os.open(long_path(file.path), READ_FLAGS))
+        except OSError as error:
+            unread[stored] = Omission(file.name, "unreadable", error.strerror or type(error).__name__)
+        else:
+            return {}
+    return unread
+
+
+def continuing_plan(context: Context, relation: Extends) -> PackPlan:
+    """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
+    try:
+        package, _ = best_package(context, relation.predecessor)
+        return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
+    except DiademError:
+        return relation.plan
+
+
+@dataclass
+class ChainCheck:
+    """What was found of the packages of a chain.
+
+    Attributes
+    ----------
+    lost : list of PackageId
+        Those of which no copy can be relied on.
+    made : list of Copy
+        Copies in a store that were made of packages which lay in an adopted folder alone.
+    """
+
+    lost: list[PackageId] = field(default_factory=list)
+    made: list[Copy] = field(default_factory=list)
+
+
+def check_chain(context: Context, relation: Same | Extends, stores: Sequence[str], listener: Listener) -> ChainCheck:
+    """Which packages of a chain can be relied on.
+
+    Where everything in the folder is archived, its owner may delete it next: of every package that holds a part of it a
+    copy is read whole, just now.
+
+    Where the folder has grown, the whole chain would be read again each time that it grows. There a copy is relied on
+    that the catalogue has as present and proven (every byte of it was hashed once and found right, and nothing else was
+    found since) and whose tag manifest is where it should be, or whose store does not answer now. What has happened to
+    the payload of such a copy since its proof is found by the next scrub, or by archiving the folder once more. Only of
+    a package without such a copy one is read.
+
+    An adopted folder is no copy here, for it may be the very folder that is deleted: a package that lies nowhere else
+    is copied into a store. A package that holds no part of the folder is needed for nothing; where it has no proven
+    copy, nothing is built on it.
+    """
+    found = ChainCheck()
+    for package in relation.chain:
+        is_needed = package in relation.holders
+        must_be_read = is_needed and isinstance(relation, Same)
+        if not must_be_read and _is_proven_there(context, package):
+            continue
+        if is_needed and sound_copy(context, package, listener) is not None:
+            continue
+        made = _full_copy(context, package, stores, listener) if is_needed else []
+        found.made += made
+        if not made:
+            found.lost.append(package)
+    return found
+
+
+def is_gone(context: Context, package: PackageId) -> bool:
+    """Whether no copy of a package counts any more, by what the catalogue knows."""
+    return not any(replica.state == PRESENT for replica in context.catalogue.replicas(package))
+
+
+def sound_copy(context: Context, package: PackageId, listener: Listener) -> ReplicaState | None:
+    """A copy in a store that was read whole just now; None where there is none.
+
+    What is found is stated where it is news: damage of a copy that counted, and the proof of one that did not.
+    """
+    for replica in _copies(context, package):
+        try:
+            report = check(context, package, replica, listener=listener)
+        except (Unreachable, NotFound):  # its store is away, or was taken out of the node
+            continue
+        if report.ok:
+            # Where it is not as it was, somebody found or did something meanwhile.
+            if not replica.proven and replica in context.catalogue.replicas(package):
+                state_proven(context, package, replica, report)
+            return replica
+        if replica.state == PRESENT:
+            note_damage(context, package, replica, report)
+    return None
+
+
+def _copies(context: Context, package: PackageId) -> list[ReplicaState]:
+    """Copies in stores that were not given up, those first that count, and of these the ones in the first stores."""
+    order = {name: number for number, name in enumerate(context.stores.names)}
+    kept = [one for one in context.catalogue.replicas(package) if not one.adopted and one.state != DROPPED]
+    return sorted(kept, key=lambda one: (one.state != PRESENT, order.get(one.store, len(order))))
+
+
+def _is_proven_there(context: Context, package: PackageId) -> bool:
+    """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
+    proven = [one for one in _copies(context, package) if one.proven and one.store in context.stores.names]
+    return any(not context.stores.reachable(one.store) or _has_tag_manifest(context, package, one) for one in proven)
+
+
+def _has_tag_manifest(context: Context, package: PackageId, replica: ReplicaState) -> bool:
+    """Whether the file that gives a package its id is there, and gives it."""
+    try:
+        bundle = bundle_of(context, package, replica)
+        return sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex
+    except (DiademError, OSError):
+        return False
+
+
+def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:
+    """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
+    if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package)):
+        for name in stores:
+            made, _ = replicate(context, package, [name], listener=listener)
+            if made:
+                return made
+    return []

@@ -18,7 +18,7 @@ _GATHER, _STEP = 400, 50
 _END: Final = 2.0
 
 
-class Bell:
+class WakeUp:
     """Wakes a watcher that sleeps."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Events:
     ----------
     folder : Path
         The watched folder.
-    bell : Bell
+    bell : WakeUp
         Rung when something has changed.
     """
 
-    def __init__(self, folder: Path, bell: Bell) -> None:
+    def __init__(self, folder: Path, bell: WakeUp) -> None:
         self._folder = folder
         self._bell = bell
         self._stop = threading.Event()

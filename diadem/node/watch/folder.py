@@ -10,23 +10,31 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import DiademError, NotFound
+from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.take.archived import Wishes
-from diadem.node.take.looks import Look, examined
-from diadem.node.watch.events import Bell, Events
-from diadem.node.watch.judging import BEFORE, judged
-from diadem.node.watch.memory import WAITING, Memory, Note
-from diadem.node.watch.pause import Pause
+from diadem.node.take.archive import ArchiveOptions
+from diadem.node.take.folder_look import Look, examined
+from diadem.node.take.quiet import Unfinished, judge
+from diadem.node.watch.events import Events, WakeUp
+from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note, away_words, note_words
 from diadem.node.watch.plan import Line, WatchPlan
-from diadem.node.watch.silence import is_of_stores, wait_after
-from diadem.node.watch.taking import Changed, Taken, take
-from diadem.node.watch.told import Watched, unexpected
-from diadem.node.watch.units import Listing, Moment, Unit, list_units, look_at
-from diadem.node.watch.words import NO_ROOM, away_words, note_words
+from diadem.node.watch.report import Watched, unexpected
+from diadem.node.watch.silence import BEFORE, StoreBackoff, held_by, is_of_stores, judged, wait_after
+from diadem.node.watch.units import (
+    Changed,
+    Listing,
+    Moment,
+    Unit,
+    UnitArchived,
+    archive_unit,
+    divided,
+    list_units,
+    look_at,
+)
 from diadem.store.disks import is_network_folder
 
 #: Seconds after which everything is looked at although the system tells of changes: it may have forgotten one.
@@ -65,9 +73,9 @@ class FolderWatch:
         The clock that nobody sets, in seconds.
     every : float
         Seconds between two looks where the system tells nothing.
-    pause : Pause
+    pause : StoreBackoff
         Shared by all folders of a node.
-    bell : Bell or None
+    bell : WakeUp or None
         Rung when the system tells of a change; None never listens.
     """
 
@@ -75,8 +83,8 @@ class FolderWatch:
     settings: WatchSettings
     steady: Callable[[], float]
     every: float
-    pause: Pause
-    bell: Bell | None = None
+    pause: StoreBackoff
+    bell: WakeUp | None = None
     memory: Memory = field(init=False)
     _events: Events | None = None
     _again: float = float("-inf")
@@ -329,22 +337,22 @@ class FolderWatch:
         self.memory.notes[unit.name] = note
         as_one = line.as_one if line.as_one is not None else note.as_one
         try:
-            wishes = Wishes(line.stated(self.settings.set) or None, store=self.settings.store or None)
-            taken = take(self.context, unit, seen, wishes, as_one=as_one, listener=listener)
+            wishes = ArchiveOptions(line.stated(self.settings.set) or None, store=self.settings.store or None)
+            taken = archive_unit(self.context, unit, seen, wishes, as_one=as_one, listener=listener)
             error = taken.error
         except DiademError as failure:
             if failure.exit_code == 6:
                 raise
-            taken, error = Taken((), as_one=bool(note.as_one)), failure
+            taken, error = UnitArchived((), as_one=bool(note.as_one)), failure
         except Exception as failure:  # one session stops no other, whatever is wrong with it
             error = unexpected(failure)
-            taken = Taken((), as_one=bool(note.as_one))
+            taken = UnitArchived((), as_one=bool(note.as_one))
         told = self._archived(unit, seen, note, line, taken, error)
         self.memory.write(now=True)
         yield told
 
     def _archived(
-        self, unit: Unit, seen: Look, note: Note, line: Line, taken: Taken, error: DiademError | None
+        self, unit: Unit, seen: Look, note: Note, line: Line, taken: UnitArchived, error: DiademError | None
     ) -> Watched:
         """Note what became of it."""
         packages = tuple(str(one) for archived in taken.archived for one in archived.held_by or [archived.package.id])
@@ -384,3 +392,59 @@ def problem_of(context: Context, folder: Path) -> str:
         if how in (IS, HOLDS, LIES_IN):
             return f"the folder {how} {name}"
     return ""
+
+
+#: Sessions that are named.
+_NAMED = 3
+
+
+def dry_run(folder: FolderWatch, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
+    """Each session that is not archived, and what is to come of it."""
+    place = folder.settings.folder
+    if problem := problem_of(folder.context, folder.root):
+        yield Watched(place, "", "refused", problem)
+        return
+    moment = folder.moment()
+    readers = tuple(folder.context.tools.readers)
+    try:
+        listing = list_units(folder.root, folder.settings.depth, readers, moment)
+    except OSError as error:
+        yield Watched(place, "", "away", f"it cannot be listed: {error.strerror or error}")
+        return
+    for name, words in sorted(listing.aside.items()):
+        yield Watched(place, name, "no", words)
+    for unit in listing.units.values():
+        try:
+            seen = look_at(unit, listing, moment)
+        except NotFound:
+            continue
+        known = folder.memory.notes.get(unit.name, Note())
+        line = plan.line(unit.path)
+        if known.packages and known.digest == seen.digest:
+            continue
+        state, words = _outlook(folder, unit, seen, known, line, plan, listener)
+        yield Watched(place, unit.name, state, words, len(seen.files), sum(one.size for one in seen.files.values()))
+
+
+def _outlook(
+    folder: FolderWatch, unit: Unit, seen: Look, known: Note, line: Line, plan: WatchPlan, listener: Listener
+) -> tuple[str, str]:
+    """State and words of one session."""
+    if (held := held_by(line, plan)) is not None:
+        return held
+    if not seen.files:
+        return "empty", "there is no file in it"
+    was_there = folder.settings.new_only and not folder.memory.known
+    if (was_there or known.digest == seen.digest) and line.archive != "yes":
+        return "left", BEFORE
+    readers = tuple(folder.context.tools.readers)
+    found = judge(None, examined(seen, readers), line.wait or folder.context.policy.archive.quiet)
+    if isinstance(found, Unfinished):
+        return "waiting", found.told(str(unit.path))
+    as_one = line.as_one if line.as_one is not None else known.as_one
+    try:
+        sessions = divided(folder.context, unit, as_one=as_one, listener=listener)
+    except DiademError as error:
+        return "failed", error.message
+    named = ", ".join(session.title for session in sessions[:_NAMED]) + (", …" if len(sessions) > _NAMED else "")
+    return "would archive", f"as {count_text(len(sessions), 'session')}: {named}" if sessions else "as one session"

@@ -25,8 +25,9 @@ from typing import Any, Final
 
 from diadem.errors import DiademError
 from diadem.model.display import Display
+from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
-from diadem.node.take.looks import Look
+from diadem.node.take.folder_look import Look
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
@@ -177,13 +178,11 @@ class Memory:
         StoreError
             It cannot be written.
         """
-        from diadem.pack.plan import text_of
-
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {
             "format": FORMAT,
-            "folder": text_of(os.fsencode(self.folder)),
+            "folder": without_surrogates(self.folder),
             "started": started(),
             "away": self.away,
             "problem": self.problem,
@@ -225,3 +224,67 @@ def _is_this_start(before: object) -> bool:
 def moment_text(moment: datetime.datetime) -> str:
     """A moment with fractions, as memory keeps it."""
     return moment.astimezone(datetime.UTC).isoformat()
+
+
+#: How what waits for a store is told.
+NO_ROOM = "no store can take it now"
+_ZERO: Final = datetime.timedelta()
+
+
+def note_words(note: Note, now: datetime.datetime) -> str:
+    """What a session waits for, or what became of it."""
+    if note.state == "failed":
+        return f"failed {times(note.failures)}: {note.words}; tried again at {_clock(note.again)[:16]} UTC"
+    if note.state != "waiting" or not note.changed or note.words.startswith(NO_ROOM):
+        return note.words
+    quiet, seen = datetime.timedelta(seconds=note.quiet), read_time(note.seen)
+    if note.words and now - seen >= quiet:  # it has been silent for long enough; something else speaks against it
+        return note.words
+    held = f"{note.words}; " if note.words else ""
+    return held + waiting_words(read_time(note.changed), seen, quiet, now)
+
+
+def waiting_words(
+    changed: datetime.datetime, seen: datetime.datetime, quiet: datetime.timedelta, now: datetime.datetime
+) -> str:
+    """Since when a session has been silent, and for how long it has to be.
+
+    Parameters
+    ----------
+    changed : datetime
+        The newest time in it.
+    seen : datetime
+        When it was first seen as it is now.
+    quiet : timedelta
+        For how long nothing may change.
+    now : datetime
+        The time at which this is read.
+    """
+    wanted = duration_words(quiet)
+    if _ZERO <= now - changed < quiet:
+        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
+    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
+
+
+def ago(span: datetime.timedelta) -> str:
+    """``just now``, ``40 seconds ago``, ``3 minutes ago``, ``2 hours ago``, ``5 days ago``."""
+    seconds = int(max(span, _ZERO).total_seconds())
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:,} {unit}s ago"
+    return "1 second ago" if seconds else "just now"
+
+
+def times(number: int) -> str:
+    """``once``, ``twice``, ``3 times``."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def away_words(memory: Memory) -> str:
+    """What is said of a folder that is not there, or in which there is nothing left."""
+    what = "all that was in it has gone" if Path(memory.folder).is_dir() else "it is not there"
+    return f"{what} since {_clock(memory.away)} UTC: is its disk or share connected?"
+
+
+def _clock(text: str) -> str:
+    return text.replace("T", " ").removesuffix("Z")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +27,8 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.keep.placing import best_package, subject
 from diadem.node.quality.amending import effective
-from diadem.node.take.archived import Archived, Wishes
-from diadem.node.take.archiving import archive
-from diadem.node.take.results import file_of, software_in_use, title_of
+from diadem.node.take.archive import ArchiveOptions, archive
+from diadem.node.take.arrival import Archived
 from diadem.serialization.validation import validate_draft
 
 #: Packages that one statement names as sources; more are further statements of the same result.
@@ -129,11 +132,11 @@ def derive_result(
     with tempfile.TemporaryDirectory(prefix="diadem-result-") as folder:
         path = file_of(result, title, Path(folder))
         inside = path.is_relative_to(folder)
-        wishes = Wishes(
+        wishes = ArchiveOptions(
             metadata=_metadata(context, title, making),
             as_one=True,
             now=True,
-            called=f"the analysis '{title}'" if inside else "",
+            source_label=f"the analysis '{title}'" if inside else "",
         )
         done = archive(context, path, wishes, listener=listener)
     return _stated(context, done.package.id, making, done)
@@ -302,3 +305,83 @@ def _of_numpy(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+#: Programs that are named as having made a result, where the process has imported them: module and distribution.
+KNOWN_SOFTWARE: Final = (
+    ("hyperspy", "hyperspy"), ("rsciio", "rosettasciio"), ("exspy", "exspy"), ("pyxem", "pyxem"),
+    ("lumispy", "lumispy"), ("holospy", "holospy"), ("kikuchipy", "kikuchipy"), ("atomap", "atomap"),
+    ("py4DSTEM", "py4DSTEM"), ("libertem", "libertem"), ("abtem", "abtem"), ("ase", "ase"),
+    ("numpy", "numpy"), ("scipy", "scipy"), ("skimage", "scikit-image"), ("sklearn", "scikit-learn"),
+    ("matplotlib", "matplotlib"), ("dask", "dask"),
+)  # fmt: skip
+#: Characters of a file's name that are made of the title of a result.
+_LONGEST: Final = 80
+_ODD: Final = re.compile(r"[^\w .+()-]+")
+_DOTS: Final = 300
+
+
+def software_in_use(ours: str) -> list[tuple[str, str]]:
+    """Names and versions of what this process works with: ours, Python, and known programs that it imported."""
+    found = [("diadem-em", ours.rpartition(" ")[2]), ("python", platform.python_version())]
+    for module, distribution in KNOWN_SOFTWARE:
+        if module in sys.modules:
+            try:
+                found.append((distribution, version(distribution)))
+            except PackageNotFoundError:  # a folder on the path, not installed
+                found.append((distribution, str(getattr(sys.modules[module], "__version__", "unknown"))))
+    return found
+
+
+def title_of(result: Any) -> str:
+    """What a result calls itself, or ""."""
+    if is_signal(result):
+        return str(result.metadata.get_item("General.title", "")).strip()
+    if is_figure(result):
+        return str(getattr(getattr(result, "_suptitle", None), "get_text", str)()).strip()
+    return Path(os.fspath(result)).stem if isinstance(result, str | os.PathLike) else ""
+
+
+def is_signal(result: Any) -> bool:
+    """Whether it is a HyperSpy signal."""
+    return hasattr(result, "axes_manager") and hasattr(result, "save")
+
+
+def is_figure(result: Any) -> bool:
+    """Whether it is a Matplotlib figure."""
+    return hasattr(result, "savefig")
+
+
+def file_of(result: Any, name: str, folder: Path) -> Path:
+    """The file or folder that holds a result, written into `folder` unless it lies on the disk already.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    UsageError
+        It is nothing that can be archived.
+    """
+    if is_signal(result):
+        path = folder / f"{file_name(name)}.hspy"
+        result.save(str(path), overwrite=False)
+        return path
+    if is_figure(result):
+        path = folder / f"{file_name(name)}.png"
+        result.savefig(str(path), dpi=_DOTS)
+        return path
+    if not isinstance(result, str | os.PathLike):
+        raise UsageError(
+            f"a result of the type {type(result).__name__} cannot be archived",
+            next="Give a HyperSpy signal, a Matplotlib figure, or the path of a file or folder.",
+        )
+    path = Path(os.fspath(result)).absolute()
+    if not path.exists():
+        raise NotFound("there is no such file or folder", where=str(path), next="Check the path.")
+    return path
+
+
+def file_name(name: str) -> str:
+    """A name that every system takes for a file."""
+    plain = _ODD.sub("_", name).strip(" .")[:_LONGEST].strip(" .")
+    return plain or "result"

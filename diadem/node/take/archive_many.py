@@ -7,10 +7,14 @@ alone signs, writes the log and enters; see `diadem.node.tasks`.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,15 +31,15 @@ from diadem.node.context import Context
 from diadem.node.hiring import workers_for
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import Job, working
-from diadem.node.take.archived import Archived, Wishes
-from diadem.node.take.archiving import archive_plan, require_finished
-from diadem.node.take.continuing import related
-from diadem.node.take.packing_first import first_folder
-from diadem.node.take.prospects import Prospects
-from diadem.node.take.turns import Turns
+from diadem.node.take.archive import ArchiveOptions, archive_plan, require_finished, source_lock
+from diadem.node.take.arrival import Archived
+from diadem.node.take.continuation import related
+from diadem.node.take.first_copy import first_folder
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
 from diadem.store.folder import RESERVE
+from diadem.store.source import SourceFile
+from diadem.store.system import READ_FLAGS, long_path
 from diadem.workers.executors import run_agenda
 
 #: Folders that a job names.
@@ -96,7 +100,7 @@ class SessionResult(Display):
 def archive_all(
     context: Context,
     sessions: Sequence[PlannedSession],
-    wishes: Wishes,
+    wishes: ArchiveOptions,
     *,
     executor: Executor | None = None,
     dry_run: bool = False,
@@ -115,7 +119,7 @@ def archive_all(
     """
     context.require_writable()
     shared = executor is not None and not dry_run
-    prospects = Prospects(sessions, partial(_planned, context, wishes=wishes), ordered=shared)
+    prospects = PlannedSessions(sessions, partial(_planned, context, wishes=wishes), ordered=shared)
     _require_space(context, prospects.allocated)
     if dry_run:
         yield from (_would(context, session, prospects.plan(n), wishes, listener) for n, session in enumerate(sessions))
@@ -135,7 +139,7 @@ def archive_all(
 
 
 def _one_by_one(
-    context: Context, prospects: Prospects, wishes: Wishes, job: Job, listener: Listener
+    context: Context, prospects: PlannedSessions, wishes: ArchiveOptions, job: Job, listener: Listener
 ) -> Generator[SessionResult]:
     for number in range(len(prospects.sessions)):
         job.check_cancelled()
@@ -143,10 +147,10 @@ def _one_by_one(
 
 
 def _at_once(
-    context: Context, workers: Workers, prospects: Prospects, wishes: Wishes, job: Job, listener: Listener
+    context: Context, workers: Workers, prospects: PlannedSessions, wishes: ArchiveOptions, job: Job, listener: Listener
 ) -> Generator[SessionResult]:
     """Each session in a thread of this process, which waits for the worker that does the heavy part."""
-    turns = Turns(context)
+    turns = FolderLocks(context)
     agenda = Agenda(prospects.sizes, prospects.after)
     done = 0
     with ThreadPoolExecutor(workers.ahead, "diadem-session") as threads:
@@ -178,7 +182,7 @@ def _words(sessions: Sequence[PlannedSession]) -> str:
     return f"{count_text(len(sessions), 'session')} of {named}" + (f" and {more:,} more" if more > 0 else "")
 
 
-def _planned(context: Context, session: PlannedSession, *, wishes: Wishes) -> PackPlan | DiademError:
+def _planned(context: Context, session: PlannedSession, *, wishes: ArchiveOptions) -> PackPlan | DiademError:
     try:
         sources, shallow = parts_of(session)
         require_no_secrets(context, sources or [Path(session.folder)], shallow=shallow)
@@ -190,7 +194,7 @@ def _planned(context: Context, session: PlannedSession, *, wishes: Wishes) -> Pa
 
 
 def _would(
-    context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: Wishes, listener: Listener
+    context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: ArchiveOptions, listener: Listener
 ) -> SessionResult:
     """What archiving a session would do; files that may be archived already are read, nothing is written."""
     if isinstance(plan, DiademError):
@@ -210,7 +214,7 @@ def _require_finished(
     context: Context,
     session: PlannedSession,
     plan: PackPlan,
-    wishes: Wishes,
+    wishes: ArchiveOptions,
     listener: Listener,
     *,
     dry_run: bool = False,
@@ -222,11 +226,11 @@ def _require_finished(
 
 def _one(
     context: Context,
-    prospects: Prospects,
+    prospects: PlannedSessions,
     number: int,
-    wishes: Wishes,
+    wishes: ArchiveOptions,
     listener: Listener,
-    turns: Turns | None = None,
+    turns: FolderLocks | None = None,
 ) -> SessionResult:
     session, plan = prospects.sessions[number], prospects.plan(number)
     if isinstance(plan, DiademError):
@@ -243,7 +247,7 @@ def _one(
                     folder,
                     replace(wishes, as_one=True),
                     started=time.monotonic(),
-                    held=turns is not None,
+                    already_locked=turns is not None,
                     listener=listener,
                 )
     except DiademError as error:
@@ -263,3 +267,187 @@ def _require_space(context: Context, needed: int) -> None:
             f"the sessions have {needed:,} bytes, and the store with most space, '{largest}', has {free:,} free",
             next="Add a store, or archive fewer sessions: edit the plan.",
         )
+
+
+#: Files of all sessions whose plans are kept; of the rest, each folder is listed again when its turn comes, so that a
+#: run over 100,000 sessions needs no more memory than one over a thousand.
+_KEPT = 20_000
+
+
+class PlannedSessions:
+    """Every session listed once.
+
+    Parameters
+    ----------
+    sessions : sequence of PlannedSession
+        As planned.
+    planned : callable
+        Lists one; an error in the place of its plan.
+    ordered : bool
+        Whether it is to be found out which sessions must be archived before others.
+    """
+
+    def __init__(
+        self,
+        sessions: Sequence[PlannedSession],
+        planned: Callable[[PlannedSession], PackPlan | DiademError],
+        *,
+        ordered: bool,
+    ) -> None:
+        self.sessions = sessions
+        self.sizes: list[int] = []
+        self.after: dict[int, set[int]] = {}
+        self.allocated = 0
+        self._planned = planned
+        self._plans: dict[int, PackPlan | DiademError] = {}
+        self._room = _KEPT
+        overlap = SessionOverlap(session.folder for session in sessions) if ordered else None
+        for number, session in enumerate(sessions):
+            plan = planned(session)
+            self._keep(number, plan)
+            if (
+                overlap is not None
+                and isinstance(plan, PackPlan)
+                and (before := overlap.add(number, session.folder, plan))
+            ):
+                self.after[number] = before
+
+    def _keep(self, number: int, plan: PackPlan | DiademError) -> None:
+        files, size = 0, 0
+        if isinstance(plan, PackPlan):
+            files, size = len(plan.files), plan.tree.size
+            self.allocated += plan.tree.allocated
+        self.sizes.append(size)
+        if files < self._room:
+            self._room -= files + 1
+            self._plans[number] = plan
+
+    def plan(self, number: int) -> PackPlan | DiademError:
+        """The plan of a session, or why there is none. It is given away: the next call lists the folder again."""
+        plan = self._plans.pop(number, None)
+        return plan if plan is not None else self._planned(self.sessions[number])
+
+
+#: Bytes that are read at the beginning, in the middle and at the end of a file.
+_BLOCK = 4096
+
+
+@dataclass(slots=True)
+class _Leaders:
+    """Sessions whose leaders have one name and size: the newest of each content, and those not yet looked into."""
+
+    by_content: dict[bytes, int] = field(default_factory=dict)
+    unread: list[tuple[int, str]] = field(default_factory=list)
+
+    def newest(self, content: bytes) -> int | None:
+        """The newest session whose leader has this content; files that were not needed before are read now."""
+        for number, path in self.unread:
+            if (found := sample(path)) is not None:
+                self.by_content[found] = number
+        self.unread.clear()
+        return self.by_content.get(content)
+
+
+class SessionOverlap:
+    """Sessions of one run, told in their order. Keeps a few numbers of each.
+
+    Parameters
+    ----------
+    folders : iterable of str
+        Of all sessions: a folder that is named twice is looked at file by file.
+    """
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        shared = (folder for folder, count in Counter(folders).items() if count > 1)
+        self._in_folder: dict[str, dict[int, int]] = {folder: {} for folder in shared}
+        self._leaders: dict[int, _Leaders] = {}
+
+    def add(self, number: int, folder: str, plan: PackPlan) -> set[int]:
+        """Take a session in; the numbers of earlier ones to which it may belong."""
+        files = list(plan.files.values())
+        earlier = {found for file in files if (found := self._led_by(file)) is not None}
+        if (known := self._in_folder.get(folder)) is not None:
+            earlier.update(known[key] for file in files if (key := _key(file)) in known)
+            known.update((_key(file), number) for file in files)
+        readable = (file for file in sorted(files, key=_rank) if os.access(file.path, os.R_OK))
+        if (leader := next(readable, None)) is not None:
+            self._leaders.setdefault(_key(leader), _Leaders()).unread.append((number, leader.path))
+        return earlier
+
+    def _led_by(self, file: SourceFile) -> int | None:
+        """The newest session whose leader this file may be."""
+        leaders = self._leaders.get(_key(file))
+        content = sample(file.path) if leaders is not None else None
+        return leaders.newest(content) if leaders is not None and content is not None else None
+
+
+def _key(file: SourceFile) -> int:
+    return hash((file.name, file.size))
+
+
+def _rank(file: SourceFile) -> tuple[int, bytes]:
+    return -file.size, file.name
+
+
+def sample(path: str) -> bytes | None:
+    """A digest of a few blocks of a file; None where it cannot be read."""
+    try:
+        descriptor = os.open(long_path(path), READ_FLAGS)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        try:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.blake2b(digest_size=16)
+            for place in (0, size // 2, max(0, size - _BLOCK)):
+                file.seek(place)
+                digest.update(file.read(_BLOCK))
+        except OSError:
+            return None
+    return digest.digest()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One lock, and how many threads are at work under it."""
+
+    users: int = 0
+    taking: threading.Lock = field(default_factory=threading.Lock)
+    held: ExitStack | None = None
+
+
+class FolderLocks:
+    """The locks of one run.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turns: dict[str, _Turn] = {}
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def of(self, source: Path) -> Iterator[None]:
+        """Hold the lock of a folder as long as any thread of this run is at work in it."""
+        name = source_lock(source)
+        with self._guard:
+            turn = self._turns.setdefault(name, _Turn())
+            turn.users += 1
+        try:
+            with turn.taking:
+                if turn.held is None:
+                    held = ExitStack()
+                    held.enter_context(self._context.locked(name))
+                    turn.held = held
+            yield
+        finally:
+            with self._guard:
+                turn.users -= 1
+                if not turn.users:
+                    del self._turns[name]
+                    if turn.held is not None:
+                        turn.held.close()

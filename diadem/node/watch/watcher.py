@@ -20,15 +20,16 @@ from diadem.node.context import Context
 from diadem.node.mirroring import PLAN_FILE
 from diadem.node.place import node_lock
 from diadem.node.watch.memory import FOLDER
-from diadem.node.watch.pause import Pause
+from diadem.node.watch.silence import StoreBackoff
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.node.watch.events import Bell
+    from diadem.node.watch.events import WakeUp
     from diadem.node.watch.folder import FolderWatch
-    from diadem.node.watch.handed import Desk, Handed
-    from diadem.node.watch.told import Watched
+    from diadem.node.watch.hand_in import Handed, HandInFolder
+    from diadem.node.watch.report import Watched
+
 
 __all__ = ["Handed", "Watched", "watch"]
 
@@ -84,11 +85,11 @@ def watch(
         On Ctrl-C.
     """
     from diadem.node.closing import mirror
-    from diadem.node.watch.events import Bell
+    from diadem.node.watch.events import WakeUp
 
     context.require_writable()
     with _alone(context, folder, once=once):
-        watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
+        watching = _Watching(context, folder, every, steady, None if once else WakeUp(), paced=sleep is None)
         try:
             while True:
                 yield from watching.round(listener)
@@ -113,11 +114,11 @@ class _Watching:
     only: WatchSettings | None
     every: float
     steady: Callable[[], float]
-    bell: Bell | None
+    bell: WakeUp | None
     paced: bool
-    desks: dict[str, Desk] = field(default_factory=dict)
+    desks: dict[str, HandInFolder] = field(default_factory=dict)
     folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
-    pause: Pause = field(default_factory=Pause)
+    pause: StoreBackoff = field(default_factory=StoreBackoff)
     _handed_in: float = float("-inf")
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
@@ -140,11 +141,11 @@ class _Watching:
             yield from folder.round(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
-        from diadem.node.watch.handed import desk_of, look_into
+        from diadem.node.watch.hand_in import hand_in_folder, look_into
 
         context = self.context
         for settings in context.settings.stores:
-            desk = self.desks.get(settings.name) or desk_of(context, settings.name)
+            desk = self.desks.get(settings.name) or hand_in_folder(context, settings.name)
             if desk is not None and context.stores.reachable(settings.name):
                 self.desks[settings.name] = desk
                 yield from (handed for handed in look_into(context, desk, listener) if desk.is_news(handed))
@@ -163,7 +164,7 @@ class _Watching:
 
     def require_looked(self) -> None:
         """Raise where there was nothing to look into."""
-        from diadem.node.watch.handed import require_looked
+        from diadem.node.watch.hand_in import require_looked
 
         if not self.folders:
             require_looked(self.context, self.desks)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, FixedRows
+from diadem.model.plain_text import without_surrogates
 from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, WatchSettings
@@ -19,15 +20,16 @@ from diadem.node.context import Context
 from diadem.node.mirroring import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
-from diadem.node.watch.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.node.watch.watcher import is_watched, read_watcher, settings_for, watch, watcher_seen
 from diadem.policy.facts import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
     from diadem.node.watch.folder import FolderWatch
-    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.hand_in import Handed
     from diadem.node.watch.plan import Line, WatchPlan
-    from diadem.node.watch.told import Watched
+    from diadem.node.watch.report import Watched
+
 
 #: Most folders between a watched one and its sessions.
 _DEEPEST = 8
@@ -291,7 +293,7 @@ class WatchVerbs(DisplayList):
         return kept if kept is not None else replace(wished, added="")
 
     def _dry_run(self, folder: WatchSettings | None, listener: Listener) -> Iterator[Watched]:
-        from diadem.node.watch.dry import dry_run
+        from diadem.node.watch.folder import dry_run
 
         plan = self._plan()
         for settings in [folder] if folder is not None else self.context.settings.watched:
@@ -311,14 +313,14 @@ class WatchVerbs(DisplayList):
 
     def _looking(self, settings: WatchSettings) -> FolderWatch:
         from diadem.node.watch.folder import FolderWatch
-        from diadem.node.watch.pause import Pause
+        from diadem.node.watch.silence import StoreBackoff
 
-        return FolderWatch(self.context, settings, time.monotonic, 60.0, Pause())
+        return FolderWatch(self.context, settings, time.monotonic, 60.0, StoreBackoff())
 
     def _lines(self, plan: WatchPlan) -> Iterator[Line]:
         """What the plan says, and a line for each session that is not archived and of which it says nothing."""
+        from diadem.node.watch.memory import note_words
         from diadem.node.watch.plan import Line
-        from diadem.node.watch.words import note_words
 
         said = {line.folder for line in plan.lines.values()}
         yield from plan.lines.values()
@@ -331,8 +333,7 @@ class WatchVerbs(DisplayList):
 
 def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
     """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
-    from diadem.node.watch.words import note_words
-    from diadem.pack.plan import text_of
+    from diadem.node.watch.memory import note_words
 
     memory, now = Memory.read(context.folder, folder), context.clock()
     waiting = tuple(
@@ -341,7 +342,7 @@ def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
         if note.waits and note.state in WAITING
     )
     away = read_time(memory.away) if memory.away else None
-    return WatchedFolder(text_of(os.fsencode(folder)), alone in ("", folder), away, memory.problem, waiting)
+    return WatchedFolder(without_surrogates(folder), alone in ("", folder), away, memory.problem, waiting)
 
 
 def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:
