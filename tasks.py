@@ -16,6 +16,7 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
         "the site of documentation into build/site, warnings as errors",
         [["sphinx", "-qEW", "--keep-going", "-j", "auto", "-c", "docs", ".", "build/site"]],
     ),
+    "map": ("docs/architecture.md, from the code", [["docs.site.architecture"]]),
     "notebooks": (
         "run the notebooks whose code has changed, and keep their outputs in them",
         [["tests.notebook.outputs"]],
