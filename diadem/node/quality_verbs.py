@@ -215,10 +215,18 @@ class QualityVerbs:
         UsageError
             There is no source; the result cannot be archived; parameters that are not a JSON object.
         """
-        from diadem.node.take.derive import derive_result, making_of
+        from diadem.node.take.derive import derive_result
 
-        making = making_of(self.context, from_, software=software, parameters=parameters, comment=comment)
-        return derive_result(self.context, result, making, name=name or "", listener=listener)
+        return derive_result(
+            self.context,
+            result,
+            from_,
+            software=software,
+            parameters=parameters,
+            comment=comment,
+            name=name or "",
+            listener=listener,
+        )
 
     def derivations(self, package: str) -> list[Derivation]:
         """What is stated of what a package was made from, and of what was made from it."""

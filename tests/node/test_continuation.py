@@ -112,7 +112,7 @@ def test_a_folder_that_nobody_knows_is_unrelated(archive: Archive, session: Path
 
 def test_the_same_folder_is_recognised_here_and_elsewhere(archive: Archive, session: Path, tmp_path: Path) -> None:
     package = archive.add(session)
-    everything = Same(package.id, (package.id,), {package.id: ["notes.txt", "raw/a.dat", "raw/b.dat"]})
+    everything = Same((PackageId(package.id),), {PackageId(package.id): ["notes.txt", "raw/a.dat", "raw/b.dat"]})
     assert archive.relate(session) == everything
     moved = session.rename(tmp_path / "moved")
     assert archive.relate(moved) == everything

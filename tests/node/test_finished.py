@@ -20,9 +20,9 @@ from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
 from diadem.node.take.folder_look import Look, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
+    EarlierLooks,
     Finished,
     FinishWaiter,
-    Looks,
     Unfinished,
     judge,
     utc_now,
@@ -259,7 +259,7 @@ def test_time_between_looks_is_the_shorter_of_two_clocks_and_survives_a_restart(
 
 
 def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path: Path) -> None:
-    looks = Looks(tmp_path / "node" / "looks")
+    looks = EarlierLooks(tmp_path / "node" / "looks")
     moment = utc_now() + HOUR
 
     def watcher(minutes: int) -> FinishWaiter:

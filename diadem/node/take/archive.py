@@ -38,7 +38,7 @@ from diadem.node.take.continuation import (
 )
 from diadem.node.take.first_copy import first_folder, pack_into_first, packing_options, stores_in_order
 from diadem.node.take.handed_packages import take_in
-from diadem.node.take.quiet import FinishWaiter, Looks
+from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.node.wanted import wanted_stores
 from diadem.pack.compose import refuse_if_strict
 from diadem.pack.pack import Outcome
@@ -263,7 +263,7 @@ def require_finished(
         context.policy.archive.quiet,
         parts=tuple(parts),
         readers=tuple(context.tools.readers),
-        looks=Looks(context.folder / "looks", keeps=not dry_run),
+        looks=EarlierLooks(context.folder / "looks", keeps=not dry_run),
     )
     if options.wait:
         waiter.wait(listener)

@@ -12,11 +12,10 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,12 +37,16 @@ from diadem.node.take.first_copy import first_folder
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
 from diadem.store.folder import RESERVE
-from diadem.store.source import SourceFile
 from diadem.store.system import READ_FLAGS, long_path
 from diadem.workers.executors import run_agenda
 
 #: Folders that a job names.
 _NAMED: Final = 3
+#: Files of all sessions whose plans are kept; of the rest, each folder is listed again when its turn comes, so that a
+#: run over 100,000 sessions needs no more memory than one over a thousand.
+_KEPT: Final = 20_000
+#: Bytes that are read at the beginning, in the middle and at the end of a file to tell its content from others'.
+_BLOCK: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,37 +103,31 @@ class SessionResult(Display):
 def archive_all(
     context: Context,
     sessions: Sequence[PlannedSession],
-    wishes: ArchiveOptions,
+    options: ArchiveOptions,
     *,
     executor: Executor | None = None,
     dry_run: bool = False,
     listener: Listener = silent,
 ) -> Generator[SessionResult]:
-    """Archive sessions one after the other, or many at once on an executor; one that fails stops none of the others.
-
-    Raises
-    ------
-    StoreError
-        The first store has not enough space for all of them; nothing was begun.
-    Unreachable
-        A worker of the executor does not see a store or a folder, and nothing was begun; or the executor broke.
-    Interrupted
-        On Ctrl-C; what is archived is archived, and the next run resumes.
-    """
+    """Archive sessions one after the other, or many at once on an executor; one that fails stops none of the others."""
     context.require_writable()
-    shared = executor is not None and not dry_run
-    prospects = PlannedSessions(sessions, partial(_planned, context, wishes=wishes), ordered=shared)
-    _require_space(context, prospects.allocated)
+    planned = PlannedSessions(context, sessions, options, ordered=executor is not None and not dry_run)
+    _require_space(context, planned.allocated)
     if dry_run:
-        yield from (_would(context, session, prospects.plan(n), wishes, listener) for n, session in enumerate(sessions))
+        for number, session in enumerate(sessions):
+            yield _would(context, session, planned.plan(number), options, listener)
         return
     workers = workers_for(context, executor, folders=dict.fromkeys(one.folder for one in sessions))
-    with working(context, "archive", _words(sessions)) as job:
+    folders = sorted({session.folder for session in sessions})
+    more = f" and {len(folders) - _NAMED:,} more" if len(folders) > _NAMED else ""
+    # A run that was stopped is recognised by these words.
+    words = f"{count_text(len(sessions), 'session')} of {', '.join(folders[:_NAMED])}{more}"
+    with working(context, "archive", words) as job:
         heard = job.listening(listener)
         results = (
-            _one_by_one(context, prospects, wishes, job, heard)
+            _one_by_one(context, planned, options, job, heard)
             if workers is None
-            else _at_once(context.with_workers(workers), workers, prospects, wishes, job, heard)
+            else _at_once(context.with_workers(workers), workers, planned, options, job, heard)
         )
         with closing(results):
             for result in results:
@@ -139,62 +136,75 @@ def archive_all(
 
 
 def _one_by_one(
-    context: Context, prospects: PlannedSessions, wishes: ArchiveOptions, job: Job, listener: Listener
+    context: Context, planned: PlannedSessions, options: ArchiveOptions, job: Job, listener: Listener
 ) -> Generator[SessionResult]:
-    for number in range(len(prospects.sessions)):
+    for number in range(len(planned.sessions)):
         job.check_cancelled()
-        yield _one(context, prospects, number, wishes, listener)
+        yield _one(context, planned, number, options, listener)
 
 
 def _at_once(
-    context: Context, workers: Workers, prospects: PlannedSessions, wishes: ArchiveOptions, job: Job, listener: Listener
+    context: Context, workers: Workers, planned: PlannedSessions, options: ArchiveOptions, job: Job, listener: Listener
 ) -> Generator[SessionResult]:
     """Each session in a thread of this process, which waits for the worker that does the heavy part."""
-    turns = FolderLocks(context)
-    agenda = Agenda(prospects.sizes, prospects.after)
+    locks = FolderLocks(context)
     done = 0
+
+    def waits(progress: Progress) -> None:  # how far each of many is, it says when it is done
+        if progress.stage == "wait":
+            listener(progress)
+
     with ThreadPoolExecutor(workers.ahead, "diadem-session") as threads:
 
         def begin(number: int) -> Future[SessionResult]:
-            return threads.submit(_one, context, prospects, number, wishes, partial(_waits, listener), turns)
+            return threads.submit(_one, context, planned, number, options, waits, locks)
 
+        agenda = Agenda(planned.sizes, planned.after)
         ended = run_agenda(agenda, begin, ahead=workers.ahead, heed=job.check_cancelled, stop=workers.stop)
         with closing(ended):
             for _, future in ended:
                 result = future.result()
                 done += result.bytes
-                listener(Progress("archive", done, max(done, sum(prospects.sizes)), result.session.title))
+                listener(Progress("archive", done, max(done, sum(planned.sizes)), result.session.title))
                 yield result
                 if workers.broken:
                     raise workers.refusal()
 
 
-def _waits(listener: Listener, progress: Progress) -> None:
-    """Of many sessions at once only what each waits for is told; how far they are, each says when it is done."""
-    if progress.stage == "wait":
-        listener(progress)
-
-
-def _words(sessions: Sequence[PlannedSession]) -> str:
-    """``4 sessions of /data/a, /data/b, /data/c and 1 more``: a run that was stopped is recognised by it."""
-    folders = sorted({session.folder for session in sessions})
-    named, more = ", ".join(folders[:_NAMED]), len(folders) - _NAMED
-    return f"{count_text(len(sessions), 'session')} of {named}" + (f" and {more:,} more" if more > 0 else "")
-
-
-def _planned(context: Context, session: PlannedSession, *, wishes: ArchiveOptions) -> PackPlan | DiademError:
+def _one(
+    context: Context,
+    planned: PlannedSessions,
+    number: int,
+    options: ArchiveOptions,
+    listener: Listener,
+    locks: FolderLocks | None = None,
+) -> SessionResult:
+    session, plan = planned.sessions[number], planned.plan(number)
+    if isinstance(plan, DiademError):
+        return SessionResult(session, "failed", error=plan)
+    files, size, folder = len(plan.files), plan.tree.size, Path(session.folder)
     try:
-        sources, shallow = parts_of(session)
-        require_no_secrets(context, sources or [Path(session.folder)], shallow=shallow)
-        metadata = with_instruments(context.folder, wishes.metadata)
-        readers = tuple(context.tools.readers)
-        return plan_session(session, store=first_folder(context), readers=readers, metadata=metadata)
+        with machine_errors():
+            require_finished(context, folder, options, listener, parts=_parts(plan))
+            with nullcontext() if locks is None else locks.of(folder):
+                archived = archive_plan(
+                    context,
+                    plan,
+                    folder,
+                    replace(options, as_one=True),
+                    started=time.monotonic(),
+                    already_locked=locks is not None,
+                    listener=listener,
+                )
     except DiademError as error:
-        return error
+        if error.exit_code == 6:
+            raise
+        return SessionResult(session, "failed", error=error, files=files, bytes=size)
+    return SessionResult(session, archived.what, archived, files=files, bytes=size)
 
 
 def _would(
-    context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: ArchiveOptions, listener: Listener
+    context: Context, session: PlannedSession, plan: PackPlan | DiademError, options: ArchiveOptions, listener: Listener
 ) -> SessionResult:
     """What archiving a session would do; files that may be archived already are read, nothing is written."""
     if isinstance(plan, DiademError):
@@ -203,58 +213,15 @@ def _would(
     known = related(context, plan, Path(session.folder), listener).to_dict()
     would = SessionResult(session, "planned", None, None, len(plan.files), plan.tree.size, left_out, known)
     try:
-        if not wishes.wait:
-            _require_finished(context, session, plan, wishes, silent, dry_run=True)
+        if not options.wait:
+            require_finished(context, Path(session.folder), options, silent, parts=_parts(plan), dry_run=True)
     except DiademError as error:
         return replace(would, state="failed", error=error)
     return would
 
 
-def _require_finished(
-    context: Context,
-    session: PlannedSession,
-    plan: PackPlan,
-    wishes: ArchiveOptions,
-    listener: Listener,
-    *,
-    dry_run: bool = False,
-) -> None:
-    if not wishes.now:
-        parts = [Path(file.path) for file in plan.files.values()]
-        require_finished(context, Path(session.folder), wishes, listener, parts=parts, dry_run=dry_run)
-
-
-def _one(
-    context: Context,
-    prospects: PlannedSessions,
-    number: int,
-    wishes: ArchiveOptions,
-    listener: Listener,
-    turns: FolderLocks | None = None,
-) -> SessionResult:
-    session, plan = prospects.sessions[number], prospects.plan(number)
-    if isinstance(plan, DiademError):
-        return SessionResult(session, "failed", error=plan)
-    files, size = len(plan.files), plan.tree.size
-    folder = Path(session.folder)
-    try:
-        with machine_errors():
-            _require_finished(context, session, plan, wishes, listener)
-            with nullcontext() if turns is None else turns.of(folder):
-                archived = archive_plan(
-                    context,
-                    plan,
-                    folder,
-                    replace(wishes, as_one=True),
-                    started=time.monotonic(),
-                    already_locked=turns is not None,
-                    listener=listener,
-                )
-    except DiademError as error:
-        if error.exit_code == 6:
-            raise
-        return SessionResult(session, "failed", error=error, files=files, bytes=size)
-    return SessionResult(session, archived.what, archived, files=files, bytes=size)
+def _parts(plan: PackPlan) -> Iterator[Path]:
+    return (Path(file.path) for file in plan.files.values())
 
 
 def _require_space(context: Context, needed: int) -> None:
@@ -269,92 +236,64 @@ def _require_space(context: Context, needed: int) -> None:
         )
 
 
-#: Files of all sessions whose plans are kept; of the rest, each folder is listed again when its turn comes, so that a
-#: run over 100,000 sessions needs no more memory than one over a thousand.
-_KEPT = 20_000
+# -- the sessions of a run before any is begun ---------------------------------------------------------------------
+
+
+def session_plan(context: Context, session: PlannedSession, metadata: Mapping[str, Any] | None) -> PackPlan:
+    """What is packed of a session that a scan, a person or a watcher has planned."""
+    readers = tuple(context.tools.readers)
+    said = with_instruments(context.folder, metadata)
+    return plan_session(session, store=first_folder(context), readers=readers, metadata=said)
 
 
 class PlannedSessions:
-    """Every session listed once.
-
-    Parameters
-    ----------
-    sessions : sequence of PlannedSession
-        As planned.
-    planned : callable
-        Lists one; an error in the place of its plan.
-    ordered : bool
-        Whether it is to be found out which sessions must be archived before others.
-    """
+    """Every session of a run listed once: how much it holds, and, with `ordered`, which must be archived before it."""
 
     def __init__(
-        self,
-        sessions: Sequence[PlannedSession],
-        planned: Callable[[PlannedSession], PackPlan | DiademError],
-        *,
-        ordered: bool,
+        self, context: Context, sessions: Sequence[PlannedSession], options: ArchiveOptions, *, ordered: bool
     ) -> None:
         self.sessions = sessions
         self.sizes: list[int] = []
         self.after: dict[int, set[int]] = {}
         self.allocated = 0
-        self._planned = planned
+        self._context, self._metadata = context, options.metadata
         self._plans: dict[int, PackPlan | DiademError] = {}
-        self._room = _KEPT
+        room = _KEPT
         overlap = SessionOverlap(session.folder for session in sessions) if ordered else None
         for number, session in enumerate(sessions):
-            plan = planned(session)
-            self._keep(number, plan)
-            if (
-                overlap is not None
-                and isinstance(plan, PackPlan)
-                and (before := overlap.add(number, session.folder, plan))
-            ):
-                self.after[number] = before
-
-    def _keep(self, number: int, plan: PackPlan | DiademError) -> None:
-        files, size = 0, 0
-        if isinstance(plan, PackPlan):
-            files, size = len(plan.files), plan.tree.size
-            self.allocated += plan.tree.allocated
-        self.sizes.append(size)
-        if files < self._room:
-            self._room -= files + 1
-            self._plans[number] = plan
+            plan = self._planned(session)
+            files, size = 0, 0
+            if isinstance(plan, PackPlan):
+                files, size = len(plan.files), plan.tree.size
+                self.allocated += plan.tree.allocated
+                if overlap is not None and (before := overlap.add(number, session.folder, plan)):
+                    self.after[number] = before
+            self.sizes.append(size)
+            if files < room:
+                room -= files + 1
+                self._plans[number] = plan
 
     def plan(self, number: int) -> PackPlan | DiademError:
         """The plan of a session, or why there is none. It is given away: the next call lists the folder again."""
         plan = self._plans.pop(number, None)
         return plan if plan is not None else self._planned(self.sessions[number])
 
-
-#: Bytes that are read at the beginning, in the middle and at the end of a file.
-_BLOCK = 4096
-
-
-@dataclass(slots=True)
-class _Leaders:
-    """Sessions whose leaders have one name and size: the newest of each content, and those not yet looked into."""
-
-    by_content: dict[bytes, int] = field(default_factory=dict)
-    unread: list[tuple[int, str]] = field(default_factory=list)
-
-    def newest(self, content: bytes) -> int | None:
-        """The newest session whose leader has this content; files that were not needed before are read now."""
-        for number, path in self.unread:
-            if (found := sample(path)) is not None:
-                self.by_content[found] = number
-        self.unread.clear()
-        return self.by_content.get(content)
+    def _planned(self, session: PlannedSession) -> PackPlan | DiademError:
+        try:
+            sources, shallow = parts_of(session)
+            require_no_secrets(self._context, sources or [Path(session.folder)], shallow=shallow)
+            return session_plan(self._context, session, self._metadata)
+        except DiademError as error:
+            return error
 
 
 class SessionOverlap:
-    """Sessions of one run, told in their order. Keeps a few numbers of each.
+    """Which sessions of one run may belong together, so that one must be archived before the other is looked at.
 
-    Parameters
-    ----------
-    folders : iterable of str
-        Of all sessions: a folder that is named twice is looked at file by file.
+    A session that holds all files of an earlier one continues it, or is the same; so it holds the largest of them, its
+    *leader*. Names and sizes recur in every session (`scan 1.tif`, 4 MB), and are told apart by a few blocks of
+    content. Sessions are told in their order, with all their `folders`: one that is named twice is looked at file by
+    file. A few numbers of each session are kept.
     """
 
     def __init__(self, folders: Iterable[str]) -> None:
@@ -364,29 +303,35 @@ class SessionOverlap:
 
     def add(self, number: int, folder: str, plan: PackPlan) -> set[int]:
         """Take a session in; the numbers of earlier ones to which it may belong."""
-        files = list(plan.files.values())
-        earlier = {found for file in files if (found := self._led_by(file)) is not None}
+        files = {hash((file.name, file.size)): file for file in plan.files.values()}
+        earlier = set()
+        for key, file in files.items():
+            if (leaders := self._leaders.get(key)) is not None and (content := sample(file.path)) is not None:
+                earlier |= leaders.newest(content)
         if (known := self._in_folder.get(folder)) is not None:
-            earlier.update(known[key] for file in files if (key := _key(file)) in known)
-            known.update((_key(file), number) for file in files)
-        readable = (file for file in sorted(files, key=_rank) if os.access(file.path, os.R_OK))
-        if (leader := next(readable, None)) is not None:
-            self._leaders.setdefault(_key(leader), _Leaders()).unread.append((number, leader.path))
+            earlier.update(known[key] for key in files if key in known)
+            known.update(dict.fromkeys(files, number))
+        for key, file in sorted(files.items(), key=lambda item: (-item[1].size, item[1].name)):
+            if os.access(file.path, os.R_OK):
+                self._leaders.setdefault(key, _Leaders()).unread.append((number, file.path))
+                break
         return earlier
 
-    def _led_by(self, file: SourceFile) -> int | None:
-        """The newest session whose leader this file may be."""
-        leaders = self._leaders.get(_key(file))
-        content = sample(file.path) if leaders is not None else None
-        return leaders.newest(content) if leaders is not None and content is not None else None
 
+@dataclass(slots=True)
+class _Leaders:
+    """Sessions whose leaders have one name and size: the newest of each content, and those not yet looked into."""
 
-def _key(file: SourceFile) -> int:
-    return hash((file.name, file.size))
+    by_content: dict[bytes, int] = field(default_factory=dict)
+    unread: list[tuple[int, str]] = field(default_factory=list)
 
-
-def _rank(file: SourceFile) -> tuple[int, bytes]:
-    return -file.size, file.name
+    def newest(self, content: bytes) -> set[int]:
+        """The newest session whose leader has this content; files that were not needed before are read now."""
+        for number, path in self.unread:
+            if (found := sample(path)) is not None:
+                self.by_content[found] = number
+        self.unread.clear()
+        return {self.by_content[content]} if content in self.by_content else set()
 
 
 def sample(path: str) -> bytes | None:
@@ -407,27 +352,12 @@ def sample(path: str) -> bytes | None:
     return digest.digest()
 
 
-@dataclass(slots=True)
-class _Turn:
-    """One lock, and how many threads are at work under it."""
-
-    users: int = 0
-    taking: threading.Lock = field(default_factory=threading.Lock)
-    held: ExitStack | None = None
-
-
 class FolderLocks:
-    """The locks of one run.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
+    """Locks of folders, shared by the threads of one run: other processes wait, its own sessions do not."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._turns: dict[str, _Turn] = {}
+        self._locks: dict[str, _FolderLock] = {}
         self._guard = threading.Lock()
 
     @contextmanager
@@ -435,19 +365,28 @@ class FolderLocks:
         """Hold the lock of a folder as long as any thread of this run is at work in it."""
         name = source_lock(source)
         with self._guard:
-            turn = self._turns.setdefault(name, _Turn())
-            turn.users += 1
+            lock = self._locks.setdefault(name, _FolderLock())
+            lock.users += 1
         try:
-            with turn.taking:
-                if turn.held is None:
+            with lock.taking:
+                if lock.held is None:
                     held = ExitStack()
                     held.enter_context(self._context.locked(name))
-                    turn.held = held
+                    lock.held = held
             yield
         finally:
             with self._guard:
-                turn.users -= 1
-                if not turn.users:
-                    del self._turns[name]
-                    if turn.held is not None:
-                        turn.held.close()
+                lock.users -= 1
+                if not lock.users:
+                    del self._locks[name]
+                    if lock.held is not None:
+                        lock.held.close()
+
+
+@dataclass(slots=True)
+class _FolderLock:
+    """One lock, and how many threads are at work under it."""
+
+    users: int = 0
+    taking: threading.Lock = field(default_factory=threading.Lock)
+    held: ExitStack | None = None

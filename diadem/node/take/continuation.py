@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,32 +50,28 @@ _KEPT = 0.5
 _SMALL = 1 << 20
 #: … if all such files of the dataset have no more than this.
 _SMALL_TOGETHER = 16 << 20
+#: Packages that are compared with a folder, name by name.
+_CANDIDATES = 20
 _HASHERS, _AHEAD = 2, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Same(Display):
-    """Everything in the folder that can be read is archived.
+    """Everything in the folder that can be read is archived."""
 
-    Attributes
-    ----------
-    package : PackageId
-        The last of the packages that hold a part of it.
-    chain : sequence of PackageId
-        The first package first.
-    holders : mapping of PackageId to sequence of str
-        By package, the stored paths of the files that it holds, in the order of the chain.
-    gone : sequence of str
-        Archived files that the folder does not hold any more.
-    unread : mapping of str to Omission
-        By stored path, files that are not known to be archived and cannot be read now.
-    """
-
-    package: PackageId
+    #: The first package first.
     chain: Sequence[PackageId]
+    #: By package, the stored paths of the files that it holds, in the order of the chain.
     holders: Mapping[PackageId, Sequence[str]]
+    #: Archived files that the folder does not hold any more. They stay in the archive.
     gone: Sequence[str] = ()
+    #: By stored path, files that are not known to be archived and cannot be read now.
     unread: Mapping[str, Omission] = field(default_factory=dict)
+
+    @property
+    def package(self) -> PackageId:
+        """The last of the packages that hold a part of it."""
+        return list(self.holders)[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -84,37 +80,26 @@ class Same(Display):
 
 @dataclass(frozen=True, slots=True)
 class Extends(Display):
-    """The folder holds what is archived, and more.
+    """The folder holds what is archived, and more. Files are named by their stored paths."""
 
-    Attributes
-    ----------
-    plan : PackPlan
-        The new and the changed files; small unchanged ones without which a dataset cannot be read go along.
-    predecessor : PackageId
-        The last package of the chain, which the continuation names.
-    chain : sequence of PackageId
-        The first package first.
-    new, changed : sequence of str
-        Stored paths.
-    holders : mapping of PackageId to sequence of str
-        By package, the stored paths of the files that are archived in it and were proven to be the same.
-    again : sequence of str
-        Stored paths of unchanged files that are archived once more: no copy of their package is left.
-    repeated : sequence of str
-        Stored paths of unchanged files that go along.
-    gone : sequence of str
-        Archived files that the folder does not hold any more. They stay in the archive.
-    """
-
+    #: The new and the changed files; small unchanged ones without which a dataset cannot be read go along.
     plan: PackPlan
-    predecessor: PackageId
     chain: Sequence[PackageId]
     new: Sequence[str]
     changed: Sequence[str]
+    #: By package, the files that are archived in it and were proven to be the same.
     holders: Mapping[PackageId, Sequence[str]]
+    #: Unchanged files that are archived once more: no copy of their package is left.
     again: Sequence[str] = ()
+    #: Unchanged files that go along.
     repeated: Sequence[str] = ()
+    #: Archived files that the folder does not hold any more. They stay in the archive.
     gone: Sequence[str] = ()
+
+    @property
+    def predecessor(self) -> PackageId:
+        """The last package of the chain, which the continuation names."""
+        return self.chain[-1]
 
     @property
     def unchanged(self) -> int:
@@ -180,24 +165,7 @@ def relate(
 def without(
     relation: Same | Extends, lost: Collection[PackageId], plan: PackPlan, readers: Sequence[ReaderOffer]
 ) -> Relation:
-    """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure.
-
-    Parameters
-    ----------
-    relation : Same or Extends
-        As the folder was found.
-    lost : collection of PackageId
-        Packages of the chain that have no copy.
-    plan : PackPlan
-        The whole folder.
-    readers : sequence of ReaderOffer
-        Who can read what.
-
-    Returns
-    -------
-    Same, Extends or Unrelated
-        `Unrelated` where no package is left that holds a part of the folder.
-    """
+    """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure."""
     holders = {package: names for package, names in relation.holders.items() if package not in lost}
     if not holders:
         return Unrelated(("no copy is left of what is archived of it",))
@@ -208,7 +176,7 @@ def without(
     elif again:
         new, changed = tuple(relation.unread), ()
     else:
-        return Same(next(reversed(holders)), chain, holders, relation.gone, relation.unread)
+        return Same(chain, holders, relation.gone, relation.unread)
     return _extends(plan, chain, holders, new, changed, again, relation.gone, readers)
 
 
@@ -222,13 +190,20 @@ def _extends(
     gone: Sequence[str],
     readers: Sequence[ReaderOffer],
 ) -> Extends:
-    """A continuation of the last package of a chain."""
+    """A continuation of the last package of a chain; stored names stay those of the whole folder."""
     others = {*new, *changed, *again}
-    repeated = _repeated(plan, others)
-    reduced = _reduced(plan, {*others, *repeated}, readers)
-    return Extends(
-        reduced, chain[-1], chain, tuple(new), tuple(changed), holders, tuple(again), tuple(repeated), tuple(gone)
-    )
+    repeated: list[str] = []  # headers and side files that a dataset with changed files needs to be read
+    for dataset in plan.datasets:
+        paths = [file.path for file in dataset.files]
+        if not others.isdisjoint(paths):
+            small = [path for path in paths if path not in others and plan.files[path].size <= _SMALL]
+            if sum(plan.files[path].size for path in small) <= _SMALL_TOGETHER:
+                repeated += small
+    wanted = {*others, *repeated}
+    files = {stored: file for stored, file in plan.files.items() if stored in wanted}
+    datasets = survey(((stored, file.size) for stored, file in files.items()), readers)
+    reduced = replace(plan, tree=replace(plan.tree, files=list(files.values())), files=files, datasets=datasets)
+    return Extends(reduced, chain, tuple(new), tuple(changed), holders, tuple(again), tuple(repeated), tuple(gone))
 
 
 def inheriting(plan: PackPlan, record: Record) -> PackPlan:
@@ -239,17 +214,7 @@ def inheriting(plan: PackPlan, record: Record) -> PackPlan:
 
 
 class _Comparison:
-    """A folder beside one chain.
-
-    Parameters
-    ----------
-    plan : PackPlan
-        The folder.
-    chain : sequence of ArchivedPackage
-        The packages, the first first.
-    from_here : bool
-        Whether it is known that the folder is the one that was archived.
-    """
+    """A folder beside one chain."""
 
     def __init__(self, plan: PackPlan, chain: Sequence[ArchivedPackage], *, from_here: bool) -> None:
         self._plan = plan
@@ -311,40 +276,15 @@ class _Comparison:
         there = {file.name for file in self._plan.files.values()}
         gone = tuple(known.entry.name for name, known in self._archived.items() if name not in there)
         others = [stored for stored in self._plan.files if stored not in self._alike]
-        holders = self._holders(chain)
-        if not others:
-            return Same(next(reversed(holders)), chain, holders, gone)
-        new = [stored for stored in others if self._plan.files[stored].name not in self._archived]
-        changed = [stored for stored in others if self._plan.files[stored].name in self._archived]
-        return _extends(self._plan, chain, holders, new, changed, (), gone, readers)
-
-    def _holders(self, chain: Sequence[PackageId]) -> dict[PackageId, list[str]]:
-        """The unchanged files by the package that holds them."""
         holders: dict[PackageId, list[str]] = {package: [] for package in chain}
         for stored, file in self._alike.items():
             holders[self._archived[file.name].package].append(stored)
-        return {package: names for package, names in holders.items() if names}
-
-
-def _repeated(plan: PackPlan, others: set[str]) -> list[str]:
-    """Unchanged files that a dataset with changed ones needs to be read: headers and side files, as far as small."""
-    repeated: list[str] = []
-    for dataset in plan.datasets:
-        paths = [file.path for file in dataset.files]
-        if others.isdisjoint(paths):
-            continue
-        small = [path for path in paths if path not in others and plan.files[path].size <= _SMALL]
-        if sum(plan.files[path].size for path in small) <= _SMALL_TOGETHER:
-            repeated += small
-    return repeated
-
-
-def _reduced(plan: PackPlan, wanted: set[str], readers: Sequence[ReaderOffer]) -> PackPlan:
-    """The plan of some of the files; stored names stay those of the whole folder."""
-    files = {stored: file for stored, file in plan.files.items() if stored in wanted}
-    tree = replace(plan.tree, files=list(files.values()))
-    datasets = survey(((stored, file.size) for stored, file in files.items()), readers)
-    return replace(plan, tree=tree, files=files, datasets=datasets)
+        holders = {package: names for package, names in holders.items() if names}
+        if not others:
+            return Same(chain, holders, gone)
+        new = [stored for stored in others if self._plan.files[stored].name not in self._archived]
+        changed = [stored for stored in others if self._plan.files[stored].name in self._archived]
+        return _extends(self._plan, chain, holders, new, changed, (), gone, readers)
 
 
 class Digests:
@@ -382,8 +322,7 @@ class Digests:
         self._meter.add(count, file.path)
 
 
-#: Packages that are compared with a folder, name by name.
-_CANDIDATES = 20
+# -- what this node has archived -----------------------------------------------------------------------------------
 
 
 def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
@@ -400,7 +339,7 @@ def related(context: Context, plan: PackPlan, source: Path, listener: Listener) 
             digests=Digests(copier, elsewhere, listener),
         )
     if isinstance(relation, Extends) and (unread := _unread(relation, plan)):
-        return Same(list(relation.holders)[-1], relation.chain, relation.holders, relation.gone, unread)
+        return Same(relation.chain, relation.holders, relation.gone, unread)
     return relation
 
 
@@ -421,7 +360,13 @@ def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[Arch
         # others continue may have changed since; it is kept, and its chain is looked at.
         continued = catalogue.continued(found) if found else frozenset()
         sizes = {file.name: file.size for file in files}
-        found = [one for one in found if one in continued or _is_within(context, one, sizes)]
+        found = [
+            one
+            for one in found
+            if one in continued
+            or (opened := opened_from_catalogue(context, one)) is None
+            or all(sizes.get(entry.original_name) == entry.size for entry in opened.manifest.payload)
+        ]
     seen: set[PackageId] = set()
     for candidate in map(PackageId, found):
         if candidate not in seen:
@@ -439,12 +384,6 @@ def _archived(context: Context, package: PackageId) -> ArchivedPackage | None:
     said = (entry.statement for entry in context.ledger.of_subject(package.hex))
     sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
     return ArchivedPackage.of(opened, sources, gone=is_gone(context, package))
-
-
-def _is_within(context: Context, package: str, sizes: Mapping[bytes, int]) -> bool:
-    """Whether all files of a package are in a folder, by names and sizes; True where that is not known."""
-    opened = opened_from_catalogue(context, package)
-    return opened is None or all(sizes.get(entry.original_name) == entry.size for entry in opened.manifest.payload)
 
 
 def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
@@ -470,19 +409,16 @@ def continuing_plan(context: Context, relation: Extends) -> PackPlan:
         return relation.plan
 
 
+# -- what of it can be relied on, before a person is told that the folder is archived, and deletes it --------------
+
+
 @dataclass
 class ChainCheck:
-    """What was found of the packages of a chain.
+    """What was found of the packages of a chain."""
 
-    Attributes
-    ----------
-    lost : list of PackageId
-        Those of which no copy can be relied on.
-    made : list of Copy
-        Copies in a store that were made of packages which lay in an adopted folder alone.
-    """
-
+    #: Those of which no copy can be relied on.
     lost: list[PackageId] = field(default_factory=list)
+    #: Copies in a store that were made of packages which lay in an adopted folder alone.
     made: list[Copy] = field(default_factory=list)
 
 
@@ -551,17 +487,15 @@ def _copies(context: Context, package: PackageId) -> list[ReplicaState]:
 
 def _is_proven_there(context: Context, package: PackageId) -> bool:
     """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
-    proven = [one for one in _copies(context, package) if one.proven and one.store in context.stores.names]
-    return any(not context.stores.reachable(one.store) or _has_tag_manifest(context, package, one) for one in proven)
-
-
-def _has_tag_manifest(context: Context, package: PackageId, replica: ReplicaState) -> bool:
-    """Whether the file that gives a package its id is there, and gives it."""
-    try:
-        bundle = bundle_of(context, package, replica)
-        return sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex
-    except (DiademError, OSError):
-        return False
+    for replica in _copies(context, package):
+        if replica.proven and replica.store in context.stores.names:
+            if not context.stores.reachable(replica.store):
+                return True
+            with suppress(DiademError, OSError):
+                bundle = bundle_of(context, package, replica)
+                if sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex:
+                    return True
+    return False
 
 
 def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:

@@ -17,29 +17,16 @@ from diadem.package.examine import TagFiles, open_tag_files
 
 @dataclass(frozen=True, slots=True)
 class ArchivedPackage:
-    """A package as a chain needs it.
-
-    Attributes
-    ----------
-    id : PackageId
-        Its id.
-    payload_id : str
-        64 hex digits.
-    files : sequence of FileEntry
-        Its payload.
-    continues : PackageId or None
-        The package to which it adds.
-    sources : frozenset of str
-        Folders that it was archived from, as the `ingest` statements name them.
-    gone : bool
-        Whether it is known that no copy of it is left.
-    """
+    """A package as a chain needs it."""
 
     id: PackageId
     payload_id: str
     files: Sequence[FileEntry] = field(repr=False)
+    #: The package to which it adds.
     continues: PackageId | None = None
+    #: Folders that it was archived from, as the `ingest` statements name them.
     sources: frozenset[str] = frozenset()
+    #: Whether it is known that no copy of it is left.
     gone: bool = False
 
     @classmethod
@@ -67,17 +54,9 @@ class EffectiveFile(Display):
 
 
 def merge_chain(packages: Iterable[ArchivedPackage]) -> list[EffectiveFile]:
-    """The files of a session that was archived in several steps, each in its newest version.
+    """The files of a session that was archived in several steps, each in its newest version, by their original paths.
 
-    Parameters
-    ----------
-    packages : iterable of ArchivedPackage
-        The packages of one chain, in any order; of two that add to the same package the later in this order is newer.
-
-    Returns
-    -------
-    list of EffectiveFile
-        By the bytes of the original path, which is what identifies a file.
+    Of two packages that add to the same one the later in the given order is newer.
     """
     newest: dict[bytes, EffectiveFile] = {}
     for package in in_order(packages):
@@ -156,15 +135,7 @@ class Lacking(Display):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The packages of a session.
-
-    Attributes
-    ----------
-    packages : sequence of ArchivedPackage
-        A package after the one that it continues.
-    lacking : sequence of Lacking
-        Those that are named, and gone or never were here.
-    """
+    """The packages of a session, each after the one that it continues; and those that are gone, or never were here."""
 
     packages: Sequence[ArchivedPackage]
     lacking: Sequence[Lacking] = ()
@@ -176,13 +147,7 @@ class Session:
 
 
 def session_of(context: Context, package: str) -> Session:
-    """The whole session to which a package belongs.
-
-    Raises
-    ------
-    NotFound
-        The package itself is not here, or was deleted.
-    """
+    """The whole session to which a package belongs. Raises `NotFound`: the package is not here, or was deleted."""
     asked = PackageId(package)
     require_kept(context, asked)
     chain = chain_of(asked, partial(_readable, context), partial(continuations, context))

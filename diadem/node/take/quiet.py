@@ -40,6 +40,14 @@ _FUTURE = datetime.timedelta(seconds=2)
 _AGAIN = datetime.timedelta(seconds=30)
 #: Files that are named.
 _NAMED = 5
+#: Seconds that are slept in one go, so that progress is seen.
+_NAP = 5.0
+#: The least time between two looks, in seconds.
+_LEAST = 0.05
+#: Looks that are remembered; the oldest go.
+_KEPT = 200
+
+Clock = Callable[[], datetime.datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +76,10 @@ class Finished(Display):
 
 @dataclass(frozen=True, slots=True)
 class Unfinished(Display):
-    """The session is not finished, or it cannot be known yet.
-
-    Attributes
-    ----------
-    reasons : sequence of Reason
-        At least one.
-    wait : timedelta
-        After this time it is worth looking again.
-    """
+    """The session is not finished, or it cannot be known yet."""
 
     reasons: Sequence[Reason]
+    #: After this time it is worth looking again.
     wait: datetime.timedelta
 
     @property
@@ -107,17 +108,7 @@ class Unfinished(Display):
 
 
 def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:
-    """Whether a session is finished. Pure.
-
-    Parameters
-    ----------
-    earlier : Look or None
-        The first of the looks that saw what was seen since.
-    now : Look
-        The look of now.
-    quiet : timedelta
-        For how long nothing may have changed.
-    """
+    """Whether a session is finished; `earlier` is the first of the looks that saw what was seen since. Pure."""
     reasons: list[Reason] = []
     notes: list[Reason] = []
     wait = datetime.timedelta()
@@ -223,30 +214,15 @@ def _words(span: datetime.timedelta) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
-Clock = Callable[[], datetime.datetime]
-
-#: Seconds that are slept in one go, so that progress is seen.
-_NAP = 5.0
-#: The least time between two looks, in seconds.
-_LEAST = 0.05
-#: Looks that are remembered; the oldest go.
-_KEPT = 200
-
-
 def utc_now() -> datetime.datetime:
     """This machine's clock."""
     return datetime.datetime.now(datetime.UTC)
 
 
-class Looks:
-    """Looks of earlier runs, so that a command that is given twice has looked twice.
+class EarlierLooks:
+    """Looks of earlier runs, a small file for each session: a command that is given twice has looked twice.
 
-    Parameters
-    ----------
-    folder : Path
-        Where they are kept, one small file for each session; made when the first is kept.
-    keeps : bool
-        Whether looks are kept; else only what was kept is known.
+    Unless it `keeps` looks, only what was kept is known.
     """
 
     def __init__(self, folder: Path, *, keeps: bool = True) -> None:
@@ -277,33 +253,19 @@ class Looks:
 
 @dataclass
 class FinishWaiter:
-    """Looks at one session again and again.
-
-    Attributes
-    ----------
-    session : Path
-        A folder or a file.
-    quiet : timedelta
-        For how long nothing may have changed.
-    parts : collection of Path
-        Where the session is only some files of the folder.
-    readers : sequence of ReaderOffer
-        Who knows what the headers of files promise; none looks at no header.
-    looks : Looks, optional
-        Where looks are remembered.
-    clock, steady : callable
-        This machine's clock, and its steady one in seconds.
-    own_clock : bool, optional
-        See `look`.
-    """
+    """Looks at one session, a folder or a file, again and again; nothing may have changed in it for `quiet`."""
 
     session: Path
     quiet: datetime.timedelta
+    #: Where the session is only some files of the folder.
     parts: Collection[Path] = ()
+    #: Who knows what the headers of files promise; none looks at no header.
     readers: Sequence[ReaderOffer] = ()
-    looks: Looks | None = None
+    looks: EarlierLooks | None = None
     clock: Clock = utc_now
+    #: The clock that nobody sets, in seconds.
     steady: Callable[[], float] = time.monotonic
+    #: See `look`.
     own_clock: bool | None = None
     _earlier: Look | None = None
 
@@ -344,15 +306,7 @@ class FinishWaiter:
         )
 
     def wait(self, listener: Listener = silent, sleep: Callable[[float], None] = time.sleep) -> Finished:
-        """Return when the session is finished; the listener is told what is waited for, stage ``wait``, in seconds.
-
-        Raises
-        ------
-        NotFound
-            It is not there, or not any more.
-        Interrupted
-            On Ctrl-C.
-        """
+        """Return when the session is finished; the listener is told what is waited for, stage ``wait``, in seconds."""
         try:
             while isinstance(found := self.verdict(), Unfinished):
                 seconds, done = max(found.wait.total_seconds(), _LEAST), 0.0

@@ -35,15 +35,7 @@ class WakeUp:
 
 
 class Events:
-    """What the system tells of one folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The watched folder.
-    bell : WakeUp
-        Rung when something has changed.
-    """
+    """What the system tells of one folder."""
 
     def __init__(self, folder: Path, bell: WakeUp) -> None:
         self._folder = folder
@@ -128,13 +120,7 @@ class Events:
 
 
 def _linked(top: str, stop: threading.Event) -> str:
-    """A link to a folder below a folder, relative to it; "" where there is none. The system's listening follows links.
-
-    Raises
-    ------
-    OSError
-        The folder itself cannot be listed.
-    """
+    """A link to a folder below `top`, relative to it, or "": the system's listening follows links. Raises `OSError`."""
     pending = [top]
     while pending and not stop.is_set():
         folder = pending.pop()

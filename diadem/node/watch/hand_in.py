@@ -17,13 +17,13 @@ import datetime
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable
@@ -41,11 +41,11 @@ from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
 from diadem.node.take.folder_look import Look, look
 from diadem.node.take.quiet import Clock, FinishWaiter, Reason, Unfinished, utc_now
-from diadem.node.watch.report import unexpected
-from diadem.pack.plan import PackPlan, make_plan
+from diadem.node.watch.report import News, unexpected
+from diadem.node.watch.silence import NO_FILE
 from diadem.policy.engine import judge
 from diadem.store.addresses import local_path
-from diadem.store.own_files import FolderFiles
+from diadem.store.own_files import FolderFiles, OwnFiles
 from diadem.store.system import is_link, long_path
 
 INCOMING: Final = "incoming"
@@ -53,22 +53,8 @@ FORMAT: Final = "diadem-incoming/2"
 #: Digits of a name's digest in the key of its note, for names that differ only in what a key cannot hold.
 _DIGITS: Final = 12
 _LONGEST: Final = 100
-
-
-class OwnFiles(Protocol):
-    """Small files by their keys, as `diadem.store.own_files.OwnFiles` keeps them."""
-
-    def get(self, key: str) -> bytes | None:
-        """The content of one, or None."""
-
-    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
-        """Write one."""
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Keys below a folder."""
-
-    def delete(self, key: str) -> None:
-        """Remove one."""
+#: Seconds after which what was refused is tried again though it did not change: a full disk may have room by then.
+_AGAIN: Final = 3600.0
 
 
 class HandInState(StrEnum):
@@ -144,234 +130,6 @@ class HandIn(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
-    """What is remembered of a hand-in that was archived."""
-
-    package: PackageId
-    packages: Sequence[PackageId]
-    omitted: int
-    digest: str
-    archived: str
-
-
-@dataclass
-class Incoming:
-    """The `incoming/` folder of one store. Keep it: what was seen in an earlier look counts.
-
-    Attributes
-    ----------
-    store : Path
-        The store's folder.
-    own : OwnFiles
-        Where it is remembered what was archived: nobody who can write in the store should be able to write there, as
-        what stands there says what may be deleted.
-    quiet : timedelta
-        For how long nothing may have changed in a finished session.
-    readers : sequence of ReaderOffer
-        Who knows what the headers of files promise, and groups files.
-    clock, steady : callable
-        This machine's clock, and its steady one in seconds.
-    own_clock : bool, optional
-        Whether the clock of the store's file system is this machine's; by default that of a local disk is.
-    """
-
-    store: Path
-    own: OwnFiles
-    quiet: datetime.timedelta
-    readers: Sequence[ReaderOffer] = ()
-    clock: Clock = utc_now
-    steady: Callable[[], float] = time.monotonic
-    own_clock: bool | None = None
-    _watchers: dict[str, FinishWaiter] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        """Where people put their sessions."""
-        return self.store / INCOMING
-
-    def look(self, *, kept: Callable[[PackageId], Kept]) -> list[HandIn]:
-        """Every entry and where it stands, by name. Nothing is written.
-
-        Parameters
-        ----------
-        kept : callable
-            How a package is kept.
-        """
-        if is_link(self.folder):  # it might lead to the node's own keys
-            words = "it is a link, which is not followed: put a folder in its place"
-            return [HandIn(INCOMING, self.folder, HandInState.STRAY, words=words)]
-        try:
-            with os.scandir(long_path(self.folder)) as entries:
-                found = {
-                    entry.name: entry.is_dir(follow_symlinks=False)
-                    for entry in entries
-                    if not entry.name.startswith(".")
-                }
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        self._watchers = {name: watcher for name, watcher in self._watchers.items() if name in found}
-        return [
-            self._hand_in(name, kept) if is_folder else self._stray(name) for name, is_folder in sorted(found.items())
-        ]
-
-    def ready(self) -> list[HandIn]:
-        """Those that can be archived now."""
-        return [hand_in for hand_in in self.look(kept=lambda _: Kept.SHORT) if hand_in.state is HandInState.READY]
-
-    def plan(self, hand_in: HandIn, metadata: Mapping[str, Any] | None = None) -> PackPlan:
-        """What archiving it would do. Raises `NotFound`, `UsageError`, `DocumentError`."""
-        return make_plan([hand_in.path], store=None, metadata=metadata, readers=self.readers)
-
-    def seen(self, hand_in: HandIn) -> Look:
-        """What it looks like now: taken before archiving, it is what `archived` compares with. Raises `NotFound`."""
-        return look(hand_in.path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
-
-    def archived(
-        self, hand_in: HandIn, seen: Look, packages: Sequence[str], payload_id: str, *, proof: str, omitted: int
-    ) -> None:
-        """Remember that a hand-in is archived.
-
-        Parameters
-        ----------
-        hand_in : HandIn
-            It.
-        seen : Look
-            What it looked like before it was archived.
-        packages : sequence of str
-            Which packages hold it together; at least one, that which was made of it last.
-        payload_id : str
-            Payload of the last.
-        proof : str
-            Why the bytes in the store are known to be right; see `Outcome`.
-        omitted : int
-            How many things in it are in no package: links, and what could not be read.
-
-        Raises
-        ------
-        Refused
-            The bytes in the store are not proven, or the folder changed meanwhile: it will be looked at again.
-        """
-        if proof in ("", "none"):
-            raise Refused("the copy is not proven yet", where=str(hand_in.path), next="Verify it: diadem scrub")
-        if not self.seen(hand_in).same(seen):
-            raise Refused(
-                "the folder changed while it was archived",
-                where=str(hand_in.path),
-                next="Archive it again when it is finished: only what is new will be added.",
-            )
-        document = {
-            "format": FORMAT,
-            "name": quote_from_bytes(os.fsencode(hand_in.name)),
-            "packages": [str(PackageId(one)) for one in packages],
-            "payload_id": payload_id,
-            "proof": proof,
-            "omitted": omitted,
-            "digest": seen.digest,
-            "archived": time_text(self.clock()),
-        }
-        self.own.put(_key(hand_in.name), json.dumps(document).encode())
-
-    def tidy(self) -> list[str]:
-        """Forget what was remembered of folders that people have deleted; returns their keys."""
-        if is_link(self.folder):
-            return []
-        try:
-            names = os.listdir(long_path(self.folder))
-        except OSError:  # a folder that cannot be seen is not one that was deleted
-            return []
-        known = {_key(name) for name in names}
-        gone = [key for key in self.own.keys(INCOMING) if key not in known]
-        for key in gone:
-            self.own.delete(key)
-        return gone
-
-    def _stray(self, name: str) -> HandIn:
-        words = "put it into a folder of its own: one folder is one session"
-        return HandIn(name, self.folder / name, HandInState.STRAY, words=words)
-
-    def _hand_in(self, name: str, kept: Callable[[PackageId], Kept]) -> HandIn:
-        path = self.folder / name
-        try:
-            return self._judged(name, path, kept)
-        except NotFound:
-            return HandIn(name, path, HandInState.EMPTY, words="it was removed a moment ago")
-
-    def _judged(self, name: str, path: Path, kept: Callable[[PackageId], Kept]) -> HandIn:
-        note = self._note(name)
-        seen = look(path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
-        size = sum(one.size for one in seen.files.values())
-        package = note.package if note else None
-        found = HandIn(name, path, HandInState.READY, len(seen.files), size, package=package)
-        if not seen.files:
-            return replace(found, state=HandInState.EMPTY, words="there is no file in it")
-        words = "it changed since it was archived" if note else ""
-        if note is not None and note.digest == seen.digest:
-            states = {kept(one) for one in note.packages}
-            if Kept.LOST not in states or Kept.DELETED in states:
-                return _archived(found, note, states)
-            words = "no copy is left of a part of what was archived of it"
-        verdict = self._watcher(name, path).verdict(seen)
-        if isinstance(verdict, Unfinished):
-            return replace(found, state=HandInState.WRITING, words=verdict.told(str(path)))
-        return replace(found, words=words, notes=verdict.notes)
-
-    def _watcher(self, name: str, path: Path) -> FinishWaiter:
-        if name not in self._watchers:
-            self._watchers[name] = FinishWaiter(
-                path, self.quiet, readers=self.readers, clock=self.clock, steady=self.steady, own_clock=self.own_clock
-            )
-        return self._watchers[name]
-
-    def _note(self, name: str) -> _Note | None:
-        """What is remembered. What cannot be understood is nothing: archiving again repeats nothing."""
-        data = self.own.get(_key(name))
-        try:
-            document = json.loads(data or b"")
-            if document["format"] != FORMAT:
-                return None
-            packages = [PackageId(one) for one in document["packages"]]
-            return _Note(
-                packages[-1],
-                packages,
-                int(document["omitted"]),
-                str(document["digest"]),
-                str(document["archived"]),
-            )
-        except Exception:  # anybody may write in a store
-            return None
-
-
-def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
-    """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
-    reasons = []
-    if Kept.DELETED in states:
-        reasons.append("it has since been deleted from the archive")
-    if note.omitted:
-        items = count_text(note.omitted, "item")
-        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
-    if Kept.SHORT in states:
-        reasons.append("the policy wants more copies")
-    yet = " yet" if Kept.DELETED not in states and not note.omitted else ""
-    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "you may delete it"
-    words = f"archived on {note.archived[:10]}; {then}"
-    state = HandInState.ARCHIVED
-    return replace(found, state=state, words=words, omitted=note.omitted, may_be_deleted=not reasons)
-
-
-def _key(name: str) -> str:
-    """The key of the note of a hand-in."""
-    data = os.fsencode(name)
-    plain = quote_from_bytes(data, safe=" ")[:_LONGEST]
-    return f"{INCOMING}/{plain}~{hashlib.sha256(data).hexdigest()[:_DIGITS]}.json"
-
-
-#: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
-_FIGURES = re.compile(r"\d+ \w+")
-#: Seconds after which what was refused is tried again though it did not change: a full disk may have room by then.
-_AGAIN = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
 class Handed(Display):
     """What became of one hand-in in one look.
 
@@ -404,78 +162,69 @@ class Handed(Display):
 
 @dataclass
 class HandInFolder:
-    """Where people hand in to one store, and what was said of it.
+    """The `incoming/` folder of one store. Keep it: what was seen and told in an earlier look counts."""
 
-    Attributes
-    ----------
-    store : str
-        Its name.
-    incoming : Incoming
-        What lies there.
-    told, refused : dict
-        What was said of each hand-in, and when it was refused, looking how.
-    """
-
+    #: The store's name.
     store: str
-    incoming: Incoming
-    told: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+    folder: Path
+    #: Where it is remembered what was archived: nobody who can write in the store should be able to write there, as
+    #: what stands there says what may be deleted.
+    notes: OwnFiles
+    #: For how long nothing may have changed in a finished session.
+    quiet: datetime.timedelta
+    #: How a package is kept.
+    kept: Callable[[PackageId], Kept]
+    readers: Sequence[ReaderOffer] = ()
+    clock: Clock = utc_now
+    steady: Callable[[], float] = time.monotonic
+    own_clock: bool | None = None
+    _waiters: dict[str, FinishWaiter] = field(default_factory=dict)
+    _news: News = field(default_factory=News)
+    #: By name, what was refused: looking how, and when.
+    _refused: dict[str, tuple[str, float]] = field(default_factory=dict)
 
-    def is_news(self, handed: Handed) -> bool:
-        """Whether something else is to be told of a hand-in than the last time."""
-        said = f"{handed.hand_in.state} {_FIGURES.sub('', handed.hand_in.words)} {handed.error}"
-        is_new = handed.archived is not None or self.told.get(handed.hand_in.name) != said
-        self.told[handed.hand_in.name] = said
-        return is_new
+    @classmethod
+    def of(cls, context: Context, name: str) -> HandInFolder | None:
+        """Where people hand in to a store; None where it is not a folder, or does not answer."""
+        settings = context.settings.store(name)
+        store = local_path(settings.url)
+        if store is None or not context.stores.reachable(name):
+            return None
+        with contextlib.suppress(OSError):
+            (store / INCOMING).mkdir(exist_ok=True)
+        return cls(
+            name,
+            store / INCOMING,
+            FolderFiles(context.folder / "incoming" / (settings.id or name)),
+            context.policy.archive.quiet,
+            partial(_kept, context),
+            readers=tuple(context.tools.readers),
+            clock=context.clock,
+        )
 
-    def was_refused(self, hand_in: HandIn, seen: Look) -> bool:
-        """Whether this was tried in vain not long ago, just as it is: reading it all again would not help."""
-        digest, at = self.refused.get(hand_in.name, ("", 0.0))
-        return digest == seen.digest and time.monotonic() - at < _AGAIN
+    def round(self, context: Context, listener: Listener) -> Iterator[Handed]:
+        """Look at every hand-in, archive those that are finished, and tell what is new of them."""
+        self.tidy()
+        for hand_in in self.look():
+            handed: Handed | None = Handed(self.store, hand_in)
+            if hand_in.state is HandInState.READY:
+                handed = self._archive(context, hand_in, listener)
+            if handed is not None and self._news.is_new(
+                hand_in.name, f"{hand_in.state} {hand_in.words}", handed.error, always=handed.archived is not None
+            ):
+                yield handed
 
-
-def require_looked(context: Context, desks: Mapping[str, HandInFolder]) -> None:
-    """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
-    away = [one for one in context.settings.stores if local_path(one.url) is not None and one.name not in desks]
-    if away and not desks:
-        why = "; ".join(f"{one.name}: {context.stores.why_away(one.name)}" for one in away)
-        raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")
-
-
-def hand_in_folder(context: Context, name: str) -> HandInFolder | None:
-    """Where people hand in to a store; None where it is not a folder, or does not answer."""
-    settings = context.settings.store(name)
-    folder = local_path(settings.url)
-    if folder is None or not context.stores.reachable(name):
-        return None
-    with contextlib.suppress(OSError):
-        (folder / "incoming").mkdir(exist_ok=True)
-    incoming = Incoming(
-        folder,
-        FolderFiles(context.folder / "incoming" / (settings.id or name)),
-        context.policy.archive.quiet,
-        readers=tuple(context.tools.readers),
-        clock=context.clock,
-    )
-    return HandInFolder(name, incoming)
-
-
-def look_into(context: Context, desk: HandInFolder, listener: Listener) -> Iterator[Handed]:
-    """Every hand-in of one store; those that are finished are archived."""
-    incoming = desk.incoming
-    incoming.tidy()
-    for hand_in in incoming.look(kept=lambda package: _kept(context, package)):
-        if hand_in.state is not HandInState.READY:
-            yield Handed(desk.store, hand_in)
-            continue
+    def _archive(self, context: Context, hand_in: HandIn, listener: Listener) -> Handed | None:
+        """What became of one that is finished; None where just this was tried in vain not long ago."""
         try:
-            seen = incoming.seen(hand_in)
-            if desk.was_refused(hand_in, seen):
-                continue
-            desk.refused[hand_in.name] = (seen.digest, time.monotonic())
-            wishes = ArchiveOptions(now=True, as_one=not packages_in(hand_in.path))  # a package is taken in as it is
-            done = archive(context, hand_in.path, wishes, listener=listener)
-            incoming.archived(
+            seen = self.seen(hand_in)
+            digest, at = self._refused.get(hand_in.name, ("", 0.0))
+            if digest == seen.digest and time.monotonic() - at < _AGAIN:
+                return None
+            self._refused[hand_in.name] = (seen.digest, time.monotonic())
+            options = ArchiveOptions(now=True, as_one=not packages_in(hand_in.path))  # a package is taken in as it is
+            done = archive(context, hand_in.path, options, listener=listener)
+            self.remember(
                 hand_in,
                 seen,
                 done.held_by,
@@ -483,15 +232,164 @@ def look_into(context: Context, desk: HandInFolder, listener: Listener) -> Itera
                 proof=done.outcome.proof,
                 omitted=len(done.outcome.omissions),
             )
-            del desk.refused[hand_in.name]
-            yield Handed(desk.store, hand_in, archived=done)
+            del self._refused[hand_in.name]
+            return Handed(self.store, hand_in, archived=done)
         except Exception as failure:  # one hand-in stops no other, whatever is wrong with it
             error = failure if isinstance(failure, DiademError) else unexpected(failure)
             if error.exit_code == 6:
                 raise
             if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look
-                desk.refused.pop(hand_in.name, None)
-            yield Handed(desk.store, hand_in, error=error)
+                self._refused.pop(hand_in.name, None)
+            return Handed(self.store, hand_in, error=error)
+
+    def look(self) -> list[HandIn]:
+        """Every entry and where it stands, by name. Nothing is written."""
+        if is_link(self.folder):  # it might lead to the node's own keys
+            words = "it is a link, which is not followed: put a folder in its place"
+            return [HandIn(INCOMING, self.folder, HandInState.STRAY, words=words)]
+        try:
+            with os.scandir(long_path(self.folder)) as entries:
+                found = {
+                    entry.name: entry.is_dir(follow_symlinks=False)
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                }
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        self._waiters = {name: waiter for name, waiter in self._waiters.items() if name in found}
+        stray = "put it into a folder of its own: one folder is one session"
+        return [
+            self._judged(name) if is_folder else HandIn(name, self.folder / name, HandInState.STRAY, words=stray)
+            for name, is_folder in sorted(found.items())
+        ]
+
+    def seen(self, hand_in: HandIn) -> Look:
+        """What it looks like now: taken before archiving, it is what `remember` compares with. Raises `NotFound`."""
+        return look(hand_in.path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+
+    def _judged(self, name: str) -> HandIn:
+        note, found = self._note(name), HandIn(name, self.folder / name, HandInState.EMPTY)
+        try:
+            seen = self.seen(found)
+        except NotFound:
+            return replace(found, words="it was removed a moment ago")
+        package = note.packages[-1] if note else None
+        found = replace(found, state=HandInState.READY, files=len(seen.files), bytes=seen.bytes, package=package)
+        if not seen.files:
+            return replace(found, state=HandInState.EMPTY, words=NO_FILE)
+        words = "it changed since it was archived" if note else ""
+        if note is not None and note.digest == seen.digest:
+            states = {self.kept(one) for one in note.packages}
+            if Kept.LOST not in states or Kept.DELETED in states:
+                return _archived(found, note, states)
+            words = "no copy is left of a part of what was archived of it"
+        if name not in self._waiters:
+            self._waiters[name] = FinishWaiter(
+                found.path,
+                self.quiet,
+                readers=self.readers,
+                clock=self.clock,
+                steady=self.steady,
+                own_clock=self.own_clock,
+            )
+        try:
+            verdict = self._waiters[name].verdict(seen)
+        except NotFound:
+            return HandIn(name, found.path, HandInState.EMPTY, words="it was removed a moment ago")
+        if isinstance(verdict, Unfinished):
+            return replace(found, state=HandInState.WRITING, words=verdict.told(str(found.path)))
+        return replace(found, words=words, notes=verdict.notes)
+
+    # -- what is remembered ----------------------------------------------------------------------------------------
+
+    def remember(
+        self, hand_in: HandIn, seen: Look, packages: Sequence[str], payload_id: str, *, proof: str, omitted: int
+    ) -> None:
+        """Remember that a hand-in is archived, in these packages together, the last of them with this payload.
+
+        `seen` is what it looked like before; `proof` why the bytes in the store are known to be right; `omitted` how
+        many things in it are in no package. Raises `Refused` where nothing is proven, or the folder changed meanwhile:
+        it will be looked at again.
+        """
+        if proof in ("", "none"):
+            raise Refused("the copy is not proven yet", where=str(hand_in.path), next="Verify it: diadem scrub")
+        if not self.seen(hand_in).same(seen):
+            raise Refused(
+                "the folder changed while it was archived",
+                where=str(hand_in.path),
+                next="Archive it again when it is finished: only what is new will be added.",
+            )
+        document = {
+            "format": FORMAT,
+            "name": quote_from_bytes(os.fsencode(hand_in.name)),
+            "packages": [str(PackageId(one)) for one in packages],
+            "payload_id": payload_id,
+            "proof": proof,
+            "omitted": omitted,
+            "digest": seen.digest,
+            "archived": time_text(self.clock()),
+        }
+        self.notes.put(_key(hand_in.name), json.dumps(document).encode())
+
+    def tidy(self) -> list[str]:
+        """Forget what was remembered of folders that people have deleted; returns their keys."""
+        if is_link(self.folder):
+            return []
+        try:
+            names = os.listdir(long_path(self.folder))
+        except OSError:  # a folder that cannot be seen is not one that was deleted
+            return []
+        known = {_key(name) for name in names}
+        gone = [key for key in self.notes.keys(INCOMING) if key not in known]
+        for key in gone:
+            self.notes.delete(key)
+        return gone
+
+    def _note(self, name: str) -> _Note | None:
+        """What is remembered. What cannot be understood is nothing: archiving again repeats nothing."""
+        data = self.notes.get(_key(name))
+        try:
+            document = json.loads(data or b"")
+            if document["format"] != FORMAT or not document["packages"]:
+                return None
+            packages = [PackageId(one) for one in document["packages"]]
+            return _Note(packages, int(document["omitted"]), str(document["digest"]), str(document["archived"]))
+        except Exception:  # it may have been written by anybody, or by another version
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What is remembered of a hand-in that was archived."""
+
+    packages: Sequence[PackageId]
+    omitted: int
+    digest: str
+    archived: str
+
+
+def _key(name: str) -> str:
+    """The key of the note of a hand-in."""
+    data = os.fsencode(name)
+    plain = quote_from_bytes(data, safe=" ")[:_LONGEST]
+    return f"{INCOMING}/{plain}~{hashlib.sha256(data).hexdigest()[:_DIGITS]}.json"
+
+
+def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
+    """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
+    reasons = []
+    if Kept.DELETED in states:
+        reasons.append("it has since been deleted from the archive")
+    if note.omitted:
+        items = count_text(note.omitted, "item")
+        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+    if Kept.SHORT in states:
+        reasons.append("the policy wants more copies")
+    yet = " yet" if Kept.DELETED not in states and not note.omitted else ""
+    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "you may delete it"
+    words = f"archived on {note.archived[:10]}; {then}"
+    state = HandInState.ARCHIVED
+    return replace(found, state=state, words=words, omitted=note.omitted, may_be_deleted=not reasons)
 
 
 def _kept(context: Context, package: PackageId) -> Kept:
@@ -509,3 +407,11 @@ def _kept(context: Context, package: PackageId) -> Kept:
     status = judge(context.policy, archive_state(context, packages=[state]), context.clock())
     wanting = ("copies.minimum", "copies.kinds", "replica.")
     return Kept.SHORT if any(finding.rule.startswith(wanting) for finding in status.findings) else Kept.WELL
+
+
+def require_looked(context: Context, looked_into: Collection[str]) -> None:
+    """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
+    away = [one for one in context.settings.stores if local_path(one.url) is not None and one.name not in looked_into]
+    if away and not looked_into:
+        why = "; ".join(f"{one.name}: {context.stores.why_away(one.name)}" for one in away)
+        raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")

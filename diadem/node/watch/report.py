@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from diadem.errors import DiademError, machine_error
 from diadem.model.display import Display
 from diadem.model.plain_text import without_surrogates
 from diadem.node.config import WatchSettings
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.memory import Memory
 
 if TYPE_CHECKING:
     from diadem.node.take.arrival import Archived
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: States of which only the number is told.
 COUNTED = ("archived", "left")
+#: Of what is told, what is another at each look.
+_FIGURES = re.compile(r"\d+ \w+|just now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,38 +135,26 @@ def folder_report(
     settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
 ) -> FolderReport:
     """What is known of one watched folder; `running` says whether somebody watches it."""
-    from diadem.node.watch.memory import away_words
-
     states = [note.state for note in memory.notes.values()]
-    state, words = "there", memory.how
-    if memory.problem:
-        state, words = "refused", memory.problem
-    elif memory.away:
-        state, words = "away", away_words(memory)
-    elif not memory.known:
+    state, words = memory.folder_state()
+    if state == "there" and not memory.known:
         state, words = "new", "it was not looked at yet"
-    return FolderReport(
-        settings,
-        state,
-        words,
-        states.count("archived"),
-        states.count("left"),
-        [
-            _session(name, note, now, running=running)
-            for name, note in sorted(memory.notes.items())
-            if note.state not in COUNTED
-        ],
-        dict(memory.aside),
-    )
-
-
-def _session(name: str, note: Note, now: datetime.datetime, *, running: bool) -> SessionReport:
-    from diadem.node.watch.memory import note_words
-
-    state, words = note.state, note_words(note, now)
-    if state == "archiving" and not running:
-        state, words = "waiting", "it was being archived when the watcher ended"
-    return SessionReport(name, state, words, note.files, note.bytes)
+    sessions = []
+    for name, note in sorted(memory.notes.items()):
+        if note.state in COUNTED:
+            continue
+        is_left = note.state == "archiving" and not running
+        sessions.append(
+            SessionReport(
+                name,
+                "waiting" if is_left else note.state,
+                "it was being archived when the watcher ended" if is_left else note.told(now),
+                note.files,
+                note.bytes,
+            )
+        )
+    counts = states.count("archived"), states.count("left")
+    return FolderReport(settings, state, words, *counts, sessions, dict(memory.aside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,3 +210,17 @@ def unexpected(failure: Exception) -> DiademError:
         f"this should not have happened: {type(failure).__name__}: {failure}",
         next="Please report it. It is tried again; other sessions are archived as usual.",
     )
+
+
+class News:
+    """What was told of each session, so that it is told again only where something else is to be said of it."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def is_new(self, session: str, words: str, error: DiademError | None = None, *, always: bool = False) -> bool:
+        """Whether this is to be told; since when nothing has changed is another figure at each look, and no news."""
+        said = f"{_FIGURES.sub('', words)} {error}"
+        is_new = always or self._told.get(session) != said
+        self._told[session] = said
+        return is_new

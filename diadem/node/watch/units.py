@@ -18,13 +18,10 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
 from diadem.node.context import Context
-from diadem.node.instruments import with_instruments
 from diadem.node.take.archive import ArchiveOptions, archive, archive_plan, has_several_places
-from diadem.node.take.archive_many import archive_all
+from diadem.node.take.archive_many import archive_all, session_plan
 from diadem.node.take.arrival import Archived
-from diadem.node.take.first_copy import first_folder
 from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
-from diadem.pack.plan import plan_session
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
 
@@ -34,20 +31,13 @@ _PACKAGE, _STORE = {"bagit.txt", "diadem"}, ".diadem"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is watched as one: nothing of it is archived before all of it is silent.
+    """What is watched as one: nothing of it is archived before all of it is silent."""
 
-    Attributes
-    ----------
-    name : str
-        Relative to the watched folder, ``/`` between parts.
-    folder : Path
-        The folder; of loose files the one in which they lie.
-    files : sequence of str
-        Names of loose files that make one dataset; empty for a whole folder.
-    """
-
+    #: Relative to the watched folder, ``/`` between parts.
     name: str
+    #: Of loose files the one in which they lie.
     folder: Path
+    #: Names of loose files that make one dataset; empty for a whole folder.
     files: Sequence[str] = ()
 
     @property
@@ -58,18 +48,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Both clocks, and whether the file system has the first of them.
+    """Both clocks, and whether the file system has the first of them."""
 
-    Attributes
-    ----------
-    now : datetime
-        This machine's clock, UTC.
-    steady : float
-        Its clock that nobody sets, in seconds.
-    own_clock : bool
-        Whether the file system's clock is this machine's.
-    """
-
+    #: This machine's clock, UTC, and its clock that nobody sets, in seconds.
     now: datetime.datetime
     steady: float
     own_clock: bool
@@ -77,42 +58,17 @@ class Moment:
 
 @dataclass
 class Listing:
-    """What one listing of a watched folder found.
-
-    Attributes
-    ----------
-    units : dict of str to Unit
-        By name.
-    looks : dict of str to Look
-        Of loose files, for whose look no folder has to be walked through.
-    aside : dict of str to str
-        What is not looked at, and why: links, packages, stores.
-    """
+    """What one listing of a watched folder found."""
 
     units: dict[str, Unit] = field(default_factory=dict)
+    #: Of loose files, for whose look no folder has to be walked through.
     looks: dict[str, Look] = field(default_factory=dict)
+    #: What is not looked at, and why: links, packages, stores.
     aside: dict[str, str] = field(default_factory=dict)
 
 
 def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: Moment) -> Listing:
-    """List a watched folder. No link is followed, no file opened.
-
-    Parameters
-    ----------
-    root : Path
-        The watched folder.
-    depth : int
-        How many folders down the sessions are.
-    readers : sequence of ReaderOffer
-        Who knows which files belong together.
-    moment : Moment
-        When.
-
-    Raises
-    ------
-    OSError
-        The watched folder itself cannot be listed. One below that cannot is a unit, and its look tells.
-    """
+    """List a watched folder. No link is followed, no file opened."""
     found = Listing()
     pending = [("", depth)]
     while pending:
@@ -223,110 +179,63 @@ class Changed(Refused):
 
 @dataclass(frozen=True, slots=True)
 class UnitArchived:
-    """What archiving one unit did.
+    """What archiving one unit did."""
 
-    Attributes
-    ----------
-    archived : sequence of Archived
-        One for each session.
-    as_one : bool
-        Whether it is one session.
-    error : DiademError or None
-        Why a session was not archived; the first, where several were not.
-    words : str
-        What of it no session takes, and why; "" where all is taken.
-    """
-
+    #: One for each session.
     archived: Sequence[Archived]
     as_one: bool
+    #: Why a session was not archived; the first, where several were not.
     error: DiademError | None = None
+    #: What of it no session takes, and why; "" where all is taken.
     words: str = ""
 
 
 def archive_unit(
-    context: Context, unit: Unit, seen: Look, wishes: ArchiveOptions, *, as_one: bool | None, listener: Listener
+    context: Context, unit: Unit, seen: Look, options: ArchiveOptions, *, as_one: bool | None, listener: Listener
 ) -> UnitArchived:
-    """Archive a unit.
+    """Archive a unit that was silent when it was `seen`; what is read has to be what was, else nothing becomes visible.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    unit : Unit
-        What was silent.
-    seen : Look
-        The look that found it so: what is read has to be what that saw, else nothing becomes visible.
-    wishes : ArchiveOptions
-        Metadata and store.
-    as_one : bool or None
-        Whether it is one session; None: as a scan finds it.
-    listener : Listener
-        Told of progress.
-
-    Raises
-    ------
-    Changed
-        It is not as it was seen.
-    DiademError
-        See `archive`.
+    `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
-    wishes = replace(wishes, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
+    options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
     _require_same(unit, seen)
-    if len(unit.files) > 1:
-        return UnitArchived([_files(context, unit, wishes, listener)], as_one=True)
-    sessions = [] if as_one or unit.files else _sessions(context, unit.folder, listener)
+    if len(unit.files) > 1:  # loose files that are one dataset
+        parts = tuple(_NAMED_STAR if name == _STAR else name for name in unit.files)
+        session = PlannedSession("", True, Path(unit.files[0]).stem, "", str(unit.folder), parts)
+        plan = session_plan(context, session, options.metadata)
+        done = archive_plan(context, plan, unit.path, options, started=time.monotonic(), listener=listener)
+        return UnitArchived([done], as_one=True)
+    sessions = _sessions(context, unit, as_one=as_one, listener=listener)
+    if not sessions:
+        options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
+        return UnitArchived([archive(context, unit.path, options, listener=listener)], as_one=True)
     chosen = [session for session in sessions if session.archive]
-    if len(chosen) < (1 if as_one is False else 2):
-        wishes = replace(wishes, as_one=not packages_in(unit.path))  # a package is taken in as it is
-        return UnitArchived([archive(context, unit.path, wishes, listener=listener)], as_one=True)
-    return _each(context, sessions, chosen, wishes, listener)
-
-
-def divided(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
-    """The sessions as which a unit would be archived; none where it is one. Raises `NotFound`."""
-    chosen = [] if as_one or unit.files else _sessions(context, unit.folder, listener)
-    chosen = [session for session in chosen if session.archive]
-    return chosen if len(chosen) >= (1 if as_one is False else 2) else []
-
-
-def _sessions(context: Context, folder: Path, listener: Listener) -> list[PlannedSession]:
-    if not has_several_places(folder):
-        return []
-    return list(context.tools.scan(folder, listener=listener).sessions)
-
-
-def _each(
-    context: Context,
-    sessions: Sequence[PlannedSession],
-    chosen: Sequence[PlannedSession],
-    wishes: ArchiveOptions,
-    listener: Listener,
-) -> UnitArchived:
-    results = list(archive_all(context, chosen, wishes, listener=listener))
+    results = list(archive_all(context, chosen, options, listener=listener))
     errors = [result.error for result in results if result.error is not None]
     changed = next((error for error in errors if isinstance(error, Changed)), None)
     left = [session for session in sessions if not session.archive]
     named = "; ".join(f"{session.title or session.folder} ({session.why})" for session in left[:_NAMED])
     more = f"; and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
-    words = f"{count_text(len(left), 'part')} of it not archived: {named}{more}" if left else ""
     return UnitArchived(
         [result.archived for result in results if result.archived is not None],
         as_one=False,
         error=changed or next(iter(errors), None),
-        words=words,
+        words=f"{count_text(len(left), 'part')} of it not archived: {named}{more}" if left else "",
     )
 
 
-def _files(context: Context, unit: Unit, wishes: ArchiveOptions, listener: Listener) -> Archived:
-    """Loose files that are one dataset."""
-    parts = tuple(_NAMED_STAR if name == _STAR else name for name in unit.files)
-    session = PlannedSession(
-        id="", archive=True, title=Path(unit.files[0]).stem, date="", folder=str(unit.folder), parts=parts
-    )
-    metadata = with_instruments(context.folder, wishes.metadata)
-    readers = tuple(context.tools.readers)
-    plan = plan_session(session, store=first_folder(context), readers=readers, metadata=metadata)
-    return archive_plan(context, plan, unit.path, wishes, started=time.monotonic(), listener=listener)
+def divided(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions as which a unit would be archived; none where it is one. Raises `NotFound`."""
+    return [session for session in _sessions(context, unit, as_one=as_one, listener=listener) if session.archive]
+
+
+def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions that a scan finds in a unit, with those that are not archived; none where it is archived as one."""
+    if as_one or unit.files or not has_several_places(unit.folder):
+        return []
+    sessions = list(context.tools.scan(unit.folder, listener=listener).sessions)
+    chosen = [session for session in sessions if session.archive]
+    return sessions if len(chosen) >= (1 if as_one is False else 2) else []
 
 
 def _require_same(unit: Unit, seen: Look) -> None:

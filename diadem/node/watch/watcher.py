@@ -20,7 +20,6 @@ from diadem.node.context import Context
 from diadem.node.mirroring import PLAN_FILE
 from diadem.node.place import node_lock
 from diadem.node.watch.memory import FOLDER
-from diadem.node.watch.silence import StoreBackoff
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from diadem.node.watch.folder import FolderWatch
     from diadem.node.watch.hand_in import Handed, HandInFolder
     from diadem.node.watch.report import Watched
+    from diadem.node.watch.silence import StoreBackoff
 
 
 __all__ = ["Handed", "Watched", "watch"]
@@ -50,40 +50,7 @@ def watch(
     sleep: Callable[[float], None] | None = None,
     steady: Callable[[], float] = time.monotonic,
 ) -> Iterator[Handed | Watched]:
-    """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    folder : WatchSettings, optional
-        This folder alone, which need not be one of the node's. Default: all that the node's settings name, and what is
-        handed in.
-    once : bool
-        One look, and then end; every hand-in and every session that waits is told, not only those that changed.
-    every : float
-        Seconds between looks where the system reports no changes.
-    listener : callable
-        Told of progress.
-    sleep : callable, optional
-        Waits for some seconds. Default: until then, or until the system tells of a change.
-    steady : callable
-        The clock that nobody sets, in seconds.
-
-    Yields
-    ------
-    Handed, Watched
-        Each hand-in, and each session of a watched folder, whose state is new.
-
-    Raises
-    ------
-    Refused
-        Another process watches for this node.
-    Unreachable
-        With `once`: no store that people can hand in to answers, and no folder is watched.
-    Interrupted
-        On Ctrl-C.
-    """
+    """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted."""
     from diadem.node.closing import mirror
     from diadem.node.watch.events import WakeUp
 
@@ -116,9 +83,10 @@ class _Watching:
     steady: Callable[[], float]
     bell: WakeUp | None
     paced: bool
-    desks: dict[str, HandInFolder] = field(default_factory=dict)
+    hand_ins: dict[str, HandInFolder] = field(default_factory=dict)
     folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
-    pause: StoreBackoff = field(default_factory=StoreBackoff)
+    #: Shared by all folders.
+    backoff: StoreBackoff | None = None
     _handed_in: float = float("-inf")
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
@@ -141,25 +109,27 @@ class _Watching:
             yield from folder.round(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
-        from diadem.node.watch.hand_in import hand_in_folder, look_into
+        from diadem.node.watch.hand_in import HandInFolder
 
         context = self.context
         for settings in context.settings.stores:
-            desk = self.desks.get(settings.name) or hand_in_folder(context, settings.name)
-            if desk is not None and context.stores.reachable(settings.name):
-                self.desks[settings.name] = desk
-                yield from (handed for handed in look_into(context, desk, listener) if desk.is_news(handed))
+            handed_in = self.hand_ins.get(settings.name) or HandInFolder.of(context, settings.name)
+            if handed_in is not None and context.stores.reachable(settings.name):
+                self.hand_ins[settings.name] = handed_in
+                yield from handed_in.round(context, listener)
 
     def _serve(self, wanted: Sequence[WatchSettings]) -> None:
         """Begin with folders that were added, and end with those that were taken away."""
         from diadem.node.watch.folder import FolderWatch
+        from diadem.node.watch.silence import StoreBackoff
 
+        self.backoff = self.backoff or StoreBackoff()
         for settings in [known for known in self.folders if known not in wanted]:
             self.folders.pop(settings).end()
         for settings in wanted:
             if settings not in self.folders:
                 self.folders[settings] = FolderWatch(
-                    self.context, settings, self.steady, self.every, self.pause, self.bell
+                    self.context, settings, self.steady, self.every, self.backoff, self.bell
                 )
 
     def require_looked(self) -> None:
@@ -167,7 +137,7 @@ class _Watching:
         from diadem.node.watch.hand_in import require_looked
 
         if not self.folders:
-            require_looked(self.context, self.desks)
+            require_looked(self.context, self.hand_ins)
 
     def wait(self) -> float:
         """Seconds until something is due."""
