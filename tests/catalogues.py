@@ -9,8 +9,8 @@ import pytest
 
 from diadem.catalogue import Catalogue
 from diadem.errors import DiademError
-from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import read_settings
+from diadem.node.open import catalogue_address
 
 #: Whether the nodes of all tests have their catalogue on a server.
 ON_POSTGRES = os.environ.get("DIADEM_TEST_CATALOGUE", "") == "postgresql"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
     from diadem.node.context import NodeTools
     from diadem.node.give.exporting_outcome import Exported
-    from diadem.node.recovering import RecoveredNode
+    from diadem.node.recover import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
     from diadem.transfer.profiles import Profile
@@ -193,7 +193,7 @@ class Node(_Node, NetworkVerbs):
         -----
         Where a run with the same words was killed, it is gone on with; where one was done, the node is opened.
         """
-        from diadem.node.creating import NewNode, create_node, making, require_possible, undo
+        from diadem.node.make import NewNode, create_node, making, require_possible, undo
 
         folder = Path(path).absolute()
         new = NewNode(
@@ -258,8 +258,8 @@ class Node(_Node, NetworkVerbs):
         """
         from dataclasses import replace
 
-        from diadem.node.recovering import finish_recovery, recover_node
-        from diadem.node.recovery import read_recovery
+        from diadem.node.recover import finish_recovery, recover_node
+        from diadem.node.recovery_file import read_recovery
         from diadem.store.addresses import local_path
 
         folder, place = Path(path).absolute(), local_path(os.fspath(store))
@@ -290,7 +290,7 @@ class Node(_Node, NetworkVerbs):
         sick: bool = False,
     ) -> Self:
         """The node in this folder; see `open_node`."""
-        from diadem.node.context import open_context
+        from diadem.node.open import open_context
         from diadem.node.peers.opening import peer_id
 
         context = open_context(
@@ -345,7 +345,7 @@ def check_new_node(
 
     What is not known yet is left out. Whether a run with the same words has begun it: its recovery file is written.
     """
-    from diadem.node.creating import NewNode, require_possible
+    from diadem.node.make import NewNode, require_possible
 
     folder = Path(path).absolute()
     recovery = Path(recovery_file or f"{folder}-recovery.txt")
@@ -430,7 +430,7 @@ def open_node(
         It is another machine's, or lies on a network file system: open one of its stores instead.
     """
     from diadem.node.config import holds_node
-    from diadem.node.default import default_node
+    from diadem.node.open import default_node
     from diadem.store.addresses import local_path
 
     where = os.fspath(path) if path is not None else os.environ.get(NODE_VARIABLE) or default_node()
@@ -444,7 +444,7 @@ def open_node(
             return Node.at(
                 folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
             )
-    from diadem.node.attaching import attach
+    from diadem.node.open import attach
 
     return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))
 
@@ -553,7 +553,7 @@ def verify_custody(
     NotFound
         A file is not there.
     """
-    from diadem.node.custody_verbs import verify_custody_files
+    from diadem.node.custody_chains import verify_custody_files
 
     return verify_custody_files(
         [Path(file) for file in files], pins=pins, checkpoints=[Path(file) for file in checkpoints]

@@ -27,6 +27,7 @@ from diadem.model.assessments import VERDICTS, Assessment, disputes
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.replicas import PRESENT
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 
 #: Datasets of a package that a row names.
 NAMED_DATASETS: Final = 20
@@ -235,9 +236,7 @@ def continuations(connection: Connection, seq: int) -> list[str]:
     """
     own = select(_packages.id).where(_packages.seq == seq).scalar_subquery()
     said, about = tables.statements, tables.subjects
-    ingests = tables.packages.outerjoin(
-        about, and_(about.c.sha256 == _packages.id, about.c.kind.in_(("ingest", "receipt")))
-    )
+    ingests = tables.packages.outerjoin(about, and_(about.c.sha256 == _packages.id, about.c.kind.in_(ARRIVAL_KINDS)))
     joined = ingests.outerjoin(said, said.c.statement_id == about.c.statement_id)
     statement = select(_packages.id).select_from(joined).where(_packages.predecessor == own)
     found = connection.scalars(statement.order_by(said.c.epoch, said.c.index, _packages.seq))

@@ -15,9 +15,8 @@ from typing import Any, Final, Self
 
 from diadem.catalogue.paths import read, written
 from diadem.catalogue.sqlite import translated
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 
-#: Statements by which a package comes to a node: made here, or received from another.
-TAKEN_IN: Final = ("ingest", "receipt")
 _TABLES: Final = (
     "CREATE TABLE ingests (package TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE places (store TEXT, path TEXT, package TEXT NOT NULL, PRIMARY KEY (store, path)) WITHOUT ROWID",
@@ -70,7 +69,7 @@ class Sightings:
     def hear(self, packages: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """Note what says that a copy was written: kind, package id, predicate; the first ingest or receipt counts."""
         heard = list(packages)
-        ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind in TAKEN_IN]
+        ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind in ARRIVAL_KINDS]
         places = [
             (str(said["store"]), written(str(said.get("path", ""))), package)
             for kind, package, said in heard

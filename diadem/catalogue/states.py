@@ -14,6 +14,7 @@ from diadem.catalogue import tables
 from diadem.catalogue.paths import read as read_path
 from diadem.model.manifest import PREFIX
 from diadem.model.replicas import DROPPED, PackageState, ReplicaState
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 
 #: Packages that are read in one go.
 _BATCH: Final = 2000
@@ -88,7 +89,7 @@ _NAMES = ("seq", "id", "title", "bytes", "files", "ingested_at", "payload_id", "
 def _columns(required: Sequence[str]) -> list[ColumnElement[Any]]:
     """The package; whether it is deleted; whether the log names it; and whether it states each of the fields."""
     about = tables.subjects.c
-    signed = exists().where(about.sha256 == _packages.id, about.kind.in_(("ingest", "receipt")))
+    signed = exists().where(about.sha256 == _packages.id, about.kind.in_(ARRIVAL_KINDS))
     own: list[ColumnElement[Any]] = [_packages[name] for name in _NAMES]
     stated = [_stated(name).label(f"has{number}") for number, name in enumerate(required)]
     return [*own, _packages.tombstone.is_not(None).label("dead"), signed.label("signed"), *stated]

@@ -13,6 +13,7 @@ from diadem.custody.statements import USER
 from diadem.errors import DocumentError
 from diadem.model.access import Grant, Revocation
 from diadem.model.ownership import Ownership, Succession
+from diadem.model.statement_kinds import KEY_KINDS
 from diadem.serialization.validation import validate_statement
 
 
@@ -76,7 +77,7 @@ class GrantBook:
             return self._known
 
     def _grown(self, new: Sequence[Entry]) -> Known:
-        keys = [entry for entry in new if entry.statement.kind in ("key", "recovery")]
+        keys = [entry for entry in new if entry.statement.kind in KEY_KINDS]
         ring, successions = self._known.ring, dict(self._known.successions)
         if keys:  # what was judged before stays as it is: a later card says nothing of what stands before it
             self._keys += keys

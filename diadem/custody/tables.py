@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from diadem.custody.entries import MAX_ENTRIES, Entry, place_of, position_of
+from diadem.model.statement_kinds import ACCESS_KINDS, KEY_KINDS
 from diadem.trust.tree import Subtree
 
 SCHEMA: Final = (
@@ -35,9 +36,6 @@ SCHEMA: Final = (
     "CREATE TABLE mirrors (url TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE shown (place INTEGER PRIMARY KEY)",
 )
-#: Kinds that say which keys belong to whom; and those that say who may what.
-KEY_KINDS: Final = ("key", "recovery")
-ACCESS_KINDS: Final = ("grant", "revocation")
 #: An index that logs of earlier versions lack; it is made where one is opened for writing.
 ACCESS_INDEX: Final = (
     "CREATE INDEX IF NOT EXISTS entries_of_access ON entries (kind, place) WHERE kind IN ('grant', 'revocation')"

@@ -10,7 +10,7 @@ from diadem.model.display import Rows
 
 if TYPE_CHECKING:
     from diadem.model.access import Decision, Revocation
-    from diadem.node.access.granting import Granted, GrantState
+    from diadem.node.access.grant import Granted, GrantState
     from diadem.node.context import Context
 
 
@@ -67,19 +67,20 @@ class AccessVerbs:
         UsageError
             What is meant cannot be granted together, or the grant would never be in force.
         """
-        from diadem.node.access.granting import Wanted, grant
+        from diadem.node.access.grant import grant
 
-        wanted = Wanted(
-            what=(what,) if isinstance(what, str) else tuple(what),
-            to=to,
-            rights=tuple(rights),
+        return grant(
+            self.context,
+            (what,) if isinstance(what, str) else tuple(what),
+            to,
+            rights,
             expires=expires,
             not_before=not_before,
             purpose=purpose,
-            require=tuple(require),
+            require=require,
             recipient=recipient,
+            dry_run=dry_run,
         )
-        return grant(self.context, wanted, dry_run=dry_run)
 
     def revoke(self, grant: str, *, reason: str = "") -> Revocation:
         """Revoke a grant. What was delivered before stays delivered.
@@ -98,7 +99,7 @@ class AccessVerbs:
         Refused
             It is somebody else's: only who gave it, or who has followed them, can revoke it.
         """
-        from diadem.node.access.granting import revoke
+        from diadem.node.access.grant import revoke
 
         return revoke(self.context, grant, reason=reason)
 
@@ -112,7 +113,7 @@ class AccessVerbs:
         to : str, optional
             Only those to somebody, by address.
         """
-        from diadem.node.access.granting import grants
+        from diadem.node.access.grant import grants
 
         return Rows(grants(self.context, what, to))
 
@@ -133,6 +134,6 @@ class AccessVerbs:
         NotFound
             There is no such package, user or node.
         """
-        from diadem.node.access.granting import why
+        from diadem.node.access.grant import why
 
         return why(self.context, who, package, right)

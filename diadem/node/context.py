@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,17 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.schema import OfLaterVersion
 from diadem.custody.ledger import Entry, Ledger
-from diadem.custody.statements import LOG, ONLINE
-from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
-from diadem.model.plain_text import quoted
-from diadem.node.catalogue_place import catalogue_address
-from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
+from diadem.custody.statements import ONLINE
+from diadem.errors import DiademError, IntegrityError, Refused
+from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
 from diadem.node.follow.follower import Follower
-from diadem.node.keys import AskPassphrase, KeyCabinet
-from diadem.node.no_catalogue import NoCatalogue
-from diadem.node.place import held, require_local
+from diadem.node.keys import KeyCabinet
+from diadem.node.locks import held
 from diadem.node.stores import StoreSet
 from diadem.store.system import store_error
 
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from diadem.model.statements import Draft
     from diadem.node.tasks import Answer, Task
     from diadem.node.workers import Workers
+
 
 POLICY_FILE = "policy.toml"
 
@@ -294,7 +290,7 @@ class Context:
         return found
 
     def locked(self, name: str) -> AbstractContextManager[None]:
-        """Wait for, and hold, a lock of the node: see `diadem.node.place.held`."""
+        """Wait for, and hold, a lock of the node: see `diadem.node.locks.held`."""
         self.require_writable()
         return held(self.folder, name)
 
@@ -344,8 +340,8 @@ def read_only(machine: str) -> Refused:
     )
 
 
-class _NoLedger:
-    """The log of a node that is only read: it is on the node's own machine. Or one that its disk does not give."""
+class Unavailable:
+    """In the place of a log or a catalogue that is not here or cannot be opened: answers everything with the reason."""
 
     size = total = 0
     fault = None
@@ -374,7 +370,7 @@ class Attached(Context):
         gather: Gather,
         clock: Clock,
     ) -> None:
-        ledger = cast("Ledger", _NoLedger(read_only(settings.machine)))
+        ledger = cast("Ledger", Unavailable(read_only(settings.machine)))
         super().__init__(folder, settings, keys, ledger, catalogue, stores, user, gather, clock)
 
     @property
@@ -385,151 +381,3 @@ class Attached(Context):
     def require_writable(self) -> None:
         """Raise `Refused`, with the name of the machine that writes the node."""
         raise read_only(self.settings.machine)
-
-
-def open_context(
-    folder: Path,
-    *,
-    user: str | None,
-    gather: Gather,
-    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
-    ask: AskPassphrase | None = None,
-    clock: Clock = utc_now,
-    rebuild: bool = False,
-    sick: bool = False,
-) -> Context:
-    """Open the node in a folder of this machine; with `sick` also where its catalogue is gone or damaged.
-
-    Raises
-    ------
-    NotFound
-        There is no node.
-    Refused
-        The folder is on a network file system, or another machine writes this node.
-    """
-    from diadem.node.rotating import finish_rotation
-
-    settings = read_settings(folder)
-    require_local(folder)
-    if settings.machine != machine_name():
-        raise Refused(
-            f"this node is written by the machine '{settings.machine}', and this is '{machine_name()}'",
-            where=str(folder),
-            next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
-            " in node.toml.",
-        )
-    chosen = _at_work(settings, user)
-    keys = KeyCabinet(folder / "keys", settings.id, ask)
-    stores = StoreSet(settings, storage_options)
-    with _read_from_stores(settings, folder), ExitStack() as opened:
-        try:
-            ledger = _ledger(folder / "log", keys, clock)
-        except StoreError as error:
-            if not sick:
-                raise
-            lost = cast("Ledger", _NoLedger(error))
-            return Context(folder, settings, keys, lost, _none(error), stores, chosen, gather, clock)
-        opened.callback(ledger.close)
-        if ledger.fault is None:
-            finish_rotation(folder, keys, ledger)
-        ledger.mirrors = Mirrors(stores)
-        catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
-        opened.callback(catalogue.close)
-        context = Context(
-            folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size, ledger.size
-        )
-        ledger.listen(lambda entries: context.follower.follow(entries))  # noqa: PLW0108  a catalogue may be replaced
-        if not rebuild:
-            try:
-                context.follower.catch_up()
-            except (IntegrityError, NotFound, Unreachable) as error:
-                if not sick:
-                    raise
-                context.catalogue = _none(error)
-        opened.pop_all()
-    return context
-
-
-@contextmanager
-def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
-    """Where the disk of a node fails it, name a store too: what lies there is read without the node."""
-    try:
-        yield
-    except StoreError as error:
-        if settings.stores:
-            store = quoted(settings.stores[0].url)
-            first = "Check the node's disk." if not os.access(folder, os.W_OK) else error.next or ""
-            error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
-        raise
-
-
-def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
-    """The log; where its key is gone or damaged, one that can be read and says why nothing can be appended."""
-    try:
-        key = keys.open(LOG)
-    except (NotFound, DocumentError, IntegrityError) as fault:
-        ledger = Ledger.open(folder, clock=clock)
-        ledger.fault = fault
-        return ledger
-    try:
-        return Ledger.open(folder, key, clock=clock)
-    except Refused:
-        ledger = Ledger.open(folder, clock=clock)
-        try:
-            keys.check(LOG, ledger.log_key().to_text())
-        except IntegrityError as fault:
-            ledger.fault = fault
-            return ledger
-        ledger.close()
-        raise
-
-
-def _at_work(settings: NodeSettings, user: str | None) -> str:
-    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
-    if not user:
-        return next((one.name for one in settings.users if not one.successor), "")
-    found = settings.user(user)
-    if found.successor:
-        raise retired(f"{found.name}@{settings.name}", found.successor)
-    return found.name
-
-
-def _none(reason: DiademError) -> Catalogue:
-    return cast("Catalogue", NoCatalogue(reason))
-
-
-def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: bool) -> Catalogue:
-    """The catalogue; where it is to be rebuilt, it need not be there, and one that cannot be used is moved aside.
-
-    Of a sick node that is looked at, one that answers everything with its fault.
-    """
-    address = catalogue_address(settings, folder)
-    try:
-        return Catalogue.open(address, create=rebuild)
-    except (IntegrityError, OfLaterVersion, NotFound, Unreachable) as error:
-        if sick:
-            return _none(error)
-        if not rebuild or not isinstance(error, IntegrityError | OfLaterVersion):
-            raise
-        Catalogue.set_aside(address)
-        return Catalogue.open(address, create=True)
-
-
-class Mirrors(Sequence[Any]):
-    """The stores that answer, as mirrors of the log; looked up when they are used."""
-
-    def __init__(self, stores: StoreSet) -> None:
-        self._stores = stores
-
-    def _now(self) -> list[Any]:
-        return [store for _, store in self._stores.opened()]
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-    def __iter__(self) -> Iterator[Any]:
-        """Each store that answers now."""
-        return iter(self._now())
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._now()[index]

@@ -21,18 +21,18 @@ from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.report import Severity
 from diadem.model.times import read_time
+from diadem.node.archive_state import status_of
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
-from diadem.node.mirroring import policy_back
+from diadem.node.key_verbs import KEY_FILE
+from diadem.node.mirrors import policy_back
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
-from diadem.node.state import judged
-from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch.verbs import WatchVerbs
+from diadem.policy.case import WatchState
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
-from diadem.policy.facts import WatchState
-from diadem.policy.keeping_rules import POLICY_AGAIN
+from diadem.policy.node_rules import POLICY_AGAIN
 from diadem.policy.status import RuleFinding, Status
 from diadem.store.addresses import local_path
 from diadem.store.sqlite_file import SQLITE_FAULTS
@@ -248,9 +248,9 @@ def _stores(context: Context) -> Iterator[Check]:
 def _judged(context: Context, watch: WatchState) -> Status:
     """What the policy says; without a catalogue, which is told of elsewhere, of all but packages."""
     try:
-        return judged(context, watch)
+        return status_of(context, watch)
     except DiademError:
-        return judged(context, watch, ())
+        return status_of(context, watch, ())
 
 
 def _verdict(finding: RuleFinding) -> str:
@@ -261,7 +261,7 @@ def _verdict(finding: RuleFinding) -> str:
 def _watch(context: Context) -> Iterator[Check]:
     """What the policy says of the watched folders."""
     watch = WatchVerbs(context).state()
-    findings = [one for one in judged(context, watch, ()).findings if one.rule.startswith("watch.")]
+    findings = [one for one in status_of(context, watch, ()).findings if one.rule.startswith("watch.")]
     for finding in findings:
         yield Check("watch", _verdict(finding), finding.message, finding.command)
     if watch.folders and not findings:

@@ -1,4 +1,4 @@
-"""The node's own keys: `node.keys`."""
+"""The node's own keys, `node.keys`: a new one takes the place of another; and the listener's, with its certificate."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused
 from diadem.model.display import Display
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings
 from diadem.node.context import Context
 from diadem.node.jobs import jobs_in
-from diadem.node.mirroring import mirror_settings
-from diadem.node.place import node_lock
-from diadem.node.recovery import read_recovery
-from diadem.node.rotating import rotate, rotation_lock
-from diadem.node.watch.watcher import WATCH_LOCK
-
-#: The lock that `diadem serve` holds.
-SERVE_LOCK: Final = "serve"
+from diadem.node.keys import rotate, rotation_lock
+from diadem.node.locks import SERVE_LOCK, WATCH_LOCK, node_lock
+from diadem.node.mirrors import mirror_settings
+from diadem.node.recovery_file import read_recovery
+from diadem.store.whole import write_whole
+from diadem.trust.tls_key import is_due, new_certificate, new_tls_key, pin_of_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,58 @@ def _moment(text: str) -> str:
 
 
 def _stolen(settings: NodeSettings, key: str, version: int, since: str, reason: str) -> Draft:
-    said: dict[str, Any] = {"event": "compromised", "peer": settings.id, "name": settings.name, "online": key}
-    said |= {"version": version - 1, "since": since, **({"reason": reason} if reason else {})}
-    return Draft("peer", (Subject.key(settings.id),), said)
+    return statements.peer(
+        settings.id,
+        "compromised",
+        name=settings.name,
+        online=key,
+        version=version - 1,
+        since=since,
+        reason=reason,
+    )
+
+
+KEY_FILE: Final = "tls.pem"
+CERTIFICATE_FILE: Final = "tls.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What the listener shows.
+
+    Attributes
+    ----------
+    key, certificate : Path
+        PEM files, for their owner only.
+    pin : str
+        64 hex digits: SHA-256 of the public key. Others know the listener by it.
+    """
+
+    key: Path
+    certificate: Path
+    pin: str
+
+
+def tls_files(context: Context) -> TlsFiles:
+    """The listener's files; made where they are missing. A certificate that ends soon is made anew for the same key.
+
+    Raises
+    ------
+    DocumentError
+        The key file holds something else.
+    """
+    folder = context.keys.folder
+    found = TlsFiles(folder / KEY_FILE, folder / CERTIFICATE_FILE, "")
+    now = context.clock()
+    with context.locked("tls"):
+        is_new = not found.key.exists()
+        if is_new:
+            write_whole(found.key, new_tls_key(), mode=0o600)
+        key = found.key.read_bytes()
+        certificate = found.certificate.read_bytes() if found.certificate.exists() else b""
+        if not certificate or is_due(certificate, key, now=now):
+            written = new_certificate(key, name=context.settings.name, now=now)
+            write_whole(found.certificate, written, mode=0o600)
+    if is_new:  # so that the node that is made again from a store is known to its peers
+        mirror_settings(context)
+    return TlsFiles(found.key, found.certificate, pin_of_key(key))

@@ -20,15 +20,14 @@ from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
 from diadem.node.context import POLICY_FILE
-from diadem.node.default import remember_node
 from diadem.node.instruments import read_instruments
 from diadem.node.keeping_verbs import KeepingVerbs
-from diadem.node.mirroring import mirror_settings
+from diadem.node.mirrors import mirror_settings
+from diadem.node.open import remember_node
 from diadem.node.quality_verbs import QualityVerbs
-from diadem.node.store_verbs import StoreVerbs
 from diadem.node.stores import claim
 from diadem.node.taking_verbs import TakingVerbs
-from diadem.node.user_verbs import UserVerbs
+from diadem.node.users import UserVerbs
 
 if TYPE_CHECKING:
     from diadem.archive.overview import Overview
@@ -43,7 +42,8 @@ if TYPE_CHECKING:
     from diadem.node.quality.judgement_verbs import JudgementVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.samples.sample_verbs import SampleVerbs
-    from diadem.policy.facts import Status
+    from diadem.node.store_verbs import StoreVerbs
+    from diadem.policy.status import Status
 
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.
@@ -111,6 +111,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def stores(self) -> StoreVerbs:
         """The stores: iterate over them, `add`, `ls`, `rm`, `move`."""
+        from diadem.node.store_verbs import StoreVerbs
+
         return StoreVerbs(self.context)
 
     @property
@@ -329,9 +331,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""
-        from diadem.node.state import judged
+        from diadem.node.archive_state import status_of
 
-        return judged(self.context, self.watched.state())
+        return status_of(self.context, self.watched.state())
 
     # -- the node itself -------------------------------------------------------------------------------------------
 
@@ -408,7 +410,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         IntegrityError
             The log is damaged.
         """
-        from diadem.node.custody_verbs import custody
+        from diadem.node.custody_chains import custody
 
         return custody(self.context, package)
 
@@ -429,7 +431,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         Unreachable
             What happened last is in no store yet: nothing leaves the node before it is durable in two places.
         """
-        from diadem.node.custody_verbs import export_custody
+        from diadem.node.custody_chains import export_custody
 
         return export_custody(self.context, package, Path(path), since=since)
 
@@ -455,7 +457,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         UsageError
             Such a file is there already.
         """
-        from diadem.node.custody_verbs import export_relays
+        from diadem.node.custody_chains import export_relays
 
         return export_relays(self.context, package, Path(path))
 
@@ -483,7 +485,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
     def close(self) -> None:
         """Leave a snapshot of the catalogue in the stores if something changed, and release everything."""
-        from diadem.node.closing import close
+        from diadem.node.mirrors import close
 
         close(self.context)
 

@@ -13,7 +13,7 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageEr
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.mirroring import QUERIES_FILE, home, mirror_settings
+from diadem.node.mirrors import QUERIES_FILE, home, mirror_settings
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-queries/1"

@@ -24,7 +24,7 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
-from diadem.node.changing_catalogue import change_over, moving
+from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.entries import entry_from_log, package_entry
@@ -36,6 +36,7 @@ from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, enter_adopted
 from diadem.node.keep.dropping import finish_removals
+from diadem.node.open import catalogue_at, change_over
 from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.stating_found import finish_archives, state_found
 from diadem.node.tasks import EnterTask
@@ -104,7 +105,7 @@ def reindex(
         There is another catalogue already in the place that was asked for.
     """
     workers = workers_for(context, executor)
-    with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
+    with catalogue_at(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
         killed = killed_archives(context)
         strays = list(unlisted(context, killed))
@@ -318,7 +319,7 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
     for entry in page:
         if entry.statement.kind == "receipt":
             yield "receipt", entry.statement.subjects[0].name, as_ingest(entry)
-        elif entry.statement.kind in ("ingest", "replicate"):
+        elif entry.statement.kind in COPY_KINDS:
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 

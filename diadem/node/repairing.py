@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -22,7 +23,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
-from diadem.node.catalogue_place import CATALOGUE_FILE
+from diadem.node.archive_state import archive_state
 from diadem.node.context import Context
 from diadem.node.interrupted_archives import killed_archives, unlisted
 from diadem.node.jobs import Job, working
@@ -41,16 +42,15 @@ from diadem.node.keep.placing import (
     replicate,
     same_files,
     state_proven,
-    subject,
 )
 from diadem.node.keep.proving import UNREAD
 from diadem.node.keep.scrubbing import check, note_damage
-from diadem.node.state import archive_state
+from diadem.node.open import CATALOGUE_FILE
 from diadem.node.stating_found import finish_archives
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
 from diadem.policy.engine import judge, wanting_of
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
 from diadem.store.system import FileLock
 
@@ -465,19 +465,16 @@ def _others(context: Context, package: PackageState, damaged: ReplicaState) -> S
 
 
 def _repair_draft(context: Context, package: PackageState, replica: ReplicaState, made: Repair) -> Draft:
-    return Draft(
-        "repair",
-        (subject(package.id),),
-        {
-            "store": replica.store,
-            "store_id": context.settings.store(replica.store).id,
-            "payload_id": package.payload_id,
-            "path": made.path,
-            "leaf": made.leaf,
-            "from": made.source.replace("replica:", ""),
-            "before": made.before,
-            "after": made.after,
-        },
+    return statements.repair(
+        package.id,
+        payload_id=package.payload_id,
+        store=replica.store,
+        store_id=context.settings.store(replica.store).id,
+        path=made.path,
+        leaf=made.leaf,
+        source=made.source.replace("replica:", ""),
+        before=made.before,
+        after=made.after,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from diadem.custody import statements
 from diadem.errors import DiademError, Unreachable
 from diadem.model.manifest import PackageId
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
@@ -177,20 +178,15 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
 def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
     """That a copy was found: it comes from the store in which it is."""
-    from diadem.node.keep.placing import subject
-
-    return Draft(
-        "replicate",
-        (subject(package_id),),
-        {
-            "payload_id": context.catalogue.get(package_id).payload_id,
-            "store": name,
-            "store_id": context.settings.store(name).id,
-            "from": name,
-            "proof": "none",
-            "path": path,
-            "by": context.address,
-        },
+    return statements.replicate(
+        package_id,
+        payload_id=context.catalogue.get(package_id).payload_id,
+        source=name,
+        store=name,
+        store_id=context.settings.store(name).id,
+        path=path,
+        proof="none",
+        by=context.address,
     )
 
 

@@ -1,36 +1,55 @@
-"""Adding, moving, retiring and listing the stores of a node."""
+"""The stores of a node, as a person handles them: `node.stores` adds, moves, retires, loses and lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
-from diadem.model.display import DisplayList, Rows
+from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
-from diadem.model.replicas import StoreState
+from diadem.model.replicas import DROPPED, MISSING, PackageState, StoreState
 from diadem.node.config import KINDS, StoreSettings, checked_name
-from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue, mirror_settings
-from diadem.node.store_place import make_folder
-from diadem.node.stores import claim, read_store_file, reclaim
+from diadem.node.context import POLICY_FILE, Context
+from diadem.node.mirrors import mirror_catalogue, mirror_settings
+from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
+from diadem.node.stores import claim, make_folder, read_store_file, reclaim
 from diadem.store.addresses import local_path, parse, refuse_copy_address
 
-if TYPE_CHECKING:
-    from diadem.node.losing import LostStore
+#: Packages that one statement names, or statements in one batch.
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LostStore(Display):
+    """What went with a store.
+
+    Attributes
+    ----------
+    store : str
+        Its name.
+    copies : int
+        Copies that it held.
+    last : tuple of (id, title)
+        Packages of which no other copy is known.
+    """
+
+    store: str
+    copies: int
+    last: tuple[tuple[str, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        last = [{"package": package, "title": title} for package, title in self.last]
+        return {"store": self.store, "copies": self.copies, "last": last}
 
 
 @dataclass(frozen=True, slots=True)
 class StoreVerbs(DisplayList):
-    """The stores of a node: `node.stores`.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
+    """The stores of a node: `node.stores`."""
 
     _display_name = "stores"
 
@@ -85,11 +104,16 @@ class StoreVerbs(DisplayList):
         """
         with self.context.locked("stores"):  # two that add the same one at once
             self.context.reread_settings()
-            return self._added(url, name, kind, place, options)
+            added = self._added(url, name, kind, place, options)
+            mirror_settings(self.context)
+            self.context.ledger.push()
+            mirror_catalogue(self.context)
+            return self._state(added)
 
     def _added(
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
-    ) -> StoreState:
+    ) -> str:
+        """Make a place a store of the node; its name. One that is there already is gone on with."""
         from diadem.store import open_store
 
         context = self.context
@@ -99,7 +123,8 @@ class StoreVerbs(DisplayList):
             raise UsageError(f"'{kind}' is not a kind of store", next=f"Use {', '.join(KINDS)}.")
         here = str(folder.absolute()) if folder is not None else url
         if (known := next((one for one in context.settings.stores if one.url == here), None)) is not None:
-            return self._known(known, name, kind, place)
+            self._require_same(known, name, kind, place)
+            return known.name
         chosen = checked_name(name or self._name_for(url), "store")
         if chosen in context.stores.names:
             raise UsageError(
@@ -108,7 +133,7 @@ class StoreVerbs(DisplayList):
                 next="Choose another name: --name",
             )
         if folder is not None:
-            _require_apart(context, folder)
+            self._require_apart(folder)
             make_folder(folder)
             url = here
         store = open_store(url, options)
@@ -127,17 +152,13 @@ class StoreVerbs(DisplayList):
         context.change_settings(lambda current: current.with_store(settings))
         context.stores.put(chosen, store)
         context.stores.keep_options(chosen, options)
-        return self._filled(chosen)
+        return chosen
 
-    def _filled(self, name: str) -> StoreState:
-        """The store, with what every store has of the node."""
-        mirror_settings(self.context)
-        self.context.ledger.push()
-        mirror_catalogue(self.context)
+    def _state(self, name: str) -> StoreState:
         return next(state for state in self.context.stores.states() if state.name == name)
 
-    def _known(self, known: StoreSettings, name: str | None, kind: str | None, place: str) -> StoreState:
-        """A store that is there already: a run that was killed is gone on with, unless it is said otherwise now."""
+    def _require_same(self, known: StoreSettings, name: str | None, kind: str | None, place: str) -> None:
+        """A run that was killed is gone on with, unless it is said otherwise now."""
         if name not in (None, known.name) or kind not in (None, known.kind):
             raise UsageError(
                 f"this is the store '{known.name}', of kind {known.kind}", where=known.url, next="See: diadem store ls"
@@ -149,7 +170,15 @@ class StoreVerbs(DisplayList):
                 next="To say on which disk it is: "
                 f"diadem store move {known.name} {quoted(known.url)} --place {quoted(place)}",
             )
-        return self._filled(known.name)
+
+    def _require_apart(self, folder: Path) -> None:
+        """Refuse a folder that lies in the node or in a store, or holds one: each would archive or lose the other."""
+        for name, place in (("the node", self.context.folder), *stores_of(self.context)):
+            how = relation_of(folder, place)
+            if how in (HOLDS, LIES_IN):
+                raise Refused(f"the folder {how} {name}", where=str(folder), next="Name a folder beside it.")
+            if how == IS and name == "the node":
+                raise Refused("this is the node's own folder", where=str(folder), next="Name a folder beside it.")
 
     def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
         """Say where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
@@ -172,7 +201,6 @@ class StoreVerbs(DisplayList):
         Refused
             What is there is not this store.
         """
-        from diadem.node.moving import note_move
         from diadem.store import open_store
 
         context = self.context
@@ -204,9 +232,9 @@ class StoreVerbs(DisplayList):
         context.stores.put(name, store)
         here = context.settings.store(name)
         if here.url != known.url or again:
-            note_move(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
+            _say_moved(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
         mirror_settings(context)
-        return next(state for state in context.stores.states() if state.name == name)
+        return self._state(name)
 
     def rm(self, name: str) -> None:
         """Remove a store that holds no copy any more.
@@ -218,10 +246,9 @@ class StoreVerbs(DisplayList):
         """
         context = self.context
         context.require_writable()
-        from diadem.node.losing import require_unnamed
 
         known = context.settings.store(name)
-        require_unnamed(context, name)
+        _require_unnamed(context, name)
         held = context.catalogue.count_replicas(name)
         if held:
             raise Refused(
@@ -249,12 +276,39 @@ class StoreVerbs(DisplayList):
 
         Raises
         ------
+        UsageError
+            No reason is given, or it is the node's only store.
         Refused
-            It answers: nothing is lost.
+            It answers: nothing is lost; or the policy names it.
         """
-        from diadem.node.losing import lose
-
-        return lose(self.context, name, reason=reason)
+        context = self.context
+        context.require_writable()
+        known = context.settings.store(name)
+        if not reason.strip():
+            raise UsageError("a reason is needed: it is kept in the log", next="--reason 'the disk died'")
+        _require_unnamed(context, name)
+        if len(context.stores.names) == 1:
+            raise UsageError("it is the node's only store", next="Add another one first: diadem store add PLACE")
+        if context.stores.reachable(name):
+            raise Refused(
+                f"the store '{name}' answers: it is not lost",
+                where=known.url,
+                next=f"What is damaged or missing in it: diadem scrub {name}, then diadem repair",
+            )
+        held = [
+            package
+            for package in context.catalogue.package_states()
+            if any(copy.store == name and not copy.adopted and copy.state != DROPPED for copy in package.replicas)
+        ]
+        _say_missing(context, name, held, f"the store is lost: {reason.strip()}")
+        context.change_settings(lambda current: current.without_store(name))
+        mirror_settings(context)
+        last = (
+            (package.id, package.title)
+            for package in held
+            if not any(copy.store != name and copy.state not in (DROPPED, MISSING) for copy in package.replicas)
+        )
+        return LostStore(name, len(held), tuple(last))
 
     def _name_for(self, url: str) -> str:
         taken = set(self.context.stores.names)
@@ -273,19 +327,54 @@ def _kind(url: str, place: str | None) -> str:
     return "nas" if place and place.startswith("share:") else "disk"
 
 
-def _require_apart(context: Context, folder: Path) -> None:
-    """Refuse a folder that lies in the node or in a store, or that holds one: each would archive or lose the other.
+def _require_unnamed(context: Context, name: str) -> None:
+    """Raise `Refused` where the policy names a store that is to be taken out: it could not be read afterwards."""
+    if name in context.policy.parity.stores:
+        raise Refused(
+            f"the policy wants parity on '{name}'",
+            where=str(context.folder / POLICY_FILE),
+            next=f"Remove '{name}' from stores in [parity] there, then try again.",
+        )
 
-    Raises
-    ------
-    Refused
-        Naming what it lies in or holds.
+
+def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> None:
+    """State what is known of the copies in a store that is elsewhere now: those that are not there are missing.
+
+    With `copied` it lies on another disk or share: somebody copied it, and no byte of it was read there yet.
     """
-    from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
+    there = {(stored.id, stored.path) for stored in context.stores.open(name).packages()}
+    held = [
+        (package, replica)
+        for package in context.catalogue.package_states()
+        for replica in package.replicas
+        if replica.store == name and not replica.adopted and replica.state not in (DROPPED, MISSING)
+    ]
+    gone = [package for package, replica in held if (package.id, replica.path) not in there]
+    _say_missing(context, name, gone, "it is not at the place where the store is now")
+    unread = [one for one in held if copied and (one[0].id, one[1].path) in there and one[1].proven]
+    said = [
+        statements.replicate(
+            package.id,
+            payload_id=package.payload_id,
+            source=came_from,
+            store=name,
+            store_id=context.settings.store(name).id,
+            path=replica.path,
+            proof="none",
+            by=context.address,
+        )
+        for package, replica in unread
+    ]
+    for first in range(0, len(said), _BATCH):
+        context.say(said[first : first + _BATCH])
 
-    for name, place in (("the node", context.folder), *stores_of(context)):
-        how = lie(folder, place)
-        if how in (HOLDS, LIES_IN):
-            raise Refused(f"the folder {how} {name}", where=str(folder), next="Name a folder beside it.")
-        if how == IS and name == "the node":
-            raise Refused("this is the node's own folder", where=str(folder), next="Name a folder beside it.")
+
+def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
+    """State that the copies of packages are not in a store."""
+    from diadem.node.follow.replay import COPY_MISSING
+
+    store_id = context.settings.store(name).id
+    for first in range(0, len(packages), _BATCH):
+        ids = [package.id for package in packages[first : first + _BATCH]]
+        faults = [statements.copy_fault(one, COPY_MISSING, why) for one in ids]
+        context.say([statements.fixity(ids, store=name, store_id=store_id, level="quick", findings=faults)])

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
 from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, StoreSettings
-from diadem.node.store_readme import readme
 from diadem.store.addresses import local_path
+from diadem.store.system import long_path
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
     from diadem.store.contract import Store
+
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
@@ -41,15 +43,7 @@ _TIMED_OUT, _REST = 0.5, 20
 
 
 class StoreSet:
-    """The stores of one node.
-
-    Parameters
-    ----------
-    settings : NodeSettings
-        Names, addresses and kinds.
-    storage_options : mapping of str to mapping, optional
-        For fsspec, by the store's name.
-    """
+    """The stores of one node; `storage_options` are for fsspec, by the store's name."""
 
     def __init__(self, settings: NodeSettings, storage_options: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._settings = settings
@@ -57,6 +51,7 @@ class StoreSet:
         self._opened: dict[str, Store] = {}
         self._away: dict[str, tuple[float, Unreachable]] = {}
         self._seen: dict[str, float] = {}
+        self._own: dict[str, _Mark] = {}
 
     def __iter__(self) -> Iterator[StoreSettings]:
         """The settings of every store, in order."""
@@ -71,12 +66,15 @@ class StoreSet:
         """Take over changed settings; a store whose settings are others now is opened anew."""
         same = {store.name for store in settings.stores if store in self._settings.stores}
         self._settings = settings
-        self._opened = {name: store for name, store in self._opened.items() if name in same}
+        for name in [name for name in self._opened if name not in same]:
+            del self._opened[name]
+            self._own.pop(name, None)
 
     def put(self, name: str, store: Store) -> None:
         """Use this object for a store: tests put one that fails, programs one with options of their own."""
         self._opened[name] = store
         self._away.pop(name, None)
+        self._own.pop(name, None)
         self._seen[name] = time.monotonic()
 
     def options(self, name: str) -> Mapping[str, Any] | None:
@@ -92,14 +90,10 @@ class StoreSet:
         """A store, known to answer and to be the one that was added under this name.
 
         A disk may be unplugged while a process works, and what is written below its empty mount point is in no store:
-        that it is there is looked at again and again.
+        that it is there is looked at again and again. Its own file is read again where it is another one than before.
 
-        Raises
-        ------
-        NotFound
-            The node has no store of that name.
-        Unreachable
-            It does not answer, or what lies there is not this store (a disk that is not plugged in).
+        Raises `NotFound` for a name that no store has, `Unreachable` where it does not answer, or where what lies there
+        is not this store (a disk that is not plugged in).
         """
         settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
         until, away = self._away.get(name, (0.0, None))
@@ -109,14 +103,18 @@ class StoreSet:
         store = self._opened.get(name)
         trust = _TRUST_FOLDER if store is None or store.is_folder else _TRUST
         if store is None or started - self._seen.get(name, -_TRUST) >= trust:
+            known = self._own.pop(name, None)
             try:
-                store = open_own(settings, self._options.get(name), store)
+                mark = _mark(settings, known)  # before it is read: what changes meanwhile is seen the next time
+                store = open_own(settings, self._options.get(name), store, is_known=mark is not None and mark == known)
             except Unreachable as error:
                 now = time.monotonic()
                 if now - started > _TIMED_OUT:
                     self._away[name] = (now + min(_TRUST, _REST * (now - started)), error)
                 raise
             self._opened[name], self._seen[name] = store, time.monotonic()
+            if mark is not None:
+                self._own[name] = mark
             self._away.pop(name, None)
         return store
 
@@ -125,15 +123,7 @@ class StoreSet:
         return self._opened.get(name)
 
     def require_there(self, name: str) -> Store:
-        """A store that answers now: before something is written there, and where something cannot be read.
-
-        Raises
-        ------
-        NotFound
-            The node has no store of that name.
-        Unreachable
-            It does not answer.
-        """
+        """As `open`, a store that answers now: before something is written there, and where it cannot be read."""
         self._seen.pop(name, None)
         self._away.pop(name, None)
         return self.open(name)
@@ -153,13 +143,6 @@ class StoreSet:
 
         A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
         comes later by once the time that the policy allows, and it comes.
-
-        Parameters
-        ----------
-        folder : Path
-            The node's folder.
-        now : datetime
-            UTC.
         """
         path = folder / ANSWERED_FILE
         kept = _answers(path)
@@ -179,7 +162,7 @@ class StoreSet:
         """Every store that answers now."""
         for settings in self._settings.stores:
             store = self._opened.get(settings.name)
-            if store is not None and store.is_folder:
+            if store is not None and store.is_folder and self._own.get(settings.name) != _mark(settings):
                 self._seen.pop(settings.name, None)
             if self.reachable(settings.name):
                 yield settings, self.open(settings.name)
@@ -197,32 +180,38 @@ class StoreSet:
         return [self._state(settings) for settings in self._settings.stores]
 
     def _state(self, settings: StoreSettings) -> StoreState:
-        if not self.reachable(settings.name):
-            return StoreState(
-                name=settings.name,
-                kind=settings.kind,
-                place=settings.place or settings.seen or None,
-                url=settings.url,
-                reachable=False,
-                free=None,
-                total=None,
-                read_only=settings.retired,
-                is_folder=local_path(settings.url) is not None,
-                retired=settings.retired,
-            )
-        store = self.open(settings.name)
+        store = self.open(settings.name) if self.reachable(settings.name) else None
         return StoreState(
             name=settings.name,
             kind=settings.kind,
-            place=settings.place or store.place(),
+            place=settings.place or (store.place() if store is not None else settings.seen or None),
             url=settings.url,
-            reachable=True,
-            free=store.free(),
-            total=store.total(),
+            reachable=store is not None,
+            free=store.free() if store is not None else None,
+            total=store.total() if store is not None else None,
             read_only=settings.retired,
             is_folder=local_path(settings.url) is not None,
             retired=settings.retired,
         )
+
+
+#: What a folder's file shows of itself without being read; of a server, when the file was read there.
+_Mark = tuple[float, ...]
+
+
+def _mark(settings: StoreSettings, known: _Mark | None = None) -> _Mark | None:
+    """By what is seen whether a store's own file is the one that was read; None where it is not there.
+
+    A disk that takes the place of another has another file there. What a server shows is believed for a while.
+    """
+    if (folder := local_path(settings.url)) is None:
+        now = time.monotonic()
+        return known if known is not None and now - known[0] < _TRUST else (now,)
+    try:
+        found = Path(long_path(folder / ".diadem" / STORE_FILE)).stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _answers(path: Path) -> dict[str, datetime]:
@@ -233,26 +222,31 @@ def _answers(path: Path) -> dict[str, datetime]:
         return {}
 
 
-def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, store: Store | None = None) -> Store:
+def open_own(
+    settings: StoreSettings,
+    options: Mapping[str, Any] | None = None,
+    store: Store | None = None,
+    *,
+    is_known: bool = False,
+) -> Store:
     """The store of these settings, known to answer and to be the one that was added; `store` where it is open already.
 
-    Raises
-    ------
-    Unreachable
-        Nothing is there, or another store, or it fails, may not be read, or cannot be opened on this machine.
+    With `is_known` its own file is not read. Raises `Unreachable` where nothing is there, or another store, or where it
+    fails, may not be read, or cannot be opened on this machine.
     """
     from diadem.store import open_store
 
     try:
         store = store or open_store(settings.url, options)
         store.check()
-        found = read_store_file(store)
+        found = {"store": settings.id} if is_known else read_store_file(store)
     except NotFound as error:
         raise Unreachable(
             f"the store '{settings.name}' is not there", where=settings.url, next="Connect it, or mount it."
         ) from error
     except StoreError as error:
-        raise Unreachable(error.message, where=settings.url, next=_by_hand(settings)) from error
+        again = f"If it is this store: diadem store move {settings.name} {quoted(settings.url)}"
+        raise Unreachable(error.message, where=settings.url, next=again) from error
     except (Refused, UsageError) as error:  # no access, or its extra is not installed
         raise Unreachable(error.message, where=error.where or settings.url, next=error.next) from error
     if settings.id and (found is None or found["store"] != settings.id):
@@ -265,18 +259,8 @@ def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, 
     return store
 
 
-def _by_hand(settings: StoreSettings) -> str:
-    return f"If it is this store: diadem store move {settings.name} {quoted(settings.url)}"
-
-
 def read_store_file(store: Store) -> dict[str, Any] | None:
-    """What a store says of itself; None where it is not a store of a node yet.
-
-    Raises
-    ------
-    StoreError
-        The file is damaged.
-    """
+    """What a store says of itself; None where it is no store of a node yet. Raises `StoreError` for a damaged file."""
     data = store.get(STORE_FILE)
     if data is None:
         return None
@@ -294,13 +278,7 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
 
 
 def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
-    """Make a place a store of this node: its own file and its README. Returns the store's id.
-
-    Raises
-    ------
-    Refused
-        It is a store of another node.
-    """
+    """Make a place a store of this node, unless it is another's: its own file and its README. Returns its id."""
     found = require_unclaimed(store, node.id)
     identity = str(found["store"]) if found else str(uuid.uuid4())
     _write_store_file(store, settings, node, identity)
@@ -308,13 +286,7 @@ def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
 
 
 def require_unclaimed(store: Store, node: str) -> dict[str, Any] | None:
-    """What a store says of itself, as `read_store_file`, where it is no other node's than the one of this id.
-
-    Raises
-    ------
-    Refused
-        It is a store of another node.
-    """
+    """What a store says of itself, as `read_store_file`. Raises `Refused` where it is another node's than this."""
     found = read_store_file(store)
     if found is not None and found.get("node") != node:
         raise Refused(
@@ -351,4 +323,25 @@ def _write_store_file(store: Store, settings: StoreSettings, node: NodeSettings,
         "machine": node.machine,
     }
     store.put(STORE_FILE, (json.dumps(document, indent=2) + "\n").encode())
-    store.put_readme(readme(node.name))
+    text = resources.files(__package__).joinpath("store_readme.txt").read_text("ascii")
+    store.put_readme(text.format(node=node.name))
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a file where a store's folder, or one above it, should be: `UsageError` names it."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError("a store is a folder, and this is a file", where=str(place), next="Name a folder.")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a store, with those above it; no account but the node's own and its group may look into it."""
+    try:
+        require_folder(folder)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder of the store cannot be made: {error.strerror or error}",
+            where=str(folder),
+            next="Name a folder on a disk where you may write.",
+        ) from error

@@ -20,7 +20,7 @@ from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.node.access.granting import Granted, GrantState
+    from diadem.node.access.grant import Granted, GrantState
 
 PLACE: Final = "/people"
 #: Grants on one page, and packages of one that are named.

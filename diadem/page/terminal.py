@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.api.nodes import NODE_VARIABLE
 from diadem.model.plain_text import quoted
-from diadem.node.default import default_node
+from diadem.node.open import default_node
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node

@@ -7,7 +7,8 @@ belongs. A refusal names the grant that came closest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from diadem.model.access import (
@@ -21,29 +22,56 @@ from diadem.model.access import (
     Asker,
     Decision,
     Grant,
+    Revocation,
     Right,
 )
-from diadem.policy.access_facts import GrantFacts, PackageFacts
+from diadem.model.ownership import Ownership
 
 #: What colleagues may where the policy opens packages to the node.
 _TO_COLLEAGUES = frozenset({Right.LIST, Right.READ})
 _DEEDS = {Right.LIST: "find", Right.READ: "read", Right.ASSESS: "assess"}
 
 
-def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> Decision:
-    """Whether somebody may do something with a package.
+#: Words of a name, as they are compared.
+Name = tuple[str, ...]
 
-    Parameters
-    ----------
-    asker : Asker
-        Who asks.
-    right : Right
-        For what.
-    facts : PackageFacts
-        All that is known of the package and of what was granted.
-    now : datetime
-        Aware; grants begin and end by it.
-    """
+
+@dataclass(frozen=True, slots=True)
+class GrantFacts:
+    """A grant whose signature was checked, and what was said of it since."""
+
+    grant: Grant
+    #: The one that took it back, by the grantor or who followed them.
+    revocation: Revocation | None = None
+    #: What the owner calls the project or the sample of it.
+    names: frozenset[Name] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFacts:
+    """A package, as far as access depends on it."""
+
+    package: str
+    #: Id of the node that is asked.
+    node: str
+    #: Whether the node has or had it; whether it was deleted on purpose.
+    known: bool
+    deleted: bool = False
+    ownership: Ownership = field(default_factory=Ownership)
+    #: Id of the statement that names the owner.
+    owned_by: str = ""
+    #: By scope (project, sample), what the package as a whole belongs to: by the sealed record, as its owner corrected
+    #: it; and the same of some of its datasets only.
+    whole: Mapping[str, Collection[Name]] = field(default_factory=dict)
+    partly: Mapping[str, Collection[Name]] = field(default_factory=dict)
+    #: The policy's access: ``private`` or ``node``.
+    default: str = "private"
+    #: Those that may concern it.
+    grants: tuple[GrantFacts, ...] = ()
+
+
+def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> Decision:
+    """Whether somebody may do something with a package, and why, or why not; grants begin and end by `now`."""
     if not facts.known:
         return Decision(False, ("This node has no such package.",))
     if facts.deleted:
@@ -125,17 +153,7 @@ def _weighed(given: GrantFacts, asker: Asker, right: Right, facts: PackageFacts,
 
 
 def holds(given: GrantFacts, asker: Asker, right: Right, node: str, now: datetime) -> bool:
-    """Whether a grant is in force for somebody, whatever packages it opens.
-
-    Parameters
-    ----------
-    given : GrantFacts
-        The grant.
-    asker, right, now
-        As for `decide`.
-    node : str
-        Id of the node that is asked.
-    """
+    """Whether a grant is in force for somebody at the node of this id, whatever packages it opens."""
     if asker.kind not in (USER, PEER) or (asker.kind == USER) != (asker.node == node):
         return False
     return not any((*_of_grantee(given.grant, asker), *_in_force(given, right, now)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.policy import Policy
-from diadem.policy.case import listed
+from diadem.policy.case import joined
 
 
 def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -16,20 +16,20 @@ def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:
     yield (
         "copies",
         f"{copies} of everything, on different disks, shares or buckets"
-        + (f"; at least {listed(kinds)}." if kinds else "."),
+        + (f"; at least {joined(kinds)}." if kinds else "."),
     )
     other = [f"{duration_words(span)} on {kind}" for kind, span in policy.scrub.kinds.items()]
     yield (
         "scrub",
         f"Every copy is read again within {duration_words(policy.scrub.interval)}"
-        + (f" ({listed(other)})." if other else "."),
+        + (f" ({joined(other)})." if other else "."),
     )
     yield "stores", f"A store may be away for {duration_words(policy.stores.unseen)}."
     parity = policy.parity
-    on = listed(list(parity.stores)) if parity.stores else "every store"
+    on = joined(list(parity.stores)) if parity.stores else "every store"
     yield "parity", f"Parity is beside the packages on {on}." if parity.enabled else "No parity is wanted."
     required = list(policy.metadata.required)
-    yield "metadata", f"A session must state {listed(required)}." if required else "A session need not state anything."
+    yield "metadata", f"A session must state {joined(required)}." if required else "A session need not state anything."
     yield "archive", f"A session is finished when nothing in it has changed for {duration_words(policy.archive.quiet)}."
     if policy.archive.license:
         yield "licence", f"{policy.archive.license}, where nothing else is said."
@@ -39,7 +39,7 @@ def policy_sentences(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "access", f"A new package is for {seen}."
     who = {"owner": "its owner", "*": "every user here"}
     allowed = [f"{who.get(one.who, one.who)} to {one.to.replace('*', 'anybody')}" for one in policy.transfer.allow]
-    yield "transfer", f"It may be sent by {listed(allowed)}." if allowed else "Nothing may be sent to other nodes."
+    yield "transfer", f"It may be sent by {joined(allowed)}." if allowed else "Nothing may be sent to other nodes."
     yield (
         "incoming",
         (

@@ -1,19 +1,18 @@
 """One pass over all packages: what each store holds, and which packages break which rule.
 
 The pass decides nothing but counts; it is written for 100,000 packages in a few tenths of a second. What a set of good
-copies amounts to is worked out once for each set of stores (`Verdict`), not for each package.
+copies amounts to is worked out once for each set of stores (`CopyCount`), not for each package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
-from diadem.policy.losses import is_lost
 from diadem.policy.status import NAMED, Totals
 
 #: How far in the future a proof may lie: clocks differ. A later one says nothing about when the bytes were read.
@@ -23,18 +22,8 @@ ADOPTED: Final = "adopted folders"
 
 
 @dataclass(slots=True)
-class Group:
-    """Packages with something in common: how many, and the first of them.
-
-    Attributes
-    ----------
-    count : int
-        All of them.
-    first : list of (str, str)
-        Ids and titles of at most `NAMED`.
-    bytes : int
-        Their size.
-    """
+class PackageGroup:
+    """Packages with something in common: how many, ids and titles of the first `NAMED`, and their size."""
 
     count: int = 0
     first: list[tuple[str, str]] = field(default_factory=list)
@@ -50,117 +39,115 @@ class Group:
 
 @dataclass(slots=True)
 class StoreTally:
-    """What lies in one store.
-
-    Attributes
-    ----------
-    state : StoreState
-        The store; of a name that the node does not know one without address, which does not answer.
-    known : bool
-        Whether it is a store of the node.
-    interval : timedelta
-        The longest time between two proofs of a copy here.
-    deadline, horizon : datetime
-        A proof before the one is too old; one after the other is of a wrong clock.
-    packages, bytes : int
-        Copies that are present.
-    proven_since : datetime or None
-        The oldest of the last proofs.
-    due, unproven, unsealed : Group
-        Copies that are to be read again; that were never read; that lack the parity which is wanted.
-    damaged, missing : int
-        Copies that are suspect; that are not there.
-    proven_in : dict of str to int
-        Month to the copies that were last proven in it.
-    """
+    """What lies in one store; of a name that the node does not know, in one without address that does not answer."""
 
     state: StoreState
+    #: Whether it is a store of the node.
     known: bool
+    #: The longest time between two proofs of a copy here.
     interval: timedelta
+    #: A proof before the one is too old; one after the other is of a wrong clock.
     deadline: datetime
     horizon: datetime
+    #: Copies that are present.
     packages: int = 0
     bytes: int = 0
+    #: The oldest of the last proofs.
     proven_since: datetime | None = None
-    due: Group = field(default_factory=Group)
-    unproven: Group = field(default_factory=Group)
-    unsealed: Group = field(default_factory=Group)
+    #: Copies that are to be read again; that were never read; that lack the parity which is wanted.
+    due: PackageGroup = field(default_factory=PackageGroup)
+    unproven: PackageGroup = field(default_factory=PackageGroup)
+    unsealed: PackageGroup = field(default_factory=PackageGroup)
+    #: Copies that are suspect; that are not there.
     damaged: int = 0
     missing: int = 0
+    #: Month to the copies that were last proven in it.
     proven_in: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def takes_copies(self) -> bool:
+        """Whether something can be written to it now."""
+        return self.known and self.state.reachable and not self.state.read_only
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a set of good copies amounts to.
+class CopyCount:
+    """What a set of good copies amounts to."""
 
-    Attributes
-    ----------
-    copies : int
-        Different places; all unknown ones count as one.
-    unseen : int
-        Those of them that cannot be seen now.
-    lacking : tuple of (kind, have, want)
-        Kinds of store of which there are too few.
-    """
-
+    #: Different places; all unknown ones count as one.
     copies: int
+    #: Those of them that cannot be seen now.
     unseen: int
+    #: Kinds of store of which there are too few: kind, have, want.
     lacking: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(slots=True)
 class Tally:
-    """The whole archive, counted.
+    """The whole archive, counted."""
 
-    Attributes
-    ----------
-    totals : Totals
-        In figures.
-    stores : mapping of str to StoreTally
-        By name; first those of the node, in their order.
-    short : mapping of (int, int) to Group
-        Packages with too few good copies, by the number of these and of those among them that cannot be seen now.
-    lacking : mapping of (kind, have, want) to Group
-        Packages with too few copies of a kind.
-    damaged : list of (PackageState, ReplicaState)
-        Copies of ours that are suspect or missing, those of lost packages left aside.
-    lost : list of PackageState
-        Packages of which no copy is left.
-    holders : mapping of str to str
-        Payload id to the package that has a proven copy of it; the first by id.
-    unsealed : list of (PackageState, ReplicaState)
-        Copies without the parity that is wanted.
-    edited : list of (PackageState, ReplicaState)
-        Adopted copies that people changed or took away.
-    hidden : Group
-        Packages whose copies all lie in stores that do not answer.
-    unproven, unsigned, untold : Group
-        Packages of which no copy was ever proven though one is present; that no `ingest` statement names; that lack
-        metadata which the policy requires.
-    missing_fields : mapping of str to int
-        Required keys and how many packages lack each.
-    """
-
+    #: By name; first those of the node, in their order.
     stores: dict[str, StoreTally]
     totals: Totals = field(default_factory=Totals)
-    short: dict[tuple[int, int], Group] = field(default_factory=dict)
-    lacking: dict[tuple[str, int, int], Group] = field(default_factory=dict)
+    #: Packages with too few good copies, by the number of these and of those among them that cannot be seen now.
+    short: dict[tuple[int, int], PackageGroup] = field(default_factory=dict)
+    #: Packages with too few copies of a kind: kind, have, want.
+    lacking: dict[tuple[str, int, int], PackageGroup] = field(default_factory=dict)
+    #: Copies of ours that are suspect or missing, those of lost packages left aside.
     damaged: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    #: Packages of which no copy is left.
     lost: list[PackageState] = field(default_factory=list)
+    #: Payload id to the package that has a proven copy of it; the first by id.
     holders: dict[str, str] = field(default_factory=dict)
+    #: Copies without the parity that is wanted.
     unsealed: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    #: Adopted copies that people changed or took away.
     edited: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
-    hidden: Group = field(default_factory=Group)
-    unproven: Group = field(default_factory=Group)
-    unsigned: Group = field(default_factory=Group)
-    untold: Group = field(default_factory=Group)
+    #: Packages whose copies all lie in stores that do not answer.
+    hidden: PackageGroup = field(default_factory=PackageGroup)
+    #: Packages of which no copy was ever proven though one is present; that no `ingest` statement names; that lack
+    #: metadata which the policy requires.
+    unproven: PackageGroup = field(default_factory=PackageGroup)
+    unsigned: PackageGroup = field(default_factory=PackageGroup)
+    untold: PackageGroup = field(default_factory=PackageGroup)
+    #: Required keys and how many packages lack each.
     missing_fields: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def first_lost(self) -> PackageState:
+        """The lost package that is named."""
+        return min(self.lost, key=lambda package: package.id)
 
     def store_of(self, copy: ReplicaState) -> StoreTally:
         """Where a copy that was counted lies."""
         store = self.stores.get(copy.store)
         return self.stores[ADOPTED] if store is None or (copy.adopted and not store.known) else store
+
+    def best_copy(self, package: PackageState, but: ReplicaState | None = None) -> ReplicaState | None:
+        """The best copy to read where it answers: a proven one first, a store's before an adopted one."""
+        there = [
+            copy
+            for copy in package.replicas
+            if copy is not but and copy.state == PRESENT and self.store_of(copy).state.reachable
+        ]
+        return min(there, key=lambda copy: (not copy.proven, copy.adopted), default=None)
+
+
+def is_lost(package: PackageState, away: Collection[str]) -> bool:
+    """Whether no copy of a package is left, as far as was found out: not one that is damaged, not one in a drawer.
+
+    `away` are the stores of the node that do not answer. A store that was taken out of the node for good is none of
+    them.
+    """
+    if package.tombstoned:
+        return False
+    left = [copy for copy in package.replicas if copy.state != DROPPED]
+    return bool(left) and all(copy.state == MISSING and copy.store not in away for copy in left)
+
+
+def safe_elsewhere(other: str) -> str:
+    """``the same files are safe in diadem:c3d80e11bd38…``; "" where there is no such package."""
+    return f"the same files are safe in {other[:19]}…" if other else ""
 
 
 class Counter:
@@ -173,7 +160,7 @@ class Counter:
         self.tally = Tally({})
         for store in stores:
             self._enter(store, known=True)
-        self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._counts: dict[tuple[object, ...], CopyCount] = {}
         self._figures = [0, 0, 0, 0, 0, 0, 0]
 
     def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
@@ -201,8 +188,7 @@ class Counter:
             if store is None or (replica.adopted and not store.known):
                 store = self._unknown(replica)
             if replica.state != PRESENT:
-                if self._absent(package, replica, store):
-                    absent.append((package, replica))
+                absent += self._absent(package, replica, store)
                 continue
             here += 1
             seen += store.state.reachable
@@ -211,10 +197,10 @@ class Counter:
             if not self._is_proven(package, replica, store):
                 continue
             proven += 1
-            if replica.adopted:
-                self._adopted(replica, store, good)
-            elif store.known:
-                good.append(replica.store)
+            if not replica.adopted:
+                good += [replica.store] if store.known else []
+            elif self._policy.copies.adopted_counts:  # at the place where it lies
+                good.append((store.state.kind, replica.place or store.state.place))
         figures[3] += here
         figures[4] += proven
         figures[6] += here - seen
@@ -222,23 +208,15 @@ class Counter:
             self.tally.hidden.add(package)
         if here and not proven:
             self.tally.unproven.add(package)
-        lost = self._sort(package, absent, here, proven)
-        return self._judge(package, tuple(good)) and not lost
-
-    def _sort(
-        self, package: PackageState, absent: list[tuple[PackageState, ReplicaState]], here: int, proven: int
-    ) -> bool:
-        """What can be mended, and who has which files; whether the package is lost."""
-        tally = self.tally
         if proven and package.payload_id:
-            other = tally.holders.get(package.payload_id)
-            if other is None or package.id < other:
-                tally.holders[package.payload_id] = package.id
+            holders = self.tally.holders
+            holders[package.payload_id] = min(package.id, holders.get(package.payload_id, package.id))
+        short = self._judge(package, tuple(good))
         if not here and is_lost(package, self._away):
-            tally.lost.append(package)
-            return True
-        tally.damaged += absent
-        return False
+            self.tally.lost.append(package)
+            return False
+        self.tally.damaged += absent
+        return short
 
     def _is_proven(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
         """Count the proof of a copy that is present."""
@@ -252,33 +230,27 @@ class Counter:
             store.proven_since = proven_at
         month = f"{proven_at.year}-{proven_at.month:02}"
         store.proven_in[month] = store.proven_in.get(month, 0) + 1
-        if not replica.parity and self._policy.parity.enabled:
-            self._without_parity(package, replica, store)
+        if not replica.parity and self._policy.parity.enabled and not replica.adopted:
+            holds = store.known and store.state.is_folder and not store.state.read_only
+            if holds and self._policy.parity.wanted_on(replica.store):
+                store.unsealed.add(package)
+                self.tally.unsealed.append((package, replica))
         return True
 
-    def _without_parity(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> None:
-        holds = store.known and store.state.is_folder and not store.state.read_only
-        if not replica.adopted and holds and self._policy.parity.wanted_on(replica.store):
-            store.unsealed.add(package)
-            self.tally.unsealed.append((package, replica))
-
-    def _adopted(self, replica: ReplicaState, store: StoreTally, good: list[object]) -> None:
-        """An adopted copy counts where the policy says so, at the place where it lies."""
-        if self._policy.copies.adopted_counts:
-            good.append((store.state.kind, replica.place or store.state.place))
-
-    def _absent(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
-        """Count a copy that is not as it was; whether it is one of ours."""
+    def _absent(
+        self, package: PackageState, replica: ReplicaState, store: StoreTally
+    ) -> list[tuple[PackageState, ReplicaState]]:
+        """Count a copy that is not as it was, and give it back if it is one of ours."""
         if replica.state == DROPPED:
-            return False
+            return []
         if replica.adopted:
             self.tally.edited.append((package, replica))
-            return False
+            return []
         if replica.state == MISSING:
             store.missing += 1
         else:
             store.damaged += 1
-        return store.known
+        return [(package, replica)] if store.known else []
 
     def _unknown(self, replica: ReplicaState) -> StoreTally:
         """A name that is not a store of the node: adopted folders, or a store that was taken out."""
@@ -290,36 +262,33 @@ class Counter:
 
     def _judge(self, package: PackageState, good: tuple[object, ...]) -> bool:
         """Hold a package against the policy; whether it has too few good copies."""
-        verdict = self._verdicts.get(good)
-        if verdict is None:
-            verdict = self._verdicts[good] = self._verdict(good)
+        count = self._counts.get(good)
+        if count is None:
+            count = self._counts[good] = self._count(good)
         tally = self.tally
-        if verdict.copies < self._policy.copies.minimum:
-            tally.short.setdefault((verdict.copies, verdict.unseen), Group()).add(package)
-        for lack in verdict.lacking:
-            tally.lacking.setdefault(lack, Group()).add(package)
+        if count.copies < self._policy.copies.minimum:
+            tally.short.setdefault((count.copies, count.unseen), PackageGroup()).add(package)
+        for lack in count.lacking:
+            tally.lacking.setdefault(lack, PackageGroup()).add(package)
         if not package.signed:
             tally.unsigned.add(package)
         if package.missing_fields:
             tally.untold.add(package)
             for key in package.missing_fields:
                 tally.missing_fields[key] = tally.missing_fields.get(key, 0) + 1
-        return bool(verdict.lacking) or verdict.copies < self._policy.copies.minimum
+        return bool(count.lacking) or count.copies < self._policy.copies.minimum
 
-    def _verdict(self, good: tuple[object, ...]) -> Verdict:
+    def _count(self, good: tuple[object, ...]) -> CopyCount:
         spots = [self._spot(item) for item in good]
         lacking = []
         for kind, want in self._policy.copies.kinds.items():
             have = len({place for its_kind, place in spots if its_kind == kind})
             if have < want:
                 lacking.append((kind, have, want))
+        away = [isinstance(item, str) and item in self._away for item in good]
         places = {place for _, place in spots}
-        seen = {place for item, (_, place) in zip(good, spots, strict=True) if self._is_seen(item)}
-        return Verdict(len(places), len(places - seen), tuple(lacking))
-
-    def _is_seen(self, item: object) -> bool:
-        """Whether a good copy can be looked at now."""
-        return isinstance(item, tuple) or str(item) not in self._away
+        seen = {place for (_, place), hidden in zip(spots, away, strict=True) if not hidden}
+        return CopyCount(len(places), len(places - seen), tuple(lacking))
 
     def _spot(self, item: object) -> tuple[str, str | None]:
         """Kind and place of a good copy, which is the name of a store, or the two themselves."""

@@ -10,7 +10,7 @@ from diadem.errors import Refused, UsageError
 from diadem.model.peer_checks import MAX_URLS, require_url
 from diadem.node.config import ServerSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.mirrors import mirror_settings
 from diadem.server.address import DEFAULT_HOST, DEFAULT_PORT, Address
 
 #: What is said instead of an address by a node that only calls others.

@@ -19,10 +19,10 @@ from typing import Any, Final
 from diadem.errors import Refused, UsageError
 from diadem.model.peers import PeerState
 from diadem.node.context import Context
+from diadem.node.key_verbs import TlsFiles, tls_files
+from diadem.node.locks import SERVE_LOCK, node_lock
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.node.peers.opening import peer_book
-from diadem.node.place import node_lock
-from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
 from diadem.server.background import Background
@@ -308,7 +308,7 @@ def _spawned() -> Iterator[None]:
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
     """One server a node: two would share a port without a word, and do every job twice."""
-    lock = node_lock(context.folder, "serve")
+    lock = node_lock(context.folder, SERVE_LOCK)
     if not lock.acquire():
         raise Refused(
             "this node is already served", where=str(context.folder), next="Stop the other one, or leave it running."

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, StoreError
 from diadem.model.plain_text import size_text
 from diadem.model.policy import Incoming
 from diadem.model.replicas import PRESENT
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, Transfer, ceiling
-from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.messages import ACCEPTANCE, DECLINE, REVOCATION
 from diadem.transfer.relay.book import relays_of
@@ -49,7 +49,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         route, why = astuple(choose(desk, transfer))
         place = _place_for(desk, transfer, route)
         limit = ceiling(transfer.bytes, carried=bool(place))
-        draft = drafts.acceptance(
+        draft = statements.acceptance(
             transfer,
             ceiling=limit,
             route=route,
@@ -140,21 +140,21 @@ def _accept_local(desk: Desk, transfer: Transfer) -> Transfer:
     """
     context = desk.context
     desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=desk.node)
-    draft = drafts.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
+    draft = statements.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
     said = desk.say_once(transfer.id, draft, as_user=True)
     if transfer.state is State.OFFERED:
         transfer = desk.book.step(transfer.id, State.ACCEPTED, desk.now, statement=said, acceptance=said, route="local")
     replicas = context.catalogue.replicas(transfer.package)
     stores = [one.store for one in replicas if one.state == PRESENT] or [one.store for one in replicas]
     software = context.tools.software
-    receipt = drafts.receipt(transfer, Counts(), stores=stores, started=desk.now, ended=desk.now, software=software)
+    receipt = statements.receipt(transfer, Counts(), stores=stores, started=desk.now, ended=desk.now, software=software)
     received = desk.say_once(transfer.id, receipt)
     if transfer.state in MOVING:
         transfer = desk.book.step(
             transfer.id, State.RECEIVED, desk.now, statement=received, receipt=received, done=transfer.bytes
         )
     checkpoint = context.ledger.checkpoint()
-    closure = drafts.closure(transfer, receipt=received, recipient=desk.node, checkpoint=checkpoint)
+    closure = statements.closure(transfer, receipt=received, recipient=desk.node, checkpoint=checkpoint)
     closed = desk.say_once(transfer.id, closure)
     return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=closed, closure=closed)
 
@@ -199,7 +199,7 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
 
 
 def _take_back(desk: Desk, transfer: Transfer, to: State, reason: str) -> Transfer:
-    draft = drafts.decline(transfer, reason=reason, by=transfer.recipient)
+    draft = statements.decline(transfer, reason=reason, by=transfer.recipient)
     said = desk.say_once(transfer.id, draft, as_user=True)
     told = outgoing(transfer, DECLINE) if transfer.direction == IN else None
     return desk.book.step(transfer.id, to, desk.now, statement=said, words=reason, post=told)
@@ -208,7 +208,7 @@ def _take_back(desk: Desk, transfer: Transfer, to: State, reason: str) -> Transf
 def _withdraw(desk: Desk, transfer: Transfer, reason: str) -> Transfer:
     if transfer.state is State.DRAFTED:  # nothing was said yet
         return desk.book.step(transfer.id, State.CANCELLED, desk.now, words=reason)
-    draft = drafts.revocation(transfer, reason=reason, by=transfer.sender)
+    draft = statements.offer_revocation(transfer, reason=reason, by=transfer.sender)
     said = desk.say_once(transfer.id, draft, as_user=True)
     told = outgoing(transfer, REVOCATION) if transfer.direction == OUT else None
     return desk.book.step(transfer.id, State.REVOKED, desk.now, statement=said, words=reason, post=told)

@@ -6,7 +6,7 @@ from diadem.errors import NotFound
 from diadem.model import access
 from diadem.model.peers import PeerState
 from diadem.model.signers import PEER, PENDING, USER, Signer
-from diadem.node.access.recipients import user_of_key
+from diadem.node.access.askers import user_of_key
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 

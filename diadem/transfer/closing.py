@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.node.quality.amending import brought, came_from, sheet_of
-from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.hub.tallies import relayed
@@ -37,7 +37,7 @@ def say_received(
     started : datetime
         When the first byte came.
     """
-    receipt = drafts.receipt(
+    receipt = statements.receipt(
         transfer,
         counts,
         stores=stores,
@@ -90,7 +90,9 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
         )
     if transfer.closure:
         return transfer
-    draft = drafts.closure(transfer, receipt=receipt, recipient=transfer.peer, checkpoint=checkpoint, relayed=by_hubs)
+    draft = statements.closure(
+        transfer, receipt=receipt, recipient=transfer.peer, checkpoint=checkpoint, relayed=by_hubs
+    )
     said = desk.say_once(transfer.id, draft)
     return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=said, closure=said)
 

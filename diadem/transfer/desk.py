@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from diadem.custody import statements
+from diadem.custody.statements import transfer_subject
 from diadem.errors import NotFound, Refused
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
 from diadem.node.context import Context
-from diadem.transfer import drafts
 from diadem.transfer.book import TransferBook
 from diadem.transfer.evidence import ChainShelf
 from diadem.transfer.messages import new_id
@@ -175,7 +176,10 @@ class Desk:
     def distrust(self, transfer: str, peer: str, reason: str) -> None:
         """Stop a transfer whose other side contradicts itself, and state that it was."""
         if not self.book.distrusted_since(peer, self.now - timedelta(days=1)):  # nobody fills the log with that
-            self.context.say([drafts.audit(transfer, peer, reason)])
+            about = [transfer_subject(transfer), Subject.key(peer)]
+            action = f"transfer {transfer}"
+            draft = statements.audit(about, action=action, actor=peer, outcome="refused", reason=reason[:500])
+            self.context.say([draft])
         self.book.refuse(peer, transfer, reason, self.now, contradicted=True)
         known = self.book.find(transfer)
         if known is not None and known.peer == peer:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.custody.entries import Entry
+from diadem.custody.statements import transfer_subject
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.mirroring import MIRRORED
+from diadem.node.mirrors import MIRRORED
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 
 _KEPT: Final = "the kept chain"
 _CAME: Final = "the chain that came"
-
-
-def transfer_subject(transfer: str) -> Subject:
-    """A transfer as the subject of statements."""
-    return Subject.named(f"transfer:{transfer}")
 
 
 class Contradicted(IntegrityError):

@@ -8,8 +8,9 @@ from datetime import datetime
 from diadem.errors import NotFound
 from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.manifest import PackageId
-from diadem.node.access.granting import Wanted, grant
-from diadem.node.access.reading import require
+from diadem.model.statements import Draft
+from diadem.node.access.askers import require
+from diadem.node.access.grant import grant_draft, state_grant
 from diadem.node.context import Context
 
 
@@ -29,7 +30,7 @@ class GrantAccess:
         """See `Access.ensure_read`."""
         if known := self.known_read(package, to=to, recipient=recipient, expires=expires):
             return known
-        return grant(self.context, self.wanted(package, to, recipient, expires)).grant.id
+        return state_grant(self.context, self.draft(package, to, recipient, expires)).id
 
     def known_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
         """The grant that lets somebody read a package long enough; "" where there is none."""
@@ -48,13 +49,15 @@ class GrantAccess:
         """See `Access.require_read`."""
         require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
 
-    def wanted(self, package: str, to: str, recipient: str, expires: datetime) -> Wanted:
+    def draft(self, package: str, to: str, recipient: str, expires: datetime) -> Draft:
         """The grant that goes with an offer; it lifts nothing that the one demands which holds now."""
         try:
             only = (DIRECT_ONLY,) if self.direct_only(package, to=to, recipient=recipient) else ()
         except NotFound:
             only = ()
-        return Wanted((package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient)
+        return grant_draft(
+            self.context, (package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient
+        )
 
     def _asker(self, address: str, node: str) -> Asker:
         return Asker(node, address, kind=USER if node == self.context.settings.id else PEER)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from diadem.custody.said import quoted
+from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.peers import Unproven
@@ -19,14 +20,7 @@ from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
 from diadem.transfer.closing import brought_with, close_received, closure_message
 from diadem.transfer.desk import Desk
-from diadem.transfer.evidence import (
-    Contradicted,
-    Evidence,
-    Proven,
-    is_own_checkpoint,
-    transfer_subject,
-    weigh,
-)
+from diadem.transfer.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
 from diadem.transfer.messages import Message
 from diadem.transfer.network import Peer
 from diadem.transfer.outbox import Outgoing

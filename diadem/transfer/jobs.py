@@ -54,7 +54,7 @@ def _notes(context: Context, _: threading.Event) -> bool:
 
 
 def _mirrors(context: Context, _: threading.Event) -> bool:
-    from diadem.node.closing import mirror
+    from diadem.node.mirrors import mirror
 
     mirror(context)
     return False

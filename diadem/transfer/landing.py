@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.follow.entries import package_entry
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
@@ -243,16 +244,17 @@ class Landing:
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
             return []
-        said = {
-            "payload_id": opened.payload_id,
-            "store": name,
-            "store_id": context.settings.store(name).id,
-            "from": f"node {self.peer}",
-            "proof": added.proof,
-            "path": added.path,
-            "by": transfer.recipient,
-        }
-        return [Draft("replicate", (Subject.package(package_id),), said)]
+        draft = statements.replicate(
+            package_id,
+            payload_id=opened.payload_id,
+            source=f"node {self.peer}",
+            store=name,
+            store_id=context.settings.store(name).id,
+            path=added.path,
+            proof=added.proof,
+            by=transfer.recipient,
+        )
+        return [draft]
 
     def _path(self, opened: TagFiles) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""

@@ -18,7 +18,7 @@ from diadem.model.tickets import FOR_USER, TOKEN, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.mirrors import mirror_settings
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import say_refused
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket

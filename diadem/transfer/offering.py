@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.carriers import via
 from diadem.model.manifest import PackageId
@@ -16,11 +17,10 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
-from diadem.node.access.recipients import whole_address
+from diadem.node.access.askers import whole_address
 from diadem.node.keep.placing import best_package
 from diadem.package.examine import open_tag_files
 from diadem.store.package_copy import contents_of
-from diadem.transfer import drafts
 from diadem.transfer.closing import corrections_of
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk, outgoing
@@ -164,7 +164,7 @@ def _tell_drafts(desk: Desk, package: str) -> None:
 
 def offer_draft(transfer: Transfer) -> Draft:
     """The statement of an offer."""
-    return drafts.offer(transfer, to=transfer.recipient, grant=transfer.grant, by=transfer.sender)
+    return statements.offer(transfer, to=transfer.recipient, grant=transfer.grant, by=transfer.sender)
 
 
 def stated(desk: Desk, transfer: Transfer, statement: str, about: Mapping[str, object]) -> Transfer:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from diadem.custody import statements
 from diadem.custody.entries import Entry
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import DisplayList, FixedRows
-from diadem.model.statements import Draft, Subject
-from diadem.model.times import read_time, time_text
+from diadem.model.statements import Subject
+from diadem.model.times import read_time
 from diadem.model.transfers import Rule, Transfer
 from diadem.node.context import Context
 
@@ -54,15 +55,11 @@ class RuleVerbs(DisplayList):
             raise UsageError(
                 "a rule names a sender and a size", next="As in: diadem rule add alice@hu-berlin --max 50GB"
             )
-        said = {
-            "from": sender,
-            "max_bytes": max_bytes,
-            "expires": None if expires is None else time_text(expires),
-            "by": context.address,
-            **({"project": project} if project else {}),
-        }
         subjects = (Subject.named(f"rule:{secrets.token_hex(16)}"), rules_of(context.settings.id))
-        (entry,) = context.say([Draft("rule", subjects, said)], as_user=True)
+        draft = statements.rule(
+            subjects, source=sender, max_bytes=max_bytes, expires=expires, project=project, by=context.address
+        )
+        (entry,) = context.say([draft], as_user=True)
         return _rule(entry)
 
     def ls(self) -> Sequence[Rule]:
@@ -83,9 +80,8 @@ class RuleVerbs(DisplayList):
             raise NotFound(f"there is not exactly one rule {rule}", next="See: diadem rule ls")
         if found[0].by != context.address:
             raise Refused(f"this is a rule of {found[0].by}", next="Only its user can remove it.")
-        subjects = (Subject.statement(found[0].id), rules_of(context.settings.id))
-        said = {"revokes": found[0].id, "by": context.address}
-        context.say([Draft("revocation", subjects, said)], as_user=True)
+        draft = statements.revocation(found[0].id, [rules_of(context.settings.id)], by=context.address)
+        context.say([draft], as_user=True)
         return found[0]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.custody.entries import Entry
 from diadem.custody.words import sentence
 from diadem.errors import NotFound, Refused, UsageError
@@ -14,10 +15,10 @@ from diadem.model.access import USER, Asker, Right
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Statement
 from diadem.model.transfers import OUT, Transfer, TransferEvent
-from diadem.node.access import granting
-from diadem.node.access.reading import require
+from diadem.node.access.askers import require
+from diadem.node.access.grant import require_own
 from diadem.node.context import Context
-from diadem.node.quality.assessing import ID, draft_of, drawn
+from diadem.node.quality.assessing import ID, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing
@@ -91,7 +92,7 @@ def _kept(context: Context, asker: Asker, package: PackageId, statement: Stateme
 
 def _of_package(theirs: Context, package: PackageId, judgement: Any) -> Draft:
     try:
-        return draft_of(package, drawn(theirs, package, judgement))
+        return statements.assessment(package, drawn(theirs, package, judgement))
     except NotFound as error:  # of the package that the asker may judge: what is wrong can be told
         raise UsageError(error.message) from error
 
@@ -111,9 +112,7 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
             wish.package, to=wanted.recipient, recipient=wanted.peer, expires=until - _SLACK
         )
         if not known:
-            return granting.drawn(
-                theirs, GrantAccess(theirs).wanted(wish.package, wanted.recipient, wanted.peer, until)
-            )
+            return GrantAccess(theirs).draft(wish.package, wanted.recipient, wanted.peer, until)
     except NotFound as error:  # no such node or user: the asker may know that
         raise UsageError(error.message, next=error.next) from error
     confined = offering.confined(desk, replace(wanted, grant=known))
@@ -189,7 +188,7 @@ def _logged(context: Context, asker: Asker, key: PublicKey, envelope: Envelope) 
 def _require_still(theirs: Context, package: str, statement: Statement) -> None:
     """That a grant is still the owner's to give, and an offer still allowed by the policy."""
     if statement.kind == "grant":
-        granting.require_own(theirs, package)
+        require_own(theirs, package)
     elif statement.kind == OFFER and statement.predicate["recipient"] != theirs.settings.id:
         owner, to = theirs.catalogue.get(package).owner, str(statement.predicate["to"])
         offering.allowed_route(theirs.policy, theirs.address, owner, to, "auto")

@@ -10,7 +10,7 @@ from diadem.catalogue.results import PackageRow
 from diadem.errors import NotFound
 from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.lineage import Caution
-from diadem.node.access.reading import require, visible
+from diadem.node.access.askers import require, visible
 from diadem.node.context import Context
 from diadem.node.quality.assessing import assessments
 from diadem.node.queries import QueryVerbs

@@ -21,7 +21,7 @@ from diadem.node.key_verbs import KeyVerbs
 from diadem.node.quality.judgement_verbs import JudgementVerbs
 from diadem.node.samples.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
-from diadem.node.user_verbs import UserVerbs
+from diadem.node.users import UserVerbs
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.transfer.carrier_verbs import CarrierVerbs
 from diadem.transfer.peer_verbs import PeerVerbs

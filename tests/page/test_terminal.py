@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.node.default import remember_node
+from diadem.node.open import remember_node
 from diadem.testing.samples import write_session
 from tests import zygote
 from tests.page.conftest import enter, serve

@@ -21,8 +21,8 @@ from diadem.model.replicas import (
     ReplicaState,
     StoreState,
 )
+from diadem.policy.case import ArchiveState, NodeState
 from diadem.policy.engine import judge
-from diadem.policy.facts import ArchiveState, NodeState
 from diadem.policy.status import Status
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)

@@ -12,8 +12,8 @@ import pytest
 from diadem.model.policy import Copies, Parity, Policy, RequiredMetadata
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
+from diadem.policy.case import ArchiveState, NodeState
 from diadem.policy.engine import RULES, wanting_of
-from diadem.policy.facts import ArchiveState, NodeState
 from diadem.policy.status import LISTED_ACTIONS, NAMED, Status
 from tests.policy.archives import (
     CLOUD,

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import DROPPED, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
+from diadem.policy.case import ArchiveState, NodeState
+from diadem.policy.engine import copy_actions, stores_wanting
 from diadem.policy.status import Action, Status
 from tests.policy.archives import NOW, archives, judged, packages, with_copy
 
@@ -67,6 +69,19 @@ def test_one_more_proven_copy_never_breaks_the_copies_rules(archive: Archive, ra
     for rule in ("copies.minimum", "copies.kinds", "replica.unproven", "replica.suspect", "replica.missing"):
         assert after.holds[rule] >= before.holds[rule]
         assert broken(after, rule) <= broken(before, rule)
+
+
+@MANY
+@given(archives())
+def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None:
+    policy, its_packages, stores = archive
+    for package in its_packages:
+        state = ArchiveState([package], stores, NodeState(""))
+        alone = judged([package], stores, policy).actions
+        wanted = [action for action in alone if action.kind in ("repair", "replicate", "parity")]
+        assert list(copy_actions(policy, state, NOW)) == wanted
+        goals = [action.store for action in wanted if action.kind == "replicate"]
+        assert stores_wanting(policy, stores, package, NOW) == goals
 
 
 def broken(status: Status, rule: str) -> set[str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import SUSPECT, PackageState, StoreState
-from diadem.policy.facts import NodeState
+from diadem.policy.case import NodeState
 from diadem.policy.status_text import status_text
 from tests.policy.archives import HAPPY, MAIN, NAS, archives, identity, judged, package, replica
 

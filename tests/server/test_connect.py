@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody.statements import transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -34,7 +35,6 @@ from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assessing import Judgement
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.askers import find_asker
-from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.exchange import BASE, Request, Services, problem_of
 from diadem.transfer.handlers import routes
 from diadem.transfer.profiles import login, open_key, profiles_folder, read_profile

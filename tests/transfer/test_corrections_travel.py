@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent
 from diadem.node.quality.amending import sheet_of
-from diadem.transfer import drafts
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import OFFER, new_id
 from diadem.transfer.outbox import Outgoing
@@ -137,7 +137,7 @@ def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair
     sent = pair.a.node.send(package, "marie@nmi")
     for number, (why, text) in enumerate(wrong.items()):
         new = replace(sent, id=f"{number:032}")
-        pair.a.node.context.say([drafts.offer(new, to="marie@nmi", grant=sent.grant, by=sent.sender)], as_user=True)
+        pair.a.node.context.say([statements.offer(new, to="marie@nmi", grant=sent.grant, by=sent.sender)], as_user=True)
         pair.a.desk.book.add(new, TransferEvent(State.OFFERED, "2026-03-14T09:26:53Z"))
         said = message_of(pair.a.desk, Outgoing(new_id(), pair.b.id, new.id, OFFER, {}))
         said = replace(said, about={**said.about, "corrections": text})

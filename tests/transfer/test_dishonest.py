@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from diadem.custody import statements
+from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError
 from diadem.model import canonical
 from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
-from diadem.transfer import drafts, messages
-from diadem.transfer.evidence import transfer_subject
+from diadem.transfer import messages
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import new_id
 from diadem.transfer.outbox import Outgoing
@@ -51,22 +52,22 @@ def test_offers_that_are_not_what_they_seem(pair: Pair) -> None:
     a, b = pair.a, pair.b
     grant, by = sent.grant, "alice@hu-berlin"
     new = replace(sent, id=new_id())
-    draft = drafts.offer(new, to="marie@nmi", grant=grant, by="carol@hu-berlin")
+    draft = statements.offer(new, to="marie@nmi", grant=grant, by="carol@hu-berlin")
     assert "not signed by carol" in refused(a, b, new, messages.OFFER, draft, user=True)
     new = replace(sent, id=new_id(), peer="ab" * 32)
-    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    draft = statements.offer(new, to="marie@nmi", grant=grant, by=by)
     assert "for another node" in refused(a, b, new, messages.OFFER, draft, user=True)
     new = replace(sent, id=new_id(), expires=NOW - datetime.timedelta(days=500))
-    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    draft = statements.offer(new, to="marie@nmi", grant=grant, by=by)
     assert "has expired" in refused(a, b, new, messages.OFFER, draft, user=True)
     new = replace(sent, id=new_id())
-    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    draft = statements.offer(new, to="marie@nmi", grant=grant, by=by)
     other = Draft(draft.kind, draft.subjects, {**draft.predicate, "package": "diadem:" + "ab" * 32})
     assert "of another package" in refused(a, b, new, messages.OFFER, other, user=True)
     new = replace(sent, id=new_id(), files=10**40)
-    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    draft = statements.offer(new, to="marie@nmi", grant=grant, by=by)
     assert "so many files" in refused(a, b, new, messages.OFFER, draft, user=True)
-    larger = drafts.offer(replace(sent, bytes=1), to="marie@nmi", grant=grant, by=by)
+    larger = statements.offer(replace(sent, bytes=1), to="marie@nmi", grant=grant, by=by)
     assert "another offer was made" in refused(a, b, sent, messages.OFFER, larger, user=True)
     assert [offer.id for offer in b.node.inbox()] == [sent.id]
     assert b.desk.book.refusals()
@@ -75,7 +76,7 @@ def test_offers_that_are_not_what_they_seem(pair: Pair) -> None:
 def test_acceptances_that_are_not_the_recipients(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     a, b, came = pair.a, pair.b, pair.b.node.inbox()[0].transfer
-    good = drafts.acceptance(came, ceiling=10**9, route="direct", rule="", by="marie@nmi")
+    good = statements.acceptance(came, ceiling=10**9, route="direct", rule="", by="marie@nmi")
     assert "not signed by marie" in refused(b, a, came, messages.ACCEPTANCE, good), "the node alone, and no rule"
     for member, value, why in (
         ("offer", "ab" * 32, "another offer"),
@@ -98,10 +99,10 @@ def test_a_receipt_of_other_bytes_and_a_closure_by_a_foreign_checkpoint(pair: Pa
     a, b = pair.a, pair.b
     accepted = b.node.accept(sent.id)
     wrong = replace(accepted, bytes=1)
-    draft = drafts.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+    draft = statements.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
     assert "other bytes" in refused(b, a, accepted, messages.RECEIPT, draft)
     foreign = a.node.context.ledger.checkpoint()
-    draft = drafts.closure(sent, receipt=accepted.receipt, recipient=b.id, checkpoint=foreign)
+    draft = statements.closure(sent, receipt=accepted.receipt, recipient=b.id, checkpoint=foreign)
     assert "foreign checkpoint" in refused(a, b, sent, messages.CLOSURE, draft)
 
 
@@ -115,7 +116,7 @@ def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: P
         (replace(accepted, offer="ab" * 32), "another offer"),
         (replace(accepted, peer="ab" * 32), "another sender"),
     ):
-        draft = drafts.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+        draft = statements.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
         assert why in refused(b, a, accepted, messages.RECEIPT, draft)
     received = receive_package(b.desk, sent.id, Wishes(), listener=silent)
     own = b.node.context.ledger.checkpoint()
@@ -123,7 +124,7 @@ def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: P
         ("ab" * 32, b.id, "another receipt"),
         (received.receipt, "ab" * 32, "another node"),
     ):
-        draft = drafts.closure(sent, receipt=receipt, recipient=recipient, checkpoint=own)
+        draft = statements.closure(sent, receipt=receipt, recipient=recipient, checkpoint=own)
         assert why in refused(a, b, sent, messages.CLOSURE, draft)
     assert b.node.transfers.show(sent.id).transfer.state is State.RECEIVED
     b.node.transfers.resume()
@@ -134,17 +135,17 @@ def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: P
         assert (answer["state"], answer["messages"][0]["kind"]) == ("closed", "closure")
     assert told(b, a, sent.id, messages.ACCEPTANCE)["state"] == "closed"
     assert count(a, sent.id, "closure") == closures
-    again = drafts.receipt(accepted, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+    again = statements.receipt(accepted, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
     assert "another receipt came before" in refused(b, a, accepted, messages.RECEIPT, again)
 
 
 def test_what_was_stated_before_a_process_ended_is_not_stated_again(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     received = pair.b.node.accept(sent.id)
-    again = drafts.receipt(received, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+    again = statements.receipt(received, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
     assert pair.b.desk.say_once(sent.id, again) == received.receipt
     assert count(pair.b, sent.id, "receipt") == 1
-    other = drafts.receipt(
+    other = statements.receipt(
         replace(received, acceptance="ab" * 32), Counts(), stores=["main"], started=NOW, ended=NOW, software="x"
     )
     assert pair.b.desk.say_once(sent.id, other) != received.receipt

@@ -17,7 +17,7 @@ from diadem.node.peers.cards import Forked, own_card, prove_card
 from diadem.node.peers.notes import endpoint_note
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.taking import take_card
-from diadem.node.recovery import read_recovery
+from diadem.node.recovery_file import read_recovery
 from diadem.store.system import FileLock
 from diadem.transfer.askers import find_asker
 from diadem.transfer.peering import answer_join, introduce

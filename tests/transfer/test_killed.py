@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody.statements import transfer_subject
 from diadem.errors import Refused
 from diadem.model.transfers import State
 from diadem.store.sqlite_file import SqliteFile
-from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.syncing import sync
 from tests.transfer.pair import Pair, Side
 

@@ -34,7 +34,7 @@ from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
-from diadem.node.mirroring import KEPT_CHAINS, MIRRORED
+from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.handlers.windows import pushed_of

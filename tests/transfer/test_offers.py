@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreError
 from diadem.model import canonical
 from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State
 from diadem.transfer.desk import Desk
-from diadem.transfer.evidence import Contradicted, transfer_subject
+from diadem.transfer.evidence import Contradicted
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import Message, new_id

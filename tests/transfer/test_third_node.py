@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.statements import Draft
 from diadem.model.transfers import State, Transfer
-from diadem.transfer import drafts, messages
+from diadem.transfer import messages
 from diadem.transfer.desk import Desk
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.handlers.windows import pushed_of, serving_of
@@ -132,15 +133,15 @@ def test_a_third_node_says_nothing_of_a_transfer_that_is_not_its_own(three: Thre
 def _statements(sent: Transfer, came: Transfer, c: Side) -> Iterator[tuple[str, str, Draft]]:
     """What the third node states of the transfer of the others."""
     own = c.node.context.ledger.checkpoint()
-    yield "nmi", messages.OFFER, drafts.offer(sent, to="marie@nmi", grant=sent.grant, by="olaf@oslo")
-    accepted = drafts.acceptance(came, ceiling=10**9, route="direct", rule="", by="olaf@oslo")
+    yield "nmi", messages.OFFER, statements.offer(sent, to="marie@nmi", grant=sent.grant, by="olaf@oslo")
+    accepted = statements.acceptance(came, ceiling=10**9, route="direct", rule="", by="olaf@oslo")
     yield "hu-berlin", messages.ACCEPTANCE, accepted
-    yield "hu-berlin", messages.DECLINE, drafts.decline(came, reason="no", by="olaf@oslo")
-    yield "nmi", messages.REVOCATION, drafts.revocation(sent, reason="no", by="olaf@oslo")
+    yield "hu-berlin", messages.DECLINE, statements.decline(came, reason="no", by="olaf@oslo")
+    yield "nmi", messages.REVOCATION, statements.offer_revocation(sent, reason="no", by="olaf@oslo")
     now = c.desk.now
-    receipt = drafts.receipt(came, came.counts, stores=["main"], started=now, ended=now, software="x")
+    receipt = statements.receipt(came, came.counts, stores=["main"], started=now, ended=now, software="x")
     yield "hu-berlin", messages.RECEIPT, receipt
-    closure = drafts.closure(sent, receipt="ab" * 32, recipient=came.peer, checkpoint=own)
+    closure = statements.closure(sent, receipt="ab" * 32, recipient=came.peer, checkpoint=own)
     yield "nmi", messages.CLOSURE, closure
 
 
@@ -165,7 +166,7 @@ def test_refused_offers_leave_nothing_on_the_disk(three: Three) -> None:
     a, b = three["hu-berlin"], three["nmi"]
     sent = a.node.send(a.archived(), "marie@nmi")
     for _ in range(3):
-        nobody = drafts.offer(replace(sent, id=new_id()), to="nobody@nmi", grant=sent.grant, by="alice@hu-berlin")
+        nobody = statements.offer(replace(sent, id=new_id()), to="nobody@nmi", grant=sent.grant, by="alice@hu-berlin")
         a.node.context.say([nobody], as_user=True)
         transfer = str(nobody.predicate["transfer"])
         message = Message(new_id(), messages.OFFER, transfer, a.id, b.id, a.desk.now, _chain(a, transfer))

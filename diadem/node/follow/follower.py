@@ -18,15 +18,14 @@ from diadem.custody.entries import Entry
 from diadem.custody.ledger import Ledger
 from diadem.errors import DiademError
 from diadem.model.manifest import PackageId
-from diadem.node.place import held
+from diadem.model.statement_kinds import COPY_KINDS
+from diadem.node.locks import held
 from diadem.node.stores import StoreSet
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.model.ports import Bundle
 
-#: Statements that say that a copy is there.
-_WRITING = ("ingest", "replicate")
 _REPLACING = "catalogue"
 #: Statements that are compared with the catalogue at once.
 _PAGE = 500
@@ -66,7 +65,7 @@ class Follower:
             for entry in entries:
                 apply(self.catalogue, entry)
                 for package_id in _packages(entry):
-                    if package_id in overtaken or (entry.statement.kind in _WRITING and self._is_stale(package_id)):
+                    if package_id in overtaken or (entry.statement.kind in COPY_KINDS and self._is_stale(package_id)):
                         again[package_id] = None
             for package_id in again:
                 self.derive(package_id)
@@ -169,7 +168,7 @@ class Follower:
 
         ingest = taken_in(entries)
         for entry in entries:
-            if entry.statement.kind in _WRITING:
+            if entry.statement.kind in COPY_KINDS:
                 with contextlib.suppress(DiademError, OSError):
                     package, path = self._opened(package_id, entry.statement.predicate)
                     self.catalogue.add_package(package_entry(package, path, ingest))
@@ -211,5 +210,5 @@ def _packages(entry: Entry) -> list[str]:
 
 def is_deleted(entries: Iterable[Entry]) -> bool:
     """Whether the last that the log says of a package is that it was deleted on purpose."""
-    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*_WRITING, "tombstone")]
+    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*COPY_KINDS, "tombstone")]
     return kinds[-1:] == ["tombstone"]

@@ -14,12 +14,12 @@ from typing import Any
 from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.custody.entries import Entry
 from diadem.errors import DocumentError
-from diadem.model import samples
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
+from diadem.model.statement_kinds import COPY_KINDS
 from diadem.model.times import read_time
 from diadem.node.follow.sample_following import follow_sample
 from diadem.serialization.validation import validate_statement
@@ -41,30 +41,30 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         A package id: effects on other packages are left out.
     """
     statement, predicate = entry.statement, entry.statement.predicate
-    if statement.kind in _WRITING:
+    if statement.kind in COPY_KINDS:
         _written(catalogue, [entry], only)
         return
     packages = [one for one in _packages(entry) if only in (None, one)]
     about = sorted(catalogue.known(packages)) if packages else []
-    effect = _EFFECTS.get(statement.kind)
-    if effect is not None and about:
-        effect(catalogue, about, predicate, entry.statement_id)
-    if statement.kind == samples.KIND:
+    effect = statement.known.effect if statement.known else ""
+    if about and effect in _EFFECTS:
+        _EFFECTS[effect](catalogue, about, predicate, entry.statement_id)
+    if effect == "sample":
         with catalogue.together():  # it is known and followed, or neither
             _note(catalogue, [entry])
             follow_sample(catalogue, statement)
         return
     _note(catalogue, [entry])
-    if statement.kind == "key" and predicate.get("successor"):
+    if effect == "succession" and predicate.get("successor"):
         succession = Succession(str(predicate["successor"]), entry.place, entry.statement_id)
         catalogue.succeed(str(predicate["name"]), succession)
-    if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
-        said(catalogue, about, entry)
+    if effect in _SAID and _counts(catalogue, entry):
+        _SAID[effect](catalogue, about, entry)
 
 
 def apply_all(catalogue: Catalogue, entries: Iterable[Entry]) -> None:
     """Let the catalogue follow statements in their order: those of copies that follow one another in one go."""
-    for writes, run in groupby(entries, key=lambda entry: entry.statement.kind in _WRITING):
+    for writes, run in groupby(entries, key=lambda entry: entry.statement.kind in COPY_KINDS):
         if writes:
             _written(catalogue, list(run))
         else:
@@ -117,7 +117,7 @@ def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
     places: dict[str, str] = {}
     for entry in entries:
         kind, said = entry.statement.kind, entry.statement.predicate
-        if kind in ("ingest", "replicate"):
+        if kind in COPY_KINDS:
             places[str(said["store"])] = str(said.get("path", ""))
         elif kind == "drop" or any(
             finding["code"] == COPY_MISSING and finding["package"] == package for finding in said.get("findings", ())
@@ -140,7 +140,7 @@ def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
     for entry in entries:
         kind, said = entry.statement.kind, entry.statement.predicate
         for subject in entry.statement.subjects:
-            if kind in ("ingest", "replicate"):
+            if kind in COPY_KINDS:
                 kept.setdefault(subject.name, set()).add((str(said["store"]), str(said.get("path", ""))))
             elif kind == "drop":
                 kept[subject.name] = {one for one in kept.get(subject.name, ()) if one[0] != said["store"]}
@@ -244,13 +244,12 @@ def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
         catalogue.add_derivation(replace(made, sources=tuple(one for one in made.sources if one.package in shown)))
 
 
-#: What users say counts only where the signature is theirs.
-_SAID = {"assessment": _assessed, "amendment": _corrected, "corrections": _corrected, "derivation": _derived}
-#: A copy was written.
-_WRITING = ("ingest", "replicate")
+#: What is done with packages that the catalogue knows, and with what users say of any, which counts only where the
+#: signature is theirs: by the effects of `diadem.model.statement_kinds`. The others stand in `apply`.
 _EFFECTS = {
-    "fixity": _checked,
-    "receipt": _received,
-    "drop": _dropped,
-    "tombstone": _deleted,
+    "copies checked": _checked,
+    "package received": _received,
+    "copy dropped": _dropped,
+    "package deleted": _deleted,
 }
+_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived}

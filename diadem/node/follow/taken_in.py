@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from diadem.custody.entries import Entry
+from diadem.model.statement_kinds import ARRIVAL_KINDS
 
 
 def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:
@@ -16,7 +17,7 @@ def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:
     entries : iterable of Entry
         All that the log says of the package, in order.
     """
-    return next((as_ingest(entry) for entry in entries if entry.statement.kind in ("ingest", "receipt")), None)
+    return next((as_ingest(entry) for entry in entries if entry.statement.kind in ARRIVAL_KINDS), None)
 
 
 def as_ingest(entry: Entry) -> Mapping[str, Any]:

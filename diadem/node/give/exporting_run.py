@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from diadem.custody import statements
 from diadem.custody.entries import Entry, place_of
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.export.pages import CORRECTIONS, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage
 from diadem.model.ports import Listener, Progress
-from diadem.model.statements import Draft
+from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.give.exporting_contents import Contents, Member
 from diadem.node.give.exporting_outcome import Wishes
 from diadem.node.give.exporting_parts import Parts
 from diadem.node.give.exporting_redacted import Redactor
-from diadem.node.keep.placing import subject
-from diadem.node.place import node_lock
+from diadem.node.locks import node_lock
 
 _BLOCK: Final = 4 << 20
 
@@ -128,36 +128,33 @@ class Run:
     def _handover(self, zipped: FinishedZip) -> Draft:
         packages = self._parts.packages
         account = self._parts.redaction()
-        predicate: dict[str, Any] = {
-            "to": self._wishes.to,
-            "form": "zip",
-            "redacted": False if account is None else sorted(account.removed) or True,
-            "sha256": zipped.sha256,
-            "bytes": zipped.bytes,
-            "name": self._target.name,
-            "by": self._context.address,
-        }
-        if self._wishes.only != WHOLE:
-            predicate["only"] = self._wishes.only
-        if len(packages) == 1:
-            predicate["payload_id"] = packages[0].payload_id
-        return Draft("handover", tuple(subject(one.id) for one in packages), predicate)
+        return statements.handover(
+            [one.id for one in packages],
+            to=self._wishes.to,
+            form="zip",
+            redacted=False if account is None else sorted(account.removed) or True,
+            file={"name": self._target.name, "sha256": zipped.sha256, "bytes": zipped.bytes},
+            only="" if self._wishes.only == WHOLE else self._wishes.only,
+            payload_id=packages[0].payload_id if len(packages) == 1 else "",
+            by=self._context.address,
+        )
 
     def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
         """Say that what was stated, if it was, did not happen after all."""
-        subjects = tuple(subject(one.id) for one in self._parts.packages)
+        subjects = tuple(Subject.package(one.id) for one in self._parts.packages)
         said = (entry.statement.predicate for entry in self._context.ledger.of_subject(subjects[0].sha256))
         if not any(predicate.get("sha256") == zipped.sha256 for predicate in said):
             return
         reason = str(getattr(error, "message", "") or type(error).__name__)
-        predicate = {
-            "action": f"hand over {self._target.name} to {self._wishes.to}",
-            "actor": self._context.address,
-            "outcome": "failed",
-            "reason": f"the file did not get its name and was removed: {reason}"[:2000],
-        }
+        draft = statements.audit(
+            subjects,
+            action=f"hand over {self._target.name} to {self._wishes.to}",
+            actor=self._context.address,
+            outcome="failed",
+            reason=f"the file did not get its name and was removed: {reason}"[:2000],
+        )
         with suppress(DiademError):  # what stopped the export is told, not this
-            self._context.say([Draft("audit", subjects, predicate)])
+            self._context.say([draft])
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue
+from diadem.custody import statements
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
@@ -22,7 +23,6 @@ from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
-from diadem.model.subjects import Subject
 from diadem.node.context import Context
 from diadem.node.follow.entries import package_entry
 from diadem.node.follow.replay import COPY_MISSING
@@ -124,14 +124,15 @@ def _kept_again(context: Context, kept: AdoptedFolders) -> Iterator[str]:
 
 def give_up(context: Context, package: PackageState, proofs: Sequence[Mapping[str, str]], reason: str) -> None:
     """State that an adopted folder is a copy no longer, and forget what is kept of it. Nothing in it is touched."""
-    said = {
-        "store": IN_PLACE,
-        "payload_id": package.payload_id,
-        "reason": reason,
-        "proofs": list(proofs),
-        "by": context.address,
-    }
-    context.say([Draft("drop", (Subject.package(package.id),), said)])
+    draft = statements.drop(
+        package.id,
+        payload_id=package.payload_id,
+        store=IN_PLACE,
+        reason=reason,
+        proofs=proofs,
+        by=context.address,
+    )
+    context.say([draft])
     folders(context).forget(package.id, package.payload_id)
 
 
@@ -165,23 +166,15 @@ def _note(context: Context, found: Rescan) -> None:
 def _findings(found: Rescan) -> list[dict[str, Any]]:
     package = str(found.package)
     if found.folder in _NOWHERE:
-        return [{"package": package, "code": COPY_MISSING, "path": None, "leaf": None, "message": str(found)}]
+        return [statements.copy_fault(package, COPY_MISSING, str(found))]
     return [
-        {"package": package, "code": f"adopted-{change.state}", "path": change.path, "leaf": None, "message": None}
+        statements.copy_fault(package, f"adopted-{change.state}", path=change.path)
         for change in found.changes
         if change.state in (FileState.EDITED, FileState.MISSING, FileState.UNREADABLE)
     ][:_TOLD]
 
 
 def _draft(package_id: str, level: Level, proven: list[str], findings: list[dict[str, Any]]) -> Draft:
-    return Draft(
-        "fixity",
-        (Subject.package(package_id),),
-        {
-            "store": IN_PLACE,
-            "level": str(level),
-            "proven": proven,
-            "checked": {"packages": 1},
-            "findings": findings,
-        },
+    return statements.fixity(
+        [package_id], store=IN_PLACE, level=str(level), proven=proven, checked={"packages": 1}, findings=findings
     )

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
 from diadem.model.manifest import TAGMANIFEST, PackageId
@@ -26,14 +27,14 @@ from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
 from diadem.node.keep.adopted import IN_PLACE, forgotten, give_up
 from diadem.node.keep.mending_parity import drop_parity
-from diadem.node.keep.placing import bundle_of, same_files, subject
+from diadem.node.keep.placing import bundle_of, same_files
 from diadem.node.keep.scrubbing import check, note_damage
-from diadem.node.mirroring import require_policy
+from diadem.node.mirrors import require_policy
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.policy.commands import write_off
 from diadem.policy.dropping import FreshProof, may_delete, may_drop
-from diadem.policy.losses import is_lost, safe_elsewhere
+from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.folder import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
@@ -140,17 +141,14 @@ def drop(
         kept = [proof.to_dict() for proof in proofs]
         if dry_run:
             return Dropped(package_id, [store], kept, done=False, bytes=package.bytes, title=package.title)
-        draft = Draft(
-            "drop",
-            (subject(package_id),),
-            {
-                "store": store,
-                "store_id": context.settings.store(store).id,
-                "payload_id": package.payload_id,
-                "reason": reason,
-                "proofs": kept,
-                "by": context.address,
-            },
+        draft = statements.drop(
+            package_id,
+            payload_id=package.payload_id,
+            store=store,
+            store_id=context.settings.store(store).id,
+            reason=reason,
+            proofs=kept,
+            by=context.address,
         )
         _remove(context, package_id, [replica], draft)
     return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
@@ -235,17 +233,13 @@ def delete(
         stores = [replica.store for replica in replicas]
         if dry_run:
             return Dropped(package_id, stores, done=False, bytes=package.bytes, title=package.title)
-        retention = f"{context.policy.retention.years:g} years"
-        draft = Draft(
-            "tombstone",
-            (subject(package_id),),
-            {
-                "reason": reason,
-                "payload_id": package.payload_id,
-                "retention": retention,
-                "stores": stores,
-                "by": context.address,
-            },
+        draft = statements.tombstone(
+            package_id,
+            payload_id=package.payload_id,
+            reason=reason,
+            retention=f"{context.policy.retention.years:g} years",
+            stores=stores,
+            by=context.address,
         )
         _remove(context, package_id, replicas, draft)
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)

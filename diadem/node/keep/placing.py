@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.replay import COPY_MISSING, places_said
 from diadem.node.keep.proving import package_at
@@ -80,11 +81,6 @@ class Debt(Display):
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         return {"package": self.package, "store": self.store, "reason": self.reason}
-
-
-def subject(package_id: str) -> Subject:
-    """A package as the subject of a statement."""
-    return Subject(package_id, PackageId(package_id).hex)
 
 
 def readable_copies(context: Context, package_id: str) -> Iterator[tuple[ReplicaState, Any]]:
@@ -327,13 +323,7 @@ def damage_found(context: Context, package_id: str, replica: ReplicaState, repor
     """What a verification found wrong with a copy."""
     errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
     findings = [
-        {
-            "package": package_id,
-            "code": finding.code,
-            "path": finding.path,
-            "leaf": finding.leaf,
-            "message": finding.message,
-        }
+        statements.copy_fault(package_id, finding.code, finding.message, path=finding.path, leaf=finding.leaf)
         for finding in errors[:_TOLD]
     ]
     return _fixity(context, package_id, replica, str(report.level), dict(report.checked), findings)
@@ -341,13 +331,8 @@ def damage_found(context: Context, package_id: str, replica: ReplicaState, repor
 
 def damage_draft(context: Context, package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
     """That a copy which was read to be copied is not what it was."""
-    finding = {
-        "package": package_id,
-        "code": error.code,
-        "path": error.where,
-        "leaf": getattr(error, "leaf", None),
-        "message": error.message,
-    }
+    leaf = getattr(error, "leaf", None)
+    finding = statements.copy_fault(package_id, error.code, error.message, path=error.where, leaf=leaf)
     return _fixity(context, package_id, replica, str(Level.FULL), {}, [finding])
 
 
@@ -359,26 +344,22 @@ def _fixity(
     checked: dict[str, int],
     findings: list[dict[str, Any]],
 ) -> Draft:
-    said: dict[str, Any] = {"store": replica.store}
-    if not replica.adopted:  # a name may be given to another store one day
-        said["store_id"] = context.settings.store(replica.store).id
-    said |= {"level": level, "proven": [], "checked": checked, "findings": findings}
-    return Draft("fixity", (subject(package_id),), said)
+    store_id = "" if replica.adopted else context.settings.store(replica.store).id
+    return statements.fixity(
+        [package_id], store=replica.store, store_id=store_id, level=level, checked=checked, findings=findings
+    )
 
 
 def _replicate_draft(context: Context, row: Any, source: str, name: str, added: Added) -> Draft:
-    return Draft(
-        "replicate",
-        (subject(row.id),),
-        {
-            "payload_id": row.payload_id,
-            "store": name,
-            "store_id": context.settings.store(name).id,
-            "from": source,
-            "proof": added.proof,
-            "path": added.path,
-            "by": context.address,
-        },
+    return statements.replicate(
+        row.id,
+        payload_id=row.payload_id,
+        source=source,
+        store=name,
+        store_id=context.settings.store(name).id,
+        path=added.path,
+        proof=added.proof,
+        by=context.address,
     )
 
 
@@ -402,12 +383,12 @@ def opened_from_catalogue(context: Context, package_id: str) -> TagFiles | None:
 
 def state_proven(context: Context, package_id: str, replica: ReplicaState, report: Report) -> None:
     """State that a copy was read whole and is right."""
-    said = {
-        "store": replica.store,
-        "store_id": context.settings.store(replica.store).id,
-        "level": str(report.level),
-        "proven": [package_id],
-        "checked": {"packages": 1, **report.checked},
-        "findings": [],
-    }
-    context.say([Draft("fixity", (subject(package_id),), said)])
+    draft = statements.fixity(
+        [package_id],
+        store=replica.store,
+        store_id=context.settings.store(replica.store).id,
+        level=str(report.level),
+        proven=[package_id],
+        checked={"packages": 1, **report.checked},
+    )
+    context.say([draft])

@@ -15,19 +15,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, UsageError
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.replay import COPY_MISSING
 from diadem.node.hiring import workers_for
 from diadem.node.jobs import Job, working
 from diadem.node.keep.mending_parity import check_parity
-from diadem.node.keep.placing import another_package, bundle_of, damage_found, not_there, subject
+from diadem.node.keep.placing import another_package, bundle_of, damage_found, not_there
 from diadem.node.keep.proving import prove
 from diadem.node.keep.reading_at_once import Reading, read_at_once, read_there
 from diadem.node.workers import Workers
@@ -406,18 +406,14 @@ class _Batch:
             packages, checked = [one[0] for one in still], Counter[str]()
             for _, _, report in still:
                 checked.update(report.checked)
-            draft = Draft(
-                "fixity",
-                tuple(subject(package_id) for package_id in packages),
-                {
-                    "store": self._store,
-                    "store_id": context.settings.store(self._store).id,
-                    "level": level,
-                    "slice": f"{self._plan.part}/{self._plan.of}",
-                    "proven": packages,
-                    "checked": {"packages": len(packages), **checked},
-                    "findings": [],
-                },
+            draft = statements.fixity(
+                packages,
+                store=self._store,
+                store_id=context.settings.store(self._store).id,
+                level=level,
+                part=f"{self._plan.part}/{self._plan.of}",
+                proven=packages,
+                checked={"packages": len(packages), **checked},
             )
             context.say([draft])
 

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PackageState, ReplicaState
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.keep.dropping import Dropped
 from diadem.node.keep.mending_parity import drop_parity
-from diadem.node.keep.placing import another_package, same_files, subject
-from diadem.node.mirroring import require_policy
-from diadem.policy.losses import safe_elsewhere
+from diadem.node.keep.placing import another_package, same_files
+from diadem.node.mirrors import require_policy
+from diadem.policy.tally import safe_elsewhere
 
 #: What stands against a write-off, and what would help.
 _Objection = tuple[str, str]
@@ -66,23 +66,19 @@ def write_off(
         stores = [copy.store for copy in package.replicas if copy.state != DROPPED]
         notes = [note] if (note := safe_elsewhere(same_files(context, package_id))) else []
         if not dry_run:
-            context.say([_tombstone(context, package, stores, reason.strip())])
+            draft = statements.tombstone(
+                package.id,
+                payload_id=package.payload_id,
+                reason=reason.strip(),
+                stores=stores,
+                lost=True,
+                by=context.address,
+            )
+            context.say([draft])
             for _, store in context.stores.opened():
                 with suppress(DiademError):  # parity alone is worth nothing, and harms nothing
                     drop_parity(store, PackageId(package_id))
     return Dropped(package_id, stores, done=not dry_run, title=package.title, notes=notes)
-
-
-def _tombstone(context: Context, package: PackageState, stores: list[str], reason: str) -> Draft:
-    said = {
-        "reason": reason,
-        "payload_id": package.payload_id,
-        "retention": None,
-        "lost": True,
-        "stores": stores,
-        "by": context.address,
-    }
-    return Draft("tombstone", (subject(package.id),), said)
 
 
 def _objections(context: Context, package: PackageState, listener: Listener) -> Iterator[_Objection]:

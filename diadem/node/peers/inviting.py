@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.peer_checks import MAX_URLS, require_url
 from diadem.model.peers import Contact
@@ -14,11 +15,11 @@ from diadem.model.tickets import FOR_PEER, FOR_USER, MAX_HUBS, Ticket
 from diadem.model.times import time_text
 from diadem.node.config import FILE, NodeSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.key_verbs import tls_files
+from diadem.node.mirrors import mirror_settings
 from diadem.node.peers.notes import age_recipient, own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import GivenTicket, keep_ticket, new_token
-from diadem.node.tls_files import tls_files
 
 #: Days that a ticket holds at most.
 LONGEST: Final = 90
@@ -93,10 +94,9 @@ def _hubs(context: Context) -> tuple[Contact, ...]:
 def _invited(context: Context, ticket: GivenTicket) -> Draft:
     """That somebody was invited: of a node that is named by its id, about that node; else about the ticket."""
     if ticket.for_node:
-        said: dict[str, Any] = {"event": "invited", "peer": ticket.for_node, "by": context.address}
-        subject = Subject.key(ticket.for_node)
-        return Draft("peer", (subject,), said | {"name": ticket.name or f"{ticket.for_node[:12]}…"})
+        name = ticket.name or f"{ticket.for_node[:12]}…"
+        return statements.peer(ticket.for_node, "invited", name=name, by=context.address)
     whom = f"the user {ticket.name}" if ticket.kind == FOR_USER else ticket.name or "a node"
     action = f"invited {whom}, by a ticket until {ticket.expires}"
-    audit = {"action": action, "actor": context.address, "outcome": "allowed"}
-    return Draft("audit", (Subject.named(f"ticket:{ticket.hash}"),), audit)
+    about = [Subject.named(f"ticket:{ticket.hash}")]
+    return statements.audit(about, action=action, actor=context.address, outcome="allowed")

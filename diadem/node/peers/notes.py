@@ -12,8 +12,8 @@ from diadem.errors import DocumentError
 from diadem.model.peer_checks import MAX_URLS
 from diadem.model.peers import MAX_NOTE, NOTE_TYPE, EndpointNote, Peer
 from diadem.node.context import Context
+from diadem.node.key_verbs import tls_files
 from diadem.node.peers.book import PeerBook
-from diadem.node.tls_files import tls_files
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PublicKey
 

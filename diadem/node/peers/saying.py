@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from diadem.custody import statements
 from diadem.model.peers import Peer
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 
 
 def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
-    """That something happened with a peer, with what is known of its key.
-
-    Parameters
-    ----------
-    peer : Peer
-        As it is from now on.
-    event : str
-        ``pinned``, ``confirmed`` … as the schema has them.
-    by : str
-        Who did it; "" where it was nobody of this node.
-    **more
-        Members of the schema, such as ``reason`` and ``since``; empty ones are left out.
-    """
+    """That something happened with a peer, as it is from now on: ``pinned``, ``confirmed`` … as the schema has it."""
     known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
-    predicate = {"event": event, "peer": peer.id, "name": peer.name, **{name: v for name, v in known.items() if v}}
-    return Draft("peer", (Subject.key(peer.id),), predicate)
+    return statements.peer(peer.id, event, name=peer.name, **known)
 
 
 def say_refused(context: Context, node: str, action: str, *, actor: str, reason: str) -> None:
     """Log that another node was refused; once, where it comes again and again with the same."""
-    predicate = {"action": action, "actor": actor, "outcome": "refused", "reason": reason}
+    draft = statements.audit([Subject.key(node)], action=action, actor=actor, outcome="refused", reason=reason)
     said = context.ledger.of_subject(node)
-    if said and said[-1].statement.kind == "audit" and predicate.items() <= said[-1].statement.predicate.items():
+    if said and said[-1].statement.kind == "audit" and draft.predicate.items() <= said[-1].statement.predicate.items():
         return
-    context.say([Draft("audit", (Subject.key(node),), predicate)])
+    context.say([draft])

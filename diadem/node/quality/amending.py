@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.custody.exporting import cards_of, require_mirrored
 from diadem.custody.words import HANDED_OVER
@@ -17,7 +18,6 @@ from diadem.model.manifest import PackageId
 from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import subject
 from diadem.node.quality.amended_values import changes_of
 
 
@@ -89,15 +89,11 @@ def amend(
     context.require_writable()
     meant = context.catalogue.dataset(package, dataset).id if dataset else ""
     changes = changes_of(values, meant)
-    with context.locked(f"amend-{subject(package).sha256[:32]}"):
+    with context.locked(f"amend-{PackageId(package).hex[:32]}"):
         tips = context.catalogue.corrections(package).tips(context.address)
-        said: dict[str, Any] = {"predecessor": tips[-1] if tips else None, "by": context.address}
-        said["changes"] = [change.to_dict() for change in changes]
-        if tips[:-1]:
-            said["joins"] = list(tips[:-1])
-        if reason.strip():
-            said["reason"] = reason.strip()
-        entry = context.say([Draft("amendment", (subject(package),), said)], as_user=True)[0]
+        said = [change.to_dict() for change in changes]
+        draft = statements.amendment(package, changes=said, tips=tips, by=context.address, reason=reason.strip())
+        entry = context.say([draft], as_user=True)[0]
     return Amendment.of(entry.statement_id, entry.place, entry.statement.predicate)
 
 
@@ -176,8 +172,7 @@ def brought(
     for one in sheet.nodes():
         claimed = one.prove()
         called[one.node] = names.get(one.node) or (one.node[:12] if claimed in taken else claimed)
-    said = {"sheet": sheet.to_line().decode("ascii"), "from": sheet.node, "names": called, "before": before}
-    return Draft("corrections", (subject(package),), said)
+    return statements.corrections(package, sheet.to_line(), source=sheet.node, names=called, before=before)
 
 
 def came_from(context: Context, package: str) -> str:

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
 from diadem.model.display import Display
 from diadem.model.policy import Policy, Scheme
-from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import subject
 from diadem.terms.fields import close_matches
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
@@ -116,14 +115,9 @@ def assess(context: Context, package: str, judgement: Judgement) -> Assessment:
 
 def state(context: Context, package: str, judgements: Sequence[Assessment]) -> list[Assessment]:
     """State judgements of one package that were checked already, in one batch."""
-    drafts = [draft_of(package, one) for one in judgements]
+    drafts = [statements.assessment(package, one) for one in judgements]
     entries = context.say(drafts, as_user=True) if drafts else []
     return [Assessment.of(entry.statement_id, entry.place, entry.statement.predicate) for entry in entries]
-
-
-def draft_of(package: str, judgement: Assessment) -> Draft:
-    """The statement of a judgement."""
-    return Draft("assessment", (subject(package),), judgement.to_predicate())
 
 
 def assessments(context: Context, package: str) -> Assessments:

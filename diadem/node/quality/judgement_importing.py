@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError
 from diadem.model.assessments import Assessment, Question, current
 from diadem.model.table_changes import CHANGED, NEW, Conflict, Fault, RowChange, cell_text, given, told
 from diadem.node.context import Context
-from diadem.node.quality.assessing import draft_of
 from diadem.node.quality.judgement_row import JudgementRow, about, empty_cells, shown_cells
 from diadem.node.quality.judgement_sheet import BY, ID, KEYS, MAKE, SAID, SHEET
 from diadem.node.samples.sample_sheet import STATEMENT
@@ -103,7 +103,7 @@ class _Importing:
         if self._answer(row, wanted):
             shown = shown_cells(wanted)
             changes = told((one, before[one], shown[one]) for one in SAID)
-            self.plan.change(RowChange(row.number, CHANGED, words, changes), draft_of(row.package, wanted))
+            self.plan.change(RowChange(row.number, CHANGED, words, changes), statements.assessment(row.package, wanted))
         return None
 
     def _is_its_place(self, row: JudgementRow, exported: Assessment, path: str) -> bool:
@@ -137,7 +137,9 @@ class _Importing:
         elif known is not None:
             self._conflicts(row.number, words, empty_cells(), shown_cells(known), shown)
         elif self._answer(row, wanted):
-            self.plan.change(RowChange(row.number, NEW, words, given(shown)), draft_of(row.package, wanted))
+            self.plan.change(
+                RowChange(row.number, NEW, words, given(shown)), statements.assessment(row.package, wanted)
+            )
 
     def _dataset(self, row: JudgementRow) -> tuple[str, str]:
         """Id and path of the dataset that a new row names by either; "" for the whole package."""

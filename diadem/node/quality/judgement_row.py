@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, label
 from diadem.model.table_changes import Fault, cell_text
 from diadem.node.context import Context
-from diadem.node.quality.assessing import Judgement, by_scheme, draft_of, drawn, evidence_of
+from diadem.node.quality.assessing import Judgement, by_scheme, drawn, evidence_of
 from diadem.node.quality.judgement_sheet import SAID, said_cells
 from diadem.node.sheet_plan import as_shown, in_cell
 from diadem.serialization.validation import validate_draft
@@ -86,7 +87,7 @@ class JudgementRow:
     def _stated(self, wanted: Judgement) -> Assessment | None:
         try:
             found = drawn(self.context, self.package, wanted)
-            validate_draft(draft_of(self.package, found))
+            validate_draft(statements.assessment(self.package, found))
         except DiademError as error:
             self._fault("", error)
             return None

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import DiademError, UsageError
 from diadem.model.sample_cells import COLUMNS, CellReading, merged_maker, sample_cells
-from diadem.model.samples import CHANGED, KIND, Sample
-from diadem.model.statements import Draft, Subject
+from diadem.model.samples import CHANGED, Sample
+from diadem.model.statements import Draft
 from diadem.model.table_changes import Fault
 from diadem.node.samples.sample_saying import tidied
 from diadem.node.sheet_plan import as_shown, in_cell
@@ -97,8 +98,8 @@ class SampleRow:
 
     def draft(self, what: str, members: Mapping[str, Any] | None = None) -> Draft:
         """The statement of what was said, or of some members."""
-        said = {"event": what, **(self._said if members is None else members), "by": self.by}
-        return Draft(KIND, (Subject.named(self.sample.id),), tidied(said))
+        said = self._said if members is None else members
+        return statements.sample([self.sample.id], what, tidied(said), by=self.by)
 
     def _read(self, column: str, cell: str) -> Any:
         return CellReading(

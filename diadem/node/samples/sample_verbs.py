@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from diadem.custody import statements
 from diadem.errors import NotFound, UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
@@ -18,7 +19,6 @@ from diadem.model.samples import (
     CHANGED,
     CONSUMED,
     DEFINED,
-    KIND,
     LINKED,
     LOST,
     MADE,
@@ -30,7 +30,7 @@ from diadem.model.samples import (
     Sample,
     new_id,
 )
-from diadem.model.statements import Draft, Subject
+from diadem.model.statements import Draft
 from diadem.model.table_changes import TableChanges
 from diadem.node.follow.sample_following import follow_samples
 from diadem.node.samples.sample_naming import require_free, the_sample
@@ -389,8 +389,7 @@ class SampleVerbs(SampleReading):
             raise UsageError(f"'{day}' is not a date", next="Write the year first: 2026-03-14") from None
 
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
-        subjects = tuple(Subject.named(one) for one in (sample_id, *more))
-        return Draft(KIND, subjects, tidied({"event": what, **said, "by": self.context.address}))
+        return statements.sample((sample_id, *more), what, tidied(said), by=self.context.address)
 
     def _say(self, drafts: Sequence[Draft]) -> None:
         self.context.say(drafts, as_user=True)

@@ -17,13 +17,14 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT
-from diadem.node.apart import require_no_secrets
+from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
 from diadem.node.keep.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.samples.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.separation import require_no_secrets
 from diadem.node.take.arrival import Archived, record_ingest
 from diadem.node.take.continuation import (
     ChainCheck,
@@ -39,7 +40,6 @@ from diadem.node.take.continuation import (
 from diadem.node.take.first_copy import first_folder, pack_into_first, packing_options, stores_in_order
 from diadem.node.take.handed_packages import take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
-from diadem.node.wanted import wanted_stores
 from diadem.pack.compose import refuse_if_strict
 from diadem.pack.pack import Outcome
 from diadem.pack.plan import PackPlan, make_plan, omitted_dict
@@ -191,7 +191,7 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
 def _copied(context: Context, archived: Archived, listener: Listener) -> Archived:
     """Write the copies that the policy wants besides; what no store can take now is owed."""
     package_id = archived.package.id
-    more, debts = replicate(context, package_id, wanted_stores(context, package_id), listener=listener)
+    more, debts = replicate(context, package_id, stores_wanting(context, package_id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package_id, debts)]
     return replace(archived, copies=[*archived.copies, *more], debts=owed)
 
@@ -202,7 +202,7 @@ def _already(
     """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(chain.made), []
     for one in relation.holders:
-        more, owed = replicate(context, one, wanted_stores(context, one), listener=listener)
+        more, owed = replicate(context, one, stores_wanting(context, one), listener=listener)
         written += more
         debts += owed
     outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")

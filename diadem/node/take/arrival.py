@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, Refused
 from diadem.model.display import Display
 from diadem.model.manifest import TAGMANIFEST, PackageId
@@ -18,7 +19,7 @@ from diadem.node.follow.entries import package_entry
 from diadem.node.follow.follower import is_deleted
 from diadem.node.follow.taken_in import taken_in
 from diadem.node.keep.adopted import IN_PLACE
-from diadem.node.keep.placing import Copy, Debt, subject
+from diadem.node.keep.placing import Copy, Debt
 from diadem.node.samples.sample_suggesting import Suggestion
 from diadem.pack.pack import Outcome
 from diadem.package.examine import LIMITS
@@ -123,7 +124,7 @@ def record_ingest(
     with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
         if not outcome.created and store != IN_PLACE:
             _require_there(context, package, path, store)
-        said = context.ledger.of_subject(subject(package.id).sha256)
+        said = context.ledger.of_subject(PackageId(package.id).hex)
         ingest = taken_in(said)
         draft = ingest_draft(context, package, path, store, outcome, source, predecessor=predecessor, more=more or {})
         again = is_deleted(said)
@@ -136,10 +137,19 @@ def record_ingest(
             (one.store, one.path, one.state) == (store, path, PRESENT) for one in context.catalogue.replicas(package.id)
         ):
             # A further copy of a package that was taken in before: archived anew from its source, or adopted.
-            kept = ("payload_id", "store", "store_id", "path", "proof")
-            said_of_copy = {name: draft.predicate[name] for name in kept if name in draft.predicate}
-            said_of_copy |= {"from": draft.predicate["source"], "by": context.address, **(more or {})}
-            context.say([Draft("replicate", (subject(package.id),), said_of_copy)])
+            made = draft.predicate
+            copy = statements.replicate(
+                package.id,
+                payload_id=made["payload_id"],
+                source=made["source"],
+                store=made["store"],
+                store_id=made.get("store_id", ""),
+                path=made["path"],
+                proof=made["proof"],
+                by=context.address,
+                more=more or {},
+            )
+            context.say([copy])
     return again or ingest is None
 
 
@@ -169,21 +179,19 @@ def ingest_draft(
     more: Mapping[str, Any],
 ) -> Draft:
     """The statement that a package was taken in: what, from where, by whom, where to."""
-    predicate: dict[str, Any] = {
-        "payload_id": package.payload_id,
-        "bytes": sum(entry.size for entry in package.files),
-        "files": len(package.files),
-        "software": context.tools.software,
-        "source": without_surrogates(source),
-        "owner": context.address,
-        "store": store,
-        "path": path,
-        "proof": (outcome.proof if outcome else "none"),
-        "omitted": len(outcome.omissions) if outcome else 0,
-    }
-    if store in context.stores.names:
-        predicate["store_id"] = context.settings.store(store).id
-    if predecessor:
-        predicate["predecessor"] = predecessor
-    predicate |= more
-    return Draft("ingest", (subject(package.id),), predicate)
+    return statements.ingest(
+        package.id,
+        payload_id=package.payload_id,
+        files=len(package.files),
+        size=sum(entry.size for entry in package.files),
+        software=context.tools.software,
+        source=without_surrogates(source),
+        owner=context.address,
+        store=store,
+        store_id=context.settings.store(store).id if store in context.stores.names else "",
+        path=path,
+        proof=outcome.proof if outcome else "none",
+        omitted=len(outcome.omissions) if outcome else 0,
+        predecessor=predecessor,
+        more=more,
+    )

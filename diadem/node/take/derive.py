@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.display import Display
 from diadem.model.lineage import Derivation, Source
@@ -25,7 +26,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, subject
+from diadem.node.keep.placing import best_package
 from diadem.node.quality.amending import effective
 from diadem.node.take.archive import ArchiveOptions, archive
 from diadem.node.take.arrival import Archived
@@ -172,19 +173,14 @@ def _portions(sources: Sequence[Source]) -> Iterator[list[Source]]:
 
 
 def _draft(context: Context, package: str, provenance: Provenance, sources: Sequence[Source]) -> Draft:
-    said: dict[str, Any] = {
-        "result": package,
-        "sources": [source.to_dict() for source in sources],
-        "by": context.address,
-    }
-    if provenance.software:
-        said["software"] = [{"name": name, "version": version} for name, version in provenance.software]
-    if provenance.parameters:
-        said["parameters"] = dict(provenance.parameters)
-    if provenance.comment.strip():
-        said["comment"] = provenance.comment.strip()
-    packages = dict.fromkeys([package, *(source.package for source in sources)])
-    return Draft("derivation", tuple(subject(one) for one in packages), said)
+    return statements.derivation(
+        package,
+        sources,
+        by=context.address,
+        software=provenance.software,
+        parameters=provenance.parameters,
+        comment=provenance.comment.strip(),
+    )
 
 
 # -- how it came about ---------------------------------------------------------------------------------------------

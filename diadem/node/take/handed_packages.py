@@ -21,6 +21,7 @@ from diadem.model.peers import PeerState
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
+from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
 from diadem.node.keep.placing import Copy, replicate
@@ -28,7 +29,6 @@ from diadem.node.peers.opening import peer_book
 from diadem.node.quality.amending import brought, came_from
 from diadem.node.take.arrival import Archived, record_ingest
 from diadem.node.take.first_copy import no_store_takes_it, stores_in_order
-from diadem.node.wanted import wanted_stores
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
@@ -116,7 +116,7 @@ def _taken(
     stated = record_ingest(context, package, added.path, name, outcome, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
-    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
     copies = [Copy(name, added.path, added.created, added.proof), *more]
     return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
 

@@ -13,9 +13,9 @@ from diadem.errors import DiademError, NotFound, StoreError, Unreachable
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
-from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
+from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
 from diadem.node.take.folder_look import Look, examined
@@ -388,7 +388,7 @@ class FolderWatch:
 def problem_of(context: Context, folder: Path) -> str:
     """Why nothing of a folder may be archived: how it lies to the node or to a store. "" where it may."""
     for name, place in (("the node", context.folder), *stores_of(context)):
-        how = lie(folder, place)
+        how = relation_of(folder, place)
         if how in (IS, HOLDS, LIES_IN):
             return f"the folder {how} {name}"
     return ""

@@ -34,8 +34,8 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text, without_surrogates
 from diadem.model.ports import Listener
 from diadem.model.times import time_text
+from diadem.node.archive_state import archive_state
 from diadem.node.context import Context
-from diadem.node.state import archive_state
 from diadem.node.take.archive import ArchiveOptions, archive
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone

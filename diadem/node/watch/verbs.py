@@ -15,11 +15,11 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import PLAN_FILE, mirror_settings
+from diadem.node.mirrors import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.watcher import is_watched, read_watcher, settings_for, watch, watcher_seen
-from diadem.policy.facts import WatchedFolder, WatchState
+from diadem.policy.case import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class WatchVerbs(DisplayList):
         Refused
             It holds the node or a store, lies in one, or lies in or above another watched folder.
         """
-        from diadem.node.apart import lie
+        from diadem.node.separation import relation_of
         from diadem.node.watch.folder import FolderWatch
 
         settings = self._checked(
@@ -130,7 +130,7 @@ class WatchVerbs(DisplayList):
             self.context.reread_settings()
             others = [one for one in self.context.settings.watched if one.folder != settings.folder]
             for other in others:
-                if how := lie(Path(settings.folder), Path(other.folder)):
+                if how := relation_of(Path(settings.folder), Path(other.folder)):
                     raise Refused(
                         f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
                         where=settings.folder,

@@ -17,8 +17,8 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.mirroring import PLAN_FILE
-from diadem.node.place import node_lock
+from diadem.node.locks import WATCH_LOCK, node_lock
+from diadem.node.mirrors import PLAN_FILE
 from diadem.node.watch.memory import FOLDER
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Handed", "Watched", "watch"]
 
 WATCHER_FILE: Final = "watcher.json"
-#: The lock that a watcher holds.
-WATCH_LOCK: Final = "watch"
 #: Tries to become the watcher, and seconds between them: `status` holds the lock for a moment to see who has it.
 _TRIES, _BETWEEN = 5, 0.1
 
@@ -51,7 +49,7 @@ def watch(
     steady: Callable[[], float] = time.monotonic,
 ) -> Iterator[Handed | Watched]:
     """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted."""
-    from diadem.node.closing import mirror
+    from diadem.node.mirrors import mirror
     from diadem.node.watch.events import WakeUp
 
     context.require_writable()

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model import canonical
 from diadem.model.carriers import ObjectName
@@ -21,7 +22,6 @@ from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
-from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.transfer.messages import OFFER, new_id
@@ -158,7 +158,15 @@ def _message(desk: Desk, transfer: Transfer, name: str, recipient: str) -> bytes
 
 def _handed_over(desk: Desk, transfer: Transfer) -> str:
     """State that a disk was given out."""
-    (entry,) = desk.context.say([drafts.handover(transfer)])
+    draft = statements.handover(
+        [transfer.package],
+        to=transfer.recipient,
+        form="disk",
+        payload_id=transfer.payload_id,
+        transfer=transfer.id,
+        by=transfer.sender,
+    )
+    (entry,) = desk.context.say([draft])
     return entry.statement_id
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.manifest import PREFIX
-from diadem.node.access.reading import not_found, require
+from diadem.node.access.askers import not_found, require
 from diadem.node.quality.amending import effective
 from diadem.serialization.record_writer import write_record
 from diadem.transfer import telling

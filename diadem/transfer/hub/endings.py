@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.custody import statements
+from diadem.custody.statements import relay_digest, relay_subject
 from diadem.errors import DiademError
 from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
@@ -18,7 +20,6 @@ from diadem.transfer.hub.book import rows
 from diadem.transfer.hub.boxes import let_go
 from diadem.transfer.hub.relays import DELETED, DELIVERED, EXPIRED, LOST, Held, Relays
 from diadem.transfer.hub.room import Room
-from diadem.transfer.hub.statements import digest_of, relay_subject
 
 #: What became of an object, as it is stated; what the disk lost is no longer here either.
 _EVENTS: Final = {DELIVERED: DELIVERED, DELETED: DELETED, LOST: DELETED, EXPIRED: EXPIRED}
@@ -136,15 +137,18 @@ def _drafts(relay: dict[str, Any], objects: Sequence[dict[str, Any]]) -> list[Dr
         ours = [row for row in objects if _EVENTS[row["how"]] == event]
         if not ours:
             continue
-        said = {
-            "relay": relay["id"],
-            **{name: relay[name] for name in ("permit", "sender", "recipient")},
-            "event": event,
-            "objects": len(ours),
-            "bytes": sum(row["bytes"] for row in ours),
-            "sha256": digest_of((row["name"], row["sha256"], row["bytes"]) for row in ours),
-            "first": min(row["at"] for row in ours),
-            "last": max(row["gone"] for row in ours),
-        }
-        drafts.append(Draft("relay", (relay_subject(relay["id"]),), said))
+        drafts.append(
+            statements.relay(
+                relay["id"],
+                permit=relay["permit"],
+                sender=relay["sender"],
+                recipient=relay["recipient"],
+                event=event,
+                objects=len(ours),
+                size=sum(row["bytes"] for row in ours),
+                sha256=relay_digest((row["name"], row["sha256"], row["bytes"]) for row in ours),
+                first=min(row["at"] for row in ours),
+                last=max(row["gone"] for row in ours),
+            )
+        )
     return drafts

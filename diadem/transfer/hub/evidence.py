@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from diadem.custody.exporting import export_chain
+from diadem.custody.statements import relay_subject
 from diadem.errors import NotFound
 from diadem.node.context import Context
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import Evidence, weigh
-from diadem.transfer.hub.statements import relay_subject
 
 
 def relay_chain(context: Context, relay: str, party: str) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from diadem.custody.statements import relay_subject
 from diadem.errors import Refused
 from diadem.model.statements import parse_time
 from diadem.serialization.validation import read_statement
-from diadem.transfer.hub.statements import relay_subject
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope
 from diadem.trust.keys import PublicKey
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody.remedies import aside_command
+from diadem.custody.statements import relay_digest
 from diadem.model.transfers import Transfer
 from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
-from diadem.transfer.hub.statements import digest_of
 
 FILE: Final = "tallies.sqlite"
 APPLICATION: Final = 0x44_54_4C_59
@@ -133,7 +133,7 @@ def relayed(desk: Desk, transfer: Transfer) -> list[dict[str, Any]]:
             "relay": relay,
             "objects": len(rows),
             "bytes": sum(size for _, _, size in rows),
-            "sha256": digest_of(rows),
+            "sha256": relay_digest(rows),
         }
         for (hub, relay), rows in book.rows(transfer.id, sure=True).items()
         if (hub, relay) not in open_

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from diadem.custody import statements
 from diadem.errors import Unreachable
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import Transfer, ceiling
 from diadem.transfer.desk import Desk
-from diadem.transfer.hub import statements
 from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.relay.book import Relay, relays_of
 from diadem.transfer.relay.requesting import request

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, Refused
 from diadem.model.assessments import label
 from diadem.model.manifest import PackageId
@@ -15,7 +16,6 @@ from diadem.model.statements import ADDED, Statement, Subject
 from diadem.model.times import read_time
 from diadem.node.quality.assessing import Judgement
 from diadem.serialization.validation import read_statement
-from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.offering import FETCHING
 from diadem.transfer.wishes import OfferWish
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, sign

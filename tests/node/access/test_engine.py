@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from diadem.model.access import Asker, Decision, Grant, Revocation, Right
 from diadem.model.ownership import Ownership, Succession
-from diadem.policy.access import decide, holds
-from diadem.policy.access_facts import GrantFacts, PackageFacts
+from diadem.policy.access import GrantFacts, PackageFacts, decide, holds
 
 HERE, THERE = "a" * 64, "b" * 64
 ONE, OTHER = "diadem:" + "1" * 64, "diadem:" + "2" * 64

@@ -16,8 +16,7 @@ from sqlalchemy import Engine, event
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.statements import Draft, Subject
-from diadem.node.access.reading import require, visible
-from diadem.node.access.recipients import user_of_key
+from diadem.node.access.askers import require, user_of_key, visible
 from diadem.node.node import Node
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement

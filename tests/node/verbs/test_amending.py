@@ -6,8 +6,7 @@ import pytest
 
 import diadem
 from diadem.errors import UsageError
-from diadem.model.statements import Draft
-from diadem.node.keep.placing import subject
+from diadem.model.statements import Draft, Subject
 from diadem.node.node import Node
 from diadem.terms.fields import UnknownField
 from tests.node.verbs.agreeing import rebuilt
@@ -84,7 +83,7 @@ def test_two_that_follow_the_same_one_are_a_conflict_until_it_is_decided(lab: La
     for name, project in (("TiO2", "A"), ("GaN", "A")):  # as two machines would that did not know of each other
         changes = [{"field": "sample.name", "value": name}, {"field": "session.project", "value": project}]
         said = {"predecessor": first.statement_id, "changes": changes, "by": "alice@hu-berlin"}
-        lab.node.context.say([Draft("amendment", (subject(package),), said)], as_user=True)
+        lab.node.context.say([Draft("amendment", (Subject.package(package),), said)], as_user=True)
     record = lab.node.get(package).record
     assert (record.value("sample.name"), record.value("session.project")) == ("ZnO", "A")
     assert [one.value for one in record.datasets[0].assertions("sample.name")] == ["ZnO", "TiO2", "GaN"]
@@ -102,9 +101,9 @@ def test_two_that_follow_the_same_one_are_a_conflict_until_it_is_decided(lab: La
 def test_nobody_speaks_in_the_name_of_another(lab: Lab, bob: Node) -> None:
     package = lab.archived("ZnO")
     said = {"predecessor": None, "changes": [{"field": "sample.name", "value": "mine"}], "by": "alice@hu-berlin"}
-    bob.context.say([Draft("amendment", (subject(package),), said)], as_user=True)
+    bob.context.say([Draft("amendment", (Subject.package(package),), said)], as_user=True)
     judged = {"purpose": "imaging", "verdict": "accept", "target": {}, "by": "alice@hu-berlin"}
-    bob.context.say([Draft("assessment", (subject(package),), judged)], as_user=True)
+    bob.context.say([Draft("assessment", (Subject.package(package),), judged)], as_user=True)
     assert bob.get(package).record.value("sample.name") is None
     assert ids(bob, "sample:mine") == ids(bob, "assessed-by:alice") == []
     assert not bob.assessments(package).said

@@ -13,7 +13,7 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.model.scan import PlannedSession
-from diadem.node.apart import lie
+from diadem.node.separation import relation_of
 from tests.cli.inside import said_json
 from tests.node.verbs.conftest import Lab
 
@@ -105,8 +105,8 @@ def test_how_places_lie_to_each_other(tmp_path: Path) -> None:
         ("a/b", "a/bc"): None,
         ("x", "a"): None,
     }
-    assert {pair: lie(tmp_path / pair[0], tmp_path / pair[1]) for pair in pairs} == pairs
+    assert {pair: relation_of(tmp_path / pair[0], tmp_path / pair[1]) for pair in pairs} == pairs
     if os.name == "posix":
         (tmp_path / "link").symlink_to("a")
-        assert lie(tmp_path / "link/b", tmp_path / "a") == "is in"
-        assert lie(tmp_path / "link", tmp_path / "a/b/c") == "holds"
+        assert relation_of(tmp_path / "link/b", tmp_path / "a") == "is in"
+        assert relation_of(tmp_path / "link", tmp_path / "a/b/c") == "holds"

@@ -14,7 +14,7 @@ import pytest
 
 import diadem
 from diadem.node.config import parse_settings, settings_text
-from diadem.node.tls_files import tls_files
+from diadem.node.key_verbs import tls_files
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_tls_key
 from tests import catalogues

@@ -162,12 +162,11 @@ def test_the_log_alone_gives_the_same_links(lab: Lab) -> None:
 
 
 def test_a_link_that_a_chain_does_not_show_does_not_count(lab: Lab) -> None:
-    from diadem.model.statements import Draft
-    from diadem.node.keep.placing import subject
+    from diadem.model.statements import Draft, Subject
 
     raw, other = lab.archived("raw"), lab.archived("other", seed=4)
     lab.node.assess(raw, "reject", purpose="EELS")
     said = {"result": other, "sources": [{"package": raw}], "by": "alice@hu-berlin"}
-    lab.node.context.say([Draft("derivation", (subject(other),), said)], as_user=True)
+    lab.node.context.say([Draft("derivation", (Subject.package(other),), said)], as_user=True)
     assert lab.node.warnings(other) == []
     assert lab.node.search(f"derived-from:{raw}").total == 0

@@ -19,8 +19,9 @@ import pytest
 import diadem
 from diadem.api.nodes import tools_of_now
 from diadem.errors import NotFound
-from diadem.node.context import open_context, utc_now
+from diadem.node.context import utc_now
 from diadem.node.node import Node
+from diadem.node.open import open_context
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 

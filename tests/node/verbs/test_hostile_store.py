@@ -16,8 +16,8 @@ import diadem
 from diadem.custody.mirror import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
-from diadem.node.recovering import recover_node
-from diadem.node.recovery import open_keys, read_recovery, seal_keys
+from diadem.node.recover import recover_node
+from diadem.node.recovery_file import open_keys, read_recovery, seal_keys
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.trust.keys import PrivateKey
 from tests.node.verbs.conftest import Lab

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import diadem
+from diadem.custody import statements
 from diadem.errors import DocumentError, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.policy import Scheme
-from diadem.node.quality.assessing import draft_of
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_sample_sheets import KINDS, Rows, edit, is_empty, read
 
@@ -206,7 +206,7 @@ def test_any_text_comes_back_as_no_change(judged: Lab, said: list[tuple[Any, ...
     for purpose, criterion, comment, value in said:
         labels = (" ".join(purpose.split()), " ".join(criterion.split()))
         one = Assessment("", 0, judged.node.user, "accept", *labels, comment=comment.strip(), value=value)
-        drafts.append(draft_of(row.id, one))
+        drafts.append(statements.assessment(row.id, one))
     judged.node.context.say(drafts, as_user=True)
     found = judged.node.judgements.import_(exported(judged, kind), dry_run=True)
     assert (found.faults, found.conflicts, found.changes, found.notes) == ((), (), (), ())

@@ -11,7 +11,7 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.node.node import Node
-from diadem.node.recovery import read_recovery
+from diadem.node.recovery_file import read_recovery
 from tests.node.verbs.conftest import Lab
 
 

@@ -13,7 +13,8 @@ import diadem
 from diadem.api.nodes import tools_of_now
 from diadem.errors import Refused
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
-from diadem.node.context import open_context, utc_now
+from diadem.node.context import utc_now
+from diadem.node.open import open_context
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove

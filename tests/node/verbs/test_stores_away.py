@@ -16,8 +16,10 @@ from diadem.errors import Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.scan import PlannedSession
-from diadem.node.context import open_context, utc_now
+from diadem.node.context import utc_now
 from diadem.node.node import Node
+from diadem.node.open import open_context
+from diadem.testing.faulty_store import Fault, FaultyStore
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
@@ -138,6 +140,69 @@ def test_a_plan_goes_on_in_a_store_that_was_missing_for_a_moment(lab: Lab) -> No
     assert next(results).state == "failed"
     (lab.root / "unplugged").rename(lab.root / "main")
     assert [result.state for result in results] == ["new", "new"]
+
+
+def put_faulty(lab: Lab, name: str, *faults: Fault) -> FaultyStore:
+    """A store of the node, watched, and failing as it is told to."""
+    store = FaultyStore(lab.node.context.stores.open(name), faults)
+    lab.node.context.stores.put(name, store)
+    return store
+
+
+@pytest.mark.parametrize("operation", ["check", "get", "add", "*"])
+def test_a_store_that_fails_once_is_asked_again(lab: Lab, operation: str) -> None:
+    lab.add_second()
+    second = put_faulty(lab, "second")
+    second.fail(Fault(operation, "unreachable"))
+    archived = lab.node.archive(lab.session("a"), now=True)
+    assert len(second.happened) == 1
+    second.heal()
+    if [debt.store for debt in archived.debts] == ["second"]:
+        assert lab.node.archive(lab.root / "a", now=True).what == "already"
+    assert copies(lab.node) == {str(archived.package.id): ["main", "second"]}
+    assert not lab.node.archive(lab.session("b"), now=True).debts
+
+
+@pytest.mark.parametrize("operation", ["check", "draft", "*"])
+def test_of_many_sessions_only_those_are_lost_whose_store_did_not_answer(lab: Lab, operation: str) -> None:
+    folders = [lab.session(name, files=1) for name in "abcd"]
+    sessions = [PlannedSession(folder.name, True, folder.name, "", str(folder)) for folder in folders]
+    results = lab.node.archive_all(sessions, now=True)
+    assert next(results).state == "new"
+    main = put_faulty(lab, "main", Fault(operation, "unreachable"))
+    states = [result.state for result in results]
+    assert len(main.happened) == 1
+    assert states in (["failed", "new", "new"], ["new"] * 3)
+
+
+def reads(*stores: FaultyStore) -> int:
+    """How often it was read which store it is."""
+    return sum(call == ("get", "store.json") for store in stores for call in store.calls)
+
+
+def test_which_store_it_is_is_not_read_again_and_again(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("first")
+    stores = put_faulty(lab, "main"), put_faulty(lab, "second")
+    package = lab.archived("s")
+    assert reads(*stores) <= 3
+    damage(lab.path(package, "second") / "data/scan 0.bin")
+    lab.node.scrub("second")
+    before = reads(*stores)
+    assert lab.node.repair().ok
+    assert reads(*stores) - before <= 3
+
+
+def test_another_disk_in_the_place_of_a_store_is_seen_at_once(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.second.rename(lab.root / "unplugged")
+    with diadem.Node.create(lab.root / "n2", name="n2", user="u", store=str(lab.second)):
+        before = sorted(lab.second.rglob("*"))
+        archived = lab.node.archive(lab.session("t"), now=True)
+        assert [debt.store for debt in archived.debts] == ["second"]
+        assert "there is another store" in archived.debts[0].reason
+        assert sorted(lab.second.rglob("*")) == before
 
 
 def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import diadem
+from diadem.custody.statements import permit
 from diadem.errors import DiademError
 from diadem.model.canonical import encode
 from diadem.model.policy import Hub as Rules
@@ -21,7 +22,6 @@ from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import PARAMETERS, Request, Response, Services, nothing_here, problem_of
 from diadem.transfer.handlers import routes
 from diadem.transfer.hub.hub import Hub, hub_of
-from diadem.transfer.hub.statements import permit
 from diadem.trust.base64_text import to_base64
 from diadem.trust.http_signature import body_digest
 from tests.transfer.towns import Town

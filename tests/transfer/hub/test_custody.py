@@ -10,12 +10,12 @@ import pytest
 
 import diadem
 from diadem.custody.report import CustodyStep, Verdict
+from diadem.custody.statements import relay_digest, relay_subject
 from diadem.errors import DocumentError
 from diadem.model.manifest import PREFIX
 from diadem.model.statements import Draft, Subject
 from diadem.transfer.desks import desk_of
 from diadem.transfer.hub.evidence import keep_hub_chain
-from diadem.transfer.hub.statements import digest_of, relay_subject
 from tests.transfer.hub.harbour import HUB, A, B, C, Harbour, sha256
 
 TIME = "2026-03-14T09:26:53Z"
@@ -53,7 +53,7 @@ def received(harbour: Harbour, package: str, relay: str, **counts: Any) -> str:
     took = {"hub": harbour.id(HUB), "relay": relay, "objects": len(rows), "bytes": sum(row[2] for row in rows)}
     said = {**known, "acceptance": accepted.statement_id, "payload_id": "12" * 32, "bytes": 100, "by": f"alice@{B}"}
     said |= {"received": 100, "reused": 0, "again": 0, "retries": 0, "stores": ["main"], "started": TIME, "ended": TIME}
-    context.say([Draft("receipt", about, {**said, "relayed": [{**took, "sha256": digest_of(rows), **counts}]})])
+    context.say([Draft("receipt", about, {**said, "relayed": [{**took, "sha256": relay_digest(rows), **counts}]})])
     return transfer
 
 

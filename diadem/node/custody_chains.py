@@ -16,7 +16,7 @@ from diadem.model.peers import PeerState
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.mirroring import KEPT_CHAINS
+from diadem.node.mirrors import KEPT_CHAINS
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
 

@@ -1,4 +1,4 @@
-"""Where a node may lie: on a local disk of one machine, because its log and catalogue rely on locks that hold."""
+"""The locks of a node, in the folder `locks` of its own: who holds one is alone at what it is named after."""
 
 from __future__ import annotations
 
@@ -7,29 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import Refused
-from diadem.store.disks import is_network_folder
 from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock, translated
 
+#: Who watches holds the one, who serves the other, from beginning to end.
+WATCH_LOCK: Final = "watch"
+SERVE_LOCK: Final = "serve"
 #: Locks that are held while a session or a package is read, copied or sent, or a catalogue is written.
 _LONG: Final = ("package-", "source-", "transfer-", "relay-", "offer-", "mirror", "reindex", "catalogue")
-
-
-def require_local(folder: Path) -> None:
-    """Refuse a folder on a network file system.
-
-    Raises
-    ------
-    Refused
-        Saying which file system it is and where to put the node instead.
-    """
-    if kind := is_network_folder(folder):
-        raise Refused(
-            f"a node cannot be on a network file system ({kind}): locks and forced writes do not hold there, and the "
-            "log could fork",
-            where=str(folder),
-            next="Put the node on a disk of this machine; its stores may be anywhere.",
-        )
 
 
 def node_lock(folder: Path, name: str) -> FileLock:

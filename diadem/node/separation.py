@@ -15,7 +15,7 @@ from diadem.store.system import long_path
 IS, HOLDS, LIES_IN = "is", "holds", "is in"
 
 
-def lie(place: Path, other: Path) -> str | None:
+def relation_of(place: Path, other: Path) -> str | None:
     """How a place lies to another, whatever links and mounts lead there.
 
     Parameters
@@ -71,7 +71,7 @@ def require_no_secrets(context: Context, sources: Sequence[Path], *, shallow: Co
     files = [source for source in sources if source not in shallow and source not in whole]
     for source in {*whole, *shallow, *(file.parent for file in files)}:  # thousands of files have few folders
         for name, secret in _secrets(context):
-            how = lie(source, secret)
+            how = relation_of(source, secret)
             if how == HOLDS and source not in whole and not _is_taken(secret, source, shallow, files):
                 continue
             if how is not None:
@@ -81,15 +81,15 @@ def require_no_secrets(context: Context, sources: Sequence[Path], *, shallow: Co
                     next=_NEXT,
                 )
         for name, folder in stores_of(context):
-            if source in whole and lie(source, folder) in (IS, HOLDS):
+            if source in whole and relation_of(source, folder) in (IS, HOLDS):
                 raise Refused(f"the folder holds {name}: it would be archived in itself", where=str(source), next=_NEXT)
 
 
 def _is_taken(secret: Path, folder: Path, shallow: Collection[Path], files: Sequence[Path]) -> bool:
     """Whether a secret is one of the files that are meant of a folder."""
-    if not secret.is_file() or lie(folder, secret.parent) != IS:
+    if not secret.is_file() or relation_of(folder, secret.parent) != IS:
         return False
-    return folder in shallow or any(lie(file, secret) == IS for file in files)
+    return folder in shallow or any(relation_of(file, secret) == IS for file in files)
 
 
 _NEXT = "Name the folders of the sessions beside it."

@@ -1,8 +1,7 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
 The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
-and lets a lost node be made again, or another PC search the store.
-"""
+and lets a lost node be made again, or another PC search the store."""
 
 from __future__ import annotations
 
@@ -27,6 +26,7 @@ from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
     from diadem.store.contract import Store
+
 
 SEALED_KEYS = "identities.age"
 #: Saved searches, see `diadem.node.queries`.
@@ -78,7 +78,7 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 def _files(context: Context) -> dict[str, bytes]:
     """All that a store keeps of the node beside log and catalogue, as it is on the disk now."""
-    from diadem.node.recovery import seal_keys
+    from diadem.node.recovery_file import seal_keys
 
     settings, files = read_settings(context.folder), _edited(context)
     if settings.recovery_recipient:
@@ -213,7 +213,7 @@ def _good_policy(context: Context) -> bytes | None:
 
 def require_policy(context: Context) -> None:
     """Refuse to give anything up while nobody knows what the group agreed on."""
-    from diadem.policy.keeping_rules import POLICY_AGAIN
+    from diadem.policy.node_rules import POLICY_AGAIN
 
     context.require_writable()
     if lost := context.policy_lost():
@@ -297,3 +297,39 @@ def _remove_scratch(folder: Path) -> None:
         for pattern in (f"{_SCRATCH}*", f".{_SCRATCH}.*", f".{_NOTE}.*"):
             for path in folder.glob(pattern):
                 path.unlink()
+
+
+def mirror(context: Context) -> None:
+    """Bring the mirrors in the stores up to date, of a node that stays open."""
+    with contextlib.suppress(DiademError, OSError):
+        size = context.ledger.size
+        if context.writable and (size != context.mirrored_at or owes_chains(context)):
+            context.mirrored_at = size
+            _mirror(context)
+        elif context.writable and size != context.opened_at:
+            mirror_catalogue_if_due(context)  # it may not have been due when the log grew
+
+
+def _mirror(context: Context) -> None:
+    """What was done is done: a store or a disk that fails now gets its part the next time."""
+    for step in (_push, mirror_edited, mirror_chains, mirror_catalogue_if_due):
+        with contextlib.suppress(DiademError, OSError):
+            step(context)
+
+
+def _push(context: Context) -> None:
+    context.ledger.push()
+
+
+def close(context: Context) -> None:
+    """Bring the mirrors up to date if there is something new, and release everything."""
+    with contextlib.ExitStack() as closing:
+        for release in (context.catalogue.close, context.ledger.close, context.close_kept):
+            closing.enter_context(contextlib.suppress(DiademError, OSError))
+            closing.callback(release)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable and (context.ledger.size != context.opened_at or owes_chains(context)):
+                _mirror(context)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable:
+                context.stores.note_answers(context.folder, context.clock())

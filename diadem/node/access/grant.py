@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.catalogue.words import words
+from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import (
     DIRECT_ONLY,
@@ -28,12 +29,10 @@ from diadem.model.ownership import Ownership
 from diadem.model.samples import PREFIX as SAMPLE_PREFIX
 from diadem.model.statements import MAX_SUBJECTS, Draft, Subject
 from diadem.model.times import read_time, time_text
-from diadem.node.access.reading import facts_of, names_of, reach_of
-from diadem.node.access.recipients import asker_of, recipient_of, whole_address
+from diadem.node.access.askers import asker_of, facts_of, names_of, reach_of, recipient_of, whole_address
 from diadem.node.context import Context
 from diadem.node.samples.sample_naming import the_sample
-from diadem.policy.access import decide, opens
-from diadem.policy.access_facts import GrantFacts
+from diadem.policy.access import GrantFacts, decide, opens
 
 #: What a grant is worth now.
 IN_FORCE, NOT_YET, ENDED, REVOKED = "in force", "not yet", "ended", "revoked"
@@ -42,20 +41,6 @@ _ID: Final = re.compile(r"(?:statement:)?([0-9a-f]{8,64})(?:…|\.\.\.)?\Z")
 _MOST: Final = MAX_SUBJECTS - 1
 
 Moment = datetime.date | datetime.datetime | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What somebody wants to grant; see `diadem.node.access_verbs.AccessVerbs.grant`."""
-
-    what: tuple[str, ...]
-    to: str
-    rights: tuple[str, ...]
-    expires: Moment = None
-    not_before: Moment = None
-    purpose: str = ""
-    require: tuple[str, ...] = ()
-    recipient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,51 +95,86 @@ class GrantState(Display):
 # -- granting -------------------------------------------------------------------------------------------------------
 
 
-def grant(context: Context, wanted: Wanted, *, dry_run: bool = False) -> Granted:
+def grant(
+    context: Context,
+    what: Sequence[str],
+    to: str,
+    rights: Sequence[str],
+    *,
+    expires: Moment = None,
+    not_before: Moment = None,
+    purpose: str = "",
+    require: Sequence[str] = (),
+    recipient: str = "",
+    dry_run: bool = False,
+) -> Granted:
     """State a grant in the name of who is at work."""
     context.require_writable()
     context.grants.now()
-    draft = drawn(context, wanted)
-    said, names = draft.predicate, tuple(one.name for one in draft.subjects)
-    if not dry_run:
-        entry = context.say([draft], as_user=True)[0]
-        meant = Grant.of(entry.statement_id, entry.place, names, entry.statement.predicate)
-    else:
-        meant = Grant.of("", context.grants.end, names, said)
+    draft = grant_draft(
+        context,
+        what,
+        to,
+        rights,
+        expires=expires,
+        not_before=not_before,
+        purpose=purpose,
+        require=require,
+        recipient=recipient,
+    )
+    names = [one.name for one in draft.subjects]
+    meant = Grant.of("", context.grants.end, names, draft.predicate) if dry_run else state_grant(context, draft)
     known = context.grants.now()
     reach = reach_of(known, GrantFacts(meant, None, names_of(context, known, meant)))
     return Granted(meant, context.catalogue.ids_reached(Visible(reaches=(reach,))))
 
 
-def drawn(context: Context, wanted: Wanted) -> Draft:
+def state_grant(context: Context, draft: Draft) -> Grant:
+    """The grant of a draft, signed by who is at work and in the log."""
+    entry = context.say([draft], as_user=True)[0]
+    names = [one.name for one in draft.subjects]
+    return Grant.of(entry.statement_id, entry.place, names, entry.statement.predicate)
+
+
+def grant_draft(
+    context: Context,
+    what: Sequence[str],
+    to: str,
+    rights: Sequence[str],
+    *,
+    expires: Moment = None,
+    not_before: Moment = None,
+    purpose: str = "",
+    require: Sequence[str] = (),
+    recipient: str = "",
+) -> Draft:
     """The grant as it will be stated, everything in it checked; raises what granting raises."""
-    address = whole_address(context, wanted.to)
+    address = whole_address(context, to)
     if address == context.address:
         raise UsageError(f"{address} is you", next="Name somebody else: --to marie@nmi")
-    scope, subjects, label = _subjects(context, wanted.what)
-    return Draft("grant", subjects, _said(context, wanted, address, scope, label))
-
-
-def _said(context: Context, wanted: Wanted, address: str, scope: str, label: str) -> dict[str, Any]:
-    """The predicate of a grant."""
-    expires, begins = _moment(wanted.expires), _moment(wanted.not_before)
-    if expires is not None and (expires <= context.clock() or (begins is not None and expires <= begins)):
-        raise UsageError(f"a grant that ends on {time_text(expires)} would never be in force", next="Name a later day.")
-    if unknown := [one for one in wanted.require if one != DIRECT_ONLY]:
+    scope, subjects, label = _subjects(context, what)
+    ends, begins = _moment(expires), _moment(not_before)
+    if ends is not None and (ends <= context.clock() or (begins is not None and ends <= begins)):
+        raise UsageError(f"a grant that ends on {time_text(ends)} would never be in force", next="Name a later day.")
+    if unknown := [one for one in require if one != DIRECT_ONLY]:
         raise UsageError(f"a grant cannot require '{unknown[0]}'", next=f"Known: {DIRECT_ONLY}.")
-    said: dict[str, Any] = {
-        "to": address,
-        "recipient": recipient_of(context, address, wanted.recipient.strip().lower()),
-        "rights": list(dict.fromkeys(right_of(one).value for one in wanted.rights)),
-        "scope": scope,
-        "expires": time_text(expires) if expires else None,
-        "by": context.address,
-    }
-    if not said["rights"]:
+    recipient = recipient_of(context, address, recipient.strip().lower())
+    said = list(dict.fromkeys(right_of(one).value for one in rights))
+    if not said:
         raise UsageError("no right is named", next=f"One or more of {', '.join(Right)}.")
-    more = {"label": label, "purpose": wanted.purpose.strip(), "require": list(dict.fromkeys(wanted.require))}
-    said |= {key: value for key, value in more.items() if value}
-    return said | ({"not_before": time_text(begins)} if begins else {})
+    return statements.grant(
+        subjects,
+        to=address,
+        recipient=recipient,
+        rights=said,
+        scope=scope,
+        expires=ends,
+        not_before=begins,
+        label=label,
+        purpose=purpose.strip(),
+        require=list(dict.fromkeys(require)),
+        by=context.address,
+    )
 
 
 def right_of(text: str) -> Right:
@@ -184,7 +204,7 @@ def _subjects(context: Context, what: Sequence[str]) -> tuple[str, tuple[Subject
     """Scope, subjects and label of what is granted."""
     if not what:
         raise UsageError("nothing was named to grant", next="Example: diadem grant ID --to marie@nmi")
-    groups = [one for one in what if _is_group(one)]
+    groups = [one for one in what if one.startswith((PROJECT_PREFIX, SAMPLE_PREFIX))]
     if groups and len(what) > 1:
         raise UsageError("one project or sample is granted at a time", next="Make a grant for each.")
     if groups:
@@ -193,10 +213,6 @@ def _subjects(context: Context, what: Sequence[str]) -> tuple[str, tuple[Subject
     if len(packages) > _MOST:
         raise UsageError(f"one grant covers {_MOST:,} packages at most", next="Grant their project instead.")
     return PACKAGE, tuple(map(Subject.package, packages)), ""
-
-
-def _is_group(text: str) -> bool:
-    return text.startswith((PROJECT_PREFIX, SAMPLE_PREFIX))
 
 
 def _group(context: Context, text: str) -> tuple[str, tuple[Subject, ...], str]:
@@ -212,15 +228,7 @@ def _group(context: Context, text: str) -> tuple[str, tuple[Subject, ...], str]:
 
 
 def require_own(context: Context, text: str) -> str:
-    """The whole id of a package that is whose who is at work.
-
-    Raises
-    ------
-    NotFound
-        There is none, or it was deleted.
-    Refused
-        It is somebody else's.
-    """
+    """The whole id of a package of who is at work; raises `NotFound`, also of a deleted one, and `Refused`."""
     row = context.catalogue.get(text)
     facts = facts_of(context, row.id, lambda _: False)
     if row.tombstone is not None:
@@ -247,10 +255,9 @@ def revoke(context: Context, text: str, *, reason: str = "") -> Revocation:
         raise Refused(f"the grant is by {found.by}, and only they or their successor can revoke it", where=found.id)
     if (before := known.revocation_of(found)) is not None:
         return before
-    said = {"revokes": found.id, "by": context.address, **({"reason": reason.strip()} if reason.strip() else {})}
     about = tuple(Subject.package(one) if one.startswith(PREFIX) else Subject.named(one) for one in found.subjects)
-    subjects = (Subject.statement(found.id), *about)
-    entry = context.say([Draft("revocation", subjects, said)], as_user=True)[0]
+    draft = statements.revocation(found.id, about, by=context.address, reason=reason.strip())
+    entry = context.say([draft], as_user=True)[0]
     return Revocation.of(entry.statement_id, entry.place, entry.statement.predicate)
 
 
@@ -270,8 +277,18 @@ def grants(context: Context, what: str | None = None, to: str | None = None) -> 
     """Every grant, or those of something or to somebody, in the order of the log."""
     known, now = context.grants.now(), context.clock()
     address = whole_address(context, to) if to else None
-    found = known.grants.values() if what is None else _grants_of(context, known.grants, what)
-    return [_state(one, known.revocation_of(one), now) for one in found if address in (None, one.to)]
+    found = []
+    for one in known.grants.values() if what is None else _grants_of(context, known.grants, what):
+        revocation, state = known.revocation_of(one), IN_FORCE
+        if revocation is not None:
+            state = REVOKED
+        elif one.expires is not None and one.expires <= now:
+            state = ENDED
+        elif one.not_before is not None and one.not_before > now:
+            state = NOT_YET
+        if address in (None, one.to):
+            found.append(GrantState(one, state, revocation))
+    return found
 
 
 def _grants_of(context: Context, known: Mapping[str, Grant], what: str) -> list[Grant]:
@@ -284,17 +301,6 @@ def _grants_of(context: Context, known: Mapping[str, Grant], what: str) -> list[
         return [one for one in known.values() if sample in one.subjects]
     facts = facts_of(context, context.catalogue.get(what).id)
     return [one.grant for one in facts.grants if opens(one, facts)]
-
-
-def _state(one: Grant, revocation: Revocation | None, now: datetime.datetime) -> GrantState:
-    state = IN_FORCE
-    if revocation is not None:
-        state = REVOKED
-    elif one.expires is not None and one.expires <= now:
-        state = ENDED
-    elif one.not_before is not None and one.not_before > now:
-        state = NOT_YET
-    return GrantState(one, state, revocation)
 
 
 def why(context: Context, who: str, package: str, right: str = "read") -> Decision:

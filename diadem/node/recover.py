@@ -23,7 +23,6 @@ from diadem.custody.recovering import recover as recover_log
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.display import Display
-from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.config import (
     FILE,
     NodeSettings,
@@ -37,14 +36,13 @@ from diadem.node.config import (
     write_settings,
 )
 from diadem.node.context import POLICY_FILE, Clock, utc_now
-from diadem.node.creating import draft_name, existing, making, require_free
-from diadem.node.key_verbs import alone
+from diadem.node.key_verbs import KEY_FILE, alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
-from diadem.node.mirroring import SEALED_KEYS, WRITTEN, bring_chains, home
-from diadem.node.place import require_local
-from diadem.node.recovery import RecoverySecret, open_keys
+from diadem.node.make import draft_name, existing, making, require_free
+from diadem.node.mirrors import SEALED_KEYS, WRITTEN, bring_chains, home
+from diadem.node.open import CATALOGUE_FILE, require_local
+from diadem.node.recovery_file import RecoverySecret, open_keys
 from diadem.node.stores import read_store_file
-from diadem.node.tls_files import KEY_FILE
 from diadem.policy.default import DEFAULT_POLICY
 from diadem.store import open_store
 from diadem.store.contract import Store

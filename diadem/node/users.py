@@ -14,7 +14,7 @@ from diadem.model.display import Display, DisplayList, FixedRows
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_settings
+from diadem.node.mirrors import mirror_settings
 
 if TYPE_CHECKING:
     from diadem.model.tickets import Ticket

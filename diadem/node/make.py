@@ -17,7 +17,6 @@ from diadem.custody.statements import node_card, user_card
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
 from diadem.model.times import time_text
-from diadem.node.catalogue_place import catalogue_address, stated_address
 from diadem.node.config import (
     NodeSettings,
     StoreSettings,
@@ -30,10 +29,9 @@ from diadem.node.config import (
 )
 from diadem.node.context import POLICY_FILE, Clock, utc_now
 from diadem.node.keys import KeyCabinet
-from diadem.node.place import require_local
-from diadem.node.recovery import RecoverySecret, recovery_text
-from diadem.node.store_place import require_folder
-from diadem.node.stores import require_unclaimed
+from diadem.node.open import catalogue_address, require_local, stated_address
+from diadem.node.recovery_file import RecoverySecret, recovery_text
+from diadem.node.stores import require_folder, require_unclaimed
 from diadem.policy.default import DEFAULT_POLICY
 from diadem.store import open_store
 from diadem.store.addresses import local_path, refuse_copy_address

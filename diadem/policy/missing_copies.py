@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from diadem.model.policy import Policy
-from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState, StoreState
+from diadem.model.replicas import DROPPED, PRESENT, PackageState, StoreState
 from diadem.policy.commands import short
 from diadem.policy.status import Action
-from diadem.policy.tally import Group, StoreTally, Tally
+from diadem.policy.tally import PackageGroup, Tally
 
 #: Bytes that a copy takes beside its payload: a store keeps 16 MiB free, and as much is left to tag files.
 BESIDE: Final = 32 << 20
@@ -20,58 +20,35 @@ Spot = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the missing copies of a package go.
+    """Where the missing copies of a package go."""
 
-    Attributes
-    ----------
-    source : str
-        The store from which it is copied; "" where no copy can be read now.
-    targets : tuple of str
-        Stores that get a copy.
-    lacking : tuple of str
-        Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
-    cramped : tuple of str
-        Stores that would get a copy if they were larger.
-    absent : tuple of (kind, store)
-        Stores that would get a copy if they answered.
-    """
-
+    #: The store from which it is copied; "" where no copy can be read now.
     source: str
+    #: Stores that get a copy.
     targets: tuple[str, ...]
+    #: Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
     lacking: tuple[str, ...]
+    #: Stores that would get a copy if they were larger; and, after their kind, if they answered.
     cramped: tuple[str, ...] = ()
     absent: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
-class Debts:
-    """All missing copies.
+class MissingCopies:
+    """All copies that are missing."""
 
-    Attributes
-    ----------
-    actions : list of Action
-        Copies that can be made now.
-    copied : Group
-        Their packages.
-    needed : mapping of str to int
-        Bytes that each store will get.
-    places : mapping of str to Group
-        Packages for which there is no store to go to, by the kind that is wanted; "" for any.
-    cramped : mapping of str to Group
-        Packages that would go to a store, by its name, if it were larger.
-    absent : mapping of str to set of str
-        Stores that would get a copy if they answered, by the kind that is wanted; see `Case.absent`.
-    stranded : Group
-        Packages of which no copy can be read now.
-    """
-
+    #: Copies that can be made now; their packages; bytes that each store will get.
     actions: list[Action] = field(default_factory=list)
-    copied: Group = field(default_factory=Group)
+    copied: PackageGroup = field(default_factory=PackageGroup)
     needed: dict[str, int] = field(default_factory=dict)
-    places: dict[str, Group] = field(default_factory=dict)
-    cramped: dict[str, Group] = field(default_factory=dict)
+    #: Packages for which there is no store to go to, by the kind that is wanted; "" for any.
+    places: dict[str, PackageGroup] = field(default_factory=dict)
+    #: Packages that would go to a store, by its name, if it were larger.
+    cramped: dict[str, PackageGroup] = field(default_factory=dict)
+    #: Stores that would get a copy if they answered, by the kind that is wanted; see `Case.absent`.
     absent: dict[str, set[str]] = field(default_factory=dict)
-    stranded: Group = field(default_factory=Group)
+    #: Packages of which no copy can be read now.
+    stranded: PackageGroup = field(default_factory=PackageGroup)
 
 
 class Planner:
@@ -80,12 +57,16 @@ class Planner:
     def __init__(self, policy: Policy, tally: Tally) -> None:
         self._policy = policy
         self._tally = tally
-        usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
+        usable = [store.state for store in tally.stores.values() if store.takes_copies]
         self._usable = sorted(usable, key=lambda store: store.kind == "cold")
-        self._away = [store.state for store in tally.stores.values() if _is_away(store)]
+        self._away = [
+            store.state
+            for store in tally.stores.values()
+            if store.known and not store.state.reachable and not store.state.retired
+        ]
         self._left = {store.name: store.free for store in usable}
         self._plans: dict[object, Plan] = {}
-        self.debts = Debts()
+        self.missing = MissingCopies()
 
     def add(self, package: PackageState) -> None:
         """Plan one package."""
@@ -101,23 +82,23 @@ class Planner:
         if not plan.targets and not plan.lacking:
             return
         if not plan.source:
-            self.debts.stranded.add(package)
+            self.missing.stranded.add(package)
             return
         for kind in plan.lacking:
-            self.debts.places.setdefault(kind, Group()).add(package)
+            self.missing.places.setdefault(kind, PackageGroup()).add(package)
         for name in plan.cramped:
-            self.debts.cramped.setdefault(name, Group()).add(package)
+            self.missing.cramped.setdefault(name, PackageGroup()).add(package)
         for kind, name in plan.absent:
-            self.debts.absent.setdefault(kind, set()).add(name)
+            self.missing.absent.setdefault(kind, set()).add(name)
         if plan.targets:
-            self.debts.copied.add(package)
+            self.missing.copied.add(package)
         command = f"diadem repair {short(package.id)}"
         for name in plan.targets:
             reason = "the policy wants another copy"
-            self.debts.actions.append(
+            self.missing.actions.append(
                 Action("replicate", reason, command, package.id, name, plan.source, package.bytes)
             )
-            self.debts.needed[name] = self.debts.needed.get(name, 0) + package.bytes
+            self.missing.needed[name] = self.missing.needed.get(name, 0) + package.bytes
             left = self._left[name]
             self._left[name] = None if left is None else left - package.bytes
 
@@ -146,7 +127,8 @@ class Planner:
             spots.append((chosen.kind, chosen.place))
         targets += self._better_than_none(package, len(spots), taken)
         names = tuple(dict.fromkeys(lacking)), tuple(dict.fromkeys(cramped))
-        return Plan(self._source(package), tuple(targets), *names, tuple(dict.fromkeys(absent)))
+        best = self._tally.best_copy(package)
+        return Plan(best.store if best else "", tuple(targets), *names, tuple(dict.fromkeys(absent)))
 
     def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
         """Stores at places that are counted already, where there is no other: a second copy on the same disk does not
@@ -170,16 +152,8 @@ class Planner:
             if copy.adopted:
                 if copy.proven and self._policy.copies.adopted_counts:
                     yield store.state.kind, copy.place or store.state.place
-            elif store.known and (copy.state == PRESENT or (copy.state != DROPPED and _can_be_written(store))):
+            elif store.known and (copy.state == PRESENT or (copy.state != DROPPED and store.takes_copies)):
                 yield store.state.kind, store.state.place
-
-    def _source(self, package: PackageState) -> str:
-        """The best copy to read: proven, ours, where it answers."""
-        there = [
-            copy for copy in package.replicas if copy.state == PRESENT and self._tally.store_of(copy).state.reachable
-        ]
-        best = min(there, key=_rank, default=None)
-        return best.store if best else ""
 
 
 def _free(stores: Sequence[StoreState], kind: str, spots: Sequence[Spot], taken: set[str]) -> list[StoreState]:
@@ -188,15 +162,3 @@ def _free(stores: Sequence[StoreState], kind: str, spots: Sequence[Spot], taken:
     return [
         store for store in stores if kind in ("", store.kind) and store.name not in taken and store.place not in counted
     ]
-
-
-def _rank(copy: ReplicaState) -> tuple[bool, bool]:
-    return not copy.proven, copy.adopted
-
-
-def _can_be_written(store: StoreTally) -> bool:
-    return store.known and store.state.reachable and not store.state.read_only
-
-
-def _is_away(store: StoreTally) -> bool:
-    return store.known and not store.state.reachable and not store.state.retired

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,17 +14,18 @@ from diadem.model.replicas import SUSPECT, PackageState, ReplicaState, StoreStat
 from diadem.model.report import STRANGER
 from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.mirroring import policy_back
+from diadem.node.mirrors import policy_back
+from diadem.policy import engine
+from diadem.policy.case import ArchiveState, NodeState, WatchState
 from diadem.policy.engine import judge
-from diadem.policy.facts import ArchiveState, NodeState, WatchState
-from diadem.policy.status import Status
+from diadem.policy.status import Action, Status
 from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
 
 
-def judged(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
+def status_of(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
     """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     from diadem.node.interrupted_archives import killed_archives, unlisted
 
@@ -50,16 +51,42 @@ def _without_collection() -> Iterator[None]:
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
     """Everything the policy asks; `packages` narrows it to some."""
+    if packages is None:
+        packages = context.catalogue.package_states(context.policy.metadata.required)
+    return ArchiveState(_with_findings(context, packages), _stores(context), node_state(context))
+
+
+def copy_actions(context: Context, package_id: str | None = None) -> tuple[Action, ...]:
+    """What is to be done now for good copies of one package, or of all: mended, copied, given parity.
+
+    The node itself is not looked at: no mirror of its log is asked how far it is.
+    """
+    return engine.copy_actions(context.policy, _copies(context, package_id), context.clock())
+
+
+def still_wanted(context: Context, package_id: str | None = None, told: Collection[str] = ()) -> tuple[str, ...]:
+    """What the policy still wants of the copies of one package, or of all, and why it cannot be done now."""
+    return engine.wanting_of(context.policy, _copies(context, package_id), context.clock(), told)
+
+
+def _copies(context: Context, package_id: str | None) -> ArchiveState:
+    known = context.catalogue
+    packages = known.package_states() if package_id is None else [known.package_state(package_id)]
+    return ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
+
+
+def stores_wanting(context: Context, package_id: str) -> list[str]:
+    """Names of the stores that should get a copy of a package now, by the policy: as few as it needs."""
+    package = context.catalogue.package_state(package_id)
+    return engine.stores_wanting(context.policy, _stores(context), package, context.clock())
+
+
+def _stores(context: Context) -> list[StoreState]:
+    """The stores as they answer now, and when each last did."""
     states, answered = context.stores.states(), {}
     if context.writable:  # who reads it from another PC keeps nothing
         answered = context.stores.note_answers(context.folder, context.clock())
-    if packages is None:
-        packages = context.catalogue.package_states(context.policy.metadata.required)
-    return ArchiveState(
-        packages=_with_findings(context, packages),
-        stores=[replace(_tried(context, state), answered=answered.get(state.name)) for state in states],
-        node=node_state(context),
-    )
+    return [replace(_tried(context, state), answered=answered.get(state.name)) for state in states]
 
 
 def _with_findings(context: Context, packages: Iterable[PackageState]) -> Iterator[PackageState]:

@@ -1,4 +1,8 @@
-"""From log and catalogue to what the engine must know: the one way in for command line, server and transfers."""
+"""Who asks, and what they may: the one way in to the engine of access for command line, server and transfers.
+
+First whether somebody may (`require`, `visible`), then what the engine must know for it, from log and catalogue; then
+from what people call somebody to whose key counts: the users of this node, and peers.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,14 @@ from diadem.catalogue.standing import BELONGING
 from diadem.catalogue.words import words
 from diadem.custody.entries import Entry, place_of, position_of
 from diadem.custody.grant_book import Known, speaks
-from diadem.errors import DocumentError, NotFound
+from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.access import (
     EVERYBODY,
     PACKAGE,
+    PEER,
     PROJECT,
     PROJECT_PREFIX,
+    RETIRED,
     SAMPLE,
     USER,
     Asker,
@@ -30,44 +36,22 @@ from diadem.model.amendments import Amendment
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.sample_statements import Stated, sample_of
+from diadem.model.statement_kinds import OWNER_KINDS
 from diadem.model.statements import Subject
-from diadem.policy.access import decide, holds
-from diadem.policy.access_facts import GrantFacts, Name, PackageFacts
+from diadem.policy.access import GrantFacts, Name, PackageFacts, decide, holds
 
 if TYPE_CHECKING:
     from diadem.node.context import Context
 
-#: Statements that say whose a package is: those of its archiving, else of its arrival from another node.
-_OWNING: Final = ("ingest", "acceptance", "receipt")
 _WHOLE: Final = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
 
 
 def require(context: Context, asker: Asker, right: Right, package: str) -> Decision:
-    """What allows somebody to do something with a package.
+    """What allows somebody to do something with a package, and what the way must fulfil on which its bytes go.
 
     An unknown package, a forbidden one and one whose grant was revoked get one answer, after the same number of
-    questions to log and catalogue, before any store is touched.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    asker : Asker
-        Who asks.
-    right : Right
-        For what.
-    package : str
-        Its whole id: beginnings of ids are for the node's own people.
-
-    Returns
-    -------
-    Decision
-        With what the way must fulfil on which bytes go (`Decision.requirements`).
-
-    Raises
-    ------
-    NotFound
-        Nothing allows it.
+    questions to log and catalogue, before any store is touched: `NotFound`. `package` is a whole id: beginnings of ids
+    are for the node's own people.
     """
     decision = decide(asker, right, facts_of(context, package, _to(asker)), context.clock())
     if not decision.allowed:
@@ -91,21 +75,14 @@ def everyone(_: Grant) -> bool:
 
 
 def facts_of(context: Context, package: str, meant: Callable[[Grant], bool] = everyone) -> PackageFacts:
-    """All that access to a package depends on.
+    """All that access to a package depends on: of anything but an id of 64 hex digits nothing is known.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    package : str
-        Its id, of 64 hex digits; of anything else nothing is known.
-    meant : callable
-        Which grants are looked at.
+    `meant` says which grants are looked at.
     """
     match = _WHOLE.match(package)
     digits = match[1] if match else hashlib.sha256(package.encode("utf-8", "surrogatepass")).hexdigest()
     known = context.grants.now()
-    first, owned_by = _owner(known, context.ledger.of_subject(digits, _OWNING))
+    first, owned_by = _owner(known, context.ledger.of_subject(digits, OWNER_KINDS))
     ownership = Ownership.of(first, known.successions)
     stood = context.catalogue.standing(digits)
     amendments = list(_amendments(known, stood.amendments))
@@ -229,3 +206,89 @@ def _reaches(context: Context, reach: Reach) -> list[Reach]:
         if reach.names.intersection(facts_of(context, digits, lambda _: False).whole[reach.scope]):
             named.setdefault(owner, []).append(digits)
     return [reach, *(Reach(frozenset({owner}), frozenset(ids)) for owner, ids in named.items())]
+
+
+# -- who is meant ----------------------------------------------------------------------------------------------------
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def node_of(context: Context, address: str) -> str | None:
+    """Id of the node in ``marie@nmi``, by what it is called here; None where no such node is known.
+
+    The own name goes before those of peers, which `Context.peer_id` knows.
+    """
+    name = address.rpartition("@")[2]
+    return context.settings.id if name == context.settings.name else context.peer_id(name)
+
+
+def whole_address(context: Context, who: str) -> str:
+    """``alice@hu-berlin`` for ``alice``: without a node, this one is meant; raises `UsageError`."""
+    address = who.strip() if "@" in who else f"{who.strip()}@{context.settings.name}"
+    user, _, node = address.partition("@")
+    if not user or not node or "@" in node or len(address.split()) != 1:
+        raise UsageError(f"'{who}' is not an address", next="Write user@node: marie@nmi; or *@nmi for everybody there.")
+    return address
+
+
+def recipient_of(context: Context, address: str, given: str = "") -> str:
+    """Id of the node whose user may be granted something; `given` is the id of it, where a person names it.
+
+    Raises
+    ------
+    NotFound
+        No node is called so, or this node has no such user.
+    UsageError
+        The node that is called so is another one than is given.
+    """
+    if given and not _DIGEST.match(given):
+        raise UsageError(f"'{given}' is not the id of a node", next="It has 64 hex digits; its people know it.")
+    node, name = node_of(context, address), address.rpartition("@")[2]
+    if node is None and not given:
+        raise NotFound(f"no node is called '{name}' here", next="Name it by its id: --recipient NODEID")
+    if given and node not in (None, given):
+        raise UsageError(f"'{name}' is the node {str(node)[:12]}… here, and not {given[:12]}…")
+    if node == context.settings.id and address.partition("@")[0] != EVERYBODY:
+        _require_at_work(context, address)
+    return given or str(node)
+
+
+def _require_at_work(context: Context, address: str) -> None:
+    try:
+        found = context.settings.user(address)
+    except NotFound:  # who has just logged in, at the server's process
+        context.reread_settings()
+        found = context.settings.user(address)
+    if (end := context.grants.now().successions.get(address)) is not None:
+        raise NotFound(f"{found.name} has retired", next=f"{end.successor} follows.")
+
+
+def asker_of(context: Context, who: str) -> Asker:
+    """Somebody as one who asks, by what people call them: to explain what they may; raises `NotFound`."""
+    address = whole_address(context, who)
+    node = node_of(context, address)
+    if node is None:
+        name = address.rpartition("@")[2]
+        raise NotFound(f"no node is called '{name}' here", next="See what was granted: diadem grant ls")
+    if node != context.settings.id:
+        return Asker(node, address, kind=PEER)
+    if address.partition("@")[0] != EVERYBODY:
+        context.settings.user(address)
+    kind = RETIRED if address in context.grants.now().successions else USER
+    return Asker(node, address, kind=kind, guest=_is_guest(context, address))
+
+
+def user_of_key(context: Context, key_id: str) -> Asker | None:
+    """The user of this node whose key signs what is asked; None for every other key, and one in force no more."""
+    now = context.clock()
+    for card in context.grants.now().ring.users():
+        ended = bool(card.successor) or (card.expires is not None and card.expires <= now)
+        if card.public.key_id == key_id and not ended:
+            return Asker(context.settings.id, card.name, key_id, USER, _is_guest(context, card.name))
+    return None
+
+
+def _is_guest(context: Context, address: str) -> bool:
+    """Whether a user is from outside the group; also of one whom the settings do not name."""
+    name = context.settings.name
+    return next((one.guest for one in context.settings.users if f"{one.name}@{name}" == address), True)

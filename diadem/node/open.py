@@ -1,0 +1,454 @@
+"""Opening a node: in its folder, on the machine that writes it; or one of its stores from another PC, for reading."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from diadem.catalogue import Catalogue
+from diadem.catalogue.addresses import complete, is_on_server
+from diadem.catalogue.schema import OfLaterVersion
+from diadem.custody.ledger import Ledger
+from diadem.custody.remedies import recover_command
+from diadem.custody.statements import LOG
+from diadem.errors import (
+    DiademError,
+    DocumentError,
+    IntegrityError,
+    NotFound,
+    Refused,
+    StoreError,
+    Unreachable,
+    UsageError,
+)
+from diadem.model.plain_text import quoted
+from diadem.node.config import (
+    NodeSettings,
+    StoreSettings,
+    machine_name,
+    read_settings,
+)
+from diadem.node.context import Attached, Clock, Context, Gather, Unavailable, retired, utc_now
+from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.mirrors import SNAPSHOT, SNAPSHOT_DIGEST, home, mirror_settings
+from diadem.node.stores import StoreSet, read_store_file
+from diadem.store import open_store
+from diadem.store.addresses import local_path
+from diadem.store.contract import Store
+from diadem.store.disks import is_network_folder
+from diadem.store.system import move, user_cache, user_config
+from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    pass
+
+
+def _file() -> Path:
+    return user_config("node.txt")
+
+
+def default_node() -> str:
+    """The folder of the node, or ""."""
+    try:
+        return _file().read_text("utf-8").strip()
+    except (OSError, NotFound):
+        return ""
+
+
+def remember_node(folder: Path) -> None:
+    """Use this node where none is named. An account without a home simply has none."""
+    with contextlib.suppress(OSError, DiademError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_file(), f"{folder}\n".encode())
+
+
+CATALOGUE_FILE: Final = "catalogue.sqlite"
+#: What a person calls the file in the node's folder.
+IN_A_FILE: Final = "file"
+#: Where new nodes of this machine have their catalogue, if that is not said.
+VARIABLE: Final = "DIADEM_CATALOGUE"
+
+
+def catalogue_address(settings: NodeSettings, folder: Path) -> str:
+    """What `Catalogue.open` takes, for the node in a folder."""
+    if not settings.catalogue:
+        return str(folder / CATALOGUE_FILE)
+    return stated_address(settings.catalogue, settings.short_id)
+
+
+def stated_address(asked: str | None, short_id: str) -> str:
+    """What the settings of a node say of the place that a person asks for; "" for the file in its folder.
+
+    Parameters
+    ----------
+    asked : str or None
+        ``postgresql://user@host/database``, or ``file``; None for what DIADEM_CATALOGUE says.
+    short_id : str
+        Of the node: each has a schema of its own in a database, ``diadem_<short id>``, unless the address names one.
+
+    Raises
+    ------
+    UsageError
+        It is neither, or has a password in it.
+    """
+    address = os.environ.get(VARIABLE, "") if asked is None else asked
+    if address in ("", IN_A_FILE):
+        return ""
+    if is_on_server(address):
+        return complete(address, schema=f"diadem_{short_id}")
+    if asked is not None and Path(address).is_absolute():
+        return address
+    raise UsageError(
+        f"'{address}' is not a place for a catalogue",
+        next="Write postgresql://user@host/database, or: file",
+    )
+
+
+def open_context(
+    folder: Path,
+    *,
+    user: str | None,
+    gather: Gather,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+    ask: AskPassphrase | None = None,
+    clock: Clock = utc_now,
+    rebuild: bool = False,
+    sick: bool = False,
+) -> Context:
+    """Open the node in a folder of this machine; with `sick` also where its catalogue is gone or damaged.
+
+    Raises
+    ------
+    NotFound
+        There is no node.
+    Refused
+        The folder is on a network file system, or another machine writes this node.
+    """
+    from diadem.node.keys import finish_rotation
+
+    settings = read_settings(folder)
+    require_local(folder)
+    if settings.machine != machine_name():
+        raise Refused(
+            f"this node is written by the machine '{settings.machine}', and this is '{machine_name()}'",
+            where=str(folder),
+            next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
+            " in node.toml.",
+        )
+    chosen = _at_work(settings, user)
+    keys = KeyCabinet(folder / "keys", settings.id, ask)
+    stores = StoreSet(settings, storage_options)
+    with _read_from_stores(settings, folder), ExitStack() as opened:
+        try:
+            ledger = _ledger(folder / "log", keys, clock)
+        except StoreError as error:
+            if not sick:
+                raise
+            lost = cast("Ledger", Unavailable(error))
+            return Context(folder, settings, keys, lost, _none(error), stores, chosen, gather, clock)
+        opened.callback(ledger.close)
+        if ledger.fault is None:
+            finish_rotation(folder, keys, ledger)
+        ledger.mirrors = Mirrors(stores)
+        catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
+        opened.callback(catalogue.close)
+        context = Context(
+            folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size, ledger.size
+        )
+        ledger.listen(lambda entries: context.follower.follow(entries))  # noqa: PLW0108  a catalogue may be replaced
+        if not rebuild:
+            try:
+                context.follower.catch_up()
+            except (IntegrityError, NotFound, Unreachable) as error:
+                if not sick:
+                    raise
+                context.catalogue = _none(error)
+        opened.pop_all()
+    return context
+
+
+@contextmanager
+def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
+    """Where the disk of a node fails it, name a store too: what lies there is read without the node."""
+    try:
+        yield
+    except StoreError as error:
+        if settings.stores:
+            store = quoted(settings.stores[0].url)
+            first = "Check the node's disk." if not os.access(folder, os.W_OK) else error.next or ""
+            error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
+        raise
+
+
+def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
+    """The log; where its key is gone or damaged, one that can be read and says why nothing can be appended."""
+    try:
+        key = keys.open(LOG)
+    except (NotFound, DocumentError, IntegrityError) as fault:
+        ledger = Ledger.open(folder, clock=clock)
+        ledger.fault = fault
+        return ledger
+    try:
+        return Ledger.open(folder, key, clock=clock)
+    except Refused:
+        ledger = Ledger.open(folder, clock=clock)
+        try:
+            keys.check(LOG, ledger.log_key().to_text())
+        except IntegrityError as fault:
+            ledger.fault = fault
+            return ledger
+        ledger.close()
+        raise
+
+
+def _at_work(settings: NodeSettings, user: str | None) -> str:
+    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
+    if not user:
+        return next((one.name for one in settings.users if not one.successor), "")
+    found = settings.user(user)
+    if found.successor:
+        raise retired(f"{found.name}@{settings.name}", found.successor)
+    return found.name
+
+
+def _none(reason: DiademError) -> Catalogue:
+    return cast("Catalogue", Unavailable(reason))
+
+
+def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: bool) -> Catalogue:
+    """The catalogue; where it is to be rebuilt, it need not be there, and one that cannot be used is moved aside.
+
+    Of a sick node that is looked at, one that answers everything with its fault.
+    """
+    address = catalogue_address(settings, folder)
+    try:
+        return Catalogue.open(address, create=rebuild)
+    except (IntegrityError, OfLaterVersion, NotFound, Unreachable) as error:
+        if sick:
+            return _none(error)
+        if not rebuild or not isinstance(error, IntegrityError | OfLaterVersion):
+            raise
+        Catalogue.set_aside(address)
+        return Catalogue.open(address, create=True)
+
+
+class Mirrors(Sequence[Any]):
+    """The stores that answer, as mirrors of the log; looked up when they are used."""
+
+    def __init__(self, stores: StoreSet) -> None:
+        self._stores = stores
+
+    def _now(self) -> list[Any]:
+        return [store for _, store in self._stores.opened()]
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Each store that answers now."""
+        return iter(self._now())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._now()[index]
+
+
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def attach(
+    url: str,
+    *,
+    user: str | None,
+    gather: Gather,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Attached:
+    """Open a store of a node, for reading.
+
+    Parameters
+    ----------
+    url : str
+        The store's folder or address, as this PC sees it.
+    user : str, optional
+        Ignored: nothing is signed here.
+    gather : callable
+        Finds readers, workers, scan.
+    storage_options : mapping of str to mapping, optional
+        For fsspec; under the store's name, or "" where that is not known.
+
+    Raises
+    ------
+    NotFound
+        It is neither a node nor a store of one, or the store has no snapshot yet.
+    Unreachable
+        It does not answer.
+    """
+    options = dict(storage_options or {})
+    given = next(iter(options.values()), None)
+    store = open_store(url, given)
+    try:
+        store.check()
+        about = read_store_file(store)
+    except NotFound:
+        about = None
+    if about is None:
+        raise _nothing_at(url)
+    try:
+        node, name = str(about["node"]), str(about["name"])
+    except KeyError as error:
+        raise DocumentError(
+            "the store's own file is damaged", where=url, next="On the machine of the node: diadem doctor"
+        ) from error
+    if not _HEX.match(node):  # a store is anyone's: the id becomes the name of a folder here
+        raise DocumentError("the store names no node", where=url, next="On the machine of the node: diadem doctor")
+    settings = NodeSettings(
+        str(about.get("node_name", "")),
+        node,
+        str(about.get("machine", "")),
+        "",
+        stores=(StoreSettings(name, url, str(about.get("kind", "disk")), str(about["store"])),),
+    )
+    snapshot = _snapshot(store, settings, url)
+    stores = StoreSet(settings, options)
+    stores.put(name, store)
+    return Attached(
+        folder=snapshot.parent,
+        settings=settings,
+        keys=KeyCabinet(snapshot.parent / "keys", node),
+        catalogue=Catalogue.open(snapshot, read_only=True),
+        stores=stores,
+        user=user or "",
+        gather=gather,
+        clock=utc_now,
+    )
+
+
+def _nothing_at(url: str) -> NotFound:
+    folder = local_path(url)
+    if folder is not None and not folder.exists():
+        return NotFound(
+            "the node that was here is gone, or its disk is not there",
+            where=url,
+            next=f"If it is gone: {recover_command()}   (from any of its stores, with its recovery file)",
+        )
+    return NotFound(
+        "there is neither a node nor a store here",
+        where=url,
+        next=f"Make a node: diadem init   (or restore a lost one: {recover_command()})",
+    )
+
+
+def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
+    """The store's snapshot of the catalogue, in this account's cache: on a share a database is read slowly."""
+    folder = user_cache("stores") / settings.short_id
+    folder.mkdir(parents=True, exist_ok=True)
+    place = home(settings.short_id)
+    digest = _digest(store.get(f"{place}/{SNAPSHOT_DIGEST}"))
+    if digest and (kept := folder / f"catalogue-{digest}.sqlite").exists():
+        return kept
+    draft = folder / f".{uuid.uuid4().hex}.sqlite"
+    try:
+        if not store.get_file(f"{place}/{SNAPSHOT}", draft):
+            raise NotFound(
+                "the store has no catalogue to read yet",
+                where=url,
+                next=f"It is written when work on the node ends, on '{settings.machine}'.",
+            )
+        with draft.open("rb") as file:
+            path = folder / f"catalogue-{hashlib.file_digest(file, 'sha256').hexdigest()}.sqlite"
+        for old in folder.glob("catalogue-*.sqlite"):
+            if old != path:
+                _forget(old)
+        move(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _digest(data: bytes | None) -> str:
+    """The SHA-256 that the store says its snapshot has; "" where it says nothing of use."""
+    text = (data or b"").decode("ascii", "replace").strip()
+    return text if _HEX.match(text) else ""
+
+
+def _forget(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # another program has it open
+        return
+
+
+@contextmanager
+def catalogue_at(context: Context, into: str | None) -> Iterator[Catalogue]:
+    """The catalogue whose place a new one will take: that of the node, or an empty one in another place.
+
+    An empty one that was made for nothing is removed. One that this node has had there before, and that could not be
+    removed because its server was away, is replaced.
+
+    Raises
+    ------
+    Refused
+        There is another node's catalogue already.
+    """
+    if into is None:
+        yield context.catalogue
+        return
+    stated = stated_address(into, context.settings.short_id)
+    address = catalogue_address(replace(context.settings, catalogue=stated), context.folder)
+    if address == catalogue_address(context.settings, context.folder):
+        raise Refused("the catalogue is there already", where=address, next="To rebuild it: diadem reindex")
+    target = Catalogue.open(address, create=True)
+    former = target.count_statements() > 0
+    if former and not _is_own(context, target):
+        target.close()
+        raise Refused(
+            "there is a catalogue already, perhaps another node's",
+            where=address,
+            next="Name another schema: postgresql://user@host/database?schema=name, or remove what is there.",
+        )
+    try:
+        yield target
+    except BaseException:
+        if context.catalogue is not target and not former:
+            target.discard()
+        raise
+
+
+def _is_own(context: Context, target: Catalogue) -> bool:
+    """Whether a catalogue is a former one of this node, which could not be removed while its server was away."""
+    first = context.ledger.entry(0, epoch=context.ledger.epochs[0])
+    return any(first.line in target.statements(subject.sha256) for subject in first.statement.subjects)
+
+
+def change_over(context: Context, target: Catalogue, into: str) -> None:
+    """Let the node have its catalogue there from now on; the former one is removed where that can be done."""
+    stated = stated_address(into, context.settings.short_id)
+    context.change_settings(lambda settings: replace(settings, catalogue=stated))
+    former, context.catalogue = context.catalogue, target
+    mirror_settings(context)
+    with suppress(DiademError):
+        former.discard()
+
+
+def require_local(folder: Path) -> None:
+    """Refuse a folder on a network file system.
+
+    Raises
+    ------
+    Refused
+        Saying which file system it is and where to put the node instead.
+    """
+    if kind := is_network_folder(folder):
+        raise Refused(
+            f"a node cannot be on a network file system ({kind}): locks and forced writes do not hold there, and the "
+            "log could fork",
+            where=str(folder),
+            next="Put the node on a disk of this machine; its stores may be anywhere.",
+        )
