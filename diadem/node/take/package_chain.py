@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from diadem.errors import DiademError, NotFound
 from diadem.model.display import Display
@@ -37,20 +36,11 @@ class ArchivedPackage:
 
 
 @dataclass(frozen=True, slots=True)
-class EffectiveFile(Display):
+class EffectiveFile:
     """A file of a chain, in its newest version: its entry, and the package that holds it."""
 
     entry: FileEntry
     package: PackageId
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {
-            "path": self.entry.name,
-            "bytes": self.entry.size,
-            "sha256": self.entry.sha256,
-            "package": str(self.package),
-        }
 
 
 def merge_chain(packages: Iterable[ArchivedPackage]) -> list[EffectiveFile]:

@@ -64,18 +64,14 @@ class Reason(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished(Display):
+class Finished:
     """The session is finished; `notes` names what was left behind in it."""
 
     notes: Sequence[Reason] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {"finished": True, "notes": [note.to_dict() for note in self.notes]}
-
 
 @dataclass(frozen=True, slots=True)
-class Unfinished(Display):
+class Unfinished:
     """The session is not finished, or it cannot be known yet."""
 
     reasons: Sequence[Reason]
@@ -100,11 +96,6 @@ class Unfinished(Display):
     def told(self, session: str) -> str:
         """All reasons in words, with what to do where waiting may never help."""
         return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        reasons = [reason.to_dict() for reason in self.reasons]
-        return {"finished": False, "reasons": reasons, "wait": round(self.wait.total_seconds(), 3)}
 
 
 def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:

@@ -49,6 +49,7 @@ from diadem.store.own_files import FolderFiles, OwnFiles
 from diadem.store.system import is_link, long_path
 
 INCOMING: Final = "incoming"
+_STRAY: Final = "put it into a folder of its own: one folder is one session"
 FORMAT: Final = "diadem-incoming/2"
 #: Digits of a name's digest in the key of its note, for names that differ only in what a key cannot hold.
 _DIGITS: Final = 12
@@ -257,24 +258,24 @@ class HandInFolder:
         except (FileNotFoundError, NotADirectoryError):
             return []
         self._waiters = {name: waiter for name, waiter in self._waiters.items() if name in found}
-        stray = "put it into a folder of its own: one folder is one session"
-        return [
-            self._judged(name) if is_folder else HandIn(name, self.folder / name, HandInState.STRAY, words=stray)
-            for name, is_folder in sorted(found.items())
-        ]
+        hand_ins = []
+        for name, is_folder in sorted(found.items()):
+            hand_in = HandIn(name, self.folder / name, HandInState.STRAY, words=_STRAY)
+            try:
+                hand_ins.append(self._judged(hand_in) if is_folder else hand_in)
+            except NotFound:
+                hand_ins.append(replace(hand_in, state=HandInState.EMPTY, words="it was removed a moment ago"))
+        return hand_ins
 
     def seen(self, hand_in: HandIn) -> Look:
         """What it looks like now: taken before archiving, it is what `remember` compares with. Raises `NotFound`."""
         return look(hand_in.path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
 
-    def _judged(self, name: str) -> HandIn:
-        note, found = self._note(name), HandIn(name, self.folder / name, HandInState.EMPTY)
-        try:
-            seen = self.seen(found)
-        except NotFound:
-            return replace(found, words="it was removed a moment ago")
+    def _judged(self, hand_in: HandIn) -> HandIn:
+        """Where a folder stands. Raises `NotFound` where it has gone since it was listed."""
+        note, seen = self._note(hand_in.name), self.seen(hand_in)
         package = note.packages[-1] if note else None
-        found = replace(found, state=HandInState.READY, files=len(seen.files), bytes=seen.bytes, package=package)
+        found = replace(hand_in, words="", files=len(seen.files), bytes=seen.bytes, package=package)
         if not seen.files:
             return replace(found, state=HandInState.EMPTY, words=NO_FILE)
         words = "it changed since it was archived" if note else ""
@@ -283,8 +284,8 @@ class HandInFolder:
             if Kept.LOST not in states or Kept.DELETED in states:
                 return _archived(found, note, states)
             words = "no copy is left of a part of what was archived of it"
-        if name not in self._waiters:
-            self._waiters[name] = FinishWaiter(
+        if found.name not in self._waiters:
+            self._waiters[found.name] = FinishWaiter(
                 found.path,
                 self.quiet,
                 readers=self.readers,
@@ -292,13 +293,10 @@ class HandInFolder:
                 steady=self.steady,
                 own_clock=self.own_clock,
             )
-        try:
-            verdict = self._waiters[name].verdict(seen)
-        except NotFound:
-            return HandIn(name, found.path, HandInState.EMPTY, words="it was removed a moment ago")
+        verdict = self._waiters[found.name].verdict(seen)
         if isinstance(verdict, Unfinished):
             return replace(found, state=HandInState.WRITING, words=verdict.told(str(found.path)))
-        return replace(found, words=words, notes=verdict.notes)
+        return replace(found, state=HandInState.READY, words=words, notes=verdict.notes)
 
     # -- what is remembered ----------------------------------------------------------------------------------------
 

@@ -54,25 +54,25 @@ def watch(
 
     context.require_writable()
     with _alone(context, folder, once=once):
-        watching = _Watching(context, folder, every, steady, None if once else WakeUp(), paced=sleep is None)
+        watcher = _Watcher(context, folder, every, steady, None if once else WakeUp(), paced=sleep is None)
         try:
             while True:
-                yield from watching.round(listener)
+                yield from watcher.round(listener)
                 if once:
-                    watching.require_looked()
+                    watcher.require_looked()
                     return
                 mirror(context)  # it may go on for months
-                (sleep or watching.sleep)(watching.wait())
+                (sleep or watcher.sleep)(watcher.wait())
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "watching was stopped; nothing is half archived", next="Start it again: diadem watch"
             ) from error
         finally:
-            watching.close()
+            watcher.close()
 
 
 @dataclass
-class _Watching:
+class _Watcher:
     """All that one process watches."""
 
     context: Context
