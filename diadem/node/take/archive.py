@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.export.zip_bag import packages_in
 from diadem.model.manifest import PackageId
@@ -37,7 +36,7 @@ from diadem.node.take.continuation import (
     related,
     without,
 )
-from diadem.node.take.first_copy import first_folder, pack_into_first, packing_options, stores_in_order
+from diadem.node.take.first_copy import first_folder, pack_into_first, package_in, packing_options, stores_in_order
 from diadem.node.take.handed_packages import take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.pack.compose import refuse_if_strict
@@ -133,17 +132,9 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
         with context.tools.extractor() as extractor:
             adoption = adopt_folder(context, plan, extractor=extractor, options=packing, listener=listener)
         root = adoption.location.root
-        package = Package(
-            folders(context).bundle(adoption.location.package),
-            opened=adoption.opened,
-            proven=adoption.proven,
-            readers=context.tools.readers,
-            extractor=context.tools.extractor,
-            outcome=adoption.outcome,
-        )
-        stated = record_ingest(
-            context, package, adoption.location.path, IN_PLACE, adoption.outcome, str(source), more=where(root)
-        )
+        bundle = folders(context).bundle(adoption.location.package)
+        package = package_in(context, bundle, adoption.outcome, opened=adoption.opened, proven=adoption.proven)
+        stated = record_ingest(context, package, adoption.location.path, IN_PLACE, str(source), more=where(root))
         first = Copy(IN_PLACE, root, adoption.outcome.created, adoption.outcome.proof)
         what = "new" if stated or adoption.outcome.created else "already"
         return _copied(
@@ -172,9 +163,8 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
     assert outcome is not None
     if not outcome.created:  # a store had it, which may name another predecessor, or none
         predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
-    stated = record_ingest(
-        context, package, path, name, outcome, options.source_label or str(source), predecessor=predecessor
-    )
+    label = options.source_label or str(source)
+    stated = record_ingest(context, package, path, name, label, predecessor=predecessor)
     archived = Archived(
         package,
         ("continuation" if predecessor else "new") if stated else "already",

@@ -110,7 +110,6 @@ def record_ingest(
     package: Package,
     path: str,
     store: str,
-    outcome: Outcome,
     source: str,
     *,
     predecessor: str | None = None,
@@ -119,14 +118,15 @@ def record_ingest(
 ) -> bool:
     """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted.
 
-    `more` is said besides, as of an adopted folder. Without `with_user` the node alone signs.
+    The package has an outcome, for it was just written or found. `more` is said besides, as of an adopted folder.
+    Without `with_user` the node alone signs.
     """
     with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
-        if not outcome.created and store != IN_PLACE:
+        if not (package.outcome and package.outcome.created) and store != IN_PLACE:
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(PackageId(package.id).hex)
         ingest = taken_in(said)
-        draft = ingest_draft(context, package, path, store, outcome, source, predecessor=predecessor, more=more or {})
+        draft = ingest_draft(context, package, path, store, source, predecessor=predecessor, more=more or {})
         again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
@@ -172,13 +172,13 @@ def ingest_draft(
     package: Package,
     path: str,
     store: str,
-    outcome: Outcome | None,
     source: str,
     *,
     predecessor: str | None = None,
     more: Mapping[str, Any],
 ) -> Draft:
     """The statement that a package was taken in: what, from where, by whom, where to."""
+    outcome = package.outcome
     return statements.ingest(
         package.id,
         payload_id=package.payload_id,

@@ -14,7 +14,7 @@ from diadem.node.context import Context
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.pack.compose import Options
-from diadem.pack.pack import Packed, pack
+from diadem.pack.pack import Outcome, Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.policy.required import require_stated
@@ -39,13 +39,12 @@ def pack_into_first(
                     packed = pack(plan, place, extractor=extractor, options=options, listener=listener)
                 else:
                     packed = _pack_there(context, context.workers, name, plan, options)
-                package = Package(
+                package = package_in(
+                    context,
                     place.bundle(packed.path),
+                    packed.outcome,
                     opened=packed.opened,
                     proven=packed.outcome.proven,
-                    readers=context.tools.readers,
-                    extractor=context.tools.extractor,
-                    outcome=packed.outcome,
                 )
             except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
                 problems[name] = error
@@ -104,6 +103,18 @@ def stores_in_order(context: Context, store: str | None) -> Iterator[str]:
     usable = [one for one in context.settings.stores if not one.retired]
     for one in sorted(usable, key=lambda one: (one.kind == "cold", local_path(one.url) is None)):
         yield one.name
+
+
+def package_in(context: Context, bundle: Bundle, outcome: Outcome, *, opened: TagFiles | None, proven: bool) -> Package:
+    """A package that has just come into a store or an adopted folder, with what came of it."""
+    return Package(
+        bundle,
+        opened=opened,
+        proven=proven,
+        readers=context.tools.readers,
+        extractor=context.tools.extractor,
+        outcome=outcome,
+    )
 
 
 def no_store_takes_it(problems: Mapping[str, DiademError]) -> Unreachable:

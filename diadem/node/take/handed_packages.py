@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.package import Package
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
 from diadem.custody.words import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
@@ -28,7 +27,7 @@ from diadem.node.keep.placing import Copy, replicate
 from diadem.node.peers.opening import peer_book
 from diadem.node.quality.amending import brought, came_from
 from diadem.node.take.arrival import Archived, record_ingest
-from diadem.node.take.first_copy import no_store_takes_it, stores_in_order
+from diadem.node.take.first_copy import no_store_takes_it, package_in, stores_in_order
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
@@ -104,16 +103,10 @@ def _taken(
     known = context.catalogue.has(str(opened.id))
     name, added = _landed(context, bundle, opened, store, listener)
     outcome = Outcome(added.created, proof=added.proof)
-    package = Package(
-        context.stores.open(name).bundle(added.path),
-        opened=opened,
-        proven=added.created,
-        readers=context.tools.readers,
-        extractor=context.tools.extractor,
-        outcome=outcome,
-    )
+    bundle = context.stores.open(name).bundle(added.path)
+    package = package_in(context, bundle, outcome, opened=opened, proven=added.created)
     before = str(opened.continues) if opened.continues is not None else None
-    stated = record_ingest(context, package, added.path, name, outcome, source, predecessor=before)
+    stated = record_ingest(context, package, added.path, name, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
     more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
