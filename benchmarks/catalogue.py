@@ -28,7 +28,7 @@ from typing import Any
 import machine
 from tables import parser, workplace, write
 
-from diadem.catalogue import Catalogue, CopyEntry, PackageEntry, writing
+from diadem.catalogue import Catalogue, CopyEntry, PackageEntry, packages
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation, Source
 from diadem.model.record import Dataset, Record
@@ -270,26 +270,26 @@ def _batches(first: int, end: int, median: int) -> Iterator[_Batch]:
             yield found
 
 
-_Batch = tuple[list[writing.Prepared], list[tuple[str, list[Assessment]]], list[Derivation]]
+_Batch = tuple[list[packages.Prepared], list[tuple[str, list[Assessment]]], list[Derivation]]
 
 
 def _batch(start: int, end: int, count: int, median: int) -> _Batch:
     entries = [(number, entry(number, median=median, count=count)) for number in range(start, end)]
     judged = [(one.id, list(judgements(one, number))) for number, one in entries]
     derived = [found for number, _ in entries if (found := derivation(number)) is not None]
-    return [writing.prepare(one) for _, one in entries], [pair for pair in judged if pair[1]], derived
+    return [packages.prepare(one) for _, one in entries], [pair for pair in judged if pair[1]], derived
 
 
 def _write(
     catalogue: Catalogue,
-    prepared: Sequence[writing.Prepared],
+    prepared: Sequence[packages.Prepared],
     judged: Sequence[tuple[str, Sequence[Assessment]]],
     derived: Sequence[Derivation],
     stores: Sequence[str],
 ) -> None:
     with catalogue.together():
-        with catalogue._writing() as connection:
-            writing.write_packages(connection, prepared)
+        with catalogue.writing() as connection:
+            packages.enter(connection, prepared)
         ids = [("diadem:" + one.id, str(one.package["path"])) for one in prepared]
         catalogue.add_copies([CopyEntry(id_, store, path, _NOW) for id_, path in ids for store in stores])
         for id_, said in judged:

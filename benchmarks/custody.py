@@ -22,10 +22,10 @@ import machine
 from tables import parser, workplace, write
 from timing import Contender, Run, Series, interleave, pair_ratios
 
-from diadem.custody.exporting import export_chain
-from diadem.custody.ledger import Ledger
+from diadem.custody.chain import export_chain
+from diadem.custody.log import Ledger
 from diadem.custody.statements import node_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.model.statements import Draft, Subject
 from diadem.store.folder import FolderStore
 from diadem.trust.keys import PrivateKey

@@ -33,7 +33,8 @@ from diadem.api.extraction import work as task_work
 from diadem.model.agenda import Agenda
 from diadem.model.scan import PlannedSession
 from diadem.node.node import Node
-from diadem.node.tasks import PackTask
+from diadem.node.tasks import Task
+from diadem.pack.compose import Options
 from diadem.pack.plan import plan_session
 from diadem.testing.faults import remove
 from diadem.workers.executors import run_agenda, worker_count
@@ -134,7 +135,8 @@ def pack(folder: Path, sessions: Sequence[PlannedSession], executor: Executor) -
         when, software = _MOMENT.astimezone(), node.context.tools.software
         license_text = node.context.policy.archive.license
         plans = [plan_session(session, store=None, readers=readers) for session in sessions]
-        tasks = [PackTask(store, plan, when, license=license_text, software=software) for plan in plans]
+        options = Options(archived=when, license=license_text, software=software)
+        tasks = [Task("pack", {"store": store, "plan": plan, "options": options}) for plan in plans]
         agenda = Agenda([plan.tree.size for plan in plans])
         began = time.perf_counter()
         ended = run_agenda(

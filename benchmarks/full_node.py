@@ -21,7 +21,7 @@ from tables import parser, workplace, write
 import diadem
 from diadem.model.statements import Draft
 from diadem.model.subjects import Subject
-from diadem.node.follow.replay import apply
+from diadem.node.follow.follow import apply
 from diadem.node.node import Node
 
 #: Aims: the next archive against the first, and seconds of `Node.status`.

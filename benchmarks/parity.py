@@ -137,7 +137,7 @@ def _build(bag: Path) -> dict[str, Any]:
 
 
 def _write(bag: Path) -> dict[str, Any]:
-    from diadem.node.keep.mending_parity import make_parity
+    from diadem.node.keep.parity import make_parity
     from diadem.package.examine import open_tag_files
     from diadem.store import open_store
 
@@ -148,8 +148,8 @@ def _write(bag: Path) -> dict[str, Any]:
 
 def _repair(bag: Path) -> dict[str, Any]:
     from diadem.model.report import Level
-    from diadem.node.keep.mending import MendJob, mend
-    from diadem.node.keep.mending_parity import parity_of
+    from diadem.node.keep.mend import mend
+    from diadem.node.keep.parity import parity_of
     from diadem.package.examine import open_tag_files
     from diadem.package.verify import verify
     from diadem.store import open_store
@@ -158,7 +158,7 @@ def _repair(bag: Path) -> dict[str, Any]:
     package = open_tag_files(store.bundle(path)).id
     report = verify(store.bundle(path), level=Level.LEAVES, expected_id=package)
     with parity_of(store, package) as parity:
-        mended = mend(MendJob(package, store, path, report, parity=parity))
+        mended = mend(package, store, path, report, parity=parity)
     return {"complete": mended.complete, "repairs": len(mended.repairs)}
 
 

@@ -40,7 +40,7 @@ def drafts(folder: Path) -> list[str]:
     where = address(folder)
     if not where.startswith("postgresql://"):
         return [path.name for path in folder.glob(".catalogue.sqlite.*")]
-    with Catalogue.open(where) as catalogue, catalogue._reading() as connection:
+    with Catalogue.open(where) as catalogue, catalogue.reading() as connection:
         names = connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all()
     own = where.rpartition("schema=")[2]
     return [name for name in names if name.startswith(own) and name != own]

@@ -293,6 +293,6 @@ def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
 
 def work(task: Task) -> Answer:
     """Do a task (`diadem.node.tasks`) in this process. Workers of an executor import this function by its name."""
-    from diadem.node.keep.performing import WorkerTools, perform
+    from diadem.node.tasks import WorkerTools, perform
 
     return perform(task, WorkerTools(standing().lend, tools().identity))

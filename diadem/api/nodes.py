@@ -26,7 +26,7 @@ from diadem.transfer.network_verbs import NetworkVerbs
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
     from diadem.node.context import NodeTools
-    from diadem.node.give.exporting_outcome import Exported
+    from diadem.node.give.export import Exported
     from diadem.node.recover import RecoveredNode
     from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
@@ -193,10 +193,11 @@ class Node(_Node, NetworkVerbs):
         -----
         Where a run with the same words was killed, it is gone on with; where one was done, the node is opened.
         """
-        from diadem.node.make import NewNode, create_node, making, require_possible, undo
+        from diadem.node.make import NewNode, making
 
         folder = Path(path).absolute()
         new = NewNode(
+            folder,
             name=name,
             user=user,
             store=os.fspath(store),
@@ -209,11 +210,12 @@ class Node(_Node, NetworkVerbs):
             storage_options=storage_options,
             catalogue=catalogue,
         )
-        require_possible(folder, new)
-        with making(folder) as drafts:
-            fresh = create_node(folder, new, drafts)
-            with or_else(lambda: undo(folder, new) if fresh else None):
-                node = cls.at(folder, user=None, storage_options={"main": storage_options} if storage_options else None)
+        new.require_possible()
+        options = {"main": storage_options} if storage_options else None
+        with making(new.folder) as drafts:
+            fresh = new.create(drafts)
+            with or_else(lambda: new.undo() if fresh else None):
+                node = cls.at(new.folder, user=None, storage_options=options)
                 node.stores.add(new.store, name="main", kind=kind, options=storage_options)
         return node
 
@@ -291,7 +293,7 @@ class Node(_Node, NetworkVerbs):
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.open import open_context
-        from diadem.node.peers.opening import peer_id
+        from diadem.node.peers.book import peer_id
 
         context = open_context(
             folder,
@@ -345,11 +347,11 @@ def check_new_node(
 
     What is not known yet is left out. Whether a run with the same words has begun it: its recovery file is written.
     """
-    from diadem.node.make import NewNode, require_possible
+    from diadem.node.make import NewNode
 
     folder = Path(path).absolute()
     recovery = Path(recovery_file or f"{folder}-recovery.txt")
-    return require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
+    return NewNode(folder, name=name, user=user, store=store, recovery_file=recovery).require_possible()
 
 
 def usual_node() -> tuple[str, str]:

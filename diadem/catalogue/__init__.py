@@ -1,10 +1,12 @@
 """What a node knows of its packages: tables, search and its language. All SQL but the log's."""
 
 from diadem.catalogue.catalogue import Catalogue
-from diadem.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
-from diadem.catalogue.facet_results import Facet, Facets, FacetValue
+from diadem.catalogue.facets import Facet, Facets, FacetValue
+from diadem.catalogue.facts import PackageEntry
+from diadem.catalogue.packages import Prepared, prepare
+from diadem.catalogue.replicas import CopyEntry
 from diadem.catalogue.results import DatasetRow, PackageRow, SearchResult
-from diadem.catalogue.writing import Prepared, prepare
+from diadem.catalogue.statements import StatementEntry
 
 __all__ = [
     "Catalogue",

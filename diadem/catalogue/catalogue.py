@@ -1,44 +1,273 @@
-"""`Catalogue`: what a node knows of its packages and their copies. A cache: the stores and the log can restore it."""
+"""`Catalogue`: what a node knows of its packages and their copies. A cache: the stores and the log can restore it.
+
+It opens the database, and runs each call as one transaction. What can be asked is the list at its end, by subject;
+each function stands, with what it says of itself, in the module of its subject. A method of the name of that module
+hides it from the lines below, and stands last.
+"""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from itertools import chain, groupby, islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, Row, select
 
-from diadem.catalogue import reading, replicating, standing, states, tables, writing
-from diadem.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
-from diadem.catalogue.quality import QualityCatalogue
-from diadem.catalogue.results import PackageRow, SearchResult, StatedDataset
-from diadem.catalogue.samples import SampleCatalogue
-from diadem.catalogue.standing import Standing
-from diadem.model.access import Reach, Visible
-from diadem.model.manifest import PREFIX
-from diadem.model.replicas import PackageState, ReplicaState
-from diadem.model.times import time_text
+from diadem.catalogue import (
+    access_facts,
+    amended_facts,
+    database,
+    facet_counts,
+    package_rows,
+    packages,
+    quality,
+    replicas,
+    samples,
+    statements,
+    tables,
+)
+from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_on_server
+from diadem.catalogue.facts import PackageEntry
+from diadem.catalogue.results import SearchResult, StatedDataset
+from diadem.catalogue.sqlite import SqliteDatabase
+from diadem.errors import Refused, UsageError
+from diadem.model.access import Visible
+from diadem.model.replicas import PackageState
+from diadem.store.system import move
 
 if TYPE_CHECKING:
-    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.facets import Facets
+    from diadem.catalogue.sample_datasets import SampleDataset
 
-#: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
-_WHOLE = ("written", "server", "full")
+#: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
+BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
+#: Rows that are held at once when a catalogue is copied, and packages whose words are.
+_ROWS: Final = 2000
+_TEXTS: Final = 100
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
 
 
-class Catalogue(SampleCatalogue, QualityCatalogue):
-    """Packages, their facts, replicas, proofs and statements in one file. Safe for many threads and processes.
+def _reads(
+    question: Callable[Concatenate[Connection, _Given], _Found],
+) -> Callable[Concatenate[Catalogue, _Given], _Found]:
+    """A function on a connection as a method that asks in a transaction of its own, or in that of `together`."""
+
+    @wraps(question)
+    def ask(catalogue: Catalogue, /, *given: _Given.args, **named: _Given.kwargs) -> _Found:
+        with catalogue.reading() as connection:
+            return question(connection, *given, **named)
+
+    return ask
+
+
+def _writes(
+    change: Callable[Concatenate[Connection, _Given], _Found],
+) -> Callable[Concatenate[Catalogue, _Given], _Found]:
+    """The same of one that writes."""
+
+    @wraps(change)
+    def make(catalogue: Catalogue, /, *given: _Given.args, **named: _Given.kwargs) -> _Found:
+        with catalogue.writing() as connection:
+            return change(connection, *given, **named)
+
+    return make
+
+
+class Catalogue:
+    """Packages, their facts, replicas, proofs and statements in one database. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.
     Made by `open`.
     """
 
-    # Packages
+    def __init__(self, place: Database, *, read_only: bool) -> None:
+        self._place = place
+        self.read_only = read_only
+        self._own = threading.local()
+        self._filling = False
 
-    def known(self, package_ids: Iterable[str]) -> set[str]:
-        """Those of many packages that it knows, by their whole ids."""
-        with self._reading() as connection:
-            return {PREFIX + found for found in writing.known(connection, package_ids)}
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
+        """Open a catalogue.
+
+        Parameters
+        ----------
+        url_or_path : str or path
+            The file, ``sqlite:///`` and the file, or ``postgresql://user@host/database?schema=name``.
+        create : bool
+            Make it if it is not there.
+        read_only : bool
+            Never write. A snapshot is read without locks, also on a share.
+
+        Raises
+        ------
+        NotFound, IntegrityError, Refused, Unreachable
+            It is not there, it is damaged or of an earlier version and to be built anew, a later version of DIADEM made
+            it, or its server does not answer.
+        """
+        return cls._opened(_database_at(url_or_path, read_only=read_only), create=create, read_only=read_only)
+
+    @classmethod
+    def _opened(cls, place: Database, *, create: bool, read_only: bool = False) -> Self:
+        made = cls(place, read_only=read_only)
+        try:
+            place.require(create=create and not read_only, read_only=read_only)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    @property
+    def address(self) -> str:
+        """What `open` takes: the path of its file, or the URL of its server without any password."""
+        return self._place.address
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._place.close()
+
+    def __enter__(self) -> Self:
+        """The catalogue itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    # Transactions
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all calls of this thread be one transaction: all of them count, or where one raises, none.
+
+        Other writers wait so long. A call that raises and is caught inside leaves nothing of its own.
+        """
+        with self.writing() as connection:
+            outer, self._own.connection = getattr(self._own, "connection", None), connection
+            try:
+                yield
+            finally:
+                self._own.connection = outer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads, or that of `together`."""
+        connection: Connection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            yield connection
+            return
+        with self._place.transaction(writing=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes, or a part of that of `together`; counts of values follow at its end.
+
+        Raises `Refused` where the catalogue is open for reading only.
+        """
+        if self.read_only:
+            raise Refused(
+                "this catalogue is open for reading only", where=self.address, next="Work on the node's own machine."
+            )
+        connection: Connection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            with self._place.translated(), connection.begin_nested():
+                yield connection
+            return
+        with self._place.transaction(writing=True) as connection:
+            try:
+                yield connection
+                if not self._filling:
+                    facet_counts.settle(connection)
+            finally:
+                facet_counts.abandon(connection)
+
+    # The whole
+
+    def size(self) -> int:
+        """Bytes that it takes on its disk."""
+        return self._place.size()
+
+    def analyse(self) -> None:
+        """Let the database count what it has, after very much was written; a server does so by itself in minutes."""
+        self._place.analyse()
+
+    def draft(self) -> Self:
+        """A new, empty catalogue beside this one, to be filled and put in its place.
+
+        It cannot be searched: the indexes by value, in which rows come in no order, are made when it is full.
+        """
+        made = self._opened(self._place.draft(), create=True)
+        made.prepare_to_fill()
+        return made
+
+    def prepare_to_fill(self) -> None:
+        """Do for a while without the indexes by value, and without counts of values."""
+        self._filling = True
+        with self.writing() as connection:
+            for index in BY_VALUE:
+                index.drop(connection, checkfirst=True)
+
+    def complete(self) -> None:
+        """Make them."""
+        self._filling = False
+        with self.writing() as connection:
+            facet_counts.fill(connection)
+            for index in BY_VALUE:
+                index.create(connection, checkfirst=True)
+
+    def take_over(self, draft: Self) -> None:
+        """Take over everything that a draft holds, in one transaction; the draft is gone afterwards."""
+        if draft._filling:
+            draft.complete()
+        self._place.take_over(draft._place)
+
+    def forget_drafts(self) -> None:
+        """Remove drafts that a process which was killed has left. Nobody may be filling one."""
+        self._place.forget_drafts()
+
+    def discard(self) -> None:
+        """Close it and remove all that it holds: a draft that is not wanted."""
+        self._place.discard()
+
+    @staticmethod
+    def set_aside(url_or_path: str | Path) -> None:
+        """Give what is damaged another name, so that a new catalogue can be made in its place."""
+        _database_at(url_or_path, read_only=False).set_aside()
+
+    def snapshot(self, path: Path) -> None:
+        """Write a consistent, compact SQLite file while others write; it appears under its name when it is whole."""
+        partial = path.with_name(f".{path.name}.partial")
+        draft = path.with_name(f".{path.name}.draft")
+        partial.unlink(missing_ok=True)
+        try:
+            if not self._place.snapshot(partial):
+                self._copy(draft, partial)
+            move(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _copy(self, draft: Path, path: Path) -> None:
+        """Table by table, where the database is not a file."""
+        place = _database_at(draft, read_only=False)
+        place.discard()
+        with self._opened(place, create=True):
+            try:
+                with self.reading() as source, place.transaction(writing=True) as sink:
+                    _copy_tables(source, sink)
+                place.snapshot(path)
+            finally:
+                place.discard()
+
+    # Packages
 
     def add_package(self, entry: PackageEntry) -> None:
         """Add a package with its datasets, facts and words; of one that is there everything is written anew."""
@@ -46,264 +275,89 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
 
     def add_packages(self, entries: Iterable[PackageEntry]) -> None:
         """Add many packages in one transaction, which costs a third of one by one."""
-        self.enter([writing.prepare(entry) for entry in entries])  # reads the records, while others may write
+        self.enter([packages.prepare(entry) for entry in entries])  # reads the records, while others may write
 
-    def enter(self, prepared: Sequence[writing.Prepared]) -> None:
-        """The same of packages that were prepared, perhaps elsewhere."""
-        with self._writing() as connection:
-            writing.write_packages(connection, prepared)
+    enter = _writes(packages.enter)
+    note_ingests = _writes(packages.note_ingests)
+    tombstone = _writes(packages.tombstone)
+    get = _reads(package_rows.get)
+    known = _reads(packages.known)
+    has = _reads(packages.has)
+    is_whole = _reads(packages.is_whole)
+    count = _reads(packages.count)
+    unread = _reads(packages.unread)
+    of_payload = _reads(packages.of_payload)
+    by_traces = _reads(packages.by_traces)
+    continued = _reads(packages.continued)
+    continuations = _reads(packages.continuations)
+    tag_files = _reads(packages.tag_files)
+    dataset = _reads(package_rows.dataset)
+    datasets_of = _reads(package_rows.datasets_of)
+    dataset_paths = _reads(quality.dataset_paths)
 
-    def tombstone(
-        self, package_id: str, *, reason: str, at: datetime.datetime, statement_id: str | None = None
-    ) -> None:
-        """Note that a package was deleted on purpose; search finds it no more. Raises `NotFound`."""
-        tombstone = {"reason": reason, "at": time_text(at), "statement_id": statement_id}
-        with self._writing() as connection:
-            writing.write_tombstone(connection, package_id, tombstone)
+    # Copies and their proofs
 
-    def get(self, id_or_prefix: str) -> PackageRow:
-        """A package by its id, payload id or the beginning of one.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        UsageError
-            It is not an id, or several begin so: the message names them.
-        """
-        with self._reading() as connection:
-            return reading.package_rows(connection, [reading.resolve(connection, id_or_prefix)])[0]
-
-    def has(self, package_id: str) -> bool:
-        """Whether it knows a package, by its whole id."""
-        with self._reading() as connection:
-            return writing.find(connection, package_id.removeprefix(PREFIX)) is not None
-
-    def is_whole(self, package_id: str) -> bool:
-        """Whether it has an owner and datasets of a package that was not deleted; False also where it has none."""
-        rule = (tables.packages.c.id == package_id.removeprefix(PREFIX), tables.packages.c.tombstone.is_(None))
-        columns = (tables.packages.c.owner, tables.packages.c.datasets)
-        with self._reading() as connection:
-            row = connection.execute(select(*columns).where(*rule)).first()
-            return row is not None and bool(row.owner) and bool(row.datasets)
-
-    def by_traces(self, traces: Sequence[int], *, limit: int) -> list[str]:
-        """Ids of packages whose source has one of these traces, the one with most of them first, then the newest."""
-        with self._reading() as connection:
-            return reading.by_traces(connection, traces, limit)
-
-    def of_payload(self, payload_id: str) -> list[str]:
-        """Ids of the packages that hold the same files, those deleted on purpose left aside."""
-        columns = tables.packages.c
-        rule = (columns.payload_id == payload_id, columns.tombstone.is_(None))
-        with self._reading() as connection:
-            ids = connection.scalars(select(columns.id).where(*rule).order_by(columns.id))
-            return [PREFIX + found for found in ids]
-
-    def note_ingests(self, times: Mapping[str, datetime.datetime]) -> None:
-        """Note when the log says that packages, by their ids, were taken in. Unknown ones are passed over."""
-        with self._writing() as connection:
-            writing.write_ingests(connection, {one.removeprefix(PREFIX): time_text(at) for one, at in times.items()})
-
-    def continued(self, package_ids: Iterable[str]) -> frozenset[str]:
-        """Those of some packages that others continue."""
-        predecessor = tables.packages.c.predecessor
-        digits = [one.removeprefix(PREFIX) for one in package_ids]
-        with self._reading() as connection:
-            found = connection.scalars(select(predecessor).where(predecessor.in_(digits)).distinct())
-            return frozenset(PREFIX + str(one) for one in found)
-
-    def tag_files(self, package_id: str) -> Mapping[str, bytes]:
-        """Tag files of a package by bag path, as far as they were kept. Raises `NotFound`."""
-        with self._reading() as connection:
-            return reading.tag_files_of(connection, reading.resolve(connection, package_id))
-
-    def predecessor(self, package_id: str) -> str | None:
-        """Id of the package that one continues. Raises `NotFound`."""
-        return self.get(package_id).continues
-
-    def continuations(self, package_id: str) -> tuple[str, ...]:
-        """Ids of the packages that continue one, directly. Raises `NotFound`."""
-        with self._reading() as connection:
-            return tuple(reading.continuations(connection, reading.resolve(connection, package_id)))
-
-    # Replicas and proofs
-
-    def set_replica(
-        self,
-        package_id: str,
-        store: str,
-        path: str,
-        *,
-        state: str,
-        adopted: bool | None = None,
-        written: datetime.datetime | None = None,
-        parity: bool | None = None,
-        place: str | None = None,
-    ) -> None:
-        """Add a replica or change what is known of it; None leaves a value as it is.
-
-        A replica that is not present loses its proofs, and proofs of what lay there before `written` do not count.
-
-        Raises
-        ------
-        NotFound
-            There is no such package.
-        UsageError
-            There is no such state.
-        """
-        with self._writing() as connection:
-            replicating.write_replica(
-                connection,
-                package_id,
-                store,
-                path,
-                state=state,
-                adopted=adopted,
-                written=written,
-                parity=parity,
-                place=place,
-            )
-
-    def add_copies(self, copies: Sequence[CopyEntry]) -> None:
-        """Enter copies that the log says were written, and how that proved them. Unknown packages are passed over."""
-        with self._writing() as connection:
-            replicating.write_copies(connection, copies)
-
-    def forget_replica(self, package_id: str, store: str) -> None:
-        """Forget a replica and its proofs. Raises `NotFound` where there is no such package."""
-        with self._writing() as connection:
-            replicating.remove_replica(connection, package_id, store)
-
-    def replicas(self, package_id: str) -> tuple[ReplicaState, ...]:
-        """Replicas of a package in any state, by store. Raises `NotFound`."""
-        with self._reading() as connection:
-            return tuple(states.replicas_of(connection, reading.resolve(connection, package_id)))
-
-    def add_proof(
-        self,
-        package_id: str,
-        store: str,
-        *,
-        level: str,
-        at: datetime.datetime,
-        ok: bool,
-        statement_id: str | None = None,
-    ) -> None:
-        """Note a check of a replica; of each level and outcome the latest is kept. Raises `NotFound`."""
-        with self._writing() as connection:
-            writing.require(connection, package_id)
-            replicating.write_proofs(
-                connection, [package_id], store, level=level, at=at, ok=ok, statement_id=statement_id
-            )
-
-    def add_proofs(
-        self,
-        package_ids: Iterable[str],
-        store: str,
-        *,
-        level: str,
-        at: datetime.datetime,
-        ok: bool,
-        statement_id: str | None = None,
-    ) -> int:
-        """The same for many packages of a store at once; unknown ones are passed over. Returns how many."""
-        with self._writing() as connection:
-            return replicating.write_proofs(
-                connection, package_ids, store, level=level, at=at, ok=ok, statement_id=statement_id
-            )
-
-    # Statements
-
-    def add_statements(self, entries: Sequence[StatementEntry]) -> None:
-        """Note statements of the log; those that are known already are left as they are."""
-        with self._writing() as connection:
-            writing.write_statements(connection, entries)
-
-    def statements(self, sha256: str) -> list[bytes]:
-        """Envelopes of the statements about a subject (a package id or any SHA-256), in the order of the log."""
-        with self._reading() as connection:
-            return reading.statements_of(connection, sha256.removeprefix(PREFIX))
-
-    def count_statements(self) -> int:
-        """How many statements are noted."""
-        with self._reading() as connection:
-            return int(connection.scalar(select(func.count()).select_from(tables.statements)) or 0)
-
-    def known_indices(self, epoch: int, start: int, stop: int) -> set[int]:
-        """Which of the statements from `start` to `stop` (exclusive) of an epoch are noted."""
-        columns = tables.statements.c
-        rule = (columns.epoch == epoch, columns.index >= start, columns.index < stop)
-        with self._reading() as connection:
-            return set(connection.scalars(select(columns.index).where(*rule)))
-
-    def places_after(self, epoch: int, index: int) -> list[tuple[int, int]]:
-        """Epoch and index of the statements that come later in the log and are noted already: mostly there are none."""
-        columns = tables.statements.c
-        later = (columns.epoch > epoch) | ((columns.epoch == epoch) & (columns.index > index))
-        with self._reading() as connection:
-            rows = connection.execute(select(columns.epoch, columns.index).where(later))
-            return [(int(found), int(at)) for found, at in rows]
-
-    def forget_statements(self) -> None:
-        """Forget all statements: `reindex` reads them from the log again."""
-        with self._writing() as connection:
-            connection.execute(delete(tables.statements))
-
-    # The whole
-
-    def count(self) -> int:
-        """How many packages there are, those deleted on purpose left aside."""
-        with self._reading() as connection:
-            return reading.count(connection)
-
-    def unread(self) -> list[str]:
-        """Ids of packages that were entered as the log says, for none of their copies could be read."""
-        columns = tables.packages.c
-        with self._reading() as connection:
-            ids = connection.scalars(select(columns.id).where(columns.datasets == 0, columns.tombstone.is_(None)))
-            return [PREFIX + found for found in ids]
+    set_replica = _writes(replicas.set_replica)
+    add_copies = _writes(replicas.add_copies)
+    forget_replica = _writes(replicas.forget_replica)
+    add_proof = _writes(replicas.add_proof)
+    add_proofs = _writes(replicas.add_proofs)
+    count_replicas = _reads(replicas.count_replicas)
+    consistent = _reads(replicas.consistent)
+    package_state = _reads(replicas.package_state)
 
     def package_states(self, required: Sequence[str] = ()) -> Iterator[PackageState]:
-        """All packages with their replicas, as the policy judges them, those deleted on purpose included.
+        """See `replicas.package_states`."""
+        with self.reading() as connection:
+            yield from replicas.package_states(connection, required)
 
-        Parameters
-        ----------
-        required : sequence of str
-            Keys of fields that must be stated; those that a package lacks are its `missing_fields`.
-        """
-        with self._reading() as connection:
-            yield from states.package_states(connection, required)
+    replicas = _reads(replicas.replicas)
 
-    def package_state(self, package_id: str) -> PackageState:
-        """One package with its replicas, as the policy judges it. Raises `NotFound`."""
-        with self._reading() as connection:
-            return states.package_state(connection, reading.resolve(connection, package_id))
+    # Statements of the log, and what people say in them
 
-    def standing(self, digits: str) -> Standing:
-        """What access to a package depends on, by its 64 hex digits, known or not: always as many questions."""
-        with self._reading() as connection:
-            return standing.standing(connection, digits)
+    add_statements = _writes(statements.add_statements)
+    forget_statements = _writes(statements.forget_statements)
+    count_statements = _reads(statements.count_statements)
+    known_indices = _reads(statements.known_indices)
+    places_after = _reads(statements.places_after)
+    speaks_for = _reads(statements.speaks_for)
+    assessments = _reads(statements.assessments)
+    derivations = _reads(statements.derivations)
+    sheets = _reads(statements.sheets)
+    sample_statements = _reads(statements.sample_statements)
+    sample_places = _reads(statements.sample_places)
+    statements = _reads(statements.statements)
+    add_assessment = _writes(quality.add_assessment)
+    add_derivation = _writes(quality.add_derivation)
+    cautions = _reads(quality.cautions)
+    restate_record = _writes(amended_facts.restate_record)
+    succeed = _writes(amended_facts.succeed)
+    corrections = _reads(amended_facts.corrections)
 
-    def amended_within(self, reach: Reach) -> list[tuple[str, str]]:
-        """Hex ids and owners of packages of some owners, of which it was amended what project or sample they are of."""
-        with self._reading() as connection:
-            return standing.amended_within(connection, reach)
+    # Access
 
-    def ids_reached(self, visible: Visible) -> frozenset[str]:
-        """Which packages somebody may find, by their digits."""
-        with self._reading() as connection:
-            return standing.ids_reached(connection, visible)
+    amended_within = _reads(access_facts.amended_within)
+    ids_reached = _reads(access_facts.ids_reached)
+    access_facts = _reads(access_facts.access_facts)
 
-    def count_replicas(self, store: str) -> int:
-        """How many packages a store has, damaged ones included."""
-        with self._reading() as connection:
-            return states.count_replicas(connection, store)
+    # Samples
 
-    def consistent(self, package_id: str) -> bool:
-        """Whether leaves and SHA-256 of a package were once hashed together, so that leaves alone prove its files."""
-        with self._reading() as connection:
-            return states.was_proven(connection, reading.resolve(connection, package_id), _WHOLE)
+    add_sample = _writes(samples.add_sample)
+    count_samples = _reads(samples.count_samples)
+    samples_named = _reads(samples.samples_named)
+    names_of_samples = _reads(samples.names_of_samples)
+    family = _reads(samples.family)
+    sample_texts = _reads(samples.sample_texts)
+    samples = _reads(samples.samples)
+
+    def datasets_naming(self, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
+        """Every dataset that names a sample by one of these names, each a row of words; the earliest first."""
+        from diadem.catalogue.sample_datasets import datasets_naming
+
+        with self.reading() as connection:
+            return datasets_naming(connection, names)
+
+    # Search
 
     def search(
         self,
@@ -354,10 +408,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood; shows it with carets under the word.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
-        with self._reading() as connection:
-            return searching.search(connection, query, limit=limit, offset=offset, order=order, within=within)
+        with self.reading() as connection:
+            return page.search(connection, query, limit=limit, offset=offset, order=order, within=within)
 
     def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.
@@ -381,10 +435,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
-        with self._reading() as connection:
-            return searching.facets(connection, query, fields, top)
+        with self.reading() as connection:
+            return page.facets(connection, query, fields, top)
 
     def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
         """The datasets of some packages that a search finds, with what they state of some fields.
@@ -394,7 +448,50 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field of a record.
         """
-        from diadem.catalogue import searching
+        from diadem.catalogue import page
 
-        with self._reading() as connection:
-            return searching.stated(connection, query, ids, fields)
+        with self.reading() as connection:
+            return page.stated(connection, query, ids, fields)
+
+
+def _database_at(address: str | Path, *, read_only: bool) -> Database:
+    """The database that an address names, whether or not a catalogue is there. Raises `UsageError`."""
+    text = str(address)
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme == "sqlite":
+        return SqliteDatabase(Path(rest.removeprefix("/") if separator else text), read_only=read_only)
+    if not is_on_server(text):
+        raise UsageError(
+            f"a catalogue in '{scheme}' is not known to this version",
+            where=text,
+            next="Name a file on a local disk, or postgresql://user@host/database",
+        )
+    try:
+        from diadem.catalogue.postgres import PostgresDatabase
+    except ImportError as error:
+        raise UsageError(
+            "a catalogue on PostgreSQL needs the extra [postgres]", next="Run: pip install 'diadem-em[postgres]'"
+        ) from error
+    return PostgresDatabase(ServerAddress.parse(text), read_only=read_only)
+
+
+def _copy_tables(source: Connection, target: Connection) -> None:
+    """Fill the empty tables of a catalogue of the same version; memory stays flat however large it is.
+
+    The index of words is made anew from the phrases: each database has its own.
+    """
+    for table in tables.metadata.sorted_tables:
+        if table is not tables.schema_version:
+            every = select(table).order_by(*table.primary_key.columns)
+            database.insert_rows(target, table, _rows(source, every))
+    columns = tables.phrases.c
+    said = select(columns.package, columns.key, columns.words, columns.everywhere).where(columns.words != "")
+    ordered = _rows(source, said.order_by(columns.package, columns.key, columns.rank))
+    packages = groupby(ordered, key=lambda row: int(row.package))
+    texts = ((package, [IndexedText(row.key, row.words, row.everywhere) for row in rows]) for package, rows in packages)
+    while some := list(islice(texts, _TEXTS)):
+        database.of(target).write_texts(target, some)
+
+
+def _rows(connection: Connection, statement: Any) -> Iterator[Row[Any]]:
+    return chain.from_iterable(database.streamed(connection, statement, _ROWS))

@@ -1,20 +1,60 @@
-"""What the catalogue asks of a database, whichever it is; `sqlite.py` and `postgres.py` answer, each for its own."""
+"""What the catalogue asks of a database, whichever it is; `sqlite.py` and `postgres.py` answer, each for its own.
+
+Here stands what both have alike: how a catalogue is addressed, opened and versioned, and how transactions run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import datetime
+import re
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    Row,
+    Select,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
-from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.wording import Wording, Words
+from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.tables import VERSION, metadata, schema_version
+from diadem.catalogue.words import Wording, Words
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
+from diadem.model.times import time_text
+
+#: Values that fit into one question.
+CHUNK: Final = 500
+#: Seconds that a writer waits for another one.
+BUSY_SECONDS: Final = 60
+#: Options of a connection: whose it is, whether its transaction writes, and whether nothing need be there yet.
+_OWN, WRITING, NEW = "catalogue_database", "catalogue_writing", "catalogue_new"
+REBUILD: Final = "It is a cache, and can be rebuilt. Run: diadem reindex"
 
 
-class Said(NamedTuple):
+class OfLaterVersion(Refused):
+    """A later version of DIADEM made the catalogue."""
+
+
+class IndexedText(NamedTuple):
     """A text of a package: the number of its key, its words, and whether all datasets state it."""
 
     key: int
@@ -33,105 +73,299 @@ class TextHits(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
 
-class CataloguePlace(Protocol):
+class Database(ABC):
     """Where one catalogue lies: a file, or a schema of a server."""
 
+    #: Whether the words of a few packages that lie together are looked up quickly in the index of words. Then this
+    #: index also gives packages in order without sorting.
+    LOOKS_UP_WORDS: ClassVar[bool]
+    #: What its driver raises.
+    FAULTS: ClassVar[tuple[type[Exception], ...]]
+
     @property
+    @abstractmethod
     def address(self) -> str:
         """What `Catalogue.open` takes; a password is never in it."""
-        ...
-
-    def exists(self) -> bool:
-        """Whether there is a catalogue."""
-        ...
-
-    def make(self) -> None:
-        """Make room for one, unless there is."""
-        ...
-
-    def transaction(self, *, writing: bool, new: bool = False) -> AbstractContextManager[Connection]:
-        """One transaction: all of it or nothing; of a `new` place nothing is expected to be there yet.
-
-        Readers see the state of one moment, whoever writes. Of writers there is one at a time.
-        """
-        ...
-
-    def translated(self) -> AbstractContextManager[None]:
-        """Errors of the database in our words."""
-        ...
-
-    def size(self) -> int:
-        """Bytes that it takes on its disk."""
-        ...
-
-    def analyse(self) -> None:
-        """Let the database count what it has: very much was written."""
-        ...
-
-    def close(self) -> None:
-        """Close all connections."""
-        ...
-
-    def draft(self) -> Self:
-        """A place for a new catalogue beside this one."""
-        ...
-
-    def forget_drafts(self) -> None:
-        """Remove drafts that were left behind. Nobody may be filling one."""
-        ...
-
-    def discard(self) -> None:
-        """Close, and remove everything."""
-        ...
-
-    def set_aside(self) -> None:
-        """Give way to a new catalogue; what is damaged is kept under another name."""
-        ...
-
-    def take_over(self, draft: Self) -> None:
-        """Take over all that a draft holds, in one transaction."""
-        ...
-
-    def snapshot(self, path: Path) -> bool:
-        """Write a consistent, compact SQLite file while others write; False where it must be copied table by table."""
-        ...
-
-
-class Database(Protocol):
-    """Functions on a connection that are different for each database. A module of that name has them."""
 
     @property
-    def LOOKS_UP_WORDS(self) -> bool:  # noqa: N802
-        """Whether the words of a few packages that lie together are looked up quickly in the index of words.
+    @abstractmethod
+    def engine(self) -> Engine:
+        """Its connections, each of which begins a transaction as the options `WRITING` and `NEW` say."""
 
-        Then this index also gives packages in order without sorting.
+    def require(self, *, create: bool, read_only: bool) -> None:
+        """See that a catalogue of this version is there, or where it may be created, make it.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        IntegrityError
+            An earlier version of DIADEM made it, or something else is there.
+        OfLaterVersion
+            A later version of DIADEM made it.
+        Refused
+            An earlier version made it, and it is only to be read.
         """
-        ...
+        if not self.exists():
+            if not create:
+                raise NotFound("there is no catalogue", where=self.address, next="Run: diadem reindex")
+            self.make()
+        with self.transaction(writing=False, new=True) as connection:
+            found = _version(connection)
+        if found == 0 and not read_only:
+            with self.transaction(writing=True, new=True) as connection:
+                if _version(connection) == 0:  # else another process has just made them
+                    for statement in _statements(connection.dialect):
+                        connection.exec_driver_sql(statement)
+                    self.create_texts(connection)
+                    now = time_text(datetime.datetime.now(datetime.UTC))
+                    connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
+            return
+        if found > VERSION:
+            raise OfLaterVersion(
+                f"the catalogue has version {found}, and this version of DIADEM knows {VERSION}",
+                where=self.address,
+                next="Install the newer DIADEM that wrote it."
+                if read_only
+                else "Install the newer DIADEM that wrote it, or rebuild it for this version: diadem reindex",
+            )
+        if found < VERSION and read_only:
+            raise Refused(
+                f"the catalogue has version {found}, an earlier one",
+                where=self.address,
+                next="Let the node's own machine archive or scrub something with this version of DIADEM.",
+            )
+        if found < VERSION:
+            raise IntegrityError(
+                f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
+                where=self.address,
+                next="It is a cache, rebuilt from log and stores. Run: diadem reindex",
+            )
 
+    @contextmanager
+    def transaction(self, *, writing: bool, new: bool = False) -> Iterator[Connection]:
+        """One transaction: all of it or nothing; of a `new` catalogue nothing is expected to be there yet.
+
+        Readers see the state of one moment, whoever writes. Of writers there is one at a time.
+
+        Raises
+        ------
+        NotFound, IntegrityError, Refused, StoreError, Unreachable
+            There is no catalogue, it is damaged, another process holds it or its server lets nobody in, the disk is
+            full, or the server does not answer.
+        """
+        options: dict[str, Any] = {_OWN: self, WRITING: writing, NEW: new}
+        with self.translated(), self.engine.connect().execution_options(**options) as made, made.begin():
+            yield made
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of the database in our words."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self.ours(_first(error)) from error
+        except self.FAULTS as error:
+            raise self.ours(_first(error)) from error
+
+    @abstractmethod
+    def ours(self, error: BaseException) -> DiademError:
+        """The error that says what happened and what to do."""
+
+    def damaged(self, said: str) -> IntegrityError:
+        """A catalogue that is none any more."""
+        return IntegrityError(f"the catalogue is damaged: {said}", where=self.address, next=REBUILD)
+
+    # Its place
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a catalogue."""
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make room for one, unless there is."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes that it takes on its disk."""
+
+    @abstractmethod
+    def analyse(self) -> None:
+        """Let the database count what it has: very much was written."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections."""
+
+    @abstractmethod
+    def draft(self) -> Self:
+        """A place for a new catalogue beside this one, of a name that says what it is."""
+
+    @abstractmethod
+    def forget_drafts(self) -> None:
+        """Remove drafts that were left behind. Nobody may be filling one."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Close, and remove everything."""
+
+    @abstractmethod
+    def set_aside(self) -> None:
+        """Give way to a new catalogue; what is damaged is kept under another name."""
+
+    @abstractmethod
+    def take_over(self, draft: Self) -> None:
+        """Take over all that a draft holds, in one transaction."""
+
+    def snapshot(self, path: Path) -> bool:  # noqa: ARG002
+        """Write a consistent, compact SQLite file while others write; False where it must be copied table by table."""
+        return False
+
+    # What each says in its own way, in a transaction
+
+    @abstractmethod
     def create_texts(self, connection: Connection) -> None:
         """Make the index of words."""
-        ...
 
-    def write_texts(self, connection: Connection, packages: Iterable[tuple[int, Iterable[Said]]]) -> None:
+    @abstractmethod
+    def write_texts(self, connection: Connection, packages: Iterable[tuple[int, Iterable[IndexedText]]]) -> None:
         """Make the words of packages searchable."""
-        ...
 
+    @abstractmethod
     def remove_text(self, connection: Connection, package: int) -> None:
         """Take them out again."""
-        ...
 
+    @abstractmethod
     def text_search(self, wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
         """Packages of a stretch whose texts fulfil a wording, or where it is not `exact`, a few more."""
-        ...
 
+    @abstractmethod
     def exact(self, words: Words) -> bool:
         """Whether the index of words alone decides on a phrase."""
-        ...
 
-    def upsert(self, table: Table, *unique: str) -> Insert:
-        """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
-        ...
-
+    @abstractmethod
     def insert_rows(self, connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows, each with a value for every column of the table, as fast as this database can."""
-        ...
+
+    @abstractmethod
+    def upsert(self, table: Table, *unique: str) -> Insert:
+        """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
+
+
+@cache
+def upsert_with(insertion: Any, table: Table, *unique: str) -> Insert:
+    """The same, with the `insert` of a dialect."""
+    statement = insertion(table)
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
+    made: Insert = statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
+    return made
+
+
+def of(connection: Connection) -> Database:
+    """The database of a connection."""
+    found: Database = connection.get_execution_options()[_OWN]
+    return found
+
+
+def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """See `Database.insert_rows`."""
+    of(connection).insert_rows(connection, table, rows)
+
+
+def streamed(connection: Connection, statement: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
+    """Rows of a question, so many at a time; it is closed when nobody wants more."""
+    with connection.execute(statement.execution_options(yield_per=size)) as result:
+        yield from result.partitions()
+
+
+def _first(error: BaseException) -> BaseException:
+    """What came first: a full disk ends the whole transaction, and then its parts cannot be undone any more."""
+    found: BaseException | None = error
+    while found is not None and "no such savepoint" in str(found):
+        found = found.__context__
+    chosen = found if isinstance(found, DBAPIError | sqlite3.Error) else error
+    return (chosen.orig or chosen) if isinstance(chosen, DBAPIError) else chosen
+
+
+#: What makes the tables and their indexes, in order, by the name of the database: compiled once in a process.
+_STATEMENTS: dict[str, tuple[str, ...]] = {}
+
+
+def _statements(dialect: Dialect) -> tuple[str, ...]:
+    if dialect.name not in _STATEMENTS:
+        made: list[DDLElement] = []
+        for table in metadata.sorted_tables:
+            made.append(CreateTable(table))
+            made += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        _STATEMENTS[dialect.name] = tuple(str(statement.compile(dialect=dialect)) for statement in made)
+    return _STATEMENTS[dialect.name]
+
+
+def _version(connection: Connection) -> int:
+    """The version of the tables; 0 where there are none."""
+    if not inspect(connection).has_table(schema_version.name):
+        return 0
+    return int(connection.scalar(select(func.max(schema_version.c.version))) or 0)
+
+
+# Addresses
+
+SCHEMES: Final = ("postgresql", "postgres")
+#: The schema, where the address names none.
+DEFAULT_SCHEMA: Final = "diadem"
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_EXAMPLE: Final = "postgresql://diadem@db.example.org/diadem"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a catalogue lies on a server: server and database, as libpq reads them, and its schema."""
+
+    server: str
+    schema: str
+
+    @classmethod
+    def parse(cls, address: str, *, schema: str = DEFAULT_SCHEMA) -> Self:
+        """Read an address; the schema counts where it names none. Raises `UsageError`, also where it has a password."""
+        try:
+            parts = urlsplit(address)
+            password = parts.password
+            asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        except ValueError as error:
+            raise UsageError(
+                f"the address of the catalogue cannot be read: {error}", next=f"Write {_EXAMPLE}"
+            ) from error
+        if password is not None or any(name in ("password", "passfile") for name, _ in asked):
+            raise UsageError(
+                "a password must not be in the address of the catalogue: it is kept in node.toml and in every store",
+                next="Leave it out. The password is found in ~/.pgpass, in PGPASSWORD, or in the keyring.",
+            )
+        named = [value for name, value in asked if name == "schema"]
+        chosen = named[-1] if named else schema
+        if not _SCHEMA.match(chosen):
+            raise UsageError(
+                f"'{chosen}' cannot be the name of a schema", next="Use small letters, digits and underscores."
+            )
+        if not unquote(parts.path).strip("/"):
+            raise UsageError("the address of the catalogue names no database", next=f"Write {_EXAMPLE}")
+        rest = urlencode([one for one in asked if one[0] != "schema"], quote_via=quote)
+        return cls(f"postgresql://{parts.netloc}{parts.path}{'?' if rest else ''}{rest}", chosen)
+
+    def with_schema(self, schema: str) -> Self:
+        """Another schema of the same database."""
+        return replace(self, schema=schema)
+
+    def __str__(self) -> str:
+        """The whole address."""
+        return f"{self.server}{'&' if '?' in self.server else '?'}schema={self.schema}"
+
+
+def is_on_server(address: str) -> bool:
+    """Whether an address names a server and no file."""
+    return address.partition("://")[0] in SCHEMES
+
+
+def complete(address: str, *, schema: str) -> str:
+    """An address with its schema, so that it means the same everywhere. Raises `UsageError`."""
+    return str(ServerAddress.parse(address, schema=schema))

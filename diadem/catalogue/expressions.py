@@ -1,4 +1,4 @@
-"""Conditions that each database writes in its own way: `sqlite.py` and `postgres.py` say how."""
+"""Types and conditions that each database writes in its own way: `sqlite.py` and `postgres.py` say how."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from sqlalchemy import Boolean, ColumnElement, Dialect, Text, bindparam
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, bindparam
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -22,10 +22,7 @@ class ByteText(Text):
 class ListOf(TypeDecorator[Sequence[Any]]):
     """Many values as one: an array where the database has such, else JSON.
 
-    Parameters
-    ----------
-    item : TypeEngine
-        What one of them is.
+    Keys are written as text, which PostgreSQL takes apart: a driver would go through a list one key at a time.
     """
 
     impl = Text
@@ -33,11 +30,12 @@ class ListOf(TypeDecorator[Sequence[Any]]):
 
     def __init__(self, item: TypeEngine[Any]) -> None:
         self.item = item
+        self.keys = isinstance(item, BigInteger)
         super().__init__()
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """An array, or a text."""
-        if dialect.name != "postgresql":
+        if dialect.name != "postgresql" or self.keys:
             return dialect.type_descriptor(Text())
         from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -45,19 +43,10 @@ class ListOf(TypeDecorator[Sequence[Any]]):
 
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         """The values as the driver takes them."""
-        return list(value or ()) if dialect.name == "postgresql" else json.dumps(list(value or ()))
-
-
-class Keys(TypeDecorator[Sequence[int]]):
-    """Many keys as one text, which the database takes apart: a driver would go through a list one key at a time."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> str:
-        """The list as an array is written in the database, or as JSON."""
-        listed = ",".join(map(str, value or ()))
-        return f"{{{listed}}}" if dialect.name == "postgresql" else f"[{listed}]"
+        given = list(value or ())
+        if dialect.name != "postgresql":
+            return json.dumps(given)
+        return f"{{{','.join(map(str, given))}}}" if self.keys else given
 
 
 class Condition(FunctionElement[bool]):
@@ -96,7 +85,7 @@ class ContainsOne(Condition):
 
 def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """Whether a column is one of many keys: one value for the database, however many they are."""
-    return Among(column, bindparam(None, list(keys), type_=Keys()))
+    return Among(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
 
 
 def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:

@@ -1,19 +1,23 @@
-"""From a package's record to the facts that are searched: each distinct value once, with the datasets that state it."""
+"""What is put into the catalogue of a package, and the facts that are searched: each distinct value of its record once,
+with the datasets that state it."""
 
 from __future__ import annotations
 
+import builtins
 import datetime
+import hashlib
+import heapq
 import math
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.catalogue.entries import PackageEntry
-from diadem.catalogue.spans import Runs
+from diadem.catalogue.dataset_sets import Runs
 from diadem.errors import PackageError
 from diadem.model.folder_dates import leading_date, session_days
-from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
+from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH, FileEntry
 from diadem.terms.fields import head_names, is_time
 
 if TYPE_CHECKING:
@@ -32,6 +36,60 @@ _NAMED: Final = 3
 #: Where what is said of a person belongs.
 _PERSON = {"name": "person.name", "role": "person.role", "orcid": "person.orcid"}
 _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (the clock on the wall, wherever it hangs)
+#: Files of a package that leave a trace with their time, and of these, without it.
+_KEPT, _TIMELESS = 32, 4
+
+
+@dataclass(frozen=True, slots=True)
+class PackageEntry:
+    """One package, with all that search and the policy need to know of it.
+
+    Attributes
+    ----------
+    id, payload_id : str
+        ``diadem:<64 hex>``, and 64 hex digits.
+    path : str
+        Path in a store, as the package was named when it was made: ``2026/20260314-…``.
+    title : str
+        The session's title, or what stands for it.
+    date : date or None
+        Day in its name: the session's, else that of archiving.
+    bytes, files : int
+        Size and number of files of the payload.
+    owner : str
+        Who had it archived.
+    ingested_at : datetime or None
+        When the `ingest` statement was made, UTC.
+    predecessor : str or None
+        Id of the package that this one continues.
+    omitted : int
+        How many things of the source were left out.
+    record : Record
+        The record; its datasets are read once, one after the other.
+    tag_files : mapping of str to bytes
+        Tag files by bag path, kept so that lost ones can be written again. `diadem/vendor.zip` and
+        `diadem/previews.zip` are kept up to `packages.KEPT` bytes.
+    traces : frozenset of int
+        What its source is recognised by: `traces_of`.
+    archived : date or None
+        Day of archiving, as its bag says: where the name has this one and nothing else tells, the session's is unknown.
+    """
+
+    id: str
+    payload_id: str
+    path: str
+    title: str
+    date: datetime.date | None
+    bytes: int
+    files: int
+    owner: str
+    ingested_at: datetime.datetime | None
+    record: Record
+    predecessor: str | None = None
+    omitted: int = 0
+    tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
+    traces: frozenset[int] = frozenset()
+    archived: datetime.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +325,32 @@ def _clock(text: str) -> float | None:
 def _sorting(item: tuple[str, float | str]) -> tuple[str, bool, float | str]:
     key, value = item
     return key, isinstance(value, str), value
+
+
+# Traces: what a folder that was archived is recognised by when it comes again, where it was, and its largest files. A
+# trace is a guess that costs a comparison of names; the proof is a hash of every byte. Kept are the source and the
+# largest files only, so that a session of 20,000 frames has as few as one of ten.
+
+
+def file_trace(name: bytes, size: int, mtime_ns: int | None = None) -> int:
+    """The trace of a file by its original path, relative to what was archived, its size, and its time in seconds."""
+    time = b"" if mtime_ns is None else b"%d" % (mtime_ns // 1_000_000_000)
+    return _trace(b"file\0%d\0%s\0%s" % (size, time, name))
+
+
+def source_trace(source: str) -> int:
+    """The trace of a folder by its place."""
+    return _trace(b"source\0" + os.fsencode(source))
+
+
+def traces_of(files: Iterable[FileEntry], source: str) -> frozenset[int]:
+    """The traces that a package leaves."""
+    largest = heapq.nlargest(_KEPT, files, key=lambda file: (file.size, file.original_name))
+    traces = {file_trace(file.original_name, file.size, file.mtime_ns) for file in largest}
+    traces |= {file_trace(file.original_name, file.size) for file in largest[:_TIMELESS]}
+    return frozenset(traces | {source_trace(source)} if source else traces)
+
+
+def _trace(data: bytes) -> int:
+    """64 bits with a sign, as databases have them."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)

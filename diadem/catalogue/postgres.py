@@ -1,198 +1,329 @@
-"""All that is PostgreSQL's own on a connection: the index of words, bulk insertion, conditions.
-
-`sqlite.py` has the same for SQLite, and `server.py` the place of a catalogue on a server. The index of words is one
-vector of lexemes for each package (see `lexemes.py`). A package with very many of them has its vectors in a table of
-their own: there each phrase is looked up by itself, for no single vector has them all.
-"""
+"""A catalogue in a schema of a PostgreSQL server: connections, transactions, drafts, errors. `lexemes.py` has its index
+of words."""
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
-from psycopg import Connection as Driver
+import psycopg
 from psycopg import sql
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    ForeignKey,
-    Insert,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    cast,
-    delete,
-    false,
-    literal_column,
-    not_,
-    or_,
-    select,
-    text,
-    union_all,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from diadem.catalogue.database import Said, TextHits
-from diadem.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, Keys
-from diadem.catalogue.lexemes import apart, exact, lexemes, parts, query
-from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.server import PostgresPlace
-from diadem.catalogue.wording import Every, Without, Wording, Words
+from diadem.catalogue import lexemes
+from diadem.catalogue.database import (
+    BUSY_SECONDS,
+    NEW,
+    REBUILD,
+    WRITING,
+    Database,
+    ServerAddress,
+    upsert_with,
+)  # fmt: skip
+from diadem.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 
-__all__ = [
-    "LOOKS_UP_WORDS", "PostgresPlace", "create_texts", "exact", "insert_rows", "remove_text", "text_search", "upsert",
-    "write_texts",
-]  # fmt: skip
+#: The service of the machine's keyring that keeps passwords:
+#: ``keyring set diadem-catalogue postgresql://diadem@db.example.org/diadem``.
+SERVICE: Final = "diadem-catalogue"
+#: Seconds that a server may take to answer.
+_PATIENCE: Final = 10
+#: Connections that a process keeps, and opens for a while beside them: each thread that works has one.
+_KEPT, _MORE = 5, 25
+#: Of a session. Every question has an index that was made for it. The planner does not know what it costs to unpack
+#: a vector, so it must not go through whole tables; and questions are too quick for a compiler.
+_SETTINGS: Final = {
+    "enable_seqscan": "off",
+    "jit": "off",
+    "work_mem": "64MB",
+    "synchronous_commit": "off",  # a catalogue can be made anew, and is never half a one
+    "lock_timeout": f"{BUSY_SECONDS}s",
+    "client_min_messages": "warning",
+    # A machine that has lost its power, or its line, holds no lock for long.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+#: Names of PostgreSQL have so many bytes.
+_NAME: Final = 63
+_DRAFT, _DAMAGED, _GONE = "_draft_", "_damaged", "_gone"
+_OWN_TABLES: Final = "FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
 
-#: See `database.Database`: an index of lexemes gives its packages all at once, and in no order.
-LOOKS_UP_WORDS: Final = False
-_metadata = MetaData()
-#: Stubs, so that foreign keys find their table.
-_packages = Table("packages", _metadata, Column("seq", BigInteger, primary_key=True))
-
-
-def _package() -> Column[int]:
-    rule = ForeignKey("packages.seq", ondelete="CASCADE", onupdate="CASCADE")
-    return Column("package", BigInteger, rule, nullable=False)
-
-
-texts = Table(
-    "texts",
-    _metadata,
-    _package(),
-    Column("large", Boolean, nullable=False),  # its vectors are in `large_texts`
-    Column("words", TSVECTOR, nullable=False),
-    PrimaryKeyConstraint("package"),
+_SAFE: Final = "Packages and log are not affected: what was archived is in the stores."
+_AWAY: Final = (
+    f"Start the server, or look at the network, then try again. {_SAFE} For a catalogue in a file: "
+    "diadem reindex --into file"
 )
-large_texts = Table(
-    "large_texts",
-    _metadata,
-    _package(),
-    Column("part", Integer, nullable=False),
-    Column("words", TSVECTOR, nullable=False),
-    PrimaryKeyConstraint("package", "part"),
-)
-#: Where a package lies: the part of all keys, of each of these sizes, that its key is in. They are powers of two: the
-#: smallest is an eighth of a day, the largest eleven years.
-_SIZES: Final = (38, 41, 44, 47, 50, 53)
-#: Parts that are asked for at once. There is a size of which a stretch has no more, and not fewer than an eighth.
-_PARTS: Final = 24
-#: Questions that are kept.
-_ASKED: Final = 64
-_PLACES: Final = "ARRAY[" + ", ".join(f"(package >> {size} << 3 | {at})" for at, size in enumerate(_SIZES)) + "]"
-#: Vectors lie apart from their rows, so that those of thousands of packages are gone through quickly; they are never
-#: read. A pending list would be gone through by every search.
-#: An index of words gives all hits of a word, in no order. This one has the places of the packages as well: what has a
-#: common word within a month, or is among the newest, is found by going through both lists side by side.
-_INDICES: Final = (
-    "ALTER TABLE texts ALTER words SET STORAGE EXTERNAL",
-    f"CREATE INDEX texts_words ON texts USING gin (words, ({_PLACES})) WITH (fastupdate = off)",
-    "CREATE INDEX texts_large ON texts (package) WHERE large",
-    "CREATE INDEX large_texts_words ON large_texts USING gin (words) WITH (fastupdate = off)",
-)
+_PASSWORD: Final = "Keep the password in ~/.pgpass (one line, host:port:database:user:password) or in PGPASSWORD."  # noqa: S105
+#: The words of a server that lets nobody in: before a session there is no SQLSTATE.
+_NO_ENTRY: Final = ("password", "authentication", "pg_hba", "role ", "permission")
 
 
-def create_texts(connection: Connection) -> None:
-    """Make the index of words."""
-    _metadata.create_all(connection, tables=[texts, large_texts])
-    for statement in _INDICES:
-        connection.execute(text(statement))
+class _Text(Dumper):
+    """Texts as PostgreSQL takes them: it knows no NUL, and a hostile file must not stop an archive."""
+
+    def dump(self, obj: str) -> Buffer:
+        """UTF-8."""
+        return obj.replace("\0", "\ufffd").encode("utf-8", "replace")
 
 
-def write_texts(connection: Connection, packages: Iterable[tuple[int, Iterable[Said]]]) -> None:
-    """Make the words of packages searchable."""
-    rows: list[dict[str, Any]] = []
-    large: list[dict[str, Any]] = []
-    for package, said in packages:
-        first, *more = vectors = parts(lexemes(said))
-        rows.append({"package": package, "large": bool(more), "lexemes": [] if more else first})
-        if more:
-            large += ({"package": package, "part": number, "lexemes": part} for number, part in enumerate(vectors))
-    for statement, values in ((_WRITE_TEXT, rows), (_WRITE_LARGE, large)):
-        if values:
-            connection.execute(statement, values)
+class PostgresDatabase(Database):
+    """A catalogue in a schema of its own.
 
-
-_WRITE_TEXT: Final = text(
-    "INSERT INTO texts (package, large, words) VALUES (:package, :large, array_to_tsvector(CAST(:lexemes AS text[])))"
-)
-_WRITE_LARGE: Final = text(
-    "INSERT INTO large_texts (package, part, words) "
-    "VALUES (:package, :part, array_to_tsvector(CAST(:lexemes AS text[])))"
-)
-
-
-def remove_text(connection: Connection, package: int) -> None:
-    """Take them out again."""
-    for table in (texts, large_texts):
-        connection.execute(delete(table).where(table.c.package == package))
-
-
-def text_search(wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
-    """Packages of a stretch whose texts fulfil a wording, in no order; where it is not `exact`, perhaps a few more.
-
-    The hits are gathered before anything else is looked at: else the server may go through all packages in order and
-    unpack the vector of each, for it does not know what that costs.
+    Parameters
+    ----------
+    address : ServerAddress
+        Server, database and schema.
+    read_only : bool
+        Whether it is never written.
     """
-    values: dict[str, Any] = {"low": stretch.low, "high": stretch.high}
-    if places := _places_of(stretch):
-        values["places"] = places
-    return TextHits(*_asked(wording, near=bool(places)), values)
+
+    #: An index of lexemes gives its packages all at once, and in no order.
+    LOOKS_UP_WORDS: ClassVar[bool] = False
+    FAULTS: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+
+    def __init__(self, address: ServerAddress, *, read_only: bool = False) -> None:
+        self._address, self._read_only = address, read_only
+        self._engine: Engine = create_engine(
+            "postgresql+psycopg://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            pool_size=_KEPT,
+            max_overflow=_MORE,
+            pool_pre_ping=True,
+            use_native_hstore=False,
+        )
+        event.listen(self._engine, "begin", self._begin)
+
+    @property
+    def address(self) -> str:
+        """The address, with the schema."""
+        return str(self._address)
+
+    @property
+    def engine(self) -> Engine:
+        """Its connections."""
+        return self._engine
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            made = self._opened("")
+        except psycopg.OperationalError as error:
+            password = _kept_password(self._address.server) if "password" in str(error) else ""
+            if not password:
+                raise
+            made = self._opened(password)
+        try:
+            self._prepare(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _opened(self, password: str) -> psycopg.Connection[Any]:
+        given: dict[str, Any] = {"password": password} if password else {}
+        return psycopg.connect(
+            self._address.server,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=_PATIENCE,
+            application_name="diadem",
+            client_encoding="utf8",
+            **given,
+        )
+
+    def _prepare(self, made: psycopg.Connection[Any]) -> None:
+        if made.info.parameter_status("server_encoding") != "UTF8":
+            raise Refused(
+                "the database has another encoding than UTF-8",
+                where=self.address,
+                next="Make one for the catalogue: createdb --encoding=UTF8 --template=template0 NAME",
+            )
+        made.adapters.register_dumper(str, _Text)
+        settings = [sql.SQL("SET {} = {}").format(sql.Identifier(name), value) for name, value in _SETTINGS.items()]
+        settings.append(sql.SQL("SET search_path = {}").format(sql.Identifier(self._address.schema)))
+        made.execute(sql.SQL("; ").join(settings))
+
+    def _begin(self, connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get(WRITING, False):
+            # One writer at a time, who sees all that those before have written: a lock taken first, then a look at
+            # what is so now.
+            digest = hashlib.blake2b(f"diadem {self._address.schema}".encode(), digest_size=8).digest()
+            lock = int.from_bytes(digest, "big", signed=True)
+            begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock})"
+        else:
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            # Before the state is chosen that is seen: whoever puts a new catalogue in the place of this one waits for
+            # its readers, and they for him.
+            begin += "" if options.get(NEW, False) else "; LOCK TABLE schema_version IN ACCESS SHARE MODE"
+        connection.exec_driver_sql(begin)
+
+    def ours(self, error: BaseException) -> DiademError:
+        """By its SQLSTATE: PostgreSQL's documentation, appendix A."""
+        if isinstance(error, DiademError):
+            return error
+        where, said = self.address, " ".join(str(error).split())[:300]
+        state = getattr(error, "sqlstate", None) or ""
+        if state in ("28000", "28P01") or (not state and any(word in said for word in _NO_ENTRY)):
+            return Refused(f"the server of the catalogue refuses the login: {said}", where=where, next=_PASSWORD)
+        if state == "3D000" or (not state and "does not exist" in said):
+            again = "Make the database: createdb --encoding=UTF8 NAME"
+            return NotFound(f"the server of the catalogue has no such database: {said}", where=where, next=again)
+        if state == "55P03":
+            again = "Wait until the other process is done, then try again."
+            return Refused("another process has held the catalogue for a minute", where=where, next=again)
+        if state == "53100":
+            return StoreError(
+                "the disk of the catalogue's server is full", where=where, next="Make room, then try again."
+            )
+        if state in ("42501", "25006"):
+            rights = "GRANT CREATE, CONNECT ON DATABASE name TO role"
+            again = f"Give the role its rights: {rights}. A standby cannot be written to."
+            return StoreError(f"the catalogue cannot be written to: {said}", where=where, next=again)
+        if state in ("3F000", "42P01"):
+            return NotFound(f"there is no catalogue, or a part of it is gone: {said}", where=where, next=REBUILD)
+        # No connection, a server that starts or stops, or one that has too many to do.
+        away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        if state[:2] in ("08", "53", "57", "58") if state else away:
+            return Unreachable(f"the server of the catalogue does not answer: {said}", where=where, next=_AWAY)
+        return self.damaged(said)
+
+    # Its place
+
+    def exists(self) -> bool:
+        """Whether the schema is there."""
+        with self.transaction(writing=False, new=True) as connection:
+            known = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+            return connection.exec_driver_sql(known, (self._address.schema,)).first() is not None
+
+    def make(self) -> None:
+        """Make the schema, unless it is there."""
+        with self.transaction(writing=True, new=True) as connection:
+            _run(connection, sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._address.schema)))
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._engine.dispose()
+
+    def draft(self) -> Self:
+        """A schema beside it."""
+        return type(self)(self._beside(f"{_DRAFT}{uuid.uuid4().hex[:8]}"))
+
+    def _beside(self, ending: str) -> ServerAddress:
+        return self._address.with_schema(self._address.schema[: _NAME - len(ending)] + ending)
+
+    def forget_drafts(self) -> None:
+        """Remove such schemas."""
+        begin = self._address.schema[: _NAME - len(_DRAFT) - 8] + _DRAFT
+        with self.transaction(writing=True) as connection:
+            known = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname::text, %s)"
+            _run(connection, *map(_drop, connection.exec_driver_sql(known, (begin,)).scalars().all()))
+
+    def discard(self) -> None:
+        """Close it and remove the schema."""
+        with self.transaction(writing=True, new=True) as connection:
+            _run(connection, _drop(self._address.schema))
+        self.close()
+
+    def set_aside(self) -> None:
+        """Give the schema another name; an earlier one of that name goes."""
+        aside = self._beside(_DAMAGED).schema
+        with self.transaction(writing=True, new=True) as connection:
+            _run(connection, _drop(aside), _rename(self._address.schema, aside))
+        self.close()
+
+    def take_over(self, draft: Self) -> None:
+        """Put the draft's schema in the place of this one when no reader is in the midst of it."""
+        draft.close()
+        own, gone = self._address.schema, self._beside(_GONE).schema
+        with self.transaction(writing=True, new=True) as connection:
+            lock = sql.SQL("LOCK TABLE {}.schema_version IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(own))
+            # Whoever has been told that the catalogue was built does not find another one after a power failure.
+            durable = sql.SQL("SET LOCAL synchronous_commit = {}").format("on")
+            _run(connection, durable, lock, _rename(own, gone), _rename(draft._address.schema, own), _drop(gone))
+        self.analyse()
+
+    def size(self) -> int:
+        """Bytes of its tables and indices."""
+        own = f"SELECT coalesce(sum(pg_total_relation_size(oid)), 0) {_OWN_TABLES}"
+        with self.transaction(writing=False) as connection:
+            return int(connection.exec_driver_sql(own, (self._address.schema,)).scalar() or 0)
+
+    def analyse(self) -> None:
+        """Let the server see how much there is of what; it would do so itself some minutes later."""
+        with self.transaction(writing=True) as connection:
+            names = connection.exec_driver_sql(f"SELECT relname {_OWN_TABLES}", (self._address.schema,)).scalars().all()
+            _run(connection, *(sql.SQL("ANALYZE {}").format(sql.Identifier(name)) for name in names))
+
+    # In a transaction
+
+    create_texts = staticmethod(lexemes.create_texts)
+    write_texts = staticmethod(lexemes.write_texts)
+    remove_text = staticmethod(lexemes.remove_text)
+    text_search = staticmethod(lexemes.text_search)
+    exact = staticmethod(lexemes.exact)
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+        """By COPY."""
+        remaining = iter(rows)
+        first = next(remaining, None)
+        if first is None:
+            return
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with driver.cursor() as cursor, cursor.copy(_copy(table)) as copy:
+            for row in chain([first], remaining):
+                copy.write_row(tuple(row))
+
+    def upsert(self, table: Table, *unique: str) -> Insert:
+        """See `Database.upsert`."""
+        return upsert_with(insert, table, *unique)
 
 
-@lru_cache(maxsize=_ASKED)
-def _asked(wording: Wording, *, near: bool) -> tuple[Select[Any], ColumnElement[int]]:
-    """The question for hits of a wording in a stretch, one that lies within few places or any, and its key."""
-    small = select(texts.c.package).where(_matches(texts.c.words, query(wording)), not_(texts.c.large))
-    if near:
-        small = small.where(_places.op("&&", is_comparison=True)(cast(bindparam("places"), ARRAY(BigInteger))))
-    large = select(texts.c.package).where(texts.c.large, _large(wording))
-    hits = union_all(small, large).cte("hits").prefix_with("MATERIALIZED")
-    low, high = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
-    return select(hits.c.package).where(hits.c.package >= low, hits.c.package < high), hits.c.package
+def _run(connection: Connection, *statements: sql.Composed) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    for statement in statements:
+        driver.execute(statement)
 
 
-_places: ColumnElement[Any] = literal_column(_PLACES)
+def _drop(schema: str) -> sql.Composed:
+    return sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
 
 
-def _places_of(stretch: Stretch) -> list[int]:
-    """The parts of all keys that a stretch lies in; none where it is too long."""
-    for at, size in enumerate(_SIZES):
-        first, last = stretch.low >> size, (stretch.high - 1) >> size
-        if last - first < _PARTS:
-            return [part << 3 | at for part in range(first, last + 1)]
-    return []
+def _rename(schema: str, name: str) -> sql.Composed:
+    return sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(schema), sql.Identifier(name))
 
 
-def _matches(column: ColumnElement[Any], asked: str) -> ColumnElement[bool]:
-    return column.op("@@", is_comparison=True)(cast(bindparam(None, asked, type_=ByteText()), TSQUERY))
+@cache
+def _copy(table: Table) -> sql.Composed:
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.c)
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)
 
 
-def _in_a_part(asked: str) -> ColumnElement[bool]:
-    return texts.c.package.in_(select(large_texts.c.package).where(_matches(large_texts.c.words, asked)))
-
-
-def _large(wording: Wording) -> ColumnElement[bool]:
-    """Whether a package with many vectors fulfils a wording: each lexeme of a phrase may be in another one."""
-    if isinstance(wording, Words):
-        return or_(false(), *(and_(*map(_in_a_part, lexemes_of_key)) for lexemes_of_key in apart(wording)))
-    if isinstance(wording, Without):
-        return and_(_large(wording.part), not_(_large(wording.denied)))
-    found = map(_large, wording.parts)
-    return and_(*found) if isinstance(wording, Every) else or_(*found)
+def _kept_password(server: str) -> str:
+    """The password that the keyring keeps for a server, by its address; "" where there is none, or no keyring."""
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        return ""
+    try:
+        return keyring.get_password(SERVICE, server) or ""
+    except (KeyringError, RuntimeError):
+        return ""
 
 
 @compiles(ByteText, "postgresql")
@@ -210,8 +341,8 @@ def _create_index(element: CreateIndex, compiler: Any, **options: Any) -> str:
 @compiles(Among, "postgresql")
 def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    keys = isinstance(list(element.clauses)[1].type, Keys)
-    return f"{column} = ANY ({f'CAST({given} AS BIGINT[])' if keys else given})"
+    kind = list(element.clauses)[1].type
+    return f"{column} = ANY ({f'CAST({given} AS BIGINT[])' if isinstance(kind, ListOf) and kind.keys else given})"
 
 
 @compiles(Contains, "postgresql")
@@ -224,28 +355,3 @@ def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
 def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
     column, given = (compiler.process(clause, **options) for clause in element.clauses)
     return f"EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"  # noqa: S608
-
-
-@cache
-def upsert(table: Table, *unique: str) -> Insert:
-    """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
-    statement = postgres_insert(table)
-    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
-    return statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
-
-
-def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """Insert many rows, each with a value for every column of the table, by COPY."""
-    remaining = iter(rows)
-    for first in remaining:  # none, and there is nothing to tell the server
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, Driver)
-        with driver.cursor() as cursor, cursor.copy(_copy(table)) as copy:
-            for row in chain([first], remaining):
-                copy.write_row(tuple(row))
-
-
-@cache
-def _copy(table: Table) -> sql.Composed:
-    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.c)
-    return sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)

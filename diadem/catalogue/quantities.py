@@ -32,6 +32,8 @@ _BYTES: Final[Mapping[str, float]] = {
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?)?)?)?\Z")
+#: The last moment that there is.
+_LAST: Final = datetime.datetime(9999, 12, 31)  # noqa: DTZ001
 #: Days as people say them, and how many days ago they were.
 _SPOKEN = {"today": 0, "yesterday": 1}
 
@@ -69,21 +71,9 @@ def split(text: str) -> tuple[float, str]:
 
 
 def in_unit(number: float, written: str, wanted: str) -> float:
-    """A number in the unit of a field.
+    """A number in the unit of a field: "1" and "" are none; as the unit that was written, "" is the field's own.
 
-    Parameters
-    ----------
-    number : float
-        As it was written.
-    written : str
-        Its unit; "" is the field's own.
-    wanted : str
-        The field's unit; "1" and "" are none.
-
-    Raises
-    ------
-    Unreadable
-        The unit is not known, or of another kind; says which unit the field has.
+    Raises `Unreadable` where the unit is not known, or of another kind; says which unit the field has.
     """
     if not written:
         return number
@@ -125,12 +115,8 @@ def around(number: float) -> tuple[float, float]:
 def period(text: str, *, in_utc: bool = False) -> tuple[datetime.datetime, datetime.datetime | None]:
     """Beginning and end (exclusive) of a year, month, day, minute or second. The year 9999 has no end.
 
-    `in_utc`: whether what is asked for is in UTC, in which ``today`` and ``yesterday`` begin at midnight here.
-
-    Raises
-    ------
-    Unreadable
-        It is none; says how to write one.
+    `in_utc`: whether what is asked for is in UTC, in which ``today`` and ``yesterday`` begin at midnight here. Raises
+    `Unreadable`, which says how to write one.
     """
     if (back := _SPOKEN.get(text.strip().casefold())) is not None:
         first = datetime.datetime.combine(datetime.date.today() - datetime.timedelta(days=back), datetime.time())  # noqa: DTZ011
@@ -167,3 +153,31 @@ def _after(
         return start + datetime.timedelta(seconds=60 if second is None else 1)
     except (ValueError, OverflowError):  # after the last year that there is
         return None
+
+
+def limits(operator: str, text: str) -> tuple[str | None, str | None]:
+    """Lower and upper text of a range; the same twice for one value; the operator's, with None for no limit."""
+    if operator in ("<", "<="):
+        return None, text
+    if operator in (">", ">="):
+        return text, None
+    first, dots, last = text.partition("..")
+    if not dots:
+        return text, text
+    if not first and not last:
+        raise Unreadable("a range needs a beginning or an end", "Write for example 100kV..300kV, or 2026-01..2026-03.")
+    return first or None, last or None
+
+
+def moments(operator: str, text: str, *, in_utc: bool) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """Beginning, and end that is not of it; None for no limit."""
+    lower, upper = limits(operator, text)
+    begin = period(lower, in_utc=in_utc) if lower is not None else None
+    end = period(upper, in_utc=in_utc) if upper is not None else None
+    if operator == ">":
+        return (begin[1] or _LAST) if begin else None, None
+    if operator == "<":
+        return None, end[0] if end else None
+    if begin and end and begin[0] > end[0]:
+        raise Unreadable("the range ends before it begins")
+    return begin[0] if begin else None, end[1] if end else None

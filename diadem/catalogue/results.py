@@ -77,22 +77,15 @@ Value = float | str
 
 @dataclass(frozen=True, slots=True)
 class StatedDataset(Display):
-    """A dataset that matches, and what it states.
-
-    Attributes
-    ----------
-    package, id, path : str
-        Ids of the package and, in its record, of the dataset; its primary file.
-    number : int
-        From 1, in the order of the record.
-    values : mapping of str to tuple
-        Values of the fields that were asked for; () for none.
-    """
+    """A dataset that matches, its primary file, and what it states."""
 
     package: str
+    #: In the record of the package.
     id: str
     path: str
+    #: From 1, in the order of the record.
     number: int
+    #: Values of the fields that were asked for; () for none.
     values: Mapping[str, tuple[Value, ...]]
 
 
@@ -113,20 +106,17 @@ def id_of(package: str | Named) -> str:
 
 
 class Opener(Reopenable):
-    """Opens packages of a node, each once. In another process the node is opened first, when a package is asked for.
+    """Opens packages of a node, each once. In another process the node is opened first, when a package is asked for."""
 
-    Parameters
-    ----------
-    node : Node or RemoteNode, optional
-        Where it is open.
-    node_again : callable, optional
-        Opens it elsewhere.
-    """
-
-    def __init__(self, node: Any, node_again: Callable[[], Any] | None) -> None:
+    def __init__(self, node: Any, node_again: Callable[[], Any] | None = None) -> None:
         self._node, self._node_again = node, node_again
         self._opened: dict[str, Package] = {}
-        self.again = None if node_again is None else partial(Opener, None, node_again)
+
+    @property
+    def again(self) -> Callable[[], Opener] | None:  # type: ignore[override]  # of a node it is asked for only here
+        """Opens the node and its packages in another process; None where the node has no address."""
+        node_again = self._node_again or self._node.again
+        return None if node_again is None else partial(Opener, None, node_again)
 
     @property
     def node(self) -> Any:
@@ -541,7 +531,6 @@ def _values(row: PackageRow) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
-
     if isinstance(value, tuple):
         value = "; ".join(value)
     if isinstance(value, datetime):

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
-from diadem.catalogue import dialects, reading, tables
-from diadem.catalogue.opening import CatalogueFile
+from diadem.catalogue import database, tables
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.package_key import resolve
+from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import words
-from diadem.custody.entries import place_of
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 
 if TYPE_CHECKING:
-    from diadem.catalogue.sample_sessions import SampleDataset
     from diadem.model.sample_relations import Family
 
 #: What a name is: the node's own, that of another lab or of everywhere, or only what the sample is.
 OWN, OTHER, TITLE = "identifier", "other", "title"
 _LINK, _PARENT = "link", "parent"
-#: Ids that fit into one question.
-_CHUNK: Final = 500
 _samples, _names, _ties = tables.samples.c, tables.sample_names.c, tables.sample_ties.c
 
 
@@ -52,163 +50,16 @@ class NameRow:
     words: tuple[str, ...]
 
 
-class Relating:
-    """Relations of samples as the catalogue has them (`diadem.model.sample_relations.Relations`).
-
-    Parameters
-    ----------
-    connection : Connection
-        In a transaction.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def linked(self, samples: Collection[str]) -> Iterable[str]:
-        """Those that somebody has linked with one of them."""
-        yield from self._found(_ties.other, _ties.sample, _LINK, samples)
-        yield from self._found(_ties.sample, _ties.other, _LINK, samples)
-
-    def parents(self, samples: Collection[str]) -> Iterable[str]:
-        """Those from which one of them was made."""
-        return self._found(_ties.other, _ties.sample, _PARENT, samples)
-
-    def parts(self, samples: Collection[str]) -> Iterable[str]:
-        """Those that were made from one of them."""
-        return self._found(_ties.sample, _ties.other, _PARENT, samples)
-
-    def _found(self, wanted: Any, given: Any, kind: str, samples: Collection[str]) -> Iterator[str]:
-        for part in _parts(samples):
-            yield from self._connection.scalars(select(wanted).where(_ties.kind == kind, given.in_(part)))
-
-
-class SampleCatalogue(CatalogueFile):
-    """The part of the catalogue that knows samples."""
-
-    def add_sample(self, sample: Sample) -> None:
-        """Enter a sample; of one that is there everything is written anew."""
-        with self._writing() as connection:
-            _write(connection, sample)
-
-    def sample_statements(self, sha256: str) -> list[tuple[int, int, bytes]]:
-        """Epoch, index and envelope of the statements about a sample, in the order of the log.
-
-        Parameters
-        ----------
-        sha256 : str
-            Digest of the subject.
-        """
-        said, about = tables.statements, tables.subjects
-        joined = said.join(about, said.c.statement_id == about.c.statement_id)
-        rows = select(said.c.epoch, said.c.index, said.c.line).select_from(joined)
-        rows = rows.where(about.c.sha256 == sha256, about.c.kind == "sample").order_by(said.c.epoch, said.c.index)
-        with self._reading() as connection:
-            return [(int(epoch), int(index), line) for epoch, index, line in connection.execute(rows)]
-
-    def sample_places(self, sha256: str) -> list[tuple[int, str]]:
-        """Place in the log and id of the statements about a sample, in the order of the log.
-
-        Parameters
-        ----------
-        sha256 : str
-            Digest of the subject.
-        """
-        said, about = tables.statements, tables.subjects
-        joined = said.join(about, said.c.statement_id == about.c.statement_id)
-        rows = select(said.c.epoch, said.c.index, said.c.statement_id).select_from(joined)
-        rows = rows.where(about.c.sha256 == sha256, about.c.kind == "sample").order_by(said.c.epoch, said.c.index)
-        with self._reading() as connection:
-            return [(place_of(epoch, index), str(found)) for epoch, index, found in connection.execute(rows)]
-
-    def samples(self, ids: Collection[str] | None = None) -> list[Sample]:
-        """Samples by their ids, those that are not known left out; all of them without ids. By identifier."""
-        with self._reading() as connection:
-            chosen = [select(_samples.id, _samples.document)]
-            if ids is not None:
-                chosen = [chosen[0].where(_samples.id.in_(part)) for part in _parts(ids)]
-            rows = [row for question in chosen for row in connection.execute(question)]
-        found = [_restored(row.document) for row in rows]
-        return sorted(found, key=lambda one: (words(one.identifier), one.id))
-
-    def count_samples(self) -> int:
-        """How many samples there are."""
-        with self._reading() as connection:
-            return int(connection.scalar(select(func.count()).select_from(tables.samples)) or 0)
-
-    def samples_named(self, names: Iterable[Sequence[str]]) -> list[NameRow]:
-        """Names of samples that are one of these, each a row of words; case, accents and signs do not count."""
-        with self._reading() as connection:
-            return named(connection, names)
-
-    def names_of_samples(self, ids: Collection[str]) -> list[NameRow]:
-        """All names of some samples."""
-        with self._reading() as connection:
-            return names_of(connection, ids)
-
-    def family(self, sample_id: str) -> Family:
-        """A sample among its relatives."""
-        from diadem.model.sample_relations import family
-
-        with self._reading() as connection:
-            return family(Relating(connection), sample_id)
-
-    def sample_texts(self, package_id: str) -> list[tuple[str, bool]]:
-        """What a package calls its samples, and whether all its datasets do. Raises `NotFound`."""
-        from diadem.catalogue.sample_sessions import texts_of
-
-        with self._reading() as connection:
-            return texts_of(connection, reading.resolve(connection, package_id))
-
-    def datasets_naming(self, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
-        """Every dataset that names a sample by one of these names, each a row of words; the earliest first."""
-        from diadem.catalogue.sample_sessions import datasets_of
-
-        with self._reading() as connection:
-            return datasets_of(connection, names)
-
-
-def named(connection: Connection, names: Iterable[Sequence[str]]) -> list[NameRow]:
-    """Names of samples that are one of these; see `SampleCatalogue.samples_named`."""
-    wanted = {" ".join(found) for found in names if found}
-    return _name_rows(
-        connection, [select(tables.sample_names).where(_names.words.in_(part)) for part in _parts(wanted)]
-    )
-
-
-def names_of(connection: Connection, ids: Collection[str]) -> list[NameRow]:
-    """All names of some samples."""
-    return _name_rows(connection, [select(tables.sample_names).where(_names.sample.in_(part)) for part in _parts(ids)])
-
-
-def meant(connection: Connection, asked: Sequence[str]) -> list[NameRow]:
-    """All names of the samples that are called so, of what is the same thing, and of what was made from it."""
-    from diadem.model.sample_relations import with_parts
-
-    owners = {row.sample for row in named(connection, [asked]) if row.kind != TITLE}
-    everybody = with_parts(Relating(connection), owners) if owners else ()
-    return [row for row in names_of(connection, everybody) if row.kind != TITLE]
-
-
-def _name_rows(connection: Connection, questions: Sequence[Select[Any]]) -> list[NameRow]:
-    rows = [row for question in questions for row in connection.execute(question)]
-    found = [NameRow(row.sample, row.kind, row.text, row.lab, tuple(row.words.split())) for row in rows]
-    return sorted(found, key=lambda one: (one.sample, one.kind, one.text, one.lab))
-
-
-def _parts(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
-
-
-def _write(connection: Connection, sample: Sample) -> None:
+def add_sample(connection: Connection, sample: Sample) -> None:
+    """Enter a sample; of one that is there everything is written anew."""
     for table, column in ((tables.samples, "id"), (tables.sample_names, "sample"), (tables.sample_ties, "sample")):
         connection.execute(delete(table).where(table.c[column] == sample.id))
     row = {"id": sample.id, "identifier": sample.identifier, "document": json.dumps(asdict(sample))}
     connection.execute(insert(tables.samples), row)
-    dialects.insert_rows(connection, tables.sample_names, dict.fromkeys(_named(sample)))
+    database.insert_rows(connection, tables.sample_names, dict.fromkeys(_named(sample)))
     ties = [(sample.id, _LINK, other) for other in sample.linked]
     ties += [(sample.id, _PARENT, parent.sample) for parent in sample.parents]
-    dialects.insert_rows(connection, tables.sample_ties, dict.fromkeys(ties))
+    database.insert_rows(connection, tables.sample_ties, dict.fromkeys(ties))
 
 
 def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:
@@ -219,6 +70,15 @@ def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:
     for kind, text, lab in every:
         if found := words(text):
             yield " ".join(found), sample.id, kind, text, lab
+
+
+def samples(connection: Connection, ids: Collection[str] | None = None) -> list[Sample]:
+    """Samples by their ids, those that are not known left out; all of them without ids. By identifier."""
+    chosen = [select(_samples.document)]
+    if ids is not None:
+        chosen = [chosen[0].where(_samples.id.in_(part)) for part in _parts(ids)]
+    found = [_restored(document) for question in chosen for document in connection.scalars(question)]
+    return sorted(found, key=lambda one: (words(one.identifier), one.id))
 
 
 def _restored(document: str) -> Sample:
@@ -239,3 +99,109 @@ def _restored(document: str) -> Sample:
             "links": tuple(Link(**one) for one in links),
         }
     )
+
+
+def count_samples(connection: Connection) -> int:
+    """How many samples there are."""
+    return int(connection.scalar(select(func.count()).select_from(tables.samples)) or 0)
+
+
+# Names
+
+
+def samples_named(connection: Connection, names: Iterable[Sequence[str]]) -> list[NameRow]:
+    """Names of samples that are one of these, each a row of words; case, accents and signs do not count."""
+    wanted = {" ".join(found) for found in names if found}
+    return _name_rows(
+        connection, [select(tables.sample_names).where(_names.words.in_(part)) for part in _parts(wanted)]
+    )
+
+
+def names_of_samples(connection: Connection, ids: Collection[str]) -> list[NameRow]:
+    """All names of some samples."""
+    return _name_rows(connection, [select(tables.sample_names).where(_names.sample.in_(part)) for part in _parts(ids)])
+
+
+def _name_rows(connection: Connection, questions: Sequence[Select[Any]]) -> list[NameRow]:
+    rows = [row for question in questions for row in connection.execute(question)]
+    found = [NameRow(row.sample, row.kind, row.text, row.lab, tuple(row.words.split())) for row in rows]
+    return sorted(found, key=lambda one: (one.sample, one.kind, one.text, one.lab))
+
+
+def _parts(values: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    return (ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK))
+
+
+def meant(connection: Connection, asked: Sequence[str]) -> list[NameRow]:
+    """All names of the samples that are called so, of what is the same thing, and of what was made from it."""
+    from diadem.model.sample_relations import with_parts
+
+    owners = {row.sample for row in samples_named(connection, [asked]) if row.kind != TITLE}
+    everybody = with_parts(_Relations(connection), owners) if owners else ()
+    return [row for row in names_of_samples(connection, everybody) if row.kind != TITLE]
+
+
+def is_short(name: tuple[str, ...]) -> bool:
+    """Whether a name is no more than a number, or a letter or two: it means a sample only where nothing else stands."""
+    return len(name) == 1 and (len(name[0]) < 3 or name[0].isdigit())
+
+
+def needed(asked: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The names that are not found with a shorter one anyhow: who asks for ``S-12`` finds ``S-12-a`` too.
+
+    Parameters
+    ----------
+    asked : tuple of str
+        The name that is looked for in any case.
+    names : iterable of tuple of str
+        Others for the same thing.
+    """
+    found = {asked}
+    for name in sorted(set(names) - found, key=lambda words: (len(words), words)):
+        if not any(name[start:end] in found for start in range(len(name)) for end in range(start + 1, len(name) + 1)):
+            yield name
+            if not is_short(name):
+                found.add(name)
+
+
+def sample_texts(connection: Connection, package_id: str) -> list[tuple[str, bool]]:
+    """What a package calls its samples, and whether all its datasets do. Raises `NotFound`."""
+    facts, codes = tables.phrases.c, tables.keys
+    rows = select(facts.text, facts.everywhere).join_from(tables.phrases, codes, facts.key == codes.c.code)
+    own = (facts.package == resolve(connection, package_id), codes.c.name.in_(SAMPLE_KEYS))
+    return [(text, bool(everywhere)) for text, everywhere in connection.execute(rows.where(*own).order_by(facts.rank))]
+
+
+# Relatives
+
+
+def family(connection: Connection, sample_id: str) -> Family:
+    """A sample among its relatives."""
+    from diadem.model import sample_relations
+
+    return sample_relations.family(_Relations(connection), sample_id)
+
+
+class _Relations:
+    """Relations of samples as the catalogue has them (`diadem.model.sample_relations.Relations`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def linked(self, samples: Collection[str]) -> Iterable[str]:
+        """Those that somebody has linked with one of them."""
+        yield from self._found(_ties.other, _ties.sample, _LINK, samples)
+        yield from self._found(_ties.sample, _ties.other, _LINK, samples)
+
+    def parents(self, samples: Collection[str]) -> Iterable[str]:
+        """Those from which one of them was made."""
+        return self._found(_ties.other, _ties.sample, _PARENT, samples)
+
+    def parts(self, samples: Collection[str]) -> Iterable[str]:
+        """Those that were made from one of them."""
+        return self._found(_ties.sample, _ties.other, _PARENT, samples)
+
+    def _found(self, wanted: Any, given: Any, kind: str, samples: Collection[str]) -> Iterator[str]:
+        for part in _parts(samples):
+            yield from self._connection.scalars(select(wanted).where(_ties.kind == kind, given.in_(part)))

@@ -1,7 +1,7 @@
 """Tables of the catalogue.
 
-A package's key, `seq`, is made of its date and the first digits of its id (see `order.py`): packages lie in the order
-in which search lists them, whatever the order in which they came, and the first page of a search is found without
+A package's key, `seq`, is made of its date and the first digits of its id (see `package_key.py`): packages lie in the
+order in which search lists them, whatever the order in which they came, and the first page of a search is found without
 sorting.
 
 A fact of a record, a number or a phrase, is one row for each *distinct* value in a package, with the datasets that
@@ -9,6 +9,8 @@ state it: a session of 20,000 images at 200 kV has one row that says so.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -30,6 +32,9 @@ from diadem.catalogue.expressions import BESIDE
 from diadem.catalogue.expressions import ByteText as Text
 
 metadata = MetaData()
+#: The one version of the tables, raised by one with every change of them, or of what stands in them. A catalogue is a
+#: cache: one of another version is built anew.
+VERSION: Final = 6
 
 
 def _package() -> Column[int]:
@@ -78,7 +83,7 @@ numbers = Table(
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("number", Double, nullable=False),  # in the unit of the field
     Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
-    Column("datasets", Text, nullable=False),  # which ones, see `spans.py`
+    Column("datasets", Text, nullable=False),  # which ones, see `dataset_sets.py`
     PrimaryKeyConstraint("package", "key", "number"),
     Index("numbers_by_key", "key", "number", "package"),
     sqlite_with_rowid=False,
@@ -179,7 +184,7 @@ schema_version = Table(
     Column("applied_at", Text, nullable=False),
 )
 
-#: What a folder that was archived is recognised by when it comes again, see `diadem.catalogue.traces`.
+#: What a folder that was archived is recognised by when it comes again, see `facts.traces_of`.
 traces = Table(
     "traces",
     metadata,
@@ -190,7 +195,7 @@ traces = Table(
     sqlite_with_rowid=False,
 )
 
-#: Samples as the log tells them, see `diadem.catalogue.samples`.
+#: Samples as the log tells them, see `samples.py`.
 samples = Table(
     "samples",
     metadata,
@@ -316,7 +321,7 @@ facet_values = Table(
     Index("facet_values_by_count", "facet", "packages", "listed"),
 )
 
-#: The values of each package, in a form that is summed up quickly, see `faceting`.
+#: The values of each package, in a form that is summed up quickly, see `facet_counts`.
 facet_rows = Table(
     "facet_rows",
     metadata,

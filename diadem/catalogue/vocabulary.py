@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -10,33 +10,25 @@ from types import MappingProxyType
 from typing import Final
 
 from diadem.catalogue import facts
+from diadem.errors import UsageError
 from diadem.terms.fields import all_fields, field_keys, is_time
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a name means.
+    """What a name means."""
 
-    Attributes
-    ----------
-    name : str
-        As it is written in full.
-    kind : str
-        ``number``, ``text`` or ``time`` for what datasets state; of packages ``day``, ``ingested``, ``count``,
-        ``size``, ``id``, ``store``, ``made-from``, ``used-for``; of judgements ``quality``, ``not``, ``purpose``,
-        ``criterion``, ``assessor``.
-    of : tuple of str
-        Keys of facts that are looked at, any of them; or the column of a package.
-    unit : str
-        Of numbers; "" for none.
-    bare : str
-        Unit of a number written without one, where that is not `unit`.
-    """
-
+    #: As it is written in full.
     name: str
+    #: ``number``, ``text`` or ``time`` for what datasets state; of packages ``day``, ``ingested``, ``count``, ``size``,
+    #: ``id``, ``store``, ``made-from``, ``used-for``; of judgements ``quality``, ``not``, ``purpose``, ``criterion``,
+    #: ``assessor``.
     kind: str
+    #: Keys of facts that are looked at, any of them; or the column of a package.
     of: tuple[str, ...] = ()
+    #: Of numbers; "" for none.
     unit: str = ""
+    #: Unit of a number written without one, where that is not `unit`.
     bare: str = ""
 
 
@@ -89,6 +81,18 @@ def find(name: str) -> Key | None:
     return _OWN.get(folded) or _known().get(folded)
 
 
+def stated_fields(names: Sequence[str]) -> dict[str, Key]:
+    """What names of fields of a record mean, in their order. Raises `UsageError` where there is no such field."""
+    found = {name: find(name) for name in names}
+    for name, key in found.items():
+        if key is None or key.kind not in ("text", "number", "time"):
+            close = near(name)
+            raise UsageError(
+                f"'{name}' is not a field of a record", next=f"Did you mean {' or '.join(close)}?" if close else None
+            )
+    return {name: key for name, key in found.items() if key is not None}
+
+
 def several(name: str) -> list[str]:
     """Fields that end in a name, where those are more than one."""
     ends = [key for key in sorted(field_keys()) if key.endswith("." + _folded(name))]
@@ -107,10 +111,10 @@ def names() -> list[str]:
     return [*sorted({_shown(name) for name in (*_OWN, *_aliases())}, key=str.lower), *sorted(field_keys())]
 
 
-def measured() -> list[str]:
-    """The short name of every field with a unit, in the order of the fields; of several the first."""
-    fields = (field for field in all_fields().values() if field.unit not in ("", "1") and field.aliases)
-    return list(dict.fromkeys(field.aliases[0] for field in fields))
+def measured() -> dict[str, str]:
+    """The units of all fields that have one, by their first short names, in the order of the fields."""
+    fields = [field for field in all_fields().values() if field.unit not in ("", "1") and field.aliases]
+    return {field.aliases[0]: _known()[field.aliases[0]].unit for field in fields}
 
 
 def _shown(name: str) -> str:

@@ -79,7 +79,7 @@ def _names_of_files(ctx: click.Context, parameter: click.Parameter, word: str) -
 
 
 def _rate(text: str) -> float:
-    from diadem.policy.measures import read_rate
+    from diadem.model.measures import read_rate
 
     return read_rate(text)
 

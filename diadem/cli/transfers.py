@@ -31,7 +31,7 @@ def send(
     route: Annotated[str, Option("auto, direct, hub, or via:NAME of a carrier.")] = "auto",
 ) -> Answer:
     """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
-    from diadem.policy.measures import read_duration
+    from diadem.model.measures import read_duration
 
     done = node.send(package, to, expires=read_duration(expires), comment=comment, route=route)
     unsent, way = _on_the_way(node, done.id)
@@ -250,7 +250,7 @@ def add_rule(
     expires: Annotated[str, Option("When the rule ends: 90days. Default: never.")] = "",
 ) -> Answer:
     """Accept matching offers automatically. The rule is signed by you, and every acceptance names it."""
-    from diadem.policy.measures import read_duration, read_size
+    from diadem.model.measures import read_duration, read_size
 
     until = datetime.now(UTC) + read_duration(expires) if expires else None
     return _rules([node.rules.add(sender, max_bytes=read_size(max_size), project=project, expires=until).to_dict()])

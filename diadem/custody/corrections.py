@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from diadem.custody.entries import MAX_ENTRIES, MAX_EPOCHS, Entry
 from diadem.custody.keyring import KeyRing
+from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry
 from diadem.custody.statements import ONLINE
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.canonical import decode, encode

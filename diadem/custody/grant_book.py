@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from diadem.custody.entries import Entry
 from diadem.custody.keyring import KeyRing
-from diadem.custody.log_reading import LogReader
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import USER
 from diadem.errors import DocumentError
 from diadem.model.access import Grant, Revocation
@@ -52,11 +52,11 @@ class GrantBook:
 
     Parameters
     ----------
-    log : LogReader
+    log : Ledger
         The node's log.
     """
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, log: Ledger) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._next = 0

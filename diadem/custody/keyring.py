@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import LOG, ONLINE, ROOT, USER
 from diadem.errors import DocumentError, UsageError
 from diadem.model import statement_kinds as kinds

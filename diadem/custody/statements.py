@@ -1,8 +1,8 @@
 """What this program states: one builder a kind, under its name (a `key` is a `card`). Nothing else makes a draft.
 
 Who may sign a kind, and what it means for the catalogue, stands in `diadem.model.statement_kinds.KINDS`; its sentence
-for people in `diadem.custody.words`. A builder takes the members of the kind's schema (``schemas/statement``), leaves
-out those that are optional and empty, and says what the statement is about. Nobody here makes a `countersign` yet.
+for people in `diadem.custody.sentences`. A builder takes the members of the kind's schema (``schemas/statement``),
+leaves out those that are optional and empty, and says what the statement is about. Nobody makes a `countersign` yet.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ ONLINE: Final = "online"
 LOG: Final = "log"
 USER: Final = "user"
 
+#: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.
+HANDED_OVER: Final = "found as a package in "
 #: What went by hubs, one object a hub, as the schemas of receipt and closure have it.
 Relayed = Sequence[Mapping[str, Any]]
 

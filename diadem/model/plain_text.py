@@ -60,6 +60,12 @@ def printable(text: str, *, kept: str = "") -> str:
     return _OBEYED_PATTERN.sub(lambda match: match[0] if match[0] in kept else f"\\u{ord(match[0]):04x}", text)
 
 
+def one_line(text: str, longest: int = 200) -> str:
+    """A text of someone else as part of a sentence: nothing that turns what is read, no length without end."""
+    clean = "".join(character if character.isprintable() else " " for character in text)
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
 def size_text(size: int) -> str:
     """A number of bytes as people write it, in powers of 1000: ``3.2 GB``."""
     if size < 1000:

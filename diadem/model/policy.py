@@ -1,16 +1,21 @@
 """A group's policy: what it wants of its copies, checks, metadata and transfers. Frozen values with sound defaults.
 
-`diadem.policy` reads them from `policy.toml` and judges an archive by them.
+Each key of `policy.toml` stands here once: its default as people write it, its bounds, its rule in words and what is
+said above it in the file that `diadem init` writes. `diadem.policy` reads the file by it and judges an archive by the
+values; the schema is made of it (`python -m diadem.policy.generate`).
 """
 
+# ruff: noqa: RUF009 - every key is made by `dataclasses.field`
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from diadem.model.display import Display
+from diadem.model.measures import read_duration, read_size
+from diadem.model.replicas import STORE_KINDS
 
 #: Routes that a transfer may take: straight to the receiver, over a hub, or the first of the two that works.
 ROUTES: Final = ("direct", "hub", "auto")
@@ -19,59 +24,180 @@ ACCESS: Final = ("private", "node")
 #: What a scrub reads and compares: the BLAKE3 leaves, or SHA-256 of every file as well.
 SCRUB_LEVELS: Final = ("leaves", "full")
 
-_DAY: Final = timedelta(days=1)
-_GB: Final = 10**9
+_NAME: Final = "[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?"
+_UNITS: Final = "s, min, h, days, weeks, months or years"
+_T = TypeVar("_T")
+_Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of `policy.toml`."""
+
+    #: Its schema: type, bounds, rule in words, examples, and its default as people write it.
+    schema: Mapping[str, Any]
+    #: From what stands in the file to the value.
+    read: _Read
+    #: What is said above it in the file that `diadem init` writes.
+    note: str = ""
+
+
+def key_of(member: Any) -> Key:
+    """The key of a member of a policy or of one of its sections."""
+    found: Key = member.metadata["key"]
+    return found
+
+
+def read_table(kind: type[_T], table: Mapping[str, Any]) -> _T:
+    """The value of a table that the schema admits; what it does not say has its default."""
+    keys = {member.name: key_of(member) for member in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: keys[name].read(value) for name, value in table.items()})
+
+
+def _key(
+    rule: str,
+    *examples: Any,
+    note: str = "",
+    read: _Read = lambda value: value,
+    otherwise: Any = None,
+    **schema: Any,
+) -> Any:
+    """A key with a default, or one that the file must state; `otherwise` is then its default in a program."""
+    key = Key({**schema, "description": rule, "examples": list(examples)}, read, note)
+    default = schema.get("default", otherwise)
+    if default is None:
+        return field(metadata={"key": key})
+    return field(default_factory=lambda: read(default), metadata={"key": key})
+
+
+def _section(kind: Callable[[], Any], rule: str, **example: Any) -> Any:
+    key = Key({"description": rule, "examples": [example]}, lambda table: read_table(kind, table))  # type: ignore[arg-type]
+    return field(default_factory=kind, metadata={"key": key})
+
+
+def _whole(default: int, rule: str, least: int, most: int, note: str = "") -> Any:
+    """A whole number; ``2.0``, which JSON Schema takes for one, becomes one."""
+    rule = f"{rule}: a whole number from {least} to {most}."
+    return _key(rule, default, note=note, read=int, type="integer", minimum=least, maximum=most, default=default)
+
+
+def _duration(default: str, rule: str, least: str, most: str, note: str = "", units: str = _UNITS) -> Any:
+    return _ranged("duration", read_duration, default, rule, least, most, note, units)
+
+
+def _size(default: str, rule: str, note: str = "") -> Any:
+    return _ranged("size", read_size, default, rule, "1 MB", "1000 TB", note, "kB, MB, GB or TB")
+
+
+def _ranged(kind: str, read: _Read, default: str, rule: str, least: str, most: str, note: str, units: str) -> Any:
+    rule = f"{rule}: from {least} to {most}, as a number and {units}."
+    bounds = {"$ref": f"#/$defs/{kind}", "x-diadem-least": least, "x-diadem-most": most}
+    return _key(rule, default, note=note, read=read, default=default, **bounds)
+
+
+def _flag(default: bool, rule: str, note: str) -> Any:
+    return _key(f"{rule}: true or false.", True, note=note, type="boolean", default=default)
+
+
+def _choice(default: str, choices: Sequence[str], rule: str, *examples: str, note: str = "") -> Any:
+    return _key(rule, *(examples or (default,)), note=note, enum=list(choices), default=default)
+
+
+def _texts(rule: str, example: Sequence[str], note: str = "") -> Any:
+    items = {"type": "string", "minLength": 1, "pattern": "\\S"}
+    return _key(rule, example, note=note, read=tuple, type="array", uniqueItems=True, items=items, default=[])
+
+
+def _by_kind(of: str, read: _Read, default: Mapping[str, Any], rule: str, example: Mapping[str, Any], note: str) -> Any:
+    rule = f"{rule}: disk, nas, object, offsite or cold."
+    below = {"additionalProperties": False, "properties": {kind: {"$ref": f"#/$defs/{of}"} for kind in STORE_KINDS}}
+    return _key(rule, example, note=note, read=read, type="object", default=default, **below)
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """How many copies there must be, and where.
+    """How many copies there must be, and where."""
 
-    Attributes
-    ----------
-    minimum : int
-        Proven copies on different disks, shares or buckets.
-    kinds : mapping of str to int
-        How many of them at least must lie on stores of a kind.
-    adopted_counts : bool
-        Whether a person's own folder, adopted where it lies, counts while it is unchanged.
-    """
-
-    minimum: int = 2
-    kinds: Mapping[str, int] = field(default_factory=dict)
-    adopted_counts: bool = True
+    minimum: int = _whole(
+        2,
+        "Copies of each package on different disks, shares or buckets",
+        1,
+        10,
+        """\
+Copies of each package on different disks, shares or buckets (1 to 10). Two stores on one disk
+are one copy. Only a copy whose bytes were proven counts.""",
+    )
+    #: How many of them at least must lie on stores of a kind.
+    kinds: Mapping[str, int] = _by_kind(
+        "count",
+        lambda kinds: {kind: int(count) for kind, count in kinds.items() if count},
+        {},
+        "How many of the copies at least must lie on stores of a kind",
+        {"offsite": 1},
+        """\
+How many of the copies at least must be on stores of a kind. Kinds: disk, nas, object,
+offsite (in another building), cold (a disk or tape in a drawer). For example:
+offsite = 1""",
+    )
+    #: Whether a person's own folder, adopted where it lies, counts while it is unchanged.
+    adopted_counts: bool = _flag(
+        True,
+        "Whether a folder adopted where it lies counts as a copy while nobody has changed it",
+        """\
+Whether a folder that was adopted where it lies (`diadem archive --in-place`) counts as a copy
+while nobody has changed it.""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What is expected of the stores themselves.
+    """What is expected of the stores themselves."""
 
-    Attributes
-    ----------
-    unseen : timedelta
-        For how long a store may not answer. One of kind ``cold``, which lies in a drawer, may for any time.
-    """
+    #: One of kind ``cold``, which lies in a drawer, may be away for any time.
+    unseen: timedelta = _duration(
+        "24 h",
+        "Longest time for which a store that is not cold may not answer",
+        "1 min",
+        "10 years",
+        """\
+Longest time for which a store may not answer before `diadem status` is red. Its copies cannot be
+seen meanwhile. One of kind cold (in a drawer) is never expected to answer.""",
+    )
 
-    unseen: timedelta = _DAY
+
+_BETWEEN_PROOFS: Final = (
+    f"Longest time between two proofs of a copy: from 1 hour to 10 years, as a number and {_UNITS}."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Scrub:
-    """How often the bytes are read and compared.
+    """How often the bytes are read and compared."""
 
-    Attributes
-    ----------
-    interval : timedelta
-        Longest time between two proofs of a copy.
-    level : str
-        One of `SCRUB_LEVELS`.
-    kinds : mapping of str to timedelta
-        Another interval for stores of a kind.
-    """
-
-    interval: timedelta = 90 * _DAY
-    level: str = "leaves"
-    kinds: Mapping[str, timedelta] = field(default_factory=lambda: {"cold": 365 * _DAY})
+    interval: timedelta = _key(
+        f"Longest time between two proofs of a copy: from 1 hour to 10 years, as a number and {_UNITS}.",
+        "90 days",
+        read=read_duration,
+        default="90 days",
+        note="""\
+Longest time between two readings of a copy. A disk loses bits without a word; a copy that
+nobody has read for years is a hope.""",
+        **{"$ref": "#/$defs/interval"},
+    )
+    level: str = _choice(
+        "leaves",
+        SCRUB_LEVELS,
+        "What a scrub compares: leaves (BLAKE3 of every leaf of 1 MiB) or full (SHA-256 of every file as well).",
+        note='What is compared: "leaves" (BLAKE3 of each 1 MiB leaf, fast) or "full" (SHA-256 of files too).',
+    )
+    kinds: Mapping[str, timedelta] = _by_kind(
+        "interval",
+        lambda kinds: {kind: read_duration(text) for kind, text in kinds.items()},
+        {"cold": "365 days"},
+        "Another interval for stores of a kind",
+        {"cold": "365 days"},
+        "Another interval for stores of a kind.",
+    )
 
     def interval_for(self, kind: str) -> timedelta:
         """The longest time between two proofs of a copy on a store of this kind."""
@@ -80,18 +206,16 @@ class Scrub:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """Whether parity lies beside the packages, so that damage is mended without another copy.
+    """Whether parity lies beside the packages, so that damage is mended without another copy."""
 
-    Attributes
-    ----------
-    enabled : bool
-        Whether it is wanted.
-    stores : tuple of str
-        On which stores; empty means on all.
-    """
-
-    enabled: bool = False
-    stores: tuple[str, ...] = ()
+    enabled: bool = _flag(
+        False,
+        "Whether parity is wanted",
+        """\
+Whether parity is written beside the packages: it mends damage without another copy and takes some
+more space. stores = [] means on all of them; else their names.""",
+    )
+    stores: tuple[str, ...] = _texts("Names of the stores that should hold parity; an empty list means all.", ["nas"])
 
     def wanted_on(self, store: str) -> bool:
         """Whether a store of this name should hold parity."""
@@ -100,28 +224,30 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class RequiredMetadata:
-    """What must be known of a session before it is archived.
+    """What must be known of a session before it is archived."""
 
-    Attributes
-    ----------
-    required : tuple of str
-        Keys such as ``sample.name``, ``person.operator`` or ``session.title``.
-    """
-
-    required: tuple[str, ...] = ()
+    required: tuple[str, ...] = _texts(
+        "Keys that the files or a person must state, such as sample.name, person.operator or session.title.",
+        ["sample.name", "person.operator"],
+        """\
+What must be known of a session before it is archived, from its files or from a person.
+Keys as in the record: "sample.name", "person.operator", "session.title", "instrument.name" ...""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long packages are kept.
+    """How long packages are kept."""
 
-    Attributes
-    ----------
-    years : int
-        Counted from the day of archiving. Ten is what the DFG's code of conduct (guideline 17) asks for.
-    """
-
-    years: int = 10
+    years: int = _whole(
+        10,
+        "Years from the day of archiving in which the last copies cannot be deleted",
+        0,
+        1000,
+        """\
+Years from the day of archiving in which the last copies of a package cannot be deleted.
+Ten years is what the DFG's code of good research practice asks for.""",
+    )
 
     def ends(self, ingested_at: datetime) -> datetime:
         """The moment from which a package archived at `ingested_at` may be deleted."""
@@ -134,176 +260,245 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Archiving:
-    """How sessions are archived.
+    """How sessions are archived; licence and owner are used where the command says nothing else."""
 
-    Attributes
-    ----------
-    quiet : timedelta
-        Nothing in the folder may have changed for so long: else the session is not finished.
-    license, owner : str
-        Used where the command says nothing else; "" for none.
-    """
-
-    quiet: timedelta = timedelta(minutes=10)
-    license: str = ""
-    owner: str = ""
+    quiet: timedelta = _duration(
+        "10 min",
+        "A session is finished when nothing in its folder has changed for so long",
+        "0 s",
+        "7 days",
+        "A session is finished when nothing in its folder has changed for so long.",
+        "s, min, h or days",
+    )
+    license: str = _key(
+        "Licence of the data where the command names none; an empty text for none.",
+        "https://creativecommons.org/licenses/by/4.0/",
+        note="""\
+Licence of the data and short name of its owner where the command names none.
+license = "https://creativecommons.org/licenses/by/4.0/\"""",
+        type="string",
+        default="",
+    )
+    owner: str = _key(
+        "Short name of the user who owns what is archived where the command names none; "
+        "an empty text for the user who runs it.",
+        "alice",
+        type="string",
+        pattern=f"^({_NAME})?$",
+        default="",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What is expected of the watched folders.
+    """What is expected of the watched folders."""
 
-    Attributes
-    ----------
-    waiting : timedelta
-        For how long a session in a watched folder may wait to be archived; also for how long nobody may look, where a
-        timer starts `diadem watch --once`.
-    """
-
-    waiting: timedelta = _DAY
+    #: Also for how long nobody may look, where a timer starts `diadem watch --once`.
+    waiting: timedelta = _duration(
+        "24 h",
+        "Longest time that a session in a watched folder may wait for being archived",
+        "1 min",
+        "10 years",
+        """\
+Longest time that a session in a watched folder may wait for being archived, and that nobody may
+look there where a timer starts `diadem watch --once`, before `diadem status` is red.""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may find and read a new package.
+    """Who may find and read a new package."""
 
-    Attributes
-    ----------
-    default : str
-        One of `ACCESS`.
-    """
-
-    default: str = "private"
+    default: str = _choice(
+        "private",
+        ACCESS,
+        "private (the owner, and whom the owner grants it) or node (everybody who has an account here).",
+        note="""\
+Who may find and read a new package: "private" (its owner, and whom the owner grants it)
+or "node" (everybody who has an account here).""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedTransfer:
-    """One permission to send packages away.
+    """One permission to send packages away."""
 
-    Attributes
-    ----------
-    who : str
-        The sender: ``owner`` of the package, ``*`` for every user, or a user's name.
-    to : str
-        The receiver: ``marie@nmi``, ``*@nmi`` or ``*``.
-    route : str
-        One of `ROUTES`.
-    """
-
-    who: str = "owner"
-    to: str = "*"
-    route: str = "auto"
+    who: str = _key(
+        "The sender: owner (of the package), * (every user here) or a user's short name.",
+        "owner",
+        type="string",
+        pattern=f"^(\\*|{_NAME})$",
+        default="owner",
+    )
+    to: str = _key(
+        "The receiver: a user's address, * and a node for all of its users, or * for everybody.",
+        *("marie@nmi", "*@nmi", "*"),
+        type="string",
+        pattern=f"^(\\*|(\\*|{_NAME})@{_NAME})$",
+        otherwise="*",
+    )
+    route: str = _choice(
+        "auto",
+        ROUTES,
+        "direct (straight to the receiver's node), hub (over a node that relays) or auto (the first that works).",
+        "direct",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Transfers:
-    """Who may send what to whom, and by which route.
+    """Who may send what to whom, and by which route."""
 
-    Attributes
-    ----------
-    allow : tuple of AllowedTransfer
-        The first that fits decides; where none does, nothing is sent.
-    route : str
-        One of `ROUTES`: what ``auto`` means in every entry; so a group changes its topology in one line.
-    """
-
-    allow: tuple[AllowedTransfer, ...] = (AllowedTransfer(),)
-    route: str = "auto"
+    #: The first that fits decides; where none does, nothing is sent.
+    allow: tuple[AllowedTransfer, ...] = _key(
+        "Permissions, of which the first that fits decides; where none fits, nothing is sent.",
+        [{"who": "owner", "to": "*@nmi", "route": "direct"}],
+        read=lambda tables: tuple(read_table(AllowedTransfer, table) for table in tables),
+        note="""\
+Who may send packages away, to whom, and by which route. The first entry that fits decides;
+where none fits, nothing is sent. who: "owner" (of the package), "*" (every user here) or a
+user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (as above).""",
+        type="array",
+        items={"$ref": "#/$defs/allowed"},
+        default=[{"who": "owner", "to": "*", "route": "auto"}],
+    )
+    #: What ``auto`` means in every entry.
+    route: str = _choice(
+        "auto",
+        ROUTES,
+        'What "auto" means in every entry below: so a group changes from one topology to another in one line.',
+        "hub",
+        note="""\
+How things go to other nodes where an entry below says "auto": "direct" (straight to the other
+node), "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+A group that moves behind a hub changes this one line.""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What others may offer to us.
+    """What others may offer to us; sizes in bytes."""
 
-    Attributes
-    ----------
-    max_size : int
-        Largest package, bytes.
-    max_waiting : int
-        Most bytes of accepted offers that are not yet here.
-    max_per_day : int
-        Most offers of one node in a day.
-    """
-
-    max_size: int = 500 * _GB
-    max_waiting: int = 2000 * _GB
-    max_per_day: int = 100
+    max_size: int = _size(
+        "500 GB",
+        "Largest package that may be offered",
+        """\
+What others may offer to us: the largest package, the most that may be on its way here,
+and the most offers that one node may make in a day.""",
+    )
+    max_waiting: int = _size("2 TB", "Most bytes of accepted offers that have not arrived")
+    max_per_day: int = _whole(100, "Most offers that one node may make in a day", 0, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """What this node carries for others while it is a hub.
+    """What this node carries for others while it is a hub; sizes in bytes."""
 
-    Attributes
-    ----------
-    max_size : int
-        Most bytes of all spokes together.
-    max_per_spoke : int
-        Most bytes that wait for one spoke; also the largest permit.
-    max_objects : int
-        Most sealed windows that wait for one spoke.
-    max_messages : int
-        Most sealed messages that wait in the box of one spoke; a quarter of it is open to one sender.
-    keep : timedelta
-        How long a window or message waits at most.
-    free : int
-        Bytes of the disk that stay free whatever the rest allows.
-    """
-
-    max_size: int = 500 * _GB
-    max_per_spoke: int = 100 * _GB
-    max_objects: int = 20_000
-    max_messages: int = 1000
-    keep: timedelta = 14 * _DAY
-    free: int = 10 * _GB
+    max_size: int = _size(
+        "500 GB",
+        "Most bytes of all spokes together",
+        """\
+What this node carries for others while it is a hub (`diadem serve --hub`): the most bytes of
+all these nodes together, and of one; the most sealed windows and messages that wait for one; how
+long they wait; and what stays free on the disk whatever the rest allows.""",
+    )
+    #: Also the largest permit.
+    max_per_spoke: int = _size("100 GB", "Most bytes that wait for one spoke")
+    max_objects: int = _whole(20_000, "Most sealed windows that wait for one spoke", 1, 50_000)
+    #: A quarter of a box is open to one sender.
+    max_messages: int = _whole(1000, "Most sealed messages that wait for one spoke", 4, 100_000)
+    keep: timedelta = _duration(
+        "14 days",
+        "How long a window or message waits at a hub at most",
+        "1 hour",
+        "1 year",
+        units="h, days, weeks, months or years",
+    )
+    free: int = _size("10 GB", "What stays free on the disk of a hub")
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """A list of criteria by which a group judges data for a purpose.
+    """A list of criteria by which a group judges data for a purpose; an assessment by it names one of them."""
 
-    Attributes
-    ----------
-    purpose : str
-        What the data are to be used for.
-    criteria : tuple of str
-        What is looked at; an assessment by this scheme names one of them.
-    """
-
-    purpose: str
-    criteria: tuple[str, ...]
+    purpose: str = _key(
+        "What the data are to be used for: a text of up to 200 characters.",
+        "EELS",
+        type="string",
+        minLength=1,
+        maxLength=200,
+        pattern="\\S",
+    )
+    criteria: tuple[str, ...] = _key(
+        "What is looked at: a list of texts, none twice.",
+        ["thickness", "drift"],
+        read=tuple,
+        type="array",
+        minItems=1,
+        maxItems=100,
+        uniqueItems=True,
+        items={
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "pattern": "\\S",
+            "description": "What is looked at: a text of up to 200 characters.",
+            "examples": ["drift"],
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How data are judged.
+    """How data are judged."""
 
-    Attributes
-    ----------
-    schemes : mapping of str to Scheme
-        By the name that an assessment gives.
-    """
-
-    schemes: Mapping[str, Scheme] = field(default_factory=dict)
+    #: By the name that an assessment gives.
+    schemes: Mapping[str, Scheme] = _key(
+        "Lists of criteria, by the name that an assessment gives.",
+        {"eels": {"purpose": "EELS", "criteria": ["thickness", "drift"]}},
+        read=lambda tables: {name: read_table(Scheme, table) for name, table in tables.items()},
+        note="""\
+Lists of criteria by which data are assessed for a purpose. What is assessed by a scheme
+(`diadem assess ID accept --scheme eels --criterion drift`) must use one of its criteria.
+For example:
+[quality.schemes.eels]
+purpose = "EELS"
+criteria = ["thickness", "drift", "saturation"]""",
+        type="object",
+        additionalProperties={"$ref": "#/$defs/scheme"},
+        default={},
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Policy(Display):
     """A group's policy; `Policy()` is the one of a node that has no `policy.toml`."""
 
-    copies: Copies = field(default_factory=Copies)
-    stores: Stores = field(default_factory=Stores)
-    scrub: Scrub = field(default_factory=Scrub)
-    parity: Parity = field(default_factory=Parity)
-    metadata: RequiredMetadata = field(default_factory=RequiredMetadata)
-    retention: Retention = field(default_factory=Retention)
-    archive: Archiving = field(default_factory=Archiving)
-    watch: Watching = field(default_factory=Watching)
-    access: Access = field(default_factory=Access)
-    transfer: Transfers = field(default_factory=Transfers)
-    incoming: Incoming = field(default_factory=Incoming)
-    hub: Hub = field(default_factory=Hub)
-    quality: Quality = field(default_factory=Quality)
+    copies: Copies = _section(Copies, "How many copies of each package there must be, and where.", minimum=2)
+    stores: Stores = _section(Stores, "What is expected of the stores themselves.", unseen="24 h")
+    scrub: Scrub = _section(Scrub, "How often every byte of every copy is read and compared.", interval="90 days")
+    parity: Parity = _section(
+        Parity, "Parity beside the packages, from which damage is mended without another copy.", enabled=True
+    )
+    metadata: RequiredMetadata = _section(
+        RequiredMetadata,
+        "What must be known of a session before it is archived.",
+        required=["sample.name", "person.operator"],
+    )
+    retention: Retention = _section(Retention, "How long packages are kept.", years=10)
+    archive: Archiving = _section(Archiving, "How sessions are archived.", quiet="10 min")
+    watch: Watching = _section(Watching, "What is expected of the watched folders.", waiting="24 h")
+    access: Access = _section(Access, "Who may find and read a new package.", default="private")
+    transfer: Transfers = _section(
+        Transfers,
+        "Who may send packages to whom, and by which route.",
+        allow=[{"who": "owner", "to": "*", "route": "auto"}],
+    )
+    incoming: Incoming = _section(Incoming, "What others may offer to us.", max_size="500 GB")
+    hub: Hub = _section(Hub, "What this node carries for others while it is a hub.", max_per_spoke="100 GB")
+    quality: Quality = _section(
+        Quality, "How data are judged.", schemes={"eels": {"purpose": "EELS", "criteria": ["thickness", "drift"]}}
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object, section by section; durations in seconds, sizes in bytes."""

@@ -1,7 +1,7 @@
 """The kinds of statement: what each means, whose signature makes it one, and what a catalogue makes of it.
 
 To add a kind: a row here, ``schemas/statement/…/KIND.schema.json``, a builder in `diadem.custody.statements` and a
-sentence in `diadem.custody.words`, both under its name; a new effect goes into `diadem.node.follow.replay`.
+sentence in `diadem.custody.sentences`, both under its name; a new effect goes into `diadem.node.follow.follow`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Kind:
     meaning : str
         What it says, in one sentence.
     effect : str
-        What the catalogue of a node makes of it, by the name under which `diadem.node.follow.replay` has it; "" for
+        What the catalogue of a node makes of it, by the name under which `diadem.node.follow.follow` has it; "" for
         nothing but that it was said.
     """
 

@@ -27,7 +27,7 @@ _SKEW = timedelta(minutes=5)
 
 def status_of(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
     """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
-    from diadem.node.interrupted_archives import killed_archives, unlisted
+    from diadem.node.unlisted import killed_archives, unlisted
 
     with _without_collection():
         state = archive_state(context, packages)

@@ -17,7 +17,7 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
-from diadem.policy.places import line_of
+from diadem.policy.toml_text import line_of
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
 from diadem.store.whole import write_whole
@@ -539,7 +539,7 @@ def settings_text(settings: NodeSettings, before: str = "") -> str:
         lists.items(), (settings.stores, settings.users, settings.watched, settings.carriers), strict=True
     ):
         _merge_rows(document, name, key, [_values(row) for row in rows])
-    return tomlkit.dumps(document)
+    return tomlkit.dumps(document).rstrip() + "\n"
 
 
 _BEGIN: Final = "# A DIADEM node. The commands store, user, watch and peer change it; the rules are in policy.toml.\n"
@@ -565,20 +565,46 @@ def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, 
     """A list of tables in the order of the settings, each on the table that stood there of its name."""
     import tomlkit
 
-    known = {table.get(key): table for table in document.get(name, ())}
-    if [row[key] for row in rows] == list(known):
+    there: Any = document.get(name, ())
+    inline = isinstance(there, tomlkit.items.Array)
+    if inline:  # stores = [{…}], which takes no tables of its own
+        there = [tomlkit.item(table) for table in document.pop(name).unwrap()]
+    known = {table.get(key): table for table in there}
+    if not inline and [row[key] for row in rows] == list(known):
         for row in rows:
             _merge(known[row[key]], row)
         return
+    _carry_notes(document)
     tables = tomlkit.aot()
     for row in rows:
         table = known.get(row[key], tomlkit.table())
         _merge(table, row)
+        if not table.as_string().endswith("\n\n"):
+            table.add(tomlkit.nl())
+        notes = table.trivia.indent
         tables.append(table)
+        table.trivia.indent = notes  # without the line that is put between tables
     if rows:
         document[name] = tables
     else:
-        document.remove(name)
+        document.pop(name, None)
+
+
+def _carry_notes(document: Any) -> None:
+    """Let each table take along the comments directly above it, which TOML's parser leaves in the table before it."""
+    from tomlkit.items import AoT, Comment, Table
+
+    before = None
+    for _, item in document.body:
+        for table in item.body if isinstance(item, AoT) else [item] if isinstance(item, Table) else ():
+            notes: list[str] = []
+            while before is not None and before.body and isinstance(before.body[-1][1], Comment):
+                notes.insert(0, before.body.pop()[1].as_string())
+            table.trivia.indent = "".join(notes) + table.trivia.indent
+            before = table.value
+            while before.body and isinstance(before.body[-1][1], AoT | Table):
+                inner = before.body[-1][1]
+                before = (inner.body[-1] if isinstance(inner, AoT) else inner).value
 
 
 def write_settings(folder: Path, settings: NodeSettings, *, before: str | None = None) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.catalogue import Catalogue
-from diadem.custody.ledger import Entry, Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
 from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
-from diadem.node.follow.follower import Follower
+from diadem.node.follow.follow import Follower
 from diadem.node.keys import KeyCabinet
 from diadem.node.locks import held
 from diadem.node.stores import StoreSet
@@ -53,97 +54,54 @@ def utc_now() -> datetime.datetime:
 
 @dataclass(frozen=True, slots=True)
 class NodeTools:
-    """What the composition root hands down.
-
-    Attributes
-    ----------
-    readers : sequence of ReaderOffer
-        Who can read instrument files.
-    extractor : callable
-        Makes the workers that read them.
-    software : str
-        Name and version of this program, for statements.
-    scan : callable
-        `diadem.scan`.
-    judge : callable, optional
-        Makes the workers that read files to have them judged.
-    checks : sequence of CheckOffer
-        Who judges.
-    work : callable, optional
-        Does a task in another process, where it is found by its name.
-    identity : str
-        What extraction depends on, with versions: workers must have the same.
-    transports : sequence of CarrierOffer
-        Who can connect to carriers.
-    addressed : callable, optional
-        Lets other processes find a package again.
-    """
+    """What the composition root hands down."""
 
     readers: Sequence[ReaderOffer]
+    #: Makes the workers that read instrument files.
     extractor: Callable[[], Extractor]
+    #: Name and version of this program, for statements.
     software: str
+    #: `diadem.scan`.
     scan: Callable[..., Any]
+    #: Makes the workers that read files to have them judged, by `checks`.
     judge: Callable[[], Extractor] | None = None
     checks: Sequence[CheckOffer] = ()
+    #: Does a task in another process, where it is found by its name.
     work: Callable[[Task], Answer] | None = None
+    #: What extraction depends on, with versions: workers must have the same.
     identity: str = ""
+    #: Who can connect to carriers.
     transports: Sequence[CarrierOffer] = ()
+    #: Lets other processes find a package again.
     addressed: Callable[..., Package] | None = None
 
 
 Gather = Callable[[], NodeTools]
 
 
-def no_peer(_: str) -> str | None:
-    """Where no other node is known."""
-    return None
-
-
 @dataclass
 class Context:
-    """One opened node.
-
-    Attributes
-    ----------
-    folder : Path
-        The node's directory.
-    settings : NodeSettings
-        `node.toml`.
-    keys : KeyCabinet
-        The private keys on this machine.
-    ledger : Ledger
-        The signed log.
-    catalogue : Catalogue
-        What is where; a cache.
-    stores : StoreSet
-        Where packages are.
-    user : str
-        Who is at work: the short name of a user of this node.
-    gather : callable
-        Finds readers, workers, scan, always the same ones: see `tools`.
-    clock : callable
-        Gives the time.
-    opened_at, mirrored_at : int
-        Entries in the log when the node was opened, and when the mirrors were brought up to date last.
-    workers : Workers or None
-        Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
-    peer_id : callable
-        From the name of a peer to its node id, or None; whoever opens the node gives it.
-    """
+    """One opened node."""
 
     folder: Path
     settings: NodeSettings
     keys: KeyCabinet
     ledger: Ledger
+    #: What is where; a cache.
     catalogue: Catalogue
     stores: StoreSet
+    #: Who is at work: the short name of a user of this node.
     user: str
+    #: Finds readers, workers, scan, always the same ones: see `tools`.
     gather: Gather
     clock: Clock = utc_now
+    #: Entries in the log when the node was opened, and when the mirrors were brought up to date last.
     opened_at: int = 0
     mirrored_at: int = 0
+    #: Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
     workers: Workers | None = None
-    peer_id: Callable[[str], str | None] = no_peer
+    #: From the name of a peer to its node id, or None; whoever opens the node gives it.
+    peer_id: Callable[[str], str | None] = lambda _: None
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -180,7 +138,7 @@ class Context:
         return Follower(self.folder, self.ledger, self.catalogue, self.stores)
 
     def _read_policy(self) -> Policy:
-        from diadem.policy.text import read_policy
+        from diadem.policy.policy_text import read_policy
 
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
         return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)
@@ -225,10 +183,7 @@ class Context:
     def require_keys(self) -> None:
         """Look at the keys that will sign before the first byte is copied, not after the last.
 
-        Raises
-        ------
-        NotFound, DocumentError, IntegrityError
-            Names the file that is gone or damaged, and the command that brings it back.
+        The error names the file that is gone or damaged, and the command that brings it back.
         """
         self.require_writable()
         if self.ledger.fault is not None:
@@ -255,10 +210,7 @@ class Context:
     def refresh(self) -> None:
         """See settings and policy as they are now: for what works on the node for months.
 
-        Raises
-        ------
-        DocumentError
-            Somebody is in the middle of changing the settings or the policy; what was known stays known.
+        Where somebody is in the middle of changing one of them, `DocumentError`: what was known stays known.
         """
         policy = self._read_policy()
         self.reread_settings()
@@ -297,34 +249,21 @@ class Context:
     # -- saying ----------------------------------------------------------------------------------------------------
 
     def say(self, drafts: Sequence[Draft], *, as_user: bool = False, with_user: bool = False) -> list[Entry]:
-        """Sign statements and append them to the log, whose mirrors and catalogue follow.
+        """Sign statements and append them to the log, whose mirrors and catalogue follow; all of them or none.
 
-        Parameters
-        ----------
-        drafts : sequence of Draft
-            What is stated; one batch, all or nothing.
-        as_user : bool
-            Signed by the user alone.
-        with_user : bool
-            Signed by the node, and by the user too where the key can be opened without asking.
-
-        Raises
-        ------
-        Refused
-            The log is behind its mirror, or a key cannot be opened.
+        The node signs; `as_user` the user alone; `with_user` both, where the user's key can be opened without asking.
+        Raises `Refused` where the log is behind its mirror, or a key cannot be opened.
         """
         self.require_writable()
         node_keys = [] if as_user else [self.keys.open("online")]
-        user_keys = self._user_keys(needed=as_user) if as_user or with_user else []
+        user_keys = []
+        if as_user or with_user:
+            user = self.settings.user(self.user)
+            if (end := self.grants.now().successions.get(self.address)) is not None:
+                raise retired(self.address, end.successor)
+            if as_user or self.keys.at_hand(user.protection):
+                user_keys.append(self.keys.open(f"users/{user.name}", protection=user.protection))
         return self.ledger.append(drafts, node_keys, user_keys=user_keys)
-
-    def _user_keys(self, *, needed: bool) -> list[Any]:
-        user = self.settings.user(self.user)
-        if (end := self.grants.now().successions.get(self.address)) is not None:
-            raise retired(self.address, end.successor)
-        if not needed and not self.keys.at_hand(user.protection):
-            return []
-        return [self.keys.open(f"users/{user.name}", protection=user.protection)]
 
 
 def retired(name: str, successor: str) -> Refused:

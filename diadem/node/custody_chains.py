@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from diadem.custody.exporting import export_chain, own_chain
+from diadem.custody.chain import export_chain, own_chain
 from diadem.custody.report import CustodyReport
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.errors import NotFound, UsageError
 from diadem.model.manifest import PREFIX
 from diadem.model.peers import PeerState
@@ -17,7 +17,7 @@ from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.mirrors import KEPT_CHAINS
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
 
 #: Kinds that say of a transfer which one it is, and transfers of a package that are shown with it.
@@ -78,15 +78,7 @@ def _kept(context: Context, sha256: str) -> Iterator[tuple[str, set[str], list[P
 
 
 def export_custody(context: Context, subject: str, path: Path, *, since: Sequence[str] = ()) -> Path:
-    """Write the chain of a package with keys, proofs and checkpoints, to be checked by anyone offline.
-
-    Raises
-    ------
-    Unreachable
-        What happened last is in no store yet.
-    UsageError
-        The file is there already.
-    """
+    """Write the chain of a package with keys, proofs and checkpoints, to be checked by anyone offline."""
     context.require_writable()
     _write_new(path, _exported(context, subject_of(context, subject), since))
     return path
@@ -96,13 +88,6 @@ def export_relays(context: Context, subject: str, path: Path) -> list[Path]:
     """Write what belongs to the chain of a package that went through hubs: what this node permitted, what hubs stated.
 
     They are written beside the chain's file, and are named after it; none where no hub carried the package.
-
-    Raises
-    ------
-    Unreachable
-        What happened last is in no store yet.
-    UsageError
-        Such a file is there already.
     """
     context.require_writable()
     sha256 = subject_of(context, subject)
@@ -140,22 +125,7 @@ def subject_of(context: Context, text: str) -> str:
 def verify_custody_files(
     paths: Sequence[Path], *, pins: Collection[str] | None = None, checkpoints: Sequence[Path] = ()
 ) -> CustodyReport:
-    """Check chain files from anyone, offline; no node is needed.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        ``chain.json`` files; several are compared with each other.
-    pins : collection of str, optional
-        Ids of the nodes that the reader trusts.
-    checkpoints : sequence of Path
-        Checkpoints that the reader kept: the logs must still begin with what they saw.
-
-    Raises
-    ------
-    NotFound, UsageError
-        A file is not there, or too large.
-    """
+    """Check chain files from anyone, offline; no node is needed. See `diadem.verify_custody`."""
     kept = [_read(path).decode("utf-8", "replace") for path in checkpoints]
     return verify_chains(
         [_read(path) for path in paths], names=[str(path) for path in paths], pins=pins, checkpoints=kept

@@ -25,13 +25,7 @@ is.time_zone = "Europe/Berlin"
 
 
 def read_instruments(folder: Path) -> list[dict[str, Any]]:
-    """The instruments of the node in a folder; none where it has no such file.
-
-    Raises
-    ------
-    DocumentError
-        The file is not TOML, or breaks the schema of the metadata: names path, rule and an example.
-    """
+    """The instruments of the node in a folder; none where it has no such file."""
     from diadem.serialization.validation import validate_metadata
 
     path = folder / INSTRUMENTS_FILE

@@ -17,20 +17,25 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DiademError, Interrupted, NotFound, StoreError
+from diadem.errors import DiademError, Interrupted, NotFound, StoreError, UsageError
 from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
 from diadem.store.system import PATIENCE, FileLock, or_else, translated
 from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from diadem.node.workers import Workers
 
 #: Ended jobs whose files are kept.
 _KEPT = 50
@@ -209,6 +214,34 @@ def working(context: Context, kind: str, words: str, *, source: str = "") -> Ite
         _end(context, folder, state, *job.outcome)
     finally:
         lock.remove()
+
+
+def workers_for(
+    context: Context, executor: Executor | None, *, stores: Iterable[str] | None = None, folders: Iterable[str] = ()
+) -> Workers | None:
+    """Workers on an executor that see the stores and folders of a run; None where there is no executor.
+
+    They are looked at before anything is begun. Stores that do not answer this machine are not asked for; where none
+    are named, all that are not retired are.
+
+    Raises
+    ------
+    Unreachable, Refused
+        See `Workers.look`.
+    UsageError
+        The node was opened without the means to work elsewhere.
+    """
+    if executor is None:
+        return None
+    from diadem.node.workers import Workers
+
+    if context.tools.work is None:
+        raise UsageError("this node cannot work on an executor", next="Open it with diadem.open_node.")
+    workers = Workers(executor, context.tools.work)
+    wanted = [one.name for one in context.settings.stores if not one.retired] if stores is None else list(stores)
+    reached = [context.settings.store(name) for name in wanted if context.stores.reachable(name)]
+    workers.look(reached, list(folders), context.tools.identity)
+    return workers
 
 
 def _taken(context: Context, folder: Path, kind: str, words: str, source: str) -> tuple[JobState, FileLock, bool]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from diadem.errors import UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
-from diadem.model.report import Level
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from diadem.node.context import Context
-    from diadem.node.keep.dropping import Dropped
-    from diadem.node.keep.scrubbing import Scrubbed
-    from diadem.node.reindexing import Reindexed
-    from diadem.node.repairing import Repaired
+    from diadem.node.keep.drop import Dropped
+    from diadem.node.keep.scrub import Scrubbed
+    from diadem.node.reindex import Reindexed
+    from diadem.node.repair import Repaired
 
 StrPath = str | os.PathLike[str]
 
@@ -69,17 +67,19 @@ class KeepingVerbs:
         Interrupted
             On Ctrl-C; what was proven stays so, and the next run resumes.
         """
-        from diadem.model.policy import SCRUB_LEVELS
-        from diadem.node.keep.scrubbing import ScrubPlan, part_of, scrub
-        from diadem.store.contract import Pace
+        from diadem.node.keep.scrub import scrub
 
-        if level not in (None, *SCRUB_LEVELS):
-            raise UsageError(f"'{level}' is not a level of a scrub", next="Use leaves or full.")
-        number, of = part_of(part)
-        one = self.context.catalogue.get(package).id if package else None
-        plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
-        pace = Pace(max_rate) if max_rate else None
-        return scrub(self.context, plan, executor=executor, pace=pace, listener=listener)
+        return scrub(
+            self.context,
+            store,
+            part=part,
+            level=level,
+            due=due,
+            package=package,
+            max_rate=max_rate,
+            executor=executor,
+            listener=listener,
+        )
 
     def repair(
         self,
@@ -113,14 +113,17 @@ class KeepingVerbs:
         Interrupted
             On Ctrl-C; what was done is in the log, and the next run resumes.
         """
-        from diadem.node.repairing import RepairPlan, repair
-        from diadem.store.contract import Pace
+        from diadem.node.repair import repair
 
-        one = self.context.catalogue.get(package).id if package else None
-        if store is not None:
-            self.context.settings.store(store)  # an unknown name is a mistake, not a store in which all is well
-        plan = RepairPlan(one, store, dry_run, set_aside)
-        return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+        return repair(
+            self.context,
+            package,
+            store=store,
+            dry_run=dry_run,
+            set_aside=set_aside,
+            max_rate=max_rate,
+            listener=listener,
+        )
 
     def drop(
         self,
@@ -156,7 +159,7 @@ class KeepingVerbs:
             Too few other copies are proven; or, with `below_minimum`, the retention is not over, or is over only by a
             clock that leaps past the log.
         """
-        from diadem.node.keep.dropping import drop
+        from diadem.node.keep.drop import drop
 
         found = self.context.catalogue.get(package).id
         return drop(
@@ -204,8 +207,7 @@ class KeepingVerbs:
             does not answer; with `lost`, a copy or something of
             it is there or may be there.
         """
-        from diadem.node.keep.dropping import delete
-        from diadem.node.keep.writing_off import write_off
+        from diadem.node.keep.drop import delete, write_off
 
         found = self.context.catalogue.get(package).id
         if lost:
@@ -227,6 +229,6 @@ class KeepingVerbs:
         listener : Listener
             Told of progress.
         """
-        from diadem.node.reindexing import reindex
+        from diadem.node.reindex import reindex
 
         return reindex(self.context, executor=executor, into=into, listener=listener)

@@ -11,9 +11,7 @@ from typing import Any, Final
 from diadem.custody import statements
 from diadem.errors import Refused
 from diadem.model.display import Display
-from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
-from diadem.node.config import NodeSettings
 from diadem.node.context import Context
 from diadem.node.jobs import jobs_in
 from diadem.node.keys import rotate, rotation_lock
@@ -50,13 +48,7 @@ class Rotated(Display):
 
 @dataclass(frozen=True, slots=True)
 class KeyVerbs(Display):
-    """The node's own keys: `node.keys`.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
+    """The node's own keys: `node.keys`."""
 
     context: Context
     _display_name = "keys"
@@ -93,16 +85,27 @@ class KeyVerbs(Display):
         """
         context = self.context
         context.require_writable()
-        since = _moment(stolen_since) if stolen_since else ""
+        since = stolen_since or ""
+        if since:
+            since = time_text(read_time(since if "T" in since else f"{since}T00:00:00Z"))
         secret = read_recovery(Path(recovery_file), passphrase)
-        settings: NodeSettings = context.settings
+        settings = context.settings
         if secret.root.public.key_id != settings.id:
             raise Refused("this recovery file is another node's", where=str(recovery_file), next="Name this node's.")
         with alone(context.folder):
             version, before = rotate(context.keys, context.ledger, secret.root, settings.name)
             context.follower.catch_up()
             if since:
-                context.say([_stolen(settings, before, version, since, reason.strip())])
+                stolen = statements.peer(
+                    settings.id,
+                    "compromised",
+                    name=settings.name,
+                    online=before,
+                    version=version - 1,
+                    since=since,
+                    reason=reason.strip(),
+                )
+                context.say([stolen])
         mirror_settings(context)
         return Rotated(version, context.keys.open("online").public.to_text(), before, since)
 
@@ -125,52 +128,23 @@ def alone(folder: Path) -> Iterator[None]:
             lock.release()
 
 
-def _moment(text: str) -> str:
-    moment = read_time(text if "T" in text else f"{text}T00:00:00Z")
-    return time_text(moment)
-
-
-def _stolen(settings: NodeSettings, key: str, version: int, since: str, reason: str) -> Draft:
-    return statements.peer(
-        settings.id,
-        "compromised",
-        name=settings.name,
-        online=key,
-        version=version - 1,
-        since=since,
-        reason=reason,
-    )
-
-
 KEY_FILE: Final = "tls.pem"
 CERTIFICATE_FILE: Final = "tls.crt"
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """What the listener shows.
+    """What the listener shows."""
 
-    Attributes
-    ----------
-    key, certificate : Path
-        PEM files, for their owner only.
-    pin : str
-        64 hex digits: SHA-256 of the public key. Others know the listener by it.
-    """
-
+    #: PEM files, for their owner only.
     key: Path
     certificate: Path
+    #: 64 hex digits: SHA-256 of the public key. Others know the listener by it.
     pin: str
 
 
 def tls_files(context: Context) -> TlsFiles:
-    """The listener's files; made where they are missing. A certificate that ends soon is made anew for the same key.
-
-    Raises
-    ------
-    DocumentError
-        The key file holds something else.
-    """
+    """The listener's files; made where they are missing. A certificate that ends soon is made anew for the same key."""
     folder = context.keys.folder
     found = TlsFiles(folder / KEY_FILE, folder / CERTIFICATE_FILE, "")
     now = context.clock()

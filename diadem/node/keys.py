@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_here
 from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
@@ -43,16 +43,9 @@ PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"  # noqa: S105  the name of a variable
 
 @dataclass(frozen=True, slots=True)
 class KeyCabinet:
-    """The keys of one node.
+    """The keys of one node, in `folder`; the system's keyring keeps passphrases under the id of the `node`.
 
-    Parameters
-    ----------
-    folder : Path
-        ``<node>/keys``.
-    node : str
-        The node's id, under which the system's keyring keeps passphrases.
-    ask : callable, optional
-        Asks a person for a passphrase; without it only DIADEM_PASSPHRASE and the keyring count.
+    Without `ask`, who asks a person for a passphrase, only DIADEM_PASSPHRASE and the keyring count.
     """
 
     folder: Path
@@ -66,19 +59,10 @@ class KeyCabinet:
             self.folder.chmod(0o700)
 
     def keep(self, name: str, key: PrivateKey, *, protection: str = "file", passphrase: str | None = None) -> None:
-        """Keep a key.
+        """Keep a key: ``online``, ``log`` or ``users/alice``.
 
-        Parameters
-        ----------
-        name : str
-            ``online``, ``log`` or ``users/alice``.
-        key : PrivateKey
-            The key.
-        protection : {"file", "passphrase", "keyring"}
-            ``file``: the permissions of the file alone; ``passphrase``: also encrypted; ``keyring``: encrypted with a
-            random passphrase that the system's keyring keeps.
-        passphrase : str, optional
-            With ``passphrase``; else it is asked for.
+        What protects it is ``file``, the permissions of the file alone; ``passphrase``, by which it is encrypted and
+        which is asked for if it is not given; or ``keyring``: a random passphrase that the system's keyring keeps.
         """
         if protection not in PROTECTIONS:
             raise UsageError(f"'{protection}' is not a protection of a key", next=f"Use {', '.join(PROTECTIONS)}.")
@@ -91,32 +75,16 @@ class KeyCabinet:
         write_whole(self._path(name), key.to_pem(secret), mode=0o600)
 
     def open(self, name: str, *, protection: str = "file") -> PrivateKey:
-        """Open a key.
-
-        Raises
-        ------
-        NotFound
-            It is not kept on this machine.
-        Refused
-            The passphrase is wrong, or nobody is there to give it.
-        """
+        """Open a key. Raises `NotFound` where it is not kept here, `Refused` for a wrong passphrase or none."""
         from diadem.trust.keys import PrivateKey
 
         with self._named(name):
             return PrivateKey.from_pem(self._path(name).read_bytes(), self._secret(name, protection))
 
     def check(self, name: str, public: str | None) -> bool:
-        """Look whether a key is here, whole, and the one that the log knows; no passphrase is asked for.
+        """Look whether a key is here, whole, and the one that the log knows; whether it is encrypted.
 
-        Returns
-        -------
-        bool
-            Whether it is encrypted.
-
-        Raises
-        ------
-        NotFound, DocumentError, IntegrityError
-            Names the file, and the command that brings it back.
+        No passphrase is asked for. An error names the file, and the command that brings it back.
         """
         with self._named(name):
             data = self._path(name).read_bytes()
@@ -198,13 +166,7 @@ class KeyCabinet:
         write_whole(self.folder / _IDENTITY, (identity + "\n").encode(), mode=0o600)
 
     def age_identity(self) -> str:
-        """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``.
-
-        Raises
-        ------
-        NotFound, DocumentError
-            As `check`.
-        """
+        """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``."""
         with self._named(_IDENTITY):
             return require_identity((self.folder / _IDENTITY).read_bytes())
 
@@ -217,13 +179,7 @@ class KeyCabinet:
                 yield path.relative_to(self.folder).as_posix(), path.read_bytes()
 
     def put_back(self, name: str, data: bytes) -> None:
-        """Put a key file back as it was, under the name that `files` gave it.
-
-        Raises
-        ------
-        Refused
-            The name leads out of the folder.
-        """
+        """Put a key file back as it was, under the name that `files` gave it, which must not lead out of the folder."""
         parts = name.split("/")
         if any(part in ("", ".", "..") or ":" in part or "\\" in part for part in parts) or len(parts) > 2:
             raise Refused(f"'{name}' is not the name of a key", next="Do not trust this store.")
@@ -238,13 +194,7 @@ class KeyCabinet:
 
 
 def public_key(data: bytes) -> str:
-    """The public half of the key in a file, ``ed25519:…``; of one with a passphrase, which stays shut, what it states.
-
-    Raises
-    ------
-    DocumentError, IntegrityError
-        It is not a key, or a damaged one.
-    """
+    """The public half of the key in a file, ``ed25519:…``; of one that stays shut by its passphrase, what it states."""
     from diadem.trust.keys import PrivateKey
 
     try:
@@ -284,7 +234,7 @@ def _keyring() -> Any:
     return keyring
 
 
-# -- a new online key ---
+# -- a new online key -------------------------------------------------------------------------------------------------
 
 #: The new key, from before the log knows it until it has taken the old one's place.
 _NEXT = "online-next"
@@ -293,13 +243,10 @@ _NEXT = "online-next"
 def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tuple[int, str]:
     """Make a new online key, let the root key sign a card of the next version, and put the key in its place.
 
-    Nobody else may write in the log meanwhile.
-
-    Returns
-    -------
-    int, str
-        Version of the new card, and the public key that was replaced, ``ed25519:…``.
+    Nobody else may write in the log meanwhile. Returns the version, and the public key that was replaced.
     """
+    from diadem.trust.keys import PrivateKey
+
     ring = KeyRing(ledger.node)
     ring.learn(ledger.keys())
     cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]

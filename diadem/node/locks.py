@@ -28,12 +28,8 @@ def node_lock(folder: Path, name: str) -> FileLock:
 def held(folder: Path, name: str) -> Iterator[None]:
     """Wait for, and hold, a lock of the node; it is released when this process ends.
 
-    Raises
-    ------
-    StoreError
-        The lock's file cannot be opened: the node's disk is full, read-only or failing.
-    Unreachable
-        Another process holds it longer than a person would wait.
+    Raises `StoreError` where the node's disk is full, read-only or failing, `Unreachable` where another process holds
+    it longer than a person would wait.
     """
     lock = node_lock(folder, name)
     lock.acquire(wait=LONG_PATIENCE if name.startswith(_LONG) else PATIENCE)

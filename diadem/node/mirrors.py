@@ -1,6 +1,6 @@
 """What every store keeps of the node: settings, what people wrote, what others signed, sealed keys, the catalogue.
 
-The log has its own mirror, batch by batch (`diadem.custody.mirror`). Everything here is small, is written whole,
+The log has its own mirror, batch by batch (`diadem.custody.log_mirrors`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 SEALED_KEYS = "identities.age"
-#: Saved searches, see `diadem.node.queries`.
+#: Saved searches, see `diadem.node.saved_searches`.
 QUERIES_FILE = "queries.toml"
 #: What a person wants of single sessions in watched folders, see `diadem.node.watch.plan`.
 PLAN_FILE: Final = "watch/plan.csv"
@@ -58,71 +58,127 @@ def home(short_id: str) -> str:
     return f"nodes/{short_id}"
 
 
-def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
-    """Write settings, policy, searches and sealed keys into the stores that answer; what could not be, in words."""
-    failed = []
-    chosen = stores if stores is not None else [store for _, store in context.stores.opened()]
-    try:
-        with context.locked("mirror"):  # two processes that changed something write what is so in the end
-            files = _files(context)
-            for store in chosen:
-                try:
-                    for name, data in files.items():
-                        store.put(f"{home(context.settings.short_id)}/{name}", data)
-                except DiademError as error:
-                    failed.append(f"{store.url}: {error.message}")
-    except (StoreError, Unreachable) as error:  # of this machine; what was changed here is changed
-        failed.append(f"{error.where}: {error.message}")
-    return failed
+def mirror(context: Context) -> None:
+    """Bring the mirrors in the stores up to date, of a node that stays open."""
+    with contextlib.suppress(DiademError, OSError):
+        size = context.ledger.size
+        if context.writable and (size != context.mirrored_at or _owes_chains(context)):
+            context.mirrored_at = size
+            _mirror(context)
+        elif context.writable and size != context.opened_at:
+            _mirror_catalogue_if_due(context)  # it may not have been due when the log grew
 
 
-def _files(context: Context) -> dict[str, bytes]:
-    """All that a store keeps of the node beside log and catalogue, as it is on the disk now."""
+def _mirror(context: Context) -> None:
+    """What was done is done: a store or a disk that fails now gets its part the next time."""
+    for step in (lambda _: context.ledger.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
+        with contextlib.suppress(DiademError, OSError):
+            step(context)
+
+
+def close(context: Context) -> None:
+    """Bring the mirrors up to date if there is something new, and release everything."""
+    with contextlib.ExitStack() as closing:
+        for release in (context.catalogue.close, context.ledger.close, context.close_kept):
+            closing.enter_context(contextlib.suppress(DiademError, OSError))
+            closing.callback(release)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable and (context.ledger.size != context.opened_at or _owes_chains(context)):
+                _mirror(context)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable:
+                context.stores.note_answers(context.folder, context.clock())
+
+
+# -- what people write, and sealed keys --------------------------------------------------------------------------------
+
+
+def mirror_settings(context: Context) -> None:
+    """Write settings, policy, searches and sealed keys into the stores that answer, as they are on the disk now."""
     from diadem.node.recovery_file import seal_keys
 
-    settings, files = read_settings(context.folder), _edited(context)
-    if settings.recovery_recipient:
-        files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
-    return files
+    # Where this machine's disk fails, what was changed here is changed. Of two processes that changed something the
+    # last writes what is so in the end.
+    with contextlib.suppress(StoreError, Unreachable), context.locked("mirror"):
+        settings, files = read_settings(context.folder), _edited(context)
+        if settings.recovery_recipient:
+            files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
+        _put(context, files)
+
+
+def _mirror_edited(context: Context) -> None:
+    """Write what people edit into the stores that have it otherwise: no command sees them do it."""
+    with context.locked("mirror"):  # who changes the settings meanwhile writes them after this
+        _put(context, _edited(context), changed=True)
+
+
+def _put(context: Context, files: Mapping[str, bytes], *, changed: bool = False) -> None:
+    for _, store in context.stores.opened():
+        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
+            for name, data in files.items():
+                key = f"{home(context.settings.short_id)}/{name}"
+                if not changed or store.get(key) != data:
+                    store.put(key, data)
 
 
 def _edited(context: Context) -> dict[str, bytes]:
-    """Settings and policy, if they can be read, and what people wrote; what is empty takes the place of no copy."""
+    """Settings and policy, if they can be read, and what people wrote: what cannot takes the place of no copy."""
+    from diadem.policy.policy_text import read_policy
+
     files = {}
     with contextlib.suppress(DiademError, OSError):
         data = (context.folder / FILE).read_bytes()
         parse_settings(person_text(data, FILE), where=FILE)
         files[FILE] = data
-    if policy := _good_policy(context):
-        files[POLICY_FILE] = policy
+    with contextlib.suppress(DiademError):
+        policy = context.policy_bytes()
+        if policy and read_policy(person_text(policy, POLICY_FILE)):
+            files[POLICY_FILE] = policy
     for name in WRITTEN:
         with contextlib.suppress(OSError):
             files[name] = (context.folder / name).read_bytes()
     return {name: data for name, data in files.items() if data.strip()}
 
 
-def mirror_edited(context: Context) -> None:
-    """Write what people edit into the stores that have it otherwise: no command sees them do it."""
-    with context.locked("mirror"):  # who changes the settings meanwhile writes them after this
-        files = _edited(context)
-        for _, store in context.stores.opened():
-            for name, data in files.items():
-                key = f"{home(context.settings.short_id)}/{name}"
-                with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
-                    if store.get(key) != data:
-                        store.put(key, data)
+def require_policy(context: Context) -> None:
+    """Refuse to give anything up while nobody knows what the group agreed on."""
+    from diadem.policy.node_rules import POLICY_AGAIN
+
+    context.require_writable()
+    if lost := context.policy_lost():
+        raise Refused(
+            f"policy.toml {lost}: nothing is dropped or deleted until the rules of the group are known",
+            where=str(context.folder / POLICY_FILE),
+            next=policy_back(context) or POLICY_AGAIN,
+        )
+
+
+def policy_back(context: Context) -> str:
+    """The command that puts a store's copy of the policy back; "" where no store that answers has one.
+
+    Of a store that is not a folder, it says where the copy lies: there is no command for that.
+    """
+    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):
+        with contextlib.suppress(DiademError):
+            if store.get(key) is not None:
+                target = context.folder / POLICY_FILE
+                if store.is_folder:
+                    return copy_command(Path(store.url) / ".diadem" / key, target)
+                return f"fetch {store.url}/.diadem/{key} to {target}"
+    return ""
 
 
 # -- what other nodes signed -------------------------------------------------------------------------------------------
 
 
-def owes_chains(context: Context) -> bool:
+def _owes_chains(context: Context) -> bool:
     """Whether a chain came that no store was given yet."""
     folder = context.folder / KEPT_CHAINS
     return folder.is_dir() and not (folder / MIRRORED).exists()
 
 
-def mirror_chains(context: Context) -> None:
+def _mirror_chains(context: Context) -> None:
     """Write what other nodes signed about transfers into the stores that lack it; a longer chain replaces a shorter."""
     folder, place = context.folder / KEPT_CHAINS, f"{home(context.settings.short_id)}/{_CHAINS}"
     if not folder.is_dir():
@@ -200,93 +256,40 @@ def bring_chains(store: Store, place: str, folder: Path) -> tuple[list[str], lis
     return brought, failed
 
 
-def _good_policy(context: Context) -> bytes | None:
-    """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
-    from diadem.policy.text import read_policy
-
-    with contextlib.suppress(DiademError):
-        data = context.policy_bytes()
-        if data and read_policy(person_text(data, POLICY_FILE)):
-            return data
-    return None
+# -- the catalogue -----------------------------------------------------------------------------------------------------
 
 
-def require_policy(context: Context) -> None:
-    """Refuse to give anything up while nobody knows what the group agreed on."""
-    from diadem.policy.node_rules import POLICY_AGAIN
-
-    context.require_writable()
-    if lost := context.policy_lost():
-        raise Refused(
-            f"policy.toml {lost}: nothing is dropped or deleted until the rules of the group are known",
-            where=str(context.folder / POLICY_FILE),
-            next=policy_back(context) or POLICY_AGAIN,
-        )
-
-
-def policy_back(context: Context) -> str:
-    """The command that puts a store's copy of the policy back; "" where no store that answers has one.
-
-    Of a store that is not a folder, it says where the copy lies: there is no command for that.
-    """
-    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
-    for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):
-        with contextlib.suppress(DiademError):
-            if store.get(key) is not None:
-                target = context.folder / POLICY_FILE
-                if store.is_folder:
-                    return copy_command(Path(store.url) / ".diadem" / key, target)
-                return f"fetch {store.url}/.diadem/{key} to {target}"
-    return ""
-
-
-def mirror_catalogue_if_due(context: Context) -> None:
+def _mirror_catalogue_if_due(context: Context) -> None:
     """Write a snapshot where the log has grown since the last one, unless that was just now and took long.
 
     A catalogue of 100,000 packages has gigabytes: whoever archives a session does not wait for two copies of it each
     time. What a snapshot does not know yet, a lost node has from the log and the packages.
     """
-    known, at, seconds = _last_snapshot(context)
+    known, at, seconds = -1, 0.0, 0.0
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        note = json.loads((context.folder / _NOTE).read_bytes())
+        known, at, seconds = int(note["statements"]), float(note["at"]), float(note["seconds"])
     pause = 0.0 if seconds < _QUICK else seconds / _SHARE
     if known != context.ledger.total and not 0 <= time.time() - at < pause:
         mirror_catalogue(context)
 
 
-def _last_snapshot(context: Context) -> tuple[int, float, float]:
-    """Statements that it knew, when it was made (seconds since 1970), and how many seconds it took."""
-    try:
-        note = json.loads((context.folder / _NOTE).read_bytes())
-        return int(note["statements"]), float(note["at"]), float(note["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return -1, 0.0, 0.0
-
-
-def mirror_catalogue(context: Context) -> list[str]:
-    """Write a snapshot of the catalogue into the stores that answer. Returns what could not be written, in words."""
-    failed: list[str] = []
-    try:
-        _mirror_catalogue(context, failed)
-    except (StoreError, Unreachable) as error:  # of this machine: each store keeps the snapshot that it has
-        failed.append(f"{error.where}: {error.message}")
-    return failed
-
-
-def _mirror_catalogue(context: Context, failed: list[str]) -> None:
+def mirror_catalogue(context: Context) -> None:
+    """Write a snapshot of the catalogue into the stores that answer; one that fails keeps the snapshot that it has."""
     begun, statements = time.time(), context.ledger.total
+    of_this_machine = contextlib.suppress(StoreError, Unreachable)  # a store that fails is passed over below
     # Beside the catalogue, where there is room for one: a folder for temporary files may be of memory.
-    path = context.folder / _SCRATCH
-    with context.locked("mirror"), translated(str(path)), ExitStack() as tidying:
-        tidying.callback(_remove_scratch, context.folder)
+    path, place = context.folder / _SCRATCH, home(context.settings.short_id)
+    with of_this_machine, context.locked("mirror"), translated(str(path)), ExitStack() as end:
+        end.callback(_remove_scratch, context.folder)
         _remove_scratch(context.folder)  # of a process that was killed
         context.catalogue.snapshot(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         for _, store in context.stores.opened():
-            try:
-                store.put_file(f"{home(context.settings.short_id)}/{SNAPSHOT}", path)
-                store.put(f"{home(context.settings.short_id)}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
-            except DiademError as error:
-                failed.append(f"{store.url}: {error.message}")
+            with contextlib.suppress(DiademError):
+                store.put_file(f"{place}/{SNAPSHOT}", path)
+                store.put(f"{place}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
         note = {"statements": statements, "at": time.time(), "seconds": round(time.time() - begun, 3)}
         write_whole(context.folder / _NOTE, json.dumps(note).encode())
 
@@ -297,39 +300,3 @@ def _remove_scratch(folder: Path) -> None:
         for pattern in (f"{_SCRATCH}*", f".{_SCRATCH}.*", f".{_NOTE}.*"):
             for path in folder.glob(pattern):
                 path.unlink()
-
-
-def mirror(context: Context) -> None:
-    """Bring the mirrors in the stores up to date, of a node that stays open."""
-    with contextlib.suppress(DiademError, OSError):
-        size = context.ledger.size
-        if context.writable and (size != context.mirrored_at or owes_chains(context)):
-            context.mirrored_at = size
-            _mirror(context)
-        elif context.writable and size != context.opened_at:
-            mirror_catalogue_if_due(context)  # it may not have been due when the log grew
-
-
-def _mirror(context: Context) -> None:
-    """What was done is done: a store or a disk that fails now gets its part the next time."""
-    for step in (_push, mirror_edited, mirror_chains, mirror_catalogue_if_due):
-        with contextlib.suppress(DiademError, OSError):
-            step(context)
-
-
-def _push(context: Context) -> None:
-    context.ledger.push()
-
-
-def close(context: Context) -> None:
-    """Bring the mirrors up to date if there is something new, and release everything."""
-    with contextlib.ExitStack() as closing:
-        for release in (context.catalogue.close, context.ledger.close, context.close_kept):
-            closing.enter_context(contextlib.suppress(DiademError, OSError))
-            closing.callback(release)
-        with contextlib.suppress(DiademError, OSError):
-            if context.writable and (context.ledger.size != context.opened_at or owes_chains(context)):
-                _mirror(context)
-        with contextlib.suppress(DiademError, OSError):
-            if context.writable:
-                context.stores.note_answers(context.folder, context.clock())

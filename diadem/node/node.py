@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from diadem.catalogue import Facets, SearchResult
     from diadem.custody.report import CustodyReport
     from diadem.model.policy import Policy
-    from diadem.node.give.exporting_outcome import Exported
-    from diadem.node.give.restoring import RestoredSession
+    from diadem.node.give.export import Exported
+    from diadem.node.give.restore import RestoredSession
     from diadem.node.jobs import JobState
     from diadem.node.key_verbs import KeyVerbs
-    from diadem.node.quality.judgement_verbs import JudgementVerbs
-    from diadem.node.queries import QueryVerbs
-    from diadem.node.samples.sample_verbs import SampleVerbs
+    from diadem.node.quality.judgement_sheet import JudgementVerbs
+    from diadem.node.samples.verbs import SampleVerbs
+    from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.policy.status import Status
 
@@ -130,21 +130,21 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
     @property
     def samples(self) -> SampleVerbs:
         """The samples: iterate over them, `ls`, `add`, `show`, `link`, `split`, `send`, `receive` and others."""
-        from diadem.node.samples.sample_verbs import SampleVerbs
+        from diadem.node.samples.verbs import SampleVerbs
 
         return SampleVerbs(self.context)
 
     @property
     def queries(self) -> QueryVerbs:
         """The saved searches: iterate over them, `get`, `save`, `delete`; ``@name`` in a search stands for one."""
-        from diadem.node.queries import QueryVerbs
+        from diadem.node.saved_searches import QueryVerbs
 
         return QueryVerbs(self.context)
 
     @property
     def judgements(self) -> JudgementVerbs:
         """Assessments of many packages as a sheet: `export`, `import_`."""
-        from diadem.node.quality.judgement_verbs import JudgementVerbs
+        from diadem.node.quality.judgement_sheet import JudgementVerbs
 
         return JudgementVerbs(self.context)
 
@@ -188,15 +188,15 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         NotFound
             The node does not have it, or no store that has it answers.
         """
-        from diadem.node.keep.placing import best_package
+        from diadem.node.keep.copies import PackageCopies
 
-        return self._given(best_package(self.context, self.context.catalogue.get(id_of(package_id)).id)[0])
+        return self._given(PackageCopies(self.context, self.context.catalogue.get(id_of(package_id)).id).best()[0])
 
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.placing import CopiesAtHand
-        from diadem.node.quality.amending import effective
+        from diadem.node.keep.copies import CopiesAtHand
+        from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
         given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
@@ -278,7 +278,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         IntegrityError
             A file is damaged in every copy; nothing is left behind.
         """
-        from diadem.node.give.restoring import restore_session
+        from diadem.node.give.restore import restore_session
 
         found = self.context.catalogue.get(id_of(package)).id
         return restore_session(self.context, found, Path(folder), chain=chain, only=only, listener=listener)
@@ -300,8 +300,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         """
         from diadem.node.result_source import ResultSource
 
-        found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
-        opener = Opener(self, self.again)
+        asked = self.queries.expanded(query) if "@" in query else query
+        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
+        opener = Opener(self)
         return replace(found, source=ResultSource(opener)).opened_by(opener)
 
     def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
@@ -322,7 +323,8 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         UsageError
             The query cannot be understood, or there is no such field.
         """
-        return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
+        asked = self.queries.expanded(query) if "@" in query else query
+        return self.context.catalogue.facets(asked, fields=fields, top=top)
 
     @property
     def policy(self) -> Policy:
@@ -474,12 +476,20 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         listener: Listener = progress_bar,
     ) -> Exported:
         """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
-        from diadem.node.give.exporting_outcome import Wishes
-        from diadem.node.give.exporting_package import export
+        from diadem.node.give.export import export
 
-        wishes = Wishes(for_, only or "package", redact, chain, dry_run)
         found = self.context.catalogue.get(package).id
-        return export(self.context, found, Path(path).absolute(), wishes, listener=listener)
+        return export(
+            self.context,
+            found,
+            Path(path).absolute(),
+            to=for_,
+            only=only or "package",
+            redact=redact,
+            chain=chain,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.addresses import complete, is_on_server
-from diadem.catalogue.schema import OfLaterVersion
-from diadem.custody.ledger import Ledger
+from diadem.catalogue.database import OfLaterVersion, complete, is_on_server
+from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_command
 from diadem.custody.statements import LOG
 from diadem.errors import (
@@ -37,7 +35,7 @@ from diadem.node.config import (
     read_settings,
 )
 from diadem.node.context import Attached, Clock, Context, Gather, Unavailable, retired, utc_now
-from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.keys import AskPassphrase, KeyCabinet, finish_rotation
 from diadem.node.mirrors import SNAPSHOT, SNAPSHOT_DIGEST, home, mirror_settings
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store import open_store
@@ -46,70 +44,6 @@ from diadem.store.contract import Store
 from diadem.store.disks import is_network_folder
 from diadem.store.system import move, user_cache, user_config
 from diadem.store.whole import write_whole
-
-if TYPE_CHECKING:
-    pass
-
-
-def _file() -> Path:
-    return user_config("node.txt")
-
-
-def default_node() -> str:
-    """The folder of the node, or ""."""
-    try:
-        return _file().read_text("utf-8").strip()
-    except (OSError, NotFound):
-        return ""
-
-
-def remember_node(folder: Path) -> None:
-    """Use this node where none is named. An account without a home simply has none."""
-    with contextlib.suppress(OSError, DiademError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_file(), f"{folder}\n".encode())
-
-
-CATALOGUE_FILE: Final = "catalogue.sqlite"
-#: What a person calls the file in the node's folder.
-IN_A_FILE: Final = "file"
-#: Where new nodes of this machine have their catalogue, if that is not said.
-VARIABLE: Final = "DIADEM_CATALOGUE"
-
-
-def catalogue_address(settings: NodeSettings, folder: Path) -> str:
-    """What `Catalogue.open` takes, for the node in a folder."""
-    if not settings.catalogue:
-        return str(folder / CATALOGUE_FILE)
-    return stated_address(settings.catalogue, settings.short_id)
-
-
-def stated_address(asked: str | None, short_id: str) -> str:
-    """What the settings of a node say of the place that a person asks for; "" for the file in its folder.
-
-    Parameters
-    ----------
-    asked : str or None
-        ``postgresql://user@host/database``, or ``file``; None for what DIADEM_CATALOGUE says.
-    short_id : str
-        Of the node: each has a schema of its own in a database, ``diadem_<short id>``, unless the address names one.
-
-    Raises
-    ------
-    UsageError
-        It is neither, or has a password in it.
-    """
-    address = os.environ.get(VARIABLE, "") if asked is None else asked
-    if address in ("", IN_A_FILE):
-        return ""
-    if is_on_server(address):
-        return complete(address, schema=f"diadem_{short_id}")
-    if asked is not None and Path(address).is_absolute():
-        return address
-    raise UsageError(
-        f"'{address}' is not a place for a catalogue",
-        next="Write postgresql://user@host/database, or: file",
-    )
 
 
 def open_context(
@@ -123,17 +57,11 @@ def open_context(
     rebuild: bool = False,
     sick: bool = False,
 ) -> Context:
-    """Open the node in a folder of this machine; with `sick` also where its catalogue is gone or damaged.
+    """Open the node in a folder of this machine, as `diadem.open_node`, which may be on no network file system.
 
-    Raises
-    ------
-    NotFound
-        There is no node.
-    Refused
-        The folder is on a network file system, or another machine writes this node.
+    To `rebuild` its catalogue, that need not be there, and one that cannot be used is moved aside. A `sick` node is
+    opened to be looked at, and what is gone or damaged answers with its fault.
     """
-    from diadem.node.keys import finish_rotation
-
     settings = read_settings(folder)
     require_local(folder)
     if settings.machine != machine_name():
@@ -152,8 +80,8 @@ def open_context(
         except StoreError as error:
             if not sick:
                 raise
-            lost = cast("Ledger", Unavailable(error))
-            return Context(folder, settings, keys, lost, _none(error), stores, chosen, gather, clock)
+            lost: Any = Unavailable(error)
+            return Context(folder, settings, keys, lost, lost, stores, chosen, gather, clock)
         opened.callback(ledger.close)
         if ledger.fault is None:
             finish_rotation(folder, keys, ledger)
@@ -170,7 +98,7 @@ def open_context(
             except (IntegrityError, NotFound, Unreachable) as error:
                 if not sick:
                     raise
-                context.catalogue = _none(error)
+                context.catalogue = cast("Catalogue", Unavailable(error))
         opened.pop_all()
     return context
 
@@ -186,6 +114,16 @@ def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
             first = "Check the node's disk." if not os.access(folder, os.W_OK) else error.next or ""
             error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
         raise
+
+
+def _at_work(settings: NodeSettings, user: str | None) -> str:
+    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
+    if not user:
+        return next((one.name for one in settings.users if not one.successor), "")
+    found = settings.user(user)
+    if found.successor:
+        raise retired(f"{found.name}@{settings.name}", found.successor)
+    return found.name
 
 
 def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
@@ -209,58 +147,42 @@ def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
         raise
 
 
-def _at_work(settings: NodeSettings, user: str | None) -> str:
-    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
-    if not user:
-        return next((one.name for one in settings.users if not one.successor), "")
-    found = settings.user(user)
-    if found.successor:
-        raise retired(f"{found.name}@{settings.name}", found.successor)
-    return found.name
+class Mirrors:
+    """The stores that answer, as mirrors of the log; looked up each time they are gone through, and then once."""
 
+    def __init__(self, stores: StoreSet) -> None:
+        self._stores = stores
 
-def _none(reason: DiademError) -> Catalogue:
-    return cast("Catalogue", Unavailable(reason))
+    def __iter__(self) -> Iterator[Any]:
+        """Each store that answers now."""
+        return iter([store for _, store in self._stores.opened()])
 
 
 def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: bool) -> Catalogue:
-    """The catalogue; where it is to be rebuilt, it need not be there, and one that cannot be used is moved aside.
-
-    Of a sick node that is looked at, one that answers everything with its fault.
-    """
     address = catalogue_address(settings, folder)
     try:
         return Catalogue.open(address, create=rebuild)
     except (IntegrityError, OfLaterVersion, NotFound, Unreachable) as error:
         if sick:
-            return _none(error)
+            return cast("Catalogue", Unavailable(error))
         if not rebuild or not isinstance(error, IntegrityError | OfLaterVersion):
             raise
         Catalogue.set_aside(address)
         return Catalogue.open(address, create=True)
 
 
-class Mirrors(Sequence[Any]):
-    """The stores that answer, as mirrors of the log; looked up when they are used."""
-
-    def __init__(self, stores: StoreSet) -> None:
-        self._stores = stores
-
-    def _now(self) -> list[Any]:
-        return [store for _, store in self._stores.opened()]
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-    def __iter__(self) -> Iterator[Any]:
-        """Each store that answers now."""
-        return iter(self._now())
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._now()[index]
+def require_local(folder: Path) -> None:
+    """Refuse a folder on a network file system: log and catalogue rely on locks that hold."""
+    if kind := is_network_folder(folder):
+        raise Refused(
+            f"a node cannot be on a network file system ({kind}): locks and forced writes do not hold there, and the "
+            "log could fork",
+            where=str(folder),
+            next="Put the node on a disk of this machine; its stores may be anywhere.",
+        )
 
 
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+# -- from another PC ---------------------------------------------------------------------------------------------------
 
 
 def attach(
@@ -270,25 +192,10 @@ def attach(
     gather: Gather,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Attached:
-    """Open a store of a node, for reading.
+    """Open a store of a node for reading: search, get, load and verify from the snapshot of the catalogue.
 
-    Parameters
-    ----------
-    url : str
-        The store's folder or address, as this PC sees it.
-    user : str, optional
-        Ignored: nothing is signed here.
-    gather : callable
-        Finds readers, workers, scan.
-    storage_options : mapping of str to mapping, optional
-        For fsspec; under the store's name, or "" where that is not known.
-
-    Raises
-    ------
-    NotFound
-        It is neither a node nor a store of one, or the store has no snapshot yet.
-    Unreachable
-        It does not answer.
+    Nothing is signed here, whoever the `user` is. Of the `storage_options` the first are the store's, whose name is not
+    known yet.
     """
     options = dict(storage_options or {})
     given = next(iter(options.values()), None)
@@ -330,6 +237,9 @@ def attach(
     )
 
 
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+
+
 def _nothing_at(url: str) -> NotFound:
     folder = local_path(url)
     if folder is not None and not folder.exists():
@@ -350,8 +260,8 @@ def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
     folder = user_cache("stores") / settings.short_id
     folder.mkdir(parents=True, exist_ok=True)
     place = home(settings.short_id)
-    digest = _digest(store.get(f"{place}/{SNAPSHOT_DIGEST}"))
-    if digest and (kept := folder / f"catalogue-{digest}.sqlite").exists():
+    digest = (store.get(f"{place}/{SNAPSHOT_DIGEST}") or b"").decode("ascii", "replace").strip()
+    if _HEX.match(digest) and (kept := folder / f"catalogue-{digest}.sqlite").exists():
         return kept
     draft = folder / f".{uuid.uuid4().hex}.sqlite"
     try:
@@ -365,24 +275,52 @@ def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
             path = folder / f"catalogue-{hashlib.file_digest(file, 'sha256').hexdigest()}.sqlite"
         for old in folder.glob("catalogue-*.sqlite"):
             if old != path:
-                _forget(old)
+                with suppress(OSError):  # another program has it open
+                    old.unlink()
         move(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return path
 
 
-def _digest(data: bytes | None) -> str:
-    """The SHA-256 that the store says its snapshot has; "" where it says nothing of use."""
-    text = (data or b"").decode("ascii", "replace").strip()
-    return text if _HEX.match(text) else ""
+# -- where the catalogue is --------------------------------------------------------------------------------------------
 
 
-def _forget(path: Path) -> None:
-    try:
-        path.unlink()
-    except OSError:  # another program has it open
-        return
+CATALOGUE_FILE: Final = "catalogue.sqlite"
+
+
+#: What a person calls the file in the node's folder.
+IN_A_FILE: Final = "file"
+
+
+#: Where new nodes of this machine have their catalogue, if that is not said.
+VARIABLE: Final = "DIADEM_CATALOGUE"
+
+
+def catalogue_address(settings: NodeSettings, folder: Path) -> str:
+    """What `Catalogue.open` takes, for the node in a folder."""
+    if not settings.catalogue:
+        return str(folder / CATALOGUE_FILE)
+    return stated_address(settings.catalogue, settings.short_id)
+
+
+def stated_address(asked: str | None, short_id: str) -> str:
+    """What the settings of a node say of the place that a person asks for; "" for the file in its folder.
+
+    That is ``postgresql://user@host/database`` without a password, or ``file``; None is what DIADEM_CATALOGUE says. In
+    a database each node has a schema of its own, ``diadem_<short id>``, unless the address names one.
+    """
+    address = os.environ.get(VARIABLE, "") if asked is None else asked
+    if address in ("", IN_A_FILE):
+        return ""
+    if is_on_server(address):
+        return complete(address, schema=f"diadem_{short_id}")
+    if asked is not None and Path(address).is_absolute():
+        return address
+    raise UsageError(
+        f"'{address}' is not a place for a catalogue",
+        next="Write postgresql://user@host/database, or: file",
+    )
 
 
 @contextmanager
@@ -390,12 +328,7 @@ def catalogue_at(context: Context, into: str | None) -> Iterator[Catalogue]:
     """The catalogue whose place a new one will take: that of the node, or an empty one in another place.
 
     An empty one that was made for nothing is removed. One that this node has had there before, and that could not be
-    removed because its server was away, is replaced.
-
-    Raises
-    ------
-    Refused
-        There is another node's catalogue already.
+    removed because its server was away, is replaced; another node's is refused.
     """
     if into is None:
         yield context.catalogue
@@ -437,18 +370,23 @@ def change_over(context: Context, target: Catalogue, into: str) -> None:
         former.discard()
 
 
-def require_local(folder: Path) -> None:
-    """Refuse a folder on a network file system.
+# -- which node this account uses where none is named: the one that it made or recovered last --------------------------
 
-    Raises
-    ------
-    Refused
-        Saying which file system it is and where to put the node instead.
-    """
-    if kind := is_network_folder(folder):
-        raise Refused(
-            f"a node cannot be on a network file system ({kind}): locks and forced writes do not hold there, and the "
-            "log could fork",
-            where=str(folder),
-            next="Put the node on a disk of this machine; its stores may be anywhere.",
-        )
+
+def _default_file() -> Path:
+    return user_config("node.txt")
+
+
+def default_node() -> str:
+    """The folder of the node, or ""."""
+    try:
+        return _default_file().read_text("utf-8").strip()
+    except (OSError, NotFound):
+        return ""
+
+
+def remember_node(folder: Path) -> None:
+    """Use this node where none is named. An account without a home simply has none."""
+    with suppress(OSError, DiademError):
+        _default_file().parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_default_file(), f"{folder}\n".encode())

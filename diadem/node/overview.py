@@ -10,7 +10,7 @@ from diadem.archive.overview import ARCHIVED, NAME, Overview, SessionDays, overv
 from diadem.model.effective import corrected
 from diadem.model.replicas import DROPPED
 from diadem.node.context import Context
-from diadem.node.quality.assessing import assessments
+from diadem.node.quality.assess import assessments
 from diadem.store.addresses import local_path
 
 if TYPE_CHECKING:

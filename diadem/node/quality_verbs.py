@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from diadem.model.amendments import Amendment
     from diadem.model.assessments import Assessment
     from diadem.model.lineage import Caution, Derivation
-    from diadem.node.quality.amending import Amendments
-    from diadem.node.quality.assessing import Assessments
-    from diadem.node.quality.machine_assessing import MachineJudged
+    from diadem.node.quality.amend import Amendments
+    from diadem.node.quality.assess import Assessments
+    from diadem.node.quality.machine import MachineJudged
     from diadem.node.take.derive import Derived
 
 
@@ -86,7 +86,7 @@ class QualityVerbs:
         UsageError
             The verdict or the criterion is none of those that there are.
         """
-        from diadem.node.quality.assessing import Judgement, assess
+        from diadem.node.quality.assess import Judgement, assess
 
         found = self._living(package)
         said = Judgement(
@@ -125,14 +125,14 @@ class QualityVerbs:
         DigestMismatch
             A file is damaged.
         """
-        from diadem.node.quality.machine_assessing import assess_by_machine
+        from diadem.node.quality.machine import assess_by_machine
 
         found = self._living(package)
         return assess_by_machine(self.context, found, purpose=purpose, listener=listener)
 
     def assessments(self, package: str) -> Assessments:
         """Every assessment of a package: what counts, what was said before, and who disagrees."""
-        from diadem.node.quality.assessing import assessments
+        from diadem.node.quality.assess import assessments
 
         return assessments(self.context, self.context.catalogue.get(package).id)
 
@@ -162,14 +162,14 @@ class QualityVerbs:
         NotFound
             There is no such package or dataset.
         """
-        from diadem.node.quality.amending import amend
+        from diadem.node.quality.amend import amend
 
         found = self._living(package)
         return amend(self.context, found, values, dataset=dataset or "", reason=reason)
 
     def amendments(self, package: str) -> Amendments:
         """Every amendment of a package's record, and where the owner's contradict each other."""
-        from diadem.node.quality.amending import amendments
+        from diadem.node.quality.amend import amendments
 
         return amendments(self.context, self.context.catalogue.get(package).id)
 

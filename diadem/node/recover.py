@@ -16,17 +16,16 @@ from typing import Any, Final
 
 from diadem.catalogue import Catalogue
 from diadem.custody.keyring import KeyRing
-from diadem.custody.ledger import Ledger
-from diadem.custody.mirror import read_head
-from diadem.custody.recovering import Recovered
-from diadem.custody.recovering import recover as recover_log
+from diadem.custody.log import Ledger
+from diadem.custody.log_mirrors import read_head
+from diadem.custody.log_recovery import Recovered
+from diadem.custody.log_recovery import recover as recover_log
 from diadem.custody.statements import LOG, ONLINE
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.display import Display
 from diadem.node.config import (
     FILE,
     NodeSettings,
-    StoreSettings,
     holds_node,
     is_blank,
     machine_name,
@@ -35,15 +34,15 @@ from diadem.node.config import (
     read_settings,
     write_settings,
 )
-from diadem.node.context import POLICY_FILE, Clock, utc_now
+from diadem.node.context import POLICY_FILE, utc_now
 from diadem.node.key_verbs import KEY_FILE, alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
-from diadem.node.make import draft_name, existing, making, require_free
+from diadem.node.make import draft_of, give_name, making, nearest_folder, require_free
 from diadem.node.mirrors import SEALED_KEYS, WRITTEN, bring_chains, home
 from diadem.node.open import CATALOGUE_FILE, require_local
 from diadem.node.recovery_file import RecoverySecret, open_keys
 from diadem.node.stores import read_store_file
-from diadem.policy.default import DEFAULT_POLICY
+from diadem.policy.policy_text import default_policy
 from diadem.store import open_store
 from diadem.store.contract import Store
 from diadem.store.stage import remove_tree
@@ -106,26 +105,17 @@ def recover_node(
     *,
     reason: str,
     storage_options: Mapping[str, Any] | None = None,
-    clock: Clock = utc_now,
 ) -> RecoveredNode:
     """Make the node's directory again, or bring back what it lacks; the caller opens it and builds the catalogue.
 
-    Raises
-    ------
-    NotFound
-        The store has nothing from this node.
-    Refused
-        The folder has content, or the recovery file is another node's.
-    IntegrityError
-        What the store holds cannot be trusted.
+    Raises as `diadem.Node.recover`, and `IntegrityError` where what the store holds cannot be trusted.
     """
     if not (there := holds_node(folder)):
         require_free(folder)
-    require_local(existing(folder))
+    require_local(nearest_folder(folder))
     store = open_store(store_url, storage_options)
     store.check()
-    lost = _Lost(folder, store, secret, reason, clock)
-    lost.look()
+    lost = _Lost(folder, store, secret, reason)
     with making(folder) as drafts:
         for left in drafts:
             if (left / _MARK).exists() or not (left / FILE).exists():  # else it is a new node that `init` goes on with
@@ -150,62 +140,69 @@ _DRAFT: Final = ".recover-"
 class _Lost:
     """A node of which something was lost, and the store that it comes back from."""
 
-    def __init__(self, folder: Path, store: Store, secret: RecoverySecret, reason: str, clock: Clock) -> None:
-        self._folder, self._store, self._secret = folder, store, secret
-        self._reason, self._clock = reason, clock
+    def __init__(self, folder: Path, store: Store, secret: RecoverySecret, reason: str) -> None:
+        """Read what the store has of the node; what cannot be recovered from is refused before anything is made."""
+        self._folder, self._store, self._secret, self._reason = folder, store, secret, reason
         self._node = secret.root.public.key_id
         self._home = home(self._node[:16])
         self._lacking: list[str] = []
-
-    def look(self) -> None:
-        """Read what the store has of the node; what cannot be recovered from is refused before anything is made."""
-        self._text, self._settings = _settings(self._store, self._node, self._store.url)
-        self._settings = replace(self._settings, recovery_recipient=self._secret.recipient)
-        self._keys = _keys(self._store, self._node, self._secret)
+        self._text, settings = _settings(store, self._home, self._node)
+        found = read_store_file(store) or {}
+        self._store_id, self._store_name = str(found.get("store", "")), str(found.get("name", ""))
+        stores = (replace(one, url=store.url) if one.id == self._store_id else one for one in settings.stores)
+        self._settings = replace(
+            settings,
+            machine=machine_name(),
+            catalogue="",
+            stores=tuple(stores),
+            recovery_recipient=secret.recipient,
+        )
+        self._keys = _keys(store, self._home, secret)
 
     def make(self) -> RecoveredNode:
         """The whole node, under another name until all is there."""
-        _require_newest(self._store, self._settings)
-        draft = self._folder.parent / draft_name(self._folder)
+        self._require_newest()
+        draft = draft_of(self._folder)
         with or_else(lambda: remove_tree(draft)), translated(str(self._folder), "no node was made"):
             recovered = self._log(draft)
             Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
             self._plain_files(draft)
             (draft / _MARK).touch()
             write_settings(draft, self._settings, before=self._text)
-            if self._folder.exists():
-                self._folder.rmdir()
-            move(draft, self._folder)
+            give_name(draft, self._folder)
         return RecoveredNode(
             recovered.epoch,
             recovered.entries,
             notes=(*recovered.findings, *self._lacking),
-            store=_name(self._store),
+            store=self._store_name,
             rebuild=True,
         )
 
     def mend(self) -> RecoveredNode:
         """What the node's own folder lacks; what is whole stays as it is, and a damaged log is kept beside the new."""
         folder = self._folder
-        settings = self._own_settings()
+        settings: NodeSettings | None = None
+        with suppress(NotFound, DocumentError):
+            settings = read_settings(folder)
         self._require_this_node(settings)
         for left in folder.glob(_DRAFT + "*"):
             remove_tree(left)
         brought: list[str] = []
         entries, findings = 0, tuple[str, ...]()
         if (fault := self._log_fault(settings)) is not None:
-            _require_newest(self._store, self._settings)
+            self._require_newest()
             draft = folder / f"{_DRAFT}{uuid.uuid4().hex[:8]}"
             with or_else(lambda: remove_tree(draft)), translated(str(folder), "the log was not brought back"):
                 recovered = self._log(draft)
                 (folder / _MARK).touch()
                 if (folder / "log").exists():
-                    move(folder / "log", _aside(folder))
+                    aside = (folder / f"log-{number}-damaged" for number in range(1, 10_000))
+                    move(folder / "log", next(path for path in aside if not path.exists()))
                 move(draft / "log", folder / "log")
             remove_tree(draft)
             entries, findings = recovered.entries, recovered.findings
             brought.append(f"log ({fault})")
-        with closing(Ledger.open(folder / "log", clock=self._clock)) as ledger:
+        with closing(Ledger.open(folder / "log", clock=utc_now)) as ledger:
             epoch = ledger.epoch
             brought += self._own_keys(ledger)
         brought += self._plain_files(folder)
@@ -219,21 +216,14 @@ class _Lost:
             epoch,
             entries,
             notes=(*findings, *self._lacking),
-            store=_name(self._store),
+            store=self._store_name,
             brought=tuple(brought),
             rebuild=rebuild,
         )
 
-    def _own_settings(self) -> NodeSettings | None:
-        """`node.toml`; None where it is gone or damaged."""
-        try:
-            return read_settings(self._folder)
-        except (NotFound, DocumentError):
-            return None
-
     def _require_this_node(self, settings: NodeSettings | None) -> None:
         """Refuse the folder of another node, or of nobody knows which."""
-        with suppress(DiademError), closing(Ledger.open(self._folder / "log", clock=self._clock)) as ledger:
+        with suppress(DiademError), closing(Ledger.open(self._folder / "log", clock=utc_now)) as ledger:
             if ledger.node != self._node:
                 settings = replace(self._settings, id=ledger.node)
             settings = settings or self._settings
@@ -249,7 +239,7 @@ class _Lost:
     def _log_fault(self, settings: NodeSettings | None) -> str | None:
         """Why the log cannot go on as it is; None where it can."""
         try:
-            with closing(Ledger.open(self._folder / "log", clock=self._clock)) as ledger:
+            with closing(Ledger.open(self._folder / "log", clock=utc_now)) as ledger:
                 ledger.mirrors = [self._store]
                 if other := ledger.superseded():
                     return other.message
@@ -258,6 +248,29 @@ class _Lost:
                 return next(iter(ledger.check()), None)
         except (NotFound, IntegrityError) as error:
             return error.message
+
+    def _require_newest(self) -> None:
+        """Refuse where another store that answers knows more of the log: what it alone knows would be left out."""
+        here = read_head(self._store, self._node)
+        reached = (here.epoch, here.size) if here else (0, 0)
+        for other in self._settings.stores:
+            if self._store_id and other.id == self._store_id:
+                continue
+            with suppress(DiademError, OSError):
+                place = open_store(other.url)
+                place.check()
+                about = read_store_file(place)
+                head = read_head(place, self._node) if about and about["store"] == other.id else None
+                if head is not None and (head.epoch, head.size) > reached:
+                    break
+        else:
+            return
+        raise Refused(
+            f"the store '{other.name}' knows more of this node than the one that was named: "
+            f"{head.size} statements of epoch {head.epoch}, not {reached[1]} of epoch {reached[0]}",
+            where=self._store.url,
+            next=f"Recover from it: --recover {other.url}   (if it is damaged, disconnect it and try again)",
+        )
 
     def _log(self, draft: Path) -> Recovered:
         """The log made anew in a draft, and the node's keys beside it."""
@@ -273,7 +286,7 @@ class _Lost:
             root=self._secret.root,
             log_key=cabinet.open(LOG),
             reason=self._reason,
-            clock=self._clock,
+            clock=utc_now,
         )
         with recovered.ledger as ledger:
             _require_own_keys(ledger, self._node, cabinet, self._store)
@@ -297,7 +310,7 @@ class _Lost:
     def _plain_files(self, folder: Path) -> list[str]:
         """Policy, what people wrote and others signed, where the node has none; returns which were put there."""
         brought = []
-        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), *((name, None) for name in WRITTEN)):
+        for name, default in ((POLICY_FILE, default_policy().encode()), *((name, None) for name in WRITTEN)):
             path = folder / name
             if not path.exists() or (name == POLICY_FILE and is_blank(path.read_bytes())):
                 data = self._store.get(f"{self._home}/{name}") or default
@@ -321,18 +334,13 @@ def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:
         return False
 
 
-def _aside(folder: Path) -> Path:
-    """A free name for a damaged log, beside the new one."""
-    return next(path for number in range(1, 10_000) if not (path := folder / f"log-{number}-damaged").exists())
-
-
-def _settings(store: Store, node: str, url: str) -> tuple[str, NodeSettings]:
-    """`node.toml` as the store has it, its text too; written by this machine from now on."""
-    data = store.get(f"{home(node[:16])}/{FILE}")
+def _settings(store: Store, place: str, node: str) -> tuple[str, NodeSettings]:
+    """`node.toml` as the store has it; its text too."""
+    data = store.get(f"{place}/{FILE}")
     if data is None:
         raise NotFound(
             "this store has nothing from the node of this recovery file",
-            where=url,
+            where=store.url,
             next="Name another store of the list in the recovery file.",
         )
     try:
@@ -340,56 +348,11 @@ def _settings(store: Store, node: str, url: str) -> tuple[str, NodeSettings]:
         settings = parse_settings(text, where=FILE)
     except DocumentError as error:
         raise DocumentError(
-            f"the settings in the store are damaged: {error.message}", where=url, next="Name another store."
+            f"the settings in the store are damaged: {error.message}", where=store.url, next="Name another store."
         ) from error
     if settings.id != node:
-        raise Refused("the settings in the store are another node's", where=url, next="Name another store.")
-    return text, replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))
-
-
-def _require_newest(store: Store, settings: NodeSettings) -> None:
-    """Refuse where another store of the node answers and knows more of the log: what it alone knows would be left out.
-
-    Raises
-    ------
-    Refused
-        Names it.
-    """
-    here, found = read_head(store, settings.id), read_store_file(store)
-    reached = (here.epoch, here.size) if here else (0, 0)
-    for other in settings.stores:
-        if found is not None and other.id == found["store"]:
-            continue
-        with suppress(DiademError, OSError):
-            place = open_store(other.url)
-            place.check()
-            about = read_store_file(place)
-            head = read_head(place, settings.id) if about and about["store"] == other.id else None
-            if head is not None and (head.epoch, head.size) > reached:
-                break
-    else:
-        return
-    raise Refused(
-        f"the store '{other.name}' knows more of this node than the one that was named: "
-        f"{head.size} statements of epoch {head.epoch}, not {reached[1]} of epoch {reached[0]}",
-        where=store.url,
-        next=f"Recover from it: --recover {other.url}   (if it is damaged, disconnect it and try again)",
-    )
-
-
-def _moved(store: Store, settings: NodeSettings, url: str) -> tuple[StoreSettings, ...]:
-    """The stores, the one at hand at the place where it is now."""
-    found = read_store_file(store)
-    here = found["store"] if found else None
-    return tuple(
-        replace(one, url=store.url if store.is_folder else url) if one.id == here else one for one in settings.stores
-    )
-
-
-def _name(store: Store) -> str:
-    """What the node calls the store."""
-    found = read_store_file(store)
-    return str(found.get("name", "")) if found else ""
+        raise Refused("the settings in the store are another node's", where=store.url, next="Name another store.")
+    return text, settings
 
 
 def _require_own_keys(ledger: Ledger, node: str, cabinet: KeyCabinet, store: Store) -> None:
@@ -412,8 +375,8 @@ def _require_own_keys(ledger: Ledger, node: str, cabinet: KeyCabinet, store: Sto
             )
 
 
-def _keys(store: Store, node: str, secret: RecoverySecret) -> dict[str, bytes]:
-    sealed = store.get(f"{home(node[:16])}/{SEALED_KEYS}")
+def _keys(store: Store, place: str, secret: RecoverySecret) -> dict[str, bytes]:
+    sealed = store.get(f"{place}/{SEALED_KEYS}")
     if sealed is None:
         raise NotFound(
             "the store does not hold the node's sealed keys", where=store.url, next="Name another store of this node."

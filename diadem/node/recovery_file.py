@@ -24,17 +24,11 @@ _PLAIN = re.compile(r"^secret: (\{.*\})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class RecoverySecret:
-    """What the recovery file protects.
+    """What the recovery file protects."""
 
-    Attributes
-    ----------
-    root : PrivateKey
-        The node's root key; its public key's SHA-256 is the node's id.
-    identity : str
-        ``AGE-SECRET-KEY-…``: opens the keys mirrored in the stores.
-    """
-
+    #: The node's root key; its public key's SHA-256 is the node's id.
     root: PrivateKey
+    #: ``AGE-SECRET-KEY-…``: opens the keys mirrored in the stores.
     identity: str
 
     @classmethod
@@ -55,19 +49,7 @@ class RecoverySecret:
 def recovery_text(
     secret: RecoverySecret, *, name: str, created: str, stores: Sequence[StoreSettings], passphrase: str
 ) -> str:
-    """The text of the recovery file.
-
-    Parameters
-    ----------
-    secret : RecoverySecret
-        What it protects.
-    name, created : str
-        The node's name; when.
-    stores : sequence of StoreSettings
-        Where the packages are now.
-    passphrase : str
-        "" leaves the secret unprotected, and the text says so.
-    """
+    """The text of the recovery file; without a passphrase the secret is unprotected, and the text says so."""
     places = "\n".join(f"  {store.name}: {store.url} ({store.kind})" for store in stores)
     return f"""DIADEM RECOVERY FILE of the node {name}
 
@@ -103,17 +85,7 @@ def _sealed(secret: RecoverySecret, passphrase: str) -> str:
 
 
 def read_recovery(path: Path, passphrase: str = "") -> RecoverySecret:
-    """Open a recovery file.
-
-    Raises
-    ------
-    NotFound
-        It is not there.
-    DocumentError
-        It is not a recovery file.
-    Refused
-        The passphrase is wrong or missing.
-    """
+    """Open a recovery file. Raises `DocumentError` where it is none, `Refused` for a wrong passphrase or none."""
     try:
         text = path.read_bytes()[:_LIMIT].decode("utf-8", "replace").replace("\r\n", "\n")
     except FileNotFoundError as error:
@@ -158,13 +130,7 @@ def seal_keys(files: Mapping[str, bytes], recipient: str) -> bytes:
 
 
 def open_keys(sealed: bytes, identity: str) -> dict[str, bytes]:
-    """The key files of such an age file.
-
-    Raises
-    ------
-    Refused
-        The identity does not open it.
-    """
+    """The key files of such an age file. Raises `Refused` where the identity does not open it."""
     import pyrage
 
     try:

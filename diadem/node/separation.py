@@ -16,17 +16,9 @@ IS, HOLDS, LIES_IN = "is", "holds", "is in"
 
 
 def relation_of(place: Path, other: Path) -> str | None:
-    """How a place lies to another, whatever links and mounts lead there.
+    """How a place lies to another, whatever links and mounts lead there: `IS`, `HOLDS`, `LIES_IN`, or None: apart.
 
-    Parameters
-    ----------
-    place, other : Path
-        Files or folders; they need not exist.
-
-    Returns
-    -------
-    str or None
-        `IS`, `HOLDS` or `LIES_IN`; None where they lie apart.
+    They need not exist.
     """
     place, other = Path(os.path.realpath(place)), Path(os.path.realpath(other))
     if _same(place, other):
@@ -53,19 +45,8 @@ def stores_of(context: Context) -> Iterator[tuple[str, Path]]:
 def require_no_secrets(context: Context, sources: Sequence[Path], *, shallow: Collection[Path] = ()) -> None:
     """Refuse to archive the node itself: its private keys would lie in every store, readable for whoever reads there.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    sources : sequence of Path
-        What is to be archived.
-    shallow : collection of Path
-        Those of them of which only the files that lie directly in them are meant.
-
-    Raises
-    ------
-    Refused
-        One of them lies in the node's folder or holds it, or the recovery file with the root key, or a store.
+    The same holds for the recovery file with the root key; and a store would be archived in itself. Of the `shallow`
+    sources only the files that lie directly in them are meant.
     """
     whole = {source for source in sources if source not in shallow and source.is_dir()}
     files = [source for source in sources if source not in shallow and source not in whole]

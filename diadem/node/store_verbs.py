@@ -11,8 +11,8 @@ from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
-from diadem.model.replicas import DROPPED, MISSING, PackageState, StoreState
-from diadem.node.config import KINDS, StoreSettings, checked_name
+from diadem.model.replicas import DROPPED, MISSING, STORE_KINDS, PackageState, StoreState
+from diadem.node.config import StoreSettings, checked_name
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.mirrors import mirror_catalogue, mirror_settings
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
@@ -119,8 +119,8 @@ class StoreVerbs(DisplayList):
         context = self.context
         refuse_copy_address(url)
         folder = local_path(url)
-        if kind is not None and kind not in KINDS:
-            raise UsageError(f"'{kind}' is not a kind of store", next=f"Use {', '.join(KINDS)}.")
+        if kind is not None and kind not in STORE_KINDS:
+            raise UsageError(f"'{kind}' is not a kind of store", next=f"Use {', '.join(STORE_KINDS)}.")
         here = str(folder.absolute()) if folder is not None else url
         if (known := next((one for one in context.settings.stores if one.url == here), None)) is not None:
             self._require_same(known, name, kind, place)
@@ -371,7 +371,7 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
     """State that the copies of packages are not in a store."""
-    from diadem.node.follow.replay import COPY_MISSING
+    from diadem.node.follow.follow import COPY_MISSING
 
     store_id = context.settings.store(name).id
     for first in range(0, len(packages), _BATCH):

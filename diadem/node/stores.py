@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.custody.mirror import read_head
+from diadem.custody.log_mirrors import read_head
 from diadem.custody.remedies import recover_command
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.model.scan import PlannedSession
     from diadem.node.context import Context
-    from diadem.node.keep.rescanned import Rescan
+    from diadem.node.keep.rescan import Rescan
     from diadem.node.take.archive_many import SessionResult
     from diadem.node.take.arrival import Archived
     from diadem.node.watch.hand_in import Handed

@@ -160,7 +160,7 @@ class UserVerbs(DisplayList):
         Refused
             This node has no address at which others find it.
         """
-        from diadem.node.peers.inviting import invite_user
+        from diadem.node.peers.tickets import invite_user
 
         self.context.require_writable()
         return invite_user(self.context, name, guest=guest, days=days)

@@ -6,27 +6,20 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, line_of
 from diadem.node.config import StoreSettings
-from diadem.node.reindex_reading import Found
-from diadem.node.tasks import (
-    Answer,
-    Blind,
-    CopyTask,
-    EnterTask,
-    HashTask,
-    PackTask,
-    ProbeTask,
-    Proved,
-    ProveTask,
-    Task,
-)
-from diadem.pack.pack import Packed
+from diadem.node.tasks import Answer, CopyRead, CopyToRead, Found, Sought, Task
 from diadem.store.contract import Added
 from diadem.store.source import SourceFile
 from diadem.workers.executors import submit_everywhere, worker_count
+
+if TYPE_CHECKING:
+    from diadem.model.policy import Policy
+    from diadem.pack.compose import Options
+    from diadem.pack.pack import Packed
+    from diadem.pack.plan import PackPlan
 
 #: Tries of one task: a worker that is lost may have been killed by another task.
 _TRIES = 2
@@ -41,12 +34,7 @@ _NAMED = 3
 class Workers:
     """What of a run is done elsewhere. Safe to use from many threads; each call waits for its answer.
 
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-        A pool or a cluster. It stays the caller's.
-    work : callable
-        Does a task in a worker; importable there by its name.
+    The executor stays the caller's. `work` does a task in a worker, where it is importable by its name.
     """
 
     def __init__(self, executor: Executor, work: Callable[[Task], Answer]) -> None:
@@ -67,16 +55,7 @@ class Workers:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def look(self, stores: Sequence[StoreSettings], folders: Sequence[str], identity: str) -> None:
-        """Have every worker that can be addressed look at what it will need.
-
-        Parameters
-        ----------
-        stores : sequence of StoreSettings
-            Stores that each must reach.
-        folders : sequence of str
-            Folders that each must see; the first hundred are looked for.
-        identity : str
-            What extraction depends on, here.
+        """Have every worker that can be addressed look at what it will need; of folders, at the first hundred.
 
         Raises
         ------
@@ -85,55 +64,64 @@ class Workers:
         Refused
             A worker has another version of DIADEM, of RosettaSciIO or of a plugin: its records would be others.
         """
-        asked = submit_everywhere(self._executor, self._work, ProbeTask(tuple(stores), tuple(folders[:_PROBED])))
+        asked = submit_everywhere(
+            self._executor,
+            self._work,
+            Task("probe", {"stores": tuple(stores), "folders": tuple(folders[:_PROBED])}),
+        )
         if not asked:
             raise Unreachable("the cluster has no workers", next="Start some: dask worker ADDRESS")
         for future in asked:
             answer = _probed(future)
-            if answer.value.identity != identity:
+            if answer.value != identity:
                 raise Refused(
-                    f"the worker on {answer.host} has {answer.value.identity}, and the node {identity}",
+                    f"the worker on {answer.host} has {answer.value}, and the node {identity}",
                     next="Install the same packages and plugins (DIADEM_PLUGINS) where the workers run.",
                 )
 
-    def pack(self, task: PackTask) -> Packed:
-        """Pack a session.
+    def pack(self, store: StoreSettings, plan: PackPlan, options: Options, *, policy: Policy | None = None) -> Packed:
+        """Pack a session; see `diadem.node.tasks`.
 
         Raises
         ------
         Unreachable
             A worker cannot read files that this machine can, or was lost.
         """
-        answer = self._do(task)
-        if isinstance(answer.value, Blind):
-            if seen := [path for path in answer.value.files if os.access(path, os.R_OK)]:
+        session = {"store": store, "plan": plan, "options": options, "policy": policy}
+        answer = self._do("pack", **session)
+        if isinstance(unread := answer.value, list):
+            if seen := [path for path in unread if os.access(path, os.R_OK)]:
                 raise Unreachable(
                     f"the worker on {answer.host} cannot read {len(seen):,} files that the node can: "
                     + ", ".join(seen[:_NAMED]),
                     next="Start the workers as a user who may read them.",
                 )
-            answer = self._do(replace(task, unreadable=frozenset(answer.value.files)))
+            answer = self._do("pack", **session, unreadable=frozenset(unread))
         packed: Packed = answer.value
         return packed
 
     def digests(self, files: Sequence[SourceFile]) -> Mapping[str, str | None]:
         """SHA-256 of files by path; None for those that a worker cannot read."""
-        found: Mapping[str, str | None] = self._do(HashTask(tuple(files))).value
+        found: Mapping[str, str | None] = self._do("digests", files=tuple(files)).value
         return found
 
-    def prove(self, task: ProveTask) -> Sequence[Proved]:
-        """Read copies whole."""
-        found: Sequence[Proved] = self._do(task).value
+    def prove(
+        self, store: StoreSettings, copies: Sequence[CopyToRead], *, rate: float | None = None
+    ) -> Sequence[CopyRead]:
+        """Read copies in a store whole."""
+        found: Sequence[CopyRead] = self._do("prove", store=store, copies=tuple(copies), rate=rate).value
         return found
 
-    def enter(self, task: EnterTask) -> list[Found]:
+    def read_packages(self, store: StoreSettings, packages: Sequence[Sought]) -> list[Found]:
         """Read packages for a catalogue."""
-        found: list[Found] = self._do(task).value
+        found: list[Found] = self._do("read_packages", store=store, packages=packages).value
         return found
 
-    def copy(self, task: CopyTask) -> Added:
-        """Copy a package; the errors are those of `Store.add`."""
-        added: Added = self._do(task).value
+    def copy(self, package: str, source: StoreSettings, path: str, target: StoreSettings, target_path: str) -> Added:
+        """Copy a package from store to store; the errors are those of `Store.add`."""
+        added: Added = self._do(
+            "copy", package=package, source=source, path=path, target=target, target_path=target_path
+        ).value
         return added
 
     def stop(self) -> None:
@@ -153,7 +141,8 @@ class Workers:
 
     # -- one task ----------------------------------------------------------------------------------------------------
 
-    def _do(self, task: Task) -> Answer:
+    def _do(self, name: str, **arguments: Any) -> Answer:
+        task = Task(name, arguments)
         lost: BaseException | None = None
         for _ in range(_TRIES):
             try:

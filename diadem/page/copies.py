@@ -19,9 +19,9 @@ from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.node.keep.dropping import Dropped
-    from diadem.node.keep.scrubbing import Scrubbed
-    from diadem.node.repairing import Repaired
+    from diadem.node.keep.drop import Dropped
+    from diadem.node.keep.scrub import Scrubbed
+    from diadem.node.repair import Repaired
 
 #: Faults of one copy that are told.
 _MOST: Final = 5

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.measures import read_size
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, OUT, OVER, Offer, State, Transfer
@@ -22,7 +23,6 @@ from diadem.page.forms import Form
 from diadem.page.html import link, whole
 from diadem.page.jobs import Outcome
 from diadem.page.state import PageState
-from diadem.policy.measures import read_size
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyStep

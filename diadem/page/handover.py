@@ -27,7 +27,7 @@ from diadem.page.people import grant_to_state
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.node.give.exporting_outcome import Exported
+    from diadem.node.give.export import Exported
 
 #: Bytes that are read of a file at once.
 _PIECE: Final = 1 << 20

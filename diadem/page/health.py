@@ -20,11 +20,11 @@ from diadem.page.forms import Form
 from diadem.page.html import link
 from diadem.page.jobs import Outcome, Work
 from diadem.policy import commands
-from diadem.policy.sentences import policy_sentences
+from diadem.policy.policy_text import policy_sentences
 
 if TYPE_CHECKING:
-    from diadem.node.keep.scrubbing import Scrubbed
-    from diadem.node.repairing import Repaired
+    from diadem.node.keep.scrub import Scrubbed
+    from diadem.node.repair import Repaired
     from diadem.page.state import PageState
     from diadem.policy.status import Status, StoreTotals
 

@@ -27,7 +27,7 @@ from diadem.terms import fields
 if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.model.amendments import Amendment
-    from diadem.node.quality.amending import Amendments
+    from diadem.node.quality.amend import Amendments
 
 #: Fields of the whole session that a person corrects first.
 _OF_SESSION: Final = (

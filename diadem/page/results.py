@@ -20,9 +20,9 @@ from diadem.page.html import Later, link, stated, whole
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.catalogue.facet_results import Facets
+    from diadem.catalogue.facets import Facets
     from diadem.catalogue.results import SearchResult, Value
-    from diadem.node.queries import SavedQuery
+    from diadem.node.saved_searches import SavedQuery
 
 #: Sessions on the first page, and rows on a page of results.
 _NEWEST: Final = 12

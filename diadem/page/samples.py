@@ -21,9 +21,9 @@ from diadem.page.results import blank
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.catalogue.sample_sessions import SampleDataset
-    from diadem.node.samples.sample_saying import SampleWords
-    from diadem.node.samples.sample_story import SampleStory
+    from diadem.catalogue.sample_datasets import SampleDataset
+    from diadem.node.samples.statements import SampleWords
+    from diadem.node.samples.story import SampleStory
 
 PLACE: Final = "/samples"
 #: Samples on one page, sessions of one that are shown, and names that nobody has defined.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from diadem.errors import Refused
 from diadem.model.policy import Policy
 from diadem.model.record import Record
+from diadem.policy.toml_text import toml_value
 from diadem.serialization import schemas
 
 #: Sections of the metadata document that hold one object each.
@@ -104,10 +104,10 @@ def meta_lines(keys: Sequence[str]) -> str:
     for key in keys:
         section, _, name = ALIASES.get(key, key).partition(".")
         if section == "person":
-            lines = sections.setdefault("[[people]]", {"name": _toml_example("person.name")})
-            lines |= {"role": '"operator"'} if key == OPERATOR else {name: _toml_example(key)}
+            lines = sections.setdefault("[[people]]", {"name": toml_value(_example("person.name"))})
+            lines |= {"role": '"operator"'} if key == OPERATOR else {name: toml_value(_example(key))}
         else:
-            sections.setdefault(f"[{section}]", {})[name] = _toml_example(key)
+            sections.setdefault(f"[{section}]", {})[name] = toml_value(_example(key))
     texts = [
         "\n".join([header, *(f"{name} = {text}" for name, text in lines.items())]) for header, lines in sections.items()
     ]
@@ -126,14 +126,6 @@ def _pair(key: str) -> str:
 def _text_example(key: str) -> str:
     example = _example(key)
     return ", ".join(example) if isinstance(example, list) else str(example)
-
-
-def _toml_example(key: str) -> str:
-    """A valid value as TOML writes it; of JSON's syntax only objects differ."""
-    example = _example(key)
-    if isinstance(example, dict):
-        return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in example.items()) + "}"
-    return json.dumps(example, ensure_ascii=False)
 
 
 def _example(key: str) -> Any:

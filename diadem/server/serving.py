@@ -21,8 +21,8 @@ from diadem.model.peers import PeerState
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files
 from diadem.node.locks import SERVE_LOCK, node_lock
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs, relays
-from diadem.node.peers.opening import peer_book
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
 from diadem.server.background import Background

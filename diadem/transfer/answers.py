@@ -8,11 +8,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.custody.said import quoted
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Unproven
+from diadem.model.plain_text import one_line
 from diadem.model.times import read_time
 from diadem.transfer.messages import MAX_CHECKPOINT
 from diadem.transfer.wire import Connection, why
@@ -164,7 +164,7 @@ def refusal(response: http.client.HTTPResponse, *, name: str, url: str, now: flo
         told = None
     error = _error_of(told)
     code, after = error.get("code", ""), error.get("next")
-    message = f"{name}: {error.get('message') or quoted(response.reason, _TEXT)}"
+    message = f"{name}: {error.get('message') or one_line(response.reason, _TEXT)}"
     if response.status == 404:
         return NotFound(message, where=url, next=after)
     if response.status == 401 and code == OtherTime.code:
@@ -190,7 +190,7 @@ def _error_of(found: object) -> dict[str, str]:
     """Words of somebody else: short, and nothing that a terminal would obey."""
     if not isinstance(found, dict):
         return {}
-    return {key: quoted(value, _TEXT) for key, value in found.items() if isinstance(value, str)}
+    return {key: one_line(value, _TEXT) for key, value in found.items() if isinstance(value, str)}
 
 
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/[0-9]{1,15}", re.ASCII)

@@ -8,7 +8,7 @@ from diadem.model.peers import PeerState
 from diadem.model.signers import PEER, PENDING, USER, Signer
 from diadem.node.access.askers import user_of_key
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 
 
 def find_asker(context: Context, key_id: str) -> Signer | None:

@@ -13,9 +13,9 @@ from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER
 from diadem.model.times import read_time
 from diadem.node.context import Context
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.joins import joining_nodes
 from diadem.node.peers.notes import own_hubs
-from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import tickets
 from diadem.transfer.network import Network
 from diadem.transfer.route_book import route_book

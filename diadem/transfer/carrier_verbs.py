@@ -11,7 +11,7 @@ from diadem.model.display import DisplayList, FixedRows
 from diadem.model.transfers import MOVING
 from diadem.node.config import CarrierSettings, NodeSettings
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desks import desk_of
 from diadem.transfer.relay.carriers import connected
 

@@ -10,7 +10,7 @@ from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
-from diadem.node.quality.amending import brought, came_from, sheet_of
+from diadem.node.quality.amend import brought, came_from, sheet_of
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.hub.tallies import relayed

@@ -11,9 +11,9 @@ from typing import Any, Final
 from diadem.archive.facts import previews_of
 from diadem.archive.package import Package
 from diadem.catalogue import PackageRow
-from diadem.custody.said import quoted
 from diadem.errors import DiademError
 from diadem.model import canonical
+from diadem.model.plain_text import one_line
 from diadem.transfer.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES
 from diadem.trust.base64_text import to_base64
 
@@ -72,4 +72,4 @@ def _previews(package: Package) -> Iterator[dict[str, str]]:
 
 
 def _short(text: object) -> str:
-    return quoted(str(text or ""), _LONGEST)
+    return one_line(str(text or ""), _LONGEST)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from diadem.errors import NotFound, Unreachable
 from diadem.model.peers import Contact, PeerState
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.known_peers import KnownPeers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import transfer_subject
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
@@ -103,7 +103,7 @@ def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
     Unreachable
         What was said last is in no store yet: nothing leaves the node before.
     """
-    from diadem.custody.exporting import export_chain
+    from diadem.custody.chain import export_chain
 
     since = [seen] if seen and is_own_checkpoint(context, seen) else []
     data = export_chain(
@@ -156,7 +156,7 @@ def weigh(
     """
     from diadem.custody.chain import Chain
     from diadem.custody.report import Verdict
-    from diadem.custody.verifying import verify_chains
+    from diadem.custody.verify import verify_chains
 
     data = chain.encode("utf-8", "surrogatepass")
     read = Chain.from_bytes(data)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from diadem.custody.said import quoted
 from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.peers import Unproven
+from diadem.model.plain_text import one_line
 from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
@@ -171,7 +171,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         state=State.OFFERED,
         package=str(said["package"]),
         payload_id=str(said["payload_id"]),
-        title=quoted(str(record.get("title") or str(said["package"])[:19])),
+        title=one_line(str(record.get("title") or str(said["package"])[:19])),
         bytes=int(said["bytes"]),
         files=int(said["files"]),
         peer=peer.id,
@@ -300,13 +300,13 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
         return _given_up(desk, peer, message)
     transfer, about = _sent(desk, peer, message), message.about
     if transfer.state is State.OFFERED and about.get("state") == "failed":
-        return _refused_there(desk, transfer, Refused(quoted(str(about.get("error", "")))))
+        return _refused_there(desk, transfer, Refused(one_line(str(about.get("error", "")))))
     if transfer.state not in MOVING:
         return _state(transfer)
     said = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
     state = said if said in NEXT[transfer.state] else transfer.state
     done = min(int(about.get("done", transfer.done)), transfer.bytes)
-    rate, error = float(about.get("rate", 0)), quoted(str(about.get("error", "")))
+    rate, error = float(about.get("rate", 0)), one_line(str(about.get("error", "")))
     desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
     return {"state": str(state)}
 
@@ -354,7 +354,7 @@ def _given_up(desk: Desk, peer: Peer, message: Message) -> Answer:
     transfer, about = desk.from_peer(message.transfer, peer.id), message.about
     _require(about.get("state") == "failed", "a sender reports no progress but a failure")
     if transfer.route != DIRECT and transfer.state in (State.ACCEPTED, State.TRANSFERRING):  # else it is all here
-        words = f"{peer.name} sends no more: {quoted(str(about.get('error', '')))}"
+        words = f"{peer.name} sends no more: {one_line(str(about.get('error', '')))}"
         advice = "Cancel it, and ask for a new offer, by another route if there is one."
         transfer = desk.book.step(transfer.id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
     return _state(transfer)

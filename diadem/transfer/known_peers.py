@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from diadem.model import peers
 from diadem.model.peers import PeerState
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
-from diadem.node.follow.entries import package_entry
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store.addresses import local_path
@@ -58,7 +59,7 @@ def forget_arrival(desk: Desk, transfer: Transfer) -> None:
 def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
     """Remove a package from its store that landed when its transfer was over; not one that was entered there."""
     context = desk.context
-    with context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):
+    with PackageCopies(context, transfer.package).locked():
         known = context.catalogue.replicas(transfer.package) if context.catalogue.has(transfer.package) else []
         if not any((one.store, one.path) == (transfer.store, path) for one in known):
             context.stores.open(transfer.store).remove(path)
@@ -219,7 +220,7 @@ class Landing:
             if transfer.state in OVER and added.created:
                 _take_out(desk, transfer, added.path)
             _require_not_over(transfer)
-            with context.locked(f"package-{opened.id.hex[:32]}"):
+            with PackageCopies(context, opened.id).locked():
                 more = [*self._entered(opened, added), *brought_with(desk, transfer, desk.book.about(transfer.id))]
                 return say_received(
                     desk, transfer, transfer.counts, more=more, stores=[transfer.store], started=self._started()

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.custody.exporting import export_chain
+from diadem.custody.chain import export_chain, load
 from diadem.custody.keyring import KeyRing
-from diadem.custody.loading import load
 from diadem.custody.statements import USER, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.errors import DocumentError, Refused, UsageError
 from diadem.model.canonical import decode, encode
 from diadem.model.peer_checks import HEX, matches, members_of, require
@@ -19,8 +18,7 @@ from diadem.model.times import time_text
 from diadem.node.config import UserSettings
 from diadem.node.context import Context
 from diadem.node.mirrors import mirror_settings
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.saying import say_refused
+from diadem.node.peers.book import peer_book, say_refused
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey

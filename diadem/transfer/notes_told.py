@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final
 
 from diadem.model.peers import Peer, PeerState
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import endpoint_note
-from diadem.node.peers.opening import peer_book
 from diadem.transfer.asking import do_all
 from diadem.transfer.introductions import Introduction
 from diadem.transfer.peer_verbs import PeerVerbs

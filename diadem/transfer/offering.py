@@ -18,7 +18,7 @@ from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
 from diadem.node.access.askers import whole_address
-from diadem.node.keep.placing import best_package
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import open_tag_files
 from diadem.store.package_copy import contents_of
 from diadem.transfer.closing import corrections_of
@@ -137,7 +137,7 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
 
 def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
     """An offer with its bytes, and what is told with it so that a person can decide; from a copy that can be read."""
-    found, _ = best_package(desk.context, wanted.package)
+    found, _ = PackageCopies(desk.context, wanted.package).best()
     about = describe(found, desk.context.catalogue.get(wanted.package))
     return replace(wanted, bytes=package_bytes(found), files=len(found.files)), about
 

@@ -18,8 +18,7 @@ from diadem.model.tickets import Ticket
 from diadem.model.times import read_time, time_text
 from diadem.node.config import checked_name
 from diadem.node.context import Context
-from diadem.node.peers.book import PeerBook
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 from diadem.transfer.connecting import dial
 from diadem.transfer.desk import Desk
@@ -142,7 +141,7 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
-        from diadem.node.peers.inviting import add_url, invite_node
+        from diadem.node.peers.tickets import add_url, invite_node
         from diadem.transfer.box_lists import tell_hubs
 
         if url:
@@ -264,8 +263,7 @@ class PeerVerbs(DisplayList):
         Refused
             The words differ, the peer was dropped, or it must join again.
         """
-        from diadem.node.peers.joins import has_joined
-        from diadem.node.peers.words import same_words
+        from diadem.node.peers.joins import has_joined, same_words
 
         with self.context.locked("peers"):
             peer = self.get(name)
@@ -338,7 +336,7 @@ class PeerVerbs(DisplayList):
             return self._said(peer, "compromised", since=earliest, reason=reason.strip())
 
     def _said(self, peer: Peer, event: str, **more: Any) -> Peer:
-        from diadem.node.peers.saying import peer_draft
+        from diadem.node.peers.book import peer_draft
 
         self.context.say([peer_draft(peer, event, by=self.context.address, **more)])
         self._book.put(peer)

@@ -2,7 +2,7 @@
 
 The ticket carries the inviting node's id, so the joining side knows whom it meets and needs no more. The inviting side
 knows only that somebody has the ticket: the joining node stays *pending* until a person has compared the words, unless
-the ticket was made for its id. It introduces itself twice, so that nobody chooses words (`diadem.node.peers.words`).
+the ticket was made for its id. It introduces itself twice, so that nobody chooses words (`diadem.node.peers.joins`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,11 @@ from diadem.model.tickets import FOR_PEER, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.node.config import checked_name
 from diadem.node.context import Context
-from diadem.node.peers.book import PeerBook
-from diadem.node.peers.cards import NodeCard, own_card, prove_card
-from diadem.node.peers.joins import Join, answer_kept, find_join, finish, keep_join
+from diadem.node.peers.book import PeerBook, peer_book, peer_draft, say_refused
+from diadem.node.peers.cards import NodeCard, own_card, prove_card, proven_card, require_in_force, take, take_card
+from diadem.node.peers.joins import Join, answer_kept, commitment, find_join, finish, keep_join
 from diadem.node.peers.notes import endpoint_note, open_note
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.saying import peer_draft, say_refused
-from diadem.node.peers.taking import proven_card, require_in_force, take, take_card
 from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, is_ticket, unknown_ticket, use_ticket
-from diadem.node.peers.words import commitment
 from diadem.transfer.introductions import BEGUN, Introduction, Welcome, require_signed
 from diadem.transfer.route_book import route_book
 from diadem.trust.hashing import sha256_hex

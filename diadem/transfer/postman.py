@@ -11,7 +11,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer import sealed_messages
 from diadem.transfer.boxing import put_sealed
 from diadem.transfer.closing import corrections_now

@@ -11,7 +11,7 @@ from diadem.errors import DiademError
 from diadem.model.manifest import FileEntry, leaf_count
 from diadem.model.ports import Bundle
 from diadem.model.transfers import LOCAL, State
-from diadem.node.keep.placing import opened_from_catalogue, readable_copies
+from diadem.node.keep.copies import PackageCopies
 from diadem.transfer.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.intake import Follower
@@ -48,7 +48,7 @@ def _known(desk: Desk, peer: str, wanted: set[tuple[str, int]]) -> dict[tuple[st
         if transfer.direction != LOCAL
     ]
     for package in list(dict.fromkeys(exchanged))[:_MOST]:
-        opened = opened_from_catalogue(desk.context, package)
+        opened = PackageCopies(desk.context, package).kept_tag_files()
         for entry in opened.manifest if opened is not None else ():
             if (entry.sha256, entry.size) in wanted:
                 known.setdefault((entry.sha256, entry.size), (package, entry))
@@ -58,7 +58,7 @@ def _known(desk: Desk, peer: str, wanted: set[tuple[str, int]]) -> dict[tuple[st
 def _copy(desk: Desk, known: Known, number: int, arrival: Arrival, follower: Follower) -> int:
     """Copy a file from the first of its copies that can be read; what is wrong there is left, and comes."""
     package, source = known
-    for _, bundle in readable_copies(desk.context, package):
+    for _, bundle in PackageCopies(desk.context, package).readable():
         try:
             return _copy_from(bundle, source, number, arrival, follower)
         except (DiademError, OSError):

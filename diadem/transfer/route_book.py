@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.sqlite_file import SqliteFile
 
 FILE: Final = "routes.sqlite"

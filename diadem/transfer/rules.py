@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from diadem.custody import statements
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import DisplayList, FixedRows
 from diadem.model.statements import Subject

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
 
-from diadem.custody.said import quoted
 from diadem.errors import DocumentError, Refused
 from diadem.model import canonical
 from diadem.model.peer_checks import HEX, matches
+from diadem.model.plain_text import one_line
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
 from diadem.trust.envelope import Envelope, sign
@@ -169,7 +169,7 @@ class Answer:
         _require(several, "at most four messages answer one")
         fits = isinstance(error, dict) and (not error or error.keys() == {"code", "message", "next"})
         _require(fits and all(isinstance(text, str) and len(text) <= _TEXT for text in error.values()), "no such error")
-        error = {name: quoted(text, _TEXT) for name, text in error.items()}
+        error = {name: one_line(text, _TEXT) for name, text in error.items()}
         return cls(found["to"], found["state"], found.get("seen", ""), tuple(messages), error, found.get("card", ""))
 
 

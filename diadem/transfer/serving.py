@@ -17,7 +17,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
-from diadem.node.keep.placing import readable_copies
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files, require_tag_files
 from diadem.store.bags import LocalBundle, LocalFile
 from diadem.transfer.desk import Desk
@@ -219,7 +219,7 @@ class Serving:
     # -- copies ----------------------------------------------------------------------------------------------------
 
     def _copies(self, package: str) -> tuple[Bundle, ...]:
-        return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
+        return tuple(bundle for _, bundle in PackageCopies(self._desk.context, package).readable())
 
     def _sound(self, package: str, read: Callable[[Bundle], T]) -> T:
         """What is read of the first copy whose tag files are those of the package."""

@@ -12,7 +12,7 @@ from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, readable_copies
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import LIMITS
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.exchange import BYTES, FileRange, Request, Response
@@ -55,7 +55,7 @@ class Shelf:
     def _open(self, package_id: str) -> Package:
         """Open a package anew: its tag files are read from a copy in which they are sound."""
         try:
-            opened, _ = best_package(self._context, package_id)
+            opened, _ = PackageCopies(self._context, package_id).best()
         except NotFound as error:  # it is there, and nobody can read it now
             raise Unreachable("no copy of it can be read now", next="Try again later.") from error
         with self._lock:
@@ -118,7 +118,7 @@ class Shelf:
 
     def _bundles(self, package_id: str) -> Iterator[Bundle]:
         yield self.package(package_id).bundle
-        for _, bundle in readable_copies(self._context, package_id):
+        for _, bundle in PackageCopies(self._context, package_id).readable():
             yield bundle
 
     def _forget(self, package_id: str) -> None:

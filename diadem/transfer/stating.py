@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.custody.entries import Entry
-from diadem.custody.words import sentence
+from diadem.custody.log_entry import Entry
+from diadem.custody.sentences import sentence
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
 from diadem.model.manifest import PackageId
@@ -18,7 +18,7 @@ from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node.access.askers import require
 from diadem.node.access.grant import require_own
 from diadem.node.context import Context
-from diadem.node.quality.assessing import ID, drawn
+from diadem.node.quality.assess import ID, drawn
 from diadem.serialization.validation import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk, outgoing

@@ -11,7 +11,7 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.times import read_time
 from diadem.model.transfers import IN, MOVING, Transfer
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.route_book import route_book

@@ -12,8 +12,8 @@ from diadem.model.display import Display
 from diadem.model.peers import Peer, PeerState
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
-from diadem.node.peers.opening import peer_book
 from diadem.transfer.asking import do_all
 from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of

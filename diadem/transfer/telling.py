@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from diadem.catalogue.references import expanded
 from diadem.catalogue.results import PackageRow
 from diadem.errors import NotFound
 from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.lineage import Caution
 from diadem.node.access.askers import require, visible
 from diadem.node.context import Context
-from diadem.node.quality.assessing import assessments
-from diadem.node.queries import QueryVerbs
+from diadem.node.quality.assess import assessments
+from diadem.node.saved_searches import QueryVerbs, expanded
 
 #: Rows that are given at once.
 PAGE: Final = 500

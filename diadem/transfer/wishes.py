@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from diadem.errors import UsageError
 from diadem.model.manifest import PackageId
-from diadem.node.quality.assessing import Judgement
+from diadem.node.quality.assess import Judgement
 
 ASSESSMENT: Final = "assessment"
 OFFER: Final = "offer"

@@ -45,5 +45,5 @@ def is_file(catalogue: Catalogue) -> bool:
 
 def rows(catalogue: Catalogue, statement: str) -> list[Any]:
     """What a plain question finds in its tables."""
-    with catalogue._reading() as connection:
+    with catalogue.reading() as connection:
         return list(connection.exec_driver_sql(statement).all())

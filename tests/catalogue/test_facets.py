@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.catalogue import Catalogue, Facets, counting, windows
-from diadem.catalogue.facet_fields import DEFAULT
+from diadem.catalogue import Catalogue, Facets, candidates, page
+from diadem.catalogue.facets import DEFAULT
 from diadem.errors import UsageError
 from diadem.model.assessments import VERDICTS, Assessment
 from tests.catalogue.making import NOW, dataset, entry, package_id
@@ -160,8 +160,8 @@ def test_where_very_many_match_the_newest_are_counted_and_it_is_said(
         date = datetime.date(2020 + number, 1, 1)
         catalogue.add_package(entry(f"p{number}", [dataset(1, "a.tif", {"detector.name": "HAADF"})], date=date))
     for name in ("MOST", "MOST_LOOKED_AT", "MOST_UNKEPT"):
-        monkeypatch.setattr(counting, name, 2)
-    monkeypatch.setattr(windows, "_FIRST", 1)
+        monkeypatch.setattr(page, name, 2)
+    monkeypatch.setattr(candidates, "_FIRST_WINDOW", 1)
     for query in ("haadf", "title:p*", "haadf not eels"):
         facets = catalogue.facets(query, fields=["year"])
         assert (facets.total, facets.exact) == (2, False)

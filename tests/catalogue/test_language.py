@@ -12,8 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diadem.catalogue import vocabulary
-from diadem.catalogue.judgements import Judged
-from diadem.catalogue.meaning import (
+from diadem.catalogue.conditions import (
     AllOf,
     AnyOf,
     Begins,
@@ -24,18 +23,17 @@ from diadem.catalogue.meaning import (
     Deny,
     Ingested,
     InStore,
-    Lookup,
+    Judged,
     Phrase,
-    understand,
 )
-from diadem.catalogue.order import day_range
-from diadem.catalogue.parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse
+from diadem.catalogue.package_key import day_range
+from diadem.catalogue.query import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, Names, parse
 from diadem.errors import UsageError
 from diadem.terms.fields import field_keys
 
 
 def meaning(query: str) -> Condition:
-    return understand(query, parse(query))
+    return parse(query).condition
 
 
 def number(query: str) -> tuple[float, float]:
@@ -55,12 +53,13 @@ def test_nothing_is_everything() -> None:
 def test_a_star_at_the_beginning_stands_for_every_text_that_has_the_part() -> None:
     asked: list[tuple[tuple[str, ...], str, bool]] = []
 
-    def looking(keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]]:
-        asked.append((keys, part, ends))
-        return [("fei", "titan"), ("titan3",)] if "titan" in part else []
+    class Listed(Names):
+        def texts(self, keys: tuple[str, ...], part: str, *, ends: bool) -> list[tuple[str, ...]]:
+            asked.append((keys, part, ends))
+            return [("fei", "titan"), ("titan3",)] if "titan" in part else []
 
     def understood(query: str) -> Condition:
-        return understand(query, parse(query), lookup=Lookup(looking=looking))
+        return parse(query, Listed()).condition
 
     keys = ("instrument.model",)
     first, second = (Phrase(keys, words, whole=True) for words in (("fei", "titan"), ("titan3",)))
@@ -250,6 +249,7 @@ def test_moments() -> None:
         ("kV=", None, "no value after '='", None),
         ("kV= )", ")", "no value after '='", None),
         ("(a", "(", "never closed", None),
+        ("voltag=3 (a", "(", "never closed", None),
         ("a)", ")", "no opening parenthesis", None),
         ("()", ")", "missing before ')'", None),
         ('"abc', '"', "never closed", None),

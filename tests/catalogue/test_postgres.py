@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from diadem.catalogue import Catalogue, dialects
-from diadem.catalogue.addresses import ServerAddress
-from diadem.catalogue.conditions import Conditions
-from diadem.catalogue.driving import driver
-from diadem.catalogue.meaning import understand
-from diadem.catalogue.order import EVERYTHING, Stretch, day_range
-from diadem.catalogue.parsing import parse
-from diadem.catalogue.wording import Words
+from diadem.catalogue import Catalogue, database
+from diadem.catalogue.candidates import candidates_of
+from diadem.catalogue.conditions import Reader
+from diadem.catalogue.database import ServerAddress
+from diadem.catalogue.package_key import EVERYTHING, Stretch, day_range
+from diadem.catalogue.query import parse
+from diadem.catalogue.words import Words
 from diadem.errors import NotFound, Refused, StoreError, Unreachable, UsageError
 from tests.catalogue.making import dataset, entry
 from tests.postgres_server import PostgresServer
@@ -72,7 +71,7 @@ def test_who_is_not_let_in_and_what_is_not_there(postgres_server: PostgresServer
 
 def test_a_role_that_may_only_read(on_server: Catalogue) -> None:
     name = on_server.address.rpartition("=")[2]
-    with on_server._writing() as connection:
+    with on_server.writing() as connection:
         connection.exec_driver_sql(f"CREATE ROLE reader_{name} LOGIN")
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {name} TO reader_{name}")
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO reader_{name}")
@@ -98,7 +97,7 @@ def test_a_server_that_goes_away_and_comes_back(own_server: PostgresServer) -> N
 
 
 def test_who_waits_too_long_is_told(on_server: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diadem.catalogue import server
+    from diadem.catalogue import postgres as server
 
     monkeypatch.setitem(server._SETTINGS, "lock_timeout", "100ms")
     with Catalogue.open(on_server.address) as impatient, on_server.together():
@@ -109,7 +108,7 @@ def test_who_waits_too_long_is_told(on_server: Catalogue, monkeypatch: pytest.Mo
 
 
 def test_a_later_version_is_refused(on_server: Catalogue) -> None:
-    with on_server._writing() as connection:
+    with on_server.writing() as connection:
         connection.exec_driver_sql("INSERT INTO schema_version VALUES (1000, 'later')")
     with pytest.raises(Refused, match="version 1000"):
         Catalogue.open(on_server.address)
@@ -117,7 +116,7 @@ def test_a_later_version_is_refused(on_server: Catalogue) -> None:
 
 def test_what_is_damaged_is_set_aside(on_server: Catalogue) -> None:
     on_server.add_package(entry())
-    with on_server._writing() as connection:
+    with on_server.writing() as connection:
         connection.exec_driver_sql("DROP TABLE phrases CASCADE")
     with pytest.raises(NotFound, match=r"node\.reindex"):
         on_server.search("one")
@@ -172,10 +171,9 @@ def test_a_text_with_nul_is_kept_and_found(on_server: Catalogue) -> None:
 def test_questions_use_their_index(on_server: Catalogue, query: str, index: str) -> None:
     """Also where a planner that knows nothing of vectors would go through everything."""
     on_server.add_package(entry("ZnO nanorods", [dataset(1, "a.tif", {"beam.acceleration_voltage": 200e3})]))
-    condition = understand(query, parse(query))
-    codes = {"title": 1, "beam.acceleration_voltage": 2}
-    with on_server._reading() as connection:
-        source: Any = driver(connection, Conditions(codes, dialects.of(connection)), condition)
+    condition = parse(query).condition
+    with on_server.reading() as connection:
+        source: Any = candidates_of(Reader(connection), condition)
         asked = source.chunk(None, 50, rising=False) if source.ordered else source.source
         if source.part is not None:
             asked = source.part(EVERYTHING).source.params(source.part(EVERYTHING).values)
@@ -185,7 +183,7 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
 
 
 def test_indices_of_judgements_hold_what_else_is_asked_of_the_same_one(on_server: Catalogue) -> None:
-    with on_server._reading() as connection:
+    with on_server.reading() as connection:
         rows = connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes")
         made = {row.indexname: row.indexdef for row in rows}
     assert made["assessments_by_both"].endswith("(purpose, verdict, package) INCLUDE (criterion, assessor)")
@@ -199,8 +197,8 @@ def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_
         for number, day in enumerate(days):
             on_server.add_package(entry(f"ZnO {number}", date=day))
     stretch = Stretch(*day_range(days[10], days[20]))
-    with on_server._reading() as connection:
-        hits = dialects.of(connection).text_search(Words(("zno",)), stretch)
+    with on_server.reading() as connection:
+        hits = database.of(connection).text_search(Words(("zno",)), stretch)
         asked = hits.source.compile(connection)
         values = asked.construct_params(hits.values)
         plan = connection.exec_driver_sql("EXPLAIN (ANALYZE) " + str(asked), values).scalars().all()

@@ -157,15 +157,13 @@ def test_what_is_entered_anew_keeps_no_judgement_that_nobody_stated(catalogue: C
     "query", ["quality:accept", "purpose:EELS", "assessed-by:a", "criterion:drift", "not:assessed"]
 )
 def test_a_judgement_is_looked_up_and_not_searched_for(in_a_file: Catalogue, query: str) -> None:
-    from diadem.catalogue import dialects
-    from diadem.catalogue.conditions import Conditions
-    from diadem.catalogue.driving import driver
-    from diadem.catalogue.meaning import understand
-    from diadem.catalogue.parsing import parse
+    from diadem.catalogue.candidates import candidates_of
+    from diadem.catalogue.conditions import Reader
+    from diadem.catalogue.query import parse
 
-    condition = understand(query, parse(query))
-    with in_a_file._reading() as connection:
-        source: Any = driver(connection, Conditions({}, dialects.of(connection)), condition)
+    condition = parse(query).condition
+    with in_a_file.reading() as connection:
+        source: Any = candidates_of(Reader(connection), condition)
         text = str(source.chunk(None, 50, rising=False).compile(connection, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     assert any("INDEX" in step or "PRIMARY KEY" in step for step in plan) or "unassessed" in text, plan

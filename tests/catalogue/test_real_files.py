@@ -69,7 +69,7 @@ def test_of_the_whole_package(real: Catalogue) -> None:
 def test_every_number_is_found_by_itself(real: Catalogue) -> None:
     """Whatever number a record states is found by asking for it."""
     (row,) = real.search("").rows
-    with real._reading() as connection:
+    with real.reading() as connection:
         stored = [
             row
             for row in connection.exec_driver_sql("SELECT name, number, datasets FROM numbers JOIN keys ON code = key")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.schema import VERSION
+from diadem.catalogue.tables import VERSION
 from diadem.errors import IntegrityError, Refused
 from tests import catalogues
 from tests.catalogue.making import entry

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.catalogue import Catalogue, PackageEntry, driving, searching, walking, weighing, windows
-from diadem.catalogue.parsing import MAX_DEPTH, MAX_TERMS
+from diadem.catalogue import Catalogue, PackageEntry, candidates, matching, page
+from diadem.catalogue.query import MAX_DEPTH, MAX_TERMS
 from diadem.catalogue.words import padded
 from diadem.errors import UsageError
 from tests.catalogue.making import NOW, dataset, entry, package_id
@@ -194,13 +194,13 @@ def test_however_it_is_gone_about(filled: Catalogue, question: Question) -> None
     """From rare numbers, or from all packages; few candidates at a time, or many; in short windows or all at once."""
     for few, first, chunk in ((0, 3, 4), (1, 1, 1), (20_000, 2, 7)):
         with pytest.MonkeyPatch.context() as changed:
-            changed.setattr(driving, "FEW", few)
-            changed.setattr(walking, "_FIRST", first)
-            changed.setattr(walking, "PAGE", first)
-            changed.setattr(walking, "_FEWEST", first)
-            changed.setattr(weighing.Scales, "most", chunk)
-            changed.setattr(windows, "_FIRST", first)
-            changed.setattr(windows, "PAGE", chunk)
+            changed.setattr(candidates, "FEW", few)
+            changed.setattr(matching, "_FIRST", first)
+            changed.setattr(matching, "PAGE", first)
+            changed.setattr(matching, "_FEWEST", first)
+            changed.setattr(matching, "_MOST", chunk)
+            changed.setattr(candidates, "_FIRST_WINDOW", first)
+            changed.setattr(candidates, "PAGE", chunk)
             check(filled, question)
 
 
@@ -213,11 +213,11 @@ def test_pages(filled: Catalogue, question: Question, limit: int, offset: int, c
     """
     wanted = [id_ for id_, _ in expected(question)]
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(searching, "COUNTED", counted)
-        changed.setattr(driving, "COUNTED_IN_ORDER", 2 * counted + 1)
-        changed.setattr(driving, "COUNTED", counted + 1)
-        changed.setattr(windows, "_FIRST", counted if counted == 1000 else 1 + counted % 7)
-        changed.setattr(walking, "PAGE", 1 + counted)
+        changed.setattr(page, "COUNTED", counted)
+        changed.setattr(candidates, "COUNTED_IN_ORDER", 2 * counted + 1)
+        changed.setattr(candidates, "COUNTED", counted + 1)
+        changed.setattr(candidates, "_FIRST_WINDOW", counted if counted == 1000 else 1 + counted % 7)
+        changed.setattr(matching, "PAGE", 1 + counted)
         newest = filled.search(question.text, limit=limit, offset=offset)
         oldest = filled.search(question.text, limit=limit, offset=offset, order="oldest")
     assert [row.id for row in newest] == wanted[offset : offset + limit]
@@ -266,7 +266,6 @@ def test_chains_are_one_session(catalogue: Catalogue) -> None:
     assert {row.session for row in catalogue.search("")} == {first}
     assert [catalogue.get(id_).continues for id_ in (first, second, third)] == [None, first, second]
     assert catalogue.continuations(first) == (second,)
-    assert catalogue.predecessor(third) == second
 
 
 def test_a_ring_of_predecessors_ends(catalogue: Catalogue) -> None:

@@ -43,10 +43,10 @@ def test_by_owner_id_project_and_sample(catalogue: Catalogue) -> None:
 
 def test_what_a_package_belongs_to_costs_the_same_for_one_that_is_not_there(catalogue: Catalogue) -> None:
     catalogue.add_package(entry("one", session={"project": "P"}))
-    stood = catalogue.standing(package_id("one").removeprefix("diadem:"))
+    stood = catalogue.access_facts(package_id("one").removeprefix("diadem:"))
     assert (stood.known, stood.deleted) == (True, False)
     assert stood.belongs("project", [], Ownership.of(ALICE)) == (frozenset([("p",)]), frozenset())
-    assert not catalogue.standing("0" * 64).known
+    assert not catalogue.access_facts("0" * 64).known
 
 
 def test_who_was_followed(catalogue: Catalogue) -> None:

@@ -9,19 +9,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from diadem.catalogue import Catalogue, dialects, lexemes, tables
-from diadem.catalogue.database import Said
+from diadem.catalogue import Catalogue, lexemes, tables
+from diadem.catalogue.database import IndexedText, of
 from diadem.catalogue.expressions import among, among_texts
-from diadem.catalogue.order import EVERYTHING, Stretch
-from diadem.catalogue.wording import Either, Every, Without, Wording, Words, everywhere, phrases
-from diadem.catalogue.words import padded, words
+from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.words import Either, Every, Without, Wording, Words, everywhere, padded, phrases, words
 from tests.catalogue.making import dataset, entry
 
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 #: Letters that every version of SQLite's Unicode knows, and what is none.
 _letters = st.characters(codec="utf-8", max_codepoint=0x24F) | st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5)
 _text = st.text(_letters, max_size=6) | st.sampled_from(["a b", "b c a", "b", "a b c a b", "ab c", "a" * 300 + " b"])
-_texts = st.lists(st.builds(Said, st.integers(1, 3), _text.map(padded), st.booleans()), max_size=6)
+_texts = st.lists(st.builds(IndexedText, st.integers(1, 3), _text.map(padded), st.booleans()), max_size=6)
 _words = st.builds(
     Words,
     st.sampled_from(["a", "b", "a b", "b c", "a b c", "ä", "1", "a" * 300, "a" * 250]).map(
@@ -43,7 +42,7 @@ _wordings: st.SearchStrategy[Wording] = st.recursive(
 )
 
 
-def holds(wording: Wording, said: Sequence[Said]) -> bool:
+def holds(wording: Wording, said: Sequence[IndexedText]) -> bool:
     """What the text search should say."""
     if isinstance(wording, Every):
         return all(holds(part, said) for part in wording.parts)
@@ -74,27 +73,27 @@ def three(new_address: Callable[[], str]) -> Iterator[Catalogue]:
 
 @PROPERTY
 @given(st.tuples(_texts, _texts, _texts), _wordings)
-@example(([Said(1, padded("a b"), False), Said(1, padded("c"), True)], [], []), Words(("b", "c"), (1,)))
-@example(([Said(1, padded("a b"), False), Said(1, padded("b c"), False)], [], []), Words(("a", "b", "c")))
-@example(([Said(1, padded("a b"), True)], [], []), Without(Words(("a",)), everywhere(Words(("b",)))))
+@example(([IndexedText(1, padded("a b"), False), IndexedText(1, padded("c"), True)], [], []), Words(("b", "c"), (1,)))
+@example(([IndexedText(1, padded("a b"), False), IndexedText(1, padded("b c"), False)], [], []), Words(("a", "b", "c")))
+@example(([IndexedText(1, padded("a b"), True)], [], []), Without(Words(("a",)), everywhere(Words(("b",)))))
 @pytest.mark.parametrize("most", [lexemes.MOST, 60])
 def test_a_search_finds_what_a_look_at_every_text_finds(
-    three: Catalogue, monkeypatch: pytest.MonkeyPatch, most: int, texts: tuple[list[Said], ...], wording: Wording
+    three: Catalogue, monkeypatch: pytest.MonkeyPatch, most: int, texts: tuple[list[IndexedText], ...], wording: Wording
 ) -> None:
     """Of packages with few words, and of those that have more than go into one vector."""
     monkeypatch.setattr(lexemes, "MOST", most)
-    with three._writing() as connection:
-        database = dialects.of(connection)
+    with three.writing() as connection:
+        index = of(connection)
         keys = sorted(connection.exec_driver_sql("SELECT seq FROM packages").scalars().all())
         for key, said in zip(keys, texts, strict=True):
-            database.remove_text(connection, key)
-            database.write_texts(connection, [(key, [one for one in said if one.words])])
-        found = [database.text_search(wording, one) for one in (EVERYTHING, Stretch(keys[1], keys[2]))]
+            index.remove_text(connection, key)
+            index.write_texts(connection, [(key, [one for one in said if one.words])])
+        found = [index.text_search(wording, one) for one in (EVERYTHING, Stretch(keys[1], keys[2]))]
         hits, between = (connection.scalars(one.source, dict(one.values)).all() for one in found)
     expected = {key for key, said in zip(keys, texts, strict=True) if holds(wording, said)}
     assert len(hits) == len(set(hits))
     assert between == [key for key in hits if key == keys[1]]
-    if all(map(database.exact, phrases(wording))):
+    if all(map(index.exact, phrases(wording))):
         assert set(hits) == expected
     elif not any(isinstance(part, Without) for part in _all(wording)):
         assert set(hits) >= expected
@@ -137,7 +136,7 @@ def test_a_session_with_more_words_than_a_vector_holds(catalogue: Catalogue) -> 
 def test_many_keys_are_looked_up_and_not_searched_for(three: Catalogue) -> None:
     """A condition that is compared with 1 uses no index, and a catalogue of a million packages is read to its end."""
     condition = among(tables.phrases.c.package, [1, 2]) & among_texts(tables.phrases.c.text, ["a"])
-    with three._reading() as connection:
+    with three.reading() as connection:
         if connection.dialect.name == "sqlite":
             written = select(tables.phrases.c.text).where(condition).compile(connection)
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}", ("[1, 2]", '["a"]')).all()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.catalogue.order import day_range, order_number
-from diadem.catalogue.spans import Runs, full, mask, numbers
+from diadem.catalogue.dataset_sets import Runs, full, mask, numbers
+from diadem.catalogue.package_key import day_range, package_key
 from diadem.catalogue.words import padded, words
 
 
@@ -65,7 +65,7 @@ dates = st.one_of(st.none(), st.dates())
 def test_order(one: datetime.date | None, two: datetime.date | None, first: bytes, second: bytes) -> None:
     """By day, and within a day by id; no date comes before all."""
     a, b = (hashlib.sha256(data).hexdigest() for data in (first, second))
-    left, right = order_number(one, a), order_number(two, b)
+    left, right = package_key(one, a), package_key(two, b)
     if one != two:
         assert (left < right) == (
             (one or datetime.date.min, one is not None) < (two or datetime.date.min, two is not None)
@@ -77,9 +77,9 @@ def test_order(one: datetime.date | None, two: datetime.date | None, first: byte
 
 @given(st.dates(), st.dates(max_value=datetime.date(9999, 12, 30)), st.binary())
 def test_days(date: datetime.date, first: datetime.date, data: bytes) -> None:
-    key = order_number(date, hashlib.sha256(data).hexdigest())
+    key = package_key(date, hashlib.sha256(data).hexdigest())
     low, high = day_range(first, first + datetime.timedelta(days=1))
     assert (low <= key < high) == (date == first)
     low, high = day_range(None, None)
     assert low <= key < high
-    assert not low <= order_number(None, hashlib.sha256(data).hexdigest())
+    assert not low <= package_key(None, hashlib.sha256(data).hexdigest())

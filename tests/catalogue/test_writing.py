@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from diadem.catalogue import Catalogue, StatementEntry, sqlite
-from diadem.catalogue.writing import KEPT
+from diadem.catalogue.packages import KEPT
 from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.replicas import ReplicaState
 from tests.catalogue.making import NOW, dataset, entry, package_id
@@ -368,6 +368,6 @@ def test_a_full_disk_is_told(in_a_file: Catalogue) -> None:
 
 def _add_to_a_full_disk(catalogue: Catalogue) -> None:
     with catalogue.together():
-        with catalogue._writing() as connection:
+        with catalogue.writing() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         catalogue.add_package(entry("two", [dataset(1, "x" * 100_000, {})]))

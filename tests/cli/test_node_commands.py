@@ -18,8 +18,8 @@ from diadem.archive.package import Package
 from diadem.cli.help import FIRST, GROUPS
 from diadem.cli.main import FILES, command_line
 from diadem.node.key_verbs import KeyVerbs
-from diadem.node.quality.judgement_verbs import JudgementVerbs
-from diadem.node.samples.sample_verbs import SampleVerbs
+from diadem.node.quality.judgement_sheet import JudgementVerbs
+from diadem.node.samples.verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.users import UserVerbs
 from diadem.node.watch.verbs import WatchVerbs

@@ -15,12 +15,11 @@ from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
 from diadem.node.config import ServerSettings
-from diadem.node.peers import words
+from diadem.node.peers import joins as words
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.cards import own_card
-from diadem.node.peers.joins import Join
+from diadem.node.peers.joins import Join, commitment
 from diadem.node.peers.notes import endpoint_note
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.words import commitment
 from diadem.transfer.introductions import BEGUN, Introduction, Welcome
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.peering import answer_join, join_request

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from diadem.custody import tables
 from diadem.custody.chain import Chain
-from diadem.custody.entries import Entry
-from diadem.custody.ledger import Ledger
-from diadem.custody.trees import edge
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.model.statements import Draft, Statement
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
@@ -58,13 +56,12 @@ def rewritten(group: Group, folder: Path, change: Callable[[Entry], Iterable[Dra
 def _put(forged: Group, entry: Entry) -> None:
     """Append an entry as it was, or signed anew where what it follows has changed."""
     ledger = forged.ledger
-    with ledger._data.writing() as connection:
-        rows = tables.Tables(connection)
-        tip = ledger._tip(rows)
-        prev = {sha: rows.last_about(sha) for sha in entry.statement.prev}
+    with ledger._file.writing():
+        size = ledger.size
+        prev = {sha: ledger._file.last_about(sha) for sha in entry.statement.prev}
         same = prev == dict(entry.statement.prev)
-        made = Entry.from_line(1, tip.size, entry.line) if same else _signed_anew(entry, prev, tip.size, forged)
-        ledger._write(rows, [made], edge(ledger._hashes(rows, 1), tip.size), forged.log)
+        made = Entry.from_line(1, size, entry.line) if same else _signed_anew(entry, prev, size, forged)
+        ledger._write([made], ledger._edge(), forged.log)
 
 
 def _signed_anew(entry: Entry, prev: dict[str, str | None], index: int, forged: Group) -> Entry:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diadem.custody.exporting import export_chain
-from diadem.custody.ledger import Entry, Ledger
-from diadem.custody.mirror import Mirror
+from diadem.custody.chain import export_chain
+from diadem.custody.log import Entry, Ledger
+from diadem.custody.log_mirrors import Mirror
 from diadem.custody.statements import node_card, user_card
 from diadem.errors import Unreachable
 from diadem.model.statements import Draft, Subject

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from diadem.custody.entries import Entry
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyReport, CustodyStep, Verdict
 from diadem.custody.statements import node_card, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.model.statements import Draft, Subject
 from tests.custody.group import Group, MemoryMirror, fixity, key, package
 
@@ -233,7 +233,7 @@ def test_a_log_that_is_another_than_the_one_the_sender_saw(tmp_path: Path) -> No
 
 
 def test_statements_of_another_form_are_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.custody.ledger.validate_draft", lambda _: None)
+    monkeypatch.setattr("diadem.custody.log.validate_draft", lambda _: None)
     made = two(tmp_path, closure={"receipt": 5})
     step = checked(made, *ALL)
     assert step.verdict is Verdict.CLAIMED, "a closure that nobody can read is none"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.custody.chain import MAX_BYTES, Chain
-from diadem.custody.comparing import implied_subtrees
 from diadem.custody.report import Verdict
-from diadem.custody.verifying import verify_chains
+from diadem.custody.tree_views import implied_subtrees
+from diadem.custody.verify import verify_chains
 from diadem.trust.tree import inclusion_proof, leaf_hash, root_of
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 

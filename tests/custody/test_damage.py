@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.database import FILE
-from diadem.custody.ledger import Ledger
-from diadem.custody.verifying import verify_chains
+from diadem.custody.log import Ledger
+from diadem.custody.log_tables import FILE
+from diadem.custody.verify import verify_chains
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 
 #: With the places that the node knows.

@@ -14,7 +14,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from diadem.custody.recovering import recover
+from diadem.custody.log_recovery import recover
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.custody.database import FILE
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
+from diadem.custody.log_tables import FILE
 from diadem.model.statements import Draft, Subject
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import EMPTY_ROOT, leaf_hash, root_of, verify_consistency, verify_inclusion

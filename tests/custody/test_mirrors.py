@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.database import FILE
-from diadem.custody.ledger import Ledger
-from diadem.custody.mirror import Head, batch_key, head_key, nodes_in, read_head, unpack_batch
+from diadem.custody.log import Ledger
+from diadem.custody.log_mirrors import Head, batch_key, head_key, nodes_in, read_head, unpack_batch
+from diadem.custody.log_tables import FILE
 from diadem.errors import Unreachable
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 

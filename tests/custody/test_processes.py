@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from diadem.custody.ledger import Ledger
-from diadem.custody.recovering import recover
-from diadem.custody.verifying import verify_chains
+from diadem.custody.log import Ledger
+from diadem.custody.log_recovery import recover
+from diadem.custody.verify import verify_chains
 from diadem.store.folder import FolderStore
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import root_of

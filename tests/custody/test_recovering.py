@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.database import FILE
-from diadem.custody.ledger import Ledger
-from diadem.custody.mirror import Mirror, batch_key, head_key
-from diadem.custody.recovering import Recovered, recover
+from diadem.custody.log import Ledger
+from diadem.custody.log_mirrors import Mirror, batch_key, head_key
+from diadem.custody.log_recovery import Recovered, recover
+from diadem.custody.log_tables import FILE
 from diadem.custody.report import Verdict
 from diadem.custody.statements import node_card, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from tests.custody.group import NAME, Group, MemoryMirror, fixity, ingest, key, package
 
 

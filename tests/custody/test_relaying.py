@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.custody.report import CustodyReport, CustodyStep, Verdict
 from diadem.custody.statements import node_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.model.statements import Draft, Subject
 from tests.custody.group import Group, MemoryMirror, key
 from tests.custody.test_agreeing import ALL, OTHER, TIME, Two, two

@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.chain import Chain
-from diadem.custody.entries import Entry
-from diadem.custody.exporting import own_chain
+from diadem.custody.chain import Chain, own_chain
+from diadem.custody.log_entry import Entry
 from diadem.custody.report import CustodyReport, Verdict
 from diadem.custody.statements import node_card, user_card
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 from diadem.model.statements import Draft
 from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.custody.forging import edited, rewritten, signed_by, without_head, without_statement
@@ -28,7 +27,7 @@ from tests.custody.group import NAME, Group, MemoryMirror, fixity, ingest, key, 
 CHECK = """
 import json, sys
 from pathlib import Path
-from diadem.custody.verifying import verify_chains
+from diadem.custody.verify import verify_chains
 files = [Path(name) for name in sys.argv[2:]]
 report = verify_chains([file.read_bytes() for file in files], names=[file.name for file in files], pins=[sys.argv[1]])
 print(json.dumps(report.to_dict()))
@@ -318,10 +317,10 @@ def test_a_kind_of_a_later_version_is_shown_as_not_understood(
     write = """
 import sys; from pathlib import Path
 from diadem.model import statement_kinds, statements
-from diadem.custody import ledger
+from diadem.custody import log
 polish = statement_kinds.Kind("polish", frozenset({"node"}), "The lens was polished.")
 statements.KINDS = {**statement_kinds.KINDS, "polish": polish}
-ledger.validate_draft = lambda draft: None
+log.validate_draft = lambda draft: None
 from tests.custody.group import *
 group = Group(Path(sys.argv[1])).create(MemoryMirror())
 group.say(ingest(1), Draft("polish", (Subject.package(package(1)),), {"lens": "objective"}), fixity(1))

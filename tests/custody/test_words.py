@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.custody import statements
+from diadem.custody.sentences import sentence
 from diadem.custody.statements import head, node_card, recovery, user_card
-from diadem.custody.words import sentence
 from diadem.model.plain_text import size_text
 from diadem.model.statement_kinds import KINDS
 from diadem.model.statements import Draft, Statement, Subject

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from diadem.custody.ledger import Ledger
+from diadem.custody.log import Ledger
 from diadem.store.folder import FolderStore
 from tests.custody.group import Group, ingest
 

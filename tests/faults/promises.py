@@ -23,7 +23,7 @@ from tests.faults.sealed import (
 )
 
 if TYPE_CHECKING:
-    from diadem.node.keep.scrubbing import Scrubbed
+    from diadem.node.keep.scrub import Scrubbed
 
 _NOTHING = object()
 
@@ -240,7 +240,7 @@ def judge_log(case: Case, before: list[bytes]) -> None:
 
 def judge_mirrors(case: Case, *, hurt: Collection[str] = (), away: Collection[str] = ()) -> None:
     """Every mirror holds the whole log after a push, but those that were damaged by hand."""
-    from diadem.custody.mirror import log_folder, unpack_batch
+    from diadem.custody.log_mirrors import log_folder, unpack_batch
 
     context = case.node.context
     failed = context.ledger.push()

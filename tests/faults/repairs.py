@@ -28,7 +28,7 @@ from tests.faults.sealed import (
 _BURST = 512
 
 if TYPE_CHECKING:
-    from diadem.node.repairing import Repaired
+    from diadem.node.repair import Repaired
 
 
 @dataclass(frozen=True)

@@ -121,13 +121,13 @@ DEFENCES: Sequence[Defence] = (
         "race",
         [
             Patch(
-                "node/keep/dropping.py",
+                "node/keep/drop.py",
                 "        return _give_up_adopted("
                 "context, package_id, reason=reason, dry_run=dry_run, listener=listener)\n"
-                '    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):\n',
+                "    copies = PackageCopies(context, package_id)\n    with copies.locked():\n",
                 "        return _give_up_adopted("
                 "context, package_id, reason=reason, dry_run=dry_run, listener=listener)\n"
-                "    with contextlib.nullcontext():\n",
+                "    copies = PackageCopies(context, package_id)\n    with contextlib.nullcontext():\n",
             )
         ],
     ),
@@ -136,7 +136,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/keep/dropping.py",
+                "node/keep/drop.py",
                 "        if report.ok:\n            proofs.append(",
                 "        if True:\n            proofs.append(",
             )
@@ -147,9 +147,9 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/keep/dropping.py",
-                "    if said is None:\n        return []\n    package_id",
-                "    if said is None or note.name:\n        return []\n    package_id",
+                "node/keep/removal.py",
+                "    if said is None:\n        return []\n    context",
+                "    if said is None or note.name:\n        return []\n    context",
             )
         ],
     ),
@@ -158,7 +158,7 @@ DEFENCES: Sequence[Defence] = (
         "disk",
         [
             Patch(
-                "node/keep/mending_sources.py",
+                "node/keep/mend_sources.py",
                 "            if self._opened.leaves.proves(entry, leaf, data):\n",
                 "            if data:\n",
             ),
@@ -169,9 +169,9 @@ DEFENCES: Sequence[Defence] = (
         "disk",
         [
             Patch(
-                "node/repairing.py",
-                "        if report.ok:\n            state_proven(",
-                "        if report:\n            state_proven(",
+                "node/repair.py",
+                "            if report.ok:\n                copies.state_proven(",
+                "            if report:\n                copies.state_proven(",
             )
         ],
     ),
@@ -191,11 +191,11 @@ DEFENCES: Sequence[Defence] = (
         "another package in the place of a damaged one is not overwritten",
         "disk",
         [
-            Patch("node/keep/mending.py", "        _refuse_another(self._bundle, self._opened)\n", ""),
+            Patch("node/keep/mend.py", "    _refuse_another(bundle, opened)\n", ""),
             Patch(
-                "node/repairing.py",
-                "    return bool(another_package(context, bundle, package_id))\n",
-                "    return False\n",
+                "node/repair.py",
+                "    return not files or bool(copies.another_at(bundle))\n",
+                "    return not files\n",
             ),
         ],
     ),
@@ -215,7 +215,7 @@ DEFENCES: Sequence[Defence] = (
         "backup",
         [
             Patch(
-                "custody/pushing.py",
+                "custody/log_mirrors.py",
                 "        new = [mirror for mirror in self._listed() if mirror.url not in self._met "
                 "and not self._rests(mirror.url)]\n",
                 "        new = []\n",
@@ -238,7 +238,7 @@ DEFENCES: Sequence[Defence] = (
         "kill",
         [
             Patch(
-                "node/follow/follower.py",
+                "node/follow/follow.py",
                 "        if not count:\n            return 0\n",
                 "        if count >= 0:\n            return 0\n",
             )

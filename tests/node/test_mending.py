@@ -18,12 +18,9 @@ from diadem.model import report as findings
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.report import Level, Report
-from diadem.node.follow.entries import tag_files
-from diadem.node.keep.mending import MendJob, mend
-from diadem.node.keep.mending_outcome import Mended, Repair
-from diadem.node.keep.mending_parity import check_parity, drop_parity, make_parity, parity_of
-from diadem.node.keep.mending_proof import prove_files
-from diadem.node.keep.mending_sources import Replica
+from diadem.node.follow.catalogue_rows import tag_files
+from diadem.node.keep.mend import Mended, Repair, mend, prove_files
+from diadem.node.keep.parity import check_parity, drop_parity, make_parity, parity_of
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.store import open_store
@@ -99,26 +96,26 @@ class Group:
         replicas: bool = False,
         catalogue: bool = False,
         quarantine: bool = False,
-        repaired: Callable[[Repair], None] | None = None,
+        repaired: Callable[[Repair], None] = lambda _: None,
     ) -> Mended:
         """Verify the first copy, and mend what that finds."""
         report = self.one.verify(level, self.id)
         with parity_of(self.one.store, self.id) as file:
-            job = MendJob(
+            return mend(
                 self.id,
                 self.one.store,
                 PATH,
                 report,
                 parity=file if parity else None,
-                replicas=[Replica("two", self.two.bundle)] if replicas else [],
+                replicas={"two": self.two.bundle} if replicas else {},
                 tag_files=self.tags if catalogue else {},
                 quarantine=quarantine,
+                repaired=repaired,
             )
-            return mend(job, repaired=repaired)
 
     def check(self, mended: Mended) -> None:
         """The first copy is whole again, byte for byte, and sealed."""
-        assert mended.complete, mended.to_dict()
+        assert mended.complete, mended
         assert self.one.content() == self.good
         assert self.one.verify(expected=self.id).ok
         proof = prove_files(self.one.bundle, self.id, mended.touched)
@@ -159,13 +156,13 @@ def test_a_flipped_byte_is_mended_in_its_leaf_alone(group: Group, parity: bool) 
     told: list[Repair] = []
     mended = group.mend(parity=parity, replicas=True, repaired=told.append)
     group.check(mended)
-    assert list(mended.repairs) == told
+    assert mended.repairs == told
     assert [(one.path, one.leaf, one.source) for one in mended.repairs] == [
         ("data/big.dat", 2, "parity" if parity else "replica:two")
     ]
     assert mended.repairs[0].after == group.opened.leaves[first(group) + 2].hex()
     assert mended.repairs[0].before not in (None, mended.repairs[0].after)
-    assert mended.touched == ("data/big.dat",)
+    assert mended.touched == ["data/big.dat"]
     assert group.one.states() == before
 
 
@@ -178,7 +175,7 @@ def test_both_copies_are_damaged_in_different_places_and_each_mends_the_other(gr
     faults.flip_byte(group.two.bag / "data/big.dat", LEAF + 1)
     group.check(group.mend(replicas=True))
     report = verify(group.two.bundle, level=Level.LEAVES, expected_id=group.id)
-    mended = mend(MendJob(group.id, group.two.store, PATH, report, replicas=[Replica("one", group.one.bundle)]))
+    mended = mend(group.id, group.two.store, PATH, report, replicas={"one": group.one.bundle})
     assert mended.complete
     assert group.two.content() == group.good
 
@@ -189,13 +186,13 @@ def test_the_last_copy_stays_as_it_is_where_nothing_good_is_found(group: Group) 
     faults.flip_byte(group.one.bag / "data/z.dat", 5)
     content = group.one.content()
     mended = group.mend(replicas=True)
-    assert [(one.path, one.leaf) for one in mended.unmended] == [("data/big.dat", 0)]
-    assert "its leaf 0 is damaged too" in mended.unmended[0].reason
+    assert [(one.path, one.leaf) for one in mended.left] == [("data/big.dat", 0)]
+    assert "its leaf 0 is damaged too" in mended.left[0].reason
     assert [one.path for one in mended.repairs] == ["data/z.dat"]
     assert not mended.complete
     assert group.one.content() == content | {"data/z.dat": group.good["data/z.dat"]}
     alone = group.mend()
-    assert "no parity and no other copy" in alone.unmended[0].reason
+    assert "no parity and no other copy" in alone.left[0].reason
 
 
 def test_a_leaf_that_is_good_by_now_is_not_touched(group: Group) -> None:
@@ -204,9 +201,9 @@ def test_a_leaf_that_is_good_by_now_is_not_touched(group: Group) -> None:
     report = group.one.verify(Level.LEAVES)
     faults.flip_byte(file, 5)
     changed = file.lstat().st_ctime_ns
-    mended = mend(MendJob(group.id, group.one.store, PATH, report, replicas=[Replica("two", group.two.bundle)]))
+    mended = mend(group.id, group.one.store, PATH, report, replicas={"two": group.two.bundle})
     assert mended.complete
-    assert mended.repairs == ()
+    assert mended.repairs == []
     assert file.lstat().st_ctime_ns == changed
 
 
@@ -228,8 +225,8 @@ def test_a_store_that_does_not_answer_is_asked_once_and_the_next_one_helps(group
     for leaf in range(4):
         faults.flip_byte(group.one.bag / "data/big.dat", leaf * LEAF)
     away = AwayBundle(group.two.bundle)
-    replicas = [Replica("away", away), Replica("two", group.two.bundle)]
-    mended = mend(MendJob(group.id, group.one.store, PATH, group.one.verify(Level.LEAVES), replicas=replicas))
+    replicas: dict[str, Bundle] = {"away": away, "two": group.two.bundle}
+    mended = mend(group.id, group.one.store, PATH, group.one.verify(Level.LEAVES), replicas=replicas)
     group.check(mended)
     assert away.asked == 1
 
@@ -325,8 +322,8 @@ def test_a_link_in_place_of_a_folder_is_left_or_set_aside(group: Group) -> None:
     folder.parent.chmod(0o555)
     before = sorted(path.lstat().st_ctime_ns for path in outside.rglob("*"))
     mended = group.mend(replicas=True)
-    assert mended.extras == ("data/sub",)
-    assert {one.path for one in mended.unmended} == {"data/sub/half.dat", "data/sub/deep/small.txt"}
+    assert mended.extras == ["data/sub"]
+    assert {one.path for one in mended.left} == {"data/sub/half.dat", "data/sub/deep/small.txt"}
     group.check(group.mend(replicas=True, quarantine=True))
     assert before == sorted(path.lstat().st_ctime_ns for path in outside.rglob("*"))
 
@@ -335,7 +332,7 @@ def test_strangers_are_told_and_moved_only_when_asked(group: Group) -> None:
     faults.plant(group.one.bag / "data/sub/Thumbs.db", b"thumbs")
     faults.plant(group.one.bag / "notes.txt", b"notes")
     mended = group.mend(replicas=True)
-    assert mended.extras == ("data/sub/Thumbs.db", "notes.txt")
+    assert mended.extras == ["data/sub/Thumbs.db", "notes.txt"]
     assert not mended.complete
     assert (group.one.bag / "notes.txt").read_bytes() == b"notes"
     mended = group.mend(quarantine=True)
@@ -524,7 +521,7 @@ def _never_worse(group: Group, damage: list[tuple[str, str, float]], other: list
     for path, good in group.good.items():
         found, was = after.get(path), before.get(path)
         if found != good:  # whatever is not right is named, and every leaf that was right still is
-            assert path in {one.path for one in mended.unmended}
+            assert path in {one.path for one in mended.left}
             assert all(now in (old, right) for old, now, right in zip(*map(leaves, (was, found, good)), strict=False))
     assert group.two.content() == beside
     assert mended.complete == group.one.verify(expected=group.id).ok
@@ -586,7 +583,7 @@ def test_a_copy_in_an_object_store(tmp_path: Path, original: Path) -> None:
     store.replace_file(added.path, "diadem/leaves.blake3", [b"short"], 5, None)
     report = verify(store.bundle(added.path), level=Level.LEAVES, expected_id=group.id)
     assert not report.ok
-    mended = mend(MendJob(group.id, store, added.path, report, replicas=[Replica("one", group.one.bundle)]))
+    mended = mend(group.id, store, added.path, report, replicas={"one": group.one.bundle})
     assert mended.complete
     assert [(one.path, one.leaf) for one in mended.repairs] == [("diadem/leaves.blake3", None), ("data/big.dat", None)]
     assert verify(store.bundle(added.path), level=Level.FULL, expected_id=group.id).ok

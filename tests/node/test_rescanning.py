@@ -19,8 +19,8 @@ from diadem.errors import Interrupted
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Progress, silent
-from diadem.node.keep.rescanned import FileState, FolderState, Rescan
-from diadem.node.keep.rescanning import rescan, rescan_all, settle
+from diadem.node.keep.folder_comparison import FileState
+from diadem.node.keep.rescan import FolderState, Rescan, rescan
 from diadem.pack.adopt import adopt
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan
@@ -64,7 +64,7 @@ class Desk:
     def settled(self, **options: Any) -> Rescan:
         """Look, and keep what was found."""
         found = self.look(**options)
-        settle(self.folders, found)
+        self.folders.relocate(found.location)
         return found
 
 
@@ -309,7 +309,7 @@ def test_every_adopted_folder_is_looked_at_and_told_as_json(
     other = write(tmp_path / "people" / "other", {"x": b"1"})
     take_in(desk.folders, other, lent_extractor)
     (other / "x").rename(other / "y")
-    found = {one.package: one for one in rescan_all(desk.folders)}
+    found = {one.package: one for one in (rescan(desk.folders, str(package)) for package in list(desk.folders.ids()))}
     assert len(found) == 2
     document = next(one for package, one in found.items() if package != desk.package).to_dict()
     assert document["counts"] == {"unchanged": 0, "renamed": 1, "edited": 0, "missing": 0, "unreadable": 0}
@@ -359,7 +359,7 @@ def test_whatever_people_do_every_file_has_a_state_that_is_true(
         ]
         spare = [data for name, data in after.items() if name not in used]
         assert not set(lost) & set(spare)  # nothing is called lost while its bytes lie there unclaimed
-        settle(folders, found)
+        folders.relocate(found.location)
         again = rescan(folders, package)
         assert {change.path: change.state for change in again.changes if change.state is not FileState.RENAMED} == {
             change.path: change.state for change in found.changes if change.state is not FileState.RENAMED

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.errors import UsageError
+from diadem.model.measures import read_duration, read_size
 from diadem.model.plain_text import duration_words
-from diadem.policy.measures import read_duration, read_size
 
 
 @pytest.mark.parametrize(

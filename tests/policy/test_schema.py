@@ -11,10 +11,10 @@ import pytest
 import tomlkit
 
 from diadem.errors import DocumentError
+from diadem.model.measures import read_duration, read_size
 from diadem.model.policy import Policy
-from diadem.policy.default import DEFAULT_POLICY
-from diadem.policy.measures import read_duration, read_size
-from diadem.policy.text import read_policy
+from diadem.policy.generate import schema_document
+from diadem.policy.policy_text import default_policy, read_policy
 from diadem.serialization import schemas
 from diadem.serialization.strict_json import parse
 from tests.serialization.examples import INVALID, VALID, invalid, valid
@@ -34,6 +34,11 @@ def test_the_schema_is_a_schema_and_says_who_it_is() -> None:
     jsonschema_rs.meta.validate(schema)
     file = SCHEMAS / "policy" / "1.0.0" / "policy.schema.json"
     assert parse(file.read_bytes(), where=str(file)) == schema
+
+
+def test_the_schema_is_made_of_the_keys() -> None:
+    """After a change of `diadem.model.policy`: ``python -m diadem.policy.generate``."""
+    assert schemas.schema(schemas.POLICY) == schema_document()
 
 
 @pytest.mark.parametrize("name", VALID["policy"])
@@ -78,11 +83,11 @@ def test_the_defaults_of_the_schema_are_those_of_the_code_and_of_the_text() -> N
         for key in path[:-1]:
             section = section.setdefault(key, {})
         section[path[-1]] = node["default"]
-    assert read_policy(as_toml(document)) == Policy() == read_policy(DEFAULT_POLICY) == read_policy("")
+    assert read_policy(as_toml(document)) == Policy() == read_policy(default_policy()) == read_policy("")
 
 
 def test_the_default_text_names_and_explains_every_setting() -> None:
-    lines = DEFAULT_POLICY.splitlines()
+    lines = default_policy().splitlines()
     for path, _ in settings(schemas.schema(schemas.POLICY)):
         place = path[-1]
         written = [i for i, line in enumerate(lines) if line.startswith((f"{place} = ", f"[{'.'.join(path)}]"))]

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.model.policy import AllowedTransfer, Policy
-from diadem.policy.default import DEFAULT_POLICY
-from diadem.policy.places import line_of
-from diadem.policy.text import MAX_CHARACTERS, read_policy
+from diadem.policy.policy_text import MAX_CHARACTERS, default_policy, read_policy
+from diadem.policy.toml_text import line_of
 
 
 def refusal(text: str) -> DocumentError:
@@ -59,7 +58,7 @@ def test_whole_numbers_are_whole_numbers() -> None:
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm() -> None:
-    assert read_policy("\ufeff" + DEFAULT_POLICY.replace("\n", "\r\n")) == Policy()
+    assert read_policy("\ufeff" + default_policy().replace("\n", "\r\n")) == Policy()
 
 
 def test_an_unknown_key_is_named_with_its_line_and_what_comes_close() -> None:
@@ -155,7 +154,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         read_policy(text)
 
 
-LINES = DEFAULT_POLICY.splitlines()
+LINES = default_policy().splitlines()
 
 
 @given(st.integers(0, len(LINES) - 1), st.sampled_from(["", "= ", "-7", "'?'", "x"]), st.booleans())

@@ -32,7 +32,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.node.config import NodeSettings, ServerSettings
-from diadem.node.quality.assessing import Judgement
+from diadem.node.quality.assess import Judgement
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import BASE, Request, Services, problem_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import diadem
 from diadem.errors import Unreachable
 from diadem.node.config import NodeSettings, ServerSettings
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.desks import network_of
 from diadem.transfer.network import Link

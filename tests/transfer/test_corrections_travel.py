@@ -13,7 +13,7 @@ from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent
-from diadem.node.quality.amending import sheet_of
+from diadem.node.quality.amend import sheet_of
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import OFFER, new_id
 from diadem.transfer.outbox import Outgoing

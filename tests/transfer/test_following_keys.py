@@ -12,11 +12,9 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.peers import PeerState
 from diadem.model.times import read_time
 from diadem.node.config import ServerSettings
-from diadem.node.peers.book import FILE, FOLDER
-from diadem.node.peers.cards import Forked, own_card, prove_card
+from diadem.node.peers.book import FILE, FOLDER, peer_book
+from diadem.node.peers.cards import Forked, own_card, prove_card, take_card
 from diadem.node.peers.notes import endpoint_note
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.taking import take_card
 from diadem.node.recovery_file import read_recovery
 from diadem.store.system import FileLock
 from diadem.transfer.askers import find_asker

@@ -11,7 +11,7 @@ import pytest
 from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
-from diadem.node.peers.notes import age_identity, age_recipient
+from diadem.node.peers.notes import age_recipient
 from diadem.transfer.messages import WANTED
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
@@ -172,7 +172,7 @@ def lying(star: Star) -> SealedMessage:
     """What lies in the box of nmi, opened there."""
     (path,) = star.hub.lying(star.node("nmi").id)
     node = star.node("nmi")
-    return open_message(path.read_bytes(), age_identity(node.context), node.id, path.name)[0]
+    return open_message(path.read_bytes(), node.context.keys.age_identity(), node.id, path.name)[0]
 
 
 def test_a_stranger_and_a_borrowed_name_say_nothing(sent: tuple[Star, str]) -> None:

@@ -9,10 +9,9 @@ import pytest
 
 from diadem.errors import DocumentError, Refused
 from diadem.model.peers import NOTE_TYPE, EndpointNote
-from diadem.node.peers.cards import own_card
+from diadem.node.peers.book import peer_book
+from diadem.node.peers.cards import own_card, take_card
 from diadem.node.peers.notes import endpoint_note, open_note
-from diadem.node.peers.opening import peer_book
-from diadem.node.peers.taking import take_card
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 from tests.transfer.towns import Town

@@ -11,9 +11,8 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
-from diadem.node.peers.book import PeerBook
+from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
-from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.transfer.askers import find_asker
 from diadem.transfer.introductions import Introduction

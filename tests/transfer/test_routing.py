@@ -15,7 +15,7 @@ from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
 from diadem.node.config import CarrierSettings
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.notes_told import tell_notes
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.route_book import route_book

@@ -18,7 +18,7 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.accepting import accept
 from diadem.transfer.desks import desk_of, network_of
 from diadem.transfer.hub.tallies import Tally, relayed, tallies_of

@@ -11,7 +11,7 @@ from diadem.errors import Unreachable
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desks import desk_of
 from diadem.transfer.notes_told import tell_notes
 from diadem.transfer.relay.book import relays_of

@@ -18,9 +18,8 @@ from diadem.model.peers import Contact
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.statements import Draft, Subject
 from diadem.node.config import NodeSettings, ServerSettings
-from diadem.node.peers.book import PeerBook
+from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
-from diadem.node.peers.opening import peer_book
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Request, Services
 from diadem.transfer.handlers import routes

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from diadem.catalogue.standing import BELONGING
+from diadem.catalogue.access_facts import BELONGING
 from diadem.catalogue.words import words
-from diadem.custody.entries import Entry, place_of, position_of
 from diadem.custody.grant_book import Known, speaks
+from diadem.custody.log_entry import Entry, place_of, position_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.access import (
     EVERYBODY,
@@ -84,7 +84,7 @@ def facts_of(context: Context, package: str, meant: Callable[[Grant], bool] = ev
     known = context.grants.now()
     first, owned_by = _owner(known, context.ledger.of_subject(digits, OWNER_KINDS))
     ownership = Ownership.of(first, known.successions)
-    stood = context.catalogue.standing(digits)
+    stood = context.catalogue.access_facts(digits)
     amendments = list(_amendments(known, stood.amendments))
     belongs = {scope: stood.belongs(scope, amendments, ownership) for scope in BELONGING}
     name = PREFIX + digits

@@ -31,7 +31,7 @@ from diadem.model.statements import MAX_SUBJECTS, Draft, Subject
 from diadem.model.times import read_time, time_text
 from diadem.node.access.askers import asker_of, facts_of, names_of, reach_of, recipient_of, whole_address
 from diadem.node.context import Context
-from diadem.node.samples.sample_naming import the_sample
+from diadem.node.samples.naming import the_sample
 from diadem.policy.access import GrantFacts, decide, opens
 
 #: What a grant is worth now.

@@ -24,11 +24,11 @@ from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.entries import package_entry
-from diadem.node.follow.replay import COPY_MISSING
-from diadem.node.keep.rescanned import FileState, FolderState, Rescan
-from diadem.node.keep.rescanning import rescan as look_at
-from diadem.node.keep.rescanning import settle
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.follow.follow import COPY_MISSING
+from diadem.node.keep.folder_comparison import FileState
+from diadem.node.keep.rescan import FolderState, Rescan
+from diadem.node.keep.rescan import rescan as look_at
 from diadem.pack.adopt import Adoption, adopt, adopt_again
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan
@@ -100,7 +100,8 @@ def rescan(
     again = set(_kept_again(context, kept))
     for package in list(kept.ids()):
         found = look_at(kept, str(package), full=full or str(package) in again, look_in=look_in, listener=listener)
-        settle(kept, found)
+        if found.location != kept.location(found.package):
+            kept.relocate(found.location)
         _note(context, found)
         yield found
 

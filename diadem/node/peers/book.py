@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from diadem.custody import statements
 from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
-from diadem.model.statements import Statement
+from diadem.model.statements import Draft, Statement, Subject
+from diadem.node.context import Context
 from diadem.store.sqlite_file import SqliteFile
 from diadem.trust.envelope import Envelope
 from diadem.trust.keys import PublicKey
@@ -50,11 +52,13 @@ SCHEMA: Final = (
     _TICKETS,
     "CREATE TABLE own (one INTEGER PRIMARY KEY, version INTEGER NOT NULL, note BLOB NOT NULL)",
 )
-_SELECT: Final = (
-    "SELECT id, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as, stolen,"
-    " note FROM peers"
+#: Members of a peer that are columns as they are; its keys that were stolen and two documents stand beside them.
+_COLUMNS: Final = (
+    *("id", "name", "state", "own_name", "online", "log", "key_id", "version", "expires", "words", "since", "reason"),
+    "seen_as",
 )
-_INSERT: Final = "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, stolen, note FROM peers"  # noqa: S608  names of columns
+_INSERT: Final = f"INSERT OR REPLACE INTO peers VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, ?)"  # noqa: S608
 _BLOBS: Final = {
     "chain": "SELECT chain FROM peers WHERE id = ?",
     "note": "SELECT note FROM peers WHERE id = ?",
@@ -67,12 +71,7 @@ _KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
 class PeerBook:
     """The peers of a node. Safe to use from many threads and processes.
 
-    Parameters
-    ----------
-    folder : Path
-        The node's folder.
-    said : iterable of Statement, optional
-        The node's `peer` statements, oldest first: read only where there is no file yet.
+    The node's `peer` statements, oldest first, are read only where there is no file yet.
     """
 
     def __init__(self, folder: Path, said: Iterable[Statement] = ()) -> None:
@@ -113,23 +112,11 @@ class PeerBook:
         return self._found("1 = 1 ORDER BY name")
 
     def get(self, peer: str) -> Peer:
-        """The peer with a node id.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        """
+        """The peer with a node id."""
         return self._one("id = ?", peer, f"the node {peer[:12]}…")
 
     def named(self, name: str) -> Peer:
-        """The peer that this node calls so.
-
-        Raises
-        ------
-        NotFound
-            There is none.
-        """
+        """The peer that this node calls so."""
         return self._one("name = ?", name.strip().lower(), f"'{name}'")
 
     def known(self, peer: str) -> Peer | None:
@@ -168,13 +155,7 @@ class PeerBook:
         return bytes(found[0]) if found else b""
 
     def free_name(self, wished: str, peer: str, own: str) -> str:
-        """A name for a peer that no other has: ``nmi``, else ``nmi-2``.
-
-        Raises
-        ------
-        UsageError
-            It is what this node itself is called.
-        """
+        """A name for a peer that no other has: ``nmi``, else ``nmi-2``."""
         if wished == own:
             raise UsageError(
                 f"'{wished}' is the name of this node itself, and addresses would be ambiguous",
@@ -264,39 +245,46 @@ def _after(peer: Peer | None, statement: Statement) -> Peer | None:
 
 
 def _put(connection: sqlite3.Connection, peer: Peer, chain: bytes, note: bytes) -> None:
-    stolen = json.dumps(dict(peer.stolen), sort_keys=True)
-    row: list[Any] = [
-        peer.id,
-        peer.name,
-        str(peer.state),
-        peer.own_name,
-        peer.online,
-        peer.log,
-        peer.key_id,
-        peer.version,
-    ]
-    row += [peer.expires, peer.words, peer.since, peer.reason, peer.seen_as, stolen, chain, note]
-    connection.execute(_INSERT, row)
+    plain = (getattr(peer, column) for column in _COLUMNS)
+    connection.execute(_INSERT, (*plain, json.dumps(dict(peer.stolen), sort_keys=True), chain, note))
 
 
 def _peer(row: Sequence[Any]) -> Peer:
-    *texts, stolen, note = row
-    known = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
-    id_, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as = texts
-    return Peer(
-        id_,
-        name,
-        PeerState(state),
-        own_name,
-        online,
-        log,
-        key_id,
-        version,
-        expires,
-        known,
-        words,
-        since,
-        reason,
-        seen_as,
-        json.loads(stolen),
+    *plain, stolen, note = row
+    known = dict(zip(_COLUMNS, plain, strict=True))
+    found = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
+    return Peer(**known | {"state": PeerState(known["state"])}, note=found, stolen=json.loads(stolen))
+
+
+def peer_book(context: Context) -> PeerBook:
+    """The node's list of peers, opened once and closed with the node; made from the log where it is lost."""
+    context.require_writable()
+    return context.once(
+        "peers", lambda: PeerBook(context.folder, (entry.statement for entry in context.ledger.of_kind("peer")))
     )
+
+
+def peer_id(context: Context, name: str) -> str | None:
+    """Id of the node that is called so here; None where there is none, or one with which this node has broken."""
+    if not context.writable:
+        return None
+    found = next((peer for peer in peer_book(context).ls() if peer.name == name), None)
+    return None if found is None or found.state is PeerState.DROPPED else found.id
+
+
+def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
+    """That something happened with a peer, with what is known of its key from now on; "" of nobody of this node.
+
+    `more` are members of the schema; empty ones are left out.
+    """
+    known = {"words": peer.words, "version": peer.version, "online": peer.online, "by": by, **more}
+    return statements.peer(peer.id, event, name=peer.name, **known)
+
+
+def say_refused(context: Context, node: str, action: str, *, actor: str, reason: str) -> None:
+    """Log that another node was refused; once, where it comes again and again with the same."""
+    draft = statements.audit([Subject.key(node)], action=action, actor=actor, outcome="refused", reason=reason)
+    said = context.ledger.of_subject(node)
+    if said and said[-1].statement.kind == "audit" and draft.predicate.items() <= said[-1].statement.predicate.items():
+        return
+    context.say([draft])

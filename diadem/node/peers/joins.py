@@ -1,18 +1,47 @@
-"""Joins by tickets, at both nodes: what each has fixed, so that neither can take it back and choose anew.
+"""Joins by tickets, and the six words that two people compare on the telephone: equal only where no other node stands
+between theirs.
+
+Whoever stands between them has made both sides meet *his* node, and would need numbers and keys with which both get
+the same words. So each side puts a random number into the words, and none can choose its part after it has seen the
+other's: the joining node first *commits* to its number, by a hash; the inviting node then tells its own; only after
+that does the joining node reveal its number. Each side keeps what the other said first. Six words of 256 are 48 bits,
+and a ticket is one guess.
 
 A row is written before what it holds is told, and its members are written once: that is what makes the words safe.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
+from diadem.model.canonical import encode
 from diadem.model.times import time_text
 from diadem.node.peers.book import PeerBook
-from diadem.node.peers.words import commitment, words
+
+#: 256 plain English words, one for each value of a byte; no two begin with the same three letters.
+WORDS: Final = tuple(Path(__file__).with_name("words.txt").read_text("ascii").split())
+#: How many words.
+COUNT: Final = 6
+
+
+def commitment(*, inviter: str, joiner: tuple[str, str], token_hash: str, number: str) -> str:
+    """By what a joining node, id and online key, binds itself to its number before it has seen that of the other.
+
+    64 hex digits, of 32 random ones.
+    """
+    said = ["diadem-words-commitment/2", inviter, list(joiner), token_hash, number]
+    return hashlib.sha256(encode(said, where="words")).hexdigest()
+
+
+def same_words(one: str, two: str) -> bool:
+    """Whether two texts say the same words, however they are written."""
+    return one.casefold().split() == two.casefold().split()
+
 
 _INSERT: Final = "INSERT OR IGNORE INTO joins VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND: Final = "SELECT * FROM joins WHERE token_hash = ?"
@@ -28,20 +57,10 @@ _UNDER_WAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A join by a ticket.
+    """A join by a ticket, which its token's SHA-256 names: node ids, and their online keys when they spoke first.
 
-    Attributes
-    ----------
-    token_hash : str
-        SHA-256 of the ticket's token.
-    inviter, joiner : str
-        Node ids.
-    inviter_key, joiner_key : str
-        Their online keys when they spoke first; at the joining node the other's is "" until it has answered.
-    commitment : str
-        What the joining node said first.
-    inviter_number, joiner_number : str
-        32 random hex digits each; the other's is "" until it was told.
+    At the joining node the inviter's key and number are "" until it has answered; the joiner's number at the inviting
+    one until it was told.
     """
 
     token_hash: str
@@ -62,9 +81,11 @@ class Join:
     @property
     def words(self) -> str:
         """What both sides compare, where both numbers are known."""
-        inviter = (self.inviter, self.inviter_key, self.inviter_number)
-        joiner = (self.joiner, self.joiner_key, self.joiner_number)
-        return words(inviter=inviter, joiner=joiner, token_hash=self.token_hash)
+        inviter = [self.inviter, self.inviter_key, self.inviter_number]
+        joiner = [self.joiner, self.joiner_key, self.joiner_number]
+        said = ["diadem-words/2", inviter, joiner, self.token_hash]
+        found = hashlib.sha256(encode(said, where="words")).digest()
+        return " ".join(WORDS[byte] for byte in found[:COUNT])
 
 
 def keep_join(connection: sqlite3.Connection, join: Join) -> Join:

@@ -77,26 +77,15 @@ def own_hubs(context: Context, book: PeerBook) -> Sequence[Peer]:
     return [] if relays(context) else [peer for peer in book.ls() if peer.is_hub][:MAX_URLS]
 
 
-def age_identity(context: Context) -> str:
-    """The node's age identity, ``AGE-SECRET-KEY-1…``."""
-    return context.keys.age_identity()
-
-
 def age_recipient(context: Context) -> str:
-    """Its public half."""
+    """The public half of the node's age identity."""
     import pyrage
 
-    return str(pyrage.x25519.Identity.from_str(age_identity(context)).to_public())
+    return str(pyrage.x25519.Identity.from_str(context.keys.age_identity()).to_public())
 
 
 def open_note(data: bytes, online: PublicKey, node: str) -> EndpointNote:
-    """The note of an envelope from anyone.
-
-    Raises
-    ------
-    DocumentError
-        It is not a note, of another node, or not signed by the online key.
-    """
+    """The note of an envelope from anyone; `DocumentError` where it is none of that node, signed by its online key."""
     if len(data) > 2 * MAX_NOTE:
         raise _fault(f"it has {len(data):,} bytes; {2 * MAX_NOTE:,} are read")
     envelope = Envelope.from_line(data)

@@ -21,8 +21,8 @@ from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
-from diadem.node.keep.placing import UNSEEN, Copy, Debt, best_package, replicate
-from diadem.node.samples.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
+from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.arrival import Archived, record_ingest
 from diadem.node.take.continuation import (
@@ -181,7 +181,7 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
 def _copied(context: Context, archived: Archived, listener: Listener) -> Archived:
     """Write the copies that the policy wants besides; what no store can take now is owed."""
     package_id = archived.package.id
-    more, debts = replicate(context, package_id, stores_wanting(context, package_id), listener=listener)
+    more, debts = PackageCopies(context, package_id).replicate(stores_wanting(context, package_id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package_id, debts)]
     return replace(archived, copies=[*archived.copies, *more], debts=owed)
 
@@ -192,11 +192,11 @@ def _already(
     """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(chain.made), []
     for one in relation.holders:
-        more, owed = replicate(context, one, stores_wanting(context, one), listener=listener)
+        more, owed = PackageCopies(context, one).replicate(stores_wanting(context, one), listener=listener)
         written += more
         debts += owed
     outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")
-    package = best_package(context, relation.package)[0].replaced(outcome=outcome)
+    package = PackageCopies(context, relation.package).best()[0].replaced(outcome=outcome)
     places = {(copy.store, copy.path) for copy in written}
     here = [
         Copy(

@@ -26,9 +26,8 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.scan import PlannedSession
 from diadem.node.context import Context
-from diadem.node.hiring import workers_for
 from diadem.node.instruments import with_instruments
-from diadem.node.jobs import Job, working
+from diadem.node.jobs import Job, workers_for, working
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive_plan, require_finished, source_lock
 from diadem.node.take.arrival import Archived

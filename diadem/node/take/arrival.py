@@ -8,22 +8,19 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
-from diadem.errors import DiademError, Refused
+from diadem.errors import Refused
 from diadem.model.display import Display
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.plain_text import without_surrogates
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.entries import package_entry
-from diadem.node.follow.follower import is_deleted
-from diadem.node.follow.taken_in import taken_in
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.follow.follow import is_deleted, taken_in
 from diadem.node.keep.adopted import IN_PLACE
-from diadem.node.keep.placing import Copy, Debt
-from diadem.node.samples.sample_suggesting import Suggestion
+from diadem.node.keep.copies import Copy, Debt, PackageCopies
+from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
-from diadem.package.examine import LIMITS
-from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ def record_ingest(
     The package has an outcome, for it was just written or found. `more` is said besides, as of an adopted folder.
     Without `with_user` the node alone signs.
     """
-    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+    with PackageCopies(context, package.id).locked():
         if not (package.outcome and package.outcome.created) and store != IN_PLACE:
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(PackageId(package.id).hex)
@@ -155,11 +152,7 @@ def record_ingest(
 
 def _require_there(context: Context, package: Package, path: str, store: str) -> None:
     """Refuse to state a copy that was found in a store, and given up by somebody else since."""
-    try:
-        found = sha256_hex(context.stores.open(store).bundle(path).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-    except (DiademError, OSError):
-        found = ""
-    if found != PackageId(package.id).hex:
+    if not PackageCopies(context, package.id).lies_at(store, path):
         raise Refused(
             f"the copy that was found in '{store}' was removed by somebody else in the meantime",
             where=package.url,

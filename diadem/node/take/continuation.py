@@ -13,33 +13,30 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diadem.catalogue import traces
+from diadem.catalogue.facts import file_trace, source_trace
 from diadem.errors import DiademError, Interrupted, NotFound, Unreachable
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Meter
 from diadem.model.record import Record
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
 from diadem.node.context import Context
-from diadem.node.keep.placing import Copy, best_package, bundle_of, opened_from_catalogue, replicate, state_proven
-from diadem.node.keep.scrubbing import check, note_damage
-from diadem.node.quality.amending import effective
+from diadem.node.keep.copies import Copy, PackageCopies
+from diadem.node.quality.amend import effective
 from diadem.node.take.package_chain import ArchivedPackage, EffectiveFile, chain_of, continuations, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
-from diadem.package.examine import LIMITS
 from diadem.serialization.validation import validate_metadata
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 from diadem.store.system import READ_FLAGS, long_path
-from diadem.trust.hashing import sha256_hex
 from diadem.work import in_order
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
@@ -351,10 +348,10 @@ def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[Arch
     and sizes alone, among the newest few packages only.
     """
     catalogue, files = context.catalogue, list(plan.files.values())
-    exact = [traces.of_file(file.name, file.size, file.mtime_ns) for file in files]
-    found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
+    exact = [file_trace(file.name, file.size, file.mtime_ns) for file in files]
+    found = catalogue.by_traces([source_trace(source), *exact], limit=_CANDIDATES)
     if not found:
-        timeless = [traces.of_file(file.name, file.size) for file in files]
+        timeless = [file_trace(file.name, file.size) for file in files]
         found = catalogue.by_traces(timeless, limit=_CANDIDATES)
         # Of packages from elsewhere the folder may extend those whose files are all there. What a package has that
         # others continue may have changed since; it is kept, and its chain is looked at.
@@ -364,7 +361,7 @@ def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[Arch
             one
             for one in found
             if one in continued
-            or (opened := opened_from_catalogue(context, one)) is None
+            or (opened := PackageCopies(context, one).kept_tag_files()) is None
             or all(sizes.get(entry.original_name) == entry.size for entry in opened.manifest.payload)
         ]
     seen: set[PackageId] = set()
@@ -378,7 +375,7 @@ def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[Arch
 
 def _archived(context: Context, package: PackageId) -> ArchivedPackage | None:
     """A package from the tag files that the catalogue keeps, with what the log says of it."""
-    opened = opened_from_catalogue(context, package)
+    opened = PackageCopies(context, package).kept_tag_files()
     if opened is None:
         return None
     said = (entry.statement for entry in context.ledger.of_subject(package.hex))
@@ -403,7 +400,7 @@ def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
 def continuing_plan(context: Context, relation: Extends) -> PackPlan:
     """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
     try:
-        package, _ = best_package(context, relation.predecessor)
+        package, _ = PackageCopies(context, relation.predecessor).best()
         return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
     except DiademError:
         return relation.plan
@@ -463,46 +460,39 @@ def sound_copy(context: Context, package: PackageId, listener: Listener) -> Repl
 
     What is found is stated where it is news: damage of a copy that counted, and the proof of one that did not.
     """
-    for replica in _copies(context, package):
+    copies = PackageCopies(context, package)
+    for replica in _in_stores(copies):
         try:
-            report = check(context, package, replica, listener=listener)
+            report = copies.check(replica, listener=listener)
         except (Unreachable, NotFound):  # its store is away, or was taken out of the node
             continue
         if report.ok:
             # Where it is not as it was, somebody found or did something meanwhile.
             if not replica.proven and replica in context.catalogue.replicas(package):
-                state_proven(context, package, replica, report)
+                copies.state_proven(replica, report)
             return replica
         if replica.state == PRESENT:
-            note_damage(context, package, replica, report)
+            copies.note_damage(replica, report)
     return None
 
 
-def _copies(context: Context, package: PackageId) -> list[ReplicaState]:
-    """Copies in stores that were not given up, those first that count, and of these the ones in the first stores."""
-    order = {name: number for number, name in enumerate(context.stores.names)}
-    kept = [one for one in context.catalogue.replicas(package) if not one.adopted and one.state != DROPPED]
-    return sorted(kept, key=lambda one: (one.state != PRESENT, order.get(one.store, len(order))))
+def _in_stores(copies: PackageCopies) -> list[ReplicaState]:
+    """Copies in stores that were not given up, the best first."""
+    return [one for one in copies.in_order() if not one.adopted and one.state != DROPPED]
 
 
 def _is_proven_there(context: Context, package: PackageId) -> bool:
     """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
-    for replica in _copies(context, package):
-        if replica.proven and replica.store in context.stores.names:
-            if not context.stores.reachable(replica.store):
-                return True
-            with suppress(DiademError, OSError):
-                bundle = bundle_of(context, package, replica)
-                if sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex:
-                    return True
-    return False
+    copies = PackageCopies(context, package)
+    proven = [one for one in _in_stores(copies) if one.proven and one.store in context.stores.names]
+    return any(not context.stores.reachable(one.store) or copies.lies_at(one.store, one.path) for one in proven)
 
 
 def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:
     """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
     if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package)):
         for name in stores:
-            made, _ = replicate(context, package, [name], listener=listener)
+            made, _ = PackageCopies(context, package).replicate([name], listener=listener)
             if made:
                 return made
     return []

@@ -26,8 +26,8 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package
-from diadem.node.quality.amending import effective
+from diadem.node.keep.copies import PackageCopies
+from diadem.node.quality.amend import effective
 from diadem.node.take.archive import ArchiveOptions, archive
 from diadem.node.take.arrival import Archived
 from diadem.serialization.validation import validate_draft
@@ -140,7 +140,7 @@ def _metadata(context: Context, title: str, provenance: Provenance) -> dict[str,
     packages = list(dict.fromkeys(source.package for source in provenance.sources))
     for package in packages if len(packages) <= _READ else ():
         with suppress(DiademError, OSError):
-            found, _ = best_package(context, package)
+            found, _ = PackageCopies(context, package).best()
             samples.append(dict(effective(context, package, found.record).sample))
     if len(samples) == len(packages) and samples[0] and all(sample == samples[0] for sample in samples):
         metadata["sample"] = samples[0]

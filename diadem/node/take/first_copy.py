@@ -11,7 +11,6 @@ from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ports import Bundle, Listener
 from diadem.node.context import Context
-from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.pack.compose import Options
 from diadem.pack.pack import Outcome, Packed, pack
@@ -58,17 +57,12 @@ def pack_into_first(
 
 def _pack_there(context: Context, workers: Workers, store: str, plan: PackPlan, options: Options) -> Packed:
     """Have a worker pack, and open what it packed: the id is that of the tag files which this machine reads."""
-    task = PackTask(
-        context.settings.store(store),
-        plan,
-        archived=options.archived or context.clock().astimezone(),
-        strict=options.strict,
-        license=options.license,
-        software=options.software,
-        continues=options.continues,
+    packed = workers.pack(
+        store=context.settings.store(store),
+        plan=plan,
+        options=replace(options, judge=None, still=None, archived=options.archived or context.clock().astimezone()),
         policy=context.policy if options.judge is not None else None,
     )
-    packed = workers.pack(task)
     return replace(packed, opened=_opened_late(context.stores.open(store).bundle(packed.path), packed.package))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
-from diadem.custody.words import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
@@ -23,9 +23,9 @@ from diadem.model.report import Level
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
-from diadem.node.keep.placing import Copy, replicate
-from diadem.node.peers.opening import peer_book
-from diadem.node.quality.amending import brought, came_from
+from diadem.node.keep.copies import Copy, PackageCopies
+from diadem.node.peers.book import peer_book
+from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.arrival import Archived, record_ingest
 from diadem.node.take.first_copy import no_store_takes_it, package_in, stores_in_order
 from diadem.pack.pack import Outcome
@@ -109,7 +109,7 @@ def _taken(
     stated = record_ingest(context, package, added.path, name, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
-    more, debts = replicate(context, package.id, stores_wanting(context, package.id), listener=listener)
+    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
     copies = [Copy(name, added.path, added.created, added.proof), *more]
     return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
 

@@ -10,7 +10,7 @@ from diadem.errors import DiademError, NotFound
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.node.context import Context
-from diadem.node.keep.placing import best_package, deleted, opened_from_catalogue, require_kept
+from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import TagFiles, open_tag_files
 
 
@@ -139,16 +139,21 @@ class Session:
 def session_of(context: Context, package: str) -> Session:
     """The whole session to which a package belongs. Raises `NotFound`: the package is not here, or was deleted."""
     asked = PackageId(package)
-    require_kept(context, asked)
+    PackageCopies(context, asked).require_kept()
     chain = chain_of(asked, partial(_readable, context), partial(continuations, context))
     if not chain:
-        best_package(context, asked)  # says why
+        PackageCopies(context, asked).best()  # says why
         raise NotFound("no copy of the package can be read", where=str(asked), next="diadem status")
-    lacking = [Lacking(one.id, reason) for one in chain if (reason := deleted(context, one.id)) is not None]
+    lacking = [
+        Lacking(one.id, reason) for one in chain if (reason := PackageCopies(context, one.id).deleted()) is not None
+    ]
     lost = {one.id for one in lacking}
     known = {one.id for one in chain}
     never = [one.continues for one in chain if one.continues is not None and one.continues not in known]
-    lacking += [Lacking(one, deleted(context, one) or "this node does not have it") for one in dict.fromkeys(never)]
+    lacking += [
+        Lacking(one, PackageCopies(context, one).deleted() or "this node does not have it")
+        for one in dict.fromkeys(never)
+    ]
     return Session([one for one in chain if one.id not in lost], lacking)
 
 
@@ -156,10 +161,10 @@ def _readable(context: Context, package: PackageId) -> ArchivedPackage | None:
     """A package by its tag files: as the catalogue keeps them, else of a copy; None where neither has them."""
     if not context.catalogue.has(package):
         return None
-    opened = opened_from_catalogue(context, package)
+    opened = PackageCopies(context, package).kept_tag_files()
     if opened is None:
         try:
-            opened = open_tag_files(best_package(context, package)[0].bundle, expected_id=package)
+            opened = open_tag_files(PackageCopies(context, package).best()[0].bundle, expected_id=package)
         except DiademError:
             return None
     return ArchivedPackage.of(opened)

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError, DocumentError, NotFound
+from diadem.model.measures import read_duration
 from diadem.model.plain_text import duration_words
 from diadem.model.table_changes import cell_text
-from diadem.policy.measures import read_duration
 from diadem.scan.tables import Column, Row, from_cell, read_table, table_csv, to_cell
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 

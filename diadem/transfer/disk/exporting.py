@@ -20,7 +20,7 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of

@@ -14,7 +14,7 @@ from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
 from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.arrival import Archived
 from diadem.node.take.handed_packages import take_in

@@ -13,7 +13,7 @@ from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.manifest import PREFIX
 from diadem.node.access.askers import not_found, require
-from diadem.node.quality.amending import effective
+from diadem.node.quality.amend import effective
 from diadem.serialization.record_writer import write_record
 from diadem.transfer import telling
 from diadem.transfer.askers import weighed

@@ -14,7 +14,7 @@ from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import rows
 from diadem.transfer.hub.boxes import let_go

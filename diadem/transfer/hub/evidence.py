@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diadem.custody.exporting import export_chain
+from diadem.custody.chain import export_chain
 from diadem.custody.statements import relay_subject
 from diadem.errors import NotFound
 from diadem.node.context import Context

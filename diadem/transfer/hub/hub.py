@@ -13,7 +13,7 @@ from diadem.model.policy import Hub as Rules
 from diadem.model.signers import PEER, Signer
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.store.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import FILE, FOLDER, open_book, rows
 from diadem.transfer.hub.boxes import Boxes

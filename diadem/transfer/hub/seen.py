@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from diadem.model.display import Display
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.hub.book import rows
 
 if TYPE_CHECKING:

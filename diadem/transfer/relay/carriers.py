@@ -16,7 +16,7 @@ from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.hub.carrier import HubCarrier

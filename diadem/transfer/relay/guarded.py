@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from diadem.custody.said import quoted
 from diadem.errors import DiademError, IntegrityError, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, Carrier, ObjectName
+from diadem.model.plain_text import one_line
 
 #: Names that are told of what is ignored.
 _TOLD: Final = 3
@@ -44,7 +44,7 @@ class Guarded:
         for one in listed:
             fits = ObjectName.of(one.name) is not None and 0 <= one.size <= MAX_OBJECT
             (good if fits else other).append(one)
-        names = ", ".join(quoted(one.name[:80]) for one in other[:_TOLD])
+        names = ", ".join(one_line(one.name[:80]) for one in other[:_TOLD])
         self.strange = f"{self.label} holds {len(other)} items that no node put there: {names}" if other else ""
         return good
 

@@ -22,7 +22,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
-from diadem.node.quality.assessing import ID, Assessments, Judgement
+from diadem.node.quality.assess import ID, Assessments, Judgement
 from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from diadem.model.lineage import Caution
     from diadem.model.record import Record
     from diadem.model.transfers import Transfer
-    from diadem.node.give.restoring import RestoredSession
+    from diadem.node.give.restore import RestoredSession
     from diadem.trust.keys import PrivateKey
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class RemoteNode(Reopenable, Display):
             more = self._page(query, limit - len(rows), offset + len(rows))
             rows += more.rows
         found = replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
-        return found.opened_by(Opener(self, self.again))
+        return found.opened_by(Opener(self))
 
     def _page(self, query: str, limit: int, offset: int) -> SearchResult:
         asked = {"query": query, "limit": limit, "offset": offset}

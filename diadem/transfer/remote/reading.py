@@ -14,7 +14,7 @@ from diadem.model.lineage import Caution
 from diadem.model.manifest import PackageId
 from diadem.model.times import read_time
 from diadem.model.transfers import State, Transfer
-from diadem.node.quality.assessing import Assessments
+from diadem.node.quality.assess import Assessments
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
-from diadem.node.give.restoring import RestoredSession
+from diadem.node.give.restore import RestoredSession
 from diadem.node.take.package_chain import ArchivedPackage, Lacking, Session, chain_of
 from diadem.transfer.remote.package import RemotePackage
 

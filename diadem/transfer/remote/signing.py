@@ -14,7 +14,7 @@ from diadem.model.assessments import label
 from diadem.model.manifest import PackageId
 from diadem.model.statements import ADDED, Statement, Subject
 from diadem.model.times import read_time
-from diadem.node.quality.assessing import Judgement
+from diadem.node.quality.assess import Judgement
 from diadem.serialization.validation import read_statement
 from diadem.transfer.offering import FETCHING
 from diadem.transfer.wishes import OfferWish

@@ -14,9 +14,9 @@ from typing import Any, Final
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.peers import Peer, Unproven
 from diadem.model.tickets import Ticket
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.cards import own_card, prove_card
 from diadem.node.peers.notes import open_note, own_hubs
-from diadem.node.peers.opening import peer_book
 from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.introductions import Introduction, Welcome

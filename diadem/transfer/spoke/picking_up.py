@@ -9,8 +9,7 @@ from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
-from diadem.node.peers.notes import age_identity
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer import sealed_messages
 from diadem.transfer.box_lists import tell_hub
 from diadem.transfer.boxing import put_sealed
@@ -107,7 +106,7 @@ def _opened(desk: Desk, name: str, data: bytes) -> tuple[SealedMessage, Envelope
     """What was sealed for this node. Raises `Refused` where it is too large or too old, else as `open_message`."""
     if len(data) > sealed_messages.MAX_SEALED:
         raise Refused(f"it has {len(data):,} bytes; at most {sealed_messages.MAX_SEALED:,} are read")
-    said, envelope = open_message(data, age_identity(desk.context), desk.node, name)
+    said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, name)
     if abs(said.sent - desk.now) > KEPT:
         raise Refused("its date is months away from now: somebody held it back, or a clock is wrong")
     return said, envelope

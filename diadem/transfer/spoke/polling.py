@@ -7,8 +7,8 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model.peers import Peer
+from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
-from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.spoke.picking_up import pick_up
 

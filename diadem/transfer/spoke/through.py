@@ -7,7 +7,7 @@ import time
 from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.peers import Peer
 from diadem.model.tickets import Ticket
-from diadem.node.peers.opening import peer_book
+from diadem.node.peers.book import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.route_book import Meeting, route_book
 from diadem.transfer.spoke.meeting import introduce_through, join_through

@@ -228,7 +228,7 @@ def counted(node: Node) -> Iterator[Callable[[], tuple[int, int]]]:
     def note(*arguments: Any) -> None:
         asked.append(str(arguments[2]))
 
-    log: sqlite3.Connection = node.context.ledger._data._connection
+    log: sqlite3.Connection = node.context.ledger._file._connection
     event.listen(Engine, "before_cursor_execute", note)
     log.set_trace_callback(told.append)
     stores, node.context.stores = node.context.stores, None  # type: ignore[assignment]
@@ -290,7 +290,7 @@ def test_a_log_of_an_earlier_version_gets_its_index(lab: Lab) -> None:
     log.close()
     with lab.reopened() as node:
         assert may(node, MARIE, package)
-        plan = node.context.ledger._data._connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%access'")
+        plan = node.context.ledger._file._connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%access'")
         assert plan.fetchall() == [("entries_of_access",)]
 
 

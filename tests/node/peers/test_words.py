@@ -6,9 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 
-from diadem.node.peers.joins import Join
-from diadem.node.peers.word_list import WORDS
-from diadem.node.peers.words import COUNT, same_words
+from diadem.node.peers.joins import COUNT, WORDS, Join, same_words
 
 
 def test_there_is_a_word_for_each_byte_and_each_is_told_by_its_first_letters() -> None:

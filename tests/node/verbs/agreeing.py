@@ -8,7 +8,7 @@ from typing import Any
 
 import diadem
 from diadem.model.replicas import DROPPED, MISSING, PRESENT
-from diadem.node.follow.follower import is_deleted
+from diadem.node.follow.follow import is_deleted
 from diadem.node.node import Node
 from tests import catalogues
 

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from diadem.node.tasks import PackTask
+from diadem.node.tasks import Task
 
 
 class Deadly(Executor):
@@ -33,13 +33,13 @@ class Deadly(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As the other, but for the victims."""
         task = args[0]
-        if isinstance(task, PackTask) and task.plan.tree.title in self._victims:
-            marker = None if self._marker is None else f"{self._marker}-{task.plan.tree.title}"
+        if task.name == "pack" and task.arguments["plan"].tree.title in self._victims:
+            marker = None if self._marker is None else f"{self._marker}-{task.arguments['plan'].tree.title}"
             return self._inner.submit(deadly, fn, task, self._when, marker)
         return self._inner.submit(fn, *args, **kwargs)
 
 
-def deadly(fn: Callable[..., Any], task: PackTask, when: str, marker: str | None) -> Any:
+def deadly(fn: Callable[..., Any], task: Task, when: str, marker: str | None) -> Any:
     """Do a task and die."""
     if marker is not None and Path(marker).exists():
         return fn(task)

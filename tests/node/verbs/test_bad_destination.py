@@ -14,7 +14,7 @@ import diadem
 from diadem.errors import IntegrityError, StoreError
 from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.config import NodeSettings
-from diadem.node.keep.placing import replicate
+from diadem.node.keep.copies import PackageCopies
 from diadem.store.contract import Added
 from diadem.store.folder import FolderStore
 from tests.node.verbs.conftest import Lab, damage
@@ -90,7 +90,7 @@ def test_a_source_is_read_again_before_it_is_accused(lab: Lab) -> None:
     package = lab.archived("s")
     lab.add_second()
     lab.node.context.stores.put("second", _Bent(lab.second))
-    copies, (debt,) = replicate(lab.node.context, package, ["second"])
+    copies, (debt,) = PackageCopies(lab.node.context, package).replicate(["second"])
     assert (copies, "is whole, but did not arrive" in debt.reason) == ([], True)
     assert (_states(lab, package), _kinds(lab, package)) == ({"main": PRESENT}, ["ingest"])
 
@@ -99,7 +99,7 @@ def test_a_source_that_is_damaged_is_stated_with_what_was_found(lab: Lab) -> Non
     package = lab.archived("s")
     lab.add_second()
     damage(lab.path(package, "main") / "data/scan 2.bin")
-    copies, (debt,) = replicate(lab.node.context, package, ["second"])
+    copies, (debt,) = PackageCopies(lab.node.context, package).replicate(["second"])
     assert (copies, "damaged" in debt.reason) == ([], True)
     assert _states(lab, package) == {"main": SUSPECT}
     said = list(lab.node.context.ledger.of_subject(package[7:]))[-1].statement.predicate

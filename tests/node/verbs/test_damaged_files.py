@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +120,48 @@ def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) 
     with lab.reopened() as node:
         assert [store.name for store in node.stores] == ["main"]
         assert [user.name for user in node.users] == ["alice", "bob"]
+
+
+def notes(text: str) -> dict[str, str]:
+    """What a person wrote directly above each table, by its name."""
+    return {name: note for note, name in re.findall(r'(?:# (.*)\n)?\[\[(?:stores|users)\]\]\nname = "(.*)"', text)}
+
+
+def test_what_stands_above_a_store_or_a_user_stays_above_it(lab: Lab) -> None:
+    path, names = lab.node.path / "node.toml", ["main", "second", "third"]
+    for name in names[1:]:
+        lab.node.stores.add(str(lab.root / name), name=name)
+    lab.node.users.add("bob")
+    text = path.read_text("utf-8")
+    for name in [*names, "alice", "bob"]:
+        text = re.sub(rf'(\[\[\w+\]\]\nname = "{name}")', rf"# of {name}\n\1", text)
+    path.write_text(text.replace("# of third", "# said of second, below it\n\n# of third"), "utf-8")
+    wanted = {name: f"of {name}" for name in [*names, "alice", "bob"]}
+    assert notes(path.read_text("utf-8")) == wanted
+    with lab.reopened() as node:
+        node.stores.add(str(lab.root / "fourth"), name="fourth")
+        node.stores.move("third", str(shutil.move(lab.root / "third", lab.root / "elsewhere")))
+        node.users.add("carol")
+        assert notes(path.read_text("utf-8")) == wanted | {"fourth": "", "carol": ""}
+        node.stores.rm("second")
+        del wanted["second"]
+        assert notes(path.read_text("utf-8")) == wanted | {"fourth": "", "carol": ""}
+        assert "\n\n\n" not in path.read_text("utf-8"), "nor do blank lines grow"
+
+
+def test_stores_that_are_written_in_one_line_are_kept_when_one_is_added(lab: Lab) -> None:
+    path = lab.node.path / "node.toml"
+    document = tomllib.loads(path.read_text("utf-8"))
+    (row,) = document["stores"]
+    inline = ", ".join(f"{name} = {json.dumps(value)}" for name, value in row.items())
+    others = re.sub(r"(?m)^\[\[stores\]\]\n(?:[^\[].*\n|\n)+", "", path.read_text("utf-8"))
+    path.write_text(f"stores = [{{{inline}, quota = 3}}]\n{others}", "utf-8")
+    with lab.reopened() as node:
+        node.stores.add(str(lab.root / "second"), name="second")
+        assert [store.name for store in node.stores] == ["main", "second"]
+    kept = tomllib.loads(path.read_text("utf-8"))
+    assert kept["stores"][0] == row | {"quota": 3}
+    assert {name: kept[name] for name in ("id", "users")} == {name: document[name] for name in ("id", "users")}
 
 
 @pytest.mark.parametrize(

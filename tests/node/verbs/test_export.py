@@ -28,7 +28,7 @@ from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Interrupted, Refused, Unreachable, UsageError
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.node.give.exporting_outcome import Exported
+from diadem.node.give.export import Exported
 from diadem.testing.stores import Fault, FaultyStore
 from tests import zygote
 from tests.node.verbs.conftest import Lab, damage

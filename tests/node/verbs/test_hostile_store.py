@@ -13,7 +13,7 @@ import pytest
 import tomlkit
 
 import diadem
-from diadem.custody.mirror import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
+from diadem.custody.log_mirrors import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
 from diadem.node.recover import recover_node

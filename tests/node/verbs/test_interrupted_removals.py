@@ -15,7 +15,7 @@ import diadem
 from diadem.catalogue import Catalogue
 from diadem.errors import Refused, StoreError
 from diadem.model.replicas import DROPPED, PRESENT
-from diadem.node.keep.placing import replicate
+from diadem.node.keep.copies import PackageCopies
 from diadem.node.node import Node
 from diadem.store.folder import FolderStore
 from tests import catalogues
@@ -143,7 +143,7 @@ def three(pair: tuple[Lab, str]) -> tuple[Lab, str]:
     """A package with three copies."""
     lab, package = pair
     lab.node.stores.add(str(lab.root / "third"), name="third", place="a third disk")
-    assert [copy.store for copy in replicate(lab.node.context, package, ["third"])[0]] == ["third"]
+    assert [copy.store for copy in PackageCopies(lab.node.context, package).replicate(["third"])[0]] == ["third"]
     return lab, package
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.entries import Entry
+from diadem.custody.log_entry import Entry
 from diadem.model.scan import PlannedSession
 from diadem.node.jobs import JobState
 from tests.cli.inside import said, said_json

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.custody.words import sentence
+from diadem.custody.sentences import sentence
 from diadem.errors import NotFound, UsageError
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab

@@ -11,7 +11,7 @@ import pytest
 import diadem
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.node.give.reading_copies import Copies
+from diadem.node.give.read_copies import Copies
 from diadem.package.tags import seal
 from diadem.transfer.shelf import shelf_of
 from tests.catalogue.making import NOW, entry

@@ -70,7 +70,7 @@ def test_a_catalogue_of_an_earlier_version_learns_the_statements_ids(lab: Lab) -
     samples.lose("S-12", date="2026-03-02")
     from diadem.catalogue import tables
 
-    with catalogue._writing() as connection:
+    with catalogue.writing() as connection:
         document = json.loads(connection.execute(tables.samples.select()).one().document)
         for event in document["events"]:
             del event["statement"], event["retracted"]

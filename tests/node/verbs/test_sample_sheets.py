@@ -20,7 +20,7 @@ from diadem.model.samples import new_id
 from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import TableChanges
 from diadem.node.node import Node
-from diadem.node.samples.sample_saying import members_of, tidied
+from diadem.node.samples.statements import members_of, tidied
 from diadem.testing.faults import overwrite
 from tests.node.verbs.conftest import Lab
 

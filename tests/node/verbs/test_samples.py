@@ -15,7 +15,7 @@ from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.samples import Sample
 from diadem.model.statements import Draft, Subject
 from diadem.node.node import Node
-from diadem.node.samples.sample_story import SampleStory
+from diadem.node.samples.story import SampleStory
 from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
@@ -298,7 +298,7 @@ def test_a_catalogue_that_is_behind_or_learns_in_another_order_says_the_same(lab
     assert lab.node.context.follower.behind() > 0
     context.follower.catch_up()
     assert context.catalogue.samples() == expected
-    from diadem.node.follow.replay import apply
+    from diadem.node.follow.follow import apply
 
     entries = list(context.ledger.all_entries())
     cards = [entry for entry in entries if entry.statement.kind == "key"]  # nobody says anything before their card
@@ -313,7 +313,7 @@ def test_a_statement_of_a_later_version_stops_nothing(lab: Lab, monkeypatch: pyt
     """One that this version would not write, and cannot understand."""
     sample = lab.node.samples.add("S-12")
     odd = Draft("sample", (Subject.named(sample.id),), {"event": "photographed", "by": "alice@hu-berlin"})
-    monkeypatch.setattr("diadem.custody.ledger.validate_draft", lambda _: None)
+    monkeypatch.setattr("diadem.custody.log.validate_draft", lambda _: None)
     lab.node.context.say([odd], as_user=True)
     assert lab.node.samples.get("S-12").sample == sample
     lab.node.reindex()

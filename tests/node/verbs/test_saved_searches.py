@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.catalogue.parsing import MAX_LENGTH
-from diadem.catalogue.references import expanded, references
+from diadem.catalogue.query import MAX_LENGTH
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
+from diadem.node.saved_searches import expanded, references
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import pytest
 
 import diadem
 from diadem.api.nodes import tools_of_now
+from diadem.catalogue import CopyEntry
 from diadem.errors import Refused
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
 from diadem.node.context import utc_now
 from diadem.node.open import open_context
+from tests.catalogue.making import NOW, dataset, entry
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
@@ -48,6 +52,37 @@ def test_a_flip_is_named_by_file_and_leaf_and_mended_alone(pair: tuple[Lab, str]
     ]
     assert _states(lab, package) == {"main": PRESENT, "second": PRESENT}
     assert diadem.verify(lab.path(package, "main"), level="full").ok
+
+
+def _calls(action: Callable[[], object]) -> int:
+    """Calls of Python functions while something is done on this thread."""
+    count = 0
+
+    def tell(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(tell)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_the_repair_of_one_package_looks_at_no_other(pair: tuple[Lab, str]) -> None:
+    """A repair of one leaf among a thousand packages costs what it costs in a node of one."""
+    lab, package = pair
+    catalogue, counted = lab.node.context.catalogue, []
+    for others in (0, 1000):
+        found = [entry(f"{number}", [dataset(1, "a.dat", {})]) for number in range(others)]
+        catalogue.add_packages(found)
+        catalogue.add_copies([CopyEntry(one.id, "main", one.path, NOW) for one in found])
+        damage(lab.path(package, "main") / "data/scan 1.bin", at=(2 << 20) + 17)
+        assert len(lab.node.scrub("main", package=package).damaged) == 1
+        counted.append(_calls(lambda: lab.node.repair(package)))
+        assert _states(lab, package) == {"main": PRESENT, "second": PRESENT}
+    assert counted[1] < counted[0] + 500
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from diadem.model.replicas import SUSPECT
 from diadem.model.scan import PlannedSession
 from diadem.node.node import Node
 from diadem.node.take.archive_many import SessionResult
-from diadem.node.tasks import PackTask, ProbeTask
+from diadem.node.tasks import Task
+from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
@@ -226,17 +227,19 @@ def test_a_worker_looks_at_folder_store_and_files_itself(lab: Lab) -> None:
     main = lab.node.context.settings.store("main")
     host = socket.gethostname()
     with pytest.raises(Unreachable, match=f"on {host} does not see this folder"):
-        work(ProbeTask(folders=("/nowhere/at/all",)))
-    assert work(ProbeTask((main,), (str(lab.root),))).value.identity == lab.node.context.tools.identity
+        work(Task("probe", {"stores": (), "folders": ("/nowhere/at/all",)}))
+    assert (
+        work(Task("probe", {"stores": (main,), "folders": (str(lab.root),)})).value == lab.node.context.tools.identity
+    )
     folder = lab.session("s")
     plan = make_plan([folder], store=None, metadata=None, readers=())
     shutil.rmtree(folder)
     lab.session("s", seed=1, size=6000)
     with pytest.raises(Unreachable, match=f"on {host} does not see these files"):
-        work(PackTask(main, plan, MOMENT))
+        work(Task("pack", {"store": main, "plan": plan, "options": Options(archived=MOMENT)}))
     (lab.root / "main/.diadem/store.json").write_text('{"store": "another"}')
     with pytest.raises(Unreachable, match=f"on {host} does not reach the store 'main'"):
-        work(PackTask(main, plan, MOMENT))
+        work(Task("pack", {"store": main, "plan": plan, "options": Options(archived=MOMENT)}))
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
@@ -288,7 +291,8 @@ def test_two_workers_archive_into_one_bucket(lab: Lab, s3_server: S3Server, monk
         assert (scrubbed.ok, scrubbed.proven) == (True, 5)
         fresh = lab.session("fresh", files=2)
         plan = make_plan([fresh], store=None, metadata=None, readers=())
-        task = PackTask(node.context.settings.store("main"), plan, MOMENT)
+        main = node.context.settings.store("main")
+        task = Task("pack", {"store": main, "plan": plan, "options": Options(archived=MOMENT)})
         one, other = (future.result().value for future in [pool.submit(work, task) for _ in range(2)])
         assert (one.package, one.path) == (other.package, other.path)
         assert sorted([one.outcome.created, other.outcome.created]) == [False, True]

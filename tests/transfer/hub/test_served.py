@@ -22,7 +22,7 @@ from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.node.peers.notes import endpoint_note
-from diadem.policy.default import DEFAULT_POLICY
+from diadem.policy.policy_text import default_policy
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.exchange import BASE
 from diadem.transfer.hub.asking import hub_client
@@ -84,7 +84,7 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
     harbour = Harbour(town_of_hub)
     folder, (port, numbers) = harbour.context.folder, free_ports(2)
     (harbour.hub.room.path("coming") / ("0" * 32)).write_bytes(b"half of it")
-    policy = DEFAULT_POLICY
+    policy = default_policy()
     for old, new in LIMITS.items():
         assert old in policy
         policy = policy.replace(old, new)

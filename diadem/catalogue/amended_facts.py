@@ -1,0 +1,223 @@
+"""Facts of the effective record: what is searched of fields that were amended.
+
+The first amendment of a field puts what the sealed record states of it aside; from that and from all that was said, the
+facts of this field are made anew each time. So a package need not be at hand, and the order does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from diadem.catalogue import database, facet_counts, facts, tables
+from diadem.catalogue.database import IndexedText
+from diadem.catalogue.dataset_sets import full, mask, written
+from diadem.catalogue.expressions import among_texts
+from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
+from diadem.catalogue.statements import amended_packages, amendments_of, successions, write_succession
+from diadem.catalogue.vocabulary import SAMPLE_KEYS
+from diadem.catalogue.words import padded
+from diadem.model.amendments import Corrections, Decision, Stated
+from diadem.model.effective import TITLE as SESSION_TITLE
+from diadem.model.manifest import PREFIX
+from diadem.model.ownership import Ownership, Succession
+
+#: Values of a field, each with the datasets that state it, as bits.
+Values = dict[float | str, int]
+
+_numbers, _phrases, _sealed = tables.numbers.c, tables.phrases.c, tables.sealed_facts.c
+_packages, _datasets = tables.packages.c, tables.datasets.c
+#: Columns of a package that name values of fields.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "title": (facts.TITLE,),
+    "instrument": ("instrument.name", "instrument.model"),
+    "sample": SAMPLE_KEYS,
+    "operator": ("person.operator",),
+}
+
+
+def corrections(connection: Connection, package_id: str) -> Corrections:
+    """All that is said of a package's record. Raises `NotFound`."""
+    return _corrections(connection, resolve(connection, package_id), hex_of(connection, package_id))
+
+
+def _corrections(connection: Connection, seq: int, sha256: str) -> Corrections:
+    owner = connection.scalar(select(_packages.owner).where(_packages.seq == seq))
+    ownership = Ownership.of(str(owner or ""), successions(connection))
+    return Corrections(amendments_of(connection, sha256), ownership)
+
+
+def restate_record(connection: Connection, package_id: str) -> None:
+    """Make what is searched of amended fields anew. Raises `NotFound`."""
+    _restate_all(connection, require(connection, package_id), package_id.removeprefix(PREFIX))
+
+
+def succeed(connection: Connection, name: str, succession: Succession) -> None:
+    """Note that a user retired and who follows; what is searched of corrected records is made anew."""
+    if write_succession(connection, name, succession):
+        for seq, digits in amended_packages(connection, name):
+            _restate_all(connection, seq, digits)
+
+
+def _restate_all(connection: Connection, seq: int, sha256: str) -> None:
+    facet_counts.touch(connection, [seq])
+    facet_counts.touch(connection, [restate(connection, seq, sha256)])
+
+
+def restate(connection: Connection, seq: int, sha256: str) -> int:
+    """Make the facts of all fields that were amended anew; the key of the package, another where its date is."""
+    corrections = _corrections(connection, seq, sha256)
+    row = connection.execute(select(_packages.tombstone, _packages.datasets).where(_packages.seq == seq)).first()
+    if not corrections.fields or row is None or row.tombstone is not None:
+        return seq
+    every = full(row.datasets or 0)
+    holds = {_key(field): _restate(connection, seq, corrections, field, every) for field in corrections.fields}
+    if facts.SESSION_DATE in corrections.fields:
+        seq = _move(connection, seq, sha256)
+    _write_text(connection, seq)
+    _write_columns(connection, seq, holds)
+    return seq
+
+
+def _move(connection: Connection, seq: int, sha256: str) -> int:
+    """Give a package the date that its facts state, and the key that goes with it; its text is written anew then."""
+    moment = connection.scalar(
+        select(_numbers.number).where(_numbers.package == seq, _numbers.key == _code(connection, facts.SESSION_DATE))
+    )
+    date = None if moment is None else facts.day_of(moment)
+    number = package_key(date, sha256)
+    if connection.scalar(select(_packages.date).where(_packages.seq == seq)) != (date.isoformat() if date else None):
+        database.of(connection).remove_text(connection, seq)
+        if number != seq:
+            number = free_key(connection, number, sha256)
+        changed = update(tables.packages).where(_packages.seq == seq)
+        connection.execute(changed, {"seq": number, "date": date.isoformat() if date else None})
+        return number
+    return seq
+
+
+def _key(field: str) -> str:
+    """The key of the facts of a field."""
+    return facts.TITLE if field == SESSION_TITLE else field
+
+
+def _restate(connection: Connection, seq: int, corrections: Corrections, field: str, every: int) -> list[str]:
+    """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
+    code = _code(connection, _key(field))
+    sealed = _put_aside(connection, seq, code, every)
+    # Datasets of which something of their own is said, as far as the package has them.
+    own = (_datasets.package == seq, among_texts(_datasets.id, corrections.datasets(field)))
+    rows = connection.execute(select(_datasets.id, _datasets.number).where(*own))
+    holds, said = weighed(sealed, corrections, field, {id_: 1 << number for id_, number in rows}, every)
+    values = {value: holds.get(value, 0) | said.get(value, 0) for value in {**holds, **said}}
+    _write(connection, seq, code, values, every)
+    texts = [(bits.bit_count(), value) for value, bits in holds.items() if isinstance(value, str)]
+    return [value for _, value in sorted(texts, key=lambda item: (-item[0], item[1]))]
+
+
+def weighed(
+    sealed: Values, corrections: Corrections, field: str, own: Mapping[str, int], every: int
+) -> tuple[Values, Values]:
+    """What holds of a field, and what is merely said of it. Pure.
+
+    `sealed` is what the sealed record states; `own` are datasets of which something of their own is said, each as its
+    bit; `every` are all datasets, as bits.
+    """
+    holds: Values = {}
+    said: Values = {}
+    rest = every
+    for dataset, bit in own.items():
+        rest &= ~bit
+        _decide(holds, said, sealed, corrections.decide(field, dataset), bit)
+    if rest:
+        _decide(holds, said, sealed, corrections.decide(field), rest)
+    return holds, said
+
+
+def _decide(holds: Values, said: Values, sealed: Values, decision: Decision, among: int) -> None:
+    """Let some datasets state what holds of them, and what is merely said."""
+    if decision.chosen is None:
+        for value, bits in sealed.items():
+            if bits & among:
+                holds[value] = holds.get(value, 0) | (bits & among)
+    else:
+        _state(holds, decision.chosen, among)
+    for stated in (*decision.rivals, *decision.extras):
+        _state(said, stated, among)
+
+
+def _state(values: Values, stated: Stated, among: int) -> None:
+    for item in stated.change.value if isinstance(stated.change.value, list) else [stated.change.value]:
+        for value in facts.kept(stated.change.field, item):
+            values[value] = values.get(value, 0) | among
+
+
+def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Values:
+    """What the sealed record states of a field; kept at the first time."""
+    here = (_sealed.package == seq, _sealed.key == code)
+    known = connection.scalar(select(_sealed.facts).where(*here))
+    if known is not None:
+        return {value: int(bits, 16) for value, bits in json.loads(known)}
+    values: Values = {}
+    for table, column in ((tables.numbers, _numbers.number), (tables.phrases, _phrases.text)):
+        rows = select(column, table.c.everywhere, table.c.datasets).where(table.c.package == seq, table.c.key == code)
+        for value, everywhere, datasets in connection.execute(rows):
+            values[value] = every if everywhere else mask(datasets)
+    text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
+    connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
+    return values
+
+
+def _write(connection: Connection, seq: int, code: int, values: Values, every: int) -> None:
+    """Facts of one field."""
+    for table in (tables.numbers, tables.phrases):
+        connection.execute(delete(table).where(table.c.package == seq, table.c.key == code))
+    ordered = sorted(values.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+    stated = [(value, bits == every, written(bits)) for value, bits in ordered if bits]
+    numbers = [(seq, code, *one) for one in stated if not isinstance(one[0], str)]
+    texts = [(seq, code, rank, one[0], padded(str(one[0])), *one[1:]) for rank, one in enumerate(stated)]
+    database.insert_rows(connection, tables.numbers, numbers)
+    database.insert_rows(connection, tables.phrases, [row for row in texts if isinstance(row[3], str)])
+
+
+def _write_text(connection: Connection, seq: int) -> None:
+    """The words of a package as its phrases are now."""
+    rows = connection.execute(
+        select(_phrases.key, _phrases.words, _phrases.everywhere)
+        .where(_phrases.package == seq, _phrases.words != "")
+        .order_by(_phrases.key, _phrases.rank)
+    ).all()
+    index = database.of(connection)
+    index.remove_text(connection, seq)
+    index.write_texts(connection, [(seq, [IndexedText(row.key, row.words, row.everywhere) for row in rows])])
+
+
+def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[str]]) -> None:
+    """What is shown of a package in a list: what holds, not what is merely said."""
+    changed: dict[str, Any] = {}
+    for column, keys in _COLUMNS.items():
+        if not holds.keys().isdisjoint(keys):
+            known = (holds[key] if key in holds else _texts(connection, seq, key) for key in keys)
+            changed[column] = facts.named(next((texts for texts in known if texts), []))
+    if changed:
+        connection.execute(update(tables.packages).where(_packages.seq == seq), changed)
+
+
+def _texts(connection: Connection, seq: int, key: str) -> list[str]:
+    """Texts of a field, those that hold for all datasets first."""
+    code = _code(connection, key)
+    rows = select(_phrases.text).where(_phrases.package == seq, _phrases.key == code)
+    return list(connection.scalars(rows.order_by(_phrases.everywhere.desc(), _phrases.rank)))
+
+
+def _code(connection: Connection, key: str) -> int:
+    """The number of a key, a new one perhaps."""
+    columns = tables.keys.c
+    found = connection.scalar(select(columns.code).where(columns.name == key))
+    if found is None:
+        found = (connection.scalar(select(func.max(columns.code))) or 0) + 1
+        connection.execute(insert(tables.keys), {"code": found, "name": key})
+    return int(found)

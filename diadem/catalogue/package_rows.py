@@ -1,0 +1,179 @@
+"""Packages as they are listed, and their datasets: what a search shows of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+
+from diadem.catalogue import quality, tables
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import full, numbers
+from diadem.catalogue.expressions import among
+from diadem.catalogue.facts import SESSION_END, day_of, storable
+from diadem.catalogue.package_key import resolve
+from diadem.catalogue.results import DatasetRow, PackageRow
+from diadem.catalogue.statements import successions
+from diadem.errors import NotFound
+from diadem.model.assessments import VERDICTS, Assessment, disputes
+from diadem.model.manifest import PREFIX
+from diadem.model.ownership import Ownership
+from diadem.model.replicas import PRESENT
+
+#: Datasets of a package that a row names.
+NAMED_DATASETS: Final = 20
+#: Datasets up to this number are read for many packages at once.
+_TOGETHER: Final = 200
+#: Links of a chain that are followed: a statement may name any predecessor, also in a ring.
+_LONGEST_CHAIN = 10_000
+#: Datasets whose names an error proposes from.
+_COMPARED: Final = 2_000
+_packages, _datasets = tables.packages.c, tables.datasets.c
+#: Names of the stores that have a copy of a package, each in a line.
+_STORES: Final = (
+    select(func.aggregate_strings(tables.replicas.c.store, "\n"))
+    .where(tables.replicas.c.package == _packages.seq, tables.replicas.c.state == PRESENT)
+    .scalar_subquery()
+    .label("stores")
+)
+
+
+def get(connection: Connection, id_or_prefix: str) -> PackageRow:
+    """A package by its id, payload id or the beginning of one. Raises `NotFound`, and `UsageError` as `resolve`."""
+    return package_rows(connection, [resolve(connection, id_or_prefix)])[0]
+
+
+def package_rows(
+    connection: Connection, keys: Sequence[int], matching: Mapping[int, int] | None = None
+) -> list[PackageRow]:
+    """Rows of packages, in the order of their keys; `matching`: the datasets that a search found in each, as bits."""
+    found: dict[int, PackageRow] = {}
+    for start in range(0, len(keys), CHUNK):
+        part = keys[start : start + CHUNK]
+        rows = connection.execute(select(tables.packages, _STORES).where(among(_packages.seq, part))).all()
+        named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
+        counting = quality.counting_of(connection, part)
+        known = successions(connection)
+        doubts = quality.cautions(
+            connection,
+            [PREFIX + row.id for row in rows],
+            {key: counting.get(key, ()) for key in part},
+            {PREFIX + row.id: row.seq for row in rows if not row.tombstone},
+        )
+        ends = _ends(connection, part)
+        for row in rows:
+            bits = (matching or {}).get(row.seq, full(row.datasets))
+            session = _first(connection, row.id, row.predecessor)
+            said = _row(row, named.get(row.seq, ()), bits.bit_count() if row.datasets else 0, session)
+            found[row.seq] = replace(
+                said,
+                until=ends.get(row.seq),
+                owner=Ownership.of(said.owner, known).now,
+                quality=_quality(counting.get(row.seq, ())),
+                warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
+            )
+    return [found[key] for key in keys if key in found]
+
+
+def _ends(connection: Connection, keys: Sequence[int]) -> dict[int, date]:
+    """The last days of sessions that had several."""
+    numbers = tables.numbers.c
+    rows = select(numbers.package, numbers.number).join(tables.keys, numbers.key == tables.keys.c.code)
+    wanted = rows.where(among(numbers.package, list(keys)), tables.keys.c.name == SESSION_END)
+    return {package: day_of(moment) for package, moment in connection.execute(wanted)}
+
+
+def _row(row: Row[Any], named: tuple[DatasetRow, ...], matching: int, session: str) -> PackageRow:
+    same = ("payload_id", "title", "instrument", "sample", "operator", "datasets", "files", "bytes", "owner", "path")
+    return PackageRow(
+        id=PREFIX + row.id,
+        date=date.fromisoformat(row.date) if row.date else None,
+        formats=tuple(json.loads(row.formats)),
+        matching=matching,
+        matched=named,
+        ingested_at=datetime.fromisoformat(row.ingested_at) if row.ingested_at else None,
+        stores=tuple(sorted(row.stores.split("\n"))) if row.stores else (),
+        session=PREFIX + session,
+        continues=PREFIX + row.predecessor if row.predecessor else None,
+        omitted=row.omitted,
+        issues=json.loads(row.issues),
+        tombstone=json.loads(row.tombstone) if row.tombstone else None,
+        **{name: getattr(row, name) for name in same},
+    )
+
+
+def _quality(counting: Sequence[Assessment]) -> tuple[str, ...]:
+    """Verdicts that count, from best to worst; at the end whether any is disputed."""
+    said = [verdict for verdict in VERDICTS if any(one.verdict == verdict for one in counting)]
+    return (*said, *(["disputed"] if disputes(counting) else []))
+
+
+def _named_datasets(
+    connection: Connection, sizes: Mapping[int, int], matching: Mapping[int, int]
+) -> dict[int, tuple[DatasetRow, ...]]:
+    """The first datasets of each package, or the first of those that match."""
+    wanted = {key: _first_numbers(matching.get(key), size) for key, size in sizes.items()}
+    small = [key for key, numbers_ in wanted.items() if numbers_ and numbers_[-1] <= _TOGETHER]
+    columns = tables.datasets.c
+    few = (among(columns.package, small), columns.number <= max((wanted[key][-1] for key in small), default=0))
+    found = _datasets_where(connection, *few)
+    for key, numbers_ in wanted.items():
+        if numbers_ and numbers_[-1] > _TOGETHER:
+            found |= _datasets_where(connection, columns.package == key, columns.number.in_(numbers_))
+    return {
+        key: tuple(found[key, number] for number in numbers_ if (key, number) in found)
+        for key, numbers_ in wanted.items()
+    }
+
+
+def _first_numbers(bits: int | None, size: int) -> Sequence[int]:
+    if bits is None:
+        return range(1, min(size, NAMED_DATASETS) + 1)
+    return list(islice(numbers(bits), NAMED_DATASETS)) if size else []
+
+
+def _datasets_where(connection: Connection, *conditions: ColumnElement[bool]) -> dict[tuple[int, int], DatasetRow]:
+    rows = select(_datasets.package, _datasets.number, _datasets.id, _datasets.path).where(*conditions)
+    return {(package, number): DatasetRow(id_, path) for package, number, id_, path in connection.execute(rows).all()}
+
+
+def _first(connection: Connection, own: str, before: str | None) -> str:
+    """The first package of its chain; also one that only its successor names."""
+    seen = {own}
+    while before is not None and before not in seen and len(seen) < _LONGEST_CHAIN:
+        own = before
+        seen.add(own)
+        before = connection.scalar(select(_packages.predecessor).where(_packages.id == own))
+    return min(seen) if before in seen else own
+
+
+def dataset(connection: Connection, package_id: str, name: str) -> DatasetRow:
+    """A dataset of a package by its id, the path of its primary file, or the end of the path.
+
+    Raises `NotFound` where there is none, or several end so; names those that come close.
+    """
+    name, seq = storable(name), resolve(connection, package_id)
+    rows = select(_datasets.id, _datasets.path).where(_datasets.package == seq)
+    exact = or_(_datasets.id == name, _datasets.path == name, "data/" + _datasets.path == name)
+    whole = connection.execute(rows.where(exact)).all()
+    found = whole or connection.execute(rows.where(_datasets.path.endswith("/" + name, autoescape=True))).all()
+    if len(found) == 1:
+        return DatasetRow(*found[0])
+    paths = [path for _, path in connection.execute(rows.order_by(_datasets.number).limit(_COMPARED))]
+    near = get_close_matches(name, paths, 3, 0.5) or paths[:3]
+    what = f"several datasets end in '{name}'" if found else f"the package has no dataset '{name}'"
+    named = ", ".join(path for _, path in found[:3]) if found else ", ".join(near)
+    raise NotFound(what, where=package_id, next=f"It has for example {named}." if named else None)
+
+
+def datasets_of(connection: Connection, package_id: str) -> list[DatasetRow]:
+    """The datasets of a package, in the order of its record. Raises `NotFound`."""
+    seq = resolve(connection, package_id)
+    rows = select(_datasets.id, _datasets.path).where(_datasets.package == seq).order_by(_datasets.number)
+    return [DatasetRow(*row) for row in connection.execute(rows)]

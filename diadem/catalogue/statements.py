@@ -1,0 +1,281 @@
+"""Statements of the log, as the catalogue keeps them; and what people said in them of packages.
+
+A statement names who says so, and its signature proves a key. It counts only where a card of that name, which the node
+has signed, stands for one of its keys: nobody speaks in another's name.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from diadem.catalogue import database, tables
+from diadem.catalogue.expressions import among_texts
+from diadem.catalogue.package_key import hex_of
+from diadem.custody.log_entry import Entry, place_of
+from diadem.errors import DocumentError
+from diadem.model.amendments import Amendment
+from diadem.model.assessments import Assessment
+from diadem.model.lineage import Derivation
+from diadem.model.manifest import PREFIX
+from diadem.model.ownership import Ownership, Succession
+from diadem.model.times import time_text
+from diadem.trust.envelope import Envelope
+
+if TYPE_CHECKING:
+    from diadem.custody.corrections import CorrectionSheet
+
+_USER = "user"
+_statements, _subjects = tables.statements.c, tables.subjects.c
+_successors, _packages = tables.successors.c, tables.packages.c
+
+
+@dataclass(frozen=True, slots=True)
+class StatementEntry:
+    """A statement of the log.
+
+    Attributes
+    ----------
+    epoch, index : int
+        Its place in the log.
+    statement_id : str
+        64 hex digits.
+    kind : str
+        ``ingest``, ``fixity`` …
+    subjects : sequence of str
+        SHA-256 of what it is about, 64 hex digits each; of a package its id.
+    time : datetime
+        When it was made, UTC.
+    line : bytes
+        The envelope.
+    """
+
+    epoch: int
+    index: int
+    statement_id: str
+    kind: str
+    subjects: Sequence[str]
+    time: datetime
+    line: builtins.bytes
+
+
+def add_statements(connection: Connection, entries: Sequence[StatementEntry]) -> None:
+    """Note statements of the log; those that are known already are left as they are."""
+    ids = [entry.statement_id for entry in entries]
+    known = select(_statements.statement_id).where(among_texts(_statements.statement_id, ids))
+    there = set(connection.scalars(known))
+    new = {entry.statement_id: entry for entry in entries if entry.statement_id not in there}
+    rows = (
+        (entry.statement_id, entry.epoch, entry.index, entry.kind, time_text(entry.time), entry.line)
+        for entry in new.values()
+    )
+    database.insert_rows(connection, tables.statements, rows)
+    about = (
+        (subject.removeprefix(PREFIX), entry.statement_id, entry.kind)
+        for entry in new.values()
+        for subject in dict.fromkeys(entry.subjects)
+    )
+    database.insert_rows(connection, tables.subjects, about)
+
+
+def forget_statements(connection: Connection) -> None:
+    """Forget all statements: `reindex` reads them from the log again."""
+    connection.execute(delete(tables.statements))
+
+
+def count_statements(connection: Connection) -> int:
+    """How many statements are noted."""
+    return int(connection.scalar(select(func.count()).select_from(tables.statements)) or 0)
+
+
+def known_indices(connection: Connection, epoch: int, start: int, stop: int) -> set[int]:
+    """Which of the statements from `start` to `stop` (exclusive) of an epoch are noted."""
+    rule = (_statements.epoch == epoch, _statements.index >= start, _statements.index < stop)
+    return set(connection.scalars(select(_statements.index).where(*rule)))
+
+
+def places_after(connection: Connection, epoch: int, index: int) -> list[tuple[int, int]]:
+    """Epoch and index of the statements that come later in the log and are noted already: mostly there are none."""
+    later = (_statements.epoch > epoch) | ((_statements.epoch == epoch) & (_statements.index > index))
+    rows = connection.execute(select(_statements.epoch, _statements.index).where(later))
+    return [(int(found), int(at)) for found, at in rows]
+
+
+def _about(
+    connection: Connection, subjects: Sequence[str], kind: str | None = None
+) -> Sequence[tuple[int, int, str, bytes]]:
+    """Epoch, index, id and envelope of the statements about some subjects, in the order of the log."""
+    said, about = tables.statements, tables.subjects
+    joined = said.join(about, said.c.statement_id == about.c.statement_id)
+    rows = select(said.c.epoch, said.c.index, said.c.statement_id, said.c.line).select_from(joined)
+    rows = rows.where(about.c.sha256.in_(list(subjects)))
+    rows = rows if kind is None else rows.where(about.c.kind == kind)
+    return [tuple(row) for row in connection.execute(rows.order_by(said.c.epoch, said.c.index))]
+
+
+def statements(connection: Connection, sha256: str) -> list[bytes]:
+    """Envelopes of the statements about a subject (a package id or any SHA-256), in the order of the log."""
+    return [line for *_, line in _about(connection, [sha256.removeprefix(PREFIX)])]
+
+
+def sample_statements(connection: Connection, sha256: str) -> list[tuple[int, int, bytes]]:
+    """Epoch, index and envelope of the statements about a sample, by the digest of its subject."""
+    return [(epoch, index, line) for epoch, index, _, line in _about(connection, [sha256], "sample")]
+
+
+def sample_places(connection: Connection, sha256: str) -> list[tuple[int, str]]:
+    """Place in the log and id of the same statements."""
+    return [(place_of(epoch, index), id_) for epoch, index, id_, _ in _about(connection, [sha256], "sample")]
+
+
+def lines_about(connection: Connection, sha256: str, kind: str) -> list[tuple[int, bytes]]:
+    """Place in the log and envelope of each statement of a kind on a subject, whoever has signed it."""
+    return [(place_of(epoch, index), line) for epoch, index, _, line in _about(connection, [sha256], kind)]
+
+
+# What people said
+
+
+def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> bool:
+    """Whether one of some keys is, by a card of the log, that of the user ``alice@hu-berlin``."""
+    return any(_is_card(line, name) for *_, line in _about(connection, list(signers), "key"))
+
+
+def _is_card(line: bytes, name: str) -> bool:
+    from diadem.serialization.validation import read_statement
+
+    try:
+        said = read_statement(Envelope.from_line(line).payload).predicate
+    except DocumentError:
+        return False
+    return said.get("role") == _USER and said.get("name") == name
+
+
+def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str, int, dict[str, object]]]:
+    """Id, place and predicate of each statement of a kind on a subject that is by whom it says."""
+    from diadem.serialization.validation import read_statement
+
+    trusted: dict[tuple[str, tuple[str, ...]], bool] = {}
+    for place, line in lines_about(connection, sha256, kind):
+        try:
+            envelope = Envelope.from_line(line)
+            statement = read_statement(envelope.payload)
+        except DocumentError:  # of a later version, or damaged: custody tells, and it means nothing here
+            continue
+        name, signers = str(statement.predicate.get("by", "")), tuple(key for key, _ in envelope.signatures)
+        if (name, signers) not in trusted:
+            trusted[name, signers] = speaks_for(connection, signers, name)
+        if trusted[name, signers]:
+            yield envelope.statement_id, place, dict(statement.predicate)
+
+
+def assessments(connection: Connection, package_id: str) -> list[Assessment]:
+    """Every judgement of a package, also those that count no longer, in the order of the log. Raises `NotFound`."""
+    return assessments_of(connection, hex_of(connection, package_id))
+
+
+def assessments_of(connection: Connection, sha256: str) -> list[Assessment]:
+    """The same by the digits of its id, whether or not it is here."""
+    return [Assessment.of(*said) for said in _said(connection, sha256, "assessment")]
+
+
+def derivations(connection: Connection, package_id: str) -> list[Derivation]:
+    """Every derivation in which a package is result or source, in the order of the log. Raises `NotFound`."""
+    return [Derivation.of(*said) for said in _said(connection, hex_of(connection, package_id), "derivation")]
+
+
+def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
+    """Those of some packages that were judged, or whose records were corrected."""
+    rule = (among_texts(_subjects.sha256, subjects), _subjects.kind.in_(("assessment", "amendment", "corrections")))
+    return set(connection.scalars(select(_subjects.sha256).where(*rule)))
+
+
+def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
+    """Every amendment of a package's record, anybody's: those it came with, then those of the log in its order."""
+    return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
+
+
+class Brought(NamedTuple):
+    """A sheet of corrections with which a package came, proven when it was stated.
+
+    Attributes
+    ----------
+    sheet : CorrectionSheet
+        As it came.
+    names : mapping of str to str
+        What this node called the nodes in it.
+    before : bool
+        Whether the package had come from the node that signed it.
+    """
+
+    sheet: CorrectionSheet
+    names: Mapping[str, str]
+    before: bool
+
+
+def sheets(connection: Connection, package_id: str) -> list[Brought]:
+    """The sheets of corrections with which a package came, the oldest first."""
+    from diadem.custody.corrections import CorrectionSheet
+    from diadem.serialization.validation import read_statement
+
+    found = []
+    for *_, line in _about(connection, [package_id.removeprefix(PREFIX)], "corrections"):
+        try:
+            said = read_statement(Envelope.from_line(line).payload).predicate
+            sheet = CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8"))
+        except DocumentError:  # of a later version: custody tells
+            continue
+        found.append(Brought(sheet, said["names"], bool(said["before"])))
+    return found
+
+
+def _brought(connection: Connection, sha256: str) -> list[Amendment]:
+    """What owners at other nodes said: all of it stands before what is said here."""
+    found: dict[str, tuple[Entry, dict[str, Any]]] = {}
+    for sheet, names, before in sheets(connection, sha256):
+        for entry, of in sheet.all():
+            user = str(entry.statement.predicate["by"]).rpartition("@")[0]
+            by = f"{user}@{names.get(of.node, of.node[:12])}"
+            found.setdefault(entry.statement_id, (entry, {"by": by, "node": of.node, "before": before}))
+    return [
+        Amendment.of(entry.statement_id, number - len(found), entry.statement.predicate, **more)
+        for number, (entry, more) in enumerate(found.values())
+    ]
+
+
+# Whose packages are, now that some have retired: a package keeps the name of the one for whom it was archived; who has
+# followed is looked up
+
+
+def successions(connection: Connection) -> dict[str, Succession]:
+    """Who retired, by address; they are few."""
+    rows = connection.execute(
+        select(_successors.name, _successors.successor, _successors.place, _successors.statement_id)
+    )
+    return {name: Succession(successor, int(place), said) for name, successor, place, said in rows}
+
+
+def write_succession(connection: Connection, name: str, said: Succession) -> bool:
+    """Note who follows somebody; False where that is known already: a name has one successor."""
+    if connection.scalar(select(_successors.name).where(_successors.name == name)) is not None:
+        return False
+    row = {"name": name, "successor": said.successor, "place": said.place, "statement_id": said.statement}
+    connection.execute(insert(tables.successors), row)
+    return True
+
+
+def amended_packages(connection: Connection, name: str) -> list[tuple[int, str]]:
+    """Keys and ids of packages whose record was amended and that came to somebody's successor, from whomever."""
+    known = successions(connection)
+    owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
+    joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
+    rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
+    rows = rows.where(
+        _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
+    )
+    return [(int(seq), str(digits)) for seq, digits in connection.execute(rows)]

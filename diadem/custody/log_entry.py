@@ -1,0 +1,100 @@
+"""An entry of the log: one signed statement at its place, and the bytes that were signed and hashed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from diadem.model.display import Display
+from diadem.model.statements import Statement
+from diadem.trust.envelope import Envelope
+from diadem.trust.tree import leaf_hash
+
+#: Bits of a place that hold the index; the epoch stands above them, so that places sort as the log was written.
+_INDEX_BITS: Final = 40
+#: Entries that one epoch can have, and epochs that a log can have, in a signed integer of a database.
+MAX_ENTRIES: Final = 1 << _INDEX_BITS
+MAX_EPOCHS: Final = 1 << 20
+
+
+def place_of(epoch: int, index: int) -> int:
+    """Epoch and index as one number that grows with the log."""
+    return (epoch << _INDEX_BITS) | index
+
+
+def position_of(place: int) -> tuple[int, int]:
+    """Epoch and index of such a number."""
+    return place >> _INDEX_BITS, place & (MAX_ENTRIES - 1)
+
+
+def log_origin(origin: str, epoch: int) -> str:
+    """Origin of the checkpoints of one epoch: each epoch is a tree of its own, and needs a name of its own."""
+    return f"{origin}/{epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Display):
+    """One statement of the log.
+
+    Attributes
+    ----------
+    epoch, index : int
+        Its place: the how-manieth tree of this node (from 1), and the index in it (from 0).
+    line : bytes
+        The envelope as it was signed, one line; the tree is made of these bytes.
+    statement : Statement
+        What it says.
+    statement_id : str
+        64 hex digits; references use it.
+    signers : tuple of str
+        Ids of the keys that the envelope names as signers. That the signatures hold is checked where a chain is.
+    envelope : Envelope
+        The line, read.
+    """
+
+    epoch: int
+    index: int
+    line: bytes
+    statement: Statement
+    statement_id: str
+    signers: tuple[str, ...]
+    envelope: Envelope = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, epoch: int, index: int, envelope: Envelope, statement: Statement, line: bytes | None = None) -> Self:
+        """The entry of an envelope whose statement is already at hand."""
+        signers = tuple(name for name, _ in envelope.signatures)
+        return cls(epoch, index, line or envelope.to_line(), statement, envelope.statement_id, signers, envelope)
+
+    @classmethod
+    def from_line(cls, epoch: int, index: int, line: bytes) -> Self:
+        """The entry of a line from anywhere.
+
+        Raises
+        ------
+        DocumentError
+            The line is not an envelope, or what it holds is not a statement.
+        """
+        envelope = Envelope.from_line(line)
+        return cls.of(epoch, index, envelope, Statement.from_payload(envelope.payload), line)
+
+    @property
+    def place(self) -> int:
+        """Epoch and index as one number that grows with the log."""
+        return place_of(self.epoch, self.index)
+
+    @property
+    def leaf(self) -> bytes:
+        """Hash of the entry in the log's tree."""
+        return leaf_hash(self.line)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: place, id, signers, and the statement as it was signed."""
+        return {
+            "epoch": self.epoch,
+            "index": self.index,
+            "id": self.statement_id,
+            "kind": self.statement.kind,
+            "signers": list(self.signers),
+            "statement": self.statement.to_dict(),
+        }

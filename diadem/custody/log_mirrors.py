@@ -1,0 +1,460 @@
+"""The mirrors of a log: what each holds, bringing it up to date, and noticing that one knows more than the log does.
+
+A mirror has one object a push, never changed, and a small one that says how far it goes::
+
+    nodes/<first 16 hex of the node id>/log/<epoch>/<first index>.jsonl    envelopes, one a line; then the checkpoint
+    nodes/<first 16 hex of the node id>/head.json                          epoch, size and checkpoint of the newest
+
+Keys are relative to a store's ``.diadem/``. An object holds whole transactions of the log, so that its last line, the
+signed checkpoint, vouches for every line of it and of those before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
+
+from diadem.custody.keyring import KeyRing
+from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry, log_origin, place_of, position_of
+from diadem.custody.log_tables import Batch, LogFile, edge
+from diadem.custody.remedies import recover_command
+from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
+from diadem.model.canonical import decode, encode
+from diadem.store.system import FileLock
+from diadem.trust.keys import PublicKey
+from diadem.trust.note import MAX_NOTE, Checkpoint, open_checkpoint
+from diadem.trust.tree import leaf_hash
+
+HEAD_FORMAT: Final = "diadem-head/1"
+LOCK: Final = "push.lock"
+#: Bytes of the object that says how far a mirror goes: a checkpoint and a few words.
+_MAX_HEAD: Final = MAX_NOTE + 4096
+#: Entries and bytes from which on further batches go into the next object, where several are owed.
+_OBJECT_ENTRIES: Final = 1000
+_OBJECT_BYTES: Final = 4 << 20
+#: Transactions that are looked at for one object.
+_OBJECT_BATCHES: Final = 1000
+#: Seconds for which appends leave a mirror alone that did not answer, so that not each of them waits for it.
+_REST: Final = 60.0
+#: Seconds that an append waits while another thread or process pushes; what it leaves, the next one takes along.
+_TURN: Final = 5.0
+#: The same for who wants to have everything paid: another process may have years of the log to write.
+_LONG_TURN: Final = 3600.0
+_NO_TURN: Final = "another process is writing the log into it, or the lock for that cannot be had"
+
+
+class OtherLog(Refused):
+    """A mirror holds more than the log does, or another log."""
+
+
+class Mirror(Protocol):
+    """Where the log is copied to: a store's own files (`diadem.store.contract.Store`)."""
+
+    @property
+    def url(self) -> str:
+        """The mirror's address; by it the log remembers how far the mirror has got."""
+
+    def get(self, key: str) -> bytes | None:
+        """A file, or None where there is none."""
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+        """Write a file, whole and durable when this returns; with `create` never over another.
+
+        False: it was there, with other content.
+        """
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys of the files below a folder, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """That the log went on elsewhere: what a mirror holds, in words, and its address."""
+
+    message: str
+    mirror: str
+
+
+# -- what a mirror holds -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a mirror goes, by its own word: epoch and size of the newest checkpoint, and that signed note."""
+
+    node: str
+    origin: str
+    epoch: int
+    size: int
+    checkpoint: str
+
+    def to_bytes(self) -> bytes:
+        """The object."""
+        return encode({"format": HEAD_FORMAT, **asdict(self)}, where="head.json") + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Head:
+        """The head that such an object says. Raises `DocumentError` where it is none."""
+        found = decode(data.removesuffix(b"\n"), where="head.json", limit=_MAX_HEAD)
+        if not isinstance(found, dict) or found.get("format") != HEAD_FORMAT:
+            raise DocumentError(f"no object of the form {HEAD_FORMAT}", where="head.json")
+        texts = [found.get(name) for name in ("node", "origin", "checkpoint")]
+        if not all(isinstance(text, str) for text in texts):
+            raise DocumentError("node, origin and checkpoint are expected as texts", where="head.json")
+        for name, limit in (("epoch", MAX_EPOCHS), ("size", MAX_ENTRIES)):
+            if type(found.get(name)) is not int or not 0 <= found[name] < limit:
+                raise DocumentError("its epoch and size are not counts", where="head.json")
+        return cls(found["node"], found["origin"], found["epoch"], found["size"], found["checkpoint"])
+
+
+def read_head(mirror: Mirror, node: str) -> Head | None:
+    """How far a mirror goes by its own word; None where it does not say, or says it of another node.
+
+    The word is not proven: recovery reads and checks every batch.
+    """
+    data = mirror.get(head_key(node))
+    try:
+        head = Head.from_bytes(data) if data is not None else None
+    except DocumentError:
+        return None
+    return head if head is not None and head.node == node else None
+
+
+def nodes_in(mirror: Mirror) -> list[str]:
+    """Ids of the nodes that are mirrored there."""
+    found = set()
+    for key in mirror.keys("nodes"):
+        if key.endswith("/head.json"):
+            data = mirror.get(key)
+            with suppress(DocumentError):
+                head = Head.from_bytes(data) if data is not None else None
+                if head is not None and head_key(head.node) == key:
+                    found.add(head.node)
+    return sorted(found)
+
+
+def home_of(node: str) -> str:
+    """The folder of a node in a mirror."""
+    return f"nodes/{node[:16]}"
+
+
+def head_key(node: str) -> str:
+    """Key of the object that says how far the mirror goes."""
+    return f"{home_of(node)}/head.json"
+
+
+def log_folder(node: str) -> str:
+    """Folder of all batches of a node."""
+    return f"{home_of(node)}/log"
+
+
+def batch_key(node: str, epoch: int, start: int) -> str:
+    """Key of the object that begins with an entry."""
+    return f"{log_folder(node)}/{epoch:04d}/{start:010d}.jsonl"
+
+
+def position_of_key(key: str) -> tuple[int, int] | None:
+    """Epoch and first index of such a key; None for another."""
+    folder, _, name = key.rpartition("/")
+    epoch, start = folder.rpartition("/")[2], name.removesuffix(".jsonl")
+    if not name.endswith(".jsonl") or not (epoch + start).isascii() or not (epoch.isdigit() and start.isdigit()):
+        return None
+    if len(epoch) > 7 or len(start) > 12 or not 0 < int(epoch) < MAX_EPOCHS:
+        return None
+    return int(epoch), int(start)
+
+
+def pack_batch(lines: Sequence[bytes], checkpoint: str) -> bytes:
+    """The object of some entries and the checkpoint after them."""
+    last = encode({"checkpoint": checkpoint}, where="batch")
+    return b"".join(line + b"\n" for line in [*lines, last])
+
+
+def unpack_batch(data: bytes, where: str) -> tuple[list[bytes], str]:
+    """Lines and checkpoint of such an object. The lines are not looked into.
+
+    Raises `DocumentError` where it does not end with a checkpoint: torn, or something else.
+    """
+    *lines, last, rest = data.split(b"\n") if data.count(b"\n") > 1 else [b"", b"", b"?"]
+    if rest:
+        raise DocumentError("its last line is cut off, or there is no entry in it", where=where)
+    found: Any = decode(last, where=where, limit=_MAX_HEAD)
+    if not isinstance(found, dict) or found.keys() != {"checkpoint"} or not isinstance(found["checkpoint"], str):
+        raise DocumentError("its last line is not a checkpoint", where=where)
+    return lines, found["checkpoint"]
+
+
+# -- the mirrors of one log --------------------------------------------------------------------------------------------
+
+
+class LogMirrors:
+    """The mirrors of one log: node, origin and keys of the checkpoints (by epoch) are the log's."""
+
+    def __init__(self, file: LogFile, node: str, origin: str, keys: Mapping[int, PublicKey]) -> None:
+        self.mirrors: Iterable[Mirror] = ()
+        self._file, self._node, self._origin, self._keys = file, node, origin, keys
+        self._met: set[str] = set()
+        self._resting: dict[str, float] = {}
+        self._fault: OtherLog | IntegrityError | None = None
+        self._guard = threading.Lock()
+        self._lock_path = file.path.parent / LOCK
+
+    def check(self) -> None:
+        """Meet every mirror once. Raises `Refused` where one knows more than the log."""
+        if self._fault is not None:
+            raise self._fault
+        new = [mirror for mirror in self._listed() if mirror.url not in self._met and not self._rests(mirror.url)]
+        if new:
+            with self._turn(_TURN) as mine:
+                for mirror in new:
+                    self._attempt(mirror, pay=False, note=mine)
+        if self._fault is not None:
+            raise self._fault
+
+    def superseded(self) -> Superseded | None:
+        """What a mirror holds that this log does not, by its own word: one small read of each; nothing is noted."""
+        for mirror in self._listed():
+            try:
+                self._said(mirror)
+            except OtherLog as error:
+                return Superseded(error.message, mirror.url)
+            except (DiademError, OSError):  # it does not answer, or cannot be read: it says nothing against the log
+                continue
+        return None
+
+    def push_quietly(self) -> None:
+        """Pay what can be paid; nothing that a mirror does stops the caller."""
+        due = [mirror for mirror in self._listed() if not self._rests(mirror.url)]
+        if due:
+            with self._turn(_TURN) as mine:
+                for mirror in due if mine else ():
+                    self._attempt(mirror)
+
+    def push(self) -> dict[str, str]:
+        """Pay everything; URL and reason of each mirror that could not be paid."""
+        failed = {}
+        with self._turn(_LONG_TURN) as mine:
+            if not mine:
+                return dict.fromkeys((mirror.url for mirror in self._listed()), _NO_TURN)
+            for mirror in self._listed():
+                if (reason := self._attempt(mirror)) is not None:
+                    failed[mirror.url] = reason
+        if self._fault is not None:
+            raise self._fault
+        return failed
+
+    def reached(self) -> int:
+        """The place of the first entry that no mirror is known to have."""
+        return max(self._file.mirrors().values(), default=0)
+
+    def pending(self) -> int:
+        """Batches that no mirror is known to have."""
+        return self._file.count_batches_after(self.reached())
+
+    def _listed(self) -> tuple[Mirror, ...]:
+        try:
+            return tuple(self.mirrors)
+        except (DiademError, OSError):  # a live list of stores, none of which can be opened
+            return ()
+
+    def _rests(self, url: str) -> bool:
+        return time.monotonic() < self._resting.get(url, 0.0)
+
+    @contextmanager
+    def _turn(self, limit: float) -> Iterator[bool]:
+        """Be the only one that pushes, of all threads and processes; False where that cannot be had in time."""
+        if not self._guard.acquire(timeout=limit):
+            yield False
+            return
+        lock = FileLock(self._lock_path)
+        try:
+            try:
+                mine = lock.acquire(wait=limit)
+            except DiademError:
+                mine = False
+            yield mine
+        finally:
+            lock.release()
+            self._guard.release()
+
+    # -- one mirror --------------------------------------------------------------------------------------------------
+
+    def _attempt(self, mirror: Mirror, *, pay: bool = True, note: bool = True) -> str | None:
+        """Meet a mirror, and pay it; the reason in words where that fails."""
+        try:
+            if mirror.url not in self._met:
+                place = self._meet(mirror)
+                if note:
+                    self._note(mirror, place)
+                    self._met.add(mirror.url)
+            if pay:
+                self._pay(mirror)
+        except (OtherLog, IntegrityError) as error:  # no mirror's fault: it stops the next append
+            self._fault = error
+            return error.message
+        except (DiademError, OSError) as error:
+            self._resting[mirror.url] = time.monotonic() + _REST
+            return error.message if isinstance(error, DiademError) else f"{error}"
+        self._resting.pop(mirror.url, None)
+        return None
+
+    def _meet(self, mirror: Mirror) -> int:
+        """Compare a mirror with the log; returns the place of the first entry that the mirror lacks.
+
+        What it has is read before what we have: a writer beside us does no harm.
+        """
+        place = self._followed(mirror, self._said(mirror))
+        newest = max(self._keys)
+        end = place_of(newest, self._file.size(newest))
+        if place < end:
+            self._followed(mirror, end)
+        return place
+
+    def _said(self, mirror: Mirror) -> int:
+        """How far the mirror's head says that it goes; raises where that is further than, or beside, our log."""
+        head = read_head(mirror, self._node)
+        if head is None:
+            return place_of(min(self._keys), 0)
+        if head.epoch > max(self._keys) and self._is_begun(mirror, head):
+            raise self._refused(mirror, f"holds epoch {head.epoch} of this log, and this is epoch {max(self._keys)}")
+        if head.epoch not in self._keys:
+            return place_of(min(self._keys), 0)
+        try:
+            seen = self._opened(head.checkpoint, head.epoch)
+        except IntegrityError:  # damaged, or another log's: what the objects hold decides
+            return place_of(head.epoch, 0)
+        size = self._file.size(head.epoch)
+        if seen.size > size and head.epoch < max(self._keys):
+            return place_of(head.epoch + 1, 0)  # it kept entries that the recovery could not read
+        if seen.size > size:
+            raise self._refused(mirror, f"holds {seen.size} entries of this log, and here are {size}")
+        if edge(self._file.hashes(head.epoch), seen.size).root() != seen.root:
+            raise self._refused(mirror, "holds another log of this node")
+        return place_of(head.epoch, seen.size)
+
+    def _is_begun(self, mirror: Mirror, head: Head) -> bool:
+        """Whether an epoch that we do not know is the node's: its checkpoint, or its beginning, is signed by its keys.
+
+        Whoever can write in a store can say so, and would else stop the node.
+        """
+        for key in set(self._keys.values()):
+            with suppress(IntegrityError):
+                open_checkpoint(head.checkpoint, key, log_origin(self._origin, head.epoch))
+                return True
+        with suppress(DocumentError, UsageError):
+            lines, _ = unpack_batch(mirror.get(batch_key(self._node, head.epoch, 0)) or b"", "")
+            entries = [Entry.from_line(head.epoch, index, line) for index, line in enumerate(lines)]
+            ring = KeyRing(self._node)
+            ring.learn(entries)
+            return entries[0].statement.kind == "recovery" and ring.judge(entries[0]).problem is None
+        return False
+
+    def _followed(self, mirror: Mirror, place: int) -> int:
+        """The end of the run of objects that begins at a place and that our log has too: mostly there is none."""
+        while True:
+            epoch, start = position_of(place)
+            data = mirror.get(batch_key(self._node, epoch, start))
+            try:
+                lines = self._compared(mirror, data, epoch, start) if data is not None else []
+            except DocumentError:  # damaged: it is written again
+                lines = []
+            if not lines:
+                return place
+            place += len(lines)
+
+    def _compared(self, mirror: Mirror, data: bytes, epoch: int, start: int) -> list[bytes]:
+        """The lines of an object, all of which our log has too.
+
+        Raises
+        ------
+        DocumentError
+            It cannot be read, or nobody signed it.
+        OtherLog
+            It holds what our log does not.
+        """
+        lines, checkpoint = unpack_batch(data, batch_key(self._node, epoch, start))
+        try:
+            if not self._signed_over(checkpoint, epoch, start, lines):
+                raise DocumentError("its checkpoint was signed over other entries")
+        except (IntegrityError, KeyError) as error:
+            raise DocumentError("its checkpoint is not signed by this log") from error
+        ours = self._lines(epoch, start, start + len(lines))
+        if ours != lines[: len(ours)]:
+            raise self._refused(mirror, f"holds another entry {start} in epoch {epoch} of this log")
+        if len(ours) < len(lines):
+            raise self._refused(
+                mirror, f"holds {start + len(lines)} entries of this log, and here are {start + len(ours)}"
+            )
+        return lines
+
+    def _pay(self, mirror: Mirror) -> None:
+        """Write what the mirror lacks, object by object; then say how far it goes."""
+        begun = place = self._file.mirrors().get(mirror.url, 0)
+        while (owed := self._owed(place)) is not None:
+            last, lines = owed
+            key, data = batch_key(self._node, last.epoch, last.start), pack_batch(lines, last.checkpoint)
+            start = place_of(last.epoch, last.start)
+            if mirror.put(key, data, create=True):
+                place = start + len(lines)
+            elif (place := self._followed(mirror, start)) == start:
+                mirror.put(key, data)  # what is there cannot be read
+        if place != begun:
+            epoch, size = position_of(place)
+            batch = self._file.batch_to(epoch, size)
+            text = batch.checkpoint if batch else ""
+            mirror.put(head_key(self._node), Head(self._node, self._origin, epoch, size, text).to_bytes())
+            self._note(mirror, place)
+
+    def _owed(self, place: int) -> tuple[Batch, list[bytes]] | None:
+        """The next object that a mirror lacks, and its lines: as many transactions as belong into one."""
+        found = self._file.batches_after(place, _OBJECT_BATCHES)
+        if not found:
+            return None
+        first, (epoch, size) = found[0], position_of(place)
+        if first.start > (size if first.epoch == epoch else 0):  # else the mirror would have a gap, and not know it
+            raise self._file.damaged(f"a transaction before entry {first.start} of epoch {first.epoch} is lost")
+        batches = [
+            batch for batch in found if batch.epoch == first.epoch and batch.stop <= first.start + _OBJECT_ENTRIES
+        ]
+        batches = batches or [first]
+        lines = self._lines(first.epoch, first.start, batches[-1].stop)
+        while len(batches) > 1 and sum(map(len, lines)) > _OBJECT_BYTES:
+            batches.pop()
+            del lines[batches[-1].stop - first.start :]
+        last = Batch(first.epoch, first.start, batches[-1].stop, batches[-1].checkpoint)
+        if not self._signed_over(last.checkpoint, last.epoch, last.start, lines):  # a damaged log is not spread
+            where = f"the entries {last.start} to {last.stop - 1} of epoch {last.epoch}"
+            raise self._file.damaged(f"{where} are not what was logged")
+        return last, lines
+
+    def _lines(self, epoch: int, start: int, stop: int) -> list[bytes]:
+        return [row.line for row in self._file.rows(place_of(epoch, start), place_of(epoch, stop), stop - start)]
+
+    def _opened(self, checkpoint: str, epoch: int) -> Checkpoint:
+        return open_checkpoint(checkpoint, self._keys[epoch], log_origin(self._origin, epoch))
+
+    def _signed_over(self, checkpoint: str, epoch: int, start: int, lines: Sequence[bytes]) -> bool:
+        """Whether a checkpoint is the node's over these lines and those before them."""
+        frontier = edge(self._file.hashes(epoch), start)
+        for line in lines:
+            frontier.append(leaf_hash(line))
+        seen = self._opened(checkpoint, epoch)
+        return (seen.size, seen.root) == (frontier.size, frontier.root())
+
+    def _note(self, mirror: Mirror, place: int) -> None:
+        """Remember how far a mirror has got. A note that a power cut loses is found again when the mirror is met."""
+        if self._file.mirrors().get(mirror.url) != place:
+            with self._file.writing(durable=False):
+                self._file.set_mirror(mirror.url, place)
+
+    def _refused(self, mirror: Mirror, message: str) -> OtherLog:
+        return OtherLog(
+            f"the mirror {mirror.url} {message}: this node was brought back from an old copy, or runs twice",
+            where=str(self._file.path),
+            next="Nothing was appended. Stop the other node if there is one; else restore this one from the store, "
+            f"which begins a new epoch: {recover_command(store=mirror.url)}",
+        )

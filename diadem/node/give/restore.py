@@ -1,0 +1,121 @@
+"""Giving a session back: every file in its newest version, from whichever copies are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diadem.archive.restore import Piece, Selection, restore_pieces, select
+from diadem.errors import NotFound
+from diadem.model.display import Display
+from diadem.model.manifest import PackageId
+from diadem.model.ports import Listener, silent
+from diadem.node.context import Context
+from diadem.node.give.read_copies import Copies, empty_folders
+from diadem.node.take.package_chain import Lacking, Session, session_of
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredSession(Display):
+    """What was given back.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    files, bytes : int
+        How much it is.
+    packages : sequence of PackageId
+        What it came from, a package after the one that it continues.
+    renamed : sequence of str
+        Files that kept their stored name, which this system can hold.
+    lacking : sequence of Lacking
+        Packages of the session that are gone: what only they held is not there.
+    others : int
+        Packages of the session that were not asked for.
+    damaged : sequence of str
+        Stores whose copy turned out to be damaged; the bytes came from another.
+    selection : Selection or None
+        What was chosen, where not all files were wanted.
+    """
+
+    folder: Path
+    files: int
+    bytes: int
+    packages: Sequence[PackageId]
+    renamed: Sequence[str] = ()
+    lacking: Sequence[Lacking] = ()
+    others: int = 0
+    damaged: Sequence[str] = ()
+    selection: Selection | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing of what was asked for is gone."""
+        return not self.lacking
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object; ``matched`` and ``companions`` only where not all files were wanted."""
+        chosen = self.selection
+        return {
+            "path": str(self.folder),
+            "files": self.files,
+            "bytes": self.bytes,
+            "packages": [str(package) for package in self.packages],
+            "renamed": list(self.renamed),
+            "lacking": [one.to_dict() for one in self.lacking],
+            "others": self.others,
+            "damaged": list(self.damaged),
+            **({} if chosen is None else {"matched": list(chosen.matched), "companions": list(chosen.companions)}),
+        }
+
+
+def restore_session(
+    context: Context,
+    package: str,
+    folder: Path,
+    *,
+    chain: bool = True,
+    only: Sequence[str] | str = (),
+    listener: Listener = silent,
+) -> RestoredSession:
+    """Give back the session of a package, or the package alone; with `only` those files of it."""
+    session = session_of(context, package)
+    chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
+    copies = _copies(context, chosen)
+    files = chosen.files()
+    names = {file.entry.name for file in files}
+    records = filter(None, (one.readable_record() for one in copies.values()))  # without one, only what is named comes
+    selection = select([file.entry for file in files], only, records) if only else None
+    if selection is not None:
+        files = [file for file in files if file.entry.name in selection.names]
+    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in files]
+    empty = (lambda: empty_folders(copies.values(), names)) if selection is None else tuple
+    restored = restore_pieces(pieces, empty, folder, listener=listener)
+    return RestoredSession(
+        restored.folder,
+        restored.files,
+        restored.bytes,
+        list(copies),
+        restored.renamed,
+        chosen.lacking,
+        len(session.packages) - len(chosen.packages),
+        sorted({store for one in copies.values() for store in one.damaged}),
+        selection,
+    )
+
+
+def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, Copies] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = Copies(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found

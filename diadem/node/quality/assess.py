@@ -1,0 +1,193 @@
+"""Judging data: one signed statement for each judgement, of a package or of a dataset in it, for a purpose."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from diadem.custody import statements
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
+from diadem.model.display import Display
+from diadem.model.policy import Policy, Scheme
+from diadem.node.context import Context
+from diadem.terms.fields import close_matches
+
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
+#: What is taken for a package where evidence is named.
+ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What somebody wants to say, "" for what is not said: see `Assessment`.
+
+    The dataset by its id or path; evidence are packages, by the beginning of their ids, and addresses.
+    """
+
+    verdict: str
+    purpose: str = ""
+    criterion: str = ""
+    dataset: str = ""
+    signal: str = ""
+    value: float | None = None
+    unit: str = ""
+    comment: str = ""
+    evidence: Sequence[str] = ()
+    scheme: str = ""
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessments(Display):
+    """All assessments of a package. Iterate over those that count.
+
+    Attributes
+    ----------
+    package : str
+        Its id.
+    said : tuple of Assessment
+        Everything that was ever said, in the order of the log.
+    counting : tuple of Assessment
+        What counts now: of each assessor the last on each question.
+    disputes : tuple of Dispute
+        Questions that assessors answer differently. Nothing is averaged.
+    paths : dict of str to str
+        Primary file by the id of a dataset.
+    """
+
+    _display_keys = (
+        "package",
+        "assessments: verdict by purpose criterion path comment counts time",
+        "disputes",
+    )
+
+    package: str
+    said: tuple[Assessment, ...]
+    counting: tuple[Assessment, ...]
+    disputes: tuple[Dispute, ...]
+    paths: dict[str, str]
+
+    def __len__(self) -> int:
+        """How many count."""
+        return len(self.counting)
+
+    def __iter__(self) -> Iterator[Assessment]:
+        """Those that count, in the order of the log."""
+        return iter(self.counting)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: package, assessments (each with ``counts`` and ``path``), disputes."""
+        counting = {one.statement_id for one in self.counting}
+        said = [
+            {**one.to_dict(), "path": self.paths.get(one.dataset, ""), "counts": one.statement_id in counting}
+            for one in self.said
+        ]
+        return {"package": self.package, "assessments": said, "disputes": [one.to_dict() for one in self.disputes]}
+
+
+def assess(context: Context, package: str, judgement: Judgement) -> Assessment:
+    """State a judgement in the name of who is at work."""
+    context.require_writable()
+    found = drawn(context, package, judgement)
+    return state(context, package, [found])[0]
+
+
+def state(context: Context, package: str, judgements: Sequence[Assessment]) -> list[Assessment]:
+    """State judgements of one package that were checked already, in one batch."""
+    drafts = [statements.assessment(package, one) for one in judgements]
+    entries = context.say(drafts, as_user=True) if drafts else []
+    return [Assessment.of(entry.statement_id, entry.place, entry.statement.predicate) for entry in entries]
+
+
+def assessments(context: Context, package: str) -> Assessments:
+    """What is said of a package."""
+    said = context.catalogue.assessments(package)
+    counting = current(said)
+    ids = dict.fromkeys(one.dataset for one in said if one.dataset)
+    paths = context.catalogue.dataset_paths(package, list(ids))
+    return Assessments(package, tuple(said), tuple(counting), tuple(disputes(counting)), paths)
+
+
+def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
+    """The judgement as it will be stated, everything in it checked; an error says what there is instead."""
+    if judgement.verdict not in VERDICTS:
+        raise UsageError(f"'{judgement.verdict}' is not a verdict", next=f"Write {', '.join(VERDICTS)}.")
+    if judgement.signal and not judgement.dataset:
+        raise UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
+    if judgement.value is not None and not math.isfinite(judgement.value):
+        raise UsageError("the value is not a number that fits")
+    if judgement.unit and judgement.value is None:
+        raise UsageError("a unit needs a value")
+    purpose, criterion = by_scheme(context.policy, judgement.scheme, judgement.purpose, judgement.criterion)
+    dataset = context.catalogue.dataset(package, judgement.dataset).id if judgement.dataset else ""
+    found = Assessment(
+        statement_id="",
+        order=0,
+        by=context.address,
+        verdict=judgement.verdict,
+        purpose=purpose,
+        criterion=criterion,
+        dataset=dataset,
+        signal=judgement.signal,
+        value=None if judgement.value is None else float(judgement.value),
+        unit=judgement.unit,
+        comment=judgement.comment.strip(),
+        scheme=judgement.scheme,
+        evidence=tuple(evidence_of(context, text) for text in judgement.evidence),
+    )
+    return found if not judgement.replaces else _replacing(context, package, found, judgement.replaces)
+
+
+def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tuple[str, str]:
+    """Purpose and criterion as they are stated, by the group's scheme where one is named."""
+    purpose, criterion = " ".join(purpose.split()), " ".join(criterion.split())
+    if scheme:
+        chosen = _scheme(policy, scheme)
+        if purpose and label(purpose) != label(chosen.purpose):
+            raise UsageError(f"the scheme '{scheme}' is for {chosen.purpose}, not for {purpose}")
+        known = {label(one): one for one in chosen.criteria}
+        if label(criterion) not in known:
+            said = f"has no criterion '{criterion}'" if criterion else "wants a criterion"
+            raise UsageError(f"the scheme '{scheme}' {said}", next=f"It has: {', '.join(chosen.criteria)}.")
+        return chosen.purpose, known[label(criterion)]
+    if not purpose:
+        raise UsageError("no purpose is given", next="Example: --for imaging; in a sheet, the column 'purpose'.")
+    return purpose, criterion
+
+
+def _scheme(policy: Policy, name: str) -> Scheme:
+    schemes = policy.quality.schemes
+    if name not in schemes:
+        near = close_matches(name, list(schemes))
+        known = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
+        raise NotFound(f"the policy has no scheme '{name}'", next=f"{known} They are in policy.toml, quality.schemes.")
+    return schemes[name]
+
+
+def evidence_of(context: Context, text: str) -> str:
+    """A package by its whole id, or an address."""
+    if ID.match(text):
+        return context.catalogue.get(text).id
+    if not _ADDRESS.match(text):
+        raise UsageError(f"'{text}' is not evidence", next="Name a package by its id, or an address: https://…")
+    return text
+
+
+def _replacing(context: Context, package: str, found: Assessment, beginning: str) -> Assessment:
+    """The judgement in the place of an earlier one of the same person, of the same dataset."""
+    digits = beginning.strip().lower()
+    said = [one for one in context.catalogue.assessments(package) if digits and one.statement_id.startswith(digits)]
+    if len(said) != 1:
+        what = "several assessments begin with this" if said else f"there is no assessment {beginning} of this package"
+        raise NotFound(what, where=package, next=f"See: diadem assess {package[7:19]}")
+    if (said[0].assessor, said[0].dataset) != (found.assessor, found.dataset):
+        raise Refused(
+            "only one's own assessment of the same dataset can be replaced",
+            where=said[0].statement_id,
+            next="State your own: both are kept, and the difference is shown.",
+        )
+    return replace(found, replaces=said[0].statement_id)
