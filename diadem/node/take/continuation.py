@@ -162,7 +162,10 @@ def relate(
 def without(
     relation: Same | Extends, lost: Collection[PackageId], plan: PackPlan, readers: Sequence[ReaderOffer]
 ) -> Relation:
-    """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure."""
+    """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure.
+
+    `Unrelated` where no package is left that holds a part of the folder.
+    """
     holders = {package: names for package, names in relation.holders.items() if package not in lost}
     if not holders:
         return Unrelated(("no copy is left of what is archived of it",))
@@ -211,7 +214,7 @@ def inheriting(plan: PackPlan, record: Record) -> PackPlan:
 
 
 class _Comparison:
-    """A folder beside one chain."""
+    """A folder beside one chain; `from_here` says that it is known to be the one that was archived."""
 
     def __init__(self, plan: PackPlan, chain: Sequence[ArchivedPackage], *, from_here: bool) -> None:
         self._plan = plan

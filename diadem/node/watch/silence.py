@@ -33,7 +33,8 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     """Whether a session is finished, and was seen to be silent.
 
     To the rule of `judge` one thing is added: two looks of this machine that saw the same, `quiet` apart by the clock
-    that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known.
+    that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known. There is
+    no `earlier` look where the machine was started since.
     """
     found = judge(earlier, now, quiet)
     seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO

@@ -68,7 +68,10 @@ class Listing:
 
 
 def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: Moment) -> Listing:
-    """List a watched folder. No link is followed, no file opened."""
+    """List a watched folder; no link is followed, no file opened.
+
+    Raises `OSError` where the folder itself cannot be listed. One below that cannot is a unit, and its look tells.
+    """
     found = Listing()
     pending = [("", depth)]
     while pending:

@@ -48,7 +48,12 @@ def watch(
     sleep: Callable[[float], None] | None = None,
     steady: Callable[[], float] = time.monotonic,
 ) -> Iterator[Handed | Watched]:
-    """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted."""
+    """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted.
+
+    A `folder` is watched alone, and need not be one of the node's; else all that the settings name, and what is handed
+    in. With `once` every session that waits is told, not only those that changed. `sleep` waits for some seconds; by
+    default also until the system tells of a change. Raises `Refused` where another process watches for this node.
+    """
     from diadem.node.mirrors import mirror
     from diadem.node.watch.events import WakeUp
 
