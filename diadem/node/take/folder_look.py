@@ -147,7 +147,7 @@ def look(
 def look_at_files(
     root: Path, files: Mapping[str, os.stat_result], *, now: datetime.datetime, steady: float, own_clock: bool
 ) -> Look:
-    """The look of files of one folder that was listed a moment ago, by name; locks beside them that count are among them."""
+    """The look of files of one folder that was listed a moment ago, by name; locks beside them are among them."""
     seen = {name: Seen(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in files.items()}
     return _looked(root, seen, {}, 0, now, steady, own_clock)
 
