@@ -166,7 +166,7 @@ class Memory:
         self.notes = {name: note for name, note in self.notes.items() if name in names}
 
     def write(self, *, now: bool = False) -> None:
-        """Keep it, if it is other than what was written last; unless `now`, not again within seconds. Raises `StoreError`."""
+        """Keep it, if it is other than what was written last; unless `now`, not again within seconds."""
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {
