@@ -405,11 +405,3 @@ def _kept(context: Context, package: PackageId) -> Kept:
     status = judge(context.policy, archive_state(context, packages=[state]), context.clock())
     wanting = ("copies.minimum", "copies.kinds", "replica.")
     return Kept.SHORT if any(finding.rule.startswith(wanting) for finding in status.findings) else Kept.WELL
-
-
-def require_looked(context: Context, looked_into: Collection[str]) -> None:
-    """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
-    away = [one for one in context.settings.stores if local_path(one.url) is not None and one.name not in looked_into]
-    if away and not looked_into:
-        why = "; ".join(f"{one.name}: {context.stores.why_away(one.name)}" for one in away)
-        raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")

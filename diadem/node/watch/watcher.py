@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError, Unreachable
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
@@ -20,6 +20,7 @@ from diadem.node.context import Context
 from diadem.node.locks import WATCH_LOCK, node_lock
 from diadem.node.mirrors import PLAN_FILE
 from diadem.node.watch.memory import FOLDER
+from diadem.store.addresses import local_path
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
@@ -136,11 +137,13 @@ class _Watcher:
                 )
 
     def require_looked(self) -> None:
-        """Raise where there was nothing to look into."""
-        from diadem.node.watch.hand_in import require_looked
-
-        if not self.folders:
-            require_looked(self.context, self.hand_ins)
+        """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
+        if self.folders or self.hand_ins:
+            return
+        away = [one.name for one in self.context.settings.stores if local_path(one.url) is not None]
+        if away:
+            why = "; ".join(f"{name}: {self.context.stores.why_away(name)}" for name in away)
+            raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")
 
     def wait(self) -> float:
         """Seconds until something is due."""
