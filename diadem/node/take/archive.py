@@ -156,9 +156,8 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
     before: Sequence[PackageId] = ()
     if isinstance(relation, Extends):
         predecessor, before, plan = relation.predecessor, tuple(relation.holders), continuing_plan(context, relation)
-    name, path, package = pack_into_first(
-        context, plan, replace(packing, continues=predecessor), store=options.store, listener=listener
-    )
+    packing = replace(packing, continues=predecessor, archived=context.clock().astimezone())  # comparing took its time
+    name, path, package = pack_into_first(context, plan, packing, store=options.store, listener=listener)
     outcome = package.outcome
     assert outcome is not None
     if not outcome.created:  # a store had it, which may name another predecessor, or none
