@@ -60,7 +60,7 @@ def _pack_there(context: Context, workers: Workers, store: str, plan: PackPlan, 
     packed = workers.pack(
         store=context.settings.store(store),
         plan=plan,
-        options=replace(options, judge=None, still=None, archived=options.archived or context.clock().astimezone()),
+        options=replace(options, judge=None, still=None),
         policy=context.policy if options.judge is not None else None,
     )
     return replace(packed, opened=_opened_late(context.stores.open(store).bundle(packed.path), packed.package))
