@@ -25,9 +25,8 @@ from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.give.read_copies import Copies, empty_folders
 from diadem.node.give.redact import Redaction, Redactor
-from diadem.node.give.session import Session
 from diadem.node.quality.amend import sheet_of
-from diadem.node.take.chains import ArchivedPackage
+from diadem.node.take.package_chain import ArchivedPackage, Session
 from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
