@@ -254,13 +254,8 @@ class Node(Reopenable, Display):
         """
         from diadem.node.take.archive import ArchiveOptions, archive
 
-<<<<<<< HEAD
         options = ArchiveOptions(metadata, strict, as_one, wait, now, in_place, store)
         found = archive(self.context, Path(source).absolute(), options, listener=listener)
-=======
-        wishes = ArchiveOptions(metadata, strict, as_one, wait, now, in_place, store)
-        found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
->>>>>>> ok/no
         return replace(found, package=self._given(found.package))
 
     def plan(
@@ -280,13 +275,8 @@ class Node(Reopenable, Display):
         """
         from diadem.node.take.archive import ArchiveOptions, planned
 
-<<<<<<< HEAD
         options = ArchiveOptions(metadata, as_one=as_one, wait=wait, now=now)
         return Document(planned(self.context, Path(source).absolute(), options, listener))
-=======
-        wishes = ArchiveOptions(metadata, as_one=as_one, wait=wait, now=now)
-        return Document(planned(self.context, Path(source).absolute(), wishes, listener))
->>>>>>> ok/no
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
@@ -350,13 +340,8 @@ class Node(Reopenable, Display):
             if isinstance(sessions, str | os.PathLike | Scan)
             else [session for session in sessions if session.archive]
         )
-<<<<<<< HEAD
         options = ArchiveOptions(metadata, strict=strict, wait=wait, now=now)
         done = archive_all(self.context, chosen, options, executor=executor, dry_run=dry_run, listener=listener)
-=======
-        wishes = ArchiveOptions(metadata, strict=strict, wait=wait, now=now)
-        done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
->>>>>>> ok/no
         return (self._result_given(one) for one in done)
 
     def watch(
