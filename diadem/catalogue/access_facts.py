@@ -16,8 +16,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 from diadem.catalogue import tables
 from diadem.catalogue.amended_facts import Values, weighed
 from diadem.catalogue.dataset_sets import full, mask
-from diadem.catalogue.expressions import among_texts
 from diadem.catalogue.statements import lines_about
+from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded, words
 from diadem.errors import DocumentError
@@ -37,28 +37,15 @@ Sql = ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """A package as the catalogue has it, as far as access depends on it.
-
-    Attributes
-    ----------
-    known, deleted : bool
-        Whether it is there; whether it was deleted on purpose.
-    datasets : int
-        How many it has.
-    sealed : mapping of str to Values
-        By field, what its sealed record states, with the datasets that do.
-    amendments : sequence of tuple
-        Place in the log and envelope of every amendment of it; whose they are is for the reader to judge.
-    numbers : mapping of str to int
-        Of its datasets, by id.
-    """
+    """A package as the catalogue has it, as far as access depends on it."""
 
     known: bool
-    deleted: bool
-    datasets: int
-    sealed: Mapping[str, Values]
+    deleted: bool  # on purpose
+    datasets: int  # how many
+    sealed: Mapping[str, Values]  # by field, what its sealed record states
+    #: Place in the log and envelope of every amendment of it; whose they are is for the reader to judge.
     amendments: Sequence[tuple[int, bytes]]
-    numbers: Mapping[str, int]
+    numbers: Mapping[str, int]  # of datasets that amendments name, by id
 
     def belongs(
         self, scope: str, amendments: Collection[Amendment], ownership: Ownership

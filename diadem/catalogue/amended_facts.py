@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
 from diadem.catalogue.dataset_sets import full, mask, written
-from diadem.catalogue.expressions import among_texts
 from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
-from diadem.catalogue.statements import amended_packages, amendments_of, successions, write_succession
+from diadem.catalogue.statements import amendments_of, successions
+from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded
 from diadem.model.amendments import Corrections, Decision, Stated
@@ -30,6 +30,7 @@ Values = dict[float | str, int]
 
 _numbers, _phrases, _sealed = tables.numbers.c, tables.phrases.c, tables.sealed_facts.c
 _packages, _datasets = tables.packages.c, tables.datasets.c
+_successors, _subjects = tables.successors.c, tables.subjects.c
 #: Columns of a package that name values of fields.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "title": (facts.TITLE,),
@@ -56,10 +57,23 @@ def restate_record(connection: Connection, package_id: str) -> None:
 
 
 def succeed(connection: Connection, name: str, succession: Succession) -> None:
-    """Note that a user retired and who follows; what is searched of corrected records is made anew."""
-    if write_succession(connection, name, succession):
-        for seq, digits in amended_packages(connection, name):
-            _restate_all(connection, seq, digits)
+    """Note that a user retired and who follows, once: a name has one successor.
+
+    What is searched of corrected records that came to this successor, from whomever, is made anew.
+    """
+    if connection.scalar(select(_successors.name).where(_successors.name == name)) is not None:
+        return
+    row = {"name": name, "successor": succession.successor, "place": succession.place}
+    connection.execute(insert(tables.successors), row | {"statement_id": succession.statement})
+    known = successions(connection)
+    owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
+    joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
+    rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
+    rows = rows.where(
+        _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
+    )
+    for seq, digits in connection.execute(rows).all():
+        _restate_all(connection, int(seq), str(digits))
 
 
 def _restate_all(connection: Connection, seq: int, sha256: str) -> None:
@@ -84,9 +98,8 @@ def restate(connection: Connection, seq: int, sha256: str) -> int:
 
 def _move(connection: Connection, seq: int, sha256: str) -> int:
     """Give a package the date that its facts state, and the key that goes with it; its text is written anew then."""
-    moment = connection.scalar(
-        select(_numbers.number).where(_numbers.package == seq, _numbers.key == _code(connection, facts.SESSION_DATE))
-    )
+    code = codes(connection, {facts.SESSION_DATE})[facts.SESSION_DATE]
+    moment = connection.scalar(select(_numbers.number).where(_numbers.package == seq, _numbers.key == code))
     date = None if moment is None else facts.day_of(moment)
     number = package_key(date, sha256)
     if connection.scalar(select(_packages.date).where(_packages.seq == seq)) != (date.isoformat() if date else None):
@@ -106,7 +119,7 @@ def _key(field: str) -> str:
 
 def _restate(connection: Connection, seq: int, corrections: Corrections, field: str, every: int) -> list[str]:
     """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
-    code = _code(connection, _key(field))
+    code = codes(connection, {_key(field)})[_key(field)]
     sealed = _put_aside(connection, seq, code, every)
     # Datasets of which something of their own is said, as far as the package has them.
     own = (_datasets.package == seq, among_texts(_datasets.id, corrections.datasets(field)))
@@ -208,16 +221,17 @@ def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[st
 
 def _texts(connection: Connection, seq: int, key: str) -> list[str]:
     """Texts of a field, those that hold for all datasets first."""
-    code = _code(connection, key)
+    code = codes(connection, {key})[key]
     rows = select(_phrases.text).where(_phrases.package == seq, _phrases.key == code)
     return list(connection.scalars(rows.order_by(_phrases.everywhere.desc(), _phrases.rank)))
 
 
-def _code(connection: Connection, key: str) -> int:
-    """The number of a key, a new one perhaps."""
-    columns = tables.keys.c
-    found = connection.scalar(select(columns.code).where(columns.name == key))
-    if found is None:
-        found = (connection.scalar(select(func.max(columns.code))) or 0) + 1
-        connection.execute(insert(tables.keys), {"code": found, "name": key})
-    return int(found)
+def codes(connection: Connection, names: set[str]) -> Mapping[str, int]:
+    """The number of every key, new ones added."""
+    known: dict[str, int] = {
+        name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))
+    }
+    for name in sorted(names - known.keys()):
+        known[name] = max(known.values(), default=0) + 1
+        connection.execute(insert(tables.keys), {"code": known[name], "name": name})
+    return known

@@ -94,22 +94,11 @@ class Catalogue:
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
-        """Open a catalogue.
+        """Open a catalogue, or with `create` make it: by its file, or ``postgresql://user@host/database?schema=name``.
 
-        Parameters
-        ----------
-        url_or_path : str or path
-            The file, ``sqlite:///`` and the file, or ``postgresql://user@host/database?schema=name``.
-        create : bool
-            Make it if it is not there.
-        read_only : bool
-            Never write. A snapshot is read without locks, also on a share.
-
-        Raises
-        ------
-        NotFound, IntegrityError, Refused, Unreachable
-            It is not there, it is damaged or of an earlier version and to be built anew, a later version of DIADEM made
-            it, or its server does not answer.
+        One that is `read_only` is never written; a snapshot is read without locks then, also on a share. Raises
+        `NotFound`; `IntegrityError` where it is damaged or of an earlier version, and to be built anew; `Refused` where
+        a later version of DIADEM made it; `Unreachable` where its server does not answer.
         """
         return cls._opened(_database_at(url_or_path, read_only=read_only), create=create, read_only=read_only)
 
@@ -385,28 +374,8 @@ class Catalogue:
         - ``quality:accept purpose:EELS assessed-by:bob`` is one judgement that says all of this; ``not:assessed`` what
           nobody has judged; ``derived-from:`` and ``source-of:`` follow links between packages.
 
-        Parameters
-        ----------
-        query : str
-            What is looked for; "" for all packages.
-        limit : int or None
-            Rows at most; None for all.
-        offset : int
-            Rows to leave out before.
-        order : {"newest", "oldest"}
-            By the day of the session.
-        within : Visible, optional
-            Only packages that somebody may find.
-
-        Returns
-        -------
-        SearchResult
-            With `limit`, the total may be *at least* that many: see `SearchResult.exact`.
-
-        Raises
-        ------
-        UsageError
-            The query cannot be understood; shows it with carets under the word.
+        With a `limit`, the total may be *at least* that many: see `SearchResult.exact`. `order` is ``newest`` or
+        ``oldest``; only packages that somebody may find lie `within`. Raises `UsageError`, with carets under the word.
         """
         from diadem.catalogue import page
 
@@ -416,24 +385,7 @@ class Catalogue:
     def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.
 
-        Parameters
-        ----------
-        query : str
-            As for `search`.
-        fields : sequence of str, optional
-            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default twelve.
-        top : int
-            Values of each field at most, the most frequent first.
-
-        Returns
-        -------
-        Facets
-            Where very many packages match, the newest of them are counted: see `Facets.exact`.
-
-        Raises
-        ------
-        UsageError
-            The query cannot be understood, or there is no such field.
+        Where very many packages match, the newest of them are counted: see `Facets.exact`. Raises `UsageError`.
         """
         from diadem.catalogue import page
 
@@ -441,13 +393,7 @@ class Catalogue:
             return page.facets(connection, query, fields, top)
 
     def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
-        """The datasets of some packages that a search finds, with what they state of some fields.
-
-        Raises
-        ------
-        UsageError
-            The query cannot be understood, or there is no such field of a record.
-        """
+        """The datasets of some packages that a search finds, with what they state of some fields."""
         from diadem.catalogue import page
 
         with self.reading() as connection:

@@ -17,9 +17,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, fu
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.access_facts import reached
-from diadem.catalogue.expressions import among, contains, contains_one
 from diadem.catalogue.package_key import begins
 from diadem.catalogue.quality import made_from, used_for
+from diadem.catalogue.tables import among, contains, contains_one
 from diadem.catalogue.words import Wording, Words, either, phrases
 from diadem.errors import UsageError
 from diadem.model.access import Visible

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Table, bindparam, delete, exists, func, selec
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.dataset_sets import full, mask, written
-from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.facets import DISPUTED, UNJUDGED, Facet, FacetField, FacetValue, kept_fields, name_of
 from diadem.catalogue.facts import SESSION_END, day_of
+from diadem.catalogue.tables import among, among_texts
 from diadem.model.replicas import PRESENT
 
 #: Packages in one go.

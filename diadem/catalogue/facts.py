@@ -42,76 +42,35 @@ _KEPT, _TIMELESS = 32, 4
 
 @dataclass(frozen=True, slots=True)
 class PackageEntry:
-    """One package, with all that search and the policy need to know of it.
+    """One package, with all that search and the policy need to know of it."""
 
-    Attributes
-    ----------
-    id, payload_id : str
-        ``diadem:<64 hex>``, and 64 hex digits.
-    path : str
-        Path in a store, as the package was named when it was made: ``2026/20260314-…``.
-    title : str
-        The session's title, or what stands for it.
-    date : date or None
-        Day in its name: the session's, else that of archiving.
-    bytes, files : int
-        Size and number of files of the payload.
-    owner : str
-        Who had it archived.
-    ingested_at : datetime or None
-        When the `ingest` statement was made, UTC.
-    predecessor : str or None
-        Id of the package that this one continues.
-    omitted : int
-        How many things of the source were left out.
-    record : Record
-        The record; its datasets are read once, one after the other.
-    tag_files : mapping of str to bytes
-        Tag files by bag path, kept so that lost ones can be written again. `diadem/vendor.zip` and
-        `diadem/previews.zip` are kept up to `packages.KEPT` bytes.
-    traces : frozenset of int
-        What its source is recognised by: `traces_of`.
-    archived : date or None
-        Day of archiving, as its bag says: where the name has this one and nothing else tells, the session's is unknown.
-    """
-
-    id: str
-    payload_id: str
-    path: str
-    title: str
-    date: datetime.date | None
-    bytes: int
+    id: str  # diadem:<64 hex>
+    payload_id: str  # 64 hex digits
+    path: str  # in a store, as the package was named when it was made: 2026/20260314-…
+    title: str  # the session's, or what stands for it
+    date: datetime.date | None  # in its name: the session's, else that of archiving
+    bytes: int  # of the payload, as `files`
     files: int
-    owner: str
-    ingested_at: datetime.datetime | None
-    record: Record
-    predecessor: str | None = None
-    omitted: int = 0
+    owner: str  # who had it archived
+    ingested_at: datetime.datetime | None  # when the `ingest` statement was made, UTC
+    record: Record  # its datasets are read once, one after the other
+    predecessor: str | None = None  # id of the package that this one continues
+    omitted: int = 0  # things of the source that were left out
+    #: By bag path, kept so that lost ones can be written again; some up to `packages.KEPT` bytes.
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
-    traces: frozenset[int] = frozenset()
+    traces: frozenset[int] = frozenset()  # see `traces_of`
+    #: Day of archiving, as its bag says: where the name has this one and nothing else tells, the session's is unknown.
     archived: datetime.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One value of a package.
+    """One value of a package."""
 
-    Attributes
-    ----------
-    key : str
-        A field, or one of `PLAIN_KEYS`.
-    value : float or str
-        A number in the field's unit, or a text.
-    everywhere : bool
-        Whether all datasets state it.
-    datasets : str
-        Those that do; see `Runs`.
-    """
-
-    key: str
-    value: float | str
-    everywhere: bool
-    datasets: str
+    key: str  # a field, or one of `PLAIN_KEYS`
+    value: float | str  # a number is in the field's unit
+    everywhere: bool  # all datasets state it
+    datasets: str  # those that do, see `Runs`
 
 
 @dataclass(slots=True)

@@ -50,8 +50,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 
 from diadem.catalogue.database import IndexedText, TextHits
-from diadem.catalogue.expressions import ByteText
 from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.tables import ByteText
 from diadem.catalogue.words import Every, Without, Wording, Words
 
 #: Bytes of the longest lexeme that is written as it is (PostgreSQL takes 2046); the rest of a longer one is digested.

@@ -37,8 +37,8 @@ from diadem.catalogue.conditions import (
 )
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import full, mask
-from diadem.catalogue.expressions import among
 from diadem.catalogue.package_key import Stretch
+from diadem.catalogue.tables import among
 from diadem.catalogue.words import Wording, every, everywhere
 
 #: What is said of a package.

@@ -15,7 +15,7 @@ from typing import Final, Self
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from diadem.catalogue import tables
-from diadem.catalogue.expressions import among_texts
+from diadem.catalogue.tables import among_texts
 from diadem.errors import NotFound, UsageError
 from diadem.model.manifest import PREFIX, PackageId
 

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from diadem.catalogue import amended_facts, database, facet_counts, quality, statements, tables
 from diadem.catalogue.database import CHUNK, IndexedText
-from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, PackageEntry, day_of, gather, named, storable
 from diadem.catalogue.package_key import find, free_key, keys_of, package_key, require, resolve
+from diadem.catalogue.tables import among, among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded
 from diadem.model.manifest import PREFIX, PREVIEWS_PATH, VENDOR_PATH, PackageId
@@ -39,15 +39,6 @@ _packages = tables.packages.c
 
 
 @dataclass(frozen=True, slots=True)
-class Phrased:
-    """A fact that is a text, and its words."""
-
-    fact: Fact
-    text: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """A package, ready to be written: no more than rows."""
 
@@ -55,7 +46,7 @@ class Prepared:
     key: int
     package: Mapping[str, Any]
     numbers: Sequence[Fact]
-    phrases: Sequence[Phrased]
+    phrases: Sequence[tuple[Fact, str]]  # each a text, and its words
     datasets: Sequence[tuple[str, str]]
     tag_files: Sequence[tuple[str, int, bytes]]
     traces: frozenset[int]
@@ -72,7 +63,7 @@ def prepare(entry: PackageEntry) -> Prepared:
         key=package_key(date, entry.id),
         package=_package_row(entry, facts, date),
         numbers=[fact for fact in every if not isinstance(fact.value, str)],
-        phrases=[Phrased(fact, fact.value, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
+        phrases=[(fact, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
         datasets=facts.datasets,
         tag_files=[(path, len(data), zlib.compress(data)) for path, data in kept.items()],
         traces=entry.traces,
@@ -162,7 +153,8 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
 
 
 def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
-    codes = _codes(connection, [one for _, one in numbered])
+    facts = [fact for _, one in numbered for fact in (*one.numbers, *(phrase for phrase, _ in one.phrases))]
+    codes = amended_facts.codes(connection, {fact.key for fact in facts})
     stated = (
         (seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets)
         for seq, one in numbered
@@ -170,9 +162,9 @@ def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]
     )
     database.insert_rows(connection, tables.numbers, stated)
     said = (
-        (seq, codes[phrase.fact.key], rank, phrase.text, phrase.words, phrase.fact.everywhere, phrase.fact.datasets)
+        (seq, codes[fact.key], rank, fact.value, words, fact.everywhere, fact.datasets)
         for seq, one in numbered
-        for rank, phrase in enumerate(one.phrases)
+        for rank, (fact, words) in enumerate(one.phrases)
     )
     database.insert_rows(connection, tables.phrases, said)
     named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
@@ -181,19 +173,9 @@ def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]
 
 
 def _said(prepared: Prepared, codes: Mapping[str, int]) -> Iterator[IndexedText]:
-    for one in prepared.phrases:
-        if one.words:
-            yield IndexedText(codes[one.fact.key], one.words, one.fact.everywhere)
-
-
-def _codes(connection: Connection, prepared: Iterable[Prepared]) -> Mapping[str, int]:
-    """The number of every key, new ones added."""
-    names = {fact.key for one in prepared for fact in (*one.numbers, *(phrase.fact for phrase in one.phrases))}
-    known = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
-    for name in sorted(names - known.keys()):
-        known[name] = max(known.values(), default=0) + 1
-        connection.execute(insert(tables.keys), {"code": known[name], "name": name})
-    return known
+    for fact, words in prepared.phrases:
+        if words:
+            yield IndexedText(codes[fact.key], words, fact.everywhere)
 
 
 def note_ingests(connection: Connection, times: Mapping[str, datetime]) -> None:

@@ -26,7 +26,6 @@ from diadem.catalogue.conditions import (
 )
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import numbers
-from diadem.catalogue.expressions import among, among_texts, contains
 from diadem.catalogue.facet_counts import Tally, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
@@ -38,6 +37,7 @@ from diadem.catalogue.query import MAX_NAMES, Names, Term, judgement, parse
 from diadem.catalogue.results import SearchResult, StatedDataset, Value, WiderSearch
 from diadem.catalogue.samples import meant
 from diadem.catalogue.statements import successions
+from diadem.catalogue.tables import among, among_texts, contains
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import padded, words
 from diadem.errors import UsageError

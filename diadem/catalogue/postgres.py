@@ -31,7 +31,7 @@ from diadem.catalogue.database import (
     ServerAddress,
     upsert_with,
 )  # fmt: skip
-from diadem.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
+from diadem.catalogue.tables import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 
 #: The service of the machine's keyring that keeps passwords:
@@ -79,15 +79,7 @@ class _Text(Dumper):
 
 
 class PostgresDatabase(Database):
-    """A catalogue in a schema of its own.
-
-    Parameters
-    ----------
-    address : ServerAddress
-        Server, database and schema.
-    read_only : bool
-        Whether it is never written.
-    """
+    """A catalogue in a schema of its own."""
 
     #: An index of lexemes gives its packages all at once, and in no order.
     LOOKS_UP_WORDS: ClassVar[bool] = False

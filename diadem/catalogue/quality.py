@@ -12,8 +12,8 @@ from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, s
 
 from diadem.catalogue import database, facet_counts, statements, tables
 from diadem.catalogue.dataset_sets import full, mask, written
-from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.package_key import require, resolve
+from diadem.catalogue.tables import among, among_texts
 from diadem.model import lineage
 from diadem.model.assessments import Assessment, current, differ
 from diadem.model.lineage import MAX_ANCESTORS, MAX_GENERATIONS, Caution, Derivation, Source, ancestors

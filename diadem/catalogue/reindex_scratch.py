@@ -36,13 +36,7 @@ Places = Mapping[str, Sequence[str]]
 
 
 class ReindexScratch:
-    """Ingests and places that the log names, and copies that stores show.
-
-    Parameters
-    ----------
-    path : Path
-        A file that is not there yet; it is removed at the end.
-    """
+    """Ingests and places that the log names, and copies that stores show."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

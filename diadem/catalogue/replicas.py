@@ -15,8 +15,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
 
 from diadem.catalogue import database, facet_counts, tables
-from diadem.catalogue.expressions import among
 from diadem.catalogue.package_key import keys_of, require, resolve
+from diadem.catalogue.tables import among
 from diadem.errors import UsageError
 from diadem.model.manifest import PREFIX
 from diadem.model.replicas import (
@@ -46,34 +46,16 @@ _REPLICA = tuple(_replicas[name] for name in _KEPT)
 
 @dataclass(frozen=True, slots=True)
 class CopyEntry:
-    """A copy of a package that the log says was written.
+    """A copy of a package that the log says was written."""
 
-    Attributes
-    ----------
-    package_id : str
-        ``diadem:<64 hex>``.
-    store, path : str
-        Where it is.
-    at : datetime
-        When it was written, UTC.
-    level : str
-        How writing proved it; "" where it did not.
-    statement_id : str or None
-        The statement that says so.
-    adopted : bool
-        Whether it is a person's own folder.
-    place : str or None
-        Identity of the disk or share, where that is not its store's.
-    """
-
-    package_id: str
+    package_id: str  # diadem:<64 hex>
     store: str
     path: str
-    at: datetime
-    level: str = ""
+    at: datetime  # UTC
+    level: str = ""  # how writing proved it; "" where it did not
     statement_id: str | None = None
-    adopted: bool = False
-    place: str | None = None
+    adopted: bool = False  # a person's own folder
+    place: str | None = None  # identity of the disk or share, where that is not its store's
 
 
 # Written

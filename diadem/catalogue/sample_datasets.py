@@ -14,9 +14,9 @@ from diadem.catalogue.candidates import candidates_of
 from diadem.catalogue.conditions import Phrase, Reader
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import mask, numbers
-from diadem.catalogue.expressions import among
 from diadem.catalogue.matching import matching, sizes_of, walk
 from diadem.catalogue.query import any_name
+from diadem.catalogue.tables import among
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.model.display import Display
 from diadem.model.manifest import PREFIX

@@ -27,27 +27,13 @@ _samples, _names, _ties = tables.samples.c, tables.sample_names.c, tables.sample
 
 @dataclass(frozen=True, slots=True)
 class NameRow:
-    """A name of a sample.
+    """A name of a sample."""
 
-    Attributes
-    ----------
-    sample : str
-        Id of the sample.
-    kind : str
-        `OWN`, `OTHER` or `TITLE`.
-    text : str
-        As it is written.
-    lab : str
-        Whose name it is; "" for the node's own and those of everywhere.
-    words : tuple of str
-        What is compared.
-    """
-
-    sample: str
-    kind: str
-    text: str
-    lab: str
-    words: tuple[str, ...]
+    sample: str  # its id
+    kind: str  # OWN, OTHER or TITLE
+    text: str  # as it is written
+    lab: str  # whose name it is; "" for the node's own and those of everywhere
+    words: tuple[str, ...]  # what is compared
 
 
 def add_sample(connection: Connection, sample: Sample) -> None:
@@ -148,15 +134,7 @@ def is_short(name: tuple[str, ...]) -> bool:
 
 
 def needed(asked: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """The names that are not found with a shorter one anyhow: who asks for ``S-12`` finds ``S-12-a`` too.
-
-    Parameters
-    ----------
-    asked : tuple of str
-        The name that is looked for in any case.
-    names : iterable of tuple of str
-        Others for the same thing.
-    """
+    """The other names that are not found with `asked` or a shorter one anyhow: ``S-12`` finds ``S-12-a`` too."""
     found = {asked}
     for name in sorted(set(names) - found, key=lambda words: (len(words), words)):
         if not any(name[start:end] in found for start in range(len(name)) for end in range(start + 1, len(name) + 1)):

@@ -20,8 +20,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits, upsert_with
-from diadem.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.tables import Among, Contains, ContainsOne
 from diadem.catalogue.words import Every, Without, Wording, Words
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.store.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code, write_ahead
@@ -53,15 +53,7 @@ _VERSION_AT = 18
 
 
 class SqliteDatabase(Database):
-    """A catalogue in a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file; SQLite makes it.
-    read_only : bool
-        Whether it is never written. A snapshot, which nobody writes, is then read without any lock, also on a share.
-    """
+    """A catalogue in a file, which SQLite makes. A snapshot, which nobody writes, is read without any lock."""
 
     LOOKS_UP_WORDS: ClassVar[bool] = True
     FAULTS: ClassVar[tuple[type[Exception], ...]] = SQLITE_FAULTS

@@ -6,24 +6,23 @@ has signed, stands for one of its keys: nobody speaks in another's name.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.expressions import among_texts
 from diadem.catalogue.package_key import hex_of
+from diadem.catalogue.tables import among_texts
 from diadem.custody.log_entry import Entry, place_of
 from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.manifest import PREFIX
-from diadem.model.ownership import Ownership, Succession
+from diadem.model.ownership import Succession
 from diadem.model.times import time_text
 from diadem.trust.envelope import Envelope
 
@@ -37,31 +36,15 @@ _successors, _packages = tables.successors.c, tables.packages.c
 
 @dataclass(frozen=True, slots=True)
 class StatementEntry:
-    """A statement of the log.
+    """A statement of the log."""
 
-    Attributes
-    ----------
-    epoch, index : int
-        Its place in the log.
-    statement_id : str
-        64 hex digits.
-    kind : str
-        ``ingest``, ``fixity`` …
-    subjects : sequence of str
-        SHA-256 of what it is about, 64 hex digits each; of a package its id.
-    time : datetime
-        When it was made, UTC.
-    line : bytes
-        The envelope.
-    """
-
-    epoch: int
+    epoch: int  # with the index, its place in the log
     index: int
-    statement_id: str
-    kind: str
-    subjects: Sequence[str]
-    time: datetime
-    line: builtins.bytes
+    statement_id: str  # 64 hex digits
+    kind: str  # ingest, fixity …
+    subjects: Sequence[str]  # SHA-256 of what it is about, 64 hex digits each; of a package its id
+    time: datetime  # UTC
+    line: bytes  # the envelope
 
 
 def add_statements(connection: Connection, entries: Sequence[StatementEntry]) -> None:
@@ -201,21 +184,11 @@ def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
 
 
 class Brought(NamedTuple):
-    """A sheet of corrections with which a package came, proven when it was stated.
-
-    Attributes
-    ----------
-    sheet : CorrectionSheet
-        As it came.
-    names : mapping of str to str
-        What this node called the nodes in it.
-    before : bool
-        Whether the package had come from the node that signed it.
-    """
+    """A sheet of corrections with which a package came, proven when it was stated."""
 
     sheet: CorrectionSheet
-    names: Mapping[str, str]
-    before: bool
+    names: Mapping[str, str]  # what this node called the nodes in it
+    before: bool  # the package had come from the node that signed it
 
 
 def sheets(connection: Connection, package_id: str) -> list[Brought]:
@@ -258,24 +231,3 @@ def successions(connection: Connection) -> dict[str, Succession]:
         select(_successors.name, _successors.successor, _successors.place, _successors.statement_id)
     )
     return {name: Succession(successor, int(place), said) for name, successor, place, said in rows}
-
-
-def write_succession(connection: Connection, name: str, said: Succession) -> bool:
-    """Note who follows somebody; False where that is known already: a name has one successor."""
-    if connection.scalar(select(_successors.name).where(_successors.name == name)) is not None:
-        return False
-    row = {"name": name, "successor": said.successor, "place": said.place, "statement_id": said.statement}
-    connection.execute(insert(tables.successors), row)
-    return True
-
-
-def amended_packages(connection: Connection, name: str) -> list[tuple[int, str]]:
-    """Keys and ids of packages whose record was amended and that came to somebody's successor, from whomever."""
-    known = successions(connection)
-    owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
-    joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
-    rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
-    rows = rows.where(
-        _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
-    )
-    return [(int(seq), str(digits)) for seq, digits in connection.execute(rows)]

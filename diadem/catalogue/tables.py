@@ -1,4 +1,4 @@
-"""Tables of the catalogue.
+"""Tables of the catalogue, their types, and conditions on their columns that each database writes in its own way.
 
 A package's key, `seq`, is made of its date and the first digits of its id (see `package_key.py`): packages lie in the
 order in which search lists them, whatever the order in which they came, and the first page of a search is found without
@@ -10,13 +10,16 @@ state it: a session of 20,000 images at 200 kV has one row that says so.
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     ColumnElement,
+    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -25,16 +28,62 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    Text,
+    bindparam,
     func,
 )
+from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from diadem.catalogue.expressions import BESIDE
-from diadem.catalogue.expressions import ByteText as Text
+#: What an index says of the columns that stand beside its own, so that a search need not look into the table.
+BESIDE: Final = "beside"
+
+
+class ByteText(Text):
+    """A text that is compared and ordered byte by byte, whatever language the server of a database speaks."""
+
+
+class ListOf(TypeDecorator[Sequence[Any]]):
+    """Many values as one: an array where the database has such, else JSON.
+
+    Keys are written as text, which PostgreSQL takes apart: a driver would go through a list one key at a time.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        self.item = item
+        self.keys = isinstance(item, BigInteger)
+        super().__init__()
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """An array, or a text."""
+        if dialect.name != "postgresql" or self.keys:
+            return dialect.type_descriptor(Text())
+        from sqlalchemy.dialects.postgresql import ARRAY
+
+        return dialect.type_descriptor(ARRAY(self.item))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        """The values as the driver takes them."""
+        given = list(value or ())
+        if dialect.name != "postgresql":
+            return json.dumps(given)
+        return f"{{{','.join(map(str, given))}}}" if self.keys else given
+
 
 metadata = MetaData()
 #: The one version of the tables, raised by one with every change of them, or of what stands in them. A catalogue is a
 #: cache: one of another version is built anew.
 VERSION: Final = 6
+
+
+def _compact(name: str, *parts: SchemaItem) -> Table:
+    """A table whose rows lie in its primary key: SQLite needs no number for each beside it."""
+    return Table(name, metadata, *parts, sqlite_with_rowid=False)
 
 
 def _package() -> Column[int]:
@@ -48,24 +97,24 @@ packages = Table(
     metadata,
     # INTEGER, not BIGINT: in SQLite only INTEGER PRIMARY KEY is the row's own number.
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("id", Text, nullable=False, unique=True),  # 64 hex digits
-    Column("payload_id", Text, nullable=False, index=True),
-    Column("path", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("date", Text),  # YYYY-MM-DD
+    Column("id", ByteText, nullable=False, unique=True),  # 64 hex digits
+    Column("payload_id", ByteText, nullable=False, index=True),
+    Column("path", ByteText, nullable=False),
+    Column("title", ByteText, nullable=False),
+    Column("date", ByteText),  # YYYY-MM-DD
     Column("bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("ingested_at", Text),  # YYYY-MM-DDThh:mm:ssZ
-    Column("predecessor", Text, index=True),
+    Column("owner", ByteText, nullable=False),
+    Column("ingested_at", ByteText),  # YYYY-MM-DDThh:mm:ssZ
+    Column("predecessor", ByteText, index=True),
     Column("omitted", Integer, nullable=False),
-    Column("issues", Text, nullable=False),  # JSON: code to count
+    Column("issues", ByteText, nullable=False),  # JSON: code to count
     Column("datasets", Integer, nullable=False),
-    Column("instrument", Text, nullable=False),
-    Column("sample", Text, nullable=False),
-    Column("operator", Text, nullable=False),
-    Column("formats", Text, nullable=False),  # JSON list
-    Column("tombstone", Text),  # JSON: reason, statement, at
+    Column("instrument", ByteText, nullable=False),
+    Column("sample", ByteText, nullable=False),
+    Column("operator", ByteText, nullable=False),
+    Column("formats", ByteText, nullable=False),  # JSON list
+    Column("tombstone", ByteText),  # JSON: reason, statement, at
     Index("packages_alive", "tombstone"),  # those without one are counted by it
 )
 
@@ -73,7 +122,7 @@ keys = Table(
     "keys",
     metadata,
     Column("code", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", ByteText, nullable=False, unique=True),
 )
 
 numbers = Table(
@@ -83,42 +132,38 @@ numbers = Table(
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("number", Double, nullable=False),  # in the unit of the field
     Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
-    Column("datasets", Text, nullable=False),  # which ones, see `dataset_sets.py`
+    Column("datasets", ByteText, nullable=False),  # which ones, see `dataset_sets.py`
     PrimaryKeyConstraint("package", "key", "number"),
     Index("numbers_by_key", "key", "number", "package"),
     sqlite_with_rowid=False,
 )
 
-phrases = Table(
+phrases = _compact(
     "phrases",
-    metadata,
     _package(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("rank", Integer, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("words", Text, nullable=False),  # the text's words, see `words.py`
+    Column("text", ByteText, nullable=False),
+    Column("words", ByteText, nullable=False),  # the text's words, see `words.py`
     Column("everywhere", Boolean, nullable=False),
-    Column("datasets", Text, nullable=False),
+    Column("datasets", ByteText, nullable=False),
     PrimaryKeyConstraint("package", "key", "rank"),
-    sqlite_with_rowid=False,
 )
 
-datasets = Table(
+datasets = _compact(
     "datasets",
-    metadata,
     _package(),
     Column("number", Integer, nullable=False),  # from 1, in the order of the record
-    Column("id", Text, nullable=False),
-    Column("path", Text, nullable=False),
+    Column("id", ByteText, nullable=False),
+    Column("path", ByteText, nullable=False),
     PrimaryKeyConstraint("package", "number"),
-    sqlite_with_rowid=False,
 )
 
 tag_files = Table(
     "tag_files",
     metadata,
     _package(),
-    Column("path", Text, nullable=False),
+    Column("path", ByteText, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),  # zlib
     PrimaryKeyConstraint("package", "path"),
@@ -128,41 +173,39 @@ replicas = Table(
     "replicas",
     metadata,
     _package(),
-    Column("store", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("store", ByteText, nullable=False),
+    Column("path", ByteText, nullable=False),
+    Column("state", ByteText, nullable=False),
     Column("adopted", Boolean, nullable=False),
-    Column("written_at", Text),
-    Column("proven_at", Text),
-    Column("proven_level", Text, nullable=False),
+    Column("written_at", ByteText),
+    Column("proven_at", ByteText),
+    Column("proven_level", ByteText, nullable=False),
     Column("parity", Boolean, nullable=False),
-    Column("place", Text),
+    Column("place", ByteText),
     PrimaryKeyConstraint("package", "store"),
     Index("replicas_by_store", "store", "package"),
     sqlite_with_rowid=False,
 )
 
-proofs = Table(
+proofs = _compact(
     "proofs",
-    metadata,
     _package(),
-    Column("store", Text, nullable=False),
-    Column("level", Text, nullable=False),
+    Column("store", ByteText, nullable=False),
+    Column("level", ByteText, nullable=False),
     Column("ok", Boolean, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("statement_id", Text),
+    Column("at", ByteText, nullable=False),
+    Column("statement_id", ByteText),
     PrimaryKeyConstraint("package", "store", "level", "ok"),
-    sqlite_with_rowid=False,
 )
 
 statements = Table(
     "statements",
     metadata,
-    Column("statement_id", Text, primary_key=True),
+    Column("statement_id", ByteText, primary_key=True),
     Column("epoch", Integer, nullable=False),
     Column("index", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("time", Text, nullable=False),
+    Column("kind", ByteText, nullable=False),
+    Column("time", ByteText, nullable=False),
     Column("line", LargeBinary, nullable=False),
     Index("statements_by_index", "epoch", "index", unique=True),
 )
@@ -170,9 +213,9 @@ statements = Table(
 subjects = Table(
     "subjects",
     metadata,
-    Column("sha256", Text, nullable=False),
-    Column("statement_id", Text, ForeignKey("statements.statement_id", ondelete="CASCADE"), nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("sha256", ByteText, nullable=False),
+    Column("statement_id", ByteText, ForeignKey("statements.statement_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", ByteText, nullable=False),
     PrimaryKeyConstraint("sha256", "kind", "statement_id"),
     sqlite_with_rowid=False,
 )
@@ -181,7 +224,7 @@ schema_version = Table(
     "schema_version",
     metadata,
     Column("version", Integer, primary_key=True),
-    Column("applied_at", Text, nullable=False),
+    Column("applied_at", ByteText, nullable=False),
 )
 
 #: What a folder that was archived is recognised by when it comes again, see `facts.traces_of`.
@@ -199,55 +242,52 @@ traces = Table(
 samples = Table(
     "samples",
     metadata,
-    Column("id", Text, primary_key=True),  # sample:<uuid>
-    Column("identifier", Text, nullable=False, index=True),
-    Column("document", Text, nullable=False),  # JSON: all that is known of it
+    Column("id", ByteText, primary_key=True),  # sample:<uuid>
+    Column("identifier", ByteText, nullable=False, index=True),
+    Column("document", ByteText, nullable=False),  # JSON: all that is known of it
 )
 
 #: Every name of every sample, as words.
 sample_names = Table(
     "sample_names",
     metadata,
-    Column("words", Text, nullable=False),
-    Column("sample", Text, nullable=False, index=True),
-    Column("kind", Text, nullable=False),  # identifier, other, or title: what it is
-    Column("text", Text, nullable=False),
-    Column("lab", Text, nullable=False),
+    Column("words", ByteText, nullable=False),
+    Column("sample", ByteText, nullable=False, index=True),
+    Column("kind", ByteText, nullable=False),  # identifier, other, or title: what it is
+    Column("text", ByteText, nullable=False),
+    Column("lab", ByteText, nullable=False),
     PrimaryKeyConstraint("words", "sample", "kind", "text", "lab"),
     sqlite_with_rowid=False,
 )
 
 #: Links and parents of samples.
-sample_ties = Table(
+sample_ties = _compact(
     "sample_ties",
-    metadata,
-    Column("sample", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # link, parent
-    Column("other", Text, nullable=False),
+    Column("sample", ByteText, nullable=False),
+    Column("kind", ByteText, nullable=False),  # link, parent
+    Column("other", ByteText, nullable=False),
     PrimaryKeyConstraint("sample", "kind", "other"),
     Index("sample_ties_by_other", "other", "kind", "sample"),
-    sqlite_with_rowid=False,
 )
 
 #: Judgements that count now, see `diadem.model.assessments`; each holds for the datasets that it names.
-assessments = Table(
+assessments = _compact(
     "assessments",
-    metadata,
     _package(),
-    Column("dataset", Text, nullable=False),  # id in the record; "" for the whole package
-    Column("signal", Text, nullable=False),
-    Column("purpose", Text, nullable=False),  # purpose and criterion as they are compared
-    Column("criterion", Text, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("plugin", Text, nullable=False),
-    Column("assessor", Text, nullable=False),  # `by` without its node
-    Column("verdict", Text, nullable=False),
+    Column("dataset", ByteText, nullable=False),  # id in the record; "" for the whole package
+    Column("signal", ByteText, nullable=False),
+    Column("purpose", ByteText, nullable=False),  # purpose and criterion as they are compared
+    Column("criterion", ByteText, nullable=False),
+    Column("by", ByteText, nullable=False),
+    Column("plugin", ByteText, nullable=False),
+    Column("assessor", ByteText, nullable=False),  # `by` without its node
+    Column("verdict", ByteText, nullable=False),
     Column("disputed", Boolean, nullable=False),
-    Column("statement_id", Text, nullable=False),
+    Column("statement_id", ByteText, nullable=False),
     Column("place", BigInteger, nullable=False),  # grows with the log
-    Column("said", Text, nullable=False),  # JSON: the predicate
+    Column("said", ByteText, nullable=False),  # JSON: the predicate
     Column("everywhere", Boolean, nullable=False),
-    Column("datasets", Text, nullable=False),
+    Column("datasets", ByteText, nullable=False),
     PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
     # The package stands behind what is asked for, so that packages come in order. What else may be asked of the same
     # judgement is in the index too: on SQLite the primary key stands behind it, on PostgreSQL what lies beside.
@@ -257,52 +297,45 @@ assessments = Table(
     Index("assessments_by_criterion", "criterion", "package", info={BESIDE: ["verdict", "purpose", "assessor"]}),
     Index("assessments_by_assessor", "assessor", "package", info={BESIDE: ["verdict", "purpose", "criterion"]}),
     Index("assessments_disputed", "disputed", "package"),
-    sqlite_with_rowid=False,
 )
 
 #: Packages with datasets that nobody has judged, and which those are.
-unassessed = Table(
+unassessed = _compact(
     "unassessed",
-    metadata,
     _package(),
     Column("everywhere", Boolean, nullable=False),
-    Column("datasets", Text, nullable=False),
+    Column("datasets", ByteText, nullable=False),
     PrimaryKeyConstraint("package"),
-    sqlite_with_rowid=False,
 )
 
 #: What the sealed record states of fields that were amended, whose facts are those of the effective record.
-sealed_facts = Table(
+sealed_facts = _compact(
     "sealed_facts",
-    metadata,
     _package(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
-    Column("facts", Text, nullable=False),  # JSON: lists of value and datasets
+    Column("facts", ByteText, nullable=False),  # JSON: lists of value and datasets
     PrimaryKeyConstraint("package", "key"),
-    sqlite_with_rowid=False,
 )
 
 #: What was made from what, by the ids of packages, known or not.
-derivations = Table(
+derivations = _compact(
     "derivations",
-    metadata,
-    Column("result", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("path", Text, nullable=False),  # of a dataset; "" for the whole package
-    Column("statement_id", Text, nullable=False),
+    Column("result", ByteText, nullable=False),
+    Column("source", ByteText, nullable=False),
+    Column("path", ByteText, nullable=False),  # of a dataset; "" for the whole package
+    Column("statement_id", ByteText, nullable=False),
     PrimaryKeyConstraint("result", "source", "path", "statement_id"),
     Index("derivations_by_source", "source", "result"),
-    sqlite_with_rowid=False,
 )
 
 #: Users who retired, and who followed, see `diadem.model.ownership`.
 successors = Table(
     "successors",
     metadata,
-    Column("name", Text, primary_key=True),  # alice@hu-berlin
-    Column("successor", Text, nullable=False),
+    Column("name", ByteText, primary_key=True),  # alice@hu-berlin
+    Column("successor", ByteText, nullable=False),
     Column("place", BigInteger, nullable=False),  # grows with the log
-    Column("statement_id", Text, nullable=False),
+    Column("statement_id", ByteText, nullable=False),
 )
 
 #: Values by which results are counted, see `facet_fields`, with the packages that have each.
@@ -312,8 +345,8 @@ facet_values = Table(
     # A running number times 32, and the number of the field.
     Column("code", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("facet", Integer, nullable=False),
-    Column("name", Text, nullable=False),  # what is compared: words with blanks around, or digits
-    Column("text", Text, nullable=False),  # as it was first written
+    Column("name", ByteText, nullable=False),  # what is compared: words with blanks around, or digits
+    Column("text", ByteText, nullable=False),  # as it was first written
     Column("packages", BigInteger, nullable=False),
     Column("datasets", BigInteger, nullable=False),
     Column("listed", BigInteger, nullable=False),  # packages that have it in a field that is listed
@@ -327,9 +360,12 @@ facet_rows = Table(
     metadata,
     _package(),
     Column("codes", LargeBinary, nullable=False),  # pairs of 32 bits: code; datasets × 2, and whether it is listed
-    Column("parts", Text, nullable=False),  # JSON: the datasets of values that not all have, by code
+    Column("parts", ByteText, nullable=False),  # JSON: the datasets of values that not all have, by code
     PrimaryKeyConstraint("package"),
 )
+
+
+# Conditions
 
 
 def alive() -> ColumnElement[bool]:
@@ -338,3 +374,57 @@ def alive() -> ColumnElement[bool]:
     Hidden from the index of those that were, by which all packages would be gone through.
     """
     return func.coalesce(packages.c.tombstone, "") == ""
+
+
+class Condition(FunctionElement[bool]):
+    """A condition as it is written: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used."""
+
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002
+        """Itself."""
+        return self
+
+
+class Among(Condition):
+    """Whether a column is one of many values."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "among"
+
+
+class Contains(Condition):
+    """Whether a text is in a column's."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "contains"
+
+
+class ContainsOne(Condition):
+    """Whether one of many texts is in a column's."""
+
+    type = Boolean()
+    inherit_cache = True
+    name = "contains_one"
+
+
+def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a column is one of many keys: one value for the database, however many they are."""
+    return Among(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
+
+
+def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
+    """The same of texts."""
+    return Among(column, bindparam(None, list(texts), type_=ListOf(Text())))
+
+
+def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Whether a text is in a column's, letter for letter."""
+    return Contains(column, bindparam(None, text, type_=Text()))
+
+
+def contains_one(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
+    """Whether one of many texts is in a column's: one value for the database, however many they are."""
+    return ContainsOne(column, bindparam(None, list(texts), type_=ListOf(Text())))

@@ -44,7 +44,7 @@ def status(node: Node) -> Answer:
 
 
 def _status_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    from diadem.policy.status_text import shows_marks, status_text
+    from diadem.policy.status import shows_marks, status_text
 
     yield from status_text(document, ascii_only=not shows_marks()).split("\n")
     if document["watch"]:

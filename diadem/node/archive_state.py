@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +17,6 @@ from diadem.node.context import Context
 from diadem.node.mirrors import policy_back
 from diadem.policy import engine
 from diadem.policy.case import ArchiveState, NodeState, WatchState
-from diadem.policy.engine import judge
 from diadem.policy.status import Action, Status
 from diadem.store.addresses import local_path
 
@@ -25,16 +24,21 @@ from diadem.store.addresses import local_path
 _SKEW = timedelta(minutes=5)
 
 
-def status_of(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
-    """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
+def status_of(
+    context: Context, watch: Callable[[], WatchState] | None = None, packages: Iterable[PackageState] | None = None
+) -> Status:
+    """What the policy says of packages, stores, watched folders and of the node itself, and what to do now.
+
+    `watch` is asked about the watched folders where there are any; `packages` narrows it to some.
+    """
     from diadem.node.unlisted import killed_archives, unlisted
 
     with _without_collection():
         state = archive_state(context, packages)
         found = unlisted(context, killed_archives(context)) if context.writable else ()
         left = tuple((one.path, one.store, one.job.words) for one in found)
-        node = replace(state.node, watch=watch, unlisted=left)
-        return judge(context.policy, replace(state, node=node), context.clock())
+        node = replace(state.node, watch=watch() if watch and context.settings.watched else WatchState(), unlisted=left)
+        return engine.judge(context.policy, replace(state, node=node), context.clock())
 
 
 @contextlib.contextmanager
@@ -50,10 +54,32 @@ def _without_collection() -> Iterator[None]:
 
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
-    """Everything the policy asks; `packages` narrows it to some."""
+    """Everything the policy asks but of watched folders and unfinished archiving."""
     if packages is None:
         packages = context.catalogue.package_states(context.policy.metadata.required)
-    return ArchiveState(_with_findings(context, packages), _stores(context), node_state(context))
+    other, lost, fault = context.ledger.superseded(), context.policy_lost(), next(context.key_faults(), None)
+    node = NodeState(
+        name=context.settings.name,
+        recovery_confirmed=bool(context.settings.recovery_confirmed),
+        recovery_in_place=context.settings.recovery_in_place,
+        log_pending=context.ledger.pending(),
+        clock_ok=not clock_behind(context),
+        superseded=other.message if other else "",
+        recover=other.mirror if other else "",
+        key_fault=fault.message if fault else "",
+        key_back=(fault.next or "") if fault else "",
+        policy_lost=lost,
+        policy_back=policy_back(context) if lost else "",
+    )
+    return ArchiveState(_with_findings(context, packages), _stores(context), node)
+
+
+def clock_behind(context: Context) -> timedelta:
+    """By how much this machine's clock is behind what the log already says; nothing where clocks differ as they do."""
+    if not (size := context.ledger.size):
+        return timedelta(0)
+    behind = read_time(str(context.ledger.entry(size - 1).statement.predicate["time"])) - context.clock()
+    return behind if behind > _SKEW else timedelta(0)
 
 
 def copy_actions(context: Context, package_id: str | None = None) -> tuple[Action, ...]:
@@ -86,7 +112,14 @@ def _stores(context: Context) -> list[StoreState]:
     states, answered = context.stores.states(), {}
     if context.writable:  # who reads it from another PC keeps nothing
         answered = context.stores.note_answers(context.folder, context.clock())
-    return [replace(_tried(context, state), answered=answered.get(state.name)) for state in states]
+    found = []
+    for state in states:
+        read_only = state.read_only
+        if state.reachable and state.is_folder and not read_only:  # tried; a server, which takes a while, is believed
+            with contextlib.suppress(DiademError):
+                read_only = not context.stores.open(state.name).capabilities().writes
+        found.append(replace(state, read_only=read_only, answered=answered.get(state.name)))
+    return found
 
 
 def _with_findings(context: Context, packages: Iterable[PackageState]) -> Iterator[PackageState]:
@@ -111,38 +144,3 @@ def _is_foreign(context: Context, package: PackageState, copy: ReplicaState) -> 
         if said.get("store") == copy.store and said.get("findings"):
             return any(one.get("code") == STRANGER for one in said["findings"] if one.get("package") == package.id)
     return False
-
-
-def _tried(context: Context, state: StoreState) -> StoreState:
-    """The store, and whether it can be written to: a folder is tried; a server, which takes a while, is believed."""
-    if state.reachable and state.is_folder and not state.read_only:
-        with contextlib.suppress(DiademError):
-            return replace(state, read_only=not context.stores.open(state.name).capabilities().writes)
-    return state
-
-
-def node_state(context: Context) -> NodeState:
-    """What the policy asks of the node itself."""
-    other, lost = context.ledger.superseded(), context.policy_lost()
-    return NodeState(
-        name=context.settings.name,
-        recovery_confirmed=bool(context.settings.recovery_confirmed),
-        recovery_in_place=context.settings.recovery_in_place,
-        log_pending=context.ledger.pending(),
-        clock_ok=_clock_ok(context),
-        superseded=other.message if other else "",
-        recover=other.mirror if other else "",
-        key_fault=fault.message if (fault := next(context.key_faults(), None)) else "",
-        key_back=(fault.next or "") if fault else "",
-        policy_lost=lost,
-        policy_back=policy_back(context) if lost else "",
-    )
-
-
-def _clock_ok(context: Context) -> bool:
-    """Whether this machine's clock is not behind what the log already says."""
-    size = context.ledger.size
-    if not size:
-        return True
-    last = read_time(str(context.ledger.entry(size - 1).statement.predicate["time"]))
-    return last - context.clock() <= _SKEW

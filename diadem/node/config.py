@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import datetime
 import os
 import re
@@ -16,48 +15,36 @@ from diadem.custody.remedies import copy_back
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
+from diadem.model.replicas import STORE_KINDS
 from diadem.model.times import time_text
-from diadem.policy.toml_text import line_of
+from diadem.serialization.toml_text import is_blank, line_of, person_text
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
 from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"
 FILE = "node.toml"
-#: Kinds of stores that a policy may ask for.
-KINDS = ("disk", "nas", "object", "offsite", "cold")
 #: Names of nodes, stores and users: they stand in addresses (``alice@hu-berlin``), statements and commands.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """One store of a node.
+    """One store of a node."""
 
-    Attributes
-    ----------
-    name : str
-        What people call it: ``main``, ``nas``.
-    url : str
-        A folder or an address that fsspec understands.
-    kind : str
-        ``disk``, ``nas``, ``object``, ``offsite`` or ``cold``.
-    id : str
-        The store's own id, kept in it too: a disk that is mounted elsewhere is recognised by it.
-    retired : bool
-        Nothing new is written there; it still counts until its packages are dropped.
-    place : str
-        What disk or share it lies on, as a person says; "" where DIADEM finds that out. Equal places are one copy.
-    seen : str
-        What disk or share it was found on when it was added or moved: counts while it does not answer.
-    """
-
+    #: What people call it: ``main``, ``nas``.
     name: str
+    #: A folder or an address that fsspec understands.
     url: str
+    #: One of `STORE_KINDS`.
     kind: str = "disk"
+    #: The store's own id, kept in it too: a disk that is mounted elsewhere is recognised by it.
     id: str = ""
+    #: Nothing new is written there; it still counts until its packages are dropped.
     retired: bool = False
+    #: What disk or share it lies on, as a person says; "" where DIADEM finds that out. Equal places are one copy.
     place: str = ""
+    #: What disk or share it was found on when it was added or moved: counts while it does not answer.
     seen: str = ""
 
 
@@ -181,45 +168,26 @@ class CarrierSettings(Display):
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """Everything in `node.toml`.
+    """Everything in `node.toml`."""
 
-    Attributes
-    ----------
-    name : str
-        The node's name for people, the part after @ in an address.
-    id : str
-        64 hex digits: SHA-256 of the root key.
-    machine : str
-        Name of the one machine that writes this node.
-    created : str
-        UTC.
-    stores, users : sequence
-        In the order in which they were added; the first store is filled first, the first user is the default.
-    recovery_file : str
-        Where the recovery file was written.
-    recovery_recipient : str
-        ``age1…``: what is mirrored of the keys is sealed for it.
-    recovery_confirmed : str
-        When somebody said that it was moved away; "" until then.
-    catalogue : str
-        Address of the database; "" for `catalogue.sqlite` beside this file.
-    watched : sequence of WatchSettings
-        The folders that `diadem watch` looks at.
-    server : ServerSettings
-        Where the node listens, and where others find it.
-    carriers : sequence of CarrierSettings
-        What takes sealed packages to peers and from them.
-    """
-
+    #: The node's name for people, the part after @ in an address.
     name: str
+    #: 64 hex digits: SHA-256 of the root key.
     id: str
+    #: Name of the one machine that writes this node.
     machine: str
+    #: UTC.
     created: str
+    #: In the order in which they were added; the first store is filled first, the first user is the default.
     stores: Sequence[StoreSettings] = ()
     users: Sequence[UserSettings] = ()
+    #: Where the recovery file was written.
     recovery_file: str = ""
+    #: ``age1…``: what is mirrored of the keys is sealed for it.
     recovery_recipient: str = ""
+    #: When somebody said that it was moved away; "" until then.
     recovery_confirmed: str = ""
+    #: Address of the database; "" for `catalogue.sqlite` beside this file.
     catalogue: str = ""
     watched: Sequence[WatchSettings] = ()
     server: ServerSettings = ServerSettings()
@@ -236,13 +204,7 @@ class NodeSettings:
         return self.recovery_file if self.recovery_file and os.path.exists(self.recovery_file) else ""  # noqa: PTH110
 
     def store(self, name: str) -> StoreSettings:
-        """The settings of a store.
-
-        Raises
-        ------
-        NotFound
-            The node has no store of that name.
-        """
+        """The settings of a store; raises `NotFound`."""
         for store in self.stores:
             if store.name == name:
                 return store
@@ -250,13 +212,7 @@ class NodeSettings:
         raise NotFound(f"the node has no store '{name}'", next=f"Its stores: {known}. See: diadem store ls")
 
     def user(self, name: str) -> UserSettings:
-        """The settings of a user; `name` may be ``alice`` or ``alice@node``.
-
-        Raises
-        ------
-        NotFound
-            The node has no user of that name.
-        """
+        """The settings of a user; `name` may be ``alice`` or ``alice@node``; raises `NotFound`."""
         short, _, node = name.rpartition("@") if "@" in name else (name, "", self.name)
         for user in self.users:
             if user.name == short and node == self.name:
@@ -266,10 +222,8 @@ class NodeSettings:
 
     def with_store(self, store: StoreSettings) -> NodeSettings:
         """The same with one store added, or changed where the name is known."""
-        others = [known for known in self.stores if known.name != store.name]
-        if len(others) == len(self.stores):
-            return replace(self, stores=(*self.stores, store))
-        return replace(self, stores=tuple(store if known.name == store.name else known for known in self.stores))
+        known = [store if other.name == store.name else other for other in self.stores]
+        return replace(self, stores=tuple(known if store in known else (*known, store)))
 
     def without_store(self, name: str) -> NodeSettings:
         """The same without one store."""
@@ -282,13 +236,7 @@ class NodeSettings:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name of a node, store or user, lower-cased.
-
-    Raises
-    ------
-    UsageError
-        It has other characters than letters, digits, dots, hyphens and underscores.
-    """
+    """A name of a node, store or user, lower-cased; raises `UsageError` for other characters than names have."""
     plain = name.strip().lower()
     if not _NAME.match(plain):
         raise UsageError(
@@ -303,33 +251,8 @@ def holds_node(folder: Path) -> bool:
     return any((folder / name).exists() for name in (FILE, "log", "keys"))
 
 
-def is_blank(data: bytes) -> bool:
-    """Whether a file says nothing: what a full disk or a power cut leaves of one."""
-    return not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe")
-
-
-def person_text(data: bytes, where: str) -> str:
-    """The text of a file that people edit: UTF-8, or the UTF-16 of some editors of Windows, which begins with a mark.
-
-    Raises
-    ------
-    DocumentError
-        Names the line that is neither.
-    """
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, kind = data[: error.start].count(b"\n") + 1, "UTF-16" if utf16 else "UTF-8"
-        raise DocumentError(
-            f"line {line}: this is not {kind} text: {error.reason} (byte {data[error.start]:#x})",
-            where=where,
-            next="Save the file as UTF-8 in your editor, or write the line without umlauts and accents.",
-        ) from None
-
-
 def read_settings(folder: Path) -> NodeSettings:
-    """Read the settings of the node in a folder.
+    """The settings of the node in a folder.
 
     Raises
     ------
@@ -360,15 +283,7 @@ def read_settings(folder: Path) -> NodeSettings:
 
 
 def parse_settings(text: str, *, where: str) -> NodeSettings:
-    """The settings that the text of a `node.toml` holds; keys and tables that are not known here are passed over.
-
-    Raises
-    ------
-    DocumentError
-        Names the line and the rule.
-    Refused
-        A later version of DIADEM wrote it.
-    """
+    """The settings that the text of a `node.toml` holds; keys and tables that are not known here are passed over."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -447,8 +362,10 @@ def _require_store(store: StoreSettings, path: _Place) -> None:
     if not store.id:
         rule = f'its id is in {store.url}/.diadem/store.json, as "store"'
         raise _Bent(path, f"the store '{store.name}' has no id", rule)
-    if store.kind not in KINDS:
-        raise _Bent((*path, "kind"), f"kind = '{store.kind}' is not a kind of store", f"one of {', '.join(KINDS)}")
+    if store.kind not in STORE_KINDS:
+        raise _Bent(
+            (*path, "kind"), f"kind = '{store.kind}' is not a kind of store", f"one of {', '.join(STORE_KINDS)}"
+        )
     place = local_path(store.url) if store.url else Path()
     if place is not None and not (place.is_absolute() or PureWindowsPath(store.url).is_absolute()):
         rule = "a folder with its whole path, or the address of a server"

@@ -17,11 +17,12 @@ from diadem.custody.log import Ledger
 from diadem.custody.log_entry import Entry
 from diadem.custody.statements import ONLINE
 from diadem.errors import DiademError, IntegrityError, Refused
-from diadem.node.config import NodeSettings, is_blank, person_text, read_settings, write_settings
+from diadem.node.config import NodeSettings, read_settings, write_settings
 from diadem.node.follow.follow import Follower
 from diadem.node.keys import KeyCabinet
 from diadem.node.locks import held
 from diadem.node.stores import StoreSet
+from diadem.serialization.toml_text import is_blank, person_text
 from diadem.store.system import store_error
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,25 +19,21 @@ from diadem.errors import DiademError, IntegrityError, cause_of
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.report import Severity
-from diadem.model.times import read_time
-from diadem.node.archive_state import status_of
+from diadem.node.archive_state import clock_behind, status_of
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
 from diadem.node.key_verbs import KEY_FILE
 from diadem.node.mirrors import policy_back
-from diadem.node.sending import judged as judged_tcp
-from diadem.node.sending import tcp_settings
+from diadem.node.tcp_advice import advice_on as judged_tcp
+from diadem.node.tcp_advice import tcp_settings
 from diadem.node.watch.watch_verbs import WatchVerbs
-from diadem.policy.case import WatchState
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.policy.node_rules import POLICY_AGAIN
-from diadem.policy.status import RuleFinding, Status
+from diadem.policy.status import RuleFinding
 from diadem.store.addresses import local_path
 from diadem.store.sqlite_file import SQLITE_FAULTS
 
-#: How far a clock may lie behind the newest statement.
-_SKEW = timedelta(minutes=5)
 #: Faults of the log that are told.
 _NAMED = 3
 #: Bytes that the node's own disk should have free.
@@ -109,18 +104,12 @@ def _versions(_: Context) -> Iterator[Check]:
 
 
 def _clock(context: Context) -> Iterator[Check]:
-    now, total = context.clock(), context.ledger.size
-    if total:
-        last = read_time(str(context.ledger.entry(total - 1).statement.predicate["time"]))
-        if last - now > _SKEW:
-            yield Check(
-                "clock",
-                "wrong",
-                f"this machine's clock is {last - now} behind the newest statement of the log",
-                "Set the clock (time server); statements keep their order whatever it says.",
-            )
-            return
-    yield Check("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC, not behind the log")
+    if behind := clock_behind(context):
+        message = f"this machine's clock is {behind} behind the newest statement of the log"
+        advice = "Set the clock (time server); statements keep their order whatever it says."
+        yield Check("clock", "wrong", message, advice)
+    else:
+        yield Check("clock", "ok", f"{context.clock():%Y-%m-%d %H:%M:%S} UTC, not behind the log")
 
 
 def _disk(context: Context) -> Iterator[Check]:
@@ -224,7 +213,10 @@ _STORE_RULES = ("store.none", "store.unreachable", "store.read-only", "copies.sa
 
 def _stores(context: Context) -> Iterator[Check]:
     """What the policy says of the stores, and why one does not answer."""
-    status = _judged(context, WatchState())
+    try:
+        status = status_of(context)
+    except DiademError:  # without a catalogue, which is told of elsewhere, of all but packages
+        status = status_of(context, packages=())
     for state in status.stores:
         if state.reachable and not state.read_only:
             store = context.stores.open(state.name)
@@ -245,14 +237,6 @@ def _stores(context: Context) -> Iterator[Check]:
             yield Check("stores", _verdict(finding), message, advice)
 
 
-def _judged(context: Context, watch: WatchState) -> Status:
-    """What the policy says; without a catalogue, which is told of elsewhere, of all but packages."""
-    try:
-        return status_of(context, watch)
-    except DiademError:
-        return status_of(context, watch, ())
-
-
 def _verdict(finding: RuleFinding) -> str:
     """What breaks a rule of the policy is wrong, here as in `status`."""
     return "wrong" if finding.severity is Severity.ERROR else "note"
@@ -260,12 +244,13 @@ def _verdict(finding: RuleFinding) -> str:
 
 def _watch(context: Context) -> Iterator[Check]:
     """What the policy says of the watched folders."""
-    watch = WatchVerbs(context).state()
-    findings = [one for one in status_of(context, watch, ()).findings if one.rule.startswith("watch.")]
+    findings = [
+        one for one in status_of(context, WatchVerbs(context).state, ()).findings if one.rule.startswith("watch.")
+    ]
     for finding in findings:
         yield Check("watch", _verdict(finding), finding.message, finding.command)
-    if watch.folders and not findings:
-        yield Check("watch", "ok", f"{count_text(len(watch.folders), 'folder')} watched")
+    if context.settings.watched and not findings:
+        yield Check("watch", "ok", f"{count_text(len(context.settings.watched), 'folder')} watched")
 
 
 def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DocumentError
-from diadem.node.config import person_text
+from diadem.serialization.toml_text import person_text
 from diadem.store.system import store_error
 
 INSTRUMENTS_FILE: Final = "instruments.toml"

@@ -113,13 +113,8 @@ class Job:
         self._failures: list[str] = []
 
     @property
-    def started(self) -> str:
-        """When it began, the first time."""
-        return self.state.started
-
-    @property
     def started_at(self) -> datetime:
-        """The same as a moment."""
+        """When it began, the first time."""
         return read_time(self.state.started)
 
     def count(self, failure: str = "") -> None:
@@ -138,13 +133,7 @@ class Job:
         return "failed" if failed == self._counted else "done", message
 
     def check_cancelled(self) -> None:
-        """Stop here if somebody wished so.
-
-        Raises
-        ------
-        Interrupted
-            What was done is kept.
-        """
+        """Stop here if somebody wished so: raises `Interrupted`, and what was done is kept."""
         if self._is_unwanted():
             raise Interrupted(
                 f"the job was stopped with: diadem jobs --stop {self.state.id}",
@@ -176,17 +165,7 @@ class Job:
 
 @contextmanager
 def working(context: Context, kind: str, words: str, *, source: str = "") -> Iterator[Job]:
-    """Be at a long job: listed while it lasts, gone on with if the last one with these words did not end.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    kind, words : str
-        What, exactly.
-    source : str
-        See `JobState`.
-    """
+    """Be at a long job: listed while it lasts, gone on with if the last one with these words did not end."""
     context.require_keys()
     folder = context.folder / "jobs"
     with translated(str(folder), "nothing was begun"):

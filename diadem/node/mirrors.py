@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.custody.remedies import copy_command
 from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
-from diadem.node.config import FILE, parse_settings, person_text, read_settings
+from diadem.node.config import FILE, parse_settings, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
+from diadem.serialization.toml_text import person_text
 from diadem.store.system import translated
 from diadem.store.whole import write_whole
 

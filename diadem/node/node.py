@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.catalogue.results import Named, Opener, id_of
-from diadem.errors import Refused
+from diadem.errors import NotFound, Refused
 from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
-from diadem.node.access_verbs import AccessVerbs
-from diadem.node.context import POLICY_FILE
+from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import read_instruments
-from diadem.node.keeping_verbs import KeepingVerbs
 from diadem.node.mirrors import mirror_settings
 from diadem.node.open import remember_node
-from diadem.node.quality_verbs import QualityVerbs
 from diadem.node.stores import claim
-from diadem.node.taking_verbs import TakingVerbs
 from diadem.node.users import UserVerbs
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from diadem.archive.overview import Overview
     from diadem.archive.package import Package
     from diadem.catalogue import Facets, SearchResult
     from diadem.custody.report import CustodyReport
+    from diadem.model.access import Decision, Revocation
+    from diadem.model.amendments import Amendment
+    from diadem.model.assessments import Assessment
+    from diadem.model.lineage import Caution, Derivation
     from diadem.model.policy import Policy
+    from diadem.model.scan import PlannedSession
+    from diadem.node.access.grant import Granted, GrantState
     from diadem.node.give.export import Exported
     from diadem.node.give.restore import RestoredSession
     from diadem.node.jobs import JobState
+    from diadem.node.keep.drop import Dropped
+    from diadem.node.keep.rescan import Rescan
+    from diadem.node.keep.scrub import Scrubbed
     from diadem.node.key_verbs import KeyVerbs
+    from diadem.node.quality.amend import Amendments
+    from diadem.node.quality.assess import Assessments
     from diadem.node.quality.judgement_sheet import JudgementVerbs
+    from diadem.node.quality.machine import MachineJudged
+    from diadem.node.reindex import Reindexed
+    from diadem.node.repair import Repaired
     from diadem.node.samples.verbs import SampleVerbs
     from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
+    from diadem.node.take.archived import Archived
+    from diadem.node.take.archiving_all import SessionResult
+    from diadem.node.take.deriving import Derived
+    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.told import Watched
+    from diadem.node.watch.watch_verbs import WatchVerbs
     from diadem.policy.status import Status
+    from diadem.scan.scan import Scan
 
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.
 _NEWEST: Final = 6
 
 
-class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Display):
+class Node(Reopenable, Display):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -63,6 +83,9 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         "next",
     )  # fmt: skip
     _internal = frozenset({"at", "recovered", "remember", "remirror"})
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
     def _display_title(self) -> str:
         count = self.context.catalogue.count()
@@ -149,6 +172,13 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         return JudgementVerbs(self.context)
 
     @property
+    def watched(self) -> WatchVerbs:
+        """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
+        from diadem.node.watch.watch_verbs import WatchVerbs
+
+        return WatchVerbs(self.context)
+
+    @property
     def jobs(self) -> list[JobState]:
         """Long jobs, the newest first: what runs, what was killed, how each ended."""
         from diadem.node.jobs import jobs
@@ -173,7 +203,284 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
         return Document(as_document(list(examine(self.context))))
 
-    # -- finding ---------------------------------------------------------------------------------------------------
+    # -- taking in ----------------------------------------------------------------------------------------------------
+
+    def archive(
+        self,
+        source: StrPath,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        as_one: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        in_place: bool = False,
+        store: str | None = None,
+        listener: Listener = progress_bar,
+    ) -> Archived:
+        """Archive a session: one package, in as many stores as the policy wants.
+
+        Parameters
+        ----------
+        source : path
+            A folder, or one file. It is never changed. A package (its folder, an unpacked export, or a ZIP of
+            ``export``) is proven and taken in under its own id; `as_one` packs it into a new one.
+        metadata : mapping, optional
+            Session, sample, people, instrument, as for `diadem.pack`.
+        strict : bool
+            Refuse if any file cannot be archived.
+        as_one : bool
+            One package, even where the folder looks like several sessions.
+        wait, now : bool
+            Wait until the session is finished; or do not ask whether it is.
+        in_place : bool
+            Adopt the folder where it is: sealed, but not copied.
+        store : str, optional
+            Which store is filled first.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Archived
+            The package, its copies, and copies that are owed because a store does not answer.
+
+        Raises
+        ------
+        Refused
+            The session is not finished, or is several; metadata that the policy requires are missing.
+        Unreachable
+            No store can take it.
+        """
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving import archive
+
+        wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
+        found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
+        return replace(found, package=self._given(found.package))
+
+    def plan(
+        self,
+        source: StrPath,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        as_one: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        listener: Listener = progress_bar,
+    ) -> dict[str, Any]:
+        """What `archive` would do with a folder: files, datasets, names, and how it relates to what is archived.
+
+        Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
+        options would not take it, as an error in its fixed shape, or is None.
+        """
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving import planned
+
+        wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
+        return Document(planned(self.context, Path(source).absolute(), wishes, listener))
+
+    def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
+        """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
+        from diadem.scan.scan import Scan, sessions_of
+
+        if not isinstance(source, Scan) and Path(source).is_dir():
+            source = self.context.tools.scan(source, listener=listener)
+        return Rows(sessions_of(source))
+
+    def archive_all(
+        self,
+        sessions: StrPath | Scan | Iterable[PlannedSession],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        dry_run: bool = False,
+        executor: Executor | None = None,
+        listener: Listener = progress_bar,
+    ) -> Generator[SessionResult]:
+        """Archive many sessions, each as a package of its own; one that fails stops none of the others.
+
+        Parameters
+        ----------
+        sessions : Scan, path, or iterable of PlannedSession
+            What `diadem.scan` found, a folder, a plan that was written and edited, or sessions at hand.
+        metadata : mapping, optional
+            For all of them.
+        strict, wait, now : bool
+            As for `archive`.
+        dry_run : bool
+            Say what would be archived.
+        executor : concurrent.futures.Executor, optional
+            Where to read, extract and pack, many sessions at once: a `diadem.WorkerPool`, a process pool, a Dask
+            cluster (`distributed.Client.get_executor()`). Folders and stores must mean the same there; credentials of
+            stores are taken from the environment there. This process alone signs and enters.
+        listener : Listener
+            Told of progress.
+
+        Yields
+        ------
+        SessionResult
+            As each is done: in the order of the sessions, on an executor as they end, the largest begun first. A
+            run that is stopped can be repeated: what is archived already is recognised.
+
+        Raises
+        ------
+        StoreError
+            There is not enough space for all of them; nothing was begun.
+        Unreachable, Refused
+            A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
+            broke.
+        """
+        from diadem.node.take.archived import Wishes
+        from diadem.node.take.archiving_all import archive_all
+        from diadem.scan.scan import Scan
+
+        chosen = (
+            self.sessions_of(sessions, listener=listener)
+            if isinstance(sessions, str | os.PathLike | Scan)
+            else [session for session in sessions if session.archive]
+        )
+        wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
+        done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
+        return (self._result_given(one) for one in done)
+
+    def watch(
+        self,
+        folder: StrPath | None = None,
+        *,
+        once: bool = False,
+        every: float = 60.0,
+        store: str = "",
+        set: Sequence[str] = (),  # noqa: A002
+        new_only: bool = False,
+        poll: bool = False,
+        depth: int = 1,
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> Iterator[Handed | Watched]:
+        """Archive what instruments write into the watched folders, and what people hand in, once it is finished.
+
+        Parameters
+        ----------
+        folder : path, optional
+            This folder alone, with the options that follow; see `WatchVerbs.add`. It need not be one that is kept.
+        once : bool
+            One look, and then end.
+        every : float
+            Seconds between looks where the system reports no changes.
+        store, set, new_only, poll, depth
+            Of `folder`; see `WatchVerbs.add`.
+        dry_run : bool
+            Show what would be archived, and what waits; nothing is written.
+        listener : Listener
+            Told of progress.
+
+        Yields
+        ------
+        Handed, Watched
+            Each hand-in, and each session of a watched folder, whose state is new. Nothing of it is moved, changed or
+            deleted.
+
+        Raises
+        ------
+        Refused
+            Another process watches for this node.
+        """
+        return self.watched.run(
+            folder,
+            once=once,
+            every=every,
+            store=store,
+            set=set,
+            new_only=new_only,
+            poll=poll,
+            depth=depth,
+            dry_run=dry_run,
+            listener=listener,
+        )
+
+    def rescan(
+        self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = progress_bar
+    ) -> Iterator[Rescan]:
+        """Look at the folders that were adopted: follow what was renamed, tell what was edited or deleted.
+
+        Nothing is written in them, and an edit is never called damage; the copy no longer counts until it is whole.
+
+        Parameters
+        ----------
+        full : bool
+            Read and compare every file.
+        look_in : sequence of path
+            Where to look for a folder that was moved.
+        listener : Listener
+            Told of progress.
+        """
+        from diadem.node.keep.adopted import rescan
+
+        return rescan(self.context, full=full, look_in=[Path(one) for one in look_in], listener=listener)
+
+    def _given(self, package: Package) -> Package:
+        """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
+        from diadem.archive.package import Home
+        from diadem.node.keep.copies import CopiesAtHand
+        from diadem.node.quality.amend import effective
+
+        amend = partial(effective, self.context, package.id)
+        given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
+        addressed = self.context.tools.addressed
+        return given if addressed is None else addressed(given, CopiesAtHand(self.context, given), self.again)
+
+    def _result_given(self, done: SessionResult) -> SessionResult:
+        if done.archived is None:
+            return done
+        return replace(done, archived=replace(done.archived, package=self._given(done.archived.package)))
+
+    # -- finding and giving back --------------------------------------------------------------------------------------
+
+    def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
+        """Find packages by words and by values with units.
+
+        Parameters
+        ----------
+        query : str
+            ``HAADF voltage>=200kV sample:S-12``; empty for all, the newest first.
+        limit, offset : int
+            Which rows of the result.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood; points at the word.
+        """
+        from diadem.node.result_source import ResultSource
+
+        asked = self.queries.expanded(query) if "@" in query else query
+        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
+        opener = Opener(self)
+        return replace(found, source=ResultSource(opener)).opened_by(opener)
+
+    def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
+        """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+        Parameters
+        ----------
+        query : str
+            As for `search`.
+        fields : sequence of str, optional
+            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default
+            instrument, year, voltage and nine others.
+        top : int
+            Values of each field at most, the most frequent first.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field.
+        """
+        asked = self.queries.expanded(query) if "@" in query else query
+        return self.context.catalogue.facets(asked, fields=fields, top=top)
 
     def get(self, package_id: str | Named) -> Package:
         """A package, in the best of its copies; its ``record`` is the effective one.
@@ -191,17 +498,6 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         from diadem.node.keep.copies import PackageCopies
 
         return self._given(PackageCopies(self.context, self.context.catalogue.get(id_of(package_id)).id).best()[0])
-
-    def _given(self, package: Package) -> Package:
-        """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
-        from diadem.archive.package import Home
-        from diadem.node.keep.copies import CopiesAtHand
-        from diadem.node.quality.amend import effective
-
-        amend = partial(effective, self.context, package.id)
-        given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
-        addressed = self.context.tools.addressed
-        return given if addressed is None else addressed(given, CopiesAtHand(self.context, given), self.again)
 
     def show(self, package: str | Named) -> Overview:
         """A package at a glance: when and by whom, its datasets, copies, assessments, corrections. ``print`` it.
@@ -283,119 +579,583 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
         found = self.context.catalogue.get(id_of(package)).id
         return restore_session(self.context, found, Path(folder), chain=chain, only=only, listener=listener)
 
-    def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
-        """Find packages by words and by values with units.
+    def export(
+        self,
+        package: str,
+        path: StrPath,
+        *,
+        for_: str,
+        only: str | None = None,
+        redact: bool = False,
+        chain: bool = False,
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> Exported:
+        """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
+        from diadem.node.give.export import export
 
-        Parameters
-        ----------
-        query : str
-            ``HAADF voltage>=200kV sample:S-12``; empty for all, the newest first.
-        limit, offset : int
-            Which rows of the result.
+        found = self.context.catalogue.get(package).id
+        return export(
+            self.context,
+            found,
+            Path(path).absolute(),
+            to=for_,
+            only=only or "package",
+            redact=redact,
+            chain=chain,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
-        Raises
-        ------
-        UsageError
-            The query cannot be understood; points at the word.
-        """
-        from diadem.node.result_source import ResultSource
+    # -- keeping ------------------------------------------------------------------------------------------------------
 
-        asked = self.queries.expanded(query) if "@" in query else query
-        found = self.context.catalogue.search(asked, limit=limit, offset=offset)
-        opener = Opener(self)
-        return replace(found, source=ResultSource(opener)).opened_by(opener)
+    def status(self) -> Status:
+        """What the policy says of every package, store and of the node itself, and what to do now."""
+        from diadem.node.archive_state import status_of
 
-    def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
-        """How many of the packages that a search finds have which instrument, year, sample and so on.
-
-        Parameters
-        ----------
-        query : str
-            As for `search`.
-        fields : sequence of str, optional
-            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default
-            instrument, year, voltage and nine others.
-        top : int
-            Values of each field at most, the most frequent first.
-
-        Raises
-        ------
-        UsageError
-            The query cannot be understood, or there is no such field.
-        """
-        asked = self.queries.expanded(query) if "@" in query else query
-        return self.context.catalogue.facets(asked, fields=fields, top=top)
+        return status_of(self.context, lambda: self.watched.state())  # noqa: PLW0108 - imported where folders are watched
 
     @property
     def policy(self) -> Policy:
         """What the group wants of its copies, checks, metadata and transfers, as `policy.toml` says it now."""
         return self.context.policy
 
-    def status(self) -> Status:
-        """What the policy says of every package, store and of the node itself, and what to do now."""
-        from diadem.node.archive_state import status_of
+    def scrub(
+        self,
+        store: str | None = None,
+        *,
+        part: str = "1/1",
+        level: str | None = None,
+        due: bool = False,
+        package: str | None = None,
+        max_rate: float | None = None,
+        executor: Executor | None = None,
+        listener: Listener = progress_bar,
+    ) -> Scrubbed:
+        """Read copies whole and compare every byte with what was sealed.
 
-        return status_of(self.context, self.watched.state())
-
-    # -- the node itself -------------------------------------------------------------------------------------------
-
-    def to_dict(self) -> dict[str, Any]:
-        """Name, id, place, stores and recovery file as a JSON object."""
-        settings = self.context.settings
-        return {
-            "name": settings.name,
-            "id": settings.id,
-            "path": str(self.path),
-            "user": self.user,
-            "machine": settings.machine,
-            "policy": str(self.path / POLICY_FILE),
-            "stores": [state.to_dict() for state in self.stores],
-            "recovery": {"file": settings.recovery_file, "confirmed": settings.recovery_confirmed},
-        }
-
-    def instruments(self) -> list[dict[str, Any]]:
-        """The instruments that `instruments.toml` describes: ``when`` a dataset is of it, what it ``is``.
+        Parameters
+        ----------
+        store : str, optional
+            One store; default all.
+        part : str
+            ``3/28``: the third of 28 parts of the packages.
+        level : {"leaves", "full"}, optional
+            Default: leaves where leaves and files are known to agree, else full.
+        due : bool
+            Only copies whose proof is older than nine tenths of what the policy allows.
+        package : str, optional
+            One package only.
+        max_rate : float, optional
+            Bytes per second, of all workers together.
+        executor : concurrent.futures.Executor, optional
+            Where to read, many copies at once; see `archive_all`.
+        listener : Listener
+            Told of progress.
 
         Raises
         ------
-        DocumentError
-            The file says what no instrument can be; names path, rule and an example.
+        NotFound, UsageError
+            There is no such store or package; it is not a part, or no level.
+        Unreachable, Refused
+            A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
+        Interrupted
+            On Ctrl-C; what was proven stays so, and the next run resumes.
         """
-        return Rows(read_instruments(self.path))
+        from diadem.node.keep.scrub import scrub
 
-    def confirm_recovery(self) -> None:
-        """Confirm that the recovery file was moved away from this machine.
+        return scrub(
+            self.context,
+            store,
+            part=part,
+            level=level,
+            due=due,
+            package=package,
+            max_rate=max_rate,
+            executor=executor,
+            listener=listener,
+        )
+
+    def repair(
+        self,
+        package: str | None = None,
+        *,
+        store: str | None = None,
+        dry_run: bool = False,
+        set_aside: bool = False,
+        max_rate: float | None = None,
+        listener: Listener = progress_bar,
+    ) -> Repaired:
+        """Mend damaged copies, write missing ones, make parity: as far as it can be done now.
+
+        Parameters
+        ----------
+        package, store : str, optional
+            One package, or the copies in one store; default everything.
+        dry_run : bool
+            Say what would be done.
+        set_aside : bool
+            Move files that do not belong to a package into the store's ``.diadem/quarantine``.
+        max_rate : float, optional
+            Bytes per second.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        NotFound
+            There is no such store or package.
+        Interrupted
+            On Ctrl-C; what was done is in the log, and the next run resumes.
+        """
+        from diadem.node.repair import repair
+
+        return repair(
+            self.context,
+            package,
+            store=store,
+            dry_run=dry_run,
+            set_aside=set_aside,
+            max_rate=max_rate,
+            listener=listener,
+        )
+
+    def drop(
+        self,
+        package: str,
+        store: str,
+        *,
+        reason: str,
+        below_minimum: bool = False,
+        clock_is_right: bool = False,
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> Dropped:
+        """Drop one copy, after reading the copies that remain whole.
+
+        Parameters
+        ----------
+        package, store : str
+            Which copy.
+        reason : str
+            Kept in the log.
+        below_minimum : bool
+            Once the retention is over: also where fewer copies remain than the policy wants. One proven copy stays.
+        clock_is_right : bool
+            As for `delete`.
+        dry_run : bool
+            Prove and decide, but remove nothing.
+        listener : Listener
+            Told of progress.
 
         Raises
         ------
         Refused
-            It is still where it was written.
+            Too few other copies are proven; or, with `below_minimum`, the retention is not over, or is over only by a
+            clock that leaps past the log.
         """
-        if place := self.context.settings.recovery_in_place:
-            raise Refused(
-                "the recovery file was not moved: it is still there, on this machine",
-                where=place,
-                next="Move it to a USB stick that is kept elsewhere, or print it and delete it; then confirm again: "
-                "diadem init --confirm-recovery",
-            )
-        now = time_text(self.context.clock())
-        self.context.change_settings(lambda settings: replace(settings, recovery_confirmed=now))
-        mirror_settings(self.context)
+        from diadem.node.keep.drop import drop
 
-    def remirror(self) -> None:
-        """Say in every store that answers which machine writes the node now, and bring its mirror up to date."""
-        self.context.require_writable()
-        for settings, store in self.context.stores.opened():
-            claim(store, settings, self.context.settings)
-        mirror_settings(self.context)
-        self.context.ledger.push()
+        found = self.context.catalogue.get(package).id
+        return drop(
+            self.context,
+            found,
+            store,
+            reason=reason,
+            below_minimum=below_minimum,
+            clock_is_right=clock_is_right,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
-    def remember(self) -> None:
-        """Use this node where none is named."""
-        self.context.require_writable()
-        remember_node(self.path)
+    def delete(
+        self,
+        package: str,
+        *,
+        reason: str,
+        lost: bool = False,
+        clock_is_right: bool = False,
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> Dropped:
+        """Delete a package from every store once its retention is over; a signed tombstone remains.
 
-    # -- custody ---------------------------------------------------------------------------------------------------
+        Parameters
+        ----------
+        package : str
+            Which one.
+        reason : str
+            Kept in the log.
+        lost : bool
+            Write it off, whatever its retention: no copy of it is left. Every store that answers is looked into first.
+        clock_is_right : bool
+            Say that time passed as the clock tells it, although the log was silent for more than a year.
+        dry_run : bool
+            Decide, but remove and state nothing.
+        listener : Listener
+            Told of the look into the stores.
+
+        Raises
+        ------
+        Refused
+            Its retention is not over, or is over only by a clock that leaps past the log; or a store that has a copy
+            does not answer; with `lost`, a copy or something of
+            it is there or may be there.
+        """
+        from diadem.node.keep.drop import delete, write_off
+
+        found = self.context.catalogue.get(package).id
+        if lost:
+            return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
+        return delete(self.context, found, reason=reason, clock_is_right=clock_is_right, dry_run=dry_run)
+
+    def reindex(
+        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = progress_bar
+    ) -> Reindexed:
+        """Rebuild the catalogue from the stores and the log.
+
+        Parameters
+        ----------
+        executor : concurrent.futures.Executor, optional
+            Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        into : str, optional
+            Build it in another place, and have it there from now on: ``file``, the one in the node's folder, or
+            ``postgresql://user@host/database``. The former catalogue is removed.
+        listener : Listener
+            Told of progress.
+        """
+        from diadem.node.reindex import reindex
+
+        return reindex(self.context, executor=executor, into=into, listener=listener)
+
+    # -- what people say of data --------------------------------------------------------------------------------------
+
+    def assess(
+        self,
+        package: str,
+        verdict: str,
+        *,
+        purpose: str = "",
+        criterion: str | None = None,
+        dataset: str | None = None,
+        signal: str | None = None,
+        value: float | None = None,
+        unit: str = "",
+        comment: str = "",
+        evidence: Sequence[str] = (),
+        scheme: str | None = None,
+        replaces: str | None = None,
+    ) -> Assessment:
+        """Assess a package, or a dataset of it, for a purpose: a statement signed by the current user.
+
+        Of one assessor the last on a target, purpose and criterion counts. Those of others are kept beside it, and
+        where they differ that is shown; nothing is averaged.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        verdict : {"accept", "limited", "reject"}
+            The assessment.
+        purpose : str
+            What the data are to be used for: ``imaging``. May be left out where a scheme has one.
+        criterion : str, optional
+            What was looked at: ``drift``.
+        dataset : str, optional
+            Its id, or the path of its primary file; default the whole package.
+        signal : str, optional
+            Id of a signal of the dataset.
+        value : float, optional
+            What was measured, in `unit`.
+        comment : str
+            Why.
+        evidence : sequence of str
+            Packages and addresses that show it.
+        scheme : str, optional
+            One of the policy's lists of criteria; `criterion` must be of it.
+        replaces : str, optional
+            The beginning of the id of one's own assessment that no longer counts, as where its purpose was mistyped.
+
+        Raises
+        ------
+        NotFound
+            There is no such package, dataset or scheme.
+        UsageError
+            The verdict or the criterion is none of those that there are.
+        """
+        from diadem.node.quality.assess import Judgement, assess
+
+        found = self._living(package)
+        said = Judgement(
+            verdict=verdict,
+            purpose=purpose,
+            criterion=criterion or "",
+            dataset=dataset or "",
+            signal=signal or "",
+            value=value,
+            unit=unit,
+            comment=comment,
+            evidence=evidence,
+            scheme=scheme or "",
+            replaces=replaces or "",
+        )
+        return assess(self.context, found, said)
+
+    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = progress_bar) -> MachineJudged:
+        """Let the checks of all plugins assess the data, and state what they find in the current user's name.
+
+        What they find is ``limited`` with the reason, never ``reject``; where they find nothing they say nothing.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        purpose : str
+            What the data are to be used for; default any use.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        NotFound
+            There is no such package, or no store that has it answers.
+        DigestMismatch
+            A file is damaged.
+        """
+        from diadem.node.quality.machine import assess_by_machine
+
+        found = self._living(package)
+        return assess_by_machine(self.context, found, purpose=purpose, listener=listener)
+
+    def assessments(self, package: str) -> Assessments:
+        """Every assessment of a package: what counts, what was said before, and who disagrees."""
+        from diadem.node.quality.assess import assessments
+
+        return assessments(self.context, self.context.catalogue.get(package).id)
+
+    def amend(
+        self, package: str, values: Mapping[str, Any], *, dataset: str | None = None, reason: str = ""
+    ) -> Amendment:
+        """Correct the record of a package; the package itself stays as it was sealed.
+
+        The owner's amendments change what `get` gives as ``record`` and what `search` finds. Anybody else's is an
+        extra assertion, which is shown and found and never preferred.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        values : mapping of str to Any
+            By field: ``{"sample.identifier": "S-12", "voltage …": "300 kV"}``; None withdraws what is stated.
+        dataset : str, optional
+            Its id, or the path of its primary file; default all datasets and the session.
+        reason : str
+            Why.
+
+        Raises
+        ------
+        UnknownField, UsageError
+            There is no such field, or it cannot hold the value.
+        NotFound
+            There is no such package or dataset.
+        """
+        from diadem.node.quality.amend import amend
+
+        found = self._living(package)
+        return amend(self.context, found, values, dataset=dataset or "", reason=reason)
+
+    def amendments(self, package: str) -> Amendments:
+        """Every amendment of a package's record, and where the owner's contradict each other."""
+        from diadem.node.quality.amend import amendments
+
+        return amendments(self.context, self.context.catalogue.get(package).id)
+
+    def derive(
+        self,
+        result: Any,
+        from_: Any,
+        *,
+        software: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        comment: str = "",
+        listener: Listener = progress_bar,
+    ) -> Derived:
+        """Archive what an analysis has made, and state what it was made from.
+
+        Parameters
+        ----------
+        result : HyperSpy signal, Matplotlib figure, path, or package id
+            A signal is written as .hspy, a figure as .png; a package of this node is only linked.
+        from_ : iterable
+            Packages (ids, `Package`, rows of a search), datasets (``ID:path``), or signals loaded from packages.
+        software : mapping of str to str, optional
+            Version by name; default what this process works with, as far as it is known: HyperSpy, NumPy, Python …
+        parameters : mapping, optional
+            Parameters of the programs, JSON values.
+        name : str, optional
+            What the result is called; default its title.
+        comment : str
+            In a person's words.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Derived
+            The package and what was stated.
+
+        Raises
+        ------
+        NotFound
+            There is no such source, or no such file.
+        UsageError
+            There is no source; the result cannot be archived; parameters that are not a JSON object.
+        """
+        from diadem.node.take.deriving import derive_result, making_of
+
+        making = making_of(self.context, from_, software=software, parameters=parameters, comment=comment)
+        return derive_result(self.context, result, making, name=name or "", listener=listener)
+
+    def derivations(self, package: str) -> list[Derivation]:
+        """What is stated of what a package was made from, and of what was made from it."""
+        found = self.context.catalogue.get(package).id
+        return Rows(self.context.catalogue.derivations(found))
+
+    def warnings(self, package: str) -> list[Caution]:
+        """Warnings about a package and about everything that it was made from, each with its purpose and assessor."""
+        found = self.context.catalogue.get(package).id
+        return Rows(self.context.catalogue.cautions([found]).get(found, []))
+
+    def _living(self, package: str) -> str:
+        """The whole id of a package that was not deleted."""
+        row = self.context.catalogue.get(package)
+        if row.tombstone is not None:
+            raise NotFound("the package was deleted", where=row.id, next=f"See: diadem custody {row.id[7:19]}")
+        return row.id
+
+    # -- who may what -------------------------------------------------------------------------------------------------
+
+    def grant(
+        self,
+        what: str | Sequence[str],
+        to: str,
+        rights: Sequence[str] = ("read",),
+        *,
+        expires: date | datetime | str | None = None,
+        not_before: date | datetime | str | None = None,
+        purpose: str = "",
+        require: Sequence[str] = (),
+        recipient: str = "",
+        dry_run: bool = False,
+    ) -> Granted:
+        """Allow somebody to use packages of yours: a statement that you sign.
+
+        Colleagues and people of other nodes see nothing that was not granted to them, unless the policy opens packages
+        to the node. Of a project or a sample, those packages are meant that are yours and belong to it, now or later.
+        Whoever can read the node's folder or a store through the operating system is not bound by grants.
+
+        Parameters
+        ----------
+        what : str or sequence of str
+            Packages, by their ids; or one ``project:NAME`` or ``sample:NAME``.
+        to : str
+            ``bob``, ``marie@nmi``, or ``*@nmi`` for everybody of a node.
+        rights : sequence of {"list", "read", "assess"}
+            What they may; who may read or assess a package may also find it.
+        expires, not_before : date, datetime or str, optional
+            When it ends and begins: ``2027-01-01`` (from the beginning of that day, UTC) or a moment. Default: when it
+            is revoked; now.
+        purpose : str
+            What for.
+        require : sequence of {"direct-only"}
+            That no hub carries the bytes.
+        recipient : str
+            Id of the person's node, if it has no name here.
+        dry_run : bool
+            Show what it would open; grant nothing.
+
+        Raises
+        ------
+        Refused
+            Not all of the packages are yours.
+        NotFound
+            There is no such package, sample, user or node.
+        UsageError
+            What is meant cannot be granted together, or the grant would never be in force.
+        """
+        from diadem.node.access.grant import grant
+
+        return grant(
+            self.context,
+            (what,) if isinstance(what, str) else tuple(what),
+            to,
+            rights,
+            expires=expires,
+            not_before=not_before,
+            purpose=purpose,
+            require=require,
+            recipient=recipient,
+            dry_run=dry_run,
+        )
+
+    def revoke(self, grant: str, *, reason: str = "") -> Revocation:
+        """Revoke a grant. What was delivered before stays delivered.
+
+        Parameters
+        ----------
+        grant : str
+            Its id or the beginning of it, 8 digits or more.
+        reason : str
+            Why.
+
+        Raises
+        ------
+        NotFound
+            There is no such grant.
+        Refused
+            It is somebody else's: only who gave it, or who has followed them, can revoke it.
+        """
+        from diadem.node.access.grant import revoke
+
+        return revoke(self.context, grant, reason=reason)
+
+    def grants(self, what: str | None = None, to: str | None = None) -> list[GrantState]:
+        """Every grant, the newest last, each with whether it is in force.
+
+        Parameters
+        ----------
+        what : str, optional
+            Only those that are of a package, ``project:NAME`` or ``sample:NAME``.
+        to : str, optional
+            Only those to somebody, by address.
+        """
+        from diadem.node.access.grant import grants
+
+        return Rows(grants(self.context, what, to))
+
+    def why(self, who: str, package: str, right: str = "read") -> Decision:
+        """Whether somebody may do something with a package, and why, or why not; also which grant came closest.
+
+        Parameters
+        ----------
+        who : str
+            ``bob``, ``marie@nmi``.
+        package : str
+            Its id or the beginning of it.
+        right : {"list", "read", "assess"}
+            What they want to do.
+
+        Raises
+        ------
+        NotFound
+            There is no such package, user or node.
+        """
+        from diadem.node.access.grant import why
+
+        return why(self.context, who, package, right)
+
+    # -- custody ------------------------------------------------------------------------------------------------------
 
     def custody(self, package: str) -> CustodyReport:
         """Who took a package in, copied, checked, mended and gave it away: each step, and what it is worth.
@@ -463,35 +1223,63 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs, Reopenable, Dis
 
         return export_relays(self.context, package, Path(path))
 
-    def export(
-        self,
-        package: str,
-        path: StrPath,
-        *,
-        for_: str,
-        only: str | None = None,
-        redact: bool = False,
-        chain: bool = False,
-        dry_run: bool = False,
-        listener: Listener = progress_bar,
-    ) -> Exported:
-        """Make a ZIP for someone without DIADEM; see `diadem.Node.export`."""
-        from diadem.node.give.export import export
+    # -- the node itself ----------------------------------------------------------------------------------------------
 
-        found = self.context.catalogue.get(package).id
-        return export(
-            self.context,
-            found,
-            Path(path).absolute(),
-            to=for_,
-            only=only or "package",
-            redact=redact,
-            chain=chain,
-            dry_run=dry_run,
-            listener=listener,
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """Name, id, place, stores and recovery file as a JSON object."""
+        settings = self.context.settings
+        return {
+            "name": settings.name,
+            "id": settings.id,
+            "path": str(self.path),
+            "user": self.user,
+            "machine": settings.machine,
+            "policy": str(self.path / POLICY_FILE),
+            "stores": [state.to_dict() for state in self.stores],
+            "recovery": {"file": settings.recovery_file, "confirmed": settings.recovery_confirmed},
+        }
 
-    # -- closing ---------------------------------------------------------------------------------------------------
+    def instruments(self) -> list[dict[str, Any]]:
+        """The instruments that `instruments.toml` describes: ``when`` a dataset is of it, what it ``is``.
+
+        Raises
+        ------
+        DocumentError
+            The file says what no instrument can be; names path, rule and an example.
+        """
+        return Rows(read_instruments(self.path))
+
+    def confirm_recovery(self) -> None:
+        """Confirm that the recovery file was moved away from this machine.
+
+        Raises
+        ------
+        Refused
+            It is still where it was written.
+        """
+        if place := self.context.settings.recovery_in_place:
+            raise Refused(
+                "the recovery file was not moved: it is still there, on this machine",
+                where=place,
+                next="Move it to a USB stick that is kept elsewhere, or print it and delete it; then confirm again: "
+                "diadem init --confirm-recovery",
+            )
+        now = time_text(self.context.clock())
+        self.context.change_settings(lambda settings: replace(settings, recovery_confirmed=now))
+        mirror_settings(self.context)
+
+    def remirror(self) -> None:
+        """Say in every store that answers which machine writes the node now, and bring its mirror up to date."""
+        self.context.require_writable()
+        for settings, store in self.context.stores.opened():
+            claim(store, settings, self.context.settings)
+        mirror_settings(self.context)
+        self.context.ledger.push()
+
+    def remember(self) -> None:
+        """Use this node where none is named."""
+        self.context.require_writable()
+        remember_node(self.path)
 
     def close(self) -> None:
         """Leave a snapshot of the catalogue in the stores if something changed, and release everything."""

@@ -27,10 +27,8 @@ from diadem.node.config import (
     FILE,
     NodeSettings,
     holds_node,
-    is_blank,
     machine_name,
     parse_settings,
-    person_text,
     read_settings,
     write_settings,
 )
@@ -43,6 +41,7 @@ from diadem.node.open import CATALOGUE_FILE, require_local
 from diadem.node.recovery_file import RecoverySecret, open_keys
 from diadem.node.stores import read_store_file
 from diadem.policy.policy_text import default_policy
+from diadem.serialization.toml_text import is_blank, person_text
 from diadem.store import open_store
 from diadem.store.contract import Store
 from diadem.store.stage import remove_tree

@@ -37,7 +37,7 @@ from diadem.node.keep.adopted import IN_PLACE, enter_adopted
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
-from diadem.node.tasks import Found, Sought, read_packages
+from diadem.node.tasks import PackageRead, PackageToRead, read_packages
 from diadem.node.unlisted import Unlisted, killed_archives, unlisted
 from diadem.node.workers import Workers
 from diadem.package.tags import CONTINUES, OMITTED
@@ -192,7 +192,7 @@ class _Rebuild:
                     hints = False
                     self.notes.append(f"the hints in {settings.name} could not be written: {one.unhinted}")
 
-    def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[Found]]:
+    def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[PackageRead]]:
         """The packages of a store as they are read, here or by workers."""
         sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
         workers = self.workers
@@ -206,12 +206,12 @@ class _Rebuild:
                 workers.stop()
                 raise
 
-    def _sought(self, stored: Sequence[Stored]) -> list[Sought]:
+    def _sought(self, stored: Sequence[Stored]) -> list[PackageToRead]:
         known = self.fresh.known([str(one.id) for one in stored])
         sought = []
         for one in stored:
             said = self.sightings.ingest(str(one.id))
-            sought.append(Sought(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
+            sought.append(PackageToRead(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
         return sought
 
     # The log

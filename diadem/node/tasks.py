@@ -66,14 +66,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class WorkerTools:
-    """What a worker has at hand.
+    """What a worker has at hand: what reads instrument files, lent for one task, and what extraction depends on.
 
-    Attributes
-    ----------
-    lend : callable
-        Lends what reads instrument files, for one task.
-    identity : str
-        DIADEM, RosettaSciIO and plugins with their versions: what extraction depends on.
+    That is DIADEM, RosettaSciIO and plugins, with their versions.
     """
 
     lend: Callable[[], AbstractContextManager[Extractor]]
@@ -250,17 +245,11 @@ def _copy(
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class PackageToRead:
     """A package to read.
 
-    Attributes
-    ----------
-    path, made_at : str
-        Where it lies in the store, and the path that it was made with.
-    said : mapping or None
-        The predicate of its `ingest` statement; None where the log has none.
-    wanted : bool
-        Whether its record is to be read; else only whether it is there.
+    `path` is where it lies in the store, and `made_at` the path that it was made with; `said` is the predicate of its
+    `ingest` statement, where the log has one. Where it is not `wanted`, it is only looked whether it is there.
     """
 
     path: str
@@ -270,17 +259,10 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was read of a package.
+class PackageRead:
+    """What was read of a package: where it lies, its id ("" where it cannot be read), what the catalogue keeps of it.
 
-    Attributes
-    ----------
-    path, id : str
-        Where it lies, and its id; "" where it cannot be read.
-    prepared : Prepared or None
-        What the catalogue keeps of it, where that was wanted.
-    fault, unhinted : str
-        Why it cannot be read; why its hints could not be written.
+    `fault` says why it cannot be read, and `unhinted` why its hints could not be written.
     """
 
     path: str
@@ -290,7 +272,7 @@ class Found:
     unhinted: str = ""
 
 
-def read_packages(store: Store, packages: Sequence[Sought]) -> list[Found]:
+def read_packages(store: Store, packages: Sequence[PackageToRead]) -> list[PackageRead]:
     """Read packages, and write their hints anew: what was copied there by hand, or lost them, is found again.
 
     A hint is worth no second try, and stops nothing.
@@ -304,7 +286,7 @@ def read_packages(store: Store, packages: Sequence[Sought]) -> list[Found]:
     return found
 
 
-def _read_package(store: Store, sought: Sought, *, hints: bool) -> Found:
+def _read_package(store: Store, sought: PackageToRead, *, hints: bool) -> PackageRead:
     try:
         bundle = store.bundle(sought.path)
         opened = open_tag_files(bundle)
@@ -313,18 +295,18 @@ def _read_package(store: Store, sought: Sought, *, hints: bool) -> Found:
             verify(bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
         prepared = prepare(package_entry(package, sought.made_at, sought.said)) if sought.wanted else None
     except DiademError as error:
-        return Found(sought.path, fault=error.message)
+        return PackageRead(sought.path, fault=error.message)
     except OSError as error:
-        return Found(sought.path, fault=str(error))
+        return PackageRead(sought.path, fault=str(error))
     if hints:
         try:
             store.write_hints(opened, sought.path)
         except DiademError as error:
-            return Found(sought.path, package.id, prepared, unhinted=error.message)
-    return Found(sought.path, package.id, prepared)
+            return PackageRead(sought.path, package.id, prepared, unhinted=error.message)
+    return PackageRead(sought.path, package.id, prepared)
 
 
-def _read_packages(_: WorkerTools, *, store: StoreSettings, packages: Sequence[Sought]) -> list[Found]:
+def _read_packages(_: WorkerTools, *, store: StoreSettings, packages: Sequence[PackageToRead]) -> list[PackageRead]:
     return read_packages(_opened(store), packages)
 
 

@@ -58,13 +58,7 @@ class UserCard(Display):
 
 @dataclass(frozen=True, slots=True)
 class UserVerbs(DisplayList):
-    """The users of a node: `node.users`.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
+    """The users of a node: `node.users`."""
 
     _display_name = "users"
 
@@ -218,31 +212,25 @@ class UserVerbs(DisplayList):
             user, heir = context.settings.user(name), context.settings.user(to)
             if user.name == heir.name:
                 raise UsageError(f"{user.name} cannot be their own successor", next="Name another user: --to bob")
-            self._require_here(heir.name)
+            if successor := self._card(heir.name).successor:
+                raise Refused(f"{heir.name} has retired, and {successor} follows", next="Name a user who is here.")
             address, card = f"{heir.name}@{context.settings.name}", self._card(user.name)
             if card.successor not in ("", address):
                 raise Refused(f"{user.name} has retired, and {card.successor} follows", next="See: diadem user ls")
             if not card.successor:
-                self._say_retired(card, address, reason)
+                retired = user_card(
+                    name=card.name,
+                    key=card.public,
+                    custody=card.custody,
+                    version=card.version + 1,
+                    expires=context.clock(),
+                    successor=address,
+                    reason=reason.strip(),
+                )
+                context.say([retired])
             context.change_settings(lambda settings: settings.with_user(replace(user, successor=address)))
         mirror_settings(context)
         return self.show(user.name)
-
-    def _say_retired(self, card: Card, successor: str, reason: str) -> None:
-        draft = user_card(
-            name=card.name,
-            key=card.public,
-            custody=card.custody,
-            version=card.version + 1,
-            expires=self.context.clock(),
-            successor=successor,
-            reason=reason.strip(),
-        )
-        self.context.say([draft])
-
-    def _require_here(self, name: str) -> None:
-        if successor := self._card(name).successor:
-            raise Refused(f"{name} has retired, and {successor} follows", next="Name a user who is here.")
 
     def _card(self, name: str) -> Card:
         if (card := self._card_of(name)) is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, line_of
 from diadem.node.config import StoreSettings
-from diadem.node.tasks import Answer, CopyRead, CopyToRead, Found, Sought, Task
+from diadem.node.tasks import Answer, CopyRead, CopyToRead, PackageRead, PackageToRead, Task
 from diadem.store.contract import Added
 from diadem.store.source import SourceFile
 from diadem.workers.executors import submit_everywhere, worker_count
@@ -112,9 +112,9 @@ class Workers:
         found: Sequence[CopyRead] = self._do("prove", store=store, copies=tuple(copies), rate=rate).value
         return found
 
-    def read_packages(self, store: StoreSettings, packages: Sequence[Sought]) -> list[Found]:
+    def read_packages(self, store: StoreSettings, packages: Sequence[PackageToRead]) -> list[PackageRead]:
         """Read packages for a catalogue."""
-        found: list[Found] = self._do("read_packages", store=store, packages=packages).value
+        found: list[PackageRead] = self._do("read_packages", store=store, packages=packages).value
         return found
 
     def copy(self, package: str, source: StoreSettings, path: str, target: StoreSettings, target_path: str) -> Added:

@@ -1,4 +1,7 @@
-"""Writes what is made from the keys of `diadem.model.policy`, in a checkout: ``python -m diadem.policy.generate``."""
+"""Writes what is made from the keys of `diadem.model.policy`, in a checkout: ``python -m diadem.policy.generate``.
+
+The schema of policies, and the tables of docs/policy.md.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from diadem.model.policy import AllowedTransfer, Policy, Scheme, Scrub, key_of
+from diadem.model.policy import AllowedTransfer, Key, Policy, Scheme, Scrub, key_of
 from diadem.serialization import schemas
+from diadem.serialization.toml_text import toml_value
 
-SCHEMA = Path(__file__).parents[2] / "schemas/policy/1.0.0/policy.schema.json"
+_ROOT = Path(__file__).parents[2]
+SCHEMA, PAGE = _ROOT / "schemas/policy/1.0.0/policy.schema.json", _ROOT / "docs/policy.md"
 _DURATION = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})? ?(s|min|h|hours?|days?|weeks?|months?|years?)$"}
 _SIZE = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})? ?(B|kB|MB|GB|TB|PB|KiB|MiB|GiB|TiB)$"}
 
@@ -65,5 +70,22 @@ def _table(kind: Any) -> dict[str, Any]:
     return below | ({"required": needed} if needed else {})
 
 
+def page(text: str) -> str:
+    """The text of docs/policy.md with the tables as they are now."""
+    lines = [text.partition("## ")[0].removesuffix("\n")]
+    for section in fields(Policy):
+        lines += [f"## {section.name}", "", str(key_of(section).schema["description"]), ""]
+        lines += ["| key | default | what it says |", "|---|---|---|"]
+        lines += [_row(member.name, key_of(member)) for member in fields(type(getattr(Policy(), section.name)))]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _row(name: str, key: Key) -> str:
+    default = toml_value(key.schema["default"])
+    return f"| `{name}` | {'none' if default == '{}' else f'`{default}`'} | {key.schema['description']} |"
+
+
 if __name__ == "__main__":
     SCHEMA.write_text(json.dumps(schema_document(), indent=2, ensure_ascii=False) + "\n", "utf-8", newline="\n")
+    PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8", newline="\n")

@@ -20,9 +20,9 @@ from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.policy import Policy, key_of, read_table
 from diadem.policy.case import joined
 from diadem.policy.required import keys_that_can_be_required
-from diadem.policy.toml_text import line_of, toml_value
 from diadem.serialization import schemas
 from diadem.serialization.schemas import described, shortened
+from diadem.serialization.toml_text import line_of, toml_value
 from diadem.terms.fields import close_matches, is_field
 
 #: Largest `policy.toml` that is read; the default one has 4 kB.

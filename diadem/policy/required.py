@@ -9,8 +9,8 @@ from typing import Any, Final
 from diadem.errors import Refused
 from diadem.model.policy import Policy
 from diadem.model.record import Record
-from diadem.policy.toml_text import toml_value
 from diadem.serialization import schemas
+from diadem.serialization.toml_text import toml_value
 
 #: Sections of the metadata document that hold one object each.
 SECTIONS: Final = ("session", "sample", "instrument")

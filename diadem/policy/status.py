@@ -1,14 +1,17 @@
-"""The outcome of judging an archive: each rule, what breaks it, and what to do. Frozen values."""
+"""The outcome of judging an archive: each rule, what breaks it, and what to do, as frozen values and on one screen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from diadem.advice import in_python
 from diadem.model.display import Display
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
 from diadem.model.times import time_text
 
@@ -18,8 +21,22 @@ NAMED: Final = 20
 LISTED_ACTIONS: Final = 1000
 
 
+class _Plain(Display):
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return time_text(value)
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Severity) else value
+
+
 @dataclass(frozen=True, slots=True)
-class RuleFinding(Display):
+class RuleFinding(_Plain):
     """One way in which a rule does not hold.
 
     Attributes
@@ -30,10 +47,8 @@ class RuleFinding(Display):
         `error`: the rule is broken. `warning`: it will be, or something stands in its way. `info`: worth knowing.
     message : str
         What was found, in plain words.
-    packages : tuple of str
-        Ids of the first packages concerned, at most `NAMED`.
-    titles : tuple of str
-        Their titles, in the same order.
+    packages, titles : tuple of str
+        Ids and titles of the first packages concerned, at most `NAMED`.
     count : int
         Packages concerned, all of them.
     command : str
@@ -51,19 +66,6 @@ class RuleFinding(Display):
     command: str = ""
     store: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {
-            "rule": self.rule,
-            "severity": str(self.severity),
-            "message": self.message,
-            "packages": list(self.packages),
-            "titles": list(self.titles),
-            "count": self.count,
-            "command": self.command,
-            "store": self.store,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Action(Display):
@@ -73,10 +75,9 @@ class Action(Display):
     ----------
     kind : str
         ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
-        (of one store),
-        ``connect-store``, ``unlock-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``,
-        ``set-clock``, ``recover``, ``restore-key``, ``restore-policy``, ``watch``, ``look-at-watched``,
-        ``finish-archive``.
+        (of one store), ``connect-store``, ``unlock-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``,
+        ``confirm-recovery``, ``set-clock``, ``recover``, ``restore-key``, ``restore-policy``, ``watch``,
+        ``look-at-watched``, ``finish-archive``.
     reason : str
         Why, in plain words.
     command : str
@@ -113,23 +114,11 @@ class Action(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Display):
-    """One command for a person to run, and what it will do.
-
-    Attributes
-    ----------
-    command : str
-        As it is typed.
-    reason : str
-        What it does, in plain words.
-    """
+class Step(_Plain):
+    """One command for a person to run, as it is typed, and what it will do, in plain words."""
 
     command: str
     reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {"command": self.command, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +127,8 @@ class RuleLine(Display):
 
     Attributes
     ----------
-    rule : str
-        Stable name.
-    title : str
-        One or two words for a table.
+    rule, title : str
+        Stable name, and one or two words for a table.
     mark : str
         ``holds``, ``broken``, ``warning``, ``info``, or ``idle`` where the policy does not ask for it.
     text : str
@@ -173,13 +160,11 @@ class RuleLine(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class StoreTotals(Display):
-    """One store and what lies in it.
+class StoreTotals(_Plain):
+    """One store, as the node knows it, and what lies in it.
 
     Attributes
     ----------
-    name, kind, url : str
-        As the node knows it.
     place : str or None
         Identity of its disk, share or bucket.
     reachable, read_only : bool
@@ -218,15 +203,9 @@ class StoreTotals(Display):
     due_at: datetime | None = None
     proven_in: Mapping[str, int] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        moments = {name: time_text(plain[name]) if plain[name] else None for name in ("proven_since", "due_at")}
-        return plain | moments
-
 
 @dataclass(frozen=True, slots=True)
-class Totals(Display):
+class Totals(_Plain):
     """The archive in figures.
 
     Attributes
@@ -248,10 +227,6 @@ class Totals(Display):
     proven: int = 0
     tombstoned: int = 0
     unseen: int = 0
-
-    def to_dict(self) -> dict[str, int]:
-        """A JSON object with every attribute."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +282,6 @@ class Status(Display):
 
     def __str__(self) -> str:
         """The screen of ``diadem status``, its commands as calls."""
-        from diadem.policy.status_text import shows_marks, status_text
-
         document = self.to_dict()
         steps = [step | {"command": in_python(step["command"])} for step in document["steps"]]
         return status_text(document | {"steps": steps}, ascii_only=not shows_marks())
@@ -337,3 +310,175 @@ class Status(Display):
             "actions": [action.to_dict() for action in self.actions[:LISTED_ACTIONS]],
             "action_count": len(self.actions),
         }
+
+
+# -- on one screen: what there is, how each rule stands, what to do now ----------------------------------------------
+
+_MARKS: Final = {"holds": "✓", "broken": "✗", "warning": "!", "info": "·"}
+_ASCII_MARKS: Final = {"holds": "ok", "broken": "NO", "warning": "! ", "info": "- "}
+#: Findings shown of one rule, and packages named of one finding, before the rest is counted.
+_FINDINGS, _PACKAGES = 3, 2
+#: Characters of a title, and of a package id: a prefix of 8 is enough for every command.
+_TITLE, _ID = 40, 12
+#: Narrowest text column that is still filled; below it lines are as long as they are.
+_NARROWEST = 24
+
+
+def status_text(document: Mapping[str, Any], *, ascii_only: bool = False, width: int = 100) -> str:
+    """The text of what `Status.to_dict` gives; its ``node`` may also be an object with a ``name``."""
+    marks = _ASCII_MARKS if ascii_only else _MARKS
+    parts = [
+        _header(document),
+        _stores(document["stores"], width),
+        _rules(document, marks, width),
+        _steps(document, width),
+    ]
+    text = "\n\n".join(part for part in parts if part)
+    return text.encode("ascii", "replace").decode() if ascii_only else text
+
+
+def shows_marks() -> bool:
+    """Whether what is printed may have marks and letters beyond ASCII: a console of Windows may have neither."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _header(document: Mapping[str, Any]) -> str:
+    node = document["node"]
+    name = _shown(str(node["name"] if isinstance(node, Mapping) else node))
+    totals = document["totals"]
+    what = "nothing is archived yet"
+    if totals["packages"]:
+        what = f"{count_text(totals['packages'], 'package')}, {count_text(totals['files'], 'file')}"
+        what += f", {size_text(totals['bytes'])}"
+        what += f"; {count_text(totals['copies'], 'copy', 'copies')}, {totals['proven']:,} proven"
+    if totals["unseen"]:
+        what += f", {totals['unseen']:,} of them cannot be seen now"
+    if totals["tombstoned"]:
+        what += f"; {totals['tombstoned']:,} deleted or written off"
+    moment = str(document["time"]).replace("T", " ").removesuffix("Z")[:16]
+    return f"{name}: {what}\n{_verdict(document)} ({moment} UTC)"
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    """The outcome in one sentence."""
+    marks = [line["mark"] for line in document["rules"]]
+    hidden = document["totals"]["unseen"]
+    broken, warnings = marks.count("broken"), marks.count("warning")
+    warned = f"; {count_text(warnings, 'warning')}" if warnings else ""
+    if broken:
+        return f"{count_text(broken, 'rule is', 'rules are')} broken{warned.replace(';', ',')}"
+    if hidden:
+        return f"No rule is broken{warned}; {count_text(hidden, 'copy', 'copies')} cannot be seen now"
+    return f"Every rule holds{warned}"
+
+
+def _shown(text: str) -> str:
+    """A text without what would move the cursor or change colours."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+# -- stores --------------------------------------------------------------------------------------------------------
+
+
+def _stores(stores: Sequence[Mapping[str, Any]], width: int) -> str:
+    if not stores:
+        return ""
+    rows = [("store", "kind", "copies", "size", "free", "proven since", "place"), *map(_store, stores)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    lines = [_row(rows[0], widths)]
+    for row, store in zip(rows[1:], stores, strict=True):
+        line, notes = _row(row, widths), ", ".join(_notes(store))
+        noted = f"{line}  ({notes})" if notes else line
+        lines += [noted] if len(noted) <= width or not notes else [line, f"{'':{2 + widths[0]}}  ({notes})"]
+    return "\n".join(lines)
+
+
+def _row(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Names to the left, figures to the right; the place, which may be long, last."""
+    cells = [
+        text.rjust(width) if column in (2, 3, 4) else text.ljust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=False))
+    ]
+    return ("  " + "  ".join([*cells, row[-1]])).rstrip()
+
+
+def _store(store: Mapping[str, Any]) -> tuple[str, ...]:
+    since = (store["proven_since"] or "")[:10] or ("never" if store["packages"] else "-")
+    free = "-" if store["free"] is None else size_text(store["free"])
+    amount = f"{store['packages']:,}", size_text(store["bytes"])
+    return store["name"], store["kind"], *amount, free, since, _shown(store["url"])
+
+
+def _notes(store: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as it should be with a store."""
+    if not store["reachable"]:
+        yield "does not answer"
+    if store["read_only"]:
+        yield "takes nothing new"
+    words = (("damaged", "damaged"), ("missing", "missing"), ("unproven", "never read"), ("due", "to be read again"))
+    for key, word in words:
+        if store[key]:
+            yield f"{store[key]:,} {word}"
+
+
+# -- rules ---------------------------------------------------------------------------------------------------------
+
+
+def _rules(document: Mapping[str, Any], marks: Mapping[str, str], width: int) -> str:
+    lines = [line for line in document["rules"] if line["shown"]]
+    title_width = max((len(line["title"]) for line in lines), default=0)
+    mark_width = max(map(len, marks.values()))
+    texts: list[str] = []
+    for line in lines:
+        findings = [finding for finding in document["findings"] if finding["rule"] == line["rule"]]
+        head = f"  {marks[line['mark']]:{mark_width}} {line['title']:{title_width}}  "
+        bodies = list(_told(findings)) or [line["text"]]
+        texts += _hanging(head, bodies, width)
+    return "\n".join(texts)
+
+
+def _told(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each finding in a sentence, with the first packages that it is about."""
+    for finding in findings[:_FINDINGS]:
+        concerned = zip(finding["packages"], finding["titles"], strict=True)
+        named = [_package(package, title) for package, title in list(concerned)[:_PACKAGES]]
+        more = finding["count"] - len(named)
+        if named and more:
+            named.append(f"and {more:,} more")
+        yield _shown(finding["message"]) + (f": {', '.join(named)}" if named else "")
+    if len(findings) > _FINDINGS:
+        yield f"and {len(findings) - _FINDINGS} more findings; --json has all"
+
+
+def _package(package: str, title: str) -> str:
+    short = package.removeprefix("diadem:")[:_ID]
+    title = _shown(title.strip())
+    title = title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
+    return f"{title} ({short})" if title else short
+
+
+def _hanging(head: str, bodies: Sequence[str], width: int) -> Iterator[str]:
+    """Texts beside a head, each begun on a line of its own and folded below itself."""
+    room = max(width - len(head), _NARROWEST)
+    indent = " " * len(head)
+    lines = [
+        line
+        for body in bodies
+        for line in textwrap.wrap(body, room, break_on_hyphens=False, break_long_words=False) or [""]
+    ]
+    for number, line in enumerate(lines):
+        yield ((indent if number else head) + line).rstrip()
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------
+
+
+def _steps(document: Mapping[str, Any], width: int) -> str:
+    steps = document["steps"]
+    if not steps:
+        return "" if document["totals"]["packages"] == 0 else "Nothing to do."
+    command_width = max(len(step["command"]) for step in steps)
+    lines = ["What to do now"]
+    for number, step in enumerate(steps, 1):
+        lines += _hanging(f"  {number}. {step['command']:{command_width}}  ", [_shown(step["reason"])], width)
+    return "\n".join(lines)

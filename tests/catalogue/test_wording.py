@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from diadem.catalogue import Catalogue, lexemes, tables
 from diadem.catalogue.database import IndexedText, of
-from diadem.catalogue.expressions import among, among_texts
 from diadem.catalogue.package_key import EVERYTHING, Stretch
+from diadem.catalogue.tables import among, among_texts
 from diadem.catalogue.words import Either, Every, Without, Wording, Words, everywhere, padded, phrases, words
 from tests.catalogue.making import dataset, entry
 

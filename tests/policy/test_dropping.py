@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from diadem.model.policy import Copies, Policy, Retention
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
-from diadem.policy.dropping import FRESH, FreshProof, Verdict, may_delete, may_drop
+from diadem.policy.drop import FRESH, DropDecision, FreshProof, may_delete, may_drop
 from tests.policy.archives import CLOUD, DAY, MAIN, NAS, NOW, TWIN, package, replica
 
 THREE = package(1, replica("main"), replica("nas"), replica("cloud"))
@@ -35,7 +35,7 @@ def drop(
     stores: Sequence[StoreState] = (MAIN, NAS, CLOUD),
     reason: str = "disk full",
     below_policy: bool = False,
-) -> Verdict:
+) -> DropDecision:
     """The verdict on one drop."""
     chosen = policy or Policy()
     return may_drop(chosen, its_package, store, NOW, proofs, stores=stores, reason=reason, below_policy=below_policy)

@@ -13,6 +13,7 @@ import tomlkit
 from diadem.errors import DocumentError
 from diadem.model.measures import read_duration, read_size
 from diadem.model.policy import Policy
+from diadem.policy import generate
 from diadem.policy.generate import schema_document
 from diadem.policy.policy_text import default_policy, read_policy
 from diadem.serialization import schemas
@@ -36,9 +37,11 @@ def test_the_schema_is_a_schema_and_says_who_it_is() -> None:
     assert parse(file.read_bytes(), where=str(file)) == schema
 
 
-def test_the_schema_is_made_of_the_keys() -> None:
+def test_the_schema_and_the_page_are_made_of_the_keys() -> None:
     """After a change of `diadem.model.policy`: ``python -m diadem.policy.generate``."""
     assert schemas.schema(schemas.POLICY) == schema_document()
+    text = generate.PAGE.read_text("utf-8")
+    assert generate.page(text) == text
 
 
 @pytest.mark.parametrize("name", VALID["policy"])

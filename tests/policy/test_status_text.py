@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import SUSPECT, PackageState, StoreState
 from diadem.policy.case import NodeState
-from diadem.policy.status_text import status_text
+from diadem.policy.status import status_text
 from tests.policy.archives import HAPPY, MAIN, NAS, archives, identity, judged, package, replica
 
 ONE = [package(1, replica("main"))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from diadem.errors import DocumentError
 from diadem.model.policy import AllowedTransfer, Policy
 from diadem.policy.policy_text import MAX_CHARACTERS, default_policy, read_policy
-from diadem.policy.toml_text import line_of
+from diadem.serialization.toml_text import line_of
 
 
 def refusal(text: str) -> DocumentError:

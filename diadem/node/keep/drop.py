@@ -30,7 +30,7 @@ from diadem.node.keep.parity import drop_parity
 from diadem.node.keep.removal import finish_earlier, is_given_up, remove, require_removable
 from diadem.node.mirrors import require_policy
 from diadem.policy.commands import write_off as advise_write_off
-from diadem.policy.dropping import FreshProof, may_delete, may_drop
+from diadem.policy.drop import FreshProof, may_delete, may_drop
 from diadem.policy.tally import is_lost, safe_elsewhere
 
 #: What stands against a write-off, and what would help.
@@ -305,9 +305,9 @@ def _if_lost(copies: PackageCopies, package: PackageState) -> str:
     return f" No copy of it is left{'; ' + same if same else ''}: {advise_write_off(package.id)}"
 
 
-def _require_reason(reason: str) -> None:
+def _require_reason(reason: str, example: str = "disk full, two copies elsewhere") -> None:
     if not reason.strip():
-        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'disk full, two copies elsewhere'")
+        raise UsageError("a reason is needed: it is kept in the log", next=f"--reason '{example}'")
 
 
 def _prove_others(copies: PackageCopies, package: PackageState, store: str, listener: Listener) -> list[FreshProof]:
@@ -348,8 +348,7 @@ def write_off(
     Refused
         A copy is there, or may be: names it; or the policy is lost.
     """
-    if not reason.strip():
-        raise UsageError("a reason is needed: it is kept in the log", next="--reason 'both disks died'")
+    _require_reason(reason, "both disks died")
     require_policy(context)
     copies = PackageCopies(context, package_id)
     with copies.locked():

@@ -144,28 +144,11 @@ def mend(
 ) -> Mended:
     """Put a damaged copy right, as far as good bytes are found.
 
-    Parameters
-    ----------
-    package : PackageId
-        What the copy should be.
-    store, path : Store, str
-        Where it lies.
-    report : Report
-        Of a verification of it; what it does not say is looked at again.
-    name : str
-        The store's name, for what is left.
-    parity : Parity, optional
-        Its parity file in the same store, opened.
-    replicas : mapping of str to Bundle, optional
-        Other copies by their stores, those to be asked first in front.
-    tag_files : mapping of path to bytes, optional
-        What the catalogue keeps.
-    quarantine : bool
-        Move files that have no place in the package to ``.diadem/quarantine/`` of the store.
-    repaired : callable
-        Called after each repair, so that it is stated in the log even if the next one is interrupted.
-    listener : callable
-        Told of progress, in bytes of the files and leaves that are damaged.
+    `report` is of a verification of it; what it does not say is looked at again. `name` is the store's, for what is
+    left. Good bytes come from the `parity` in the same store, opened; from `replicas` by their stores, those to be
+    asked first in front; and from the `tag_files` that the catalogue keeps. With `quarantine`, files that have no place
+    in the package are moved to ``.diadem/quarantine/`` of the store. `repaired` is called after each repair, so that it
+    is stated in the log even if the next one is interrupted.
 
     Raises
     ------

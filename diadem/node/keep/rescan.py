@@ -119,23 +119,18 @@ class Rescan(Display):
 
     def __str__(self) -> str:
         """One sentence for a person."""
-        return f"{self._folder_words()} {self._file_words()}"
-
-    def _folder_words(self) -> str:
         root, before = _shown(self.root), _shown(self.previous_root)
-        return {
+        folder = {
             FolderState.THERE: f"The folder {root} is there.",
             FolderState.MOVED: f"The folder {before} is {root} now.",
             FolderState.GONE: f"The folder {before} is not there: deleted, moved, or on a disk that is not connected.",
             FolderState.UNREADABLE: f"The folder {root} may not be read.",
         }[self.folder]
-
-    def _file_words(self) -> str:
         if self.folder in (FolderState.GONE, FolderState.UNREADABLE):
-            return "Nothing is known of its files."
+            return f"{folder} Nothing is known of its files."
         said = [f"{count:,} {state}" for state in FileState if (count := self.counts.get(state, 0))]
         more = f"; and {count_text(len(self.added), 'other file')} in it" if self.added else ""
-        return f"Its files: {', '.join(said) or 'none'}{more}."
+        return f"{folder} Its files: {', '.join(said) or 'none'}{more}."
 
 
 def rescan(
@@ -183,60 +178,57 @@ def _damaged(bag: LocalBundle, opened: TagFiles) -> list[str]:
     return wrong
 
 
+@dataclass
 class _Look:
     """One look, from finding the folder to what is told of it."""
 
-    def __init__(
-        self, opened: TagFiles, before: Location, sealed: Sequence[str], copier: Copier, listener: Listener
-    ) -> None:
-        self._opened = opened
-        self._before = before
-        self._sealed = sealed
-        self._copier = copier
-        self._listener = listener
-        self._digests = {entry.path: entry.sha256 for entry in opened.manifest.payload}
+    opened: TagFiles
+    before: Location
+    sealed: Sequence[str]
+    copier: Copier
+    listener: Listener
 
     def run(self, look_in: Sequence[Path], *, full: bool) -> Rescan:
         """Find the folder and look at its files."""
         folder, root = self._find(look_in)
         if folder in (FolderState.GONE, FolderState.UNREADABLE):
             return self._unseen(folder, full=full)
-        location = self._before if folder is FolderState.THERE else self._before.moved(root)
-        digests = Digests(root, self._copier, self._listener)
-        look = FolderComparison(self._opened.manifest.payload, location, digests, full=full).run()
+        location = self.before if folder is FolderState.THERE else self.before.moved(root)
+        digests = Digests(root, self.copier, self.listener)
+        look = FolderComparison(self.opened.manifest.payload, location, digests, full=full).run()
         if not look.files_there:
-            return self._unseen(FolderState.GONE, full=full)  # a disk is mounted here when it is there
+            return self._unseen(FolderState.GONE, full=full)  # empty: where a disk is mounted when it is there
         return Rescan(
-            package=self._opened.id,
+            package=self.opened.id,
             folder=folder,
             root=root,
-            previous_root=self._before.root,
+            previous_root=self.before.root,
             counts=Counter(look.states.values()),
             changes=look.changes(),
             added=look.added(),
             hashed=len(digests.known),
             full=full,
-            sealed=self._sealed,
+            sealed=self.sealed,
             location=look.location(),
         )
 
     def _unseen(self, folder: FolderState, *, full: bool) -> Rescan:
         state = FileState.MISSING if folder is FolderState.GONE else FileState.UNREADABLE
-        counts = {state: len(self._opened.manifest.payload)}
-        root = self._before.root
-        return Rescan(self._opened.id, folder, root, root, counts, (), (), 0, full, self._sealed, self._before)
+        counts = {state: len(self.opened.manifest.payload)}
+        root = self.before.root
+        return Rescan(self.opened.id, folder, root, root, counts, (), (), 0, full, self.sealed, self.before)
 
     # -- the folder ----------------------------------------------------------------------------------------------
 
     def _find(self, look_in: Sequence[Path]) -> tuple[FolderState, str]:
         """Where the folder is now."""
-        root = self._before.root
+        root = self.before.root
         there = os.path.isdir(long_path(root))  # noqa: PTH112
         if there and not _listable(root):
             return FolderState.UNREADABLE, root
-        if there and next(self._present(root, self._before.files), None) is not None:
+        if there and next(self._present(root, self.before.files), None) is not None:
             return FolderState.THERE, root
-        found = next((place for place in _candidates(self._before, look_in) if self._is_it(place)), None)
+        found = next((place for place in _candidates(self.before, look_in) if self._is_it(place)), None)
         if found is not None and found != root:
             return FolderState.MOVED, found
         return (FolderState.THERE if there else FolderState.GONE), root
@@ -244,19 +236,19 @@ class _Look:
     def _present(self, root: str, paths: Iterable[str]) -> Iterator[str]:
         """Those of the files that have their place and size in a folder."""
         for path in paths:
-            place = self._before.files[path]
+            place = self.before.files[path]
             stamp = stamp_of(root, place.name)
             if stamp is not None and stamp.size == place.stamp.size:
                 yield path
 
     def _is_it(self, root: str) -> bool:
         """Whether a folder holds one of the largest or smallest files, byte for byte: names alone are not proof."""
-        files = self._before.files
+        files, manifest = self.before.files, self.opened.manifest
         ordered = sorted((path for path in files if files[path].stamp.size), key=lambda path: files[path].stamp.size)
         witnesses = dict.fromkeys([*ordered[:_WITNESSES], *ordered[-_WITNESSES:]])
-        digests = Digests(root, self._copier, self._listener)
+        digests = Digests(root, self.copier, self.listener)
         return any(
-            digests.of([files[path].name])[files[path].name] == self._digests.get(path)
+            path in manifest and digests.of([files[path].name])[files[path].name] == manifest[path].sha256
             for path in self._present(root, witnesses)
         )
 

@@ -134,7 +134,7 @@ def scrub(
     words = [store or "all stores", f"part {number}/{of}" if of > 1 else "", "only what is due" if due else ""]
     words += [f"level {level}" if level else "", one or ""]
     with working(context, "scrub", ", ".join(filter(None, words))) as job:
-        result.started = job.started
+        result.started = job.state.started
         run = _Scrub(
             context,
             job,

@@ -1,11 +1,15 @@
-"""The text of a TOML file: on which line a key stands, which `tomllib` does not say, and a value as it is written."""
+"""The text of a file that people edit, which is TOML: its encoding, on which line a key stands (`tomllib` does not say
+it), and a value as it is written."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from diadem.errors import DocumentError
 
 _SECTION = re.compile(r"\s*\[(\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
@@ -54,3 +58,25 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a file says nothing: what a full disk or a power cut leaves of one."""
+    return not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe")
+
+
+def person_text(data: bytes, where: str) -> str:
+    """The text of a file that people edit: UTF-8, or the UTF-16 of some editors of Windows, which begins with a mark.
+
+    Raises `DocumentError`, which names the line that is neither.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, kind = data[: error.start].count(b"\n") + 1, "UTF-16" if utf16 else "UTF-8"
+        raise DocumentError(
+            f"line {line}: this is not {kind} text: {error.reason} (byte {data[error.start]:#x})",
+            where=where,
+            next="Save the file as UTF-8 in your editor, or write the line without umlauts and accents.",
+        ) from None

@@ -23,26 +23,16 @@ FRESH: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class FreshProof(Display):
-    """A copy that was read just now.
-
-    Attributes
-    ----------
-    store : str
-        Where.
-    level : str
-        ``leaves`` or ``full``; of another level it proves nothing.
-    at : datetime
-        When the reading ended, UTC.
-    ok : bool
-        Whether every byte was right.
-    sampled : bool
-        Whether only a part was read: then it proves nothing.
-    """
+    """A copy that was read just now."""
 
     store: str
+    #: ``leaves`` or ``full``; of another level it proves nothing.
     level: str
+    #: When the reading ended, UTC.
     at: datetime
+    #: Whether every byte was right.
     ok: bool = True
+    #: Whether only a part was read: then it proves nothing.
     sampled: bool = False
 
     def to_dict(self) -> dict[str, str]:
@@ -51,21 +41,13 @@ class FreshProof(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Display):
-    """Whether a copy or a package may go.
-
-    Attributes
-    ----------
-    allowed : bool
-        Whether it may.
-    reasons : tuple of str
-        Why not, each thing that stands against it; or on what the permission rests.
-    next : str
-        What would make it possible.
-    """
+class DropDecision(Display):
+    """Whether a copy or a package may go."""
 
     allowed: bool
+    #: Why not, each thing that stands against it; or on what the permission rests.
     reasons: tuple[str, ...]
+    #: What would make it possible.
     next: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,43 +66,21 @@ def may_drop(
     reason: str,
     below_policy: bool = False,
     window: timedelta = FRESH,
-) -> Verdict:
-    """Whether the copy in `store` may be given up.
+) -> DropDecision:
+    """Whether the copy in `store` may be given up: all that stands against it, not only the first.
 
-    Parameters
-    ----------
-    policy : Policy
-        Its copies count.
-    package : PackageState
-        As it is now, all its copies with it.
-    store : str
-        Where the copy lies that would go.
-    now : datetime
-        UTC.
-    fresh_proofs : collection of FreshProof
-        What was read in this run.
-    stores : sequence of StoreState
-        The stores of the node: a copy elsewhere is no own copy.
-    reason : str
-        Why it should go; stands in the log.
-    below_policy : bool
-        Whether a person said that there may be fewer copies than the policy wants. One proven copy always stays.
-    window : timedelta
-        How old a reading may be.
-
-    Returns
-    -------
-    Verdict
-        All that stands against it, not only the first.
+    `package` is as it is now, all its copies with it, and `fresh_proofs` what was read in this run; a copy in none of
+    `stores`, those of the node, is no own copy. `reason` stands in the log. With `below_policy` a person said that
+    there may be fewer copies than the policy wants; one proven copy always stays. `window` is how old a reading may be.
     """
     case = _Drop(policy, package, store, now, fresh_proofs, {item.name: item for item in stores}, window)
     against = [*case.not_there(), *_no_reason(reason)]
     if not against:
         against = [*case.unproven_others(), *case.unread_itself(), *([] if below_policy else case.too_few())]
     if against:
-        return Verdict(False, tuple(text for text, _ in against), against[0][1])
+        return DropDecision(False, tuple(text for text, _ in against), against[0][1])
     proven = ", ".join(copy.store for copy in case.fresh_others())
-    return Verdict(True, (f"read whole just now, and right: {proven}",))
+    return DropDecision(True, (f"read whole just now, and right: {proven}",))
 
 
 _ANOTHER: Final = "Make another copy first: diadem store add PLACE, then diadem repair"
@@ -246,20 +206,8 @@ def _of_kind(spots: set[tuple[str, str | None]], kind: str) -> int:
     return len({place for its_kind, place in spots if its_kind == kind})
 
 
-def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: str) -> Verdict:
-    """Whether a package may be deleted with all its copies, a tombstone remaining.
-
-    Parameters
-    ----------
-    policy : Policy
-        Its retention counts.
-    package : PackageState
-        As it is now.
-    now : datetime
-        UTC.
-    reason : str
-        Why; stands in the log.
-    """
+def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: str) -> DropDecision:
+    """Whether a package may be deleted with all its copies, a tombstone remaining: its retention is over."""
     against = list(_no_reason(reason))
     if package.tombstoned:
         against.append(("it was deleted already", f"See: diadem custody {short(package.id)}"))
@@ -270,5 +218,5 @@ def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: 
         text = f"the policy keeps it until {ends.date().isoformat()}: {years} years from the day of archiving"
         against.append((text, "Change [retention] in policy.toml if the group agrees."))
     if against:
-        return Verdict(False, tuple(text for text, _ in against), against[0][1])
-    return Verdict(True, (f"its {policy.retention.years} years of retention are over",))
+        return DropDecision(False, tuple(text for text, _ in against), against[0][1])
+    return DropDecision(True, (f"its {policy.retention.years} years of retention are over",))

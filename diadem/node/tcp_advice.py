@@ -28,7 +28,7 @@ def tcp_settings(folder: Path = FOLDER) -> dict[str, str]:
     return found
 
 
-def judged(settings: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def advice_on(settings: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Verdict, what was found, and what to do, for `diadem doctor`.
 
     Parameters
