@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
-from diadem.catalogue.dataset_sets import full, mask, written
+from diadem.catalogue.dataset_sets import full, mask, mask_text
 from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
 from diadem.catalogue.statements import amendments_of, successions
 from diadem.catalogue.tables import among_texts
@@ -189,7 +189,7 @@ def _write(connection: Connection, seq: int, code: int, values: Values, every: i
     for table in (tables.numbers, tables.phrases):
         connection.execute(delete(table).where(table.c.package == seq, table.c.key == code))
     ordered = sorted(values.items(), key=lambda item: (isinstance(item[0], str), item[0]))
-    stated = [(value, bits == every, written(bits)) for value, bits in ordered if bits]
+    stated = [(value, bits == every, mask_text(bits)) for value, bits in ordered if bits]
     numbers = [(seq, code, *one) for one in stated if not isinstance(one[0], str)]
     texts = [(seq, code, rank, one[0], padded(str(one[0])), *one[1:]) for rank, one in enumerate(stated)]
     database.insert_rows(connection, tables.numbers, numbers)

@@ -174,7 +174,14 @@ def candidates_of(reader: Reader, condition: Condition) -> Candidates:
             fewest, rare = facts, source
     if rare is not None and (texts is None or fewest * _RARER < texts.count(reader.connection, FEW)):
         return rare
-    return _of_named(parts, days) or texts or judged or _source(_packages.seq, days, _packages.tombstone.is_(None))
+    # Packages that somebody may find, where all are named by their ids, mostly few; or those that are linked with one:
+    # what is followed to find these is followed once, however many they are.
+    within = [part for part in parts if isinstance(part, Within) and not part.visible.everything]
+    named = [part for part in within if all(one.packages is not None for one in part.visible.reaches)]
+    few: list[Within | Linked] = [*named, *(part for part in parts if isinstance(part, Linked))]
+    if few:
+        return _source(_packages.seq, (few[0], *days), of_package(few[0]), tables.alive(), ordered=False)
+    return texts or judged or _source(_packages.seq, days, _packages.tombstone.is_(None))
 
 
 def count_alone(reader: Reader, condition: Condition, source: Candidates) -> tuple[int, bool] | None:
@@ -232,19 +239,6 @@ def _of_judgement(part: Judged | Unjudged, days: tuple[Days, ...]) -> Candidates
     key = (tables.assessments if isinstance(part, Judged) else tables.unassessed).c.package
     found = _source(key, (part, *days), of_judgement(part), listed=True)
     return replace(found, source=found.source.distinct())
-
-
-def _of_named(parts: Sequence[Condition], days: tuple[Days, ...]) -> Candidates | None:
-    """Packages that somebody may find, where all are named by their ids: mostly few; or those linked with one.
-
-    What is followed to find these is followed once, however many they are.
-    """
-    within = [part for part in parts if isinstance(part, Within) and not part.visible.everything]
-    named = [part for part in within if all(one.packages is not None for one in part.visible.reaches)]
-    found: list[Within | Linked] = [*named, *(part for part in parts if isinstance(part, Linked))]
-    if not found:
-        return None
-    return _source(_packages.seq, (found[0], *days), of_package(found[0]), tables.alive(), ordered=False)
 
 
 def _of_texts(reader: Reader, parts: Sequence[Condition], days: tuple[Days, ...]) -> Candidates | None:

@@ -357,22 +357,7 @@ class Catalogue:
         order: str = "newest",
         within: Visible | None = None,
     ) -> SearchResult:
-        """Find packages, newest first, those of one day by id.
-
-        The language, in short:
-
-        - Words are looked for whole in titles, names of files, samples, people and all texts that datasets state;
-          case and accents do not count. ``nano*`` finds what begins so, ``"silver nanowires"`` words in a row.
-        - ``key operator value``: ``kV=200``, ``pixel<5nm``, ``mag:10k..50k``, ``sample:S-12``, ``date:2026-03``. Keys
-          are all fields of a record, what they end in (``dwell_time``), and short names (`vocabulary.names`). A number
-          without a unit is in the field's own (of ``kV`` in kV). Numbers are equal up to a millionth. Of texts ``:``
-          means that the words are in it, ``=`` that they are all of it; ``!=`` is ``not … =``.
-        - ``sample:S-12`` finds what names that sample, or what was made from it, by any of their names.
-        - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
-          the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
-          package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.
-        - ``quality:accept purpose:EELS assessed-by:bob`` is one judgement that says all of this; ``not:assessed`` what
-          nobody has judged; ``derived-from:`` and ``source-of:`` follow links between packages.
+        """Find packages, newest first, those of one day by id. The language is told in `query`.
 
         With a `limit`, the total may be *at least* that many: see `SearchResult.exact`. `order` is ``newest`` or
         ``oldest``; only packages that somebody may find lie `within`. Raises `UsageError`, with carets under the word.

@@ -82,8 +82,10 @@ class Database(ABC):
     #: Whether the words of a few packages that lie together are looked up quickly in the index of words. Then this
     #: index also gives packages in order without sorting.
     LOOKS_UP_WORDS: ClassVar[bool]
-    #: What its driver raises.
+    #: What SQLAlchemy and its driver raise.
     FAULTS: ClassVar[tuple[type[Exception], ...]]
+    #: The `insert` of its dialect.
+    INSERT: ClassVar[Any]
 
     @property
     @abstractmethod
@@ -154,8 +156,6 @@ class Database(ABC):
         """Errors of the database in our words."""
         try:
             yield
-        except DBAPIError as error:
-            raise self.ours(_first(error)) from error
         except self.FAULTS as error:
             raise self.ours(_first(error)) from error
 
@@ -239,18 +239,14 @@ class Database(ABC):
     def insert_rows(self, connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows, each with a value for every column of the table, as fast as this database can."""
 
-    @abstractmethod
-    def upsert(self, table: Table, *unique: str) -> Insert:
+    @classmethod
+    @cache
+    def upsert(cls, table: Table, *unique: str) -> Insert:
         """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
-
-
-@cache
-def upsert_with(insertion: Any, table: Table, *unique: str) -> Insert:
-    """The same, with the `insert` of a dialect."""
-    statement = insertion(table)
-    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
-    made: Insert = statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
-    return made
+        statement = cls.INSERT(table)
+        changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
+        made: Insert = statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
+        return made
 
 
 def of(connection: Connection) -> Database:

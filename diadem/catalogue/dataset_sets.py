@@ -55,7 +55,7 @@ _SHORT: Final = 80
 _short = lru_cache(maxsize=4096)(_mask)
 
 
-def written(bits: int) -> str:
+def mask_text(bits: int) -> str:
     """The set of such a number as runs; bit 0, which stands for a package without datasets, is none of them."""
     runs = Runs()
     for number in numbers(bits & ~1):

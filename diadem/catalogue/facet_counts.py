@@ -19,7 +19,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, select, update
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.dataset_sets import full, mask, written
+from diadem.catalogue.dataset_sets import full, mask, mask_text
 from diadem.catalogue.facets import DISPUTED, UNJUDGED, Facet, FacetField, FacetValue, kept_fields, name_of
 from diadem.catalogue.facts import SESSION_END, day_of
 from diadem.catalogue.tables import among, among_texts
@@ -58,18 +58,14 @@ def touch(connection: Connection, keys: Iterable[int]) -> None:
 
 def settle(connection: Connection) -> None:
     """Make the values of all packages that were touched anew, many at once, for that costs a tenth of one by one."""
-    restate(connection, sorted(connection.info.pop(_TOUCHED, ())))
+    keys = sorted(connection.info.pop(_TOUCHED, ()))
+    for start in range(0, len(keys), _TOGETHER):
+        _restate(connection, keys[start : start + _TOGETHER])
 
 
 def abandon(connection: Connection) -> None:
     """Forget what was touched: the transaction has come to nothing."""
     connection.info.pop(_TOUCHED, None)
-
-
-def restate(connection: Connection, keys: Sequence[int]) -> None:
-    """Make the values of some packages anew, and the counts with them; those that were deleted count no more."""
-    for start in range(0, len(keys), _TOGETHER):
-        _restate(connection, keys[start : start + _TOGETHER])
 
 
 def fill(connection: Connection) -> None:
@@ -87,6 +83,7 @@ def fill(connection: Connection) -> None:
 
 
 def _restate(connection: Connection, keys: Sequence[int]) -> None:
+    """Make the values of some packages anew, and the counts with them; those that were deleted count no more."""
     alive = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), tables.alive())
     sizes = dict(connection.execute(alive).all())
     values = _values_of(connection, kept_fields().values(), sizes)
@@ -96,9 +93,14 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
     for key, size in sizes.items():
         own = sorted((codes[field.number, name], value) for (field, name), value in values[key].items())
         new[key] = {code: (_datasets(value.bits), value.listed) for code, value in own}
-        parts = {str(code): written(value.bits) for code, value in own if value.bits != full(size)}
+        parts = {str(code): mask_text(value.bits) for code, value in own if value.bits != full(size)}
         rows.append((key, _packed((code, *of) for code, of in new[key].items()), json.dumps(parts) if parts else ""))
-    _count(connection, _known(connection, keys), new)
+    until_now = select(_rows.package, _rows.codes).where(among(_rows.package, keys))
+    known = {
+        package: {code: (datasets, listed) for code, datasets, listed in _unpacked(packed)}
+        for package, packed in connection.execute(until_now)
+    }
+    _count(connection, known, new)
     connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
     database.insert_rows(connection, tables.facet_rows, rows)
 
@@ -179,12 +181,10 @@ def facts_of(
 
 def _of_years(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
     """Every year in which a session was, from its first day to its last."""
-    numbers, keys = tables.numbers.c, list(sizes)
-    ends = select(numbers.package, numbers.number).join(tables.keys, numbers.key == tables.keys.c.code)
-    ends = ends.where(among(numbers.package, keys), tables.keys.c.name == SESSION_END)
-    last = {package: day_of(moment).year for package, moment in connection.execute(ends)}
+    ends = facts_of(connection, tables.numbers, (SESSION_END,), sizes)
+    last = {package: day_of(moment).year for package, _, moment, _ in ends}
     rows = select(_packages.seq, _packages.date).where(
-        among(_packages.seq, keys), func.coalesce(_packages.date, "") != ""
+        among(_packages.seq, list(sizes)), func.coalesce(_packages.date, "") != ""
     )
     for package, date in connection.execute(rows):
         first = int(date[:4])
@@ -232,15 +232,6 @@ def _codes(connection: Connection, values: _Values) -> dict[tuple[int, str], int
     return known
 
 
-def _known(connection: Connection, keys: Sequence[int]) -> dict[int, dict[int, tuple[int, bool]]]:
-    """What packages count for until now."""
-    rows = select(_rows.package, _rows.codes).where(among(_rows.package, list(keys)))
-    return {
-        package: {code: (datasets, listed) for code, datasets, listed in _unpacked(codes)}
-        for package, codes in connection.execute(rows)
-    }
-
-
 def _count(
     connection: Connection,
     before: Mapping[int, Mapping[int, tuple[int, bool]]],
@@ -270,7 +261,7 @@ _counting = (
 
 
 @dataclass(slots=True)
-class Tally:
+class ValueCount:
     """Counts of one value: packages, datasets, and packages that have it in a field that is listed."""
 
     packages: int = 0
@@ -290,7 +281,7 @@ def kept_facet(connection: Connection, one: FacetField, top: int) -> Facet:
     rows = select(_values.name, _values.text, _values.packages, _values.datasets).where(*rule)
     first = connection.execute(rows.order_by(_values.packages.desc(), _values.name).limit(top)).all()
     all_ = len(first) if len(first) < top else int(connection.scalar(select(func.count()).where(*rule)) or 0)
-    return _made(one, [(row.name, row.text, Tally(row.packages, row.datasets)) for row in first], all_)
+    return _made(one, [(row.name, row.text, ValueCount(row.packages, row.datasets)) for row in first], all_)
 
 
 def facets_of(
@@ -299,7 +290,7 @@ def facets_of(
     sizes: Mapping[int, int],
     bits: Mapping[int, int],
     top: int,
-    instead: Mapping[str, Mapping[str, Tally]],
+    instead: Mapping[str, Mapping[str, ValueCount]],
 ) -> list[Facet]:
     """The most frequent values of fields in some packages, which come with how many datasets each has.
 
@@ -317,7 +308,7 @@ def facets_of(
     return [named[one] if one in named else _unkept(connection, one, sizes, bits, top) for one in fields]
 
 
-def _made(one: FacetField, rows: Iterable[tuple[str, str, Tally]], all_: int) -> Facet:
+def _made(one: FacetField, rows: Iterable[tuple[str, str, ValueCount]], all_: int) -> Facet:
     values = []
     for name, text, tally in rows:
         value = name if one.kind == "number" else text
@@ -325,7 +316,7 @@ def _made(one: FacetField, rows: Iterable[tuple[str, str, Tally]], all_: int) ->
     return Facet(one.name, tuple(values), all_ - len(values), one.of_datasets)
 
 
-def _sum(connection: Connection, sizes: Mapping[int, int], bits: Mapping[int, int]) -> dict[int, dict[int, Tally]]:
+def _sum(connection: Connection, sizes: Mapping[int, int], bits: Mapping[int, int]) -> dict[int, dict[int, ValueCount]]:
     """Counts by number of the field and code."""
     import numpy
 
@@ -341,9 +332,9 @@ def _sum(connection: Connection, sizes: Mapping[int, int], bits: Mapping[int, in
     counts = [numpy.bincount(serial, weights) for weights in (None, both >> 1, both & 1)]
     there = numpy.flatnonzero(counts[0])
     numbers = (there << _FIELD_BITS) | field_of[there]
-    counted: dict[int, dict[int, Tally]] = defaultdict(dict)
+    counted: dict[int, dict[int, ValueCount]] = defaultdict(dict)
     for code, *tally in zip(numbers.tolist(), *(one[there].tolist() for one in counts), strict=True):
-        counted[code & _FIELD][code] = Tally(*map(int, tally))
+        counted[code & _FIELD][code] = ValueCount(*map(int, tally))
     return counted
 
 
@@ -367,7 +358,7 @@ def _part(
 
 
 def _facets(
-    connection: Connection, fields: Sequence[FacetField], counted: Mapping[int, Mapping[int, Tally]], top: int
+    connection: Connection, fields: Sequence[FacetField], counted: Mapping[int, Mapping[int, ValueCount]], top: int
 ) -> dict[FacetField, Facet]:
     """The most frequent values of fields; of equally frequent ones the first by name."""
     listed = {
@@ -381,13 +372,13 @@ def _facets(
     return {one: _made(one, sorted(own, key=_ranked)[:top], len(listed[one])) for one, own in rows.items()}
 
 
-def _most_frequent(tallies: Mapping[int, Tally], top: int) -> list[int]:
+def _most_frequent(tallies: Mapping[int, ValueCount], top: int) -> list[int]:
     """The most frequent values, and all that are as frequent as the last of them."""
     most = heapq.nlargest(top, (tally.packages for tally in tallies.values()))
     return [code for code, tally in tallies.items() if tally.packages >= most[-1]] if most else []
 
 
-def _ranked(row: tuple[str, str, Tally]) -> tuple[int, str]:
+def _ranked(row: tuple[str, str, ValueCount]) -> tuple[int, str]:
     return -row[2].packages, row[0]
 
 
@@ -395,7 +386,7 @@ def _unkept(
     connection: Connection, one: FacetField, sizes: Mapping[int, int], bits: Mapping[int, int], top: int
 ) -> Facet:
     """Values of a field that is not kept for counting, from the facts of each package."""
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, ValueCount] = {}
     texts: dict[str, str] = {}
     keys = list(sizes)
     for start in range(0, len(keys), _TOGETHER):
@@ -405,6 +396,6 @@ def _unkept(
                 own = value.bits & bits.get(package, full(sizes[package]))
                 if own:
                     texts.setdefault(name, value.text)
-                    tallies.setdefault(name, Tally()).add(own, listed=value.listed)
+                    tallies.setdefault(name, ValueCount()).add(own, listed=value.listed)
     rows = [(name, texts[name], tally) for name, tally in tallies.items() if tally.listed]
     return _made(one, sorted(rows, key=_ranked)[:top], len(rows))

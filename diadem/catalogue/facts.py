@@ -18,6 +18,7 @@ from diadem.catalogue.dataset_sets import Runs
 from diadem.errors import PackageError
 from diadem.model.folder_dates import leading_date, session_days
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH, FileEntry
+from diadem.model.plain_text import first_of
 from diadem.terms.fields import head_names, is_time
 
 if TYPE_CHECKING:
@@ -263,8 +264,7 @@ def kept(key: str, value: Any) -> tuple[float | str, ...]:
 
 def named(texts: Sequence[str]) -> str:
     """The first of several texts, for a list."""
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return "; ".join(texts[:_NAMED]) + more
+    return first_of(texts, _NAMED, "; ")
 
 
 def storable(text: str) -> str:

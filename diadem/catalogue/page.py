@@ -26,7 +26,7 @@ from diadem.catalogue.conditions import (
 )
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import numbers
-from diadem.catalogue.facet_counts import Tally, facets_of, facts_of, kept_facet
+from diadem.catalogue.facet_counts import ValueCount, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
@@ -300,15 +300,15 @@ def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[i
 
 def _qualities(
     reader: Reader, condition: Condition, sizes: dict[int, int], fields: Sequence[FacetField]
-) -> dict[str, dict[str, Tally]]:
+) -> dict[str, dict[str, ValueCount]]:
     """Qualities, where the search asks for judgements already: the same judgement must say both."""
     asked = any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition))
     if not asked or all(one.kind != QUALITY for one in fields):
         return {}
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, ValueCount] = {}
     keys = list(sizes)
     for name in QUALITIES:
-        narrowed, tally = one_judgement([condition, judgement(QUALITY, name)]), Tally()
+        narrowed, tally = one_judgement([condition, judgement(QUALITY, name)]), ValueCount()
         for start in range(0, len(keys) if narrowed != NOTHING else 0, CHUNK):
             part = {key: sizes[key] for key in keys[start : start + CHUNK]}
             for bits in matching(reader, narrowed, part).values():

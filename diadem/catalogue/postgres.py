@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex
@@ -29,7 +30,6 @@ from diadem.catalogue.database import (
     WRITING,
     Database,
     ServerAddress,
-    upsert_with,
 )  # fmt: skip
 from diadem.catalogue.tables import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
@@ -83,7 +83,8 @@ class PostgresDatabase(Database):
 
     #: An index of lexemes gives its packages all at once, and in no order.
     LOOKS_UP_WORDS: ClassVar[bool] = False
-    FAULTS: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+    FAULTS: ClassVar[tuple[type[Exception], ...]] = (DBAPIError, psycopg.Error)
+    INSERT: ClassVar[Any] = staticmethod(insert)
 
     def __init__(self, address: ServerAddress, *, read_only: bool = False) -> None:
         self._address, self._read_only = address, read_only
@@ -278,10 +279,6 @@ class PostgresDatabase(Database):
         with driver.cursor() as cursor, cursor.copy(_copy(table)) as copy:
             for row in chain([first], remaining):
                 copy.write_row(tuple(row))
-
-    def upsert(self, table: Table, *unique: str) -> Insert:
-        """See `Database.upsert`."""
-        return upsert_with(insert, table, *unique)
 
 
 def _run(connection: Connection, *statements: sql.Composed) -> None:

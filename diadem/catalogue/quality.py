@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
 
 from diadem.catalogue import database, facet_counts, statements, tables
-from diadem.catalogue.dataset_sets import full, mask, written
+from diadem.catalogue.dataset_sets import full, mask, mask_text
 from diadem.catalogue.package_key import require, resolve
 from diadem.catalogue.tables import among, among_texts
 from diadem.model import lineage
@@ -28,7 +28,7 @@ _packages, _datasets, _unassessed = tables.packages.c, tables.datasets.c, tables
 
 def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:
     """Nobody has judged any dataset of these packages, of which each is a key and how many datasets it has."""
-    rows = ((seq, True, written(full(count))) for seq, count in counts)
+    rows = ((seq, True, mask_text(full(count))) for seq, count in counts)
     database.insert_rows(connection, tables.unassessed, rows)
 
 
@@ -82,7 +82,7 @@ def _write(connection: Connection, seq: int, dataset: str, counting: Sequence[As
         return
     questions = {one.question: [other for other in counting if other.question == one.question] for one in counting}
     rows = [_row(seq, one, disputed=differ(questions[one.question])) for one in counting]
-    where = {"everywhere": bits == full(count), "datasets": written(bits)}
+    where = {"everywhere": bits == full(count), "datasets": mask_text(bits)}
     if rows:
         connection.execute(insert(tables.assessments), [row | where for row in rows])
     _judged(connection, seq, bits, full(count))
@@ -116,7 +116,7 @@ def _judged(connection: Connection, seq: int, bits: int, every: int) -> None:
         return
     before = every if known.everywhere else mask(known.datasets)
     if after := before & ~bits:
-        changed = {"everywhere": known.everywhere and after == before, "datasets": written(after)}
+        changed = {"everywhere": known.everywhere and after == before, "datasets": mask_text(after)}
         connection.execute(update(tables.unassessed).where(own), changed)
     else:
         connection.execute(delete(tables.unassessed).where(own))

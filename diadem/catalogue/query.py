@@ -1,5 +1,16 @@
 """From the text of a search to what it asks: names become keys of facts, values numbers in their unit.
 
+- Words are looked for whole in titles, names of files, samples, people and all texts that datasets state; case and
+  accents do not count. ``nano*`` finds what begins so, ``"silver nanowires"`` words in a row.
+- ``key operator value``: ``kV=200``, ``pixel<5nm``, ``mag:10k..50k``, ``sample:S-12``, ``date:2026-03``. Keys are all
+  fields of a record, what they end in (``dwell_time``), and short names (`vocabulary.names`). A number without a unit
+  is in the field's own (of ``kV`` in kV). Numbers are equal up to a millionth. Of texts ``:`` means that the words are
+  in it, ``=`` that they are all of it; ``!=`` is ``not … =``.
+- ``sample:S-12`` finds what names that sample, or what was made from it, by any of their names.
+- ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and the same.
+- ``quality:accept purpose:EELS assessed-by:bob`` is one judgement that says all of this; ``not:assessed`` what nobody
+  has judged; ``derived-from:`` and ``source-of:`` follow links between packages.
+
 ::
 
     search  = [ either ]

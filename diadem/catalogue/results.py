@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Day = date
 
 
-class OfDataset:
-    """A row that leads on to its dataset; that of a package, to the first dataset that matches."""
+class DatasetVerbs:
+    """What a row does with its dataset; that of a package, with the first dataset that matches."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class OfDataset:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetRow(OfDataset, Display):
+class DatasetRow(DatasetVerbs, Display):
     """One dataset: its id in the record, and the path of its primary file relative to `data/`."""
 
     id: str
@@ -146,7 +146,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PackageRow(OfDataset, Display):
+class PackageRow(DatasetVerbs, Display):
     """One package as the catalogue knows it.
 
     Attributes

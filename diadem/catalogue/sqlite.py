@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote
 
-from sqlalchemy import BigInteger, Connection, Engine, Insert, Table, create_engine, event, literal_column, select, text
+from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits, upsert_with
+from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.tables import Among, Contains, ContainsOne
 from diadem.catalogue.words import Every, Without, Wording, Words
@@ -56,7 +57,8 @@ class SqliteDatabase(Database):
     """A catalogue in a file, which SQLite makes. A snapshot, which nobody writes, is read without any lock."""
 
     LOOKS_UP_WORDS: ClassVar[bool] = True
-    FAULTS: ClassVar[tuple[type[Exception], ...]] = SQLITE_FAULTS
+    FAULTS: ClassVar[tuple[type[Exception], ...]] = (DBAPIError, *SQLITE_FAULTS)
+    INSERT: ClassVar[Any] = staticmethod(insert)
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path, self._read_only = path, read_only
@@ -217,10 +219,6 @@ class SqliteDatabase(Database):
         remaining = iter(rows)
         while batch := [tuple(row) for row in islice(remaining, _BATCH)]:
             connection.exec_driver_sql(_insertion(table), batch)
-
-    def upsert(self, table: Table, *unique: str) -> Insert:
-        """See `Database.upsert`."""
-        return upsert_with(insert, table, *unique)
 
 
 def _uri(path: Path, mode: str) -> str:

@@ -42,21 +42,7 @@ _DISTRUST: Final = "Do not trust it; ask its sender for it again."
 
 @dataclass(frozen=True, slots=True)
 class CorrectionSheet:
-    """What one node's owners corrected, and the sheets that came to it.
-
-    Attributes
-    ----------
-    node, package : str
-        Id of the node; ``diadem:<64 hex>``.
-    owners : tuple of str
-        As that node calls them.
-    keys, amendments : tuple of Entry
-        In the order of its log.
-    earlier : tuple of CorrectionSheet
-        Of the nodes before it.
-    envelope : Envelope
-        As it was signed.
-    """
+    """What one node's owners corrected (as that node calls them), and the sheets of the nodes before it."""
 
     node: str
     package: str
@@ -96,13 +82,7 @@ class CorrectionSheet:
 
     @classmethod
     def from_line(cls, line: bytes, *, depth: int = MAX_EARLIER) -> Self:
-        """The sheet of an envelope from anyone. Nothing of it is proven: see `prove`.
-
-        Raises
-        ------
-        DocumentError
-            It is none.
-        """
+        """The sheet of an envelope from anyone, else `DocumentError`. Nothing of it is proven: see `prove`."""
         if len(line) > MAX_SHEET:
             raise _fault(f"it has {len(line):,} bytes; {MAX_SHEET:,} are read")
         envelope = Envelope.from_line(line)
@@ -127,15 +107,7 @@ class CorrectionSheet:
     def prove(self) -> str:
         """That its node signed it, and each amendment its owner, by the cards that lead from the node's id.
 
-        Returns
-        -------
-        str
-            What the node calls itself.
-
-        Raises
-        ------
-        IntegrityError
-            Something does not hold; says what.
+        Returns what the node calls itself. Raises `IntegrityError` where something does not hold.
         """
         for sheet in self.earlier:
             sheet.prove()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from diadem.custody.keyring import KeyRing
@@ -18,19 +18,9 @@ from diadem.serialization.validation import validate_statement
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the log says up to a place.
-
-    Attributes
-    ----------
-    ring : KeyRing
-        Whose key is whose.
-    successions : mapping of str to Succession
-        Who retired, by address.
-    grants : mapping of str to Grant
-        By their ids, in the order of the log.
-    revocations : mapping of str to tuple of Revocation
-        By the id of the grant that is meant, whoever says so.
+class KnownGrants:
+    """What the log says up to a place: who retired, by address; grants by their ids, in the order of the log; and
+    revocations by the id of the grant that is meant, whoever says so.
     """
 
     ring: KeyRing
@@ -49,11 +39,6 @@ class GrantBook:
     """Grants as the log has them now; what came since the last look is read each time.
 
     Safe for many threads. Other processes may write to the log.
-
-    Parameters
-    ----------
-    log : Ledger
-        The node's log.
     """
 
     def __init__(self, log: Ledger) -> None:
@@ -61,14 +46,14 @@ class GrantBook:
         self._lock = threading.Lock()
         self._next = 0
         self._keys: list[Entry] = []
-        self._known = Known(KeyRing(log.node))
+        self._known = KnownGrants(KeyRing(log.node))
 
     @property
     def end(self) -> int:
         """The place in the log after the last entry that is known here: what is not stated yet would stand later."""
         return self._next
 
-    def now(self) -> Known:
+    def now(self) -> KnownGrants:
         """All that holds now; one question to the log."""
         with self._lock:
             if new := self._log.of_access(self._next):
@@ -76,14 +61,18 @@ class GrantBook:
                 self._next = new[-1].place + 1
             return self._known
 
-    def _grown(self, new: Sequence[Entry]) -> Known:
+    def _grown(self, new: Sequence[Entry]) -> KnownGrants:
         keys = [entry for entry in new if entry.statement.kind in KEY_KINDS]
         ring, successions = self._known.ring, dict(self._known.successions)
         if keys:  # what was judged before stays as it is: a later card says nothing of what stands before it
             self._keys += keys
             ring = KeyRing(self._log.node)
             refused = ring.learn(self._keys)
-            successions |= _successions(entry for entry in keys if entry.statement_id not in refused)
+            for entry in keys:
+                said = entry.statement.predicate
+                if entry.statement_id not in refused and said.get("role") == USER and said.get("successor"):
+                    successor = Succession(str(said["successor"]), entry.place, entry.statement_id)
+                    successions[str(said["name"])] = successor
         grants, revocations = dict(self._known.grants), dict(self._known.revocations)
         for entry in new:
             if entry.statement.kind == "grant" and speaks(ring, entry):
@@ -93,16 +82,7 @@ class GrantBook:
             elif entry.statement.kind == "revocation" and speaks(ring, entry):
                 taken = Revocation.of(entry.statement_id, entry.place, entry.statement.predicate)
                 revocations[taken.revokes] = (*revocations.get(taken.revokes, ()), taken)
-        return Known(ring, successions, grants, revocations)
-
-
-def _successions(cards: Iterable[Entry]) -> dict[str, Succession]:
-    told = ((entry, entry.statement.predicate) for entry in cards)
-    return {
-        str(said["name"]): Succession(str(said["successor"]), entry.place, entry.statement_id)
-        for entry, said in told
-        if said.get("role") == USER and said.get("successor")
-    }
+        return KnownGrants(ring, successions, grants, revocations)
 
 
 def speaks(ring: KeyRing, entry: Entry) -> bool:

@@ -22,22 +22,9 @@ _SIGNERS = {ONLINE: "the node's online key", USER: "a user", ROOT: "the node's r
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A key and its owner, as a `key` statement says.
+    """A key and its owner, as a `key` statement at a place of the log says.
 
-    Attributes
-    ----------
-    name, role, custody : str
-        Whose; for what; who can use it ("" where it is not said).
-    public : PublicKey
-        The key.
-    version : int
-        A later one for the same owner replaces it.
-    expires : datetime or None
-        When it ends.
-    place : int
-        Where in the log it stands (`Entry.place`).
-    successor : str
-        Who follows a user who retired: from this place on the key signs nothing any more. "" for nobody.
+    A later version for the same owner replaces it. From a card with a successor on, the user's key signs nothing more.
     """
 
     name: str
@@ -56,17 +43,10 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the signatures on an entry are worth.
+class SignatureVerdict:
+    """What the signatures on an entry are worth: whose hold, by keys that were in force, and why they do not count.
 
-    Attributes
-    ----------
-    signers : tuple of Card
-        Who signed it, with signatures that hold and keys that were in force.
-    problem : str or None
-        Why it does not count, in words.
-    doubt : str or None
-        What weakens it: a card that had ended by the node's own clock.
+    A doubt weakens them: a card that had ended by the node's own clock.
     """
 
     signers: tuple[Card, ...]
@@ -77,10 +57,7 @@ class Judgement:
 class KeyRing:
     """The keys of one node. Feed it the `key` and `recovery` entries of its log, oldest first.
 
-    Parameters
-    ----------
-    node : str
-        The node's id: SHA-256 of its root key. Nothing else is trusted.
+    Nothing is trusted but the node's id, the SHA-256 of its root key.
     """
 
     def __init__(self, node: str) -> None:
@@ -92,13 +69,7 @@ class KeyRing:
         self._root: PublicKey | None = None
 
     def learn(self, entries: Iterable[Entry]) -> dict[str, str]:
-        """Take key statements.
-
-        Returns
-        -------
-        dict of str to str
-            Statement id and problem, in words, of each that does not count.
-        """
+        """Take key statements; returns the id of each that does not count, and why, in words."""
         ordered = sorted((entry for entry in entries if entry.statement.kind == "key"), key=lambda entry: entry.place)
         problems = {}
         for entry in ordered:
@@ -187,31 +158,31 @@ class KeyRing:
         cards = self._by_key.get(key_id)
         return cards[-1] if cards else None
 
-    def judge(self, entry: Entry) -> Judgement:
+    def judge(self, entry: Entry) -> SignatureVerdict:
         """What the signatures on an entry of this node's log are worth.
 
         The entry's kind says whose signature it needs; of an unknown kind, the node's or a user's.
         """
         if entry.statement.node != self.node:
-            return Judgement((), f"it is of the log of another node, {entry.statement.node[:12]}…")
+            return SignatureVerdict((), f"it is of the log of another node, {entry.statement.node[:12]}…")
         if entry.statement.kind == "key":
             return self._judge_card(entry)
         known = entry.statement.known
         roles = {_ROLES[name] for name in (known.signers if known else (kinds.NODE, kinds.USER))}
         signers, late = self._signers(entry)
         if not any(card.role in roles for card in signers):
-            return Judgement(signers, self._unsigned(entry, roles, late))
+            return SignatureVerdict(signers, self._unsigned(entry, roles, late))
         ended = [card for card in signers if card.expires is not None and card.expires < entry.statement.time]
         doubt = f"the card of {ended[0].name} had ended on {ended[0].expires:%Y-%m-%d}" if ended else None
-        return Judgement(signers, None, doubt)
+        return SignatureVerdict(signers, None, doubt)
 
-    def _judge_card(self, entry: Entry) -> Judgement:
+    def _judge_card(self, entry: Entry) -> SignatureVerdict:
         card = self._by_place.get(entry.place)
         if card is None or f"key:{card.public.key_id}" != entry.statement.subjects[0].name:
-            return Judgement((), "the card does not hold")
+            return SignatureVerdict((), "the card does not hold")
         signer = self._current((ONLINE, ""), entry.place) if card.role == USER else None
         root = Card(self.name, ROOT, "", self._root, 1, None, 0) if self._root is not None else None
-        return Judgement(tuple(by for by in (signer if card.role == USER else root,) if by is not None))
+        return SignatureVerdict(tuple(by for by in (signer if card.role == USER else root,) if by is not None))
 
     def _signers(self, entry: Entry) -> tuple[tuple[Card, ...], tuple[Card, ...]]:
         """Cards of those whose signature holds: in force at the entry's place, and replaced or not yet known there."""

@@ -109,14 +109,8 @@ class Ledger:
     def open(cls, folder: Path, log_key: PrivateKey | None = None, *, clock: Clock) -> Self:
         """The log in a folder; for reading only without its key.
 
-        Raises
-        ------
-        NotFound
-            There is none.
-        IntegrityError
-            It is damaged: the newest checkpoint does not fit the tree, or the file is not a log.
-        Refused
-            The key is not the one of this log.
+        Raises `NotFound`, `IntegrityError` where the newest checkpoint does not fit the tree or the file is not a log,
+        `Refused` where the key is another log's.
         """
         file = LogFile(folder / FILE, read_only=log_key is None)
         try:
@@ -149,12 +143,8 @@ class Ledger:
         All of them are in the log, on the disk, when this returns; or none is. A mirror that does not answer stops
         nothing: what it lacks is kept as debt (`pending`, `push`). Every key signs every draft.
 
-        Raises
-        ------
-        DocumentError
-            A draft is not what its kind demands. Nothing was written.
-        Refused
-            The log was opened for reading only, or a mirror holds a longer or another log than this one.
+        Raises `DocumentError`, before anything is written, where a draft is not what its kind demands; `Refused` where
+        the log was opened for reading only, or a mirror holds a longer or another log than this one.
         """
         signing = [*keys, *user_keys]
         for draft in drafts:
@@ -163,15 +153,7 @@ class Ledger:
             return []
         if not signing:
             raise UsageError("a statement needs a key to sign it")
-        key = self._writing_key()
-        self.check_mirrors()
-        with self._file.writing():
-            frontier = self._edge()
-            entries = self._entered(drafts, signing, frontier.size)
-            self._write(entries, frontier, key)
-        self._mirrors.push_quietly()
-        self._tell(entries)
-        return entries
+        return self._append(lambda size: self._entered(drafts, signing, size))
 
     def prepared(self, draft: Draft) -> Statement:
         """A statement as it would be appended now, for somebody to sign whose key is elsewhere.
@@ -185,46 +167,42 @@ class Ledger:
     def append_signed(self, envelope: Envelope) -> Entry:
         """Append a statement that was `prepared` here and signed elsewhere: one transaction with its checkpoint.
 
-        Whose signature it is, and whether they may say this, is for the caller to judge.
-
-        Raises
-        ------
-        DocumentError
-            It is not a statement as its kind demands. Nothing was written.
-        Refused
-            It was prepared for another log; or as for `append`.
-        Overtaken
-            Something else was said of a subject meanwhile.
+        Whose signature it is, and whether they may say this, is for the caller to judge. Raises as `append` does, and
+        `Overtaken` where something else was said of a subject meanwhile.
         """
         statement = read_statement(envelope.payload)
         if statement.node != self.node or statement.known is None:
             raise Refused("the statement was not prepared for this log", next="Have it prepared here.")
-        key = self._writing_key()
-        self.check_mirrors()
-        with self._file.writing():
-            frontier = self._edge()
+
+        def entered(size: int) -> list[Entry]:
             if any(self._file.last_about(sha256) != last for sha256, last in statement.prev.items()):
                 raise Overtaken(
                     "something else was said of it after the statement was prepared", next="Have it prepared again."
                 )
-            entry = Entry.of(self.epoch, frontier.size, envelope, statement)
-            self._write([entry], frontier, key)
-        self._mirrors.push_quietly()
-        self._tell([entry])
-        return entry
+            return [Entry.of(self.epoch, size, envelope, statement)]
 
-    def listen(self, listener: Callable[[Sequence[Entry]], None]) -> None:
-        """Have a listener told of everything that is appended from now on, once it is on the disk."""
-        self._tell = listener
+        return self._append(entered)[0]
 
-    def _writing_key(self) -> PrivateKey:
+    def _append(self, entered: Callable[[int], list[Entry]]) -> list[Entry]:
+        """Write the entries that are made once the size of the log is known and stays; then mirrors and listener."""
         if self.fault is not None:
             raise self.fault
         if self._log_key is None:
             raise Refused(
                 "this log was opened for reading", where=str(self._file.path), next="Open it with the node's log key."
             )
-        return self._log_key
+        self.check_mirrors()
+        with self._file.writing():
+            frontier = self._edge()
+            entries = entered(frontier.size)
+            self._write(entries, frontier, self._log_key)
+        self._mirrors.push_quietly()
+        self._tell(entries)
+        return entries
+
+    def listen(self, listener: Callable[[Sequence[Entry]], None]) -> None:
+        """Have a listener told of everything that is appended from now on, once it is on the disk."""
+        self._tell = listener
 
     def _entered(self, drafts: Sequence[Draft], keys: Sequence[PrivateKey], size: int) -> list[Entry]:
         """The drafts as signed entries, each linked to what was said before on its subjects."""
@@ -266,12 +244,8 @@ class Ledger:
     def check_mirrors(self) -> None:
         """Compare the log with its mirrors, each once in the life of this object; a few small reads a mirror.
 
-        A mirror that does not answer is compared when it does, before anything is written to it.
-
-        Raises
-        ------
-        Refused
-            A mirror holds more than this log does, or another log: this one was brought back from a backup, or copied.
+        A mirror that does not answer is compared when it does, before anything is written to it. Raises `Refused` where
+        one holds more than this log, or another: this one was brought back from a backup, or copied.
         """
         self._mirrors.check()
 
@@ -439,10 +413,7 @@ class Ledger:
     def compare(self, text: str) -> Checkpoint:
         """Compare the log with a checkpoint that it signed earlier, and that someone kept.
 
-        Raises
-        ------
-        IntegrityError
-            It is not signed by this log; or the log no longer begins with what the checkpoint saw: it was rewritten.
+        Raises `IntegrityError` where it did not, or where it no longer begins with what the checkpoint saw.
         """
         for epoch, key in reversed(self._keys.items()):
             if text.startswith(log_origin(self.origin, epoch) + "\n"):

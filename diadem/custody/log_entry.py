@@ -34,22 +34,9 @@ def log_origin(origin: str, epoch: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Display):
-    """One statement of the log.
+    """One statement of the log at its place, the envelope as one line, of which the tree is made, and what it says.
 
-    Attributes
-    ----------
-    epoch, index : int
-        Its place: the how-manieth tree of this node (from 1), and the index in it (from 0).
-    line : bytes
-        The envelope as it was signed, one line; the tree is made of these bytes.
-    statement : Statement
-        What it says.
-    statement_id : str
-        64 hex digits; references use it.
-    signers : tuple of str
-        Ids of the keys that the envelope names as signers. That the signatures hold is checked where a chain is.
-    envelope : Envelope
-        The line, read.
+    `signers` are the keys that the envelope names: that their signatures hold is checked where a chain is.
     """
 
     epoch: int
@@ -68,13 +55,7 @@ class Entry(Display):
 
     @classmethod
     def from_line(cls, epoch: int, index: int, line: bytes) -> Self:
-        """The entry of a line from anywhere.
-
-        Raises
-        ------
-        DocumentError
-            The line is not an envelope, or what it holds is not a statement.
-        """
+        """The entry of a line from anywhere, else `DocumentError`."""
         envelope = Envelope.from_line(line)
         return cls.of(epoch, index, envelope, Statement.from_payload(envelope.payload), line)
 

@@ -257,7 +257,7 @@ class LogMirrors:
 
     def _listed(self) -> tuple[Mirror, ...]:
         try:
-            return tuple(self.mirrors)
+            return tuple(iter(self.mirrors))  # a tuple of the list itself would ask for its length first
         except (DiademError, OSError):  # a live list of stores, none of which can be opened
             return ()
 

@@ -86,12 +86,8 @@ def recover(
     introduce, which the root signs at once (`statements.node_card` with a later version). Nothing is in the folder
     before all is done.
 
-    Raises
-    ------
-    NotFound
-        The mirror has no log of this node.
-    Refused
-        There is a log in the folder, or the root key is not this node's.
+    Raises `NotFound` where the mirror has no log of this node, `Refused` where there is a log in the folder or the root
+    key is not this node's.
     """
     if root.public.key_id != node:
         raise Refused("this root key is not the one of this node", next="Use the recovery file of this node.")
@@ -148,6 +144,7 @@ class Salvage:
     findings: list[str] = field(default_factory=list)
     _ring: KeyRing = field(init=False)
     _sizes: dict[int, int] = field(default_factory=dict)
+    _origin: str = ""
 
     def __post_init__(self) -> None:
         """Trust nothing but the node's id."""
@@ -156,57 +153,38 @@ class Salvage:
     def fill(self, file: LogFile, log_key: PrivateKey) -> None:
         """Write everything that is good into an empty log, in one transaction, and begin the next epoch."""
         head = read_head(self.mirror, self.node)
-        objects = self._objects()
-        origin = ""
+        total = head.size if head else 0
+        objects: dict[int, dict[int, str]] = {}
+        for key in self.mirror.keys(log_folder(self.node)):
+            if (position := position_of_key(key)) is not None:
+                objects.setdefault(position[0], {})[position[1]] = key
         with file.writing():
             for good in (good for epoch in sorted(objects) for good in self._good(epoch, objects[epoch])):
-                if not origin:
-                    origin = good.origin
-                    file.begin(self.node, origin)
-                self._take(file, good, head.size if head else 0)
-            if not origin:
-                raise self._hopeless(objects)
-            self.next_epoch = self._last({*objects, head.epoch if head else 0}) + 1
-            file.begin_epoch(origin, self.next_epoch, log_key)
+                batch = good.batch
+                if not self._sizes:
+                    self._origin = good.origin
+                    file.begin(self.node, good.origin)
+                if batch.start == 0:
+                    file.add_epoch(batch.epoch, good.log_key.to_text())
+                file.add_batch(batch, good.entries, good.grown)
+                self.entries += len(good.entries)
+                self.previous, self._sizes[batch.epoch] = batch.checkpoint, batch.stop
+                self.listener(Progress("recover", self.entries, max(total, self.entries), unit="files"))
+            if not self._sizes:
+                where, advice = self.mirror.url, "Name another of the node's stores; its recovery file lists them."
+                if not objects:
+                    message = f"the store holds no log of the node {self.node[:12]}…"
+                    raise NotFound(message, where=where, next=advice)
+                message = f"nothing of the log can be proven: {self.findings[0]}"
+                raise IntegrityError(message, where=where, next=advice)
+            # An epoch that is damaged through and through was there nevertheless, and its number is not used again. But
+            # whoever can write in a store can put any number there.
+            proven, said = max(self._sizes), {*objects, head.epoch if head else 0}
+            self.next_epoch = max(epoch for epoch in {proven, *said} if epoch <= proven + _BELIEVED) + 1
+            file.begin_epoch(self._origin, self.next_epoch, log_key)
         if head is not None and self._sizes.get(head.epoch, 0) < head.size:
-            proven = self._sizes.get(head.epoch, 0)
-            self.findings.append(f"epoch {head.epoch} had {head.size} entries, of which {proven} can be proven")
-
-    def _last(self, said: set[int]) -> int:
-        """The last epoch that there was, as far as the mirror's word can be believed.
-
-        One that is damaged through and through was there nevertheless, and its number is not used again. But whoever
-        can write in a store can put any number there.
-        """
-        proven = max(self._sizes)
-        return max(epoch for epoch in {proven, *said} if epoch <= proven + _BELIEVED)
-
-    def _objects(self) -> dict[int, dict[int, str]]:
-        """Keys of the mirror's objects by epoch and first index."""
-        found: dict[int, dict[int, str]] = {}
-        for key in self.mirror.keys(log_folder(self.node)):
-            position = position_of_key(key)
-            if position is not None:
-                found.setdefault(position[0], {})[position[1]] = key
-        return found
-
-    def _hopeless(self, objects: dict[int, dict[int, str]]) -> NotFound | IntegrityError:
-        advice = "Name another of the node's stores; its recovery file lists them."
-        if not objects:
-            return NotFound(f"the store holds no log of the node {self.node[:12]}…", where=self.mirror.url, next=advice)
-        return IntegrityError(
-            f"nothing of the log can be proven: {self.findings[0]}", where=self.mirror.url, next=advice
-        )
-
-    def _take(self, file: LogFile, good: _Good, total: int) -> None:
-        batch = good.batch
-        if batch.start == 0:
-            file.add_epoch(batch.epoch, good.log_key.to_text())
-        file.add_batch(batch, good.entries, good.grown)
-        self.entries += len(good.entries)
-        self.previous = batch.checkpoint
-        self._sizes[batch.epoch] = batch.stop
-        self.listener(Progress("recover", self.entries, max(total, self.entries), unit="files"))
+            kept = self._sizes.get(head.epoch, 0)
+            self.findings.append(f"epoch {head.epoch} had {head.size} entries, of which {kept} can be proven")
 
     def _good(self, epoch: int, keys: dict[int, str]) -> Iterator[_Good]:
         """The batches of an epoch that follow each other and hold, up to the first that does not."""
@@ -246,12 +224,8 @@ class Salvage:
         origin, _, number = name.rpartition("/")
         if number != str(epoch) or not origin:
             raise IntegrityError("its checkpoint is of another epoch")
-        self._judge(entries, problems)
-        return _Good(Batch(epoch, start, after.size, text), entries, grown, after, log_key, origin)
-
-    def _judge(self, entries: list[Entry], problems: dict[str, str]) -> None:
-        """Say whose signature does not count. The entry was in the log all the same, and stays in it."""
-        for entry in entries:
+        for entry in entries:  # one whose signature does not count was in the log all the same, and stays in it
             problem = problems.get(entry.statement_id) or self._ring.judge(entry).problem
             if problem is not None:
                 self.findings.append(f"entry {entry.index} of epoch {entry.epoch} ({entry.statement.kind}): {problem}")
+        return _Good(Batch(epoch, start, after.size, text), entries, grown, after, log_key, origin)

@@ -80,17 +80,7 @@ class Row:
 
 
 class LogFile(SqliteFile):
-    """One connection to the log's file, shared by the threads of this process; what is written needs a `writing`.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    create : bool
-        Make it where there is none.
-    read_only : bool
-        Refuse every write.
-    """
+    """One connection to the log's file, shared by the threads of this process; what is written needs a `writing`."""
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         if not create and not path.is_file():
@@ -126,10 +116,10 @@ class LogFile(SqliteFile):
 
     def about(self) -> dict[str, str]:
         """What `begin` was told. Raises `IntegrityError` where the file is no log of this version."""
-        marks = tuple(self._one(_first, f"PRAGMA {name}") for name in ("application_id", "user_version"))
+        marks = tuple(self._one(_number, f"PRAGMA {name}") for name in ("application_id", "user_version"))
         if marks != _MARKS or not self._one(bool, "SELECT 1 FROM sqlite_master WHERE name = 'about'"):
             raise self.damaged("it is not a log of this version of DIADEM")
-        about = dict(self._all(lambda row: (_text(row[0]), _text(row[1])), "SELECT name, value FROM about"))
+        about = dict(self._all(lambda row: _columns(row, str, str), "SELECT name, value FROM about"))
         if about.get("format") != FORMAT or not {"node", "origin"} <= about.keys() or not self.epochs():
             raise self.damaged("it does not say whose log it is")
         return about
@@ -142,7 +132,7 @@ class LogFile(SqliteFile):
 
     def faults(self, limit: int) -> list[str]:
         """What SQLite finds wrong in the file: pages that cannot be read, indexes that do not fit their tables."""
-        found = self._all(lambda row: _text(row[0]), f"PRAGMA integrity_check({limit:d})")
+        found = self._all(lambda row: _columns(row, str)[0], f"PRAGMA integrity_check({limit:d})")
         return [] if found == ["ok"] else found
 
     def add_epoch(self, epoch: int, key: str) -> None:
@@ -151,7 +141,7 @@ class LogFile(SqliteFile):
 
     def epochs(self) -> dict[int, str]:
         """Epochs, oldest first, and the public key of each."""
-        return dict(self._all(lambda row: (row[0], _text(row[1])), "SELECT epoch, key FROM epochs ORDER BY epoch"))
+        return dict(self._all(lambda row: _columns(row, int, str), "SELECT epoch, key FROM epochs ORDER BY epoch"))
 
     # -- entries -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +196,7 @@ class LogFile(SqliteFile):
     def last_about(self, sha256: str) -> str | None:
         """Id of the newest statement about a subject."""
         query = "SELECT id FROM entries WHERE place = (SELECT max(place) FROM subjects WHERE sha256 = ?)"
-        return self._one(lambda row: _blob(row[0]).hex(), query, bytes.fromhex(sha256))
+        return self._one(lambda row: _columns(row, bytes)[0].hex(), query, bytes.fromhex(sha256))
 
     def is_about(self, place: int, sha256: str) -> bool:
         """Whether the index by subject leads to an entry."""
@@ -223,7 +213,7 @@ class LogFile(SqliteFile):
 
         def look_up(start: int, stop: int) -> bytes:
             query = "SELECT hash FROM nodes WHERE place = ?"
-            return self._one(lambda row: _blob(row[0]), query, _node(epoch, start, stop)) or b""
+            return self._one(lambda row: _columns(row, bytes)[0], query, _node(epoch, start, stop)) or b""
 
         return look_up
 
@@ -249,11 +239,11 @@ class LogFile(SqliteFile):
 
     def count_batches_after(self, place: int) -> int:
         """How many transactions added entries at or after a place."""
-        return self._one(_first, "SELECT count(*) FROM batches WHERE stop > ? AND stop > start", place) or 0
+        return self._one(_number, "SELECT count(*) FROM batches WHERE stop > ? AND stop > start", place) or 0
 
     def mirrors(self) -> dict[str, int]:
         """How far each mirror had got: the place of the next entry that it lacks."""
-        return dict(self._all(lambda row: (_text(row[0]), _integer(row[1])), "SELECT url, place FROM mirrors"))
+        return dict(self._all(lambda row: _columns(row, str, int), "SELECT url, place FROM mirrors"))
 
     def set_mirror(self, url: str, place: int) -> None:
         """Note how far a mirror has got."""
@@ -266,7 +256,7 @@ class LogFile(SqliteFile):
     def shown(self, epoch: int, limit: int) -> list[int]:
         """Sizes of the checkpoints of an epoch that have left this node, the newest so many."""
         query = "SELECT place FROM shown WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?"
-        found = self._all(_first, query, place_of(epoch, 0), place_of(epoch + 1, 0), limit)
+        found = self._all(_number, query, place_of(epoch, 0), place_of(epoch + 1, 0), limit)
         return [position_of(place)[1] for place in found]
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -322,32 +312,22 @@ def _node(epoch: int, start: int, stop: int) -> int:
 
 
 def _row(found: Any) -> Row:
-    place, statement_id, kind, line, leaf = found
-    return Row(_integer(place), _blob(statement_id).hex(), _text(kind), _blob(line), _blob(leaf or b""))
+    place, statement_id, kind, line, leaf = _columns(found, int, bytes, str, bytes, bytes | None)
+    return Row(place, statement_id.hex(), kind, line, leaf or b"")
 
 
 def _batch(found: Any) -> Batch:
-    (_, start), (epoch, stop) = position_of(_integer(found[0])), position_of(_integer(found[1]))
-    return Batch(epoch, start, stop, _text(found[2]))
+    start, stop, checkpoint = _columns(found, int, int, str)
+    epoch, end = position_of(stop)
+    return Batch(epoch, position_of(start)[1], end, checkpoint)
 
 
-def _first(found: Any) -> int:
-    return _integer(found[0])
+def _number(found: Any) -> int:
+    return int(_columns(found, int)[0])
 
 
-def _blob(value: object) -> bytes:
-    return _typed(value, bytes)
-
-
-def _text(value: object) -> str:
-    return _typed(value, str)
-
-
-def _integer(value: object) -> int:
-    return _typed(value, int)
-
-
-def _typed(value: object, kind: type[_T]) -> _T:
-    if not isinstance(value, kind):
+def _columns(found: Any, *kinds: Any) -> Any:
+    """The columns of a row, if they are of the form in which they were written."""
+    if not all(map(isinstance, found, kinds)):
         raise sqlite3.DatabaseError("a value is not of the form in which it was written")
-    return value
+    return found

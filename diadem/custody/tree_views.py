@@ -15,27 +15,15 @@ from diadem.trust.tree import node_hash
 
 @dataclass(slots=True)
 class View:
-    """What one file proves about the tree of one epoch.
-
-    Attributes
-    ----------
-    source : str
-        The file, or what else the checkpoint came from.
-    epoch, size : int
-        Of which tree.
-    root : bytes
-        Its root, as the checkpoint signs it.
-    earlier : dict of int to bytes
-        Roots of earlier sizes that the file proves to be in the same tree.
-    subtrees : dict of (int, int) to bytes
-        Hashes of complete subtrees (first entry, end) that its proofs of inclusion imply.
-    """
+    """What one file proves about the tree of one epoch: the root that a checkpoint signs, and what follows from it."""
 
     source: str
     epoch: int
     size: int
     root: bytes
+    #: Roots of earlier sizes that the file proves to be in the same tree.
     earlier: dict[int, bytes] = field(default_factory=dict)
+    #: Hashes of complete subtrees (first entry, end) that its proofs of inclusion imply.
     subtrees: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def roots(self) -> dict[int, bytes]:

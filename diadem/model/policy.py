@@ -31,7 +31,7 @@ _Read = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class PolicyKey:
     """One key of `policy.toml`."""
 
     #: Its schema: type, bounds, rule in words, examples, and its default as people write it.
@@ -42,9 +42,9 @@ class Key:
     note: str = ""
 
 
-def key_of(member: Any) -> Key:
+def key_of(member: Any) -> PolicyKey:
     """The key of a member of a policy or of one of its sections."""
-    found: Key = member.metadata["key"]
+    found: PolicyKey = member.metadata["key"]
     return found
 
 
@@ -63,7 +63,7 @@ def _key(
     **schema: Any,
 ) -> Any:
     """A key with a default, or one that the file must state; `otherwise` is then its default in a program."""
-    key = Key({**schema, "description": rule, "examples": list(examples)}, read, note)
+    key = PolicyKey({**schema, "description": rule, "examples": list(examples)}, read, note)
     default = schema.get("default", otherwise)
     if default is None:
         return field(metadata={"key": key})
@@ -71,7 +71,7 @@ def _key(
 
 
 def _section(kind: Callable[[], Any], rule: str, **example: Any) -> Any:
-    key = Key({"description": rule, "examples": [example]}, lambda table: read_table(kind, table))  # type: ignore[arg-type]
+    key = PolicyKey({"description": rule, "examples": [example]}, lambda table: read_table(kind, table))  # type: ignore[arg-type]
     return field(default_factory=kind, metadata={"key": key})
 
 

@@ -34,7 +34,11 @@ def custody(context: Context, subject: str) -> CustodyReport:
     """
     sha256 = subject_of(context, subject)
     chains = [own_chain(context.ledger, one) for one in (sha256, *_permitted(context, sha256))]
-    kept = list(_kept_chains(context, sha256))
+    kept = [
+        (f"the kept chain of {path.stem[:12]}… on the transfer {transfer[:8]}…", path.read_bytes())
+        for transfer, _, paths in _kept(context, sha256)
+        for path in paths
+    ]
     peers = [peer.id for peer in peer_book(context).ls() if peer.state is PeerState.CONFIRMED] if kept else []
     report = verify_chains(
         [*(chain.to_bytes() for chain in chains), *(data for _, data in kept)],
@@ -54,21 +58,8 @@ def _permitted(context: Context, sha256: str) -> Iterator[str]:
             yield about
 
 
-def _kept_chains(context: Context, sha256: str) -> Iterator[tuple[str, bytes]]:
-    """The chains that other nodes handed over about transfers of a package, the latest transfers first."""
-    for transfer, _, paths in _kept(context, sha256):
-        for path in paths:
-            yield f"the kept chain of {path.stem[:12]}… on the transfer {transfer[:8]}…", path.read_bytes()
-
-
-def _of_hubs(context: Context, sha256: str) -> Iterator[bytes]:
-    """Those of them that are of neither side of the transfer."""
-    for _, parties, paths in _kept(context, sha256):
-        yield from (path.read_bytes() for path in paths if path.stem not in parties)
-
-
 def _kept(context: Context, sha256: str) -> Iterator[tuple[str, set[str], list[Path]]]:
-    """Transfers of a package, the ids of the nodes at both sides, and the files of kept chains."""
+    """Transfers of a package, the latest first, the ids of the nodes at both sides, and the chains that others gave."""
     said = [entry.statement for entry in context.ledger.of_subject(sha256) if entry.statement.kind in _OF_TRANSFERS]
     transfers = list(dict.fromkeys(str(one.predicate["transfer"]) for one in reversed(said)))
     for transfer in transfers[:_MOST_KEPT]:
@@ -92,7 +83,8 @@ def export_relays(context: Context, subject: str, path: Path) -> list[Path]:
     context.require_writable()
     sha256 = subject_of(context, subject)
     found = [("permit", _exported(context, about, ())) for about in _permitted(context, sha256)]
-    found += [("hub", data) for data in _of_hubs(context, sha256)]
+    for _, parties, kept in _kept(context, sha256):  # hubs are neither side of the transfer
+        found += [("hub", file.read_bytes()) for file in kept if file.stem not in parties]
     paths = [path.with_name(f"{path.stem}-{kind}-{number}{path.suffix}") for number, (kind, _) in enumerate(found, 1)]
     for place, (_, data) in zip(paths, found, strict=True):
         _write_new(place, data)

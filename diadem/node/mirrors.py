@@ -184,7 +184,9 @@ def _mirror_chains(context: Context) -> None:
     folder, place = context.folder / KEPT_CHAINS, f"{home(context.settings.short_id)}/{_CHAINS}"
     if not folder.is_dir():
         return
-    given = _given(folder / MIRRORED)
+    given: set[str] = set()
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        given = {str(name) for name in json.loads((folder / MIRRORED).read_bytes())}
     if {one.id for one in context.settings.stores} <= given:
         return
     write_whole(folder / MIRRORED, json.dumps(sorted(given)).encode())  # a chain that comes from now on removes it
@@ -196,13 +198,6 @@ def _mirror_chains(context: Context) -> None:
                 given.add(one.id)
     if (folder / MIRRORED).exists():
         write_whole(folder / MIRRORED, json.dumps(sorted(given)).encode())
-
-
-def _given(note: Path) -> set[str]:
-    try:
-        return {str(name) for name in json.loads(note.read_bytes())}
-    except (OSError, ValueError, TypeError):
-        return set()
 
 
 def _give(store: Store, place: str, here: Mapping[tuple[str, str], tuple[int, Path]]) -> None:

@@ -71,7 +71,13 @@ def open_context(
             next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
             " in node.toml.",
         )
-    chosen = _at_work(settings, user)
+    if user:
+        found = settings.user(user)
+        chosen = found.name
+        if found.successor:
+            raise retired(f"{found.name}@{settings.name}", found.successor)
+    else:  # the first who has not left; "" where there is none
+        chosen = next((one.name for one in settings.users if not one.successor), "")
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with _read_from_stores(settings, folder), ExitStack() as opened:
@@ -114,16 +120,6 @@ def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
             first = "Check the node's disk." if not os.access(folder, os.W_OK) else error.next or ""
             error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
         raise
-
-
-def _at_work(settings: NodeSettings, user: str | None) -> str:
-    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
-    if not user:
-        return next((one.name for one in settings.users if not one.successor), "")
-    found = settings.user(user)
-    if found.successor:
-        raise retired(f"{found.name}@{settings.name}", found.successor)
-    return found.name
 
 
 def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
@@ -339,7 +335,11 @@ def catalogue_at(context: Context, into: str | None) -> Iterator[Catalogue]:
         raise Refused("the catalogue is there already", where=address, next="To rebuild it: diadem reindex")
     target = Catalogue.open(address, create=True)
     former = target.count_statements() > 0
-    if former and not _is_own(context, target):
+    # A former one of this node knows the first entry of its log.
+    first = context.ledger.entry(0, epoch=context.ledger.epochs[0]) if former else None
+    if first is not None and not any(
+        first.line in target.statements(subject.sha256) for subject in first.statement.subjects
+    ):
         target.close()
         raise Refused(
             "there is a catalogue already, perhaps another node's",
@@ -352,12 +352,6 @@ def catalogue_at(context: Context, into: str | None) -> Iterator[Catalogue]:
         if context.catalogue is not target and not former:
             target.discard()
         raise
-
-
-def _is_own(context: Context, target: Catalogue) -> bool:
-    """Whether a catalogue is a former one of this node, which could not be removed while its server was away."""
-    first = context.ledger.entry(0, epoch=context.ledger.epochs[0])
-    return any(first.line in target.statements(subject.sha256) for subject in first.statement.subjects)
 
 
 def change_over(context: Context, target: Catalogue, into: str) -> None:

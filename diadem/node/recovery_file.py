@@ -50,6 +50,14 @@ def recovery_text(
     secret: RecoverySecret, *, name: str, created: str, stores: Sequence[StoreSettings], passphrase: str
 ) -> str:
     """The text of the recovery file; without a passphrase the secret is unprotected, and the text says so."""
+    import pyrage
+
+    secrets = json.dumps({"root": secret.root.to_pem(None).decode(), "identity": secret.identity})
+    if passphrase:
+        armored: bytes = pyrage.passphrase.encrypt(secrets.encode(), passphrase, armored=True)
+        sealed = armored.decode().strip()
+    else:
+        sealed = f"secret: {secrets}"
     places = "\n".join(f"  {store.name}: {store.url} ({store.kind})" for store in stores)
     return f"""DIADEM RECOVERY FILE of the node {name}
 
@@ -70,18 +78,8 @@ If the machine is lost, install DIADEM on another one and run
   diadem init NEW_FOLDER --recover STORE --recovery-file THIS_FILE
 with any of the stores above. The archive needs no DIADEM to be read: see README.txt in each store.
 
-{_sealed(secret, passphrase)}
+{sealed}
 """
-
-
-def _sealed(secret: RecoverySecret, passphrase: str) -> str:
-    import pyrage
-
-    text = json.dumps({"root": secret.root.to_pem(None).decode(), "identity": secret.identity})
-    if not passphrase:
-        return f"secret: {text}"
-    sealed: bytes = pyrage.passphrase.encrypt(text.encode(), passphrase, armored=True)
-    return sealed.decode().strip()
 
 
 def read_recovery(path: Path, passphrase: str = "") -> RecoverySecret:
@@ -92,10 +90,18 @@ def read_recovery(path: Path, passphrase: str = "") -> RecoverySecret:
         raise NotFound("there is no recovery file", where=str(path), next="Name the file that init wrote.") from error
     text = textwrap.dedent(text)
     if plain := _PLAIN.search(text):
-        return _secret(plain.group(1), path)
-    if sealed := _AGE.search(text):
-        return _secret(_opened(sealed.group(0), passphrase, path), path)
-    raise DocumentError("this is not a recovery file", where=str(path), next="Name the file that init wrote.")
+        opened = plain.group(1)
+    elif sealed := _AGE.search(text):
+        opened = _opened(sealed.group(0), passphrase, path)
+    else:
+        raise DocumentError("this is not a recovery file", where=str(path), next="Name the file that init wrote.")
+    try:
+        document: Mapping[str, str] = json.loads(opened)
+        return RecoverySecret(PrivateKey.from_pem(document["root"].encode(), None), document["identity"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DocumentError(
+            "the secret in the recovery file is damaged", where=str(path), next="Use another copy of it."
+        ) from error
 
 
 def _opened(sealed: str, passphrase: str, path: Path) -> str:
@@ -108,16 +114,6 @@ def _opened(sealed: str, passphrase: str, path: Path) -> str:
     except pyrage.DecryptError as error:
         raise Refused("the passphrase does not open the recovery file", where=str(path), next="Try again.") from error
     return opened.decode()
-
-
-def _secret(text: str, path: Path) -> RecoverySecret:
-    try:
-        document: Mapping[str, str] = json.loads(text)
-        return RecoverySecret(PrivateKey.from_pem(document["root"].encode(), None), document["identity"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DocumentError(
-            "the secret in the recovery file is damaged", where=str(path), next="Use another copy of it."
-        ) from error
 
 
 def seal_keys(files: Mapping[str, bytes], recipient: str) -> bytes:

@@ -251,25 +251,19 @@ class StoreVerbs(DisplayList):
         _require_unnamed(context, name)
         held = context.catalogue.count_replicas(name)
         if held:
+            from diadem.policy.commands import lose_store, move_store
+
+            if context.stores.reachable(name):
+                instead = f"To a new disk: copy the whole folder there, then {move_store(name)}. "
+                instead += f'To drop one copy: diadem drop ID --store {name} --reason "..."'
+            else:
+                instead = f"Reconnect it. If it has moved: {move_store(name)}. "
+                instead += f"If it is gone for good: {lose_store(name)}"
             raise Refused(
-                f"the store '{name}' holds {count_text(held, 'copy', 'copies')}",
-                where=known.url,
-                next=self._instead(name),
+                f"the store '{name}' holds {count_text(held, 'copy', 'copies')}", where=known.url, next=instead
             )
         context.change_settings(lambda current: current.without_store(name))
         mirror_settings(context)
-
-    def _instead(self, name: str) -> str:
-        """What to do with a store that holds copies, rather than forget it."""
-        from diadem.policy.commands import lose_store, move_store
-
-        if not self.context.stores.reachable(name):
-            gone = f"If it is gone for good: {lose_store(name)}"
-            return f"Reconnect it. If it has moved: {move_store(name)}. {gone}"
-        return (
-            f"To a new disk: copy the whole folder there, then {move_store(name)}. "
-            f'To drop one copy: diadem drop ID --store {name} --reason "..."'
-        )
 
     def lose(self, name: str, *, reason: str) -> LostStore:
         """Remove a store that is gone for good; its copies are recorded as missing.

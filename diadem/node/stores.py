@@ -177,22 +177,23 @@ class StoreSet:
 
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
-        return [self._state(settings) for settings in self._settings.stores]
-
-    def _state(self, settings: StoreSettings) -> StoreState:
-        store = self.open(settings.name) if self.reachable(settings.name) else None
-        return StoreState(
-            name=settings.name,
-            kind=settings.kind,
-            place=settings.place or (store.place() if store is not None else settings.seen or None),
-            url=settings.url,
-            reachable=store is not None,
-            free=store.free() if store is not None else None,
-            total=store.total() if store is not None else None,
-            read_only=settings.retired,
-            is_folder=local_path(settings.url) is not None,
-            retired=settings.retired,
-        )
+        states = []
+        for one in self._settings.stores:
+            store = self.open(one.name) if self.reachable(one.name) else None
+            state = StoreState(
+                name=one.name,
+                kind=one.kind,
+                place=one.place or (store.place() if store is not None else one.seen or None),
+                url=one.url,
+                reachable=store is not None,
+                free=store.free() if store is not None else None,
+                total=store.total() if store is not None else None,
+                read_only=one.retired,
+                is_folder=local_path(one.url) is not None,
+                retired=one.retired,
+            )
+            states.append(state)
+        return states
 
 
 #: What a folder's file shows of itself without being read; of a server, when the file was read there.

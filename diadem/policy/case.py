@@ -14,7 +14,7 @@ from diadem.model.replicas import PackageState, StoreState
 from diadem.model.report import Severity
 from diadem.policy.missing_copies import MissingCopies
 from diadem.policy.status import RuleFinding, RuleLine
-from diadem.policy.tally import PackageGroup, StoreTally, Tally
+from diadem.policy.tally import ArchiveTally, PackageGroup, StoreTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Case:
 
     policy: Policy
     node: NodeState
-    tally: Tally
+    tally: ArchiveTally
     missing: MissingCopies
     now: datetime
 
@@ -141,7 +141,7 @@ Answer = list[RuleFinding] | Holds
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One rule: its stable name, a title for a table, and why it matters, for whoever is responsible."""
 
     name: str
@@ -166,12 +166,12 @@ _MARKS = {Severity.ERROR: "broken", Severity.WARNING: "warning", Severity.INFO: 
 
 
 def rule(
-    rules: list[Rule], name: str, title: str, why: str, *, quiet: bool = False
+    rules: list[PolicyRule], name: str, title: str, why: str, *, quiet: bool = False
 ) -> Callable[[Callable[[Case], Answer]], Callable[[Case], Answer]]:
     """Make a function the next one of some rules, which are told of in this order."""
 
     def enter(judge: Callable[[Case], Answer]) -> Callable[[Case], Answer]:
-        rules.append(Rule(name, title, why, judge, quiet))
+        rules.append(PolicyRule(name, title, why, judge, quiet))
         return judge
 
     return enter

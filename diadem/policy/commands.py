@@ -41,6 +41,11 @@ def scrub(store: StoreTally) -> str:
     return f"diadem scrub {store.state.name} --due" if store.known else RESCAN
 
 
+def repair(package_id: str) -> str:
+    """Making the copies of one package good again."""
+    return f"{REPAIR} {short(package_id)}"
+
+
 def write_off(package_id: str) -> str:
     """Saying that a package is lost for good."""
     return f'diadem delete {short(package_id)} --lost --reason "..."'

@@ -8,12 +8,12 @@ from diadem.model.plain_text import count_text, duration_words
 from diadem.model.replicas import MISSING, SUSPECT
 from diadem.model.report import Severity
 from diadem.policy import commands
-from diadem.policy.case import Answer, Case, Holds, Rule, finding, joined, of_packages, packages_have, rule
+from diadem.policy.case import Answer, Case, Holds, PolicyRule, finding, joined, of_packages, packages_have, rule
 from diadem.policy.status import RuleFinding
 from diadem.policy.tally import PackageGroup, safe_elsewhere
 
 #: In the order in which a person should hear of them.
-COPIES: Final[list[Rule]] = []
+COPIES: Final[list[PolicyRule]] = []
 
 
 @rule(COPIES, "copies.minimum", "copies", "A disk fails without warning: what is in one place only is lost with it.")

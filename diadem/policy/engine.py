@@ -16,16 +16,15 @@ from diadem.model.plain_text import count_text, size_text
 from diadem.model.policy import Policy
 from diadem.model.replicas import PackageState, StoreState
 from diadem.policy import commands
-from diadem.policy.case import ArchiveState, Case, NodeState, Rule, joined
-from diadem.policy.commands import short
+from diadem.policy.case import ArchiveState, Case, NodeState, PolicyRule, joined
 from diadem.policy.copies_rules import COPIES
 from diadem.policy.missing_copies import Planner
 from diadem.policy.node_rules import NODE
 from diadem.policy.status import Action, Status, Step, StoreTotals
-from diadem.policy.tally import Counter, PackageGroup, StoreTally, safe_elsewhere
+from diadem.policy.tally import PackageCounter, PackageGroup, StoreTally, safe_elsewhere
 
 #: Every rule, in the order in which a person should hear of them.
-RULES: Final[Sequence[Rule]] = (*COPIES, *NODE)
+RULES: Final[Sequence[PolicyRule]] = (*COPIES, *NODE)
 
 
 def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
@@ -66,7 +65,7 @@ def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collect
 
 
 def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
-    counter = Counter(policy, state.stores, now)
+    counter = PackageCounter(policy, state.stores, now)
     planner = Planner(policy, counter.tally)
     for package in state.packages:
         if counter.package(package):
@@ -182,7 +181,7 @@ def _repairs(case: Case) -> Iterator[Action]:
             best = case.tally.best_copy(package, but=copy)
             source = best.store if best and best.proven else ""
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
-            command = f"diadem repair {short(package.id)}"
+            command = commands.repair(package.id)
             if copy.foreign:
                 reason, command = f"{reason}; it also holds files that do not belong there", f"{command} --set-aside"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
@@ -237,8 +236,8 @@ def _scrubs(case: Case) -> Iterator[Action]:
 def _parity(case: Case) -> Iterator[Action]:
     for package, copy in case.tally.unsealed:
         if case.tally.store_of(copy).state.reachable:
-            command = f"diadem repair {short(package.id)}"
-            yield Action("parity", "parity is wanted and not there", command, package.id, copy.store, copy.store)
+            reason, command = "parity is wanted and not there", commands.repair(package.id)
+            yield Action("parity", reason, command, package.id, copy.store, copy.store)
 
 
 def _others(case: Case, broken: Collection[str]) -> Iterator[tuple[bool, Action]]:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from diadem.model.policy import AllowedTransfer, Key, Policy, Scheme, Scrub, key_of
+from diadem.model.policy import AllowedTransfer, Policy, PolicyKey, Scheme, Scrub, key_of
 from diadem.serialization import schemas
 from diadem.serialization.toml_text import toml_value
 
@@ -81,7 +81,7 @@ def page(text: str) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, key: Key) -> str:
+def _row(name: str, key: PolicyKey) -> str:
     default = toml_value(key.schema["default"])
     return f"| `{name}` | {'none' if default == '{}' else f'`{default}`'} | {key.schema['description']} |"
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, StoreState
-from diadem.policy.commands import short
+from diadem.policy.commands import repair
 from diadem.policy.status import Action
-from diadem.policy.tally import PackageGroup, Tally
+from diadem.policy.tally import ArchiveTally, PackageGroup
 
 #: Bytes that a copy takes beside its payload: a store keeps 16 MiB free, and as much is left to tag files.
 BESIDE: Final = 32 << 20
@@ -19,7 +19,7 @@ Spot = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CopyPlan:
     """Where the missing copies of a package go."""
 
     #: The store from which it is copied; "" where no copy can be read now.
@@ -54,7 +54,7 @@ class MissingCopies:
 class Planner:
     """Plans the copies that packages lack: once for all packages whose copies lie alike and fit on the same stores."""
 
-    def __init__(self, policy: Policy, tally: Tally) -> None:
+    def __init__(self, policy: Policy, tally: ArchiveTally) -> None:
         self._policy = policy
         self._tally = tally
         usable = [store.state for store in tally.stores.values() if store.takes_copies]
@@ -65,7 +65,7 @@ class Planner:
             if store.known and not store.state.reachable and not store.state.retired
         ]
         self._left = {store.name: store.free for store in usable}
-        self._plans: dict[object, Plan] = {}
+        self._plans: dict[object, CopyPlan] = {}
         self.missing = MissingCopies()
 
     def add(self, package: PackageState) -> None:
@@ -78,7 +78,7 @@ class Planner:
             plan = self._plans[room, alike] = self._plan(package)
         self._enter(package, plan)
 
-    def _enter(self, package: PackageState, plan: Plan) -> None:
+    def _enter(self, package: PackageState, plan: CopyPlan) -> None:
         if not plan.targets and not plan.lacking:
             return
         if not plan.source:
@@ -92,12 +92,10 @@ class Planner:
             self.missing.absent.setdefault(kind, set()).add(name)
         if plan.targets:
             self.missing.copied.add(package)
-        command = f"diadem repair {short(package.id)}"
+        reason, command = "the policy wants another copy", repair(package.id)
         for name in plan.targets:
-            reason = "the policy wants another copy"
-            self.missing.actions.append(
-                Action("replicate", reason, command, package.id, name, plan.source, package.bytes)
-            )
+            copy = Action("replicate", reason, command, package.id, name, plan.source, package.bytes)
+            self.missing.actions.append(copy)
             self.missing.needed[name] = self.missing.needed.get(name, 0) + package.bytes
             left = self._left[name]
             self._left[name] = None if left is None else left - package.bytes
@@ -106,7 +104,7 @@ class Planner:
         left = self._left[name]
         return left is None or left >= size + BESIDE
 
-    def _plan(self, package: PackageState) -> Plan:
+    def _plan(self, package: PackageState) -> CopyPlan:
         """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""
         spots = list(self._expected(package))
         taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
@@ -128,7 +126,7 @@ class Planner:
         targets += self._better_than_none(package, len(spots), taken)
         names = tuple(dict.fromkeys(lacking)), tuple(dict.fromkeys(cramped))
         best = self._tally.best_copy(package)
-        return Plan(best.store if best else "", tuple(targets), *names, tuple(dict.fromkeys(absent)))
+        return CopyPlan(best.store if best else "", tuple(targets), *names, tuple(dict.fromkeys(absent)))
 
     def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
         """Stores at places that are counted already, where there is no other: a second copy on the same disk does not

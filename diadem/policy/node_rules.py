@@ -9,11 +9,11 @@ from diadem.custody.remedies import recover_command
 from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.report import Severity
 from diadem.policy import commands
-from diadem.policy.case import Answer, Case, Holds, Rule, finding, joined, of_packages, packages_have, rule
+from diadem.policy.case import Answer, Case, Holds, PolicyRule, finding, joined, of_packages, packages_have, rule
 from diadem.policy.missing_copies import BESIDE
 
 #: In the order in which a person should hear of them.
-NODE: Final[list[Rule]] = []
+NODE: Final[list[PolicyRule]] = []
 #: Share of a store that should stay free: below it file systems slow down, and the next session finds no room.
 _FREE_SHARE = 0.05
 #: Watched folders and sessions that a finding names.

@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class PolicyFault:
     """One thing that is wrong in a policy: where in the document, what and by which rule, what would be right."""
 
     path: tuple[str | int, ...]
@@ -85,7 +85,7 @@ class Fault:
     next: str
 
 
-def _faults(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[Fault]:
+def _faults(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[PolicyFault]:
     refused = False
     for error in schemas.validator(schemas.POLICY).iter_errors(document):
         refused = True
@@ -100,13 +100,13 @@ def _faults(document: Mapping[str, Any], stores: Collection[str] | None) -> Iter
         yield from _unknown_stores(document, stores)
 
 
-def _unknown_keys(path: tuple[str | int, ...], table: Any) -> Iterator[Fault]:
+def _unknown_keys(path: tuple[str | int, ...], table: Any) -> Iterator[PolicyFault]:
     known = list(_node(path).get("properties", {}))
     for key in table:
         if key not in known:
             advice = _nearest(key, known) or f"Known here: {', '.join(known)}."
             message = f"[{_dotted(path)}] has no key '{key[:80]}'" if path else f"there is no section [{key[:80]}]"
-            yield Fault((*path, key), message, advice)
+            yield PolicyFault((*path, key), message, advice)
 
 
 def _nearest(key: str, known: Collection[str]) -> str:
@@ -115,11 +115,13 @@ def _nearest(key: str, known: Collection[str]) -> str:
     return f"Did you mean {' or '.join(near)}?" if near else ""
 
 
-def _refusal(path: tuple[str | int, ...], value: Any, node: Mapping[str, Any]) -> Fault:
+def _refusal(path: tuple[str | int, ...], value: Any, node: Mapping[str, Any]) -> PolicyFault:
     """The fault of a value that breaks the rule of its node."""
     shown = shortened(json.dumps(value, ensure_ascii=False), 80)
     examples = " or ".join(_line(path, example) for example in node.get("examples", ()))
-    return Fault(path, f"{_dotted(path)} = {shown} is refused. The rule: {node['description']}", f"Example: {examples}")
+    return PolicyFault(
+        path, f"{_dotted(path)} = {shown} is refused. The rule: {node['description']}", f"Example: {examples}"
+    )
 
 
 def _line(path: Sequence[str | int], example: Any) -> str:
@@ -132,7 +134,7 @@ def _line(path: Sequence[str | int], example: Any) -> str:
     return f"{name} = {toml_value(example)}"
 
 
-def _out_of_range(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _out_of_range(document: Mapping[str, Any]) -> Iterator[PolicyFault]:
     """Durations and sizes outside the range that the schema names in words of its own."""
     for path, value in _texts(document, ()):
         node = _node(path)
@@ -155,20 +157,20 @@ def _texts(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str 
             yield from _texts(item, (*path, key))
 
 
-def _unknown_stores(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[Fault]:
+def _unknown_stores(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[PolicyFault]:
     """Stores that the node does not have, where it is known which it has."""
     for index, name in enumerate(document.get("parity", {}).get("stores", ()) if stores is not None else ()):
         if name not in (stores or ()):
             advice = _nearest(name, stores or ()) or f"Its stores: {', '.join(stores or ()) or 'none yet'}."
             message = f"parity.stores: the node has no store '{name[:80]}'"
-            yield Fault(("parity", "stores", index), message, f"{advice} An empty list means all of them.")
+            yield PolicyFault(("parity", "stores", index), message, f"{advice} An empty list means all of them.")
 
 
-def _unknown_requirements(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _unknown_requirements(document: Mapping[str, Any]) -> Iterator[PolicyFault]:
     known = keys_that_can_be_required()
     for index, key in enumerate(document.get("metadata", {}).get("required", ())):
         if key not in known:
-            yield Fault(("metadata", "required", index), *_why_not_required(key, known))
+            yield PolicyFault(("metadata", "required", index), *_why_not_required(key, known))
 
 
 def _why_not_required(key: str, known: Collection[str]) -> tuple[str, str]:

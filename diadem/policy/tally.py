@@ -83,7 +83,7 @@ class CopyCount:
 
 
 @dataclass(slots=True)
-class Tally:
+class ArchiveTally:
     """The whole archive, counted."""
 
     #: By name; first those of the node, in their order.
@@ -150,14 +150,14 @@ def safe_elsewhere(other: str) -> str:
     return f"the same files are safe in {other[:19]}…" if other else ""
 
 
-class Counter:
+class PackageCounter:
     """The pass itself: each package once, then `finished`. Packages are not kept: there may be very many."""
 
     def __init__(self, policy: Policy, stores: Sequence[StoreState], now: datetime) -> None:
         self._policy = policy
         self._now = now
         self._away = {store.name for store in stores if not store.reachable}
-        self.tally = Tally({})
+        self.tally = ArchiveTally({})
         for store in stores:
             self._enter(store, known=True)
         self._counts: dict[tuple[object, ...], CopyCount] = {}
@@ -297,7 +297,7 @@ class Counter:
         store = self.tally.stores[str(item)].state
         return store.kind, store.place
 
-    def finished(self) -> Tally:
+    def finished(self) -> ArchiveTally:
         """The tally, its figures in place."""
         self.tally.totals = Totals(*self._figures)
         return self.tally

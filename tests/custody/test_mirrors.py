@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,27 @@ def test_each_append_is_one_object_and_the_head_says_how_far(group: Group, mirro
     assert Head.from_bytes(head.to_bytes()) == head
     assert nodes_in(mirror) == [node]
     assert group.ledger.mirrored() == (1, 6)
+
+
+def test_a_live_list_of_stores_is_gone_through_once_a_look(group: Group, mirror: MemoryMirror) -> None:
+    """Each store in it is opened for that; its length, for which all would be opened again, is not asked for."""
+
+    class Live:
+        asked = 0
+
+        def __iter__(self) -> Iterator[MemoryMirror]:
+            self.asked += 1
+            return iter([mirror])
+
+        def __len__(self) -> int:
+            self.asked += 1
+            return 1
+
+    group.ledger.mirrors = live = Live()
+    group.say(ingest(1))
+    assert live.asked == 2  # is it another log, and what does it lack
+    assert group.ledger.push() == {}
+    assert live.asked == 3
 
 
 def test_a_mirror_that_is_down_stops_nothing_and_is_paid_later(group: Group, mirror: MemoryMirror) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.catalogue.access_facts import BELONGING
 from diadem.catalogue.words import words
-from diadem.custody.grant_book import Known, speaks
+from diadem.custody.grant_book import KnownGrants, speaks
 from diadem.custody.log_entry import Entry, place_of, position_of
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.access import (
@@ -105,7 +105,7 @@ def facts_of(context: Context, package: str, meant: Callable[[Grant], bool] = ev
     )
 
 
-def _owner(known: Known, entries: Sequence[Entry]) -> tuple[str, str]:
+def _owner(known: KnownGrants, entries: Sequence[Entry]) -> tuple[str, str]:
     """Who owned a package first, and the statement that says so."""
     sound = [entry for entry in entries if known.ring.judge(entry).problem is None]
     for entry in sound:
@@ -118,13 +118,13 @@ def _owner(known: Known, entries: Sequence[Entry]) -> tuple[str, str]:
     return "", ""
 
 
-def _amendments(known: Known, lines: Iterable[tuple[int, bytes]]) -> Iterable[Amendment]:
+def _amendments(known: KnownGrants, lines: Iterable[tuple[int, bytes]]) -> Iterable[Amendment]:
     for place, line in lines:
         if (entry := _read(known, place, line)) is not None:
             yield Amendment.of(entry.statement_id, entry.place, entry.statement.predicate)
 
 
-def _read(known: Known, place: int, line: bytes) -> Entry | None:
+def _read(known: KnownGrants, place: int, line: bytes) -> Entry | None:
     """A user's statement from the catalogue, where it is by whom it says."""
     try:
         entry = Entry.from_line(*position_of(place), line)
@@ -133,11 +133,11 @@ def _read(known: Known, place: int, line: bytes) -> Entry | None:
     return entry if speaks(known.ring, entry) else None
 
 
-def _facts(context: Context, known: Known, grant: Grant) -> GrantFacts:
+def _facts(context: Context, known: KnownGrants, grant: Grant) -> GrantFacts:
     return GrantFacts(grant, known.revocation_of(grant), names_of(context, known, grant))
 
 
-def names_of(context: Context, known: Known, grant: Grant) -> frozenset[Name]:
+def names_of(context: Context, known: KnownGrants, grant: Grant) -> frozenset[Name]:
     """What the one who gave a grant calls the project or the sample of it; nothing of a grant of packages.
 
     Names that others use for the sample do not count: with them they could bring packages into the grant.
@@ -180,7 +180,7 @@ def visible(context: Context, asker: Asker) -> Visible:
     return Visible(reaches=tuple(one for one in reaches if one.owners))
 
 
-def reach_of(known: Known, given: GrantFacts) -> Reach:
+def reach_of(known: KnownGrants, given: GrantFacts) -> Reach:
     """The packages that a grant opens, whether or not it is in force."""
     grant = given.grant
     owners = _owned_by(known, grant.by, grant.place)
@@ -189,7 +189,7 @@ def reach_of(known: Known, given: GrantFacts) -> Reach:
     return Reach(owners, None, grant.scope, given.names)
 
 
-def _owned_by(known: Known, name: str, place: int | None) -> frozenset[str]:
+def _owned_by(known: KnownGrants, name: str, place: int | None) -> frozenset[str]:
     """First owners of packages that were somebody's at a place of the log, or are now."""
     chains = {first: Ownership.of(first, known.successions) for first in {*known.successions, name}}
     return frozenset(

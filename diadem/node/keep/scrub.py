@@ -139,13 +139,13 @@ def scrub(
             context,
             job,
             result,
-            (number, of),
-            Level(level) if level else None,
-            due,
-            one,
-            Pace(max_rate) if max_rate else None,
-            workers,
-            job.listening(listener),
+            part=(number, of),
+            level=Level(level) if level else None,
+            due=due,
+            package=one,
+            pace=Pace(max_rate) if max_rate else None,
+            workers=workers,
+            listener=job.listening(listener),
         )
         try:
             for name in names:
@@ -210,8 +210,9 @@ class _Scrub:
         interval = context.policy.scrub.interval_for(context.settings.store(name).kind)
         wanted = READING_PROOFS if self.level is not Level.FULL else {str(Level.FULL)}
         found: list[CopyToRead] = []
-        for package in context.catalogue.package_states():
-            if self.package not in (None, package.id) or int(PackageId(package.id).hex[:8], 16) % of != number - 1:
+        known = context.catalogue
+        for package in [known.package_state(self.package)] if self.package else known.package_states():
+            if int(PackageId(package.id).hex[:8], 16) % of != number - 1:
                 continue
             for replica in package.replicas:
                 if replica.store != name or replica.adopted or replica.state == DROPPED:
@@ -251,14 +252,14 @@ class _Scrub:
         self, name: str, todo: Sequence[CopyToRead], workers: Workers
     ) -> Generator[tuple[CopyToRead, Report | None, str]]:
         """In shares of similar size, begun in their order; `Unreachable` where the rest need not be tried."""
+        from diadem.workers.executors import run_agenda
+
         total, done = sum(copy.bytes for copy in todo), 0
         most = min(_MOST_BYTES, total // (_SHARES * workers.width) + 1)
         count = min(_MOST_COPIES, len(todo) // (_SHARES * workers.width) + 1)
         shares = [[todo[at] for at in share] for share in bundles((one.bytes for one in todo), most=most, count=count)]
         rate = self.pace.bytes_per_second / workers.width if self.pace is not None else None
         settings = self.context.settings.store(name)
-        from diadem.workers.executors import run_agenda
-
         with ThreadPoolExecutor(workers.ahead, "diadem-share") as threads:
 
             def begin(number: int) -> Future[Sequence[CopyRead]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,6 +176,30 @@ def test_of_many_sessions_only_those_are_lost_whose_store_did_not_answer(lab: La
     assert states in (["failed", "new", "new"], ["new"] * 3)
 
 
+class TimesOutOnce(FaultyStore):
+    """A store that lets the first who asks wait, and then says nothing."""
+
+    timed_out = False
+
+    def check(self) -> None:
+        if not self.timed_out:
+            self.timed_out = True
+            time.sleep(0.6)
+            raise Unreachable("the store did not answer in time", where=self.url, next="Try again.")
+        super().check()
+
+
+def test_after_one_time_out_the_next_sessions_are_archived(lab: Lab) -> None:
+    folders = [lab.session(name, files=1) for name in "abc"]
+    sessions = [PlannedSession(folder.name, True, folder.name, "", str(folder)) for folder in folders]
+    main = TimesOutOnce(lab.node.context.stores.open("main"))
+    lab.node.context.stores.put("main", main)
+    time.sleep(0.6)  # it is looked at again
+    states = [result.state for result in lab.node.archive_all(sessions, now=True)]
+    assert main.timed_out
+    assert states in (["failed", "new", "new"], ["new"] * 3)
+
+
 def reads(*stores: FaultyStore) -> int:
     """How often it was read which store it is."""
     return sum(call == ("get", "store.json") for store in stores for call in store.calls)
@@ -191,6 +216,15 @@ def test_which_store_it_is_is_not_read_again_and_again(lab: Lab) -> None:
     before = reads(*stores)
     assert lab.node.repair().ok
     assert reads(*stores) - before <= 3
+
+
+def test_which_store_a_server_holds_is_not_read_again_and_again(lab: Lab) -> None:
+    lab.node.stores.add("memory://read-once", name="cloud", place="cloud")
+    stores = put_faulty(lab, "main"), put_faulty(lab, "cloud")
+    for name in "ab":
+        lab.archived(name)
+    assert list(copies(lab.node).values()) == [["cloud", "main"]] * 2
+    assert reads(*stores) <= 3
 
 
 def test_another_disk_in_the_place_of_a_store_is_seen_at_once(lab: Lab) -> None:
