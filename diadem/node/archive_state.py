@@ -34,7 +34,7 @@ def status_of(
     from diadem.node.unlisted import killed_archives, unlisted
 
     with _without_collection():
-        state = archive_state(context, packages)
+        state = _archive_state(context, packages)
         found = unlisted(context, killed_archives(context)) if context.writable else ()
         left = tuple((one.path, one.store, one.job.words) for one in found)
         node = replace(state.node, watch=watch() if watch and context.settings.watched else WatchState(), unlisted=left)
@@ -53,7 +53,7 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
+def _archive_state(context: Context, packages: Iterable[PackageState] | None) -> ArchiveState:
     """Everything the policy asks but of watched folders and unfinished archiving."""
     if packages is None:
         packages = context.catalogue.package_states(context.policy.metadata.required)
@@ -93,6 +93,11 @@ def copy_actions(context: Context, package_id: str | None = None) -> tuple[Actio
 def still_wanted(context: Context, package_id: str | None = None, told: Collection[str] = ()) -> tuple[str, ...]:
     """What the policy still wants of the copies of one package, or of all, and why it cannot be done now."""
     return engine.wanting_of(context.policy, _copies(context, package_id), context.clock(), told)
+
+
+def is_well_kept(context: Context, package_id: str) -> bool:
+    """Whether the policy wants no further copy of a package, and no damage of it is known."""
+    return engine.is_well_kept(context.policy, _copies(context, package_id), context.clock())
 
 
 def _copies(context: Context, package_id: str | None) -> ArchiveState:

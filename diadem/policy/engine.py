@@ -1,8 +1,8 @@
 """Judging an archive by its policy. Pure: the same policy, state and time give the same status.
 
-First what can be asked (`judge`; of copies alone `copy_actions`, `stores_wanting`, `wanting_of`), then what to do:
-single actions for programs, a few commands for a person, both in the order that makes sense. Stores come first, since
-all else needs them; then what makes good copies again; then what proves them; then the rest.
+First what can be asked (`judge`; of copies alone the others), then what to do: single actions for programs, a few
+commands for a person, both in the order that makes sense. Stores come first, since all else needs them; then what makes
+good copies again; then what proves them; then the rest.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ def stores_wanting(policy: Policy, stores: Sequence[StoreState], package: Packag
     """Names of the stores that should get a copy of a package now: as few as the policy needs, those that answer."""
     case = _case(policy, ArchiveState([package], stores, NodeState("")), now)
     return [action.store for action in case.missing.actions]
+
+
+def is_well_kept(policy: Policy, state: ArchiveState, now: datetime) -> bool:
+    """Whether the policy wants no further copy of the packages, and no damage of them is known."""
+    case, asked = _case(policy, state, now), ("copies.minimum", "copies.kinds", "replica.")
+    return not any(isinstance(rule.judge(case), list) for rule in COPIES if rule.name.startswith(asked))
 
 
 def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collection[str] = ()) -> tuple[str, ...]:

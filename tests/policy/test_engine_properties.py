@@ -12,7 +12,7 @@ from diadem.model.policy import Copies, Policy
 from diadem.model.replicas import DROPPED, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
 from diadem.policy.case import ArchiveState, NodeState
-from diadem.policy.engine import copy_actions, stores_wanting
+from diadem.policy.engine import copy_actions, is_well_kept, stores_wanting
 from diadem.policy.status import Action, Status
 from tests.policy.archives import NOW, archives, judged, packages, with_copy
 
@@ -82,6 +82,9 @@ def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None
         assert list(copy_actions(policy, state, NOW)) == wanted
         goals = [action.store for action in wanted if action.kind == "replicate"]
         assert stores_wanting(policy, stores, package, NOW) == goals
+        asked = ("copies.minimum", "copies.kinds", "replica.")
+        rules = [finding.rule for finding in judged([package], stores, policy).findings]
+        assert is_well_kept(policy, state, NOW) == (not any(rule.startswith(asked) for rule in rules))
 
 
 def broken(status: Status, rule: str) -> set[str]:

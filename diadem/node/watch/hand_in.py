@@ -34,7 +34,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text, without_surrogates
 from diadem.model.ports import Listener
 from diadem.model.times import time_text
-from diadem.node.archive_state import archive_state
+from diadem.node.archive_state import is_well_kept
 from diadem.node.context import Context
 from diadem.node.take.archive import ArchiveOptions, archive
 from diadem.node.take.arrival import Archived
@@ -43,7 +43,6 @@ from diadem.node.take.folder_look import Look, look
 from diadem.node.take.quiet import Clock, FinishWaiter, Reason, Unfinished, utc_now
 from diadem.node.watch.report import News, unexpected
 from diadem.node.watch.silence import NO_FILE
-from diadem.policy.engine import judge
 from diadem.store.addresses import local_path
 from diadem.store.own_files import FolderFiles, OwnFiles
 from diadem.store.system import is_link, long_path
@@ -402,6 +401,4 @@ def _kept(context: Context, package: PackageId) -> Kept:
         return Kept.DELETED
     if is_gone(context, package):
         return Kept.LOST
-    status = judge(context.policy, archive_state(context, packages=[state]), context.clock())
-    wanting = ("copies.minimum", "copies.kinds", "replica.")
-    return Kept.SHORT if any(finding.rule.startswith(wanting) for finding in status.findings) else Kept.WELL
+    return Kept.WELL if is_well_kept(context, package) else Kept.SHORT
